@@ -1,0 +1,10 @@
+//! The data plane of a Session Network node: onion layers, message store, swarm replication.
+//!
+//! Nothing here knows of Python; other node builds embed this crate as it is.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod clock;
+pub mod replicate;
+pub mod swarm;
+pub mod types;

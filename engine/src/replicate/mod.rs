@@ -1,0 +1,5 @@
+//! What one member of a swarm tells the others.
+
+mod link;
+
+pub use link::{PeerError, PeerLink};

@@ -1,0 +1,7 @@
+//! Which swarm an account belongs to, and the immutable picture of the network that says so.
+
+mod mapping;
+mod snapshot;
+
+pub use mapping::{SwarmId, position, swarm_of};
+pub use snapshot::{Network, NodeInfo, Snapshot, SnapshotError};
