@@ -1,1 +1,1 @@
-//! skeleton
+//! The Python face of `allium-engine`: conversions and nothing else.

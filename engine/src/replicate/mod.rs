@@ -2,4 +2,4 @@
 
 mod link;
 
-pub use link::{PeerError, PeerLink};
+pub use link::{PeerAnswer, PeerError, PeerLink};
