@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod clock;
+pub mod crypto;
 pub mod replicate;
 pub mod swarm;
 pub mod types;
