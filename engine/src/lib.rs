@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod crypto;
+pub mod onion;
 pub mod replicate;
 pub mod swarm;
 pub mod types;

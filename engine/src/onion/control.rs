@@ -1,0 +1,90 @@
+//! The control data that says how to open a layer.
+
+use serde_json::{Map, Value};
+
+use super::frame::{Frame, FrameError};
+use crate::{
+    crypto::{EncType, UnknownEncType},
+    types::X25519PublicKey,
+};
+
+/// More hops than this are refused.
+pub const MAX_HOPS: u32 = 15;
+
+/// A layer as it arrives at the node that can open it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The requester's key for this layer.
+    pub ephemeral_key: X25519PublicKey,
+    /// Its cipher.
+    pub enc_type: EncType,
+    /// Nodes that handled the request before this one.
+    pub hop_no: u32,
+    /// The layer itself.
+    pub ciphertext: Vec<u8>,
+}
+
+/// Why a layer was not accepted. Each is answered with status 400 and this text, not encrypted.
+#[derive(Debug, thiserror::Error)]
+pub enum OnionError {
+    /// At the entry: the frame or its control data.
+    #[error("Error parsing onion request: {0}")]
+    Entry(ControlError),
+    /// From another node: the fields of its dict.
+    #[error("Invalid internal onion request: {0}")]
+    Internal(String),
+    /// From another node: more than [`MAX_HOPS`].
+    #[error("onion request max path length exceeded")]
+    TooManyHops,
+}
+
+/// What is wrong with control data.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The frame around it.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A key that must be there.
+    #[error("missing or invalid {0}")]
+    Field(&'static str),
+    /// An unknown cipher.
+    #[error(transparent)]
+    EncType(#[from] UnknownEncType),
+}
+
+/// The 64 hex digits of a key under `name`.
+pub(super) fn key(control: &Map<String, Value>, name: &'static str) -> Result<[u8; 32], ControlError> {
+    let text = control.get(name).and_then(Value::as_str).ok_or(ControlError::Field(name))?;
+    text.parse::<X25519PublicKey>().map(|key| key.0).map_err(|_| ControlError::Field(name))
+}
+
+/// The cipher under `enc_type`, AES-GCM when there is none.
+pub(super) fn enc_type(control: &Map<String, Value>) -> Result<EncType, ControlError> {
+    match control.get("enc_type") {
+        None => Ok(EncType::default()),
+        Some(Value::String(name)) => Ok(name.parse()?),
+        Some(_) => Err(ControlError::Field("enc_type")),
+    }
+}
+
+/// The outermost layer, as posted by a client (`spec/onion` §2).
+///
+/// # Errors
+/// [`OnionError::Entry`].
+pub fn parse_entry(payload: &[u8]) -> Result<Layer, OnionError> {
+    entry(payload).map_err(OnionError::Entry)
+}
+
+fn entry(payload: &[u8]) -> Result<Layer, ControlError> {
+    let Frame { ciphertext, control } = Frame::parse(payload)?;
+    let hop_no = match control.get("hop_no") {
+        None => 0,
+        Some(hops) => hops.as_i64().ok_or(ControlError::Field("hop_no"))?.max(0),
+    };
+    Ok(Layer {
+        ephemeral_key: X25519PublicKey(key(&control, "ephemeral_key")?),
+        enc_type: enc_type(&control)?,
+        hop_no: u32::try_from(hop_no).unwrap_or(u32::MAX),
+        ciphertext: ciphertext.to_vec(),
+    })
+}

@@ -1,0 +1,48 @@
+//! The shape that every layer has (`spec/onion` §1): length, ciphertext, control JSON.
+
+use serde_json::{Map, Value};
+
+/// What is wrong with a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Fewer bytes than the length prefix takes or promises.
+    #[error("Unexpected payload size")]
+    TooShort,
+    /// The control data is no JSON object.
+    #[error("invalid json: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// One layer, taken apart.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// For the next party: a ciphertext, or in the innermost layer the request body.
+    pub ciphertext: &'a [u8],
+    /// The control data.
+    pub control: Map<String, Value>,
+}
+
+impl<'a> Frame<'a> {
+    /// Takes `bytes` apart.
+    ///
+    /// # Errors
+    /// When they are no frame.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
+        let (length, rest) = bytes.split_first_chunk::<4>().ok_or(FrameError::TooShort)?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| FrameError::TooShort)?;
+        let (ciphertext, control) = rest.split_at_checked(length).ok_or(FrameError::TooShort)?;
+        Ok(Self { ciphertext, control: serde_json::from_slice(control)? })
+    }
+
+    /// The bytes of a frame; `None` when the ciphertext is longer than a length prefix can say.
+    #[must_use]
+    pub fn encode(ciphertext: &[u8], control: &Value) -> Option<Vec<u8>> {
+        let length = u32::try_from(ciphertext.len()).ok()?;
+        let control = control.to_string();
+        let mut out = Vec::with_capacity(4 + ciphertext.len() + control.len());
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(ciphertext);
+        out.extend_from_slice(control.as_bytes());
+        Some(out)
+    }
+}

@@ -1,0 +1,150 @@
+//! A layer between nodes: the bencoded dict of `sn.onion_request` (`spec/onion` §4.3).
+
+use super::control::{Layer, MAX_HOPS, OnionError};
+use crate::{crypto::EncType, types::X25519PublicKey};
+
+/// `layer` for the next node, one hop further.
+#[must_use]
+pub fn encode_hop(layer: &Layer) -> Vec<u8> {
+    let mut out = Vec::with_capacity(layer.ciphertext.len() + 128);
+    out.push(b'd');
+    for (key, value) in [
+        ("data", layer.ciphertext.as_slice()),
+        ("enc_type", layer.enc_type.as_str().as_bytes()),
+        ("ephemeral_key", &layer.ephemeral_key.0),
+    ] {
+        push_string(&mut out, key.as_bytes());
+        push_string(&mut out, value);
+    }
+    push_string(&mut out, b"hop_no");
+    out.extend_from_slice(format!("i{}ee", layer.hop_no.saturating_add(1)).as_bytes());
+    out
+}
+
+fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(bytes.len().to_string().as_bytes());
+    out.push(b':');
+    out.extend_from_slice(bytes);
+}
+
+/// The layer that another node passed on.
+///
+/// # Errors
+/// [`OnionError::Internal`] or [`OnionError::TooManyHops`].
+pub fn decode_hop(body: &[u8]) -> Result<Layer, OnionError> {
+    let mut reader = Reader(body);
+    let layer = reader.layer().map_err(|what| OnionError::Internal(what.to_owned()))?;
+    if layer.hop_no > MAX_HOPS { Err(OnionError::TooManyHops) } else { Ok(layer) }
+}
+
+/// Reads the four keys in the order in which they must come; keys between them are passed over.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn layer(&mut self) -> Result<Layer, &'static str> {
+        self.0 = self.0.strip_prefix(b"d").ok_or("expected a dict")?;
+        self.find(b"data").ok_or("data missing")?;
+        let ciphertext = self.string().ok_or("data is not a string")?.to_vec();
+        self.find(b"enc_type").ok_or("enc_type missing")?;
+        let enc_type = self.string().ok_or("enc_type is not a string")?;
+        let enc_type = std::str::from_utf8(enc_type).map_err(|_| "enc_type is not a name")?;
+        let enc_type: EncType = enc_type.parse().map_err(|_| "unknown enc_type")?;
+        self.find(b"ephemeral_key").ok_or("ephemeral_key missing")?;
+        let key = self.string().ok_or("ephemeral_key is not a string")?;
+        let key = key.try_into().map_err(|_| "ephemeral_key is not 32 bytes")?;
+        self.find(b"hop_no").ok_or("hop_no missing")?;
+        let hop_no = self.integer().ok_or("hop_no is not an integer")?.max(1);
+        let hop_no = u32::try_from(hop_no).unwrap_or(u32::MAX);
+        Ok(Layer { ephemeral_key: X25519PublicKey(key), enc_type, hop_no, ciphertext })
+    }
+
+    /// Moves to the value of `wanted`, over the keys before it.
+    fn find(&mut self, wanted: &[u8]) -> Option<()> {
+        loop {
+            let key = self.string()?;
+            match key.cmp(wanted) {
+                std::cmp::Ordering::Equal => return Some(()),
+                std::cmp::Ordering::Greater => return None,
+                std::cmp::Ordering::Less => {
+                    if self.0.first() == Some(&b'i') {
+                        self.integer()?;
+                    } else {
+                        self.string()?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn string(&mut self) -> Option<&'a [u8]> {
+        // A length of more digits than a message can have is no length.
+        let colon = self.0.iter().take(9).position(|&byte| byte == b':')?;
+        let (digits, rest) = self.0.split_at_checked(colon)?;
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let length = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        let (string, rest) = rest.get(1..)?.split_at_checked(length)?;
+        self.0 = rest;
+        Some(string)
+    }
+
+    fn integer(&mut self) -> Option<i64> {
+        let rest = self.0.strip_prefix(b"i")?;
+        let end = rest.iter().take(21).position(|&byte| byte == b'e')?;
+        let (digits, rest) = rest.split_at_checked(end)?;
+        let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        self.0 = rest.get(1..)?;
+        Some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn layer(hop_no: u32, ciphertext: Vec<u8>) -> Layer {
+        Layer { ephemeral_key: X25519PublicKey([9; 32]), enc_type: EncType::XChaCha20, hop_no, ciphertext }
+    }
+
+    #[test]
+    fn keys_come_in_order() {
+        let body = encode_hop(&layer(0, b"abc".to_vec()));
+        let want = [b"d4:data3:abc8:enc_type9:xchacha2013:ephemeral_key32:".as_slice(), &[9; 32], b"6:hop_noi1ee"];
+        assert_eq!(body, want.concat());
+    }
+
+    #[test]
+    fn hops_are_counted_and_limited() {
+        for (sent, want) in [("-3", Some(1)), ("0", Some(1)), ("15", Some(15)), ("16", None), ("99999999999", None)] {
+            let body = [
+                b"d4:data0:8:enc_type3:gcm13:ephemeral_key32:".as_slice(),
+                &[1; 32],
+                format!("6:hop_noi{sent}ee").as_bytes(),
+            ]
+            .concat();
+            match (decode_hop(&body), want) {
+                (Ok(layer), Some(hops)) => assert_eq!(layer.hop_no, hops),
+                (Err(OnionError::TooManyHops), None) => {}
+                other => panic!("{sent}: {other:?}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(ciphertext: Vec<u8>, hop_no in 0u32..15) {
+            let sent = layer(hop_no, ciphertext);
+            let got = decode_hop(&encode_hop(&sent)).unwrap();
+            prop_assert_eq!(got, Layer { hop_no: hop_no + 1, ..sent });
+        }
+
+        #[test]
+        fn anything_is_refused_without_a_panic(bytes: Vec<u8>, cut in 0usize..120) {
+            prop_assert!(decode_hop(&bytes).is_err());
+            let whole = encode_hop(&layer(1, vec![7; 40]));
+            prop_assert!(decode_hop(&whole[..cut.min(whole.len() - 2)]).is_err());
+        }
+    }
+}

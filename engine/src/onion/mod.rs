@@ -1,0 +1,12 @@
+//! Onion layers (`spec/onion`): their frame, what is inside, how to make them and answer them. No I/O.
+
+pub mod build;
+mod control;
+mod frame;
+mod hop;
+mod peel;
+
+pub use control::{Layer, MAX_HOPS, OnionError, parse_entry};
+pub use frame::{Frame, FrameError};
+pub use hop::{decode_hop, encode_hop};
+pub use peel::{PeelError, Peeled, ServerTarget, peel, wrap_reply};

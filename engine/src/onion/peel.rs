@@ -1,0 +1,129 @@
+//! What a node finds under a layer, and how it answers (`spec/onion` §4).
+
+use serde_json::{Map, Value};
+
+use super::{
+    control::{self, Layer},
+    frame::Frame,
+};
+use crate::{
+    crypto::{self, Side, X25519Secret},
+    types::{Ed25519PublicKey, X25519PublicKey},
+};
+
+/// A server outside the network that a layer is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerTarget {
+    /// Host name or address.
+    pub host: String,
+    /// Path; starts with `/loki/` or `/oxen/` and ends with `/lsrpc`.
+    pub target: String,
+    /// Port.
+    pub port: u16,
+    /// HTTPS rather than HTTP.
+    pub https: bool,
+}
+
+/// Where an opened layer goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peeled {
+    /// Here: `body` is a client request.
+    Final {
+        /// JSON `{"method", "params"}`.
+        body: Vec<u8>,
+        /// The answer's `body` as a JSON value rather than as text.
+        json: bool,
+        /// The answer in base64 rather than raw.
+        base64: bool,
+    },
+    /// To a server, as the body of a POST: the whole plaintext of the layer.
+    Server {
+        /// The server.
+        server: ServerTarget,
+        /// The POST's body.
+        payload: Vec<u8>,
+    },
+    /// To another node.
+    Relay {
+        /// The node.
+        destination: Ed25519PublicKey,
+        /// What it gets. Its `hop_no` is still that of the layer peeled here.
+        next: Layer,
+    },
+}
+
+/// Why a layer could not be peeled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeelError {
+    /// Answered in the clear with status 400.
+    #[error("Invalid ciphertext")]
+    Ciphertext,
+    /// Answered encrypted.
+    #[error("Invalid json")]
+    Json,
+    /// Answered encrypted.
+    #[error("Invalid url")]
+    Url,
+}
+
+/// Opens `layer` with the node's secret and reads where it goes. First match wins: `headers`, `host`, `destination`.
+///
+/// # Errors
+/// [`PeelError`].
+pub fn peel(secret: &X25519Secret, layer: &Layer) -> Result<Peeled, PeelError> {
+    let plaintext = crypto::open(layer.enc_type, secret, &layer.ephemeral_key, Side::Node, &layer.ciphertext)
+        .ok_or(PeelError::Ciphertext)?;
+    let Frame { ciphertext, control } = Frame::parse(&plaintext).map_err(|_| PeelError::Json)?;
+    if control.contains_key("headers") {
+        return Ok(Peeled::Final {
+            body: ciphertext.to_vec(),
+            json: flag(&control, "json", false)?,
+            base64: flag(&control, "base64", true)?,
+        });
+    }
+    if control.contains_key("host") {
+        let server = server_target(&control)?;
+        return Ok(Peeled::Server { server, payload: plaintext });
+    }
+    let key = |name| control::key(&control, name).map_err(|_| PeelError::Json);
+    Ok(Peeled::Relay {
+        destination: Ed25519PublicKey(key("destination")?),
+        next: Layer {
+            ephemeral_key: X25519PublicKey(key("ephemeral_key")?),
+            enc_type: control::enc_type(&control).map_err(|_| PeelError::Json)?,
+            hop_no: layer.hop_no,
+            ciphertext: ciphertext.to_vec(),
+        },
+    })
+}
+
+fn flag(control: &Map<String, Value>, name: &str, default: bool) -> Result<bool, PeelError> {
+    control.get(name).map_or(Ok(default), |value| value.as_bool().ok_or(PeelError::Json))
+}
+
+fn server_target(control: &Map<String, Value>) -> Result<ServerTarget, PeelError> {
+    let text = |name| control.get(name).and_then(Value::as_str).ok_or(PeelError::Json);
+    let (host, target) = (text("host")?, text("target")?);
+    let port = match control.get("port") {
+        None => 443,
+        Some(port) => port.as_u64().and_then(|port| u16::try_from(port).ok()).ok_or(PeelError::Json)?,
+    };
+    let https = match control.get("protocol").map(Value::as_str) {
+        None | Some(Some("https")) => true,
+        Some(Some("http")) => false,
+        Some(Some(_)) => return Err(PeelError::Url),
+        Some(None) => return Err(PeelError::Json),
+    };
+    let served = target.starts_with("/loki/") || target.starts_with("/oxen/");
+    if !served || !target.ends_with("/lsrpc") || target.contains('?') {
+        return Err(PeelError::Url);
+    }
+    Ok(ServerTarget { host: host.to_owned(), target: target.to_owned(), port, https })
+}
+
+/// `plaintext` as the answer to `layer`, for its ephemeral key; `None` when the system has no randomness.
+#[must_use]
+pub fn wrap_reply(secret: &X25519Secret, layer: &Layer, plaintext: &[u8], base64: bool) -> Option<Vec<u8>> {
+    let sealed = crypto::seal(layer.enc_type, secret, &layer.ephemeral_key, Side::Node, plaintext)?;
+    Some(if base64 { base64_simd::STANDARD.encode_to_string(sealed).into_bytes() } else { sealed })
+}
