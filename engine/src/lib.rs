@@ -8,5 +8,6 @@ pub mod clock;
 pub mod crypto;
 pub mod onion;
 pub mod replicate;
+pub mod store;
 pub mod swarm;
 pub mod types;

@@ -1,0 +1,168 @@
+//! The on-disk format, version 1. All integers big-endian, so that LMDB's byte order is theirs.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `messages` | account 33, namespace 2 (sign bit flipped), sequence 8 | hash 32, timestamp 8, expiry 8, data |
+//! | `by_hash` | hash 32 | key in `messages` |
+//! | `by_expiry` | expiry 8, sequence 8 | key in `messages` |
+//! | `revoked` | account 33, token 36 | time of revocation 8 |
+//! | `meta` | name | 8 |
+
+use heed::{Database, Env, EnvOpenOptions, RoTxn, RwTxn, WithoutTls, types::Bytes};
+
+use super::{StoreConfig, StoreError};
+use crate::types::{AccountId, MessageHash, Millis, Namespace};
+
+pub(super) const FORMAT: u64 = 1;
+pub(super) const KEY: usize = 43;
+const HEAD: usize = 48;
+/// Room in the map beside the messages: indices, free pages, and what it takes to delete when all is full.
+const MAP_RESERVE: u64 = 256 << 20;
+
+pub(super) type Table = Database<Bytes, Bytes>;
+
+/// The open database.
+pub(super) struct Tables {
+    pub(super) env: Env<WithoutTls>,
+    pub(super) messages: Table,
+    pub(super) by_hash: Table,
+    pub(super) by_expiry: Table,
+    pub(super) revoked: Table,
+    meta: Table,
+}
+
+/// A number in `meta`.
+#[derive(Clone, Copy)]
+pub(super) enum Meta {
+    Format,
+    /// The last sequence number given out. Never goes back.
+    Sequence,
+    /// Sum of [`charge`] over all messages.
+    Bytes,
+}
+
+impl Meta {
+    const fn name(self) -> &'static [u8] {
+        match self {
+            Self::Format => b"format",
+            Self::Sequence => b"sequence",
+            Self::Bytes => b"bytes",
+        }
+    }
+}
+
+impl Tables {
+    pub(super) fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(&config.path)
+            .map_err(|error| StoreError::Database(format!("{}: {error}", config.path.display())))?;
+        let map = usize::try_from(config.max_bytes.saturating_mul(2).saturating_add(MAP_RESERVE))
+            .map_err(|_| StoreError::Database("max_bytes is more than this machine can map".to_owned()))?;
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options.map_size(map / 4096 * 4096).max_dbs(8).max_readers(1024);
+        // SAFETY: the file is this process's alone to write (LMDB's lock file sees to writers), and nobody truncates it.
+        let env = unsafe { options.open(&config.path)? };
+        let mut txn = env.write_txn()?;
+        let mut table = |name| env.create_database(&mut txn, Some(name));
+        let (messages, by_hash, by_expiry) = (table("messages")?, table("by_hash")?, table("by_expiry")?);
+        let (revoked, meta) = (table("revoked")?, table("meta")?);
+        let tables = Self { env: env.clone(), messages, by_hash, by_expiry, revoked, meta };
+        match tables.meta(&txn, Meta::Format)? {
+            0 => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,
+            FORMAT => {}
+            found => return Err(StoreError::Format { found, known: FORMAT }),
+        }
+        txn.commit()?;
+        Ok(tables)
+    }
+
+    /// A number of `meta`, 0 when it was never set.
+    pub(super) fn meta(&self, txn: &RoTxn<'_>, which: Meta) -> Result<u64, StoreError> {
+        Ok(self.meta.get(txn, which.name())?.and_then(u64_at).unwrap_or(0))
+    }
+
+    pub(super) fn set_meta(&self, txn: &mut RwTxn<'_>, which: Meta, value: u64) -> Result<(), StoreError> {
+        Ok(self.meta.put(txn, which.name(), &value.to_be_bytes())?)
+    }
+}
+
+fn u64_at(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// What one message counts against `max_bytes`: data on pages of its own when large, and its share of the indices.
+pub(super) const fn charge(data_len: usize) -> u64 {
+    let data = if data_len > 1900 { (data_len + HEAD + 16).next_multiple_of(4096) } else { data_len };
+    data as u64 + 320
+}
+
+/// The first 35 bytes of the keys of one namespace.
+pub(super) fn prefix(account: &AccountId, namespace: Namespace) -> [u8; 35] {
+    let mut key = [0; 35];
+    key[..33].copy_from_slice(&account.0);
+    key[33..].copy_from_slice(&(namespace.0.cast_unsigned() ^ 0x8000).to_be_bytes());
+    key
+}
+
+pub(super) fn key(account: &AccountId, namespace: Namespace, sequence: u64) -> [u8; KEY] {
+    let mut key = [0; KEY];
+    key[..35].copy_from_slice(&prefix(account, namespace));
+    key[35..].copy_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+/// The namespace in a key of `messages`.
+pub(super) fn namespace_of(key: &[u8; KEY]) -> Namespace {
+    Namespace((u16::from_be_bytes([key[33], key[34]]) ^ 0x8000).cast_signed())
+}
+
+/// A key of `by_expiry` for the message under `key`.
+pub(super) fn expiry_key(expiry: Millis, key: &[u8; KEY]) -> [u8; 16] {
+    let mut out = [0; 16];
+    out[..8].copy_from_slice(&expiry.0.to_be_bytes());
+    out[8..].copy_from_slice(&key[35..]);
+    out
+}
+
+pub(super) fn revoked_key(account: &AccountId, token: &[u8; 36]) -> [u8; 69] {
+    let mut key = [0; 69];
+    key[..33].copy_from_slice(&account.0);
+    key[33..].copy_from_slice(token);
+    key
+}
+
+/// A value of `messages`.
+pub(super) struct Record<'a> {
+    pub(super) hash: MessageHash,
+    pub(super) timestamp: Millis,
+    pub(super) expiry: Millis,
+    pub(super) data: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// `None` only when the file was damaged.
+    pub(super) fn decode(value: &'a [u8]) -> Option<Self> {
+        let (hash, rest) = value.split_first_chunk::<32>()?;
+        let (timestamp, rest) = rest.split_first_chunk::<8>()?;
+        let (expiry, data) = rest.split_first_chunk::<8>()?;
+        Some(Self {
+            hash: MessageHash(*hash),
+            timestamp: Millis(u64::from_be_bytes(*timestamp)),
+            expiry: Millis(u64::from_be_bytes(*expiry)),
+            data,
+        })
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(HEAD + self.data.len());
+        value.extend_from_slice(&self.hash.0);
+        value.extend_from_slice(&self.timestamp.0.to_be_bytes());
+        value.extend_from_slice(&self.expiry.0.to_be_bytes());
+        value.extend_from_slice(self.data);
+        value
+    }
+}
+
+/// The error of a value that no version of ours wrote.
+pub(super) fn damaged() -> StoreError {
+    StoreError::Database("a record is damaged; restore the directory or move it away to start empty".to_owned())
+}

@@ -1,0 +1,186 @@
+//! The message store (`spec/storage`): LMDB, one writer that commits whatever has queued as one transaction, readers on
+//! snapshots that never wait for it.
+
+mod layout;
+mod read;
+mod work;
+mod writer;
+
+use std::{path::PathBuf, sync::Arc};
+
+pub use read::{Limits, Page, StoreStats, StoredMessage};
+pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};
+
+use crate::{
+    clock::Clock,
+    types::{AccountId, MessageHash, Millis},
+};
+use layout::Tables;
+use writer::Writer;
+
+/// How a store is laid out and bounded.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Directory of the database; created when missing.
+    pub path: PathBuf,
+    /// Bytes that messages may take, bookkeeping included.
+    pub max_bytes: u64,
+    /// Writes that may wait before the answer is "busy".
+    pub queue: usize,
+    /// Writes in one transaction at most.
+    pub batch: usize,
+}
+
+impl StoreConfig {
+    /// The reference's limit (3,584 MiB) and bounds that suit a loaded node.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), max_bytes: 3584 << 20, queue: 4096, batch: 1024 }
+    }
+}
+
+/// Why the store did not do what was asked. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No room until messages expire.
+    #[error("the store is full; room comes back as messages expire")]
+    Full,
+    /// The queue of writes is full.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The directory holds a format that this version does not read.
+    #[error("the database has format {found}, this version reads {known}; use a version that wrote it")]
+    Format {
+        /// What the directory holds.
+        found: u64,
+        /// What this code reads.
+        known: u64,
+    },
+    /// The database or its disk.
+    #[error("database: {0}")]
+    Database(String),
+}
+
+impl From<heed::Error> for StoreError {
+    fn from(error: heed::Error) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+/// A handle to the store; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    tables: Arc<Tables>,
+    writer: Arc<Writer>,
+    max_bytes: u64,
+}
+
+impl Store {
+    /// Opens the store and starts its writer.
+    ///
+    /// # Errors
+    /// [`StoreError::Format`], or [`StoreError::Database`] when the directory cannot be used.
+    pub fn open(config: StoreConfig, clock: Clock) -> Result<Self, StoreError> {
+        let tables = Arc::new(Tables::open(&config)?);
+        let writer = Arc::new(Writer::start(Arc::clone(&tables), &config, clock)?);
+        Ok(Self { tables, writer, max_bytes: config.max_bytes })
+    }
+
+    /// Stores one message. The answer comes when it is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put(&self, message: NewMessage) -> Result<Stored, StoreError> {
+        let max_bytes = self.max_bytes;
+        self.writer.submit(move |work| work.put(&message, max_bytes)).await
+    }
+
+    /// Removes these messages of `account`; the answer names those that were there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete(&self, account: AccountId, hashes: Vec<MessageHash>) -> Result<Vec<MessageHash>, StoreError> {
+        self.writer.submit(move |work| work.delete(&account, &hashes)).await
+    }
+
+    /// Removes all messages in `scope`, or those with a timestamp up to `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete_all(
+        &self,
+        account: AccountId,
+        scope: Scope,
+        before: Option<Millis>,
+    ) -> Result<Vec<(crate::types::Namespace, MessageHash)>, StoreError> {
+        self.writer.submit(move |work| work.delete_all(&account, scope, before)).await
+    }
+
+    /// Lowers every later expiry in `scope` to `expiry`; the answer names what changed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn expire_all(
+        &self,
+        account: AccountId,
+        scope: Scope,
+        expiry: Millis,
+    ) -> Result<Vec<(crate::types::Namespace, MessageHash)>, StoreError> {
+        self.writer.submit(move |work| work.expire_all(&account, scope, expiry)).await
+    }
+
+    /// Changes the expiry of these messages of `account`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn expire(
+        &self,
+        account: AccountId,
+        changes: Vec<(MessageHash, Millis)>,
+        mode: ExpireMode,
+    ) -> Result<ExpireResult, StoreError> {
+        self.writer.submit(move |work| work.expire(&account, &changes, mode)).await
+    }
+
+    /// Revokes subaccount tokens; an account keeps its newest 50.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn revoke(&self, account: AccountId, tokens: Vec<[u8; 36]>) -> Result<(), StoreError> {
+        self.writer.submit(move |work| work.revoke(&account, &tokens)).await
+    }
+
+    /// Takes revocations back; the answer is how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unrevoke(&self, account: AccountId, tokens: Vec<[u8; 36]>) -> Result<u64, StoreError> {
+        self.writer.submit(move |work| work.unrevoke(&account, &tokens)).await
+    }
+
+    /// Removes what has expired, now rather than at the next tick; the answer is how many messages that were.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn clean_expired(&self) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        loop {
+            let step = self.writer.submit(|work| work.clean_expired(writer::EXPIRY_STEP)).await?;
+            removed += step as u64;
+            if step < writer::EXPIRY_STEP {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// Writes what has queued, then stops the writer. Later writes are refused, reads go on.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

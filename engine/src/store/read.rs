@@ -1,0 +1,160 @@
+//! Reads: each on a snapshot of its own, beside the writer.
+
+use std::ops::Bound;
+
+use super::{
+    Store, StoreError,
+    layout::{self, KEY, Meta, Record, damaged},
+};
+use crate::types::{AccountId, MessageHash, Millis, Namespace};
+
+/// A message as it is handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// Its identity.
+    pub hash: MessageHash,
+    /// When the sender says it was sent.
+    pub timestamp: Millis,
+    /// When it goes.
+    pub expiry: Millis,
+    /// What it says.
+    pub data: Vec<u8>,
+}
+
+/// How much one retrieve may take (`spec/node-rpc` §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages at most.
+    pub max_count: Option<u64>,
+    /// Sum of what the messages are charged at most; the first is always taken.
+    pub max_size: u64,
+}
+
+/// The answer to a retrieve.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// In the order in which they were stored.
+    pub messages: Vec<StoredMessage>,
+    /// Whether there is at least one further message.
+    pub more: bool,
+}
+
+/// What the store holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes charged for them.
+    pub bytes: u64,
+    /// Bytes they may take.
+    pub max_bytes: u64,
+}
+
+/// What a message counts towards [`Limits::max_size`], whatever the encoding.
+const fn charged(data_len: usize) -> u64 {
+    (100 + MessageHash::TEXT_LEN + data_len * 4 / 3) as u64
+}
+
+impl Store {
+    /// Messages of one namespace, after the one with hash `after` if that is there, else from the start.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn retrieve(
+        &self,
+        account: &AccountId,
+        namespace: Namespace,
+        after: Option<&MessageHash>,
+        limits: Limits,
+    ) -> Result<Page, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        let prefix = layout::prefix(account, namespace);
+        let mut start = layout::key(account, namespace, 0);
+        if let Some(hash) = after {
+            if let Some(key) = self.tables.by_hash.get(&txn, &hash.0)? {
+                if key.starts_with(&prefix) {
+                    start = key.try_into().map_err(|_| damaged())?;
+                }
+            }
+        }
+        let end = layout::key(account, namespace, u64::MAX);
+        let range = (Bound::Excluded(start.as_slice()), Bound::Included(end.as_slice()));
+        let mut page = Page::default();
+        let mut size = 0;
+        for entry in self.tables.messages.range(&txn, &range)? {
+            let record = Record::decode(entry?.1).ok_or_else(damaged)?;
+            size += charged(record.data.len());
+            let count = page.messages.len() as u64;
+            if count > 0 && (size > limits.max_size || limits.max_count.is_some_and(|most| count >= most)) {
+                page.more = true;
+                break;
+            }
+            page.messages.push(StoredMessage {
+                hash: record.hash,
+                timestamp: record.timestamp,
+                expiry: record.expiry,
+                data: record.data.to_vec(),
+            });
+        }
+        Ok(page)
+    }
+
+    /// The expiries of those of `hashes` that `account` has.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn expiries(
+        &self,
+        account: &AccountId,
+        hashes: &[MessageHash],
+    ) -> Result<Vec<(MessageHash, Millis)>, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        let mut found = Vec::new();
+        for hash in hashes {
+            let Some(key) = self.tables.by_hash.get(&txn, &hash.0)? else { continue };
+            if key.starts_with(&account.0) {
+                let value = self.tables.messages.get(&txn, key)?.ok_or_else(damaged)?;
+                found.push((*hash, Record::decode(value).ok_or_else(damaged)?.expiry));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether `account` has revoked exactly this token.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn is_revoked(&self, account: &AccountId, token: &[u8; 36]) -> Result<bool, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        Ok(self.tables.revoked.get(&txn, &layout::revoked_key(account, token))?.is_some())
+    }
+
+    /// The tokens that `account` has revoked.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn revoked(&self, account: &AccountId) -> Result<Vec<[u8; 36]>, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        let mut tokens = Vec::new();
+        for entry in self.tables.revoked.prefix_iter(&txn, &account.0)? {
+            let (key, _) = entry?;
+            tokens.push(*key.last_chunk().ok_or_else(damaged)?);
+        }
+        Ok(tokens)
+    }
+
+    /// What the store holds.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn stats(&self) -> Result<StoreStats, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        Ok(StoreStats {
+            messages: self.tables.messages.len(&txn)?,
+            bytes: self.tables.meta(&txn, Meta::Bytes)?,
+            max_bytes: self.max_bytes,
+        })
+    }
+}
+
+const _: () = assert!(KEY == 33 + 2 + 8);

@@ -1,0 +1,270 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use super::*;
+use crate::types::Namespace;
+
+const ALL: Limits = Limits { max_count: None, max_size: u64::MAX };
+const FAR: u64 = 4_000_000_000_000;
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
+}
+
+fn open(dir: &TempDir, max_bytes: u64) -> Store {
+    let config = StoreConfig { max_bytes, ..StoreConfig::new(dir.path().join("store")) };
+    Store::open(config, Clock::default()).unwrap()
+}
+
+fn account(n: u8) -> AccountId {
+    AccountId::new(5, [n; 32])
+}
+
+fn message(owner: u8, namespace: i16, data: &[u8], timestamp: u64, expiry: u64) -> NewMessage {
+    let (account, namespace) = (account(owner), Namespace(namespace));
+    NewMessage {
+        account,
+        namespace,
+        hash: MessageHash::of(&account, namespace, data),
+        timestamp: Millis(timestamp),
+        expiry: Millis(expiry),
+        data: data.to_vec(),
+    }
+}
+
+/// `spec/node-tests` §8.
+#[test]
+fn the_same_message_is_stored_once_and_only_lives_longer() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    runtime().block_on(async {
+        for (expiry, outcome, in_force) in [
+            (FAR, Outcome::New, FAR),
+            (FAR, Outcome::Exists, FAR),
+            (FAR - 1, Outcome::Exists, FAR),
+            (FAR + 1, Outcome::Extended, FAR + 1),
+        ] {
+            let stored = store.put(message(1, 0, b"x", 1, expiry)).await.unwrap();
+            assert_eq!(stored, Stored { outcome, expiry: Millis(in_force) });
+        }
+    });
+    assert_eq!(store.stats().unwrap().messages, 1);
+}
+
+#[test]
+fn an_outbox_keeps_the_newest() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    runtime().block_on(async {
+        for (data, timestamp, outcome) in
+            [(b"a", 10, Outcome::New), (b"b", 20, Outcome::New), (b"a", 15, Outcome::Obsolete)]
+        {
+            assert_eq!(store.put(message(1, -1, data, timestamp, FAR)).await.unwrap().outcome, outcome);
+        }
+    });
+    let page = store.retrieve(&account(1), Namespace(-1), None, ALL).unwrap();
+    assert_eq!(page.messages.iter().map(|m| m.data.as_slice()).collect::<Vec<_>>(), [b"b"]);
+}
+
+/// The figures of `spec/node-tests` §9, big retrieve.
+#[test]
+fn pages_end_at_the_limits() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 64 << 20);
+    runtime().block_on(async {
+        for n in 0..90_u8 {
+            store.put(message(1, 0, &[n; 70_000], 1, FAR)).await.unwrap();
+        }
+    });
+    for (max_count, max_size, want) in [
+        (Some(5), 7_800_000, 5),
+        (Some(100), 7_800_000, 83),
+        (None, 500_000, 5),
+        (None, 600_000, 6),
+        (None, 7_800_000 / 3, 27),
+        (None, 7_800_000 / 5, 16),
+        (Some(10), 700_000, 7),
+        (None, 1, 1),
+    ] {
+        let page = store.retrieve(&account(1), Namespace(0), None, Limits { max_count, max_size }).unwrap();
+        assert_eq!((page.messages.len(), page.more), (want, true), "{max_count:?} {max_size}");
+    }
+    let all = store.retrieve(&account(1), Namespace(0), None, ALL).unwrap();
+    let rest = store.retrieve(&account(1), Namespace(0), Some(&all.messages[87].hash), ALL).unwrap();
+    assert_eq!((rest.messages.as_slice(), rest.more), (&all.messages[88..], false));
+}
+
+#[test]
+fn a_full_store_says_so_and_has_room_again_when_messages_expire() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 10_000);
+    runtime().block_on(async {
+        let mut stored = 0_u64;
+        let refused = loop {
+            match store.put(message(1, 0, &stored.to_be_bytes(), 1, 1_000)).await {
+                Ok(_) => stored += 1,
+                Err(error) => break error,
+            }
+            // The writer's own tick may clear what is already expired; that is the point.
+            if stored > 1_000 {
+                panic!("never full");
+            }
+        };
+        assert_eq!(refused, StoreError::Full);
+        assert!(store.clean_expired().await.unwrap() > 0);
+        store.put(message(1, 0, b"room", 1, FAR)).await.unwrap();
+    });
+    assert_eq!(store.stats().unwrap().messages, 1);
+}
+
+#[test]
+fn fifty_revocations_are_kept() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    let tokens: Vec<[u8; 36]> = (0..61).map(|n| [n; 36]).collect();
+    runtime().block_on(async {
+        store.revoke(account(1), tokens.clone()).await.unwrap();
+        assert_eq!(store.revoked(&account(1)).unwrap().len(), 50);
+        assert!(!store.is_revoked(&account(2), &tokens[60]).unwrap());
+        assert!(store.is_revoked(&account(1), &tokens[60]).unwrap());
+        assert_eq!(store.unrevoke(account(1), tokens).await.unwrap(), 50);
+    });
+}
+
+#[test]
+fn a_closed_store_refuses_writes() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    store.close();
+    let refused = runtime().block_on(store.put(message(1, 0, b"x", 1, FAR)));
+    assert_eq!(refused, Err(StoreError::Closed));
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Put { owner: u8, namespace: i16, data: u8, timestamp: u64, expiry: u64 },
+    Delete { owner: u8, namespace: i16, data: u8 },
+    DeleteAll { owner: u8, namespace: Option<i16>, before: Option<u64> },
+    ExpireAll { owner: u8, namespace: Option<i16>, expiry: u64 },
+    Expire { owner: u8, namespace: i16, data: u8, expiry: u64, mode: u8 },
+    Reopen,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let namespace = prop::sample::select(vec![0_i16, 2, -10, -1]);
+    let put = (0..3_u8, namespace.clone(), 0..6_u8, 0..9_u64, 0..9_u64).prop_map(
+        |(owner, namespace, data, timestamp, expiry)| Op::Put {
+            owner,
+            namespace,
+            data,
+            timestamp,
+            expiry: FAR + expiry,
+        },
+    );
+    prop_oneof![
+        6 => put,
+        1 => (0..3_u8, namespace.clone(), 0..6_u8)
+            .prop_map(|(owner, namespace, data)| Op::Delete { owner, namespace, data }),
+        1 => (0..3_u8, prop::option::of(namespace.clone()), prop::option::of(0..9_u64))
+            .prop_map(|(owner, namespace, before)| Op::DeleteAll { owner, namespace, before }),
+        1 => (0..3_u8, prop::option::of(namespace.clone()), 0..9_u64)
+            .prop_map(|(owner, namespace, expiry)| Op::ExpireAll { owner, namespace, expiry: FAR + expiry }),
+        1 => (0..3_u8, namespace, 0..6_u8, 0..9_u64, 0..3_u8).prop_map(|(owner, namespace, data, expiry, mode)| {
+            Op::Expire { owner, namespace, data, expiry: FAR + expiry, mode }
+        }),
+        1 => Just(Op::Reopen),
+    ]
+}
+
+/// (owner, namespace) to messages in the order of their storing: data, timestamp, expiry.
+type Model = BTreeMap<(u8, i16), Vec<(u8, u64, u64)>>;
+
+fn in_scope(namespace: Option<i16>, key: (u8, i16), owner: u8) -> bool {
+    key.0 == owner && namespace.is_none_or(|namespace| key.1 == namespace)
+}
+
+fn scope(namespace: Option<i16>) -> Scope {
+    namespace.map_or(Scope::All, |namespace| Scope::One(Namespace(namespace)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn the_store_is_what_a_simple_model_says(ops in prop::collection::vec(op(), 1..60)) {
+        let (dir, runtime) = (TempDir::new().unwrap(), runtime());
+        let mut store = open(&dir, 1 << 20);
+        let mut model = Model::new();
+        for op in ops {
+            match op {
+                Op::Put { owner, namespace, data, timestamp, expiry } => {
+                    runtime.block_on(store.put(message(owner, namespace, &[data], timestamp, expiry))).unwrap();
+                    let held = model.entry((owner, namespace)).or_default();
+                    let outbox = namespace == -1;
+                    if outbox && held.iter().any(|m| m.0 != data && m.1 >= timestamp) {
+                        continue;
+                    }
+                    if outbox {
+                        held.retain(|m| m.0 == data);
+                    }
+                    match held.iter_mut().find(|m| m.0 == data) {
+                        Some(there) => there.2 = there.2.max(expiry),
+                        None => held.push((data, timestamp, expiry)),
+                    }
+                }
+                Op::Delete { owner, namespace, data } => {
+                    let hash = message(owner, namespace, &[data], 0, 0).hash;
+                    let deleted = runtime.block_on(store.delete(account(owner), vec![hash])).unwrap();
+                    let held = model.entry((owner, namespace)).or_default();
+                    let before = held.len();
+                    held.retain(|m| m.0 != data);
+                    prop_assert_eq!(deleted.len(), before - held.len());
+                }
+                Op::DeleteAll { owner, namespace, before } => {
+                    runtime
+                        .block_on(store.delete_all(account(owner), scope(namespace), before.map(Millis)))
+                        .unwrap();
+                    for (key, held) in &mut model {
+                        if in_scope(namespace, *key, owner) {
+                            held.retain(|m| before.is_some_and(|before| m.1 > before));
+                        }
+                    }
+                }
+                Op::ExpireAll { owner, namespace, expiry } => {
+                    runtime.block_on(store.expire_all(account(owner), scope(namespace), Millis(expiry))).unwrap();
+                    for (key, held) in &mut model {
+                        if in_scope(namespace, *key, owner) {
+                            held.iter_mut().for_each(|m| m.2 = m.2.min(expiry));
+                        }
+                    }
+                }
+                Op::Expire { owner, namespace, data, expiry, mode } => {
+                    let hash = message(owner, namespace, &[data], 0, 0).hash;
+                    let mode = [ExpireMode::Set, ExpireMode::Extend, ExpireMode::Shorten][usize::from(mode)];
+                    runtime.block_on(store.expire(account(owner), vec![(hash, Millis(expiry))], mode)).unwrap();
+                    for m in model.entry((owner, namespace)).or_default().iter_mut().filter(|m| m.0 == data) {
+                        m.2 = match mode {
+                            ExpireMode::Set => expiry,
+                            ExpireMode::Extend => m.2.max(expiry),
+                            ExpireMode::Shorten => m.2.min(expiry),
+                        };
+                    }
+                }
+                Op::Reopen => {
+                    store.close();
+                    drop(store);
+                    store = open(&dir, 1 << 20);
+                }
+            }
+            for (&(owner, namespace), held) in &model {
+                let page = store.retrieve(&account(owner), Namespace(namespace), None, ALL).unwrap();
+                let got: Vec<_> = page.messages.iter().map(|m| (m.data[0], m.timestamp.0, m.expiry.0)).collect();
+                prop_assert_eq!(&got, held);
+            }
+            let total: usize = model.values().map(Vec::len).sum();
+            prop_assert_eq!(store.stats().unwrap().messages, total as u64);
+        }
+    }
+}
