@@ -70,12 +70,11 @@ impl Store {
         let txn = self.tables.env.read_txn()?;
         let prefix = layout::prefix(account, namespace);
         let mut start = layout::key(account, namespace, 0);
-        if let Some(hash) = after {
-            if let Some(key) = self.tables.by_hash.get(&txn, &hash.0)? {
-                if key.starts_with(&prefix) {
-                    start = key.try_into().map_err(|_| damaged())?;
-                }
-            }
+        if let Some(hash) = after
+            && let Some(key) = self.tables.by_hash.get(&txn, &hash.0)?
+            && key.starts_with(&prefix)
+        {
+            start = key.try_into().map_err(|_| damaged())?;
         }
         let end = layout::key(account, namespace, u64::MAX);
         let range = (Bound::Excluded(start.as_slice()), Bound::Included(end.as_slice()));

@@ -61,10 +61,10 @@ impl Writer {
 
     pub(super) fn close(&self) {
         drop(self.jobs.lock().take());
-        if let Some(thread) = self.thread.lock().take() {
-            if thread.join().is_err() {
-                tracing::error!("the store's writer ended abnormally");
-            }
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer ended abnormally");
         }
     }
 }
