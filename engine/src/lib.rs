@@ -9,6 +9,7 @@ pub mod clock;
 pub mod crypto;
 pub mod onion;
 pub mod replicate;
+pub mod rpc;
 pub mod store;
 pub mod swarm;
 pub mod types;

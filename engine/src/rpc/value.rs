@@ -1,0 +1,108 @@
+//! A result before it is encoded (`spec/node-rpc` §1.2).
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use crate::bencode::Bt;
+
+/// The form of a request, which is the form of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// JSON text.
+    Json,
+    /// bencode.
+    Bencode,
+}
+
+/// A result. JSON and bencode differ in how they write booleans and bytes, and in nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// `true` in JSON, 1 in bencode.
+    Bool(bool),
+    /// A number.
+    Int(i64),
+    /// A number that may be above 2^63, such as a swarm id.
+    Uint(u64),
+    /// Text.
+    Text(Cow<'static, str>),
+    /// Padded base64 in JSON, raw in bencode.
+    Bytes(Vec<u8>),
+    /// In order.
+    List(Vec<Value>),
+    /// By key.
+    Dict(BTreeMap<Cow<'static, str>, Value>),
+}
+
+impl Value {
+    /// A dict of `entries`.
+    #[must_use]
+    pub fn dict<K: Into<Cow<'static, str>>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
+        Self::Dict(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+
+    /// Text that was made at run time or is part of the program.
+    #[must_use]
+    pub fn text(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// The bytes to send.
+    #[must_use]
+    pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
+        match encoding {
+            Encoding::Json => self.to_json().to_string().into_bytes(),
+            Encoding::Bencode => self.to_bt().encode(),
+        }
+    }
+
+    /// The value in JSON, for where it becomes part of a larger answer.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Bool(value) => (*value).into(),
+            Self::Int(number) => (*number).into(),
+            Self::Uint(number) => (*number).into(),
+            Self::Text(text) => text.as_ref().into(),
+            Self::Bytes(bytes) => base64_simd::STANDARD.encode_to_string(bytes).into(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Dict(entries) => entries.iter().map(|(key, value)| (key.as_ref(), value.to_json())).collect(),
+        }
+    }
+
+    /// The value in bencode, for where it becomes part of a larger answer.
+    #[must_use]
+    pub fn to_bt(&self) -> Bt {
+        match self {
+            Self::Bool(value) => Bt::Int((*value).into()),
+            Self::Int(number) => Bt::Int((*number).into()),
+            Self::Uint(number) => Bt::Int((*number).into()),
+            Self::Text(text) => Bt::Bytes(text.as_bytes().to_vec()),
+            Self::Bytes(bytes) => Bt::Bytes(bytes.clone()),
+            Self::List(items) => Bt::List(items.iter().map(Self::to_bt).collect()),
+            Self::Dict(entries) => Bt::dict(entries.iter().map(|(key, value)| (key.as_bytes(), value.to_bt()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_encodings() {
+        let value = Value::dict([
+            ("already", Value::Bool(true)),
+            ("hf", Value::List(vec![Value::Int(19), Value::Int(-4)])),
+            ("signature", Value::Bytes(vec![0xff; 2])),
+            ("swarm", Value::Uint(u64::MAX)),
+            ("text", Value::text("é\"")),
+        ]);
+        assert_eq!(
+            String::from_utf8(value.encode(Encoding::Json)).unwrap(),
+            r#"{"already":true,"hf":[19,-4],"signature":"//8=","swarm":18446744073709551615,"text":"é\""}"#
+        );
+        assert_eq!(
+            value.encode(Encoding::Bencode),
+            b"d7:alreadyi1e2:hfli19ei-4ee9:signature2:\xff\xff5:swarmi18446744073709551615e4:text3:\xc3\xa9\"e"
+        );
+    }
+}
