@@ -2,10 +2,12 @@
 
 mod auth;
 mod params;
+mod reply;
 mod status;
 mod value;
 
 pub use auth::{Auth, Subaccount, account, flag, token};
 pub use params::{Field, Invalid, NamespaceOrAll, Params};
+pub use reply::{Body, Reply};
 pub use status::Status;
 pub use value::{Encoding, Value};
