@@ -1,9 +1,10 @@
-//! A client request: what answers look like, in JSON and in bencode.
+//! A client request: decode, authorise, execute, encode. JSON and bencode take one path.
 
 mod auth;
 mod params;
 mod reply;
 mod request;
+mod service;
 mod status;
 mod value;
 
@@ -11,5 +12,6 @@ pub use auth::{Auth, Subaccount, account, flag, token};
 pub use params::{Field, Invalid, NamespaceOrAll, Params};
 pub use reply::{Body, Reply};
 pub use request::{METHODS, Request};
+pub use service::{PROTOCOL_VERSION, Rpc, RpcParts};
 pub use status::Status;
 pub use value::{Encoding, Value};

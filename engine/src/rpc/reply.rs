@@ -50,6 +50,16 @@ impl Reply {
         }
     }
 
+    /// The body as part of a larger result.
+    #[must_use]
+    pub fn as_value(&self) -> Value {
+        match &self.body {
+            Body::Text(text) => Value::Text(text.clone()),
+            Body::Value(value) => value.clone(),
+            Body::Binary(bytes) => Value::Bytes(bytes.clone()),
+        }
+    }
+
     /// The body as part of a JSON answer: text and base64 as strings, results as they are.
     #[must_use]
     pub fn json_body(&self) -> serde_json::Value {

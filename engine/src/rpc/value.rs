@@ -54,6 +54,45 @@ impl Value {
         }
     }
 
+    /// From JSON that another program made. Floats and null, which bencode cannot say, become text.
+    #[must_use]
+    pub fn from_json(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Self::text("null"),
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(number), _) => Self::Int(number),
+                (None, Some(number)) => Self::Uint(number),
+                (None, None) => Self::text(number.to_string()),
+            },
+            Json::String(text) => Self::text(text.clone()),
+            Json::Array(items) => Self::List(items.iter().map(Self::from_json).collect()),
+            Json::Object(entries) => {
+                Self::dict(entries.iter().map(|(key, value)| (key.clone(), Self::from_json(value))))
+            }
+        }
+    }
+
+    /// From bencode that a peer sent, its strings taken for text.
+    #[must_use]
+    pub fn from_bt(bt: Bt) -> Self {
+        match bt {
+            Bt::Int(number) => match (i64::try_from(number), u64::try_from(number)) {
+                (Ok(number), _) => Self::Int(number),
+                (Err(_), Ok(number)) => Self::Uint(number),
+                (Err(_), Err(_)) => Self::text(number.to_string()),
+            },
+            Bt::Bytes(bytes) => Self::text(String::from_utf8_lossy(&bytes).into_owned()),
+            Bt::List(items) => Self::List(items.into_iter().map(Self::from_bt).collect()),
+            Bt::Dict(entries) => Self::dict(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (String::from_utf8_lossy(&key).into_owned(), Self::from_bt(value))),
+            ),
+        }
+    }
+
     /// The value in JSON, for where it becomes part of a larger answer.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

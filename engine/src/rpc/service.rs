@@ -1,0 +1,711 @@
+//! One path for every request: decode, find the swarm, check time and proof, act, answer (`spec/node-rpc`).
+
+use std::{borrow::Cow, collections::BTreeMap, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde_json::Value as Json;
+
+use super::{
+    auth::{Auth, flag},
+    params::{Invalid, NamespaceOrAll, Params},
+    reply::Reply,
+    request::{Delete, METHODS, Request, Retrieve, Store as StoreRequest, Timed},
+    status::Status,
+    value::{Encoding, Value},
+};
+use crate::{
+    bencode::Bt,
+    clock::Clock,
+    crypto::Identity,
+    replicate::{MemberAnswer, PeerLink, fan_out},
+    store::{Limits, NewMessage, Outcome, Scope, Store, StoreError},
+    swarm::{Network, NodeInfo, Snapshot, SwarmId, service_nodes},
+    types::{AccountId, Ed25519PublicKey, LegacyPublicKey, MessageHash, Millis, Namespace},
+};
+
+/// The storage version whose behaviour this node has; what it advertises.
+pub const PROTOCOL_VERSION: [u16; 3] = [2, 8, 0];
+
+/// Tolerances and limits of `spec/node-rpc` §2.5, in milliseconds and bytes.
+mod limit {
+    pub(super) const MIN_TTL: u64 = 10_000;
+    pub(super) const MAX_TTL_INBOX: u64 = 14 * 86_400_000;
+    pub(super) const MAX_TTL: u64 = 30 * 86_400_000;
+    pub(super) const CLOCK: u64 = 10_000;
+    pub(super) const SIGNATURE: u64 = 60_000;
+    pub(super) const SIGNATURE_FORWARDED: u64 = 70_000;
+    pub(super) const RETRIEVE: u64 = 7_800_000;
+    /// Divisor of [`RETRIEVE`] when the client names no limit.
+    pub(super) const DEFAULT_SHARE: u64 = 5;
+}
+
+/// What a request is executed with.
+pub struct RpcParts {
+    /// This node's messages.
+    pub store: Store,
+    /// The picture of the network.
+    pub network: Arc<Network>,
+    /// This node's keys.
+    pub identity: Arc<Identity>,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its way to other nodes.
+    pub peers: Arc<dyn PeerLink>,
+}
+
+/// Who sent a request: a client's is passed on to the swarm, a peer's is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Client,
+    Peer,
+}
+
+type Entries = BTreeMap<Cow<'static, str>, Value>;
+type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+
+/// Executes requests. One for a node, shared by its transports.
+pub struct Rpc {
+    parts: RpcParts,
+    own: Ed25519PublicKey,
+}
+
+impl Rpc {
+    /// With the node's parts.
+    #[must_use]
+    pub fn new(parts: RpcParts) -> Self {
+        let own = parts.identity.ed25519.public();
+        Self { parts, own }
+    }
+
+    /// `{"method", "params"}`: HTTPS `storage_rpc` and the innermost onion layer.
+    pub async fn call_json(&self, body: &[u8]) -> Reply {
+        let bad = |text: Cow<'static, str>| Reply::text(Status::BAD_REQUEST, text);
+        let Ok(body) = serde_json::from_slice::<Json>(body) else { return bad("invalid json".into()) };
+        let Some(method) = body.get("method").and_then(Json::as_str) else {
+            return bad("invalid json: no `method` field".into());
+        };
+        let Some(params) = body.get("params").and_then(Json::as_object) else {
+            return bad("invalid json: no `params` field".into());
+        };
+        match Request::parse(method, &Params::Json(params.clone())) {
+            Ok(Some(request)) => self.run(request, Origin::Client).await,
+            Ok(None) => bad(format!("no method {method}").into()),
+            Err(invalid) => refused(&invalid),
+        }
+    }
+
+    /// `method` with JSON or bencoded `params`: OMQ and QUIC. `None` when there is no such method.
+    pub async fn call(&self, method: &str, params: &[u8]) -> Option<(Encoding, Reply)> {
+        if !METHODS.contains(&method) {
+            return None;
+        }
+        let params = match params.first() {
+            None => Some(Params::Json(serde_json::Map::new())),
+            Some(b'd') => match Bt::parse(params) {
+                Ok(Bt::Dict(dict)) => Some(Params::Bencode(dict)),
+                _ => None,
+            },
+            Some(_) => serde_json::from_slice(params).ok().map(Params::Json),
+        };
+        let Some(params) = params else {
+            let text = "invalid body: expected json or bt_dict";
+            return Some((Encoding::Json, Reply::text(Status::BAD_REQUEST, text)));
+        };
+        let encoding = params.encoding();
+        let reply = match Request::parse(method, &params) {
+            Ok(Some(request)) => self.run(request, Origin::Client).await,
+            Ok(None) => return None,
+            Err(invalid) => refused(&invalid),
+        };
+        Some((encoding, reply))
+    }
+
+    /// `sn.storage_cc`: a client's command, passed on by another member. The answer is bencoded.
+    pub async fn call_forwarded(&self, method: &str, params: &[u8]) -> Reply {
+        let Ok(Bt::Dict(params)) = Bt::parse(params) else {
+            return Reply::text(Status::BAD_REQUEST, "invalid request: expected a bencoded dict");
+        };
+        match Request::parse(method, &Params::Bencode(params)) {
+            Ok(Some(request)) if request.is_recursive() => self.run(request, Origin::Peer).await,
+            Ok(_) => {
+                let text = "invalid request: received invalid forwarded non-forwardable request";
+                Reply::text(Status::BAD_REQUEST, text)
+            }
+            Err(invalid) => refused(&invalid),
+        }
+    }
+
+    fn run(&self, request: Request, origin: Origin) -> Answering<'_> {
+        Box::pin(async move {
+            match request {
+                Request::Store(request) => self.store(request, origin).await,
+                Request::Retrieve(request) => self.retrieve(&request),
+                Request::Delete(request) => self.delete(request, origin).await,
+                Request::DeleteAll(request) => self.delete_all(request, origin).await,
+                Request::DeleteBefore(request) => self.delete_before(request, origin).await,
+                Request::ExpireAll(request) => self.expire_all(request, origin).await,
+                Request::GetSwarm(account) => {
+                    let network = self.parts.network.load();
+                    Reply::value(Status::OK, Value::Dict(self.swarm_answer(&network, &account)))
+                }
+                Request::Oxend { endpoint, params } => self.oxend(&endpoint, &params),
+                Request::Info => self.info(),
+                Request::Batch(requests) => {
+                    let replies = join_all(requests.into_iter().map(|request| self.run(request, origin))).await;
+                    results(&replies)
+                }
+                Request::Sequence(requests) => {
+                    let mut replies = Vec::new();
+                    for request in requests {
+                        let reply = self.run(request, origin).await;
+                        let go_on = reply.status.is_success();
+                        replies.push(reply);
+                        if !go_on {
+                            break;
+                        }
+                    }
+                    results(&replies)
+                }
+            }
+        })
+    }
+
+    // ---- what comes before acting ----
+
+    /// The other members of `account`'s swarm, or the 421 that names the right ones.
+    fn swarm_mates(&self, account: &AccountId) -> Result<Vec<Arc<NodeInfo>>, Reply> {
+        let network = self.parts.network.load();
+        let swarm = network.swarm_of(account);
+        let own = network.by_ed25519(&self.own).map(|node| node.swarm);
+        match swarm {
+            Some(swarm) if own == Some(swarm) => {
+                Ok(network.members(swarm).iter().filter(|node| node.ed25519 != self.own).map(Arc::clone).collect())
+            }
+            _ => {
+                let body = Value::Dict(self.swarm_answer(&network, account));
+                Err(Reply::value(Status::MISDIRECTED_REQUEST, body))
+            }
+        }
+    }
+
+    fn near_now(&self, time: Millis, tolerance: u64, text: &'static str) -> Result<(), Reply> {
+        let now = self.parts.clock.now();
+        if time < now.minus(tolerance) || time > now.plus(tolerance) {
+            return Err(Reply::text(Status::NOT_ACCEPTABLE, text));
+        }
+        Ok(())
+    }
+
+    fn proven(
+        &self,
+        auth: &Auth,
+        account: &AccountId,
+        text: &str,
+        flags: u8,
+        revocable: bool,
+        refusal: &'static str,
+    ) -> Result<(), Reply> {
+        match auth.verify(&self.parts.store, account, text.as_bytes(), flags, revocable) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Reply::text(Status::UNAUTHORIZED, refusal)),
+            Err(error) => {
+                tracing::error!(%error, "revocations could not be read");
+                Err(Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed"))
+            }
+        }
+    }
+
+    // ---- methods ----
+
+    async fn store(&self, request: StoreRequest, origin: Origin) -> Reply {
+        let mates = match self.check_store(&request) {
+            Ok(mates) => mates,
+            Err(refusal) => return refusal,
+        };
+        let StoreRequest { account, namespace, timestamp, expiry, data, auth, sig_timestamp } = request;
+        let hash = MessageHash::of(&account, namespace, &data);
+        let forward = || {
+            let mut fields = forwarded(&account, auth.as_ref());
+            fields.push(("data", data.as_slice().into()));
+            fields.push(("expiry", expiry.0.into()));
+            fields.push(("timestamp", timestamp.0.into()));
+            if auth.is_some() {
+                fields.push(("sig_timestamp", sig_timestamp.0.into()));
+            }
+            if namespace.0 != 0 {
+                fields.push(("namespace", Bt::Int(namespace.0.into())));
+            }
+            fields
+        };
+        let forward = (origin == Origin::Client).then(forward);
+        let local = async {
+            let message = NewMessage { account, namespace, hash, timestamp, expiry, data };
+            let stored = self.parts.store.put(message).await.map_err(|error| failure(&error))?;
+            let text = hash.to_string();
+            let mut entries = Entries::new();
+            entries.insert("signature".into(), self.signature(text.as_bytes()));
+            entries.insert("hash".into(), Value::text(text));
+            entries.insert("expiry".into(), Value::Uint(stored.expiry.0));
+            if stored.outcome != Outcome::New {
+                entries.insert("already".into(), Value::Bool(true));
+            }
+            Ok(entries)
+        };
+        let Some(forward) = forward else { return peer_reply(local.await) };
+        let (mut swarm, ok) = self.everywhere("store", &mates, forward, local).await;
+        // A legacy of the reference that clients may read: the entry node's own entry tells the time too.
+        if let Some(Value::Dict(own)) = swarm.get_mut(self.own.to_string().as_str()) {
+            own.insert("t".into(), self.time());
+        }
+        self.swarm_reply(swarm, ok, Some(hash))
+    }
+
+    fn check_store(&self, request: &StoreRequest) -> Result<Vec<Arc<NodeInfo>>, Reply> {
+        let StoreRequest { account, namespace, timestamp, expiry, auth, sig_timestamp, .. } = request;
+        let mates = self.swarm_mates(account)?;
+        let longest = if namespace.is_public_inbox() { limit::MAX_TTL_INBOX } else { limit::MAX_TTL };
+        let ttl = expiry.0.checked_sub(timestamp.0);
+        if !ttl.is_some_and(|ttl| (limit::MIN_TTL..=longest).contains(&ttl)) {
+            return Err(Reply::text(Status::FORBIDDEN, "Provided expiry/TTL is not valid."));
+        }
+        let now = self.parts.clock.now();
+        if *timestamp > now.plus(limit::CLOCK) || *expiry < now.minus(limit::CLOCK) {
+            return Err(Reply::text(Status::NOT_ACCEPTABLE, "Timestamp error: check your clock"));
+        }
+        if !namespace.is_public_inbox() {
+            let Some(auth) = auth else {
+                let text = format!("store: signature required to store to namespace {}", namespace.0);
+                return Err(Reply::text(Status::UNAUTHORIZED, text));
+            };
+            self.near_now(*sig_timestamp, limit::SIGNATURE, "store signature timestamp too far from current time")?;
+            let flags = if namespace.is_public_outbox() { flag::WRITE | flag::DELETE } else { flag::WRITE };
+            let text = format!("store{}{sig_timestamp}", namespace.signed_text());
+            self.proven(auth, account, &text, flags, true, "store signature verification failed")?;
+        }
+        Ok(mates)
+    }
+
+    fn retrieve(&self, request: &Retrieve) -> Reply {
+        self.try_retrieve(request).unwrap_or_else(|refusal| refusal)
+    }
+
+    fn try_retrieve(&self, request: &Retrieve) -> Result<Reply, Reply> {
+        let Retrieve { account, namespace, last_hash, max_count, max_size, auth } = request;
+        self.swarm_mates(account)?;
+        if let Some((auth, timestamp)) = auth {
+            self.near_now(*timestamp, limit::SIGNATURE, "retrieve timestamp too far from current time")?;
+            let text = format!("retrieve{}{timestamp}", namespace.signed_text());
+            let refusal = "retrieve signature verification failed";
+            self.proven(auth, account, &text, flag::READ, !namespace.is_unrevocable(), refusal)?;
+        } else if !namespace.is_open_to_read() {
+            return Err(Reply::text(Status::UNAUTHORIZED, "retrieve: request signature required"));
+        }
+        let limits = limits(*max_count, *max_size);
+        let page = self.parts.store.retrieve(account, *namespace, last_hash.as_ref(), limits).map_err(|error| {
+            tracing::error!(%error, "messages could not be read");
+            let text = format!("Internal Server Error. Could not retrieve messages for {account:?}");
+            Reply::text(Status::INTERNAL_SERVER_ERROR, text)
+        })?;
+        let messages = page.messages.into_iter().map(|message| {
+            Value::dict([
+                ("hash", Value::text(message.hash.to_string())),
+                ("timestamp", Value::Uint(message.timestamp.0)),
+                ("expiration", Value::Uint(message.expiry.0)),
+                ("data", Value::Bytes(message.data)),
+            ])
+        });
+        let mut entries = Entries::new();
+        entries.insert("messages".into(), Value::List(messages.collect()));
+        entries.insert("more".into(), Value::Bool(page.more));
+        self.stamp(&mut entries);
+        Ok(Reply::value(Status::OK, Value::Dict(entries)))
+    }
+
+    async fn delete(&self, request: Delete, origin: Origin) -> Reply {
+        let Delete { account, messages, required, auth } = request;
+        let check = || {
+            let mates = self.swarm_mates(&account)?;
+            let text = format!("delete{}", messages.concat());
+            self.proven(&auth, &account, &text, flag::DELETE, true, "delete_msgs signature verification failed")?;
+            Ok(mates)
+        };
+        let mates = match check() {
+            Ok(mates) => mates,
+            Err(refusal) => return refusal,
+        };
+        let mut forward = forwarded(&account, Some(&auth));
+        let list = messages.iter().map(|hash| hash.as_bytes().into()).collect();
+        forward.push(("messages", Bt::List(list)));
+        let local = async {
+            let hashes = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
+            let deleted = self.parts.store.delete(account, hashes).await.map_err(|error| failure(&error))?;
+            let deleted = sorted(deleted);
+            let signed = format!("{}{}{}", account.hex(), messages.concat(), deleted.concat());
+            Ok(self.signed_entries("deleted", texts(deleted), signed.as_bytes()))
+        };
+        if origin == Origin::Peer {
+            return peer_reply(local.await);
+        }
+        let (swarm, ok) = self.everywhere("delete", &mates, forward, local).await;
+        let any = swarm.values().any(|entry| matches!(deleted_in(entry), Some(n) if n > 0));
+        let mut reply = self.swarm_reply(swarm, ok, None);
+        if required && !any && ok {
+            reply.status = Status::NOT_FOUND;
+        }
+        reply
+    }
+
+    async fn delete_all(&self, request: Timed, origin: Origin) -> Reply {
+        let plan = TimedPlan {
+            method: "delete_all",
+            field: "timestamp",
+            refusal: "delete_all signature verification failed",
+            result: "deleted",
+        };
+        let tolerance = tolerance(origin);
+        let text = "delete_all timestamp too far from current time";
+        let time = self.near_now(request.time, tolerance, text);
+        self.timed(plan, request, origin, time, |store, account, scope, _| async move {
+            store.delete_all(account, scope, None).await
+        })
+        .await
+    }
+
+    async fn delete_before(&self, request: Timed, origin: Origin) -> Reply {
+        let plan = TimedPlan {
+            method: "delete_before",
+            field: "before",
+            refusal: "delete_before signature verification failed",
+            result: "deleted",
+        };
+        let future = request.time > self.parts.clock.now().plus(limit::SIGNATURE);
+        let text = "delete_before timestamp too far in the future";
+        let time = if future { Err(Reply::text(Status::UNAUTHORIZED, text)) } else { Ok(()) };
+        self.timed(plan, request, origin, time, |store, account, scope, before| async move {
+            store.delete_all(account, scope, Some(before)).await
+        })
+        .await
+    }
+
+    async fn expire_all(&self, request: Timed, origin: Origin) -> Reply {
+        let plan = TimedPlan {
+            method: "expire_all",
+            field: "expiry",
+            refusal: "expire_all signature verification failed",
+            result: "updated",
+        };
+        let past = request.time < self.parts.clock.now().minus(tolerance(origin));
+        let text = "expire_all timestamp should be >= current time";
+        let time = if past { Err(Reply::text(Status::NOT_ACCEPTABLE, text)) } else { Ok(()) };
+        self.timed(plan, request, origin, time, |store, account, scope, expiry| async move {
+            store.expire_all(account, scope, expiry).await
+        })
+        .await
+    }
+
+    /// The way of `delete_all`, `delete_before` and `expire_all`, which differ in names, the time check and the action.
+    async fn timed<F>(
+        &self,
+        plan: TimedPlan,
+        request: Timed,
+        origin: Origin,
+        time_check: Result<(), Reply>,
+        act: impl FnOnce(Store, AccountId, Scope, Millis) -> F + Send,
+    ) -> Reply
+    where
+        F: Future<Output = Result<Vec<(Namespace, MessageHash)>, StoreError>> + Send,
+    {
+        let Timed { account, namespace, time, auth } = request;
+        let (scope, signed_namespace, namespace_field) = match namespace {
+            NamespaceOrAll::One(one) => (Scope::One(one), one.signed_text(), Bt::Int(one.0.into())),
+            NamespaceOrAll::All => (Scope::All, "all".to_owned(), Bt::Bytes(b"all".to_vec())),
+        };
+        let check = || {
+            let mates = self.swarm_mates(&account)?;
+            time_check?;
+            let text = format!("{}{signed_namespace}{time}", plan.method);
+            self.proven(&auth, &account, &text, flag::DELETE, true, plan.refusal)?;
+            Ok(mates)
+        };
+        let mates = match check() {
+            Ok(mates) => mates,
+            Err(refusal) => return refusal,
+        };
+        let mut forward = forwarded(&account, Some(&auth));
+        forward.push(("namespace", namespace_field));
+        forward.push((plan.field, time.0.into()));
+        let local = async {
+            let changed = act(self.parts.store.clone(), account, scope, time).await.map_err(|error| failure(&error))?;
+            let all = sorted(changed.iter().map(|(_, hash)| *hash).collect());
+            let signed = format!("{}{time}{}", account.hex(), all.concat());
+            let result = if scope == Scope::All { by_namespace(changed) } else { texts(all) };
+            Ok(self.signed_entries(plan.result, result, signed.as_bytes()))
+        };
+        if origin == Origin::Peer {
+            return peer_reply(local.await);
+        }
+        let (swarm, ok) = self.everywhere(plan.method, &mates, forward, local).await;
+        self.swarm_reply(swarm, ok, None)
+    }
+
+    fn oxend(&self, endpoint: &str, params: &Json) -> Reply {
+        // A network without a chain has no names: an answer without a value is "not registered".
+        let result = match endpoint {
+            "get_service_nodes" => service_nodes(&self.parts.network.load(), params),
+            _ => serde_json::json!({"status": "OK"}),
+        };
+        let mut entries = Entries::new();
+        entries.insert("result".into(), Value::from_json(&result));
+        self.stamp(&mut entries);
+        Reply::value(Status::OK, Value::Dict(entries))
+    }
+
+    fn info(&self) -> Reply {
+        let mut entries = Entries::new();
+        let version = PROTOCOL_VERSION.map(|part| Value::Int(part.into()));
+        entries.insert("version".into(), Value::List(version.into()));
+        entries.insert("timestamp".into(), self.time());
+        self.stamp(&mut entries);
+        Reply::value(Status::OK, Value::Dict(entries))
+    }
+
+    // ---- the swarm's answers ----
+
+    /// Sends the command to `mates` while acting here; every member's entry by its key, and whether anybody succeeded.
+    async fn everywhere(
+        &self,
+        method: &'static str,
+        mates: &[Arc<NodeInfo>],
+        forward: Vec<(&'static str, Bt)>,
+        local: impl Future<Output = Result<Entries, Entries>> + Send,
+    ) -> (Entries, bool) {
+        let params = Bytes::from(Bt::dict(forward).encode());
+        let others = fan_out(self.parts.peers.as_ref(), mates, method, params);
+        let (own, others) = futures_util::join!(local, others);
+        let mut ok = own.is_ok();
+        let mut swarm = Entries::new();
+        swarm.insert(self.own.to_string().into(), Value::Dict(own.unwrap_or_else(|failed| failed)));
+        for (member, answer) in others {
+            let entry = member_entry(answer);
+            ok |= !entry.contains_key("failed");
+            swarm.insert(member.to_string().into(), Value::Dict(entry));
+        }
+        (swarm, ok)
+    }
+
+    fn swarm_reply(&self, swarm: Entries, ok: bool, hash: Option<MessageHash>) -> Reply {
+        let mut entries = Entries::new();
+        entries.insert("swarm".into(), Value::Dict(swarm));
+        if let Some(hash) = hash {
+            entries.insert("hash".into(), Value::text(hash.to_string()));
+        }
+        self.stamp(&mut entries);
+        let status = if ok { Status::OK } else { Status::INTERNAL_SERVER_ERROR };
+        Reply::value(status, Value::Dict(entries))
+    }
+
+    fn time(&self) -> Value {
+        Value::Uint(self.parts.clock.now().0)
+    }
+
+    /// Adds `t` and `hf`.
+    fn stamp(&self, entries: &mut Entries) {
+        let hardfork = self.parts.network.load().hardfork.map(|part| Value::Int(part.into()));
+        entries.insert("t".into(), self.time());
+        entries.insert("hf".into(), Value::List(hardfork.into()));
+    }
+
+    fn signature(&self, text: &[u8]) -> Value {
+        Value::Bytes(self.parts.identity.ed25519.sign(text).to_vec())
+    }
+
+    fn signed_entries(&self, name: &'static str, result: Value, signed: &[u8]) -> Entries {
+        Entries::from([(name.into(), result), ("signature".into(), self.signature(signed))])
+    }
+
+    /// `get_swarm`'s answer, which is also the body of a 421.
+    fn swarm_answer(&self, network: &Snapshot, account: &AccountId) -> Entries {
+        let swarm = network.swarm_of(account);
+        let members = swarm.map_or(&[][..], |swarm| network.members(swarm));
+        let mut entries = Entries::new();
+        entries.insert("snodes".into(), Value::List(members.iter().map(|node| snode(node)).collect()));
+        entries.insert("swarm".into(), Value::text(swarm.unwrap_or(SwarmId::UNASSIGNED).to_string()));
+        self.stamp(&mut entries);
+        entries
+    }
+}
+
+/// What tells `delete_all`, `delete_before` and `expire_all` apart.
+struct TimedPlan {
+    method: &'static str,
+    /// Name of the time field.
+    field: &'static str,
+    refusal: &'static str,
+    /// Name of the result field.
+    result: &'static str,
+}
+
+impl Request {
+    /// Whether the swarm's members pass it on to each other.
+    const fn is_recursive(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(_) | Self::Delete(_) | Self::DeleteAll(_) | Self::DeleteBefore(_) | Self::ExpireAll(_)
+        )
+    }
+}
+
+fn refused(invalid: &Invalid) -> Reply {
+    Reply::text(Status::BAD_REQUEST, format!("invalid request: {invalid}"))
+}
+
+const fn tolerance(origin: Origin) -> u64 {
+    match origin {
+        Origin::Client => limit::SIGNATURE,
+        Origin::Peer => limit::SIGNATURE_FORWARDED,
+    }
+}
+
+/// `spec/node-rpc` §4.2: 0 is no wish, a negative size is a share.
+fn limits(max_count: i64, max_size: i64) -> Limits {
+    let max_count = u64::try_from(max_count).ok().filter(|count| *count > 0);
+    let max_size = match max_size {
+        0 if max_count.is_none() => limit::RETRIEVE / limit::DEFAULT_SHARE,
+        0 => limit::RETRIEVE,
+        share if share < 0 => limit::RETRIEVE / share.unsigned_abs(),
+        size => size.unsigned_abs().min(limit::RETRIEVE),
+    };
+    Limits { max_count, max_size }
+}
+
+/// The fields that every forwarded command has.
+fn forwarded(account: &AccountId, auth: Option<&Auth>) -> Vec<(&'static str, Bt)> {
+    let mut fields = vec![("pubkey", account.0.as_slice().into())];
+    if let Some(auth) = auth {
+        fields.push(("signature", auth.signature.as_slice().into()));
+        if let Some(key) = &auth.pubkey_ed25519 {
+            fields.push(("pubkey_ed25519", key.as_slice().into()));
+        }
+        if let Some(subaccount) = &auth.subaccount {
+            fields.push(("subaccount", subaccount.token.as_slice().into()));
+            fields.push(("subaccount_sig", subaccount.signature.as_slice().into()));
+        }
+    }
+    fields
+}
+
+/// A member's own failure, as its entry in the answer.
+fn failure(error: &StoreError) -> Entries {
+    tracing::warn!(%error, "a write failed");
+    Entries::from([
+        ("failed".into(), Value::Bool(true)),
+        ("query_failure".into(), Value::Bool(true)),
+        ("reason".into(), Value::text(error.to_string())),
+    ])
+}
+
+/// The answer to another member: its entry alone. **Post-2.8** nodes say 500 when it failed.
+fn peer_reply(entries: Result<Entries, Entries>) -> Reply {
+    match entries {
+        Ok(entries) => Reply::value(Status::OK, Value::Dict(entries)),
+        Err(failed) => Reply::value(Status::INTERNAL_SERVER_ERROR, Value::Dict(failed)),
+    }
+}
+
+fn member_entry(answer: MemberAnswer) -> Entries {
+    let failed = ("failed".into(), Value::Bool(true));
+    match answer {
+        MemberAnswer::Done(Bt::Dict(result)) => result
+            .into_iter()
+            .map(|(key, value)| {
+                let key = String::from_utf8_lossy(&key).into_owned();
+                // The one field that is bytes; all else passes as it came.
+                let value = match value {
+                    Bt::Bytes(bytes) if key == "signature" => Value::Bytes(bytes),
+                    other => Value::from_bt(other),
+                };
+                (Cow::Owned(key), value)
+            })
+            .collect(),
+        MemberAnswer::Refused { code, reason } => {
+            Entries::from([failed, ("code".into(), Value::text(code)), ("reason".into(), Value::text(reason))])
+        }
+        MemberAnswer::TimedOut => Entries::from([failed, ("timeout".into(), Value::Bool(true))]),
+        MemberAnswer::Bad | MemberAnswer::Done(_) => {
+            Entries::from([failed, ("bad_peer_response".into(), Value::Bool(true))])
+        }
+    }
+}
+
+/// How many hashes a member's `delete` names; `None` when it failed.
+fn deleted_in(entry: &Value) -> Option<usize> {
+    let Value::Dict(entry) = entry else { return None };
+    match entry.get("deleted") {
+        Some(Value::List(deleted)) => Some(deleted.len()),
+        _ => None,
+    }
+}
+
+fn sorted(hashes: Vec<MessageHash>) -> Vec<String> {
+    let mut texts: Vec<String> = hashes.iter().map(MessageHash::to_string).collect();
+    texts.sort_unstable();
+    texts
+}
+
+fn texts(hashes: Vec<String>) -> Value {
+    Value::List(hashes.into_iter().map(Value::text).collect())
+}
+
+fn by_namespace(hashes: Vec<(Namespace, MessageHash)>) -> Value {
+    let mut grouped: BTreeMap<i16, Vec<MessageHash>> = BTreeMap::new();
+    for (namespace, hash) in hashes {
+        grouped.entry(namespace.0).or_default().push(hash);
+    }
+    Value::dict(grouped.into_iter().map(|(namespace, hashes)| (namespace.to_string(), texts(sorted(hashes)))))
+}
+
+/// The wrapper of `batch` and `sequence`.
+fn results(replies: &[Reply]) -> Reply {
+    let results = replies
+        .iter()
+        .map(|reply| Value::dict([("code", Value::Int(reply.status.code().into())), ("body", reply.as_value())]));
+    Reply::value(Status::OK, Value::dict([("results", Value::List(results.collect()))]))
+}
+
+fn snode(node: &NodeInfo) -> Value {
+    Value::dict([
+        ("address", Value::text(format!("{}.snode", base32z(&node.legacy)))),
+        ("pubkey_legacy", Value::text(node.legacy.to_string())),
+        ("pubkey_x25519", Value::text(node.x25519.to_string())),
+        ("pubkey_ed25519", Value::text(node.ed25519.to_string())),
+        ("port", Value::text(node.https_port.to_string())),
+        ("port_https", Value::Int(node.https_port.into())),
+        ("port_omq", Value::Int(node.omq_port.into())),
+        ("port_quic", Value::Int(node.omq_port.into())),
+        ("ip", Value::text(node.ip.to_string())),
+    ])
+}
+
+/// 52 characters of z-base-32, most significant bit first.
+fn base32z(key: &LegacyPublicKey) -> String {
+    const ALPHABET: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
+    let mut out = String::with_capacity(52);
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    for &byte in key.as_bytes() {
+        bits = (bits << 8) | u32::from(byte);
+        held += 8;
+        while held >= 5 {
+            held -= 5;
+            out.push(char::from(ALPHABET[(bits >> held & 31) as usize]));
+        }
+        bits &= (1 << held) - 1;
+    }
+    if held > 0 {
+        out.push(char::from(ALPHABET[(bits << (5 - held) & 31) as usize]));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    crypto::{Ed25519Secret, verify_ed25519},
+    replicate::{PeerAnswer, PeerError},
+    store::StoreConfig,
+};
+
+/// Other nodes, as [`Rpc`]s in this process; those not there do not answer.
+#[derive(Default)]
+struct Swarm(parking_lot::Mutex<BTreeMap<Ed25519PublicKey, Arc<Rpc>>>);
+
+impl PeerLink for Swarm {
+    fn request<'a>(
+        &'a self,
+        peer: &Arc<NodeInfo>,
+        command: &'static str,
+        parts: Vec<Bytes>,
+        _timeout: Duration,
+    ) -> PeerAnswer<'a> {
+        let rpc = self.0.lock().get(&peer.ed25519).cloned();
+        Box::pin(async move {
+            assert_eq!(command, "sn.storage_cc");
+            let rpc = rpc.ok_or(PeerError::Timeout)?;
+            let reply = rpc.call_forwarded(std::str::from_utf8(&parts[0]).unwrap(), &parts[1]).await;
+            let body = Bytes::from(reply.encode(Encoding::Bencode));
+            let code = Bytes::from(reply.status.code().to_string());
+            Ok(if reply.status == Status::OK { vec![body] } else { vec![code, body] })
+        })
+    }
+}
+
+struct Fixture {
+    _dir: TempDir,
+    swarm: Arc<Swarm>,
+    nodes: Vec<Arc<Rpc>>,
+    clock: Clock,
+}
+
+fn seed(first: u8) -> [u8; 32] {
+    std::array::from_fn(|i| first.wrapping_add(i as u8))
+}
+
+/// `count` nodes in one swarm, the first with the keys of node N of `spec/node-tests` §4.
+fn fixture(count: u8) -> Fixture {
+    let dir = TempDir::new().unwrap();
+    let (clock, network, swarm) = (Clock::default(), Arc::new(Network::default()), Arc::new(Swarm::default()));
+    let mut infos = Vec::new();
+    let mut nodes = Vec::new();
+    for n in 0..count {
+        let identity = Identity::new(&seed(96 + n), LegacyPublicKey([n; 32]));
+        let ed25519 = identity.ed25519.public();
+        infos.push(NodeInfo {
+            legacy: identity.legacy,
+            ed25519,
+            x25519: identity.x25519.public(),
+            ip: [127, 0, 0, 1].into(),
+            https_port: 22021,
+            omq_port: 22020,
+            swarm: SwarmId(0),
+            version: PROTOCOL_VERSION,
+            requested_unlock_height: 0,
+        });
+        let store = Store::open(StoreConfig::new(dir.path().join(n.to_string())), clock.clone()).unwrap();
+        let peers: Arc<dyn PeerLink> = Arc::<Swarm>::clone(&swarm);
+        let rpc = Arc::new(Rpc::new(RpcParts {
+            store,
+            network: Arc::clone(&network),
+            identity: Arc::new(identity),
+            clock: clock.clone(),
+            peers,
+        }));
+        swarm.0.lock().insert(ed25519, Arc::clone(&rpc));
+        nodes.push(rpc);
+    }
+    network.replace(Snapshot::new(1, String::new(), [19, 4], infos).unwrap());
+    Fixture { _dir: dir, swarm, nodes, clock }
+}
+
+fn user() -> (Ed25519Secret, AccountId) {
+    let secret = Ed25519Secret::from_seed(&seed(0));
+    let account = AccountId::new(AccountId::SESSION, secret.x25519().public().0);
+    (secret, account)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64_simd::STANDARD.encode_to_string(bytes)
+}
+
+impl Fixture {
+    async fn call(&self, method: &str, params: Json) -> (u16, Json) {
+        let body = json!({"method": method, "params": params}).to_string();
+        let reply = self.nodes[0].call_json(body.as_bytes()).await;
+        (reply.status.code(), reply.json_body())
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.now().0
+    }
+
+    /// Parameters that user U signs over `text`.
+    fn signed(&self, text: &str, mut params: Json) -> Json {
+        let (secret, account) = user();
+        params["pubkey"] = account.hex().into();
+        params["pubkey_ed25519"] = secret.public().to_string().into();
+        params["signature"] = base64(&secret.sign(text.as_bytes())).into();
+        params
+    }
+
+    async fn store(&self, data: &[u8]) -> String {
+        let params = json!({
+            "pubkey": user().1.hex(), "timestamp": self.now(), "ttl": 60_000, "data": base64(data),
+        });
+        let (status, body) = self.call("store", params).await;
+        assert_eq!(status, 200, "{body}");
+        body["hash"].as_str().unwrap().to_owned()
+    }
+
+    async fn hashes(&self) -> Vec<String> {
+        let now = self.now();
+        let (status, body) =
+            self.call("retrieve", self.signed(&format!("retrieve{now}"), json!({"timestamp": now}))).await;
+        assert_eq!(status, 200, "{body}");
+        body["messages"].as_array().unwrap().iter().map(|m| m["hash"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// Checks every member's signature over `text`.
+fn all_sign(swarm: &Json, text: &str) {
+    for (key, entry) in swarm.as_object().unwrap() {
+        let key: Ed25519PublicKey = key.parse().unwrap();
+        let signature = base64_simd::STANDARD.decode_to_vec(entry["signature"].as_str().unwrap()).unwrap();
+        assert!(verify_ed25519(&key.0, text.as_bytes(), &signature.try_into().unwrap()), "{key}: {entry}");
+    }
+}
+
+const H0: &str = "9QAogeWwJY/CE19iFAh5hr2vRcMyC92b8njFtInsmxg";
+
+#[tokio::test]
+async fn a_store_is_confirmed_by_every_member() {
+    let net = fixture(3);
+    let params = json!({
+        "pubkey": user().1.hex(), "timestamp": net.now().to_string(), "ttl": "60000", "data": base64(b"hello world"),
+    });
+    let (status, body) = net.call("store", params.clone()).await;
+    assert_eq!((status, body["hash"].as_str()), (200, Some(H0)));
+    assert_eq!(body["hf"], json!([19, 4]));
+    let swarm = &body["swarm"];
+    assert_eq!(swarm.as_object().unwrap().len(), 3);
+    all_sign(swarm, H0);
+    // `spec/node-tests` §4: the answer of node N to a store of H0.
+    let own = &swarm["174553b456dddfc6908ecab1c101fe6ab21e2baa0617795b7d43a63482993fd5"];
+    let signature = base64_simd::STANDARD.decode_to_vec(own["signature"].as_str().unwrap()).unwrap();
+    assert!(hex::encode(signature).starts_with("c26fcec344dc5a5603bda12dec2dd28d"));
+    assert!(own["t"].is_u64() && own.get("already").is_none());
+    let (_, again) = net.call("store", params).await;
+    let already: Vec<_> = again["swarm"].as_object().unwrap().values().map(|entry| entry["already"].clone()).collect();
+    assert!(already.contains(&json!(true)) && already.contains(&json!(1)), "{already:?}");
+    assert_eq!(net.hashes().await, [H0]);
+}
+
+#[tokio::test]
+async fn a_silent_member_is_marked() {
+    let net = fixture(3);
+    let gone = *net.swarm.0.lock().keys().find(|key| **key != net.nodes[0].own).unwrap();
+    net.swarm.0.lock().remove(&gone);
+    let params = json!({"pubkey": user().1.hex(), "timestamp": net.now(), "ttl": 60_000, "data": ""});
+    let (status, body) = net.call("store", params).await;
+    assert_eq!(status, 200);
+    assert_eq!(body["swarm"][gone.to_string()], json!({"failed": true, "timeout": true}));
+}
+
+#[tokio::test]
+async fn deletes_and_expiries_are_signed() {
+    let net = fixture(2);
+    let (_, account) = user();
+    let mut hashes = Vec::new();
+    for n in 0..6_u8 {
+        hashes.push(net.store(&[n]).await);
+    }
+    let gone = [hashes[3].clone(), "A".repeat(43), hashes[1].clone()];
+    let params = net.signed(&format!("delete{}", gone.concat()), json!({"messages": gone, "required": true}));
+    let (status, body) = net.call("delete", params.clone()).await;
+    let mut deleted = [hashes[3].clone(), hashes[1].clone()];
+    deleted.sort();
+    assert_eq!(status, 200);
+    all_sign(&body["swarm"], &format!("{}{}{}", account.hex(), gone.concat(), deleted.concat()));
+    let (status, body) = net.call("delete", params).await;
+    assert_eq!(status, 404);
+    assert!(body["swarm"].as_object().unwrap().values().all(|entry| entry["deleted"] == json!([])));
+
+    let expiry = net.now() + 30_000;
+    let params = net.signed(&format!("expire_all{expiry}"), json!({"expiry": expiry}));
+    let (_, body) = net.call("expire_all", params).await;
+    let mut left: Vec<_> = [0, 2, 4, 5].map(|n: usize| hashes[n].clone()).into();
+    assert_eq!(net.hashes().await, left);
+    left.sort();
+    all_sign(&body["swarm"], &format!("{}{expiry}{}", account.hex(), left.concat()));
+
+    let now = net.now();
+    let params = net.signed(&format!("delete_allall{now}"), json!({"timestamp": now, "namespace": "all"}));
+    let (_, body) = net.call("delete_all", params).await;
+    all_sign(&body["swarm"], &format!("{}{now}{}", account.hex(), left.concat()));
+    let own = &body["swarm"][net.nodes[0].own.to_string()];
+    assert_eq!(own["deleted"], json!({"0": left}));
+    assert!(net.hashes().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_sequence_stops_at_the_first_failure_and_a_batch_does_not() {
+    let net = fixture(1);
+    let requests = json!({"requests": [
+        {"method": "info", "params": {}},
+        {"method": "retrieve", "params": {"pubkey": user().1.hex()}},
+        {"method": "get_swarm", "params": {"pubKey": user().1.hex()}},
+    ]});
+    let codes = |body: &Json| -> Vec<u64> {
+        body["results"].as_array().unwrap().iter().map(|result| result["code"].as_u64().unwrap()).collect()
+    };
+    let (_, sequence) = net.call("sequence", requests.clone()).await;
+    assert_eq!(codes(&sequence), [200, 401]);
+    assert_eq!(sequence["results"][1]["body"], "retrieve: request signature required");
+    let (_, batch) = net.call("batch", requests).await;
+    assert_eq!(codes(&batch), [200, 401, 200]);
+    assert_eq!(batch["results"][2]["body"]["swarm"], "0");
+    assert_eq!(batch["results"][2]["body"]["snodes"][0]["port"], "22021");
+}
+
+#[tokio::test]
+async fn refusals() {
+    let net = fixture(1);
+    let (_, account) = user();
+    let (now, key) = (net.now(), account.hex());
+    let old = now - 120_000;
+    for (method, params, status, want) in [
+        (
+            "store",
+            json!({"pubkey": key, "timestamp": now, "ttl": 9_999, "data": ""}),
+            403,
+            "Provided expiry/TTL is not valid.",
+        ),
+        (
+            "store",
+            json!({"pubkey": key, "timestamp": now + 20_000, "ttl": 60_000, "data": ""}),
+            406,
+            "Timestamp error: check your clock",
+        ),
+        (
+            "store",
+            json!({"pubkey": key, "timestamp": now, "ttl": 60_000, "data": "", "namespace": 42}),
+            401,
+            "store: signature required to store to namespace 42",
+        ),
+        (
+            "store",
+            net.signed("x", json!({"timestamp": now, "ttl": 60_000, "data": "", "namespace": 42})),
+            401,
+            "store signature verification failed",
+        ),
+        (
+            "retrieve",
+            net.signed(&format!("retrieve{old}"), json!({"timestamp": old})),
+            406,
+            "retrieve timestamp too far from current time",
+        ),
+        ("retrieve", net.signed("retrieve", json!({"timestamp": now})), 401, "retrieve signature verification failed"),
+        (
+            "delete_all",
+            net.signed("", json!({"timestamp": old})),
+            406,
+            "delete_all timestamp too far from current time",
+        ),
+        ("delete_all", net.signed("", json!({"timestamp": now})), 401, "delete_all signature verification failed"),
+        ("expire_all", net.signed("", json!({"expiry": old})), 406, "expire_all timestamp should be >= current time"),
+        (
+            "delete_before",
+            net.signed("", json!({"before": now + 120_000})),
+            401,
+            "delete_before timestamp too far in the future",
+        ),
+        ("delete", net.signed("", json!({"messages": [H0]})), 401, "delete_msgs signature verification failed"),
+        ("nope", json!({}), 400, "no method nope"),
+        ("store", json!({}), 400, "invalid request: Required field 'pubkey' missing"),
+    ] {
+        let (got, body) = net.call(method, params).await;
+        assert_eq!((got, body.as_str()), (status, Some(want)), "{method}");
+    }
+    for (body, want) in [
+        ("", "invalid json"),
+        ("[]", "invalid json: no `method` field"),
+        (r#"{"method":"info"}"#, "invalid json: no `params` field"),
+    ] {
+        assert_eq!(net.nodes[0].call_json(body.as_bytes()).await.json_body(), want);
+    }
+}
+
+#[tokio::test]
+async fn another_swarms_account_is_misdirected() {
+    let net = fixture(2);
+    let network = &net.nodes[0].parts.network;
+    let current = network.load();
+    let mut infos: Vec<NodeInfo> = current.nodes().iter().map(|node| NodeInfo::clone(node)).collect();
+    infos[0].swarm = SwarmId(crate::swarm::position(&user().1) ^ (1 << 63));
+    infos[1].swarm = SwarmId(crate::swarm::position(&user().1));
+    network.replace(Snapshot::new(2, String::new(), [19, 4], infos.clone()).unwrap());
+    let params = json!({"pubkey": user().1.hex(), "timestamp": net.now(), "ttl": 60_000, "data": ""});
+    let (status, body) = net.call("store", params).await;
+    assert_eq!(status, 421);
+    assert_eq!(body["snodes"][0]["pubkey_ed25519"], infos[1].ed25519.to_string());
+    assert_eq!(body["swarm"], infos[1].swarm.to_string());
+    assert!(body["t"].is_u64() && body["hf"] == json!([19, 4]));
+}
+
+#[tokio::test]
+async fn bencode_in_bencode_out() {
+    let net = fixture(1);
+    let params = Bt::dict([
+        ("data", Bt::Bytes(b"hello world".to_vec())),
+        ("pubkey", user().1.0.as_slice().into()),
+        ("timestamp", net.now().into()),
+        ("ttl", Bt::Int(60_000)),
+    ]);
+    let (encoding, reply) = net.nodes[0].call("store", &params.encode()).await.unwrap();
+    assert_eq!(encoding, Encoding::Bencode);
+    let Ok(Bt::Dict(body)) = Bt::parse(&reply.encode(encoding)) else { panic!("not a dict") };
+    assert_eq!(body[b"hash".as_slice()], Bt::Bytes(H0.into()));
+    assert!(net.nodes[0].call("nope", b"").await.is_none());
+    let (_, reply) = net.nodes[0].call("info", b"x").await.unwrap();
+    assert_eq!(reply.json_body(), "invalid body: expected json or bt_dict");
+}
+
+/// `spec/node-tests` §4: node N's key.
+#[test]
+fn base32z_matches_the_reference() {
+    let key = "174553b456dddfc6908ecab1c101fe6ab21e2baa0617795b7d43a63482993fd5".parse().unwrap();
+    assert_eq!(base32z(&key), "n7ni8pns5zxhprrq3kahnyx6pk3bhk7kyamz1s57equdjyw389ko");
+}
+
+#[test]
+fn shares_of_a_retrieve() {
+    for (count, size, want) in [
+        (0, 0, (None, 1_560_000)),
+        (5, 0, (Some(5), 7_800_000)),
+        (0, -1, (None, 7_800_000)),
+        (0, -3, (None, 2_600_000)),
+        (0, i64::MAX, (None, 7_800_000)),
+        (0, i64::MIN, (None, 0)),
+        (-4, 500_000, (None, 500_000)),
+    ] {
+        let limits = limits(count, size);
+        assert_eq!((limits.max_count, limits.max_size), want);
+    }
+}
