@@ -1,0 +1,81 @@
+"""The engine's Python face. Every call that waits releases the interpreter lock."""
+
+from typing import NotRequired, TypedDict, final
+
+class NodeEntry(TypedDict):
+    """One registered node of a network snapshot. Keys are 64 lower-case hex digits."""
+
+    pubkey_legacy: str
+    pubkey_ed25519: str
+    pubkey_x25519: str
+    ip: str
+    https_port: int
+    omq_port: int
+    #: 2**64 - 1 means "in no swarm".
+    swarm_id: int
+    version: NotRequired[tuple[int, int, int]]
+    requested_unlock_height: NotRequired[int]
+
+class Network(TypedDict):
+    """The network at one height: what `membership` yields."""
+
+    height: int
+    #: 64 hex digits, or empty when there is no chain.
+    block_hash: str
+    hardfork: tuple[int, int]
+    nodes: list[NodeEntry]
+
+@final
+class Node:
+    """One running node: its sockets, its store and the threads that serve them."""
+
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        ed25519_seed: bytes,
+        legacy_pubkey: bytes,
+        bind_ip: str = "0.0.0.0",
+        https_port: int = 22021,
+        omq_port: int = 22020,
+        max_store_bytes: int = 3_758_096_384,
+        worker_threads: int = 2,
+        allow_private_servers: bool = False,
+    ) -> None:
+        """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change."""
+
+    def set_network(self, network: Network) -> None:
+        """Puts a new snapshot in force; `ValueError` when it is malformed (the old one stays)."""
+
+    def not_ready(self) -> str | None:
+        """Why requests are refused, as the refusal words it; `None` when the node serves."""
+
+    def stats(self) -> dict[str, int]:
+        """Counters and gauges by name."""
+
+    def shutdown(self) -> None:
+        """Refuses new requests, finishes those under way, syncs and closes. Idempotent."""
+
+@final
+class ReplyKey:
+    """Opens the one answer to an onion request."""
+
+    def open(self, reply: bytes, base64: bool = True) -> bytes | None:
+        """The plaintext, or `None` when it was not sealed for this key."""
+
+def onion_build(
+    path: list[tuple[bytes, bytes]],
+    destination: tuple[bytes, bytes],
+    body: bytes,
+    enc_type: str = "aes-gcm",
+) -> tuple[bytes, ReplyKey]:
+    """A payload that the first node of `path` peels first and `destination` last.
+
+    Nodes are (Ed25519 key, X25519 key), 32 bytes each. `path` may be empty.
+    """
+
+def service_nodes(network: Network, params: str) -> str:
+    """The `result` of `get_n_service_nodes` for JSON `params`, as JSON."""
+
+def swarm_of(account_id: str, swarm_ids: list[int]) -> int | None:
+    """The id of the swarm that an Account ID (66 hex digits) maps to; `None` without swarms."""
