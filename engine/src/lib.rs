@@ -7,9 +7,11 @@
 pub mod bencode;
 pub mod clock;
 pub mod crypto;
+pub mod node;
 pub mod onion;
 pub mod replicate;
 pub mod rpc;
 pub mod store;
 pub mod swarm;
+pub mod transport;
 pub mod types;

@@ -1,1 +1,17 @@
-//! The Python face of `allium-engine`: conversions and nothing else.
+//! The engine's Python face: conversions and nothing else. `python/allium/_native.pyi` is its contract.
+
+mod network;
+mod node;
+mod onion;
+
+use pyo3::prelude::*;
+
+/// Built as `allium._native`.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<node::Node>()?;
+    module.add_class::<onion::ReplyKey>()?;
+    module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
+    module.add_function(wrap_pyfunction!(network::service_nodes, module)?)?;
+    module.add_function(wrap_pyfunction!(network::swarm_of, module)?)
+}

@@ -40,6 +40,7 @@ class Node:
         omq_port: int = 22020,
         max_store_bytes: int = 3_758_096_384,
         worker_threads: int = 2,
+        queue: int = 1000,
         allow_private_servers: bool = False,
     ) -> None:
         """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change."""

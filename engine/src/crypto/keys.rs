@@ -20,6 +20,11 @@ impl X25519Secret {
         Self(bytes)
     }
 
+    /// The secret itself, for a library that does its own arithmetic.
+    pub(crate) const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// A fresh key from the system's randomness.
     ///
     /// # Errors

@@ -1,0 +1,203 @@
+//! One running node: wires the parts, owns the threads, starts and stops as a whole.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    clock::Clock,
+    crypto::Identity,
+    replicate::PeerLink,
+    rpc::{Rpc, RpcParts},
+    store::{Store, StoreConfig, StoreError, StoreStats},
+    swarm::{Network, Snapshot},
+    transport::{
+        OnionRelay, Readiness, Services, Slots, Upstream,
+        https::Https,
+        omq::{Omq, OmqPeers},
+    },
+};
+
+/// How a node runs.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Where its messages and its certificate are.
+    pub data_dir: PathBuf,
+    /// Address to listen on.
+    pub bind_ip: IpAddr,
+    /// Port of HTTPS.
+    pub https_port: u16,
+    /// Port of OMQ.
+    pub omq_port: u16,
+    /// Bytes that the store may grow to.
+    pub max_store_bytes: u64,
+    /// Threads that serve requests.
+    pub worker_threads: usize,
+    /// Clients' requests that may be under way; more are told that the node is busy.
+    pub queue: usize,
+    /// Whether onion requests may be posted to private, loopback and link-local addresses.
+    pub allow_private_servers: bool,
+}
+
+impl NodeConfig {
+    /// The reference's ports and limits (`spec/transports` §0, §1.4; `spec/storage`).
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        let data_dir = data_dir.into();
+        let max_store_bytes = StoreConfig::new(&data_dir).max_bytes;
+        Self {
+            data_dir,
+            bind_ip: Ipv4Addr::UNSPECIFIED.into(),
+            https_port: 22021,
+            omq_port: 22020,
+            max_store_bytes,
+            worker_threads: 2,
+            queue: 1000,
+            allow_private_servers: false,
+        }
+    }
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Its messages cannot be opened.
+    #[error("the message store cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    /// A socket, a thread or a file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The TLS library.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// What a node is doing.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeStats {
+    /// Of its store.
+    pub store: StoreStats,
+    /// Clients' requests under way.
+    pub requests: usize,
+    /// Onion requests waiting for another node or a server.
+    pub relaying: usize,
+    /// Nodes in the snapshot in force.
+    pub nodes: usize,
+    /// Height of the snapshot in force.
+    pub height: u64,
+}
+
+/// A running node. Dropping it shuts it down.
+pub struct Node {
+    services: Arc<Services>,
+    store: Store,
+    https: Option<Https>,
+    omq: Option<Omq>,
+    runtime: Option<Runtime>,
+}
+
+impl Node {
+    /// Opens the store, binds the sockets, serves. Until a snapshot with the node in it is in force, requests are
+    /// refused as "not ready".
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing is left running.
+    pub fn start(config: &NodeConfig, identity: Identity) -> Result<Self, NodeError> {
+        std::fs::create_dir_all(&config.data_dir)?;
+        let clock = Clock::default();
+        let mut store_config = StoreConfig::new(&config.data_dir);
+        store_config.max_bytes = config.max_store_bytes;
+        let store = Store::open(store_config, clock.clone())?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(config.worker_threads.max(1))
+            .thread_name("allium-worker")
+            .enable_all()
+            .build()?;
+        let identity = Arc::new(identity);
+        let network = Arc::new(Network::default());
+        let readiness = Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public()));
+        let omq_peers = Arc::new(OmqPeers::new()?);
+        let peers: Arc<dyn PeerLink> = Arc::clone(&omq_peers) as Arc<dyn PeerLink>;
+        let rpc = Arc::new(Rpc::new(RpcParts {
+            store: store.clone(),
+            network: Arc::clone(&network),
+            identity: Arc::clone(&identity),
+            clock,
+            peers: Arc::clone(&peers),
+        }));
+        let upstream = Upstream::new(config.allow_private_servers)?;
+        let onion = OnionRelay::new(
+            Arc::clone(&identity),
+            Arc::clone(&network),
+            Arc::clone(&rpc),
+            peers,
+            upstream,
+            Arc::clone(&readiness),
+        );
+        let clients = Slots::new(config.queue);
+        let services = Arc::new(Services { identity, network, rpc, onion, readiness, clients });
+        let address = |port| SocketAddr::new(config.bind_ip, port);
+        let https_address = address(config.https_port);
+        let https = runtime.block_on(Https::start(https_address, &config.data_dir, Arc::clone(&services)))?;
+        // From here on the drop of `node` cleans up.
+        let mut node = Self { services, store, https: Some(https), omq: None, runtime: Some(runtime) };
+        let handle = node.runtime.as_ref().map(|runtime| runtime.handle().clone());
+        if let Some(handle) = handle {
+            let services = Arc::clone(&node.services);
+            node.omq = Some(Omq::start(address(config.omq_port), &omq_peers, services, handle)?);
+        }
+        Ok(node)
+    }
+
+    /// Puts a new picture of the network in force.
+    pub fn set_network(&self, snapshot: Snapshot) {
+        self.services.network.replace(snapshot);
+    }
+
+    /// Why requests are refused; `None` when the node serves.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<String> {
+        self.services.readiness.reason()
+    }
+
+    /// What the node is doing.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn stats(&self) -> Result<NodeStats, StoreError> {
+        let network = self.services.network.load();
+        Ok(NodeStats {
+            store: self.store.stats()?,
+            requests: self.services.clients.taken(),
+            relaying: self.services.onion.waiting().taken(),
+            nodes: network.nodes().len(),
+            height: network.height,
+        })
+    }
+
+    /// Refuses new requests, finishes those under way, writes what is queued, closes. Idempotent.
+    pub fn shutdown(&mut self) {
+        let Some(runtime) = self.runtime.take() else { return };
+        self.services.readiness.close();
+        if let Some(https) = self.https.take() {
+            runtime.block_on(https.close());
+        }
+        if let Some(omq) = self.omq.take() {
+            omq.close();
+        }
+        self.store.close();
+        runtime.shutdown_timeout(Duration::from_secs(5));
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}

@@ -1,0 +1,261 @@
+//! HTTPS for clients (`spec/transports` §1): HTTP/1.1 over TLS with a certificate that nobody checks.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{AGENT, MAX_BODY, certificate, relay::OnionAnswer, services::Services, slots::Slot};
+use crate::rpc::{Encoding, Reply, Status};
+
+/// Open connections; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 16_384;
+/// How long a peer may take for its handshake, and for the head of a request (also between two requests).
+const HANDSHAKE: Duration = Duration::from_secs(10);
+const HEAD: Duration = Duration::from_secs(60);
+/// How long the body may take after the head.
+const BODY: Duration = Duration::from_secs(60);
+/// How long requests under way may take once the node shuts down.
+const DRAIN: Duration = Duration::from_secs(35);
+
+type Answer = Response<Full<Bytes>>;
+/// Small to hand up; refusals are not the hot path.
+type Refusal = Box<Answer>;
+
+/// A listening server.
+pub struct Https {
+    closing: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+    connections: Arc<Semaphore>,
+}
+
+impl Https {
+    /// Listens on `address` with the certificate of `directory`, which is made if there is none.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or the certificate not be used.
+    pub async fn start(address: SocketAddr, directory: &Path, services: Arc<Services>) -> io::Result<Self> {
+        let tls = TlsAcceptor::from(Arc::new(tls_config(directory)?));
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address} for HTTPS: {error}")))?;
+        let (closing, closed) = watch::channel(false);
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let accepting = tokio::spawn(accept(listener, tls, services, closed, Arc::clone(&connections)));
+        Ok(Self { closing, accepting, connections })
+    }
+
+    /// Accepts nothing more and waits for the requests under way.
+    pub async fn close(self) {
+        let _ = self.closing.send(true);
+        let _ = self.accepting.await;
+        let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+        if timeout(DRAIN, self.connections.acquire_many(all)).await.is_err() {
+            tracing::warn!("connections were cut off: their requests took too long");
+        }
+    }
+}
+
+fn tls_config(directory: &Path) -> io::Result<ServerConfig> {
+    let (certificate, key) = certificate::load_or_make(directory)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key));
+    let mut config = config.map_err(io::Error::other)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(io::Error::other)?;
+    config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    services: Arc<Services>,
+    mut closed: watch::Receiver<bool>,
+    connections: Arc<Semaphore>,
+) {
+    loop {
+        let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = closed.wait_for(|closing| *closing) => return,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                let (tls, services, closed) = (tls.clone(), Arc::clone(&services), closed.clone());
+                tokio::spawn(async move {
+                    connection(stream, remote.ip(), tls, services, closed).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, mostly: give those in use time to end.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    remote: IpAddr,
+    tls: TlsAcceptor,
+    services: Arc<Services>,
+    mut closed: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(stream)).await else { return };
+    let service = service_fn(move |request| {
+        let services = Arc::clone(&services);
+        async move { Ok::<_, Infallible>(serve(&services, request, remote).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = &mut connection => return,
+        _ = closed.wait_for(|closing| *closing) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr) -> Answer {
+    let route = (request.method(), request.uri().path());
+    match route {
+        (&Method::POST, "/onion_req/v2") => onion(services, request).await.unwrap_or_else(|refusal| *refusal),
+        (&Method::POST, "/storage_rpc/v1") => rpc(services, request, remote).await.unwrap_or_else(|refusal| *refusal),
+        (&Method::POST, "/ping_test/v1") => ping_test(services),
+        (&Method::GET, "/get_stats/v1") => stats(),
+        (method, path) => {
+            let text = format!("{} {path} Not Found", method.as_str().to_ascii_lowercase());
+            text_answer(StatusCode::NOT_FOUND, text)
+        }
+    }
+}
+
+async fn onion(services: &Services, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    check_ready(services)?;
+    let body = body(request).await?;
+    let slot = slot(services)?;
+    let OnionAnswer { status, body, headers } = services.onion.entry(&body, slot).await;
+    Ok(answer(status, body, headers.unwrap_or_else(|| content_type("text/plain"))))
+}
+
+async fn rpc(services: &Services, request: Request<Incoming>, _remote: IpAddr) -> Result<Answer, Refusal> {
+    check_ready(services)?;
+    if request.headers().get("x-loki-long-poll").is_some_and(|value| !value.is_empty()) {
+        let text = "long polling is no longer supported, client upgrade required";
+        return Err(refusal(StatusCode::GONE, text));
+    }
+    let body = body(request).await?;
+    let _slot = slot(services)?;
+    Ok(reply(&services.rpc.call_json(&body).await))
+}
+
+fn ping_test(services: &Services) -> Answer {
+    let mut headers = content_type("text/plain");
+    let key = base64_simd::STANDARD.encode_to_string(services.identity.legacy.0);
+    if let Ok(value) = HeaderValue::from_str(&key) {
+        headers.insert("x-oxen-snode-pubkey", value);
+    }
+    answer(StatusCode::OK, Bytes::new(), headers)
+}
+
+fn stats() -> Answer {
+    let [major, minor, patch] = crate::rpc::PROTOCOL_VERSION;
+    let body = format!(r#"{{"version":"{major}.{minor}.{patch}"}}"#);
+    answer(StatusCode::OK, body.into(), content_type("application/json"))
+}
+
+fn check_ready(services: &Services) -> Result<(), Refusal> {
+    services.readiness.reason().map_or(Ok(()), |reason| {
+        Err(refusal(StatusCode::SERVICE_UNAVAILABLE, format!("Service node is not ready: {reason}\n")))
+    })
+}
+
+fn slot(services: &Services) -> Result<Slot, Refusal> {
+    services.clients.take().ok_or_else(|| refusal(StatusCode::SERVICE_UNAVAILABLE, "Server busy, try again later"))
+}
+
+/// The whole body, counted as it comes: what `Content-Length` says is only the first check.
+async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+    let too_large = || closing(refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"));
+    if let Some(length) = request.headers().get(header::CONTENT_LENGTH) {
+        let length = length.to_str().ok().and_then(|length| length.trim().parse::<u64>().ok());
+        let Some(length) = length else {
+            return Err(closing(refusal(StatusCode::BAD_REQUEST, "invalid Content-Length")));
+        };
+        if length > MAX_BODY as u64 {
+            return Err(too_large());
+        }
+    }
+    match timeout(BODY, Limited::new(request.into_body(), MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        // The client has gone, or is too slow to be served.
+        Ok(Err(_)) | Err(_) => Err(closing(refusal(StatusCode::BAD_REQUEST, "Bad Request\n"))),
+    }
+}
+
+fn reply(reply: &Reply) -> Answer {
+    answer(status(reply.status), reply.encode(Encoding::Json).into(), content_type(reply.content_type()))
+}
+
+fn status(status: Status) -> StatusCode {
+    StatusCode::from_u16(status.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn text_answer(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    answer(status, text.into(), content_type("text/plain"))
+}
+
+fn refusal(status: StatusCode, text: impl Into<Bytes>) -> Refusal {
+    Box::new(text_answer(status, text))
+}
+
+fn content_type(value: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))])
+}
+
+fn answer(status: StatusCode, body: Bytes, mut headers: HeaderMap) -> Answer {
+    headers.insert(header::SERVER, HeaderValue::from_static(AGENT));
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// The connection ends after this answer.
+fn closing(mut answer: Refusal) -> Refusal {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}

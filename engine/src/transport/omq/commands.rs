@@ -1,0 +1,118 @@
+//! The commands that others may send, and what each does (`spec/transports` §2.3-§2.5).
+
+use bytes::Bytes;
+
+use super::{
+    super::{
+        services::Services,
+        slots::{Slot, Slots},
+    },
+    Incoming,
+};
+use crate::rpc::{Encoding, METHODS, Reply, Status};
+
+/// Who may call, and how many calls may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Category {
+    /// Other active nodes.
+    Sn,
+    /// Anyone.
+    Storage,
+}
+
+/// Calls under way, by category.
+pub(super) struct InFlight {
+    sn: Slots,
+    storage: Slots,
+}
+
+impl InFlight {
+    pub(super) fn new() -> Self {
+        Self { sn: Slots::new(1000), storage: Slots::new(200) }
+    }
+
+    pub(super) const fn of(&self, category: Category) -> &Slots {
+        match category {
+            Category::Sn => &self.sn,
+            Category::Storage => &self.storage,
+        }
+    }
+}
+
+/// A command, recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Ping,
+    Onion,
+    Forwarded,
+    /// A client method of this name.
+    Rpc(&'static str),
+}
+
+impl Endpoint {
+    pub(super) fn find(command: &[u8]) -> Option<Self> {
+        match command {
+            b"sn.ping" => Some(Self::Ping),
+            b"sn.onion_request" => Some(Self::Onion),
+            b"sn.storage_cc" => Some(Self::Forwarded),
+            _ => {
+                let method = command.strip_prefix(b"storage.")?;
+                METHODS.iter().find(|name| name.as_bytes() == method).map(|name| Self::Rpc(name))
+            }
+        }
+    }
+
+    pub(super) const fn category(self) -> Category {
+        match self {
+            Self::Ping | Self::Onion | Self::Forwarded => Category::Sn,
+            Self::Rpc(_) => Category::Storage,
+        }
+    }
+}
+
+/// The answer when as many calls as allowed are under way.
+pub(super) fn busy() -> Vec<Bytes> {
+    refusal(Status::SERVICE_UNAVAILABLE, "Server busy, try again later")
+}
+
+/// Executes a request; `None` when there is nothing to answer.
+pub(super) async fn execute(services: &Services, incoming: Incoming, slot: Slot) -> Option<Vec<Bytes>> {
+    let Incoming { endpoint, parts } = incoming;
+    match (endpoint, parts.as_slice()) {
+        (Endpoint::Ping, _) => Some(vec![Bytes::from_static(b"pong")]),
+        (Endpoint::Onion, parts) => {
+            let answer = services.onion.hop(parts.first().map_or(&[][..], Bytes::as_ref), slot).await;
+            Some(vec![answer.status.as_u16().to_string().into(), answer.body])
+        }
+        (Endpoint::Forwarded, [method, params]) => {
+            let method = String::from_utf8_lossy(method);
+            Some(answer(&services.rpc.call_forwarded(&method, params).await, Encoding::Bencode))
+        }
+        (Endpoint::Forwarded, [] | [_]) => None,
+        (Endpoint::Forwarded, parts) => Some(miscounted(2, parts)),
+        (Endpoint::Rpc(method), [] | [_]) => {
+            if let Some(reason) = services.readiness.reason() {
+                let text = format!("Service node is not ready: {reason}\n");
+                return Some(refusal(Status::SERVICE_UNAVAILABLE, &text));
+            }
+            let params = parts.first().map_or(&[][..], Bytes::as_ref);
+            services.rpc.call(method, params).await.map(|(encoding, reply)| answer(&reply, encoding))
+        }
+        (Endpoint::Rpc(_), parts) => Some(miscounted(1, parts)),
+    }
+}
+
+/// One part when it went well, two when not (`spec/transports` §2.4).
+fn answer(reply: &Reply, encoding: Encoding) -> Vec<Bytes> {
+    let body = reply.encode(encoding).into();
+    if reply.status == Status::OK { vec![body] } else { vec![reply.status.code().to_string().into(), body] }
+}
+
+fn refusal(status: Status, text: &str) -> Vec<Bytes> {
+    vec![status.code().to_string().into(), text.to_owned().into()]
+}
+
+fn miscounted(expected: usize, parts: &[Bytes]) -> Vec<Bytes> {
+    let text = format!("Invalid request: expected {expected} message parts, received {}", parts.len());
+    refusal(Status::BAD_REQUEST, &text)
+}

@@ -1,0 +1,168 @@
+//! OMQ (`spec/transports` §2): ZMTP with CURVE between nodes, and from clients that speak it.
+//!
+//! One thread owns every socket: a ROUTER that others connect to, and a DEALER per node that we have something to say
+//! to, opened on demand and closed when idle. Requests that arrive run as tasks of the runtime; their answers come back
+//! to the thread through its bounded queue.
+
+mod commands;
+mod epoll;
+mod thread;
+mod zmq;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use self::epoll::Waker;
+use super::services::Services;
+use crate::{
+    replicate::{PeerAnswer, PeerError, PeerLink},
+    swarm::NodeInfo,
+};
+
+/// Commands that may wait for the I/O thread.
+const QUEUE: usize = 16_384;
+
+type Answer = Result<Vec<Bytes>, PeerError>;
+
+/// What the I/O thread is asked to do.
+enum Command {
+    /// Ask `peer`.
+    Request { peer: Arc<NodeInfo>, command: &'static str, parts: Vec<Bytes>, answer: oneshot::Sender<Answer> },
+    /// Answer the connection `to`.
+    Reply { to: Bytes, tag: Bytes, parts: Vec<Bytes> },
+    /// Send what is queued, close every socket, end.
+    Close,
+}
+
+/// A request that came in.
+struct Incoming {
+    endpoint: commands::Endpoint,
+    parts: Vec<Bytes>,
+}
+
+/// The way to the I/O thread, from any other.
+#[derive(Clone)]
+struct Sender {
+    queue: SyncSender<Command>,
+    waker: Waker,
+}
+
+impl Sender {
+    /// Queues `command`; gives it back when the queue is full or the thread has ended.
+    fn send(&self, command: Command) -> Result<(), Command> {
+        match self.queue.try_send(command) {
+            Ok(()) => {
+                self.waker.wake();
+                Ok(())
+            }
+            Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) => Err(command),
+        }
+    }
+}
+
+/// Requests to other nodes by OMQ. Made before the sockets, because what serves the sockets needs it.
+pub struct OmqPeers {
+    sender: Sender,
+    receiver: Mutex<Option<Receiver<Command>>>,
+}
+
+impl OmqPeers {
+    /// Not connected to anything yet: requests queue until [`Omq::start`].
+    ///
+    /// # Errors
+    /// When the system gives no descriptor.
+    pub fn new() -> io::Result<Self> {
+        let (queue, receiver) = sync_channel(QUEUE);
+        Ok(Self { sender: Sender { queue, waker: Waker::new()? }, receiver: Mutex::new(Some(receiver)) })
+    }
+}
+
+impl PeerLink for OmqPeers {
+    fn request<'a>(
+        &'a self,
+        peer: &Arc<NodeInfo>,
+        command: &'static str,
+        parts: Vec<Bytes>,
+        timeout: Duration,
+    ) -> PeerAnswer<'a> {
+        if !peer.is_reachable() {
+            return Box::pin(std::future::ready(Err(PeerError::Timeout)));
+        }
+        let (answer, coming) = oneshot::channel();
+        let request = Command::Request { peer: Arc::clone(peer), command, parts, answer };
+        if self.sender.send(request).is_err() {
+            return Box::pin(std::future::ready(Err(PeerError::Congested)));
+        }
+        Box::pin(async move {
+            match tokio::time::timeout(timeout, coming).await {
+                Ok(Ok(answer)) => answer,
+                // Too late, or the thread has ended.
+                Err(_) | Ok(Err(_)) => Err(PeerError::Timeout),
+            }
+        })
+    }
+}
+
+/// The running I/O thread.
+pub struct Omq {
+    sender: Sender,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Omq {
+    /// Binds `address` and serves it with `services`; from here on `peers` reaches other nodes.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, or `peers` already belongs to a running thread.
+    pub fn start(
+        address: SocketAddr,
+        peers: &OmqPeers,
+        services: Arc<Services>,
+        runtime: tokio::runtime::Handle,
+    ) -> io::Result<Self> {
+        let receiver = peers.receiver.lock().take().ok_or_else(|| io::Error::other("OMQ is already running"))?;
+        let sender = peers.sender.clone();
+        let io = thread::Io::bind(address, receiver, sender.clone(), services, runtime)?;
+        let thread = std::thread::Builder::new().name("allium-omq".to_owned()).spawn(move || io.run())?;
+        Ok(Self { sender, thread: Some(thread) })
+    }
+
+    /// Sends the answers that are queued and closes every connection.
+    pub fn close(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        let mut command = Command::Close;
+        while let Err(unsent) = self.sender.send(command) {
+            if thread.is_finished() {
+                break;
+            }
+            // The queue is full: the thread is busy emptying it.
+            std::thread::yield_now();
+            command = unsent;
+        }
+        if thread.join().is_err() {
+            tracing::error!("the OMQ thread has panicked");
+        }
+    }
+}
+
+impl Drop for Omq {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,404 @@
+//! The thread that owns the sockets.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::{
+    super::services::Services,
+    Answer, Command, Incoming, Sender,
+    commands::{self, Category, Endpoint, InFlight},
+    epoll::{Epoll, Waker},
+    zmq::{self, BytesOption, Context, IntOption, Kind, Socket},
+};
+use crate::{replicate::PeerError, swarm::NodeInfo, types::X25519PublicKey};
+
+/// `spec/transports` §2.1, milliseconds and bytes.
+const HEARTBEAT: i32 = 15_000;
+const HEARTBEAT_TIMEOUT: i32 = 30_000;
+const HANDSHAKE: i32 = 10_000;
+const RECONNECT: i32 = 250;
+const RECONNECT_MAX: i32 = 5_000;
+const LINGER: i32 = 5_000;
+const MAX_MESSAGE: i64 = 10 * 1024 * 1024;
+/// A connection that nobody used for this long is closed.
+const IDLE: Duration = Duration::from_secs(30);
+/// How often idle connections and abandoned requests are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// More frames than any command has; what is beyond is not kept.
+const MAX_FRAMES: usize = 64;
+/// Messages taken from one socket before others have their turn.
+const TURN: usize = 256;
+/// Commands taken before sockets have their turn.
+const COMMANDS: usize = 1024;
+const MAX_SOCKETS: i32 = 16_384;
+
+// Numbers of what is waited for; peers come after.
+const WAKE: u64 = 0;
+const ROUTER: u64 = 1;
+const ZAP: u64 = 2;
+
+/// A node that we have a connection to.
+struct Peer {
+    socket: Socket,
+    fd: i32,
+    address: SocketAddr,
+    key: X25519PublicKey,
+    pending: HashMap<u64, oneshot::Sender<Answer>>,
+    used: Instant,
+}
+
+pub(super) struct Io {
+    epoll: Epoll,
+    waker: Waker,
+    commands: Receiver<Command>,
+    sender: Sender,
+    services: Arc<Services>,
+    runtime: tokio::runtime::Handle,
+    in_flight: InFlight,
+    zap: Socket,
+    router: Socket,
+    peers: HashMap<u64, Peer>,
+    numbers: HashMap<X25519PublicKey, u64>,
+    next_number: u64,
+    next_tag: u64,
+    /// Sockets to look at again: a call on them may have swallowed their readiness.
+    dirty: Vec<u64>,
+    // After the sockets: dropping it waits for them.
+    context: Context,
+}
+
+impl Io {
+    pub(super) fn bind(
+        address: SocketAddr,
+        commands: Receiver<Command>,
+        sender: Sender,
+        services: Arc<Services>,
+        runtime: tokio::runtime::Handle,
+    ) -> io::Result<Self> {
+        let context = Context::new(MAX_SOCKETS)?;
+        let epoll = Epoll::new()?;
+        let zap = context.socket(Kind::Rep)?;
+        zap.bind("inproc://zeromq.zap.01")?;
+        let router = context.socket(Kind::Router)?;
+        common(&router)?;
+        router.set(IntOption::Linger, LINGER)?;
+        router.set(IntOption::CurveServer, 1)?;
+        router.set_bytes(BytesOption::CurveSecretKey, services.identity.x25519.expose())?;
+        router.set(IntOption::RouterMandatory, 1)?;
+        router.set(IntOption::RouterHandover, 1)?;
+        router.set(IntOption::Ipv6, address.is_ipv6().into())?;
+        router.bind(&format!("tcp://{address}"))?;
+        let waker = sender.waker.clone();
+        epoll.add(waker.fd(), WAKE)?;
+        epoll.add(router.fd()?, ROUTER)?;
+        epoll.add(zap.fd()?, ZAP)?;
+        Ok(Self {
+            epoll,
+            waker,
+            commands,
+            sender,
+            services,
+            runtime,
+            in_flight: InFlight::new(),
+            zap,
+            router,
+            peers: HashMap::new(),
+            numbers: HashMap::new(),
+            next_number: ZAP + 1,
+            next_tag: 0,
+            dirty: vec![ROUTER, ZAP],
+            context,
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        let mut ready = Vec::new();
+        let mut tidied = Instant::now();
+        loop {
+            ready.clear();
+            let wait = if self.dirty.is_empty() { HOUSEKEEPING } else { Duration::ZERO };
+            if let Err(error) = self.epoll.wait(&mut ready, wait) {
+                tracing::error!(%error, "OMQ has to end: waiting for sockets failed");
+                return;
+            }
+            ready.append(&mut self.dirty);
+            if ready.contains(&WAKE) {
+                self.waker.reset();
+                if !self.take_commands() {
+                    return;
+                }
+                ready.append(&mut self.dirty);
+            }
+            ready.sort_unstable();
+            ready.dedup();
+            for &number in &ready {
+                let more = match number {
+                    WAKE => Ok(false),
+                    ROUTER => self.serve_router(),
+                    ZAP => self.serve_zap(),
+                    peer => self.serve_peer(peer),
+                };
+                match more {
+                    Ok(true) => self.dirty.push(number),
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(%error, "OMQ socket"),
+                }
+            }
+            if tidied.elapsed() >= HOUSEKEEPING {
+                self.tidy();
+                tidied = Instant::now();
+            }
+        }
+    }
+
+    /// Whether to go on.
+    fn take_commands(&mut self) -> bool {
+        for _ in 0..COMMANDS {
+            match self.commands.try_recv() {
+                Ok(Command::Request { peer, command, parts, answer }) => self.request(&peer, command, &parts, answer),
+                Ok(Command::Reply { to, tag, parts }) => {
+                    let mut frames: Vec<&[u8]> = vec![&to, b"REPLY", &tag];
+                    frames.extend(parts.iter().map(Bytes::as_ref));
+                    self.send_back(&frames);
+                }
+                Ok(Command::Close) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+            }
+        }
+        self.waker.wake();
+        true
+    }
+
+    // ---- what we ask ----
+
+    fn request(&mut self, node: &NodeInfo, command: &'static str, parts: &[Bytes], answer: oneshot::Sender<Answer>) {
+        let number = match self.connection(node) {
+            Ok(number) => number,
+            Err(error) => {
+                tracing::warn!(%error, node = %node.ed25519, "cannot connect");
+                let _ = answer.send(Err(PeerError::Timeout));
+                return;
+            }
+        };
+        let Some(peer) = self.peers.get_mut(&number) else { return };
+        self.next_tag += 1;
+        let tag = self.next_tag.to_be_bytes();
+        let mut frames: Vec<&[u8]> = vec![command.as_bytes(), &tag];
+        frames.extend(parts.iter().map(Bytes::as_ref));
+        match peer.socket.send(&frames) {
+            Ok(()) => {
+                peer.pending.insert(self.next_tag, answer);
+                peer.used = Instant::now();
+                self.dirty.push(number);
+            }
+            Err(_) => {
+                let _ = answer.send(Err(PeerError::Congested));
+            }
+        }
+    }
+
+    /// The number of the connection to `node`, opened if need be.
+    fn connection(&mut self, node: &NodeInfo) -> io::Result<u64> {
+        let address = SocketAddr::new(node.ip.into(), node.omq_port);
+        if let Some(&number) = self.numbers.get(&node.x25519) {
+            if self.peers.get(&number).is_some_and(|peer| peer.address == address) {
+                return Ok(number);
+            }
+            self.close_peer(number);
+        }
+        let own = &self.services.identity.x25519;
+        let socket = self.context.socket(Kind::Dealer)?;
+        common(&socket)?;
+        // What could not be sent to a node that is gone is of no use to anybody later.
+        socket.set(IntOption::Linger, 0)?;
+        socket.set(IntOption::ReconnectInterval, RECONNECT)?;
+        socket.set(IntOption::ReconnectIntervalMax, RECONNECT_MAX)?;
+        socket.set(IntOption::ConnectTimeout, HANDSHAKE)?;
+        let mut routing_id = [b'L'; 33];
+        routing_id[1..].copy_from_slice(&own.public().0);
+        socket.set_bytes(BytesOption::RoutingId, &routing_id)?;
+        socket.set_bytes(BytesOption::CurveServerKey, &node.x25519.0)?;
+        socket.set_bytes(BytesOption::CurvePublicKey, &own.public().0)?;
+        socket.set_bytes(BytesOption::CurveSecretKey, own.expose())?;
+        socket.connect(&format!("tcp://{address}"))?;
+        let fd = socket.fd()?;
+        let number = self.next_number;
+        self.next_number += 1;
+        self.epoll.add(fd, number)?;
+        let peer = Peer { socket, fd, address, key: node.x25519, pending: HashMap::new(), used: Instant::now() };
+        self.peers.insert(number, peer);
+        self.numbers.insert(node.x25519, number);
+        Ok(number)
+    }
+
+    fn close_peer(&mut self, number: u64) {
+        if let Some(peer) = self.peers.remove(&number) {
+            self.epoll.remove(peer.fd);
+            self.numbers.remove(&peer.key);
+        }
+    }
+
+    /// Takes the answers of a node; whether there may be more.
+    fn serve_peer(&mut self, number: u64) -> io::Result<bool> {
+        for _ in 0..TURN {
+            let Some(peer) = self.peers.get_mut(&number) else { return Ok(false) };
+            let Some((frames, _)) = receive(&peer.socket, false)? else { return Ok(false) };
+            let tagged = |tag: &Bytes| tag.as_ref().try_into().ok().map(u64::from_be_bytes);
+            match frames.as_slice() {
+                [reply, tag, ..] if reply.as_ref() == b"REPLY" => {
+                    if let Some(answer) = tagged(tag).and_then(|tag| peer.pending.remove(&tag)) {
+                        peer.used = Instant::now();
+                        let _ = answer.send(Ok(frames[2..].to_vec()));
+                    }
+                }
+                [error, reply, tag] if reply.as_ref() == b"REPLY" => {
+                    if let Some(answer) = tagged(tag).and_then(|tag| peer.pending.remove(&tag)) {
+                        let error = String::from_utf8_lossy(error).into_owned();
+                        let _ = answer.send(Err(PeerError::Refused(error)));
+                    }
+                }
+                [bye] if bye.as_ref() == b"BYE" => self.close_peer(number),
+                // HELLO, or a refusal that names no request: the request's time limit answers for it.
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    fn tidy(&mut self) {
+        let now = Instant::now();
+        let mut idle = Vec::new();
+        for (number, peer) in &mut self.peers {
+            peer.pending.retain(|_, answer| !answer.is_closed());
+            if peer.pending.is_empty() && now.duration_since(peer.used) >= IDLE {
+                idle.push(*number);
+            }
+        }
+        for number in idle {
+            self.close_peer(number);
+        }
+    }
+
+    // ---- what we are asked ----
+
+    fn send_back(&mut self, frames: &[&[u8]]) {
+        // Failure means that the asker is gone, or does not read; neither is ours to mend.
+        let _ = self.router.send(frames);
+        self.dirty.push(ROUTER);
+    }
+
+    fn serve_router(&mut self) -> io::Result<bool> {
+        for _ in 0..TURN {
+            let Some((mut frames, sender)) = receive(&self.router, true)? else { return Ok(false) };
+            if frames.len() < 2 {
+                continue;
+            }
+            let data = frames.split_off(2);
+            let (to, command) = (frames.remove(0), frames.remove(0));
+            let Some(sender) = sender else { continue };
+            let Ok(key) = sender.user_id.parse::<X25519PublicKey>() else { continue };
+            // A routing id that claims a node's key must be that node's.
+            if to.first() == Some(&b'L') && to.len() == 33 && to[1..] != key.0 {
+                continue;
+            }
+            if command.as_ref() == b"HI" {
+                self.send_back(&[&to, b"HELLO"]);
+                continue;
+            }
+            let Some(endpoint) = Endpoint::find(&command) else {
+                self.send_back(&[&to, b"UNKNOWNCOMMAND", &command]);
+                continue;
+            };
+            let mut data = data.into_iter();
+            let Some(tag) = data.next() else {
+                self.send_back(&[&to, b"NO_REPLY_TAG", &command]);
+                continue;
+            };
+            if endpoint.category() == Category::Sn && !self.is_active_node(&key) {
+                self.send_back(&[&to, b"FORBIDDEN_SN", b"REPLY", &tag]);
+                continue;
+            }
+            let incoming = Incoming { endpoint, parts: data.collect() };
+            self.dispatch(to, tag, incoming);
+        }
+        Ok(true)
+    }
+
+    fn is_active_node(&self, key: &X25519PublicKey) -> bool {
+        self.services.network.load().by_x25519(key).is_some_and(|node| node.is_active())
+    }
+
+    fn dispatch(&mut self, to: Bytes, tag: Bytes, incoming: Incoming) {
+        let Some(slot) = self.in_flight.of(incoming.endpoint.category()).take() else {
+            let parts = commands::busy();
+            self.send_back(&[&to, b"REPLY", &tag, &parts[0], &parts[1]]);
+            return;
+        };
+        let (services, sender) = (Arc::clone(&self.services), self.sender.clone());
+        self.runtime.spawn(async move {
+            let answer = commands::execute(&services, incoming, slot).await;
+            if let Some(parts) = answer
+                && sender.send(Command::Reply { to, tag, parts }).is_err()
+            {
+                tracing::debug!("an answer was dropped: the OMQ queue is full");
+            }
+        });
+    }
+
+    /// Lets every key in, under its own name: what a key may do is decided per command.
+    fn serve_zap(&mut self) -> io::Result<bool> {
+        for _ in 0..TURN {
+            let Some((frames, _)) = receive(&self.zap, false)? else { return Ok(false) };
+            // version, sequence, domain, address, routing id, mechanism, key
+            let sequence = frames.get(1).cloned().unwrap_or_default();
+            let key = match frames.as_slice() {
+                [_, _, _, _, _, mechanism, key] if mechanism.as_ref() == b"CURVE" && key.len() == 32 => Some(key),
+                _ => None,
+            };
+            let user = key.map(hex::encode).unwrap_or_default();
+            let (code, text): (&[u8], &[u8]) = if key.is_some() { (b"200", b"") } else { (b"400", b"CURVE only") };
+            self.zap.send(&[b"1.0", &sequence, code, text, user.as_bytes(), b""])?;
+        }
+        Ok(true)
+    }
+}
+
+fn common(socket: &Socket) -> io::Result<()> {
+    socket.set(IntOption::HeartbeatInterval, HEARTBEAT)?;
+    socket.set(IntOption::HeartbeatTimeout, HEARTBEAT_TIMEOUT)?;
+    socket.set(IntOption::HandshakeInterval, HANDSHAKE)?;
+    socket.set(IntOption::SendHighWater, 10_000)?;
+    socket.set(IntOption::ReceiveHighWater, 10_000)?;
+    socket.set_bytes(BytesOption::MaxMessageSize, &MAX_MESSAGE.to_ne_bytes())
+}
+
+type Received = (Vec<Bytes>, Option<zmq::Sender>);
+
+/// The next whole message; its sender's key and address when asked for.
+fn receive(socket: &Socket, with_sender: bool) -> io::Result<Option<Received>> {
+    let mut sender = None;
+    let Some(first) = socket.receive(None)? else { return Ok(None) };
+    let mut more = first.more;
+    let mut frames = vec![first.bytes];
+    while more {
+        // The rest of a message is there when its first frame is.
+        let wanted = (with_sender && frames.len() == 1).then_some(&mut sender);
+        let Some(frame) = socket.receive(wanted)? else { break };
+        more = frame.more;
+        if frames.len() < MAX_FRAMES {
+            frames.push(frame.bytes);
+        }
+    }
+    Ok(Some((frames, sender)))
+}

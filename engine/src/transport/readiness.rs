@@ -1,0 +1,79 @@
+//! Whether the node may serve (`spec/transports` §1.4).
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{swarm::Network, types::Ed25519PublicKey};
+
+/// First hardfork and revision under which a node serves.
+const HARDFORK: [u16; 2] = [19, 3];
+
+/// Why a node does not serve, if it does not.
+pub struct Readiness {
+    network: Arc<Network>,
+    own: Ed25519PublicKey,
+    closing: AtomicBool,
+}
+
+impl Readiness {
+    /// Of the node with the key `own`.
+    #[must_use]
+    pub const fn new(network: Arc<Network>, own: Ed25519PublicKey) -> Self {
+        Self { network, own, closing: AtomicBool::new(false) }
+    }
+
+    /// The reasons, in the protocol's words and order; `None` when the node serves.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        if self.is_closing() {
+            return Some("shutting down".to_owned());
+        }
+        let network = self.network.load();
+        let active = network.by_ed25519(&self.own).is_some_and(|node| node.is_active());
+        if active && network.hardfork >= HARDFORK {
+            return None;
+        }
+        let mut reasons = Vec::new();
+        if network.hardfork < HARDFORK {
+            reasons.push("not yet on hardfork 19.3");
+        }
+        if !active {
+            reasons.push("not in any swarm");
+        }
+        if network.nodes().is_empty() {
+            reasons.push("not done syncing");
+        }
+        Some(reasons.join("; "))
+    }
+
+    /// From now on nothing new is served.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Self::close`] was called.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::Snapshot;
+
+    #[test]
+    fn reasons_in_order() {
+        let network = Arc::new(Network::default());
+        let readiness = Readiness::new(Arc::clone(&network), Ed25519PublicKey([1; 32]));
+        let all = "not yet on hardfork 19.3; not in any swarm; not done syncing";
+        assert_eq!(readiness.reason().as_deref(), Some(all));
+        network.replace(Snapshot::new(1, String::new(), [19, 4], Vec::new()).unwrap());
+        assert_eq!(readiness.reason().as_deref(), Some("not in any swarm; not done syncing"));
+        readiness.close();
+        assert_eq!(readiness.reason().as_deref(), Some("shutting down"));
+    }
+}

@@ -1,0 +1,169 @@
+//! An onion request on its way: peeled, then executed, passed to the next node or posted to a server (`spec/onion`).
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hyper::{HeaderMap, StatusCode};
+use serde_json::json;
+
+use super::{
+    readiness::Readiness,
+    slots::{Slot, Slots},
+    upstream::{Upstream, UpstreamError},
+};
+use crate::{
+    crypto::Identity,
+    onion::{self, Layer, PeelError, Peeled, ServerTarget},
+    replicate::{PeerError, PeerLink},
+    rpc::{Rpc, Status},
+    swarm::Network,
+    types::Ed25519PublicKey,
+};
+
+/// How long the next node may take.
+const HOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests that may be waiting for another node or a server at once.
+const MAX_WAITING: usize = 16_384;
+
+/// What goes back to whoever sent the layer.
+#[derive(Debug)]
+pub struct OnionAnswer {
+    /// Outer status: a success inside an encrypted answer, too.
+    pub status: StatusCode,
+    /// Encrypted to the sender, or a plain error.
+    pub body: Bytes,
+    /// Of a server's answer.
+    pub headers: Option<HeaderMap>,
+}
+
+impl OnionAnswer {
+    fn plain(status: Status, text: impl Into<Bytes>) -> Self {
+        let status = StatusCode::from_u16(status.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, body: text.into(), headers: None }
+    }
+}
+
+/// Peels and passes on.
+pub struct OnionRelay {
+    identity: Arc<Identity>,
+    network: Arc<Network>,
+    rpc: Arc<Rpc>,
+    peers: Arc<dyn PeerLink>,
+    upstream: Upstream,
+    readiness: Arc<Readiness>,
+    waiting: Slots,
+}
+
+impl OnionRelay {
+    /// With the node's parts.
+    #[must_use]
+    pub fn new(
+        identity: Arc<Identity>,
+        network: Arc<Network>,
+        rpc: Arc<Rpc>,
+        peers: Arc<dyn PeerLink>,
+        upstream: Upstream,
+        readiness: Arc<Readiness>,
+    ) -> Self {
+        Self { identity, network, rpc, peers, upstream, readiness, waiting: Slots::new(MAX_WAITING) }
+    }
+
+    /// Requests that wait for another node or a server.
+    #[must_use]
+    pub const fn waiting(&self) -> &Slots {
+        &self.waiting
+    }
+
+    /// A payload from a client. `slot` is given back as soon as the request waits for somebody else.
+    pub async fn entry(&self, payload: &[u8], slot: Slot) -> OnionAnswer {
+        match onion::parse_entry(payload) {
+            Ok(layer) => self.process(layer, slot).await,
+            Err(error) => OnionAnswer::plain(Status::BAD_REQUEST, error.to_string()),
+        }
+    }
+
+    /// A layer from another node: the dict of `sn.onion_request`.
+    pub async fn hop(&self, dict: &[u8], slot: Slot) -> OnionAnswer {
+        match onion::decode_hop(dict) {
+            Ok(layer) => self.process(layer, slot).await,
+            Err(error) => OnionAnswer::plain(Status::BAD_REQUEST, error.to_string()),
+        }
+    }
+
+    async fn process(&self, layer: Layer, slot: Slot) -> OnionAnswer {
+        if self.readiness.reason().is_some() {
+            let text = format!("Snode not ready: {}", self.identity.ed25519.public());
+            return OnionAnswer::plain(Status::SERVICE_UNAVAILABLE, text);
+        }
+        match onion::peel(&self.identity.x25519, &layer) {
+            Ok(Peeled::Final { body, json, base64 }) => {
+                let reply = self.rpc.call_json(&body).await;
+                let mut body = reply.json_body();
+                if !json && !body.is_string() {
+                    body = body.to_string().into();
+                }
+                let plaintext = json!({"status": reply.status.code(), "body": body}).to_string();
+                self.sealed(&layer, &plaintext, base64)
+            }
+            Ok(Peeled::Relay { destination, next }) => self.relay(&destination, &next, slot).await,
+            Ok(Peeled::Server { server, payload }) => self.post(&layer, &server, payload.into(), slot).await,
+            Err(error @ PeelError::Ciphertext) => OnionAnswer::plain(Status::BAD_REQUEST, error.to_string()),
+            Err(error @ (PeelError::Json | PeelError::Url)) => self.refusal(&layer, error),
+        }
+    }
+
+    async fn relay(&self, destination: &Ed25519PublicKey, next: &Layer, slot: Slot) -> OnionAnswer {
+        let Some(node) = self.network.load().by_ed25519(destination).map(Arc::clone) else {
+            return OnionAnswer::plain(Status::BAD_GATEWAY, format!("Next node not found: {destination}"));
+        };
+        if !node.is_reachable() {
+            let text = format!("Next node is currently unreachable: {destination}");
+            return OnionAnswer::plain(Status::BAD_GATEWAY, text);
+        }
+        drop(slot);
+        let Some(_waiting) = self.waiting.take() else { return congested() };
+        let dict = Bytes::from(onion::encode_hop(next));
+        match self.peers.request(&node, "sn.onion_request", vec![dict], HOP_TIMEOUT).await {
+            Ok(parts) => match parts.as_slice() {
+                [status, body, ..] => {
+                    let code = std::str::from_utf8(status).ok().and_then(|code| code.parse().ok()).unwrap_or(0);
+                    OnionAnswer::plain(Status::from_code(code), body.clone())
+                }
+                _ => OnionAnswer::plain(Status::INTERNAL_SERVER_ERROR, "Invalid response from snode"),
+            },
+            Err(PeerError::Congested) => congested(),
+            Err(PeerError::Timeout | PeerError::Refused(_)) => {
+                OnionAnswer::plain(Status::GATEWAY_TIMEOUT, "Request time out")
+            }
+        }
+    }
+
+    async fn post(&self, layer: &Layer, server: &ServerTarget, payload: Bytes, slot: Slot) -> OnionAnswer {
+        drop(slot);
+        let Some(_waiting) = self.waiting.take() else { return congested() };
+        match self.upstream.post(server, payload).await {
+            Ok(answer) => OnionAnswer { status: answer.status, body: answer.body, headers: Some(answer.headers) },
+            Err(UpstreamError::Private | UpstreamError::Uri(_)) => self.refusal(layer, PeelError::Url),
+            Err(error @ UpstreamError::Timeout) => OnionAnswer::plain(Status::GATEWAY_TIMEOUT, error.to_string()),
+            Err(error @ UpstreamError::Http(_)) => OnionAnswer::plain(Status::BAD_GATEWAY, error.to_string()),
+        }
+    }
+
+    /// What is wrong with the layer's inside, told to whoever can open it.
+    fn refusal(&self, layer: &Layer, error: PeelError) -> OnionAnswer {
+        let plaintext = json!({"status": Status::BAD_REQUEST.code(), "body": error.to_string()}).to_string();
+        self.sealed(layer, &plaintext, true)
+    }
+
+    fn sealed(&self, layer: &Layer, plaintext: &str, base64: bool) -> OnionAnswer {
+        match onion::wrap_reply(&self.identity.x25519, layer, plaintext.as_bytes(), base64) {
+            Some(body) => OnionAnswer::plain(Status::OK, body),
+            // The request could be opened with the same key.
+            None => OnionAnswer::plain(Status::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        }
+    }
+}
+
+fn congested() -> OnionAnswer {
+    OnionAnswer::plain(Status::SERVICE_UNAVAILABLE, "Next hop congested")
+}

@@ -1,0 +1,99 @@
+//! A running node.
+
+use std::{net::IpAddr, sync::Mutex};
+
+use allium_engine::{
+    crypto::Identity,
+    node::{Node as EngineNode, NodeConfig, NodeError},
+    types::LegacyPublicKey,
+};
+use pyo3::{
+    exceptions::{PyOSError, PyRuntimeError, PyValueError},
+    prelude::*,
+    types::PyDict,
+};
+use zeroize::Zeroizing;
+
+use crate::network::{Network, invalid};
+
+/// One running node: its sockets, its store and the threads that serve them.
+#[pyclass(frozen, module = "allium._native")]
+pub(crate) struct Node {
+    node: Mutex<Option<EngineNode>>,
+}
+
+impl Node {
+    fn with<T>(&self, what: impl FnOnce(&EngineNode) -> T) -> PyResult<T> {
+        let node = self.node.lock().map_err(|_| PyRuntimeError::new_err("the node has failed"))?;
+        node.as_ref().map(what).ok_or_else(|| PyRuntimeError::new_err("the node was shut down"))
+    }
+}
+
+#[pymethods]
+impl Node {
+    #[new]
+    #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
+        max_store_bytes=3_758_096_384, worker_threads=2, queue=1000, allow_private_servers=false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn new(
+        py: Python<'_>,
+        data_dir: &str,
+        ed25519_seed: &[u8],
+        legacy_pubkey: [u8; 32],
+        bind_ip: &str,
+        https_port: u16,
+        omq_port: u16,
+        max_store_bytes: u64,
+        worker_threads: usize,
+        queue: usize,
+        allow_private_servers: bool,
+    ) -> PyResult<Self> {
+        let seed = Zeroizing::new(<[u8; 32]>::try_from(ed25519_seed).map_err(|_| invalid("ed25519_seed: 32 bytes"))?);
+        let bind_ip: IpAddr =
+            bind_ip.parse().map_err(|_| PyValueError::new_err(format!("no IP address: {bind_ip}")))?;
+        let config = NodeConfig {
+            bind_ip,
+            https_port,
+            omq_port,
+            max_store_bytes,
+            worker_threads,
+            queue,
+            allow_private_servers,
+            ..NodeConfig::new(data_dir)
+        };
+        let identity = Identity::new(&seed, LegacyPublicKey(legacy_pubkey));
+        let node = py.detach(|| EngineNode::start(&config, identity)).map_err(|error| match error {
+            NodeError::Io(error) => PyOSError::new_err(error.to_string()),
+            error => PyOSError::new_err(error.to_string()),
+        })?;
+        Ok(Self { node: Mutex::new(Some(node)) })
+    }
+
+    fn set_network(&self, py: Python<'_>, network: Network) -> PyResult<()> {
+        let snapshot = network.snapshot(py)?;
+        self.with(|node| node.set_network(snapshot))
+    }
+
+    fn not_ready(&self) -> PyResult<Option<String>> {
+        self.with(EngineNode::not_ready)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.with(EngineNode::stats)?.map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let dict = PyDict::new(py);
+        dict.set_item("requests", stats.requests)?;
+        dict.set_item("relaying", stats.relaying)?;
+        dict.set_item("nodes", stats.nodes)?;
+        dict.set_item("height", stats.height)?;
+        dict.set_item("messages", stats.store.messages)?;
+        dict.set_item("store.bytes", stats.store.bytes_used)?;
+        dict.set_item("store.max_bytes", stats.store.bytes_limit)?;
+        Ok(dict)
+    }
+
+    fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
+        let node = self.node.lock().map_err(|_| PyRuntimeError::new_err("the node has failed"))?.take();
+        py.detach(|| drop(node));
+        Ok(())
+    }
+}
