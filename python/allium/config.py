@@ -1,0 +1,161 @@
+"""What an operator may set for a node: a TOML file, overridden by `ALLIUM_*` environment variables."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ByteSize, Field, IPvAnyAddress, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from allium.log import Format, Level
+
+ENVIRONMENT_PREFIX = "ALLIUM_"
+
+
+class ConfigError(ValueError):
+    """A setting that the operator must change; the text names it and says to what."""
+
+
+class NodeConfig(BaseSettings):
+    """The settings of one node. Sizes are bytes, ports are TCP (and UDP where QUIC shares the number)."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(description="Directory of the node's keys and messages. Relative to this file.")
+    network_file: Path = Field(
+        description="JSON file with the nodes of the network; read again when it changes. Relative to this file."
+    )
+    bind_ip: IPvAnyAddress = Field(
+        default="0.0.0.0", validate_default=True, description="IPv4 address to listen on; 0.0.0.0 is all of them."
+    )
+    https_port: int = Field(default=22021, ge=1, le=65535, description="TCP port for clients over HTTPS.")
+    omq_port: int = Field(
+        default=22020, ge=1, le=65535, description="Port for other nodes: TCP for OMQ, UDP of the same number for QUIC."
+    )
+    max_store_bytes: ByteSize = Field(
+        default=ByteSize(3_758_096_384),
+        ge=1 << 20,
+        description='How large the message store may grow: bytes, or text such as "3.5GiB".',
+    )
+    worker_threads: int = Field(
+        default=2, ge=1, le=1024, description="Threads that serve requests. One per core that the node may use."
+    )
+    allow_private_servers: bool = Field(
+        default=False,
+        description="Relay onion requests to servers at private addresses too. Only for networks on one machine.",
+    )
+    log_level: Level = Field(default="info", description="debug, info, warning or error.")
+    log_format: Format = Field(default="console", description="console for people, json for machines.")
+
+    @field_validator("bind_ip")
+    @classmethod
+    def _ipv4(cls, address: IPvAnyAddress) -> IPvAnyAddress:
+        if address.version != 4:
+            raise ValueError("the network publishes IPv4 addresses only; use 0.0.0.0 or one of this machine's")
+        return address
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, whose values arrive as arguments."""
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, path: Path | None) -> NodeConfig:
+        """The settings in force with the TOML file `path` (`None`: from the environment alone).
+
+        Raises `ConfigError` for a file that cannot be read, a name that does not exist and a value that is refused.
+        """
+        where = "the environment" if path is None else str(path)
+        values = {} if path is None else _read(path)
+        _refuse_unknown(values, where)
+        _refuse_misspelt(os.environ)
+        if path is not None:
+            for name in ("data_dir", "network_file"):
+                if isinstance(values.get(name), str):
+                    values[name] = path.resolve().parent / Path(values[name]).expanduser()
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigError("\n".join(_complaint(detail, where) for detail in error.errors())) from None
+
+
+def commented_toml(**values: str | int | bool) -> str:
+    """A configuration file that names every setting; those in `values` are set, the others show their default."""
+    _refuse_unknown(values, "commented_toml")
+    lines = ["# Settings of an Allium node. A line that starts with # shows the default.", ""]
+    for name, field in NodeConfig.model_fields.items():
+        lines.append(f"# {field.description}")
+        if name in values:
+            lines.append(f"{name} = {_toml(values[name])}")
+        elif field.is_required():
+            lines.append(f"#{name} = (required)")
+        else:
+            lines.append(f"#{name} = {_toml(field.default)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(int(value))
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):
+        raise ConfigError(f"{value!r} has a control character; use a name without one")
+    return f'"{escaped}"'
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; `allium node init` writes one") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def _refuse_unknown(values: Mapping[str, Any], where: str) -> None:
+    known = list(NodeConfig.model_fields)
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"
+            raise ConfigError(f"{where}: there is no setting {name!r}; {hint}")
+
+
+def _refuse_misspelt(environment: Mapping[str, str]) -> None:
+    """Variables of ours that look like a setting but are none. Others may be some other program's."""
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in NodeConfig.model_fields}
+    for name in environment:
+        if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
+            if near:
+                raise ConfigError(f"environment variable {name} sets nothing; did you mean {near[0]}?")
+
+
+def _complaint(detail: Any, where: str) -> str:
+    name = ".".join(str(part) for part in detail["loc"])
+    variable = ENVIRONMENT_PREFIX + name.upper()
+    source = f"environment variable {variable}" if variable in os.environ else f"{where}: {name}"
+    if detail["type"] == "missing":
+        return f"{source} is not set; add it to the file or set {variable}"
+    if detail["type"] == "value_error":
+        return f"{source} = {detail['input']!r}: {detail['ctx']['error']}"
+    return f"{source} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"

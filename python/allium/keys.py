@@ -1,0 +1,128 @@
+"""The key files of a node: `key_ed25519` and `key`, in the form that the network's own daemon keeps them.
+
+Formats: `spec/transports` §0. A node's registration names its keys, so a file that exists is never written again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from nacl import bindings
+
+ED25519_FILE = "key_ed25519"
+LEGACY_FILE = "key"
+
+#: Order of the prime-order subgroup of Curve25519.
+_GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+class KeyFileError(ValueError):
+    """A key file that cannot be used; the text says what to do about it."""
+
+
+@dataclass(frozen=True)
+class NodeKeys:
+    """The secrets of one node and what they publish."""
+
+    #: libsodium's secret key, 64 bytes: the seed, then the public key.
+    ed25519_secret: bytes = field(repr=False)
+    #: A bare scalar, 32 bytes little-endian, below the group order and not 0.
+    legacy_secret: bytes = field(repr=False)
+
+    @property
+    def ed25519_seed(self) -> bytes:
+        """32 bytes."""
+        return self.ed25519_secret[:32]
+
+    @property
+    def ed25519_public(self) -> bytes:
+        """32 bytes."""
+        return self.ed25519_secret[32:]
+
+    @cached_property
+    def x25519_public(self) -> bytes:
+        """32 bytes, derived from the Ed25519 key."""
+        return bindings.crypto_sign_ed25519_pk_to_curve25519(self.ed25519_public)
+
+    @cached_property
+    def legacy_public(self) -> bytes:
+        """32 bytes: the scalar times the base point, without clamping."""
+        return bindings.crypto_scalarmult_ed25519_base_noclamp(self.legacy_secret)
+
+
+def generate() -> NodeKeys:
+    """New keys, from the operating system's randomness."""
+    _, ed25519_secret = bindings.crypto_sign_seed_keypair(os.urandom(32))
+    while not any(legacy := bindings.crypto_core_ed25519_scalar_reduce(os.urandom(64))):
+        pass
+    return NodeKeys(ed25519_secret, legacy)
+
+
+def exist(directory: Path) -> bool:
+    """Whether `directory` holds any key file, even half of a pair."""
+    return any(os.path.lexists(directory / name) for name in (ED25519_FILE, LEGACY_FILE))
+
+
+def create(directory: Path) -> NodeKeys:
+    """Generates keys and writes both files, readable by their owner only.
+
+    Raises `KeyFileError` when a key file is already there, `OSError` when the directory cannot be written.
+    """
+    if exist(directory):
+        raise KeyFileError(f"{directory} already holds keys, which are never overwritten; choose another directory")
+    keys = generate()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(directory / ED25519_FILE, keys.ed25519_secret)
+    _write(directory / LEGACY_FILE, keys.legacy_secret)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return keys
+
+
+def load(directory: Path) -> NodeKeys:
+    """Reads both key files; raises `KeyFileError` for one that is missing, damaged or readable by others."""
+    keys = NodeKeys(_read(directory / ED25519_FILE, 64), _read(directory / LEGACY_FILE, 32))
+    public, _ = bindings.crypto_sign_seed_keypair(keys.ed25519_seed)
+    if public != keys.ed25519_public:
+        raise KeyFileError(
+            f"{directory / ED25519_FILE} is damaged (its two halves do not belong together); restore your backup"
+        )
+    if not 0 < int.from_bytes(keys.legacy_secret, "little") < _GROUP_ORDER:
+        raise KeyFileError(f"{directory / LEGACY_FILE} is damaged (not a scalar of the group); restore your backup")
+    return keys
+
+
+def _write(path: Path, secret: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _read(path: Path, length: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise KeyFileError(f"{path} is not a regular file; put the key file there")
+            if mode & 0o077:
+                raise KeyFileError(f"{path} can be read by others (mode {mode & 0o777:03o}); run: chmod 600 {path}")
+            secret = file.read(length + 1)
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"{path} does not exist; restore your backup, or for a node that was never registered run "
+            f"`allium node init` with a new directory"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}; run the node as the file's owner") from None
+    if len(secret) != length:
+        raise KeyFileError(f"{path} is not {length} bytes long, so it is no key of ours; restore your backup")
+    return secret

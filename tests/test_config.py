@@ -1,0 +1,106 @@
+"""A node's settings: where they come from, and what a mistake in them is answered with."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from allium.config import ConfigError, NodeConfig, commented_toml
+
+
+@pytest.fixture(autouse=True)
+def no_settings_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("ALLIUM_"):
+            monkeypatch.delenv(name)
+
+
+def write(directory: Path, text: str) -> Path:
+    path = directory / "config.toml"
+    path.write_text('data_dir = "data"\nnetwork_file = "/etc/nodes.json"\n' + text)
+    return path
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = NodeConfig.load(write(tmp_path, ""))
+    assert config.data_dir == tmp_path / "data"
+    assert config.network_file == Path("/etc/nodes.json")
+    assert (config.https_port, config.omq_port, str(config.bind_ip)) == (22021, 22020, "0.0.0.0")
+
+
+def test_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLIUM_HTTPS_PORT", "7000")
+    monkeypatch.setenv("ALLIUM_LOG_FORMAT", "json")
+    config = NodeConfig.load(write(tmp_path, "https_port = 6000\nomq_port = 6001\n"))
+    assert (config.https_port, config.omq_port, config.log_format) == (7000, 6001, "json")
+
+
+def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLIUM_DATA_DIR", "/srv/node")
+    monkeypatch.setenv("ALLIUM_NETWORK_FILE", "/srv/nodes.json")
+    assert NodeConfig.load(None).data_dir == Path("/srv/node")
+
+
+def test_sizes_may_have_units(tmp_path: Path) -> None:
+    assert NodeConfig.load(write(tmp_path, 'max_store_bytes = "3.5GiB"')).max_store_bytes == 3_758_096_384
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("htps_port = 1", "there is no setting 'htps_port'; did you mean https_port?"),
+        ("zzz = 1", "there is no setting 'zzz'; the settings are data_dir, "),
+        ("https_port = 70000", "https_port = 70000: input should be less than or equal to 65535"),
+        ('bind_ip = "::"', "bind_ip = '::': the network publishes IPv4 addresses only"),
+        ('log_level = "loud"', "log_level = 'loud': input should be 'debug', 'info', 'warning' or 'error'"),
+        ("https_port = ", "is not TOML: "),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, complaint: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as refusal:
+        NodeConfig.load(path)
+    assert str(path) in str(refusal.value)
+    assert complaint in str(refusal.value)
+
+
+def test_misspelt_variable_is_refused_and_strangers_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "")
+    monkeypatch.setenv("ALLIUM_SOMETHING_ELSE", "1")
+    NodeConfig.load(path)
+    monkeypatch.setenv("ALLIUM_DATADIR", "/x")
+    with pytest.raises(ConfigError, match="ALLIUM_DATADIR sets nothing; did you mean ALLIUM_DATA_DIR"):
+        NodeConfig.load(path)
+
+
+def test_a_bad_variable_is_blamed_instead_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLIUM_OMQ_PORT", "none")
+    with pytest.raises(ConfigError, match="environment variable ALLIUM_OMQ_PORT = 'none'"):
+        NodeConfig.load(write(tmp_path, ""))
+
+
+def test_missing_settings_and_missing_file_say_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    with pytest.raises(ConfigError, match="allium node init"):
+        NodeConfig.load(path)
+    path.write_text("")
+    with pytest.raises(ConfigError, match="data_dir is not set; add it to the file or set ALLIUM_DATA_DIR"):
+        NodeConfig.load(path)
+
+
+def test_template_is_a_configuration_with_the_defaults_shown(tmp_path: Path) -> None:
+    text = commented_toml(data_dir='da"ta', network_file="nodes.json")
+    assert tomllib.loads(text) == {"data_dir": 'da"ta', "network_file": "nodes.json"}
+    shown = tomllib.loads("\n".join(line.removeprefix("#") for line in text.splitlines() if " = " in line))
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    config = NodeConfig.load(path)
+    assert set(shown) == set(NodeConfig.model_fields)
+    assert {name: shown[name] for name in shown if name not in ("data_dir", "network_file", "bind_ip")} == {
+        name: value
+        for name, value in config.model_dump().items()
+        if name not in ("data_dir", "network_file", "bind_ip")
+    }
