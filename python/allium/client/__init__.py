@@ -1,0 +1,1 @@
+"""A Session client: accounts, messages, onion paths."""

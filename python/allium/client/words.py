@@ -1,0 +1,107 @@
+"""The recovery phrase: 16 bytes as 13 English words (`spec/accounts` §2)."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import zlib
+from functools import lru_cache
+from pathlib import Path
+
+#: SHA-256 of the words joined by line feeds; any other list would restore other accounts.
+WORD_LIST_SHA256 = "998df55cb16d2318130c5cf7e9d4408247c8c4674935ee6e07d53f2f00ccf19b"
+#: Every word of the list differs from all others in this many first letters.
+PREFIX_LENGTH = 3
+ENTROPY_BYTES = 16
+DATA_WORDS = 12
+
+
+class PhraseError(ValueError):
+    """A recovery phrase that restores no account; the text says which word is wrong."""
+
+
+@lru_cache(maxsize=1)
+def word_list() -> tuple[str, ...]:
+    """The 1626 words, sorted; `RuntimeError` when the list is missing or is not the one pinned here.
+
+    The list is read as data from the file in package `monero`: importing that package's `wordlists` would load twelve
+    languages, and nothing of its code is needed.
+    """
+    spec = importlib.util.find_spec("monero")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("the recovery phrase's words come with the package `monero`; install it")
+    source = Path(spec.submodule_search_locations[0], "wordlists", "english.py")
+    words = _literal_list(source.read_text(encoding="utf-8"), "word_list")
+    digest = hashlib.sha256("\n".join(words).encode()).hexdigest()
+    if digest != WORD_LIST_SHA256:
+        raise RuntimeError(f"{source} holds another word list: SHA-256 {digest}, not {WORD_LIST_SHA256}")
+    return words
+
+
+def _literal_list(source: str, name: str) -> tuple[str, ...]:
+    """The strings of the list literal assigned to `name`, wherever in `source`; empty when there is none."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+            return tuple(str(word) for word in ast.literal_eval(node.value))
+    return ()
+
+
+@lru_cache(maxsize=1)
+def _index_by_prefix() -> dict[str, int]:
+    return {word[:PREFIX_LENGTH]: index for index, word in enumerate(word_list())}
+
+
+def _checksum_index(prefixes: list[str]) -> int:
+    """Which of the twelve words is repeated as the thirteenth."""
+    return zlib.crc32("".join(prefixes).encode()) % len(prefixes)
+
+
+def encode(entropy: bytes) -> str:
+    """The 13 words of 16 bytes, separated by single spaces; `ValueError` for any other length."""
+    if len(entropy) != ENTROPY_BYTES:
+        raise ValueError(f"an account is {ENTROPY_BYTES} bytes, not {len(entropy)}")
+    words = word_list()
+    n = len(words)
+    phrase: list[str] = []
+    for start in range(0, ENTROPY_BYTES, 4):
+        value = int.from_bytes(entropy[start : start + 4], "little")
+        first = value % n
+        second = (value // n + first) % n
+        third = (value // n // n + second) % n
+        phrase += [words[first], words[second], words[third]]
+    phrase.append(phrase[_checksum_index([word[:PREFIX_LENGTH] for word in phrase])])
+    return " ".join(phrase)
+
+
+def decode(phrase: str) -> bytes:
+    """The 16 bytes of 13 words; only the first three letters of each word count, in any case.
+
+    `PhraseError` names the word that is unknown, the words that belong together but cannot, or the checksum word.
+    """
+    typed = phrase.lower().split()
+    if len(typed) == DATA_WORDS:
+        raise PhraseError("the last word is missing: a recovery phrase has 13 words")
+    if len(typed) != DATA_WORDS + 1:
+        raise PhraseError(f"a recovery phrase has 13 words, not {len(typed)}")
+    known = _index_by_prefix()
+    indices: list[int] = []
+    for position, word in enumerate(typed, start=1):
+        index = known.get(word[:PREFIX_LENGTH])
+        if index is None:
+            raise PhraseError(f"word {position}, {word!r}, is not in the word list")
+        indices.append(index)
+    n = len(known)
+    entropy = bytearray()
+    for start in range(0, DATA_WORDS, 3):
+        first, second, third = indices[start : start + 3]
+        value = first + n * ((second - first) % n) + n * n * ((third - second) % n)
+        if value >= 2**32:
+            group = " ".join(typed[start : start + 3])
+            raise PhraseError(f"words {start + 1} to {start + 3}, {group!r}, do not go together")
+        entropy += value.to_bytes(4, "little")
+    prefixes = [word[:PREFIX_LENGTH] for word in typed]
+    expected = prefixes[_checksum_index(prefixes[:DATA_WORDS])]
+    if prefixes[DATA_WORDS] != expected:
+        raise PhraseError(f"the last word, {typed[DATA_WORDS]!r}, does not match the others: one of them is wrong")
+    return bytes(entropy)
