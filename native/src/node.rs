@@ -86,8 +86,8 @@ impl Node {
         dict.set_item("nodes", stats.nodes)?;
         dict.set_item("height", stats.height)?;
         dict.set_item("messages", stats.store.messages)?;
-        dict.set_item("store.bytes", stats.store.bytes_used)?;
-        dict.set_item("store.max_bytes", stats.store.bytes_limit)?;
+        dict.set_item("store_bytes", stats.store.bytes)?;
+        dict.set_item("store_max_bytes", stats.store.max_bytes)?;
         Ok(dict)
     }
 
