@@ -70,7 +70,6 @@ impl Entry<'_, '_> {
 
 /// The result of `get_n_service_nodes`, as JSON.
 #[pyfunction]
-#[expect(clippy::needless_pass_by_value, reason = "extracted arguments are owned")]
 pub(crate) fn service_nodes(py: Python<'_>, network: Network, params: &str) -> PyResult<String> {
     let params = serde_json::from_str(params).map_err(invalid)?;
     Ok(swarm::service_nodes(&network.snapshot(py)?, &params).to_string())
