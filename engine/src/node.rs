@@ -201,3 +201,82 @@ impl Drop for Node {
         self.shutdown();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::EncType,
+        onion::build::{Destination, Hop, build},
+        swarm::{NodeInfo, SwarmId},
+        types::{AccountId, LegacyPublicKey},
+    };
+    use serde_json::{Value, json};
+    use std::net::TcpListener;
+
+    fn free_ports(count: usize) -> Vec<u16> {
+        // Held until all are known, so that no two are the same.
+        let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    }
+
+    /// Three nodes in one process: over two relays into a store that reaches every member.
+    #[test]
+    fn a_store_over_three_hops_reaches_the_swarm() {
+        let directory = tempfile::tempdir().unwrap();
+        let ports = free_ports(6);
+        let mut infos = Vec::new();
+        let mut nodes = Vec::new();
+        for n in 0..3_u8 {
+            let index = usize::from(n);
+            let legacy = LegacyPublicKey([n + 1; 32]);
+            let identity = Identity::new(&[n + 1; 32], legacy);
+            let (https_port, omq_port) = (ports[2 * index], ports[2 * index + 1]);
+            infos.push(NodeInfo {
+                legacy,
+                ed25519: identity.ed25519.public(),
+                x25519: identity.x25519.public(),
+                ip: Ipv4Addr::LOCALHOST,
+                https_port,
+                omq_port,
+                swarm: SwarmId(7),
+                version: [2, 8, 0],
+                requested_unlock_height: 0,
+            });
+            let mut config = NodeConfig::new(directory.path().join(n.to_string()));
+            config.bind_ip = Ipv4Addr::LOCALHOST.into();
+            (config.https_port, config.omq_port) = (https_port, omq_port);
+            nodes.push(Node::start(&config, identity).unwrap());
+        }
+        assert!(nodes[0].not_ready().unwrap().contains("not in any swarm"));
+        for node in &nodes {
+            node.set_network(Snapshot::new(1, String::new(), [19, 4], infos.clone()).unwrap());
+            assert_eq!(node.not_ready(), None);
+        }
+        let hops: Vec<Hop> = infos.iter().map(|info| Hop { ed25519: info.ed25519, x25519: info.x25519 }).collect();
+        let account = AccountId::new(AccountId::SESSION, [9; 32]).hex();
+        let timestamp = Clock::default().now().0;
+        let params = json!({"pubkey": account, "timestamp": timestamp, "ttl": 86_400_000, "data": "aGVsbG8="});
+        let body = json!({"method": "store", "params": params}).to_string();
+        let onion = |node: &Node| {
+            let (payload, key) =
+                build(&hops[..2], &Destination::Node(hops[2]), body.as_bytes(), EncType::AesGcm).unwrap();
+            let slot = node.services.clients.take().unwrap();
+            let answer = node.runtime.as_ref().unwrap().block_on(node.services.onion.entry(&payload, slot));
+            (answer, key)
+        };
+        let (answer, key) = onion(&nodes[0]);
+        assert_eq!(answer.status.as_u16(), 200, "{answer:?}");
+        let answer: Value = serde_json::from_slice(&key.open(&answer.body, true).unwrap()).unwrap();
+        assert_eq!(answer["status"], 200, "{answer}");
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        let swarm = body["swarm"].as_object().unwrap();
+        assert_eq!(swarm.len(), 3);
+        assert!(swarm.values().all(|entry| entry.get("failed").is_none()), "{body}");
+        for node in &nodes {
+            assert_eq!(node.stats().unwrap().store.messages, 1);
+        }
+        nodes[0].shutdown();
+        assert!(nodes[0].not_ready().unwrap().contains("shutting down"));
+    }
+}
