@@ -92,7 +92,7 @@ def test_a_file_that_is_no_json_or_absent_is_named(tmp_path: Path) -> None:
         read(path)
     for content in (b"{", b"\xff\xfe", b"[" * 100_000):
         path.write_bytes(content)
-        with pytest.raises(MembershipError, match="nodes.json"):
+        with pytest.raises(MembershipError, match=r"nodes\.json"):
             read(path)
 
 
