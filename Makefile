@@ -1,23 +1,64 @@
-# The habits. `make` alone lists them.
+# The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help build lint test fmt clean
+.PHONY: help demo test test-rust test-python lint build bench fmt lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
+CARGO_PROFILE := --profile fast
+RUST := $(shell find engine native Cargo.toml Cargo.lock -name '*.rs' -o -name 'Cargo.*')
+# The build runs without isolation, so the build tools of the lock file have to be on the PATH.
+PIP := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --disable-pip-version-check
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## Build the engine
-	cargo build --locked --workspace
+demo: build ## A real message through three hops into a swarm of real nodes (ARGS=--once: end by itself)
+	$(BIN)/python -m allium demo $(ARGS)
 
-lint: ## rustfmt and clippy, warnings refused
+test: test-rust test-python ## Every test, with real processes, sockets and stores
+
+test-rust: $(VENV)/.requirements
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace $(CARGO_PROFILE)
+
+test-python: build
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.requirements ## rustfmt, clippy, ruff and mypy, warnings refused
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --workspace --all-targets $(CARGO_PROFILE) -- -D warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
 
-test: ## Unit and property tests of the engine
-	cargo test --locked --workspace
+build: $(VENV)/.installed ## Everything, installed editable in .venv
 
-fmt: ## Format the sources
+bench: build ## Throughput and latency of the release build (see bench/)
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo build --locked --release -p allium-native
+	$(BIN)/python -m bench $(ARGS)
+
+fmt: $(VENV)/.requirements ## Format the sources
 	cargo fmt --all
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+lock: $(VENV)/.requirements ## Choose the newest allowed Python packages anew
+	$(PIP) install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
+		--no-header --no-annotate --no-emit-package allium pyproject.toml -o requirements.lock
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf .venv build dist bench/out
+	rm -rf $(VENV) build dist bench/out python/allium/*.so
+
+$(VENV)/.requirements: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Allium needs Python 3.11 or newer; name one with: make PYTHON=python3.12" >&2; exit 1; }
+	@cargo --version >/dev/null || { echo "Allium needs a Rust toolchain >= 1.90: https://rustup.rs" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements.lock
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.requirements pyproject.toml setup.py $(RUST)
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,199 @@
+"""The `allium` command. Each command imports what it needs when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import allium
+from allium.devnet.layout import DevnetError
+
+app = typer.Typer(
+    name="allium",
+    help="A Session Network node, a client, and whole networks on one machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+node_app = typer.Typer(help="Run a node.", no_args_is_help=True)
+devnet_app = typer.Typer(help="A network of real nodes on 127.0.0.1.", no_args_is_help=True)
+account_app = typer.Typer(help="The account that `send` and `inbox` use.", no_args_is_help=True)
+app.add_typer(node_app, name="node")
+app.add_typer(devnet_app, name="devnet")
+app.add_typer(account_app, name="account")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class CommandError(Exception):
+    """Ends a command with exit code 1; the text says what went wrong and what to do."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code."""
+    try:
+        app(args=arguments, standalone_mode=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except (DevnetError, CommandError) as error:
+        err.print(f"error: {error}", markup=False)
+        return 1
+    return 0
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"allium {allium.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+# --- node
+
+
+@node_app.command("init")
+def node_init(
+    data_dir: Annotated[Path, typer.Option(help="Directory for the keys, the messages and the configuration.")],
+    network_file: Annotated[Path, typer.Option(help="JSON file with the nodes of the network.")] = Path("network.json"),
+    https_port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port for clients.")] = 22021,
+    omq_port: Annotated[int, typer.Option(min=1, max=65535, help="Port for other nodes.")] = 22020,
+) -> None:
+    """Make the keys and a commented configuration of a new node."""
+    from allium import config, keys
+
+    file = data_dir / "config.toml"
+    if file.exists():
+        raise CommandError(f"{file} is there already and stays as it is")
+    try:
+        made = keys.create(data_dir)
+        file.write_text(
+            config.commented_toml(
+                data_dir=".", network_file=str(network_file), https_port=https_port, omq_port=omq_port
+            ),
+            encoding="utf-8",
+        )
+    except keys.KeyFileError as error:
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        raise CommandError(f"{data_dir} cannot be written: {error.strerror}") from None
+    out.print(f"Ed25519 key   {made.ed25519_public.hex()}")
+    out.print(f"X25519 key    {made.x25519_public.hex()}")
+    out.print(f"legacy key    {made.legacy_public.hex()}")
+    out.print(f"Back up {data_dir / keys.ED25519_FILE} and {data_dir / keys.LEGACY_FILE}: nothing else can replace them.")
+    out.print(f"Start it with: allium node run --config {file}")
+
+
+@node_app.command("run")
+def node_run(
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file; ALLIUM_* variables win over it, and are enough without it.")
+    ] = None,
+) -> None:
+    """Serve until SIGTERM, which finishes what is under way. SIGHUP reads the network and the log level again."""
+    from allium import node
+
+    raise typer.Exit(node.main(config))
+
+
+# --- devnet
+
+_Directory = Annotated[Path, typer.Option("--dir", help="Where the network keeps everything.")]
+_Index = Annotated[int, typer.Argument(metavar="I", min=0, help="Number of the node, from 0.")]
+_DEVNET = Path("devnet")
+
+
+@devnet_app.command("up")
+def devnet_up(
+    nodes: Annotated[int, typer.Option(min=1, help="How many nodes.")] = 15,
+    swarm_size: Annotated[int, typer.Option(min=1, help="Nodes per swarm.")] = 5,
+    directory: _Directory = _DEVNET,
+    base_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="First port to use; free ones are chosen without it.")
+    ] = None,
+) -> None:
+    """Start a network, and return when every node serves."""
+    from allium.devnet.network import Devnet
+
+    with err.status("starting") as status:
+        ready = 0
+
+        def progress(step: str) -> None:
+            nonlocal ready
+            ready += step.startswith("node ")
+            status.update(f"{ready}/{nodes} nodes up · {step}")
+
+        network = Devnet(directory).up(nodes, swarm_size, base_port, progress)
+    swarms = len({node.swarm_id for node in network.nodes})
+    out.print(f"{nodes} nodes in {swarms} {'swarm' if swarms == 1 else 'swarms'}, seed {network.seed_url}")
+    out.print(f"{directory / 'network.json'} describes them. End it with: allium devnet down --dir {directory}")
+
+
+@devnet_app.command("down")
+def devnet_down(directory: _Directory = _DEVNET) -> None:
+    """End every node and the seed; the data stays."""
+    from allium.devnet.network import Devnet
+
+    with err.status("ending the nodes"):
+        Devnet(directory).down()
+    out.print("the network is down")
+
+
+@devnet_app.command("status")
+def devnet_status(
+    directory: _Directory = _DEVNET, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False
+) -> None:
+    """Show every node; exit code 1 when one is down."""
+    from allium.devnet.network import Devnet
+
+    statuses = Devnet(directory).status()
+    if as_json:
+        rows = [{"index": s.index, "pid": s.node.pid, "running": s.running, "rss": s.resident_bytes} for s in statuses]
+        out.print(json.dumps(rows), markup=False)
+    else:
+        table = Table("node", "state", "swarm", "https", "omq", "pid", "memory", box=None)
+        for status in statuses:
+            table.add_row(
+                str(status.index),
+                "[green]up" if status.running else "[red]down",
+                f"{status.node.swarm_id:016x}",
+                str(status.node.https_port),
+                str(status.node.omq_port),
+                str(status.node.pid),
+                "" if status.resident_bytes is None else f"{status.resident_bytes / 1e6:.0f} MB",
+            )
+        out.print(table)
+    raise typer.Exit(0 if all(status.running for status in statuses) else 1)
+
+
+@devnet_app.command("kill")
+def devnet_kill(index: _Index, directory: _Directory = _DEVNET) -> None:
+    """End one node at once (SIGKILL), as a power cut would."""
+    from allium.devnet.network import Devnet
+
+    Devnet(directory).kill(index)
+    out.print(f"node {index} is down")
+
+
+@devnet_app.command("start")
+def devnet_start(index: _Index, directory: _Directory = _DEVNET) -> None:
+    """Bring one node back, with its data."""
+    from allium.devnet.network import Devnet
+
+    node = Devnet(directory).start(index)
+    out.print(f"node {index} is up, process {node.pid}")

@@ -1,0 +1,1 @@
+"""A whole network of real node processes on one machine."""

@@ -1,0 +1,104 @@
+"""What a devnet keeps in its directory, and where.
+
+    nodes.json        the network as every node reads it (membership/static)
+    network.json      what a client or a test needs; there only while the network is up
+    node-I/           data directory of node I: config.toml, keys, store, node.log
+    seed.log
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+#: Every address of a devnet: nothing of it is reachable from another machine.
+LOOPBACK = "127.0.0.1"
+
+
+class DevnetError(Exception):
+    """Why a devnet command failed; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """One node as `network.json` shows it. Keys are lower-case hex, `data_dir` is absolute."""
+
+    ip: str
+    https_port: int
+    omq_port: int
+    pubkey_ed25519: str
+    pubkey_x25519: str
+    pubkey_legacy: str
+    swarm_id: int
+    data_dir: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class NetworkRecord:
+    """`network.json`: the seed's URL and process, and the nodes in the order of their numbers."""
+
+    seed_url: str
+    seed_pid: int
+    nodes: tuple[NodeRecord, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of the devnet in `directory`."""
+
+    directory: Path
+
+    @property
+    def network(self) -> Path:
+        """`network.json`."""
+        return self.directory / "network.json"
+
+    @property
+    def nodes(self) -> Path:
+        """`nodes.json`, the membership file of every node."""
+        return self.directory / "nodes.json"
+
+    @property
+    def seed_log(self) -> Path:
+        """What the seed printed."""
+        return self.directory / "seed.log"
+
+    def data_dir(self, index: int) -> Path:
+        """The data directory of node `index`."""
+        return self.directory / f"node-{index}"
+
+    def config(self, index: int) -> Path:
+        """The configuration file of node `index`."""
+        return self.data_dir(index) / "config.toml"
+
+    def log(self, index: int) -> Path:
+        """What node `index` printed, all its runs in one file."""
+        return self.data_dir(index) / "node.log"
+
+    def read_network(self) -> NetworkRecord:
+        """`network.json`; `DevnetError` when no network is up here."""
+        try:
+            document = json.loads(self.network.read_bytes())
+            nodes = tuple(NodeRecord(**node) for node in document["nodes"])
+            return NetworkRecord(document["seed_url"], document["seed_pid"], nodes)
+        except FileNotFoundError:
+            raise DevnetError(
+                f"no network is up in {self.directory}; start one with: allium devnet up --dir {self.directory}"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DevnetError(f"{self.network} cannot be used: {error}") from None
+
+    def write_network(self, record: NetworkRecord) -> None:
+        """Replaces `network.json` in one step."""
+        write_json(self.network, asdict(record))
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes `document` so that a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)

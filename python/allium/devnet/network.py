@@ -1,0 +1,182 @@
+"""Brings a devnet up and down, and single nodes of it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from allium import config, keys
+from allium.devnet import ports, process
+from allium.devnet.layout import LOOPBACK, DevnetError, Layout, NetworkRecord, NodeRecord, write_json
+
+DEFAULT_NODES = 15
+DEFAULT_SWARM_SIZE = 5
+DEFAULT_DIRECTORY = Path("devnet")
+
+#: A node that needs longer than this to start has a fault.
+_START_SECONDS = 60.0
+#: A node finishes what is under way for up to 25 s, the longest a peer may take.
+_STOP_SECONDS = 30.0
+_PORTS_PER_NODE = 2
+_NODE_STORE_BYTES = 256 << 20
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """What `allium devnet status` shows of one node."""
+
+    index: int
+    node: NodeRecord
+    running: bool
+    #: Resident memory; `None` when it is down.
+    resident_bytes: int | None
+
+
+class Devnet:
+    """The network in one directory. Its processes go on when this object, or the command that made it, ends."""
+
+    def __init__(self, directory: Path) -> None:
+        self.layout = Layout(directory.resolve())
+
+    def up(
+        self,
+        nodes: int = DEFAULT_NODES,
+        swarm_size: int = DEFAULT_SWARM_SIZE,
+        base_port: int | None = None,
+        progress: Progress = lambda _: None,
+    ) -> NetworkRecord:
+        """Starts `nodes` new nodes in swarms of `swarm_size` (the last ones may be larger) and the seed.
+
+        Returns when all of them serve. `base_port` is the seed's; the nodes' follow. Raises `DevnetError`, and leaves
+        no process, when one does not come up.
+        """
+        if nodes < 1 or not 1 <= swarm_size <= nodes:
+            raise DevnetError("a network needs at least one node, and a swarm no more nodes than there are")
+        if self.layout.network.exists():
+            raise DevnetError(
+                f"a network is up in {self.layout.directory}; end it with: "
+                f"allium devnet down --dir {self.layout.directory}"
+            )
+        if keys.exist(self.layout.data_dir(0)):
+            raise DevnetError(
+                f"{self.layout.directory} holds an earlier network; remove it, or choose another directory with --dir"
+            )
+        with ports.reserve(1 + _PORTS_PER_NODE * nodes, base_port) as free:
+            progress("making keys")
+            seed_port, *node_ports = free
+            records = [
+                self._create(index, swarm, node_ports[_PORTS_PER_NODE * index :])
+                for index, swarm in enumerate(swarm_ids(nodes, swarm_size))
+            ]
+            write_json(self.layout.nodes, {"height": 1, "nodes": [_member(record) for record in records]})
+            with _listen(seed_port) as listener:
+                commands = [*(self._node_command(index) for index in range(nodes)), self._seed_command(listener)]
+                *pids, seed_pid = process.start(commands, _START_SECONDS, lambda ready: progress(f"{ready.name} is up"))
+        up = tuple(replace(record, pid=pid) for record, pid in zip(records, pids, strict=True))
+        network = NetworkRecord(f"http://{LOOPBACK}:{seed_port}/", seed_pid, up)
+        self.layout.write_network(network)
+        return network
+
+    def down(self) -> None:
+        """Ends every process, with time to finish what is under way, and removes `network.json`."""
+        network = self.layout.read_network()
+        pids = [status.node.pid for status in self.status() if status.running]
+        if process.is_running(network.seed_pid, str(self.layout.nodes)):
+            pids.append(network.seed_pid)
+        process.stop(pids, _STOP_SECONDS)
+        self.layout.network.unlink()
+
+    def status(self) -> list[NodeStatus]:
+        """Every node, whether its process lives, and its size."""
+        return [self._status(index, node) for index, node in enumerate(self.layout.read_network().nodes)]
+
+    def kill(self, index: int) -> None:
+        """SIGKILL to one node."""
+        status = self._one(index)
+        if not status.running:
+            raise DevnetError(f"node {index} is not running")
+        process.kill(status.node.pid)
+
+    def start(self, index: int) -> NodeRecord:
+        """Brings one node back, on its ports and with its data; its new pid goes into `network.json`."""
+        if self._one(index).running:
+            raise DevnetError(f"node {index} is running")
+        [pid] = process.start([self._node_command(index)], _START_SECONDS)
+        network = self.layout.read_network()
+        nodes = list(network.nodes)
+        nodes[index] = replace(nodes[index], pid=pid)
+        self.layout.write_network(replace(network, nodes=tuple(nodes)))
+        return nodes[index]
+
+    def _one(self, index: int) -> NodeStatus:
+        nodes = self.layout.read_network().nodes
+        if not 0 <= index < len(nodes):
+            raise DevnetError(f"there is no node {index}; they are numbered from 0 to {len(nodes) - 1}")
+        return self._status(index, nodes[index])
+
+    def _status(self, index: int, node: NodeRecord) -> NodeStatus:
+        running = process.is_running(node.pid, str(self.layout.config(index)))
+        return NodeStatus(index, node, running, process.resident_bytes(node.pid) if running else None)
+
+    def _create(self, index: int, swarm_id: int, free: list[int]) -> NodeRecord:
+        directory = self.layout.data_dir(index)
+        https_port, omq_port = free[:_PORTS_PER_NODE]
+        node_keys = keys.create(directory)
+        self.layout.config(index).write_text(
+            config.commented_toml(
+                data_dir=".",
+                network_file="../nodes.json",
+                bind_ip=LOOPBACK,
+                https_port=https_port,
+                omq_port=omq_port,
+                max_store_bytes=_NODE_STORE_BYTES,
+                allow_private_servers=True,
+            ),
+            encoding="utf-8",
+        )
+        return NodeRecord(
+            ip=LOOPBACK,
+            https_port=https_port,
+            omq_port=omq_port,
+            pubkey_ed25519=node_keys.ed25519_public.hex(),
+            pubkey_x25519=node_keys.x25519_public.hex(),
+            pubkey_legacy=node_keys.legacy_public.hex(),
+            swarm_id=swarm_id,
+            data_dir=str(directory),
+            pid=0,
+        )
+
+    def _node_command(self, index: int) -> process.Command:
+        arguments = [sys.executable, "-m", "allium", "node", "run", "--config", str(self.layout.config(index))]
+        return process.Command(f"node {index}", arguments, self.layout.log(index))
+
+    def _seed_command(self, listener: socket.socket) -> process.Command:
+        descriptor = listener.fileno()
+        arguments = [sys.executable, "-m", "allium.devnet.seed", str(self.layout.nodes), "--fd", str(descriptor)]
+        return process.Command("seed", arguments, self.layout.seed_log, (descriptor,))
+
+
+def swarm_ids(nodes: int, swarm_size: int) -> list[int]:
+    """The swarm of each node: as many swarms as `swarm_size` gives, evenly spaced over all accounts, dealt in turn."""
+    swarms = max(1, nodes // swarm_size)
+    return [(2 * (index % swarms) + 1) * (1 << 64) // (2 * swarms) for index in range(nodes)]
+
+
+def _member(record: NodeRecord) -> dict[str, Any]:
+    member = asdict(record)
+    del member["pid"], member["data_dir"]
+    return member
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((LOOPBACK, port))
+    listener.listen()
+    return listener

@@ -1,0 +1,89 @@
+"""The seed: the first address a client asks for the list of nodes (`spec/client-network` §1)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from allium import _native, notify
+from allium.membership import MembershipError, static
+
+#: The methods a client asks for the list with; the answers are the same.
+_METHODS = ("get_n_service_nodes", "get_service_nodes")
+_MAX_REQUEST_BYTES = 1 << 16
+
+
+class Seed:
+    """Answers from one membership file, read again when it has changed."""
+
+    def __init__(self, nodes: Path) -> None:
+        """Raises `MembershipError` when the file is unusable."""
+        self._path = nodes
+        self._signature = static.signature(nodes)
+        self._network = static.read(nodes)
+
+    def _current(self) -> _native.Network:
+        if (signature := static.signature(self._path)) != self._signature:
+            try:
+                self._network = static.read(self._path)
+                self._signature = signature
+            except MembershipError:
+                pass  # the nodes log it; the list before it stays
+        return self._network
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """One JSON-RPC call, whatever its Content-Type says."""
+        try:
+            call = json.loads(await request.read())
+        except (ValueError, RecursionError):
+            return _reply({"error": {"code": -32700, "message": "Parse error"}}, None)
+        if not isinstance(call, dict) or not isinstance(call.get("method"), str):
+            return _reply({"error": {"code": -32600, "message": "Invalid Request"}}, None)
+        identifier = call.get("id")
+        if call["method"] not in _METHODS:
+            return _reply({"error": {"code": -32601, "message": "Method not found"}}, identifier)
+        try:
+            result = _native.service_nodes(self._current(), json.dumps(call.get("params") or {}))
+        except ValueError as error:
+            return _reply({"error": {"code": -32602, "message": f"Invalid params: {error}"}}, identifier)
+        return _reply({"result": json.loads(result)}, identifier)
+
+
+def _reply(outcome: dict[str, Any], identifier: Any) -> web.Response:
+    # Clients insist on this exact Content-Type, without a charset.
+    body = json.dumps({"jsonrpc": "2.0", "id": identifier, **outcome}).encode()
+    return web.Response(body=body, headers={"Content-Type": "application/json"})
+
+
+async def _serve(nodes: Path, listener: socket.socket) -> None:
+    app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+    app.router.add_post("/json_rpc", Seed(nodes).answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    notify.ready()
+    await stop.wait()
+    await runner.cleanup()
+
+
+def main() -> None:
+    """`python -m allium.devnet.seed NODES_JSON --fd N`: serves on the listening socket that was inherited as N."""
+    parser = argparse.ArgumentParser(prog="allium.devnet.seed")
+    parser.add_argument("nodes", type=Path)
+    parser.add_argument("--fd", type=int, required=True)
+    arguments = parser.parse_args()
+    uvloop.run(_serve(arguments.nodes, socket.socket(fileno=arguments.fd)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The build backend in the tree (PEP 517 and PEP 660): compiles the Cython modules, then hands everything to maturin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import maturin
+
+PYTHON_SOURCE = Path("python")
+#: Config settings as the front end passes them (`pip install -C key=value`).
+Settings = Mapping[str, Any] | None
+
+
+def _cython_sources() -> list[Path]:
+    return sorted(PYTHON_SOURCE.rglob("*.pyx"))
+
+
+def _cython_requirements() -> list[str]:
+    return ["cython>=3.1,<4", "setuptools>=75"] if _cython_sources() else []
+
+
+def _compile_cython() -> None:
+    """Compiles every `.pyx` beside its source, where maturin picks the extension module up."""
+    sources = _cython_sources()
+    if not sources:
+        return
+    from Cython.Build import cythonize  # type: ignore[import-not-found, unused-ignore]
+    from setuptools import Distribution, Extension  # type: ignore[import-untyped, unused-ignore]
+
+    extensions = [
+        Extension(".".join(path.relative_to(PYTHON_SOURCE).with_suffix("").parts), [str(path)]) for path in sources
+    ]
+    distribution = Distribution({"name": "allium", "ext_modules": cythonize(extensions, language_level=3)})
+    distribution.package_dir = {"": str(PYTHON_SOURCE)}
+    command = distribution.get_command_obj("build_ext")
+    command.inplace = True
+    command.ensure_finalized()
+    command.run()
+
+
+def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
+    """What has to be installed before `build_wheel`."""
+    return [*maturin.get_requires_for_build_wheel(config_settings), *_cython_requirements()]
+
+
+def get_requires_for_build_editable(config_settings: Settings = None) -> list[str]:
+    """What has to be installed before `build_editable`."""
+    return [*maturin.get_requires_for_build_editable(config_settings), *_cython_requirements()]
+
+
+def get_requires_for_build_sdist(config_settings: Settings = None) -> list[str]:
+    """What has to be installed before `build_sdist`: nothing is compiled for it."""
+    return list(maturin.get_requires_for_build_sdist(config_settings))
+
+
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
+    """The name of the `.dist-info` directory written."""
+    return str(maturin.prepare_metadata_for_build_wheel(metadata_directory, config_settings))
+
+
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
+
+
+def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None) -> str:
+    """The file name of the wheel written."""
+    _compile_cython()
+    return str(maturin.build_wheel(wheel_directory, config_settings, metadata_directory))
+
+
+def build_editable(
+    wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
+) -> str:
+    """The file name of the editable wheel written."""
+    _compile_cython()
+    return str(maturin.build_editable(wheel_directory, config_settings, metadata_directory))
+
+
+def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
+    """The file name of the source archive written."""
+    return str(maturin.build_sdist(sdist_directory, config_settings))
