@@ -1,4 +1,4 @@
-"""The build backend in the tree (PEP 517 and PEP 660): compiles the Cython modules, then hands everything to maturin."""
+"""The build backend in the tree (PEP 517, PEP 660): compiles the Cython modules, then hands everything to maturin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import maturin
+import maturin  # type: ignore[import-untyped]
 
 PYTHON_SOURCE = Path("python")
 #: Config settings as the front end passes them (`pip install -C key=value`).

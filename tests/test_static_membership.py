@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def write(path: Path, nodes: list[dict[str, Any]], **rest: Any) -> None:
     """Replaces the file in one step, as a careful writer does."""
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps({"nodes": nodes, **rest}))
-    os.replace(fresh, path)
+    fresh.replace(path)
 
 
 def test_defaults_and_what_is_left_out(tmp_path: Path) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Coroutine
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +18,9 @@ from rich.table import Table
 
 import allium
 from allium.devnet.layout import DevnetError
+
+if TYPE_CHECKING:
+    from allium.client import Account, State
 
 app = typer.Typer(
     name="allium",
@@ -95,7 +102,9 @@ def node_init(
     out.print(f"Ed25519 key   {made.ed25519_public.hex()}")
     out.print(f"X25519 key    {made.x25519_public.hex()}")
     out.print(f"legacy key    {made.legacy_public.hex()}")
-    out.print(f"Back up {data_dir / keys.ED25519_FILE} and {data_dir / keys.LEGACY_FILE}: nothing else can replace them.")
+    out.print(
+        f"Back up {data_dir / keys.ED25519_FILE} and {data_dir / keys.LEGACY_FILE}: nothing else can replace them."
+    )
     out.print(f"Start it with: allium node run --config {file}")
 
 
@@ -197,3 +206,173 @@ def devnet_start(index: _Index, directory: _Directory = _DEVNET) -> None:
 
     node = Devnet(directory).start(index)
     out.print(f"node {index} is up, process {node.pid}")
+
+
+# --- account, send, inbox
+
+_Account = Annotated[
+    Path, typer.Option("--account", envvar="ALLIUM_ACCOUNT", help="File with the recovery phrase.", show_default=True)
+]
+_ACCOUNT = Path("~/.config/allium/account")
+_Seed = Annotated[list[str], typer.Option("--seed", envvar="ALLIUM_SEED", help="URL of a seed node; may be repeated.")]
+
+
+@account_app.command("new")
+def account_new(file: _Account = _ACCOUNT) -> None:
+    """Make an account; whoever has its recovery phrase has the account."""
+    from allium.client import Account
+
+    account = Account.new()
+    _write_account(file.expanduser(), account.phrase)
+    _show(account, phrase=True)
+
+
+@account_app.command("restore")
+def account_restore(
+    file: _Account = _ACCOUNT,
+    phrase: Annotated[str, typer.Option(prompt="Recovery phrase", hide_input=True, help="The 13 words.")] = "",
+) -> None:
+    """Bring an account back from its recovery phrase."""
+    from allium.client import Account
+    from allium.client.words import PhraseError
+
+    try:
+        account = Account.from_phrase(phrase)
+    except PhraseError as error:
+        raise CommandError(str(error)) from None
+    _write_account(file.expanduser(), account.phrase)
+    _show(account, phrase=False)
+
+
+@account_app.command("show")
+def account_show(
+    file: _Account = _ACCOUNT,
+    qr: Annotated[bool, typer.Option("--qr", help="As a QR code that other clients scan.")] = False,
+    phrase: Annotated[bool, typer.Option("--phrase", help="The recovery phrase too. Secret.")] = False,
+) -> None:
+    """Show the Account ID, which is what others write to."""
+    account = _read_account(file.expanduser())
+    _show(account, phrase=phrase)
+    if qr:
+        import segno
+
+        segno.make(account.account_id, error="m").terminal(out=sys.stdout, compact=True)
+
+
+@app.command()
+def send(
+    to: Annotated[str, typer.Argument(metavar="ACCOUNT_ID", help="05 and 64 hex digits.")],
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    seed: _Seed,
+    file: _Account = _ACCOUNT,
+    name: Annotated[str, typer.Option(help="What to call yourself.")] = "",
+) -> None:
+    """Send a text over a three-hop onion path into the recipient's swarm."""
+    from allium.client import Client
+
+    async def run() -> None:
+        async with Client(_read_account(file.expanduser()), seed, _state(file)) as client:
+            result = await client.send_text(to, text, display_name=name)
+        out.print(f"message {result.hash}")
+        out.print("path    " + " → ".join(map(str, (*result.path, result.destination))))
+        for confirmation in result.confirmations:
+            state = confirmation.failure or ("stored, signed" if confirmation.verified else "a false signature")
+            out.print(f"  {confirmation.node.hex()} {state}", markup=False)
+
+    _networked(run())
+
+
+@app.command()
+def inbox(
+    seed: _Seed,
+    file: _Account = _ACCOUNT,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for more until Ctrl-C.")] = False,
+) -> None:
+    """Show what is new in the inbox."""
+    from allium.client import Client, Message
+
+    account = _read_account(file.expanduser())
+
+    def show(message: Message) -> None:
+        when = datetime.fromtimestamp(message.timestamp / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        who = f"to {message.recipient}" if message.sender == account.account_id else message.sender
+        name = f" ({message.display_name})" if message.display_name else ""
+        out.print(printable(f"{when}  {who}{name}\n  {message.text}"), markup=False)
+
+    async def run() -> None:
+        async with Client(account, seed, _state(file)) as client:
+            if follow:
+                async for message in client.follow():
+                    show(message)
+            poll = await client.poll()
+            for message in poll.messages:
+                show(message)
+            if not poll.messages:
+                err.print("nothing new")
+
+    with contextlib.suppress(KeyboardInterrupt):
+        _networked(run())
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End by itself; exit code 0 if every step held.")] = False,
+    nodes: Annotated[int, typer.Option(min=9, help="How many nodes.")] = 15,
+) -> None:
+    """Watch a message go through three onion hops of real nodes into a swarm and back out."""
+    from allium.devnet import demo as show
+
+    raise typer.Exit(show.main(nodes, once))
+
+
+def printable(text: str) -> str:
+    """Text from strangers without what would steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _networked(work: Coroutine[Any, Any, None]) -> None:
+    from allium.client import NetworkError, RefusedError
+
+    try:
+        asyncio.run(work)
+    except (NetworkError, RefusedError, ValueError) as error:
+        raise CommandError(str(error)) from None
+
+
+def _state(file: Path) -> State:
+    from allium.client import State
+
+    file = file.expanduser()
+    return State.load(file.with_name(file.name + ".state.json"))
+
+
+def _show(account: Account, phrase: bool) -> None:
+    out.print(f"Account ID       {account.account_id}")
+    if phrase:
+        out.print(f"Recovery phrase  {account.phrase}")
+
+
+def _write_account(file: Path, phrase: str) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise CommandError(f"{file} is an account already; choose another file with --account") from None
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as writer:
+        writer.write(phrase + "\n")
+
+
+def _read_account(file: Path) -> Account:
+    from allium.client import Account
+    from allium.client.words import PhraseError
+
+    try:
+        return Account.from_phrase(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CommandError(f"{file} does not exist; make an account with: allium account new") from None
+    except (PhraseError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file} holds no recovery phrase: {error}") from None
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}") from None

@@ -1,18 +1,19 @@
 """What a devnet keeps in its directory, and where.
 
-    nodes.json        the network as every node reads it (membership/static)
-    network.json      what a client or a test needs; there only while the network is up
-    node-I/           data directory of node I: config.toml, keys, store, node.log
-    seed.log
+nodes.json        the network as every node reads it (membership/static)
+network.json      what a client or a test needs; there only while the network is up
+node-I/           data directory of node I: config.toml, keys, store, node.log
+seed.log
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from allium import files
 
 #: Every address of a devnet: nothing of it is reachable from another machine.
 LOOPBACK = "127.0.0.1"
@@ -98,7 +99,5 @@ class Layout:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Writes `document` so that a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Writes `document` in one step, indented for people."""
+    files.replace(path, (json.dumps(document, indent=2) + "\n").encode())

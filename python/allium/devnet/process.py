@@ -39,8 +39,7 @@ def start(
     processes: list[subprocess.Popen[bytes]] = []
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        # The children are waited for by whoever adopts them.
-        stack.callback(lambda: [setattr(process, "returncode", 0) for process in processes])
+        stack.callback(_let_go, processes)
         try:
             for command in commands:
                 listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
@@ -55,6 +54,12 @@ def start(
             stop([process.pid for process in processes], timeout=0)
             raise
         return [process.pid for process in processes]
+
+
+def _let_go(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Tells Python that nobody here waits for these any more: they outlive us."""
+    for process in processes:
+        process.returncode = 0
 
 
 def _spawn(command: Command, listener: socket.socket) -> subprocess.Popen[bytes]:

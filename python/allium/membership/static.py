@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import ipaddress
 import json
-import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -76,7 +75,7 @@ def signature(path: Path) -> Signature | None:
     Take it before reading: a version written in between is then read a second time, and never missed.
     """
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino

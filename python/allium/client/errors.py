@@ -1,0 +1,20 @@
+"""Why a request failed, by what the caller can do about it."""
+
+from __future__ import annotations
+
+
+class NetworkError(Exception):
+    """The network did not do what was asked. Trying again later, or by another way, may help."""
+
+
+class ClockError(NetworkError):
+    """The clock of this machine is too far from those of the nodes; set it."""
+
+
+class RefusedError(Exception):
+    """A node understood the request and refused it; the same request will not succeed elsewhere."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"refused with status {status}: {reason}")
+        self.status = status
+        self.reason = reason

@@ -1,0 +1,196 @@
+"""The nodes a client knows, and how far it trusts each (`spec/client-network` §1-2)."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from allium.client.errors import NetworkError
+from allium.client.transport import Transport
+
+#: With fewer nodes than this a client asks a seed again.
+MINIMUM = 12
+STRIKES = 3
+REFRESH_SECONDS = 2 * 3600.0
+SEED_TIMEOUT = 5.0
+SEED_ATTEMPTS = 4
+#: How many nodes are asked for a new list, and in how many answers an entry has to be.
+WITNESSES = 3
+AGREEING = 2
+FIELDS = ("public_ip", "storage_port", "pubkey_x25519", "pubkey_ed25519", "requested_unlock_height", "height")
+
+
+@dataclass(frozen=True, slots=True)
+class Snode:
+    """A storage node: where it is and the two keys that say who it is (32 bytes each)."""
+
+    ip: str
+    port: int
+    ed25519: bytes
+    x25519: bytes
+
+    @property
+    def url(self) -> str:
+        """Without a path."""
+        return f"https://{self.ip}:{self.port}"
+
+    @property
+    def subnet(self) -> str | None:
+        """The /24 network it is in, of which a path uses one node; `None` for loopback, where that rule is off."""
+        address = ipaddress.ip_address(self.ip)
+        return None if address.is_loopback else str(ipaddress.ip_network(f"{self.ip}/24", strict=False))
+
+    def __str__(self) -> str:
+        return f"{self.ed25519.hex()[:8]}@{self.ip}:{self.port}"
+
+    @classmethod
+    def parse(cls, ip: Any, port: Any, ed25519: Any, x25519: Any) -> Snode | None:
+        """From fields of a node list; `None` for an entry that cannot be contacted."""
+        try:
+            address, number = ipaddress.IPv4Address(ip), int(port)
+            keys = bytes.fromhex(ed25519), bytes.fromhex(x25519)
+        except (ValueError, TypeError):
+            return None
+        if address.is_unspecified or not 0 < number < 1 << 16 or any(len(key) != 32 for key in keys):
+            return None
+        return cls(str(address), number, *keys)
+
+
+class SnodePool:
+    """Nodes by Ed25519 key. What fails too often leaves, and every `on_drop` hears of it."""
+
+    def __init__(self, seeds: Sequence[str], transport: Transport, nodes: Iterable[Snode] = ()) -> None:
+        """`seeds` are URLs up to and without `json_rpc`; `nodes` is what an earlier run knew."""
+        if not seeds:
+            raise ValueError("a client needs the URL of at least one seed")
+        self._seeds = [seed.rstrip("/") + "/json_rpc" for seed in seeds]
+        self._transport = transport
+        self._nodes = {node.ed25519: node for node in nodes}
+        self._strikes: dict[bytes, int] = {}
+        self._listed = MINIMUM
+        self._refreshed = 0.0 if not self._nodes else time.monotonic()
+        self._fetching = asyncio.Lock()
+        self.on_drop: list[Callable[[Snode], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __contains__(self, node: Snode) -> bool:
+        return node.ed25519 in self._nodes
+
+    @property
+    def nodes(self) -> list[Snode]:
+        """All of them."""
+        return list(self._nodes.values())
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the list should be compared with other nodes'."""
+        return time.monotonic() - self._refreshed > REFRESH_SECONDS
+
+    def get(self, ed25519: bytes) -> Snode | None:
+        """The node with this key."""
+        return self._nodes.get(ed25519)
+
+    def shuffled(self, but: Collection[Snode] = ()) -> list[Snode]:
+        """All nodes but some, in random order."""
+        excluded = {node.ed25519 for node in but}
+        nodes = [node for node in self._nodes.values() if node.ed25519 not in excluded]
+        random.SystemRandom().shuffle(nodes)
+        return nodes
+
+    async def ensure(self) -> None:
+        """Asks a seed when too few nodes are known; `NetworkError` when that fails and none is known."""
+        async with self._fetching:
+            # A network smaller than MINIMUM is asked for again when one of its nodes was dropped.
+            if len(self._nodes) >= min(MINIMUM, self._listed):
+                return
+            try:
+                self.replace(await self._from_seeds())
+            except NetworkError:
+                if not self._nodes:
+                    raise
+
+    def replace(self, nodes: Collection[Snode]) -> None:
+        """Puts a fresh list in force and forgets all strikes."""
+        gone = [node for key, node in self._nodes.items() if key not in {fresh.ed25519 for fresh in nodes}]
+        self._nodes = {node.ed25519: node for node in nodes}
+        self._strikes.clear()
+        self._listed = len(nodes)
+        self._refreshed = time.monotonic()
+        for node in gone:
+            self._tell(node)
+
+    def strike(self, node: Snode) -> None:
+        """One failure; at `STRIKES` the node leaves."""
+        self._strikes[node.ed25519] = self._strikes.get(node.ed25519, 0) + 1
+        if self._strikes[node.ed25519] >= STRIKES:
+            self.drop(node)
+
+    def drop(self, node: Snode) -> None:
+        """The node leaves at once."""
+        self._strikes.pop(node.ed25519, None)
+        if self._nodes.pop(node.ed25519, None) is not None:
+            self._tell(node)
+
+    def _tell(self, node: Snode) -> None:
+        for callback in self.on_drop:
+            callback(node)
+
+    async def _from_seeds(self) -> list[Snode]:
+        """The first usable answer of all seeds, asked at the same time."""
+        delay = 1.0
+        for attempt in range(SEED_ATTEMPTS):
+            tasks = [asyncio.create_task(self._from_seed(url)) for url in self._seeds]
+            errors: list[str] = []
+            try:
+                for done in asyncio.as_completed(tasks):
+                    try:
+                        return await done
+                    except NetworkError as error:
+                        errors.append(str(error))
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            if attempt + 1 < SEED_ATTEMPTS:
+                await asyncio.sleep(delay)
+                delay *= 2
+        raise NetworkError("no seed gave a list of nodes: " + "; ".join(errors))
+
+    async def _from_seed(self, url: str) -> list[Snode]:
+        call = {
+            "jsonrpc": "2.0",
+            "method": "get_n_service_nodes",
+            "params": {"active_only": True, "fields": dict.fromkeys(FIELDS, True)},
+        }
+        answer = await self._transport.post(url, json.dumps(call).encode(), SEED_TIMEOUT, "application/json")
+        if answer.status != 200:
+            raise NetworkError(f"{url}: status {answer.status}")
+        try:
+            nodes = parse_states(json.loads(answer.body))
+        except ValueError as error:
+            raise NetworkError(f"{url}: {error}") from None
+        if not nodes:
+            raise NetworkError(f"{url}: the list has no usable node")
+        return nodes
+
+
+def parse_states(answer: Any) -> list[Snode]:
+    """The usable nodes of a `get_n_service_nodes` answer; `ValueError` when it is none."""
+    try:
+        states = answer["result"]["service_node_states"]
+        found = [
+            Snode.parse(state["public_ip"], state["storage_port"], state["pubkey_ed25519"], state["pubkey_x25519"])
+            for state in states
+            if {"public_ip", "storage_port", "pubkey_ed25519", "pubkey_x25519"} <= state.keys()
+        ]
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError("not a list of nodes") from None
+    return [node for node in found if node is not None]

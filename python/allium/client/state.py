@@ -1,0 +1,67 @@
+"""What a client remembers between runs: nodes, guards, swarms, and what of its inbox it has seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from allium import files
+from allium.client.pool import Snode
+
+
+@dataclass
+class State:
+    """Kept in a file where `path` is set, else in memory only. Holds no secret key."""
+
+    path: Path | None = None
+    nodes: list[Snode] = field(default_factory=list)
+    #: Ed25519 keys.
+    guards: list[bytes] = field(default_factory=list)
+    #: Account ID -> Ed25519 keys of its swarm's nodes.
+    swarms: dict[str, list[bytes]] = field(default_factory=dict)
+    #: (node's Ed25519 key, Account ID, namespace) -> hash of the last message retrieved there.
+    last_hashes: dict[tuple[bytes, str, int], str] = field(default_factory=dict)
+    #: Message hash -> when it expires, Unix milliseconds.
+    seen: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> State:
+        """What `path` holds; an empty state when it does not exist or is of no use."""
+        try:
+            return cls._parse(path, json.loads(path.read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return cls(path)
+
+    @classmethod
+    def _parse(cls, path: Path, document: Any) -> State:
+        nodes = (Snode.parse(*entry) for entry in document["nodes"])
+        return cls(
+            path,
+            [node for node in nodes if node is not None],
+            _keys(document["guards"]),
+            {str(account): _keys(keys) for account, keys in document["swarms"].items()},
+            {(bytes.fromhex(key), str(account), int(ns)): str(h) for key, account, ns, h in document["last_hashes"]},
+            {str(message): int(expiry) for message, expiry in document["seen"].items()},
+        )
+
+    def save(self, now: int) -> None:
+        """Writes the file, if there is one, without messages that have expired by `now` (Unix milliseconds)."""
+        self.seen = {message: expiry for message, expiry in self.seen.items() if expiry > now}
+        if self.path is None:
+            return
+        document = {
+            "nodes": [[node.ip, node.port, node.ed25519.hex(), node.x25519.hex()] for node in self.nodes],
+            "guards": [key.hex() for key in self.guards],
+            "swarms": {account: [key.hex() for key in keys] for account, keys in self.swarms.items()},
+            "last_hashes": [[key.hex(), account, ns, h] for (key, account, ns), h in self.last_hashes.items()],
+            "seen": self.seen,
+        }
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.replace(self.path, json.dumps(document).encode(), 0o600)
+
+
+def _keys(keys: Iterable[str]) -> list[bytes]:
+    return [bytes.fromhex(key) for key in keys]
