@@ -91,11 +91,16 @@ impl OnionRelay {
     }
 
     async fn process(&self, layer: Layer, slot: Slot) -> OnionAnswer {
-        if self.readiness.reason().is_some() {
-            let text = format!("Snode not ready: {}", self.identity.ed25519.public());
-            return OnionAnswer::plain(Status::SERVICE_UNAVAILABLE, text);
-        }
+        let ready = self.readiness.reason().is_none();
         match onion::peel(&self.identity.x25519, &layer) {
+            Ok(Peeled::Final { base64, .. }) if !ready => {
+                let plaintext = json!({"status": Status::SERVICE_UNAVAILABLE.code(), "body": "Snode not ready"});
+                self.sealed(&layer, &plaintext.to_string(), base64)
+            }
+            Ok(Peeled::Relay { .. } | Peeled::Server { .. }) if !ready => {
+                let text = format!("Snode not ready: {}", self.identity.ed25519.public());
+                OnionAnswer::plain(Status::SERVICE_UNAVAILABLE, text)
+            }
             Ok(Peeled::Final { body, json, base64 }) => {
                 let reply = self.rpc.call_json(&body).await;
                 let mut body = reply.json_body();

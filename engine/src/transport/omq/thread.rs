@@ -47,11 +47,15 @@ const MAX_SOCKETS: i32 = 16_384;
 const WAKE: u64 = 0;
 const ROUTER: u64 = 1;
 const ZAP: u64 = 2;
+/// Set in the number of a peer's monitor.
+const MONITOR: u64 = 1 << 63;
 
 /// A node that we have a connection to.
 struct Peer {
     socket: Socket,
     fd: i32,
+    monitor: Socket,
+    monitor_fd: i32,
     address: SocketAddr,
     key: X25519PublicKey,
     pending: HashMap<u64, oneshot::Sender<Answer>>,
@@ -147,6 +151,7 @@ impl Io {
                     WAKE => Ok(false),
                     ROUTER => self.serve_router(),
                     ZAP => self.serve_zap(),
+                    monitor if monitor & MONITOR != 0 => self.serve_monitor(monitor & !MONITOR),
                     peer => self.serve_peer(peer),
                 };
                 match more {
@@ -231,22 +236,57 @@ impl Io {
         socket.set_bytes(BytesOption::CurveServerKey, &node.x25519.0)?;
         socket.set_bytes(BytesOption::CurvePublicKey, &own.public().0)?;
         socket.set_bytes(BytesOption::CurveSecretKey, own.expose())?;
-        socket.connect(&format!("tcp://{address}"))?;
-        let fd = socket.fd()?;
         let number = self.next_number;
         self.next_number += 1;
+        let losses = format!("inproc://losses-{number}");
+        socket.monitor_losses(&losses)?;
+        let monitor = self.context.socket(Kind::Pair)?;
+        monitor.connect(&losses)?;
+        socket.connect(&format!("tcp://{address}"))?;
+        let (fd, monitor_fd) = (socket.fd()?, monitor.fd()?);
         self.epoll.add(fd, number)?;
-        let peer = Peer { socket, fd, address, key: node.x25519, pending: HashMap::new(), used: Instant::now() };
+        self.epoll.add(monitor_fd, number | MONITOR)?;
+        let peer = Peer {
+            socket,
+            fd,
+            monitor,
+            monitor_fd,
+            address,
+            key: node.x25519,
+            pending: HashMap::new(),
+            used: Instant::now(),
+        };
         self.peers.insert(number, peer);
         self.numbers.insert(node.x25519, number);
+        // A pipe tells of what comes only once somebody has found it empty.
+        self.dirty.push(number | MONITOR);
         Ok(number)
     }
 
     fn close_peer(&mut self, number: u64) {
         if let Some(peer) = self.peers.remove(&number) {
             self.epoll.remove(peer.fd);
+            self.epoll.remove(peer.monitor_fd);
             self.numbers.remove(&peer.key);
         }
+    }
+
+    /// A node that cannot be reached, or is gone, answers nothing that it was asked: whoever waits learns it now and not
+    /// at a time limit. The next request connects anew.
+    fn serve_monitor(&mut self, number: u64) -> io::Result<bool> {
+        let Some(peer) = self.peers.get(&number) else { return Ok(false) };
+        if receive(&peer.monitor, false)?.is_none() {
+            return Ok(false);
+        }
+        // Answers that came before the loss count.
+        while self.serve_peer(number)? {}
+        if let Some(peer) = self.peers.get_mut(&number) {
+            for (_, answer) in peer.pending.drain() {
+                let _ = answer.send(Err(PeerError::Timeout));
+            }
+        }
+        self.close_peer(number);
+        Ok(false)
     }
 
     /// Takes the answers of a node; whether there may be more.

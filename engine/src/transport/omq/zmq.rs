@@ -19,11 +19,14 @@ const RCVMORE: c_int = 13;
 const FD: c_int = 14;
 const DONTWAIT: c_int = 1;
 const SNDMORE: c_int = 2;
+/// Closed, disconnected, and the three ways in which a handshake fails.
+const LOST_EVENTS: c_int = 0x0080 | 0x0200 | 0x0800 | 0x2000 | 0x4000;
 
 /// Kinds of socket.
 #[derive(Clone, Copy, Debug)]
 #[repr(i32)]
 pub(super) enum Kind {
+    Pair = 0,
     Rep = 4,
     Dealer = 5,
     Router = 6,
@@ -74,6 +77,7 @@ unsafe extern "C" {
     fn zmq_setsockopt(socket: *mut c_void, option: c_int, value: *const c_void, length: usize) -> c_int;
     fn zmq_getsockopt(socket: *mut c_void, option: c_int, value: *mut c_void, length: *mut usize) -> c_int;
     fn zmq_bind(socket: *mut c_void, endpoint: *const c_char) -> c_int;
+    fn zmq_socket_monitor(socket: *mut c_void, endpoint: *const c_char, events: c_int) -> c_int;
     fn zmq_connect(socket: *mut c_void, endpoint: *const c_char) -> c_int;
     fn zmq_send(socket: *mut c_void, bytes: *const c_void, length: usize, flags: c_int) -> c_int;
     fn zmq_msg_init(message: *mut RawMessage) -> c_int;
@@ -188,6 +192,14 @@ impl Socket {
         let endpoint = CString::new(endpoint)?;
         // SAFETY: as for `bind`.
         check(unsafe { zmq_connect(self.0.as_ptr(), endpoint.as_ptr()) })
+    }
+
+    /// From here on a PAIR socket connected to `endpoint` (inproc) gets a message whenever an attempt to connect fails or
+    /// a connection is lost.
+    pub(super) fn monitor_losses(&self, endpoint: &str) -> io::Result<()> {
+        let endpoint = CString::new(endpoint)?;
+        // SAFETY: as for `bind`.
+        check(unsafe { zmq_socket_monitor(self.0.as_ptr(), endpoint.as_ptr(), LOST_EVENTS) })
     }
 
     /// Sends one message of several frames; all or nothing, never waits ([`io::ErrorKind::WouldBlock`]).
