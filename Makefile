@@ -34,9 +34,8 @@ lint: $(VENV)/.requirements ## rustfmt, clippy, ruff and mypy, warnings refused
 
 build: $(VENV)/.installed ## Everything, installed editable in .venv
 
-bench: build ## Throughput and latency of the release build (see bench/)
-	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo build --locked --release -p allium-native
-	$(BIN)/python -m bench $(ARGS)
+bench: ## Throughput, latency and CPU time of one node (release build; ARGS=--help)
+	cargo run --locked --release -p allium-bench -- $(ARGS)
 
 fmt: $(VENV)/.requirements ## Format the sources
 	cargo fmt --all

@@ -18,17 +18,16 @@ class Devnet:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`allium devnet …`; fails the test with what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "allium", "devnet", *arguments, "--dir", str(self.directory)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    def allium(self, *arguments: str) -> str:
+        """`allium …`; what it printed, or a failed test with its complaint."""
+        command = [sys.executable, "-m", "allium", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        return done
+        return done.stdout
+
+    def run(self, *arguments: str) -> str:
+        """`allium devnet …` for this network."""
+        return self.allium("devnet", *arguments, "--dir", str(self.directory))
 
     @property
     def network(self) -> dict[str, Any]:

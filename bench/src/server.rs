@@ -1,0 +1,100 @@
+//! The node that is measured: an engine alone in its process, in a network of itself.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use allium_engine::{
+    crypto::Identity,
+    node::{Node, NodeConfig},
+    swarm::{NodeInfo, Snapshot, SwarmId},
+    types::LegacyPublicKey,
+};
+use anyhow::{Context, Result, ensure};
+
+/// Runs a node on free ports, tells the HTTPS port on standard output, serves until standard input ends.
+pub(crate) fn serve(directory: &Path) -> Result<()> {
+    let ports = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let mut config = NodeConfig::new(directory);
+    let [https, omq] = ports;
+    (config.https_port, config.omq_port) = (https?.local_addr()?.port(), omq?.local_addr()?.port());
+    config.bind_ip = Ipv4Addr::LOCALHOST.into();
+    let legacy = LegacyPublicKey([1; 32]);
+    let identity = Identity::new(&[1; 32], legacy);
+    let info = NodeInfo {
+        legacy,
+        ed25519: identity.ed25519.public(),
+        x25519: identity.x25519.public(),
+        ip: Ipv4Addr::LOCALHOST,
+        https_port: config.https_port,
+        omq_port: config.omq_port,
+        swarm: SwarmId(0),
+        version: [2, 8, 0],
+        requested_unlock_height: 0,
+    };
+    let mut node = Node::start(&config, identity)?;
+    node.set_network(Snapshot::new(1, String::new(), [19, 4], vec![info])?);
+    println!("{}", config.https_port);
+    std::io::stdout().flush()?;
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    node.shutdown();
+    Ok(())
+}
+
+/// The node's process, from outside.
+pub(crate) struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    pub(crate) fn start(directory: &Path) -> Result<Self> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .arg("serve")
+            .arg(directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = process.stdout.take().context("no output of the node")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        let port = line.trim().parse().context("the node did not start")?;
+        Ok(Self { process, port })
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.port)
+    }
+
+    /// User and system time so far.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // The second field is a name in brackets; utime and stime are fields 14 and 15.
+        let rest = stat.rsplit(") ").next().context("no such process")?;
+        let fields: Vec<&str> = rest.split(' ').collect();
+        ensure!(fields.len() > 12, "an unknown form of /proc/PID/stat");
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        // SAFETY: no precondition.
+        let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) })?;
+        Ok(Duration::from_secs(ticks) / u32::try_from(per_second)?)
+    }
+
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.process.id()))?;
+        let pages: u64 = statm.split(' ').nth(1).context("an unknown form of /proc/PID/statm")?.parse()?;
+        // SAFETY: no precondition.
+        Ok(pages * u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
