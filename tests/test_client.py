@@ -79,7 +79,8 @@ async def test_state_outlives_the_client(shared_devnet: Devnet, tmp_path: FilePa
     # The nodes are known, so no seed is needed.
     async with Client(account, ["http://127.0.0.1:9"], State.load(file)) as client:
         assert (await client.poll()).messages == ()
-        assert {path.guard.ed25519 for path in client.paths.paths} == guards
+        # One of them may have been the destination.
+        assert guards & {path.guard.ed25519 for path in client.paths.paths}
     file.write_text("{")
     assert State.load(file) == State(file)
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from allium.client import envelope
 from allium.client.account import Account, account_key
 from allium.client.errors import ClockError, NetworkError, RefusedError
-from allium.client.network import ATTEMPTS, Network, Reply
+from allium.client.network import ATTEMPTS, Network, Reply, attempts
 from allium.client.path import Paths
 from allium.client.pool import Snode, SnodePool
 from allium.client.session_pb2 import Content
@@ -197,8 +197,10 @@ class Client:
         members = await self.network.swarm(self.account.account_id)
         if all(node in self._polled for node in members):
             self._polled.clear()
+        members.sort(key=lambda node: (node != source, node in self._polled))
         failure: Exception = NetworkError("no node was tried")
-        for node in sorted(members, key=lambda node: (node != source, node in self._polled))[:ATTEMPTS]:
+        async for attempt in attempts():
+            node = members[attempt % len(members)]
             timestamp = self.network.now()
             params = {
                 "pubkey": self.account.account_id,

@@ -9,7 +9,7 @@ import re
 import statistics
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,10 @@ from allium.client.pool import AGREEING, FIELDS, WITNESSES, Snode, SnodePool, pa
 from allium.client.transport import HttpAnswer, Transport
 
 REQUEST_TIMEOUT = 10.0
+#: Attempts in any case, and at most: those beyond `ATTEMPTS` are made while they fail quickly.
 ATTEMPTS = 3
-#: Between two attempts, in seconds.
+MOST_ATTEMPTS = 10
+#: Before each further attempt, in seconds.
 _PAUSE = 0.1
 #: Fewer members than this in the pool: the swarm is asked for again.
 _SWARM_MINIMUM = 3
@@ -40,6 +42,17 @@ class Reply:
     destination: Snode
     #: As it was when the request travelled.
     path: tuple[Snode, ...]
+
+
+async def attempts() -> AsyncIterator[int]:
+    """Counts tries from 0, with a pause before each further one, for as long as another makes sense."""
+    began = time.monotonic()
+    for attempt in range(MOST_ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(_PAUSE)
+        if attempt >= ATTEMPTS and time.monotonic() - began > REQUEST_TIMEOUT:
+            return
+        yield attempt
 
 
 class WrongSwarmError(NetworkError):
@@ -104,7 +117,6 @@ class Network:
         try:
             answer = await self._transport.post(f"{path.guard.url}/onion_req/v2", payload, timeout)
         except NetworkError as error:
-            # A guard that refuses connections is to blame itself; silence may be anybody's.
             self.paths.failed(path)
             self.pool.strike(destination)
             raise NetworkError(f"no answer over {path}: {error}") from error
@@ -173,7 +185,9 @@ class Network:
             return known
         await self.refresh()
         failure: Exception = NetworkError("no node to ask for a swarm")
-        for node in self.pool.shuffled()[:ATTEMPTS]:
+        async for _ in attempts():
+            await self.pool.ensure()
+            [node, *_] = self.pool.shuffled()
             try:
                 reply = await self.request(node, "get_swarm", {"pubkey": account_id})
             except (NetworkError, RefusedError) as error:
@@ -194,28 +208,24 @@ class Network:
             if node.ed25519 in members:
                 members.remove(node.ed25519)
 
-    async def ask_swarm(
-        self, account_id: str, method: str, params: Mapping[str, Any], avoid: Sequence[Snode] = ()
-    ) -> Reply:
-        """One call to a node of the swarm, with up to `ATTEMPTS` different ones. Those in `avoid` come last."""
+    async def ask_swarm(self, account_id: str, method: str, params: Mapping[str, Any]) -> Reply:
+        """One call to a node of the swarm; another one at each attempt, until all were tried."""
         tried: list[Snode] = []
         failure: Exception = NetworkError("no node was tried")
-        for attempt in range(ATTEMPTS):
-            members = [node for node in await self.swarm(account_id) if node not in tried] or tried
-            node = min(members, key=lambda member: member in avoid)
+        async for _ in attempts():
+            members = await self.swarm(account_id)
+            node = min(members, key=tried.count)
             tried.append(node)
             try:
                 return await self.request(node, method, params)
+            except ClockError:
+                raise
             except WrongSwarmError as error:
                 failure = error
                 self._wrong_swarm(account_id, node, error.swarm)
             except NetworkError as error:
-                if isinstance(error, ClockError):
-                    raise
                 failure = error
-            if attempt + 1 < ATTEMPTS:
-                await asyncio.sleep(_PAUSE)
-        raise NetworkError(f"{ATTEMPTS} attempts failed, the last with: {failure}") from failure
+        raise NetworkError(f"{len(tried)} attempts failed, the last with: {failure}") from failure
 
     def wrong_swarm(self, account_id: str, node: Snode, body: Any) -> None:
         """A 421 inside a batch: `body` is its JSON, already decoded."""

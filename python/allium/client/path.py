@@ -60,11 +60,15 @@ class Paths:
         async with self._building:
             while len(self._paths) < WANTED and await self._add(destination):
                 pass
-            if not any(destination not in path for path in self._paths) and self._paths:
-                # A network too small for two disjoint paths: one that avoids the destination takes the oldest's place.
-                self._paths.pop(0)
+            certain = any(destination not in path and not path.failures for path in self._paths)
+            # None without doubt: one more, in the place of the most doubtful when that is one too many.
+            if not certain and (len(self._paths) > WANTED or not await self._add(destination)):
+                self._paths.sort(key=lambda path: (destination in path, path.failures))
+                del self._paths[WANTED:], self._paths[-1:]
                 await self._add(destination)
         usable = [path for path in self._paths if destination not in path]
+        least = min((path.failures for path in usable), default=0)
+        usable = [path for path in usable if path.failures == least]
         if not usable:
             raise NetworkError(
                 f"no path of {LENGTH} nodes can be built from the {len(self._pool)} known ones; try again"
