@@ -111,12 +111,20 @@ impl Auth {
     /// # Errors
     /// [`Invalid`].
     pub fn parse(params: &Params, account: &AccountId) -> Result<Self, Invalid> {
-        let pubkey_ed25519 = params.string("pubkey_ed25519")?.map(|text| ed25519_key(text, account)).transpose()?;
-        let text = params.string("signature")?.ok_or_else(|| Invalid::missing("signature"))?;
-        let signature_of_request = signature(params, text, "signature")?;
+        let auth = Self::parse_main(params, account)?;
         let subaccount = params.string("subaccount")?.filter(|text| !text.is_empty());
         let subaccount = subaccount.map(|text| subaccount_of(params, text)).transpose()?;
-        Ok(Self { signature: signature_of_request, pubkey_ed25519, subaccount })
+        Ok(Self { subaccount, ..auth })
+    }
+
+    /// As [`Self::parse`], for what only the main key may ask: a subaccount is not looked at.
+    ///
+    /// # Errors
+    /// [`Invalid`].
+    pub fn parse_main(params: &Params, account: &AccountId) -> Result<Self, Invalid> {
+        let pubkey_ed25519 = params.string("pubkey_ed25519")?.map(|text| ed25519_key(text, account)).transpose()?;
+        let text = params.string("signature")?.ok_or_else(|| Invalid::missing("signature"))?;
+        Ok(Self { signature: signature(params, text, "signature")?, pubkey_ed25519, subaccount: None })
     }
 
     /// Whether this proves that `account` wants what `text` says. `revocable`: whether a revoked token is refused.

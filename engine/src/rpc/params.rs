@@ -148,6 +148,22 @@ impl Params {
         self.get(name, "integer", Field::signed)
     }
 
+    /// A number that is not negative.
+    ///
+    /// # Errors
+    /// [`Invalid`].
+    pub fn unsigned(&self, name: &str) -> Found<u64> {
+        self.get(name, "positive integer", Field::unsigned)
+    }
+
+    /// Numbers that are not negative.
+    ///
+    /// # Errors
+    /// [`Invalid`].
+    pub fn unsigned_list(&self, name: &str) -> Found<Vec<u64>> {
+        self.get(name, "integer array", |field| field.items().into_iter().map(Field::unsigned).collect())
+    }
+
     /// A time in milliseconds.
     ///
     /// # Errors

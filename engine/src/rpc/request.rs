@@ -18,6 +18,8 @@ use crate::{
 const MAX_MESSAGE: usize = 76_800;
 /// Requests that a batch may hold.
 const MAX_BATCH: usize = 20;
+/// Tokens that one request may revoke.
+const MAX_REVOKE: usize = 50;
 
 /// A request whose fields are well-formed.
 #[derive(Clone, Debug)]
@@ -34,6 +36,23 @@ pub enum Request {
     DeleteBefore(Timed),
     /// Lower the expiry of all messages.
     ExpireAll(Timed),
+    /// Change the expiry of messages by hash.
+    Expire(Expire),
+    /// When messages go.
+    GetExpiries(GetExpiries),
+    /// Take permission from subaccounts.
+    Revoke(Revocation),
+    /// Give it back.
+    Unrevoke(Revocation),
+    /// Which subaccounts it was taken from.
+    RevokedSubaccounts {
+        /// Whose.
+        account: AccountId,
+        /// When signed.
+        timestamp: Millis,
+        /// Proof.
+        auth: Auth,
+    },
     /// Which swarm an account belongs to.
     GetSwarm(AccountId),
     /// What the network's daemon would answer.
@@ -45,6 +64,10 @@ pub enum Request {
     },
     /// Version and time.
     Info,
+    /// Every active node, in the binary form.
+    ActiveNodes,
+    /// One of two, by what the network is like.
+    IfElse(Box<IfElse>),
     /// Several at once.
     Batch(Vec<Request>),
     /// Several one after another, until one fails.
@@ -113,6 +136,100 @@ pub struct Timed {
     pub auth: Auth,
 }
 
+/// `expire`.
+#[derive(Clone, Debug)]
+pub struct Expire {
+    /// Whose.
+    pub account: AccountId,
+    /// As sent; they are part of what is signed.
+    pub messages: Vec<String>,
+    /// One for all messages, or one for each.
+    pub expiry: Vec<Millis>,
+    /// Which changes are wanted; all when absent.
+    pub only: Option<Direction>,
+    /// Proof.
+    pub auth: Auth,
+}
+
+/// The one way in which `expire` may change an expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Later.
+    Extend,
+    /// Earlier.
+    Shorten,
+}
+
+impl Direction {
+    /// The name of its field, which is also what is signed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Extend => "extend",
+            Self::Shorten => "shorten",
+        }
+    }
+}
+
+/// `get_expiries`.
+#[derive(Clone, Debug)]
+pub struct GetExpiries {
+    /// Whose.
+    pub account: AccountId,
+    /// As sent; they are part of what is signed.
+    pub messages: Vec<String>,
+    /// When signed.
+    pub timestamp: Millis,
+    /// Proof.
+    pub auth: Auth,
+}
+
+/// `revoke_subaccount`, `unrevoke_subaccount`.
+#[derive(Clone, Debug)]
+pub struct Revocation {
+    /// Whose.
+    pub account: AccountId,
+    /// In the order sent.
+    pub tokens: Vec<[u8; 36]>,
+    /// When signed.
+    pub timestamp: Millis,
+    /// Proof, by the main key.
+    pub auth: Auth,
+}
+
+/// `ifelse`: what has to hold, and what is asked when it does and when not.
+#[derive(Clone, Debug)]
+pub struct IfElse {
+    /// Every one has to hold.
+    pub conditions: Vec<Condition>,
+    /// When all do.
+    pub then: Option<Request>,
+    /// When one does not.
+    pub otherwise: Option<Request>,
+}
+
+/// Something about the network or the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// What is looked at.
+    pub of: Quantity,
+    /// At least this much, or before this.
+    pub at_least: bool,
+    /// Padded with zeros to the quantity's length.
+    pub bound: [u64; 3],
+}
+
+/// What a [`Condition`] looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// Hardfork and revision.
+    Hardfork,
+    /// The version that the node advertises.
+    Version,
+    /// The chain's height.
+    Height,
+}
+
 /// The method names that [`Request::parse`] knows.
 pub const METHODS: &[&str] = &[
     "store",
@@ -121,12 +238,19 @@ pub const METHODS: &[&str] = &[
     "delete_all",
     "delete_before",
     "expire_all",
+    "expire",
+    "get_expiries",
+    "revoke_subaccount",
+    "unrevoke_subaccount",
+    "revoked_subaccounts",
     "get_swarm",
     "get_snodes_for_pubkey",
     "oxend_request",
     "info",
+    "active_nodes_bin",
     "batch",
     "sequence",
+    "ifelse",
 ];
 
 impl Request {
@@ -142,9 +266,21 @@ impl Request {
             "delete_all" => Self::DeleteAll(Timed::parse(params, "timestamp")?),
             "delete_before" => Self::DeleteBefore(Timed::parse(params, "before")?),
             "expire_all" => Self::ExpireAll(Timed::parse(params, "expiry")?),
+            "expire" => Self::Expire(Expire::parse(params)?),
+            "get_expiries" => Self::GetExpiries(GetExpiries::parse(params)?),
+            "revoke_subaccount" => Self::Revoke(Revocation::parse(params, "revoke", MAX_REVOKE)?),
+            "unrevoke_subaccount" => Self::Unrevoke(Revocation::parse(params, "unrevoke", usize::MAX)?),
+            "revoked_subaccounts" => {
+                let account = auth::account(params, false)?;
+                let auth = Auth::parse_main(params, &account)?;
+                let timestamp = required(params.timestamp("timestamp")?, "timestamp")?;
+                Self::RevokedSubaccounts { account, timestamp, auth }
+            }
             "get_swarm" | "get_snodes_for_pubkey" => Self::GetSwarm(swarm_account(params)?),
             "oxend_request" => oxend(params)?,
             "info" => Self::Info,
+            "active_nodes_bin" => Self::ActiveNodes,
+            "ifelse" => Self::IfElse(Box::new(IfElse::parse(params)?)),
             "batch" => Self::Batch(subrequests(params)?),
             "sequence" => Self::Sequence(subrequests(params)?),
             _ => return Ok(None),
@@ -251,11 +387,7 @@ impl Delete {
     fn parse(params: &Params) -> Result<Self, Invalid> {
         let account = auth::account(params, false)?;
         let auth = Auth::parse(params, &account)?;
-        let messages = required(params.strings("messages")?, "messages")?;
-        if messages.is_empty() {
-            return Err(Invalid::new("messages does not contain any message hashes"));
-        }
-        let messages = messages.into_iter().map(check_hash).collect::<Result<_, _>>()?;
+        let messages = some_messages(params)?.into_iter().map(check_hash).collect::<Result<_, _>>()?;
         Ok(Self { account, messages, required: params.boolean("required")?.unwrap_or(false), auth })
     }
 }
@@ -267,6 +399,128 @@ impl Timed {
         let namespace = params.namespace_or_all()?.unwrap_or(NamespaceOrAll::One(Namespace(0)));
         Ok(Self { account, namespace, time: required(params.timestamp(time)?, time)?, auth })
     }
+}
+
+impl Expire {
+    fn parse(params: &Params) -> Result<Self, Invalid> {
+        let account = auth::account(params, false)?;
+        let auth = Auth::parse(params, &account)?;
+        let expiry = required(params.timestamps("expiry")?, "expiry")?;
+        if expiry.is_empty() {
+            return Err(Invalid::new("'expiry' does not contain any expiration timestamps"));
+        }
+        let flag = |name: &str| params.boolean(name).map(|flag| flag.unwrap_or(false));
+        // `extends` is what one client sends for groups, signing `extend` (`spec/node-rpc` §4.7).
+        let only = match (flag("shorten")?, flag("extend")? || flag("extends")?) {
+            (true, true) => return Err(Invalid::new("cannot specify both 'shorten' and 'extend'")),
+            (true, false) => Some(Direction::Shorten),
+            (false, true) => Some(Direction::Extend),
+            (false, false) => None,
+        };
+        let messages = some_messages(params)?;
+        if expiry.len() != 1 && expiry.len() != messages.len() {
+            return Err(Invalid::new("'expiry' must be a single expiry, or the same length as 'messages'"));
+        }
+        let messages = messages.into_iter().map(check_hash).collect::<Result<_, _>>()?;
+        Ok(Self { account, messages, expiry, only, auth })
+    }
+}
+
+impl GetExpiries {
+    fn parse(params: &Params) -> Result<Self, Invalid> {
+        let account = auth::account(params, false)?;
+        let auth = Auth::parse(params, &account)?;
+        let timestamp = required(params.timestamp("timestamp")?, "timestamp")?;
+        let messages = some_messages(params)?;
+        let messages = messages.into_iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+        Ok(Self { account, messages, timestamp, auth })
+    }
+}
+
+fn some_messages(params: &Params) -> Result<Vec<&[u8]>, Invalid> {
+    let messages = required(params.strings("messages")?, "messages")?;
+    if messages.is_empty() {
+        return Err(Invalid::new("messages does not contain any message hashes"));
+    }
+    Ok(messages)
+}
+
+impl Revocation {
+    /// `name` is the field of the tokens.
+    fn parse(params: &Params, name: &'static str, most: usize) -> Result<Self, Invalid> {
+        let account = auth::account(params, false)?;
+        let auth = Auth::parse_main(params, &account)?;
+        let timestamp = required(params.timestamp("timestamp")?, "timestamp")?;
+        let texts = required(params.strings(name)?, name)?;
+        if texts.len() > most {
+            return Err(Invalid(format!("invalid {name}: cannot revoke more than {most} subaccounts at once")));
+        }
+        let wrong = || match params.encoding() {
+            Encoding::Json => Invalid(format!("invalid {name}: expected base64 or hex-encoded subaccount tag")),
+            Encoding::Bencode => Invalid(format!("invalid {name} subaccount: invalid subaccount tag length")),
+        };
+        let token = |text| auth::token(params.encoding(), text).ok_or_else(wrong);
+        Ok(Self { account, tokens: texts.into_iter().map(token).collect::<Result<_, _>>()?, timestamp, auth })
+    }
+}
+
+impl IfElse {
+    fn parse(params: &Params) -> Result<Self, Invalid> {
+        let text = |text: &str| Invalid(format!("Invalid ifelse request: {text}"));
+        let test = params.field("if").and_then(inner).ok_or_else(|| text("no valid \"if\" field"))?;
+        let mut conditions = Vec::new();
+        for (name, of, at_least) in [
+            ("hf_at_least", Quantity::Hardfork, true),
+            ("hf_before", Quantity::Hardfork, false),
+            ("v_at_least", Quantity::Version, true),
+            ("v_before", Quantity::Version, false),
+            ("height_at_least", Quantity::Height, true),
+            ("height_before", Quantity::Height, false),
+        ] {
+            let given = match of {
+                Quantity::Height => test.unsigned(name)?.map(|height| vec![height]),
+                Quantity::Hardfork | Quantity::Version => test.unsigned_list(name)?,
+            };
+            let Some(given) = given else { continue };
+            let mut bound = [0; 3];
+            let length = if of == Quantity::Version { 3 } else { 2 };
+            // What goes beyond the quantity's own length cannot change the comparison with it.
+            for (place, number) in bound.iter_mut().take(length).zip(given) {
+                *place = number;
+            }
+            conditions.push(Condition { of, at_least, bound });
+        }
+        if conditions.is_empty() {
+            return Err(text("must specify at least one \"if\" condition"));
+        }
+        let (then, otherwise) = (branch(params, "then")?, branch(params, "else")?);
+        if then.is_none() && otherwise.is_none() {
+            return Err(text("at least one of \"then\"/\"else\" required"));
+        }
+        Ok(Self { conditions, then, otherwise })
+    }
+}
+
+/// The fields of an object or dict.
+fn inner(field: Field<'_>) -> Option<Params> {
+    match field {
+        Field::Json(Json::Object(map)) => Some(Params::Json(map.clone())),
+        Field::Bencode(Bt::Dict(map)) => Some(Params::Bencode(map.clone())),
+        _ => None,
+    }
+}
+
+/// A branch of `ifelse`: any method, meta-requests too.
+fn branch(params: &Params, name: &str) -> Result<Option<Request>, Invalid> {
+    let Some(field) = params.field(name) else { return Ok(None) };
+    let text = |text: &str| Invalid(format!("Invalid ifelse request: {name} {text}"));
+    let json = params.encoding() == Encoding::Json;
+    let fields = inner(field).ok_or_else(|| text(if json { "must be an object" } else { "must be a dict" }))?;
+    let lacks = |what: &str| if json { text("must have method/params keys") } else { text(&format!("missing {what}")) };
+    let method = fields.field("method").and_then(Field::string).ok_or_else(|| lacks("method"))?;
+    let arguments = fields.field("params").and_then(inner).ok_or_else(|| lacks("params"))?;
+    let request = Request::parse(&String::from_utf8_lossy(method), &arguments)?;
+    request.map(Some).ok_or_else(|| Invalid(format!("Invalid ifelse request method \"{name}\"")))
 }
 
 fn swarm_account(params: &Params) -> Result<AccountId, Invalid> {
@@ -395,6 +649,68 @@ mod tests {
                 "messages does not contain any message hashes",
             ),
             ("delete", json!({"pubkey": key, "signature": sig, "messages": [hash, "x"]}), "invalid message hash: x"),
+            (
+                "expire",
+                json!({"pubkey": key, "signature": sig, "expiry": [], "messages": hash}),
+                "'expiry' does not contain any expiration timestamps",
+            ),
+            (
+                "expire",
+                json!({"pubkey": key, "signature": sig, "expiry": 1, "messages": hash, "shorten": true, "extend": true}),
+                "cannot specify both 'shorten' and 'extend'",
+            ),
+            (
+                "expire",
+                json!({"pubkey": key, "signature": sig, "expiry": 1, "messages": []}),
+                "messages does not contain any message hashes",
+            ),
+            (
+                "expire",
+                json!({"pubkey": key, "signature": sig, "expiry": [1, 2], "messages": hash}),
+                "'expiry' must be a single expiry, or the same length as 'messages'",
+            ),
+            (
+                "expire",
+                json!({"pubkey": key, "signature": sig, "expiry": 1, "messages": ["x"]}),
+                "invalid message hash: x",
+            ),
+            (
+                "get_expiries",
+                json!({"pubkey": key, "signature": sig, "timestamp": 5_000_000_000_u64}),
+                "Required field 'messages' missing",
+            ),
+            (
+                "revoke_subaccount",
+                json!({"pubkey": key, "signature": sig, "timestamp": 5_000_000_000_u64, "revoke": vec![""; 51]}),
+                "invalid revoke: cannot revoke more than 50 subaccounts at once",
+            ),
+            (
+                "unrevoke_subaccount",
+                json!({"pubkey": key, "signature": sig, "timestamp": 5_000_000_000_u64, "unrevoke": vec![""; 51]}),
+                "invalid unrevoke: expected base64 or hex-encoded subaccount tag",
+            ),
+            ("ifelse", json!({"then": {}}), "Invalid ifelse request: no valid \"if\" field"),
+            ("ifelse", json!({"if": {}}), "Invalid ifelse request: must specify at least one \"if\" condition"),
+            (
+                "ifelse",
+                json!({"if": {"height_before": 1}}),
+                "Invalid ifelse request: at least one of \"then\"/\"else\" required",
+            ),
+            (
+                "ifelse",
+                json!({"if": {"height_before": 1}, "else": 1}),
+                "Invalid ifelse request: else must be an object",
+            ),
+            (
+                "ifelse",
+                json!({"if": {"height_before": 1}, "then": {"method": "info"}}),
+                "Invalid ifelse request: then must have method/params keys",
+            ),
+            (
+                "ifelse",
+                json!({"if": {"height_before": 1}, "then": {"method": "nope", "params": {}}}),
+                "Invalid ifelse request method \"then\"",
+            ),
             ("get_swarm", json!({"pubkey": "05"}), "Pubkey must be 66 hex digits/33 bytes long"),
             ("oxend_request", json!({"endpoint": "stop"}), "Invalid oxend endpoint 'stop'"),
             ("batch", json!({"requests": []}), "Invalid batch request: no valid \"requests\" field"),

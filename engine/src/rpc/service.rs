@@ -9,8 +9,11 @@ use serde_json::Value as Json;
 use super::{
     auth::{Auth, flag},
     params::{Invalid, NamespaceOrAll, Params},
-    reply::Reply,
-    request::{Delete, METHODS, Request, Retrieve, Store as StoreRequest, Timed},
+    reply::{Body, Reply},
+    request::{
+        Condition, Delete, Direction, Expire, GetExpiries, IfElse, METHODS, Quantity, Request, Retrieve, Revocation,
+        Store as StoreRequest, Timed,
+    },
     status::Status,
     value::{Encoding, Value},
 };
@@ -19,7 +22,7 @@ use crate::{
     clock::Clock,
     crypto::Identity,
     replicate::{MemberAnswer, PeerLink, fan_out},
-    store::{Limits, NewMessage, Outcome, Scope, Store, StoreError},
+    store::{ExpireMode, Limits, NewMessage, Outcome, Scope, Store, StoreError},
     swarm::{Network, NodeInfo, Snapshot, SwarmId, service_nodes},
     types::{AccountId, Ed25519PublicKey, LegacyPublicKey, MessageHash, Millis, Namespace},
 };
@@ -39,6 +42,9 @@ mod limit {
     /// Divisor of [`RETRIEVE`] when the client names no limit.
     pub(super) const DEFAULT_SHARE: u64 = 5;
 }
+
+/// First hardfork and revision at which one `expire` may carry several expiries.
+const MULTI_EXPIRY: [u16; 2] = [19, 4];
 
 /// What a request is executed with.
 pub struct RpcParts {
@@ -145,12 +151,21 @@ impl Rpc {
                 Request::DeleteAll(request) => self.delete_all(request, origin).await,
                 Request::DeleteBefore(request) => self.delete_before(request, origin).await,
                 Request::ExpireAll(request) => self.expire_all(request, origin).await,
+                Request::Expire(request) => self.expire(request, origin).await,
+                Request::GetExpiries(request) => self.get_expiries(&request).unwrap_or_else(|refusal| refusal),
+                Request::Revoke(request) => self.revoke(request, origin, false).await,
+                Request::Unrevoke(request) => self.revoke(request, origin, true).await,
+                Request::RevokedSubaccounts { account, timestamp, auth } => {
+                    self.revoked_subaccounts(&account, timestamp, &auth).unwrap_or_else(|refusal| refusal)
+                }
                 Request::GetSwarm(account) => {
                     let network = self.parts.network.load();
                     Reply::value(Status::OK, Value::Dict(self.swarm_answer(&network, &account)))
                 }
                 Request::Oxend { endpoint, params } => self.oxend(&endpoint, &params),
                 Request::Info => self.info(),
+                Request::ActiveNodes => self.active_nodes(),
+                Request::IfElse(request) => self.if_else(*request, origin).await,
                 Request::Batch(requests) => {
                     let replies = join_all(requests.into_iter().map(|request| self.run(request, origin))).await;
                     results(&replies)
@@ -201,12 +216,12 @@ impl Rpc {
         &self,
         auth: &Auth,
         account: &AccountId,
-        text: &str,
+        text: impl AsRef<[u8]>,
         flags: u8,
         revocable: bool,
         refusal: &'static str,
     ) -> Result<(), Reply> {
-        match auth.verify(&self.parts.store, account, text.as_bytes(), flags, revocable) {
+        match auth.verify(&self.parts.store, account, text.as_ref(), flags, revocable) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Reply::text(Status::UNAUTHORIZED, refusal)),
             Err(error) => {
@@ -449,6 +464,205 @@ impl Rpc {
         self.swarm_reply(swarm, ok, None)
     }
 
+    async fn expire(&self, request: Expire, origin: Origin) -> Reply {
+        let mates = match self.check_expire(&request) {
+            Ok(mates) => mates,
+            Err(refusal) => return refusal,
+        };
+        let Expire { account, messages, expiry, only, auth } = request;
+        let mut forward = forwarded(&account, Some(&auth));
+        forward.push(("messages", Bt::List(messages.iter().map(|hash| hash.as_bytes().into()).collect())));
+        forward.push((
+            "expiry",
+            match expiry.as_slice() {
+                [one] => one.0.into(),
+                several => Bt::List(several.iter().map(|expiry| expiry.0.into()).collect()),
+            },
+        ));
+        if let Some(direction) = only {
+            forward.push((direction.name(), Bt::Int(1)));
+        }
+        let local = async {
+            let latest = self.parts.clock.now().plus(limit::MAX_TTL);
+            let applied: Vec<Millis> = expiry.iter().map(|expiry| (*expiry).min(latest)).collect();
+            let mut changes: Vec<(MessageHash, Millis)> = Vec::new();
+            for (text, expiry) in messages.iter().zip(applied.iter().cycle()) {
+                if let Some(hash) = MessageHash::from_text(text)
+                    && !changes.iter().any(|(known, _)| *known == hash)
+                {
+                    changes.push((hash, *expiry));
+                }
+            }
+            let may_shorten = auth.subaccount.as_ref().is_none_or(|token| token.permits(flag::DELETE));
+            let mode = match only {
+                Some(Direction::Extend) => ExpireMode::Extend,
+                Some(Direction::Shorten) => ExpireMode::Shorten,
+                None if may_shorten => ExpireMode::Set,
+                None => ExpireMode::Extend,
+            };
+            let done = self.parts.store.expire(account, changes, mode).await.map_err(|error| failure(&error))?;
+            let by_text = |list: Vec<(MessageHash, Millis)>| -> BTreeMap<String, Millis> {
+                list.into_iter().map(|(hash, expiry)| (hash.to_string(), expiry)).collect()
+            };
+            let (updated, unchanged) = (by_text(done.updated), by_text(done.unchanged));
+            let told: Vec<Millis> = if expiry.len() == 1 { applied } else { updated.values().copied().collect() };
+            let mut signed = account.hex();
+            signed.extend(told.iter().map(Millis::to_string));
+            signed.extend(messages.iter().map(String::as_str));
+            signed.extend(updated.keys().map(String::as_str));
+            if only.is_some() {
+                signed.extend(unchanged.iter().map(|(hash, expiry)| format!("{hash}{expiry}")));
+            }
+            let mut entries = self.signed_entries("updated", texts(updated.into_keys().collect()), signed.as_bytes());
+            let told = match (expiry.len(), told.as_slice()) {
+                (1, [one]) => Value::Uint(one.0),
+                (_, several) => Value::List(several.iter().map(|expiry| Value::Uint(expiry.0)).collect()),
+            };
+            entries.insert("expiry".into(), told);
+            if only.is_some() {
+                let unchanged = unchanged.into_iter().map(|(hash, expiry)| (hash, Value::Uint(expiry.0)));
+                entries.insert("unchanged".into(), Value::dict(unchanged));
+            }
+            Ok(entries)
+        };
+        if origin == Origin::Peer {
+            return peer_reply(local.await);
+        }
+        let (swarm, ok) = self.everywhere("expire", &mates, forward, local).await;
+        self.swarm_reply(swarm, ok, None)
+    }
+
+    fn check_expire(&self, request: &Expire) -> Result<Vec<Arc<NodeInfo>>, Reply> {
+        let Expire { account, messages, expiry, only, auth } = request;
+        let mates = self.swarm_mates(account)?;
+        let earliest = self.parts.clock.now().minus(limit::SIGNATURE);
+        if expiry.iter().any(|expiry| *expiry < earliest) {
+            return Err(Reply::text(Status::UNAUTHORIZED, "expire: timestamp should be >= current time"));
+        }
+        if expiry.len() > 1 && self.parts.network.load().hardfork < MULTI_EXPIRY {
+            let text = "expire: multi-expiry requests are not yet active on the network";
+            return Err(Reply::text(Status::FORBIDDEN, text));
+        }
+        let times: String = expiry.iter().map(Millis::to_string).collect();
+        let text = format!("expire{}{times}{}", only.map_or("", Direction::name), messages.concat());
+        self.proven(auth, account, &text, flag::WRITE, true, "expire: signature verification failed")?;
+        let may_shorten = auth.subaccount.as_ref().is_none_or(|token| token.permits(flag::DELETE));
+        if *only == Some(Direction::Shorten) && !may_shorten {
+            let text = "expire: shorten parameter cannot be used with this subaccount token (missing delete access)";
+            return Err(Reply::text(Status::BAD_REQUEST, text));
+        }
+        Ok(mates)
+    }
+
+    fn get_expiries(&self, request: &GetExpiries) -> Result<Reply, Reply> {
+        let GetExpiries { account, messages, timestamp, auth } = request;
+        self.swarm_mates(account)?;
+        self.near_now(*timestamp, limit::SIGNATURE, "get_expiries timestamp too far from current time")?;
+        let text = format!("get_expiries{timestamp}{}", messages.concat());
+        self.proven(auth, account, &text, flag::READ, true, "get_expiries signature verification failed")?;
+        let hashes: Vec<MessageHash> = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
+        let found = self.parts.store.expiries(account, &hashes).map_err(|error| {
+            tracing::error!(%error, "expiries could not be read");
+            Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed")
+        })?;
+        let expiries = found.into_iter().map(|(hash, expiry)| (hash.to_string(), Value::Uint(expiry.0)));
+        Ok(Reply::value(Status::OK, Value::dict([("expiries", Value::dict(expiries))])))
+    }
+
+    async fn revoke(&self, request: Revocation, origin: Origin, back: bool) -> Reply {
+        let plan = if back { &UNREVOKE } else { &REVOKE };
+        let Revocation { account, tokens, timestamp, auth } = request;
+        let signed = [timestamp.to_string().as_bytes(), tokens.as_flattened()].concat();
+        let check = || {
+            let mates = self.swarm_mates(&account)?;
+            self.near_now(timestamp, limit::SIGNATURE, plan.too_far)?;
+            let text = [plan.method.as_bytes(), &signed].concat();
+            self.proven(&auth, &account, text, 0, false, plan.refusal)?;
+            Ok(mates)
+        };
+        let mates = match check() {
+            Ok(mates) => mates,
+            Err(refusal) => return refusal,
+        };
+        let mut forward = forwarded(&account, Some(&auth));
+        forward.push(("timestamp", timestamp.0.into()));
+        forward.push((plan.field, Bt::List(tokens.iter().map(|token| token.as_slice().into()).collect())));
+        let local = async {
+            let store = &self.parts.store;
+            let mut entries = Entries::new();
+            if back {
+                let count = store.unrevoke(account, tokens).await.map_err(|error| failure(&error))?;
+                entries.insert("count".into(), Value::Uint(count));
+            } else {
+                store.revoke(account, tokens).await.map_err(|error| failure(&error))?;
+            }
+            let text = [account.hex().as_bytes(), &signed].concat();
+            entries.insert("signature".into(), self.signature(&text));
+            Ok(entries)
+        };
+        if origin == Origin::Peer {
+            return peer_reply(local.await);
+        }
+        let (swarm, ok) = self.everywhere(plan.method, &mates, forward, local).await;
+        self.swarm_reply(swarm, ok, None)
+    }
+
+    fn revoked_subaccounts(&self, account: &AccountId, timestamp: Millis, auth: &Auth) -> Result<Reply, Reply> {
+        self.swarm_mates(account)?;
+        self.near_now(timestamp, limit::SIGNATURE, "revoked_subaccounts timestamp too far from current time")?;
+        let text = format!("revoked_subaccounts{timestamp}");
+        let refusal = "revoked_subaccounts signature verification failed";
+        self.proven(auth, account, &text, 0, false, refusal)?;
+        let tokens = self.parts.store.revoked(account).map_err(|error| {
+            tracing::error!(%error, "revocations could not be read");
+            let text = format!("Internal Server Error. Could not retrieve revoked_subaccounts for {account:?}");
+            Reply::text(Status::INTERNAL_SERVER_ERROR, text)
+        })?;
+        let tokens = tokens.into_iter().map(|token| Value::Bytes(token.to_vec())).collect();
+        let mut entries = Entries::from([("revoked_subaccounts".into(), Value::List(tokens))]);
+        self.stamp(&mut entries);
+        Ok(Reply::value(Status::OK, Value::Dict(entries)))
+    }
+
+    fn active_nodes(&self) -> Reply {
+        let network = self.parts.network.load();
+        let mut records = Vec::new();
+        for node in network.nodes().iter().filter(|node| node.is_active() && node.is_reachable()) {
+            records.extend_from_slice(&node.ed25519.0);
+            records.extend_from_slice(&node.swarm.0.to_be_bytes());
+            records.extend_from_slice(&node.ip.octets());
+            records.extend_from_slice(&node.https_port.to_be_bytes());
+            records.extend_from_slice(&node.omq_port.to_be_bytes());
+            records.extend(node.version.map(|part| u8::try_from(part).unwrap_or(u8::MAX)));
+        }
+        Reply { status: Status::OK, body: Body::Binary(records) }
+    }
+
+    async fn if_else(&self, request: IfElse, origin: Origin) -> Reply {
+        let network = self.parts.network.load();
+        let (hardfork, height) = (network.hardfork, network.height);
+        let holds = |condition: &Condition| {
+            let current = match condition.of {
+                Quantity::Hardfork => [hardfork[0].into(), hardfork[1].into(), 0],
+                Quantity::Version => PROTOCOL_VERSION.map(u64::from),
+                Quantity::Height => [height, 0, 0],
+            };
+            (current >= condition.bound) == condition.at_least
+        };
+        let condition = request.conditions.iter().all(holds);
+        let numbers = |parts: &[u16]| Value::List(parts.iter().map(|part| Value::Int((*part).into())).collect());
+        let mut entries = Entries::from([
+            ("hf".into(), numbers(&hardfork)),
+            ("v".into(), numbers(&PROTOCOL_VERSION)),
+            ("height".into(), Value::Uint(height)),
+            ("condition".into(), Value::Bool(condition)),
+        ]);
+        if let Some(chosen) = if condition { request.then } else { request.otherwise } {
+            entries.insert("result".into(), result(&self.run(chosen, origin).await));
+        }
+        Reply::value(Status::OK, Value::Dict(entries))
+    }
+
     fn oxend(&self, endpoint: &str, params: &Json) -> Reply {
         // A network without a chain has no names: an answer without a value is "not registered".
         let result = match endpoint {
@@ -536,6 +750,29 @@ impl Rpc {
     }
 }
 
+/// What tells `revoke_subaccount` and `unrevoke_subaccount` apart.
+struct RevocationPlan {
+    method: &'static str,
+    /// Name of the tokens' field.
+    field: &'static str,
+    too_far: &'static str,
+    refusal: &'static str,
+}
+
+const REVOKE: RevocationPlan = RevocationPlan {
+    method: "revoke_subaccount",
+    field: "revoke",
+    too_far: "revoke_subaccount timestamp too far from current time",
+    refusal: "revoke_subaccount signature verification failed",
+};
+
+const UNREVOKE: RevocationPlan = RevocationPlan {
+    method: "unrevoke_subaccount",
+    field: "unrevoke",
+    too_far: "unrevoke_subaccount timestamp too far from current time",
+    refusal: "unrevoke_subaccount signature verification failed",
+};
+
 /// What tells `delete_all`, `delete_before` and `expire_all` apart.
 struct TimedPlan {
     method: &'static str,
@@ -551,7 +788,14 @@ impl Request {
     const fn is_recursive(&self) -> bool {
         matches!(
             self,
-            Self::Store(_) | Self::Delete(_) | Self::DeleteAll(_) | Self::DeleteBefore(_) | Self::ExpireAll(_)
+            Self::Store(_)
+                | Self::Delete(_)
+                | Self::DeleteAll(_)
+                | Self::DeleteBefore(_)
+                | Self::ExpireAll(_)
+                | Self::Expire(_)
+                | Self::Revoke(_)
+                | Self::Unrevoke(_)
         )
     }
 }
@@ -667,10 +911,13 @@ fn by_namespace(hashes: Vec<(Namespace, MessageHash)>) -> Value {
 
 /// The wrapper of `batch` and `sequence`.
 fn results(replies: &[Reply]) -> Reply {
-    let results = replies
-        .iter()
-        .map(|reply| Value::dict([("code", Value::Int(reply.status.code().into())), ("body", reply.as_value())]));
-    Reply::value(Status::OK, Value::dict([("results", Value::List(results.collect()))]))
+    let results = replies.iter().map(result).collect();
+    Reply::value(Status::OK, Value::dict([("results", Value::List(results))]))
+}
+
+/// One reply inside another.
+fn result(reply: &Reply) -> Value {
+    Value::dict([("code", Value::Int(reply.status.code().into())), ("body", reply.as_value())])
 }
 
 fn snode(node: &NodeInfo) -> Value {

@@ -283,6 +283,54 @@ async fn refusals() {
             "delete_before timestamp too far in the future",
         ),
         ("delete", net.signed("", json!({"messages": [H0]})), 401, "delete_msgs signature verification failed"),
+        (
+            "expire",
+            net.signed("", json!({"messages": H0, "expiry": old})),
+            401,
+            "expire: timestamp should be >= current time",
+        ),
+        (
+            "expire",
+            net.signed("", json!({"messages": H0, "expiry": now})),
+            401,
+            "expire: signature verification failed",
+        ),
+        (
+            "get_expiries",
+            net.signed("", json!({"messages": H0, "timestamp": old})),
+            406,
+            "get_expiries timestamp too far from current time",
+        ),
+        (
+            "get_expiries",
+            net.signed("", json!({"messages": H0, "timestamp": now})),
+            401,
+            "get_expiries signature verification failed",
+        ),
+        (
+            "revoke_subaccount",
+            net.signed("", json!({"revoke": [], "timestamp": old})),
+            406,
+            "revoke_subaccount timestamp too far from current time",
+        ),
+        (
+            "unrevoke_subaccount",
+            net.signed("", json!({"unrevoke": [], "timestamp": now})),
+            401,
+            "unrevoke_subaccount signature verification failed",
+        ),
+        (
+            "revoked_subaccounts",
+            net.signed("", json!({"timestamp": old})),
+            406,
+            "revoked_subaccounts timestamp too far from current time",
+        ),
+        (
+            "revoked_subaccounts",
+            net.signed("", json!({"timestamp": now})),
+            401,
+            "revoked_subaccounts signature verification failed",
+        ),
         ("nope", json!({}), 400, "no method nope"),
         ("store", json!({}), 400, "invalid request: Required field 'pubkey' missing"),
     ] {
@@ -353,5 +401,214 @@ fn shares_of_a_retrieve() {
     ] {
         let limits = limits(count, size);
         assert_eq!((limits.max_count, limits.max_size), want);
+    }
+}
+
+#[tokio::test]
+async fn expiries_are_changed_and_told() {
+    let net = fixture(2);
+    let account = user().1.hex();
+    let mut hashes = Vec::new();
+    for n in 0..3_u8 {
+        hashes.push(net.store(&[n]).await);
+    }
+    let now = net.now();
+    let expiries = |asked: Vec<String>| {
+        let text = format!("get_expiries{now}{}", asked.concat());
+        net.signed(&text, json!({"timestamp": now, "messages": asked}))
+    };
+    let (status, before) = net.call("get_expiries", expiries([&hashes[..], &["A".repeat(43)]].concat())).await;
+    assert_eq!((status, before["expiries"].as_object().unwrap().len()), (200, 3));
+    assert!(before.get("t").is_none() && before.get("hf").is_none());
+    let first = before["expiries"][&hashes[0]].as_u64().unwrap();
+
+    // Extends only what ends earlier; what it leaves is told and signed, in the order of the hashes.
+    let (later, asked) = (first + 1_000, [hashes[2].clone(), hashes[0].clone(), "A".repeat(43)]);
+    let raise = net.signed(
+        &format!("expireextend{later}{}", hashes[0]),
+        json!({
+            "messages": hashes[0], "expiry": later, "extends": true,
+        }),
+    );
+    assert_eq!(net.call("expire", raise).await.0, 200);
+    let params = net.signed(
+        &format!("expireextend{}{}", first + 500, asked.concat()),
+        json!({
+            "messages": asked, "expiry": first + 500, "extend": true,
+        }),
+    );
+    let (_, body) = net.call("expire", params).await;
+    let own = &body["swarm"][net.nodes[0].own.to_string()];
+    assert_eq!(own["updated"], json!([hashes[2]]));
+    assert_eq!(own["unchanged"], json!({hashes[0].clone(): later}));
+    assert_eq!(own["expiry"], first + 500);
+    let text = format!("{account}{}{}{}{}{later}", first + 500, asked.concat(), hashes[2], hashes[0]);
+    all_sign(&body["swarm"], &text);
+
+    // Several expiries at once, clamped to 30 days and told beside what they went to.
+    let far = now + 40 * 86_400_000;
+    let params = net.signed(
+        &format!("expire{far}{later}{}{}", hashes[0], hashes[1]),
+        json!({
+            "messages": [hashes[0], hashes[1]], "expiry": [far, later],
+        }),
+    );
+    let (_, body) = net.call("expire", params).await;
+    let own = &body["swarm"][net.nodes[0].own.to_string()];
+    let mut sorted = [hashes[0].clone(), hashes[1].clone()];
+    sorted.sort();
+    assert_eq!(own["updated"], json!(sorted));
+    let told: Vec<u64> = own["expiry"].as_array().unwrap().iter().map(|e| e.as_u64().unwrap()).collect();
+    let clamped = told[usize::from(sorted[1] == hashes[0])];
+    assert!(clamped.abs_diff(net.now() + 30 * 86_400_000) < 5_000);
+    assert!(told.contains(&later) && own.get("unchanged").is_none());
+
+    let params = net.signed(
+        &format!("expireshorten{later}{}", hashes[0]),
+        json!({
+            "messages": hashes[0], "expiry": later, "shorten": true,
+        }),
+    );
+    let (_, body) = net.call("expire", params).await;
+    assert_eq!(body["swarm"][net.nodes[0].own.to_string()]["updated"], json!([hashes[0]]));
+    let (_, after) = net.call("get_expiries", expiries(vec![hashes[0].clone()])).await;
+    assert_eq!(after["expiries"], json!({hashes[0].clone(): later}));
+}
+
+/// Signatures of `spec/node-tests` §4 by node N, whose clock is set to their time.
+#[tokio::test]
+async fn answers_are_signed_as_published() {
+    const T: u64 = 1_700_000_000_000;
+    let net = fixture(1);
+    let own = net.nodes[0].own.to_string();
+    net.clock.set_offset(i64::try_from(T).unwrap() - i64::try_from(net.now()).unwrap());
+    let h2 = {
+        let (secret, account) = user();
+        let text = format!("store2{T}");
+        let params = json!({
+            "pubkey": account.hex(), "pubkey_ed25519": secret.public().to_string(), "namespace": 2, "timestamp": T,
+            "ttl": 60_000, "data": base64(b"hello world"), "signature": base64(&secret.sign(text.as_bytes())),
+        });
+        net.call("store", params).await.1["hash"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(h2, "7tpR5KJ7lXhN0sFsR3DIC2gPIMEltlM+OmfxQYMXUF0");
+    let h0 = net.store(b"hello world").await;
+    assert_eq!(h0, H0);
+    let expiry = T + 86_400_000;
+    let params = net.signed(&format!("expire{expiry}{h0}{h2}"), json!({"messages": [h0, h2], "expiry": expiry}));
+    let (_, body) = net.call("expire", params).await;
+    let signature = |body: &Json| {
+        let text = body["swarm"][&own]["signature"].as_str().unwrap();
+        hex::encode(base64_simd::STANDARD.decode_to_vec(text).unwrap())
+    };
+    assert!(signature(&body).starts_with("e3e0e8ce06c312ed3f92dc088924c87a"), "{body}");
+
+    let group = Ed25519Secret::from_seed(&seed(32));
+    let token = "030300002543b92ff1095511476adc8369db6ddc933665a11978dda1404ee1066ca9559d";
+    let account = AccountId::new(AccountId::GROUP, group.public().0).hex();
+    let signed = |method: &str| {
+        let text = [format!("{method}{T}").as_bytes(), &hex::decode(token).unwrap()].concat();
+        base64(&group.sign(&text))
+    };
+    let params = json!({"pubkey": account, "timestamp": T, "revoke": token, "signature": signed("revoke_subaccount")});
+    let (status, body) = net.call("revoke_subaccount", params).await;
+    assert_eq!(status, 200, "{body}");
+    assert!(signature(&body).starts_with("2a946558f3bc5cfdf509b5b2792b285b"));
+    let list = json!({
+        "pubkey": account, "timestamp": T, "signature": base64(&group.sign(format!("revoked_subaccounts{T}").as_bytes())),
+    });
+    let (_, body) = net.call("revoked_subaccounts", list.clone()).await;
+    assert_eq!(body["revoked_subaccounts"], json!(["AwMAACVDuS/xCVURR2rcg2nbbdyTNmWhGXjdoUBO4QZsqVWd"]));
+    let params =
+        json!({"pubkey": account, "timestamp": T, "unrevoke": [token], "signature": signed("unrevoke_subaccount")});
+    let (_, body) = net.call("unrevoke_subaccount", params).await;
+    assert_eq!(body["swarm"][&own]["count"], 1);
+    assert_eq!(net.call("revoked_subaccounts", list).await.1["revoked_subaccounts"], json!([]));
+}
+
+#[tokio::test]
+async fn conditions_choose_a_branch() {
+    let net = fixture(1);
+    let info = json!({"method": "info", "params": {}});
+    for (condition, holds) in [
+        (json!({"hf_at_least": [19]}), true),
+        (json!({"hf_at_least": [19, 4]}), true),
+        (json!({"hf_before": [19, 4]}), false),
+        (json!({"hf_before": [99_999, 99]}), true),
+        (json!({"v_at_least": [2, 8, 1]}), false),
+        (json!({"v_at_least": [2, 8], "height_before": 2}), true),
+        (json!({"height_at_least": 2}), false),
+    ] {
+        let nested = json!({"method": "ifelse", "params": {"if": {"height_at_least": 0}, "then": info}});
+        let (status, body) = net.call("ifelse", json!({"if": condition, "then": nested})).await;
+        assert_eq!((status, &body["condition"]), (200, &json!(holds)), "{condition}");
+        assert_eq!((&body["hf"], &body["v"], &body["height"]), (&json!([19, 4]), &json!([2, 8, 0]), &json!(1)));
+        assert!(body.get("t").is_none());
+        let reached = &body["result"]["body"]["result"]["body"]["version"];
+        assert_eq!(*reached, if holds { json!([2, 8, 0]) } else { Json::Null }, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn active_nodes_are_51_bytes_each() {
+    let net = fixture(2);
+    let reply = net.nodes[0].call_json(br#"{"method":"active_nodes_bin","params":{}}"#).await;
+    let Body::Binary(records) = &reply.body else { panic!("{reply:?}") };
+    assert_eq!(records.len(), 2 * 51);
+    assert_eq!(records[..32], net.nodes[0].own.0);
+    assert_eq!(records[32..51], [0, 0, 0, 0, 0, 0, 0, 0, 127, 0, 0, 1, 0x56, 0x05, 0x56, 0x04, 2, 8, 0]);
+    assert_eq!(reply.json_body(), base64(records));
+}
+
+/// A subaccount token by group G: prefix and flags as given, of the key with seed bytes 64…
+fn subaccount(prefix: u8, flags: u8, owner: &Ed25519Secret) -> (String, String) {
+    let mut token = vec![prefix, flags, 0, 0];
+    token.extend_from_slice(&Ed25519Secret::from_seed(&seed(64)).public().0);
+    (base64(&token), base64(&owner.sign(&token)))
+}
+
+/// `spec/node-tests` §9, subaccounts: what each flag permits.
+#[tokio::test]
+async fn subaccount_permissions() {
+    let net = fixture(1);
+    let (group, member) = (Ed25519Secret::from_seed(&seed(32)), Ed25519Secret::from_seed(&seed(64)));
+    for (netid, flags, read, write, delete) in [
+        (3, 0x01, true, false, false),
+        (3, 0x00, false, false, false),
+        (3, 0x07, true, true, true),
+        (3, 0x0b, true, true, false),
+        (0x25, 0x07, false, false, false),
+        (0x25, 0x0b, true, true, false),
+    ] {
+        let account = AccountId::new(netid, group.public().0).hex();
+        let (token, token_signature) = subaccount(3, flags, &group);
+        let now = net.now();
+        let signed = |text: String, mut params: Json| {
+            params["pubkey"] = account.clone().into();
+            params["subaccount"] = token.clone().into();
+            params["subaccount_sig"] = token_signature.clone().into();
+            params["signature"] = base64(&member.sign(text.as_bytes())).into();
+            params
+        };
+        let status = |permitted| if permitted { 200 } else { 401 };
+        let data = base64(&[netid, flags]);
+        let params =
+            signed(format!("store42{now}"), json!({"namespace": 42, "timestamp": now, "ttl": 60_000, "data": data}));
+        assert_eq!(net.call("store", params).await.0, status(write), "store {netid} {flags}");
+        let params = signed(format!("retrieve42{now}"), json!({"namespace": 42, "timestamp": now}));
+        assert_eq!(net.call("retrieve", params).await.0, status(read), "retrieve {netid} {flags}");
+        let later = now + 120_000;
+        let params = signed(format!("expire{later}{H0}"), json!({"messages": H0, "expiry": later}));
+        assert_eq!(net.call("expire", params).await.0, status(write), "expire {netid} {flags}");
+        let params = signed(
+            format!("expireshorten{later}{H0}"),
+            json!({
+                "messages": H0, "expiry": later, "shorten": true,
+            }),
+        );
+        let (got, body) = net.call("expire", params).await;
+        assert_eq!(got, if write && !delete { 400 } else { status(delete) }, "shorten {netid} {flags}: {body}");
+        let params = signed(format!("delete_all42{now}"), json!({"namespace": 42, "timestamp": now}));
+        assert_eq!(net.call("delete_all", params).await.0, status(delete), "delete_all {netid} {flags}");
     }
 }
