@@ -54,7 +54,12 @@ def test_sizes_may_have_units(tmp_path: Path) -> None:
         ("htps_port = 1", "there is no setting 'htps_port'; did you mean https_port?"),
         ("zzz = 1", "there is no setting 'zzz'; the settings are data_dir, "),
         ("https_port = 70000", "https_port = 70000: input should be less than or equal to 65535"),
-        ('bind_ip = "::"', "bind_ip = '::': the network publishes IPv4 addresses only"),
+        ('bind_ip = "here"', "bind_ip = 'here': value is not a valid IPv4 or IPv6 address"),
+        (
+            'rate_limit_exempt = ["1.2.3.4/33"]',
+            "rate_limit_exempt.0 = '1.2.3.4/33': value is not a valid IPv4 or IPv6 network",
+        ),
+        ('stats_access_keys = ["x"]', "stats_access_keys.0 = 'x': string should match pattern"),
         ('log_level = "loud"', "log_level = 'loud': input should be 'debug', 'info', 'warning' or 'error'"),
         ("https_port = ", "is not TOML: "),
     ],

@@ -15,14 +15,21 @@ use crate::{
     crypto::Identity,
     replicate::PeerLink,
     rpc::{Rpc, RpcParts},
-    store::{Store, StoreConfig, StoreError, StoreStats},
+    store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
     transport::{
-        OnionRelay, Readiness, Services, Slots, Upstream,
+        Limiter, OnionRelay, RateLimits, Readiness, Services, Slots, Upstream,
         https::Https,
         omq::{Omq, OmqPeers},
+        quic::Quic,
     },
+    types::X25519PublicKey,
 };
+
+pub use crate::transport::NodeStats;
+
+/// How often what nobody needs any more is looked for.
+const TIDY: Duration = Duration::from_secs(10);
 
 /// How a node runs.
 #[derive(Clone, Debug)]
@@ -41,6 +48,12 @@ pub struct NodeConfig {
     pub worker_threads: usize,
     /// Clients' requests that may be under way; more are told that the node is busy.
     pub queue: usize,
+    /// How fast one address may ask.
+    pub rate_limits: RateLimits,
+    /// Connections that one address may have, on each transport.
+    pub connections_per_address: usize,
+    /// X25519 keys that may ask for `service.get_stats`.
+    pub admins: Vec<X25519PublicKey>,
     /// Whether onion requests may be posted to private, loopback and link-local addresses.
     pub allow_private_servers: bool,
 }
@@ -59,6 +72,9 @@ impl NodeConfig {
             max_store_bytes,
             worker_threads: 2,
             queue: 1000,
+            rate_limits: RateLimits::default(),
+            connections_per_address: 512,
+            admins: Vec::new(),
             allow_private_servers: false,
         }
     }
@@ -78,27 +94,13 @@ pub enum NodeError {
     Tls(#[from] rustls::Error),
 }
 
-/// What a node is doing.
-#[derive(Clone, Copy, Debug)]
-pub struct NodeStats {
-    /// Of its store.
-    pub store: StoreStats,
-    /// Clients' requests under way.
-    pub requests: usize,
-    /// Onion requests waiting for another node or a server.
-    pub relaying: usize,
-    /// Nodes in the snapshot in force.
-    pub nodes: usize,
-    /// Height of the snapshot in force.
-    pub height: u64,
-}
-
 /// A running node. Dropping it shuts it down.
 pub struct Node {
     services: Arc<Services>,
     store: Store,
     https: Option<Https>,
     omq: Option<Omq>,
+    quic: Option<Quic>,
     runtime: Option<Runtime>,
 }
 
@@ -141,16 +143,34 @@ impl Node {
             Arc::clone(&readiness),
         );
         let clients = Slots::new(config.queue);
-        let services = Arc::new(Services { identity, network, rpc, onion, readiness, clients });
+        let services = Arc::new(Services {
+            identity,
+            network,
+            rpc,
+            onion,
+            readiness,
+            store: store.clone(),
+            clients,
+            limiter: Limiter::new(config.rate_limits.clone()),
+            connections_per_address: config.connections_per_address,
+            admins: config.admins.clone(),
+        });
         let address = |port| SocketAddr::new(config.bind_ip, port);
         let https_address = address(config.https_port);
         let https = runtime.block_on(Https::start(https_address, &config.data_dir, Arc::clone(&services)))?;
         // From here on the drop of `node` cleans up.
-        let mut node = Self { services, store, https: Some(https), omq: None, runtime: Some(runtime) };
+        let mut node = Self { services, store, https: Some(https), omq: None, quic: None, runtime: Some(runtime) };
         let handle = node.runtime.as_ref().map(|runtime| runtime.handle().clone());
         if let Some(handle) = handle {
-            let services = Arc::clone(&node.services);
-            node.omq = Some(Omq::start(address(config.omq_port), &omq_peers, services, handle)?);
+            let services = || Arc::clone(&node.services);
+            let omq = Omq::start(address(config.omq_port), &omq_peers, services(), handle.clone())?;
+            let quic = {
+                let _entered = handle.enter();
+                Quic::start(address(config.omq_port), services())
+            };
+            handle.spawn(tidy(services()));
+            node.omq = Some(omq);
+            node.quic = Some(quic?);
         }
         Ok(node)
     }
@@ -171,14 +191,7 @@ impl Node {
     /// # Errors
     /// When the store cannot be read.
     pub fn stats(&self) -> Result<NodeStats, StoreError> {
-        let network = self.services.network.load();
-        Ok(NodeStats {
-            store: self.store.stats()?,
-            requests: self.services.clients.taken(),
-            relaying: self.services.onion.waiting().taken(),
-            nodes: network.nodes().len(),
-            height: network.height,
-        })
+        self.services.stats()
     }
 
     /// Refuses new requests, finishes those under way, writes what is queued, closes. Idempotent.
@@ -187,6 +200,9 @@ impl Node {
         self.services.readiness.close();
         if let Some(https) = self.https.take() {
             runtime.block_on(https.close());
+        }
+        if let Some(quic) = self.quic.take() {
+            runtime.block_on(quic.close());
         }
         if let Some(omq) = self.omq.take() {
             omq.close();
@@ -202,14 +218,25 @@ impl Drop for Node {
     }
 }
 
+async fn tidy(services: Arc<Services>) {
+    let mut ticks = tokio::time::interval(TIDY);
+    while !services.readiness.is_closing() {
+        ticks.tick().await;
+        services.limiter.prune();
+        services.rpc.monitors().prune();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        crypto::EncType,
+        bencode::Bt,
+        crypto::{Ed25519Secret, EncType},
         onion::build::{Destination, Hop, build},
         swarm::{NodeInfo, SwarmId},
-        types::{AccountId, LegacyPublicKey},
+        transport::quic::{self, QuicClient, QuicError},
+        types::{AccountId, Ed25519PublicKey, LegacyPublicKey},
     };
     use serde_json::{Value, json};
     use std::net::TcpListener;
@@ -218,6 +245,99 @@ mod tests {
         // Held until all are known, so that no two are the same.
         let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    }
+
+    /// A node alone in its network, in a directory that must outlive it.
+    fn lone_node(directory: &std::path::Path) -> (Node, NodeInfo) {
+        let ports = free_ports(2);
+        let legacy = LegacyPublicKey([1; 32]);
+        let identity = Identity::new(&[1; 32], legacy);
+        let info = NodeInfo {
+            legacy,
+            ed25519: identity.ed25519.public(),
+            x25519: identity.x25519.public(),
+            ip: Ipv4Addr::LOCALHOST,
+            https_port: ports[0],
+            omq_port: ports[1],
+            swarm: SwarmId(7),
+            version: [2, 8, 0],
+            requested_unlock_height: 0,
+        };
+        let mut config = NodeConfig::new(directory);
+        config.bind_ip = Ipv4Addr::LOCALHOST.into();
+        (config.https_port, config.omq_port) = (ports[0], ports[1]);
+        let node = Node::start(&config, identity).unwrap();
+        node.set_network(Snapshot::new(1, String::new(), [19, 4], vec![info.clone()]).unwrap());
+        (node, info)
+    }
+
+    #[test]
+    fn quic_serves_requests_onions_and_notifications() {
+        const LIMIT: Duration = Duration::from_secs(20);
+        let directory = tempfile::tempdir().unwrap();
+        let (mut node, info) = lone_node(directory.path());
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let endpoint = quic::client_endpoint((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+            let address = SocketAddr::new(info.ip.into(), info.omq_port);
+            let own = Ed25519Secret::from_seed(&[9; 32]);
+            let stranger = Ed25519PublicKey([3; 32]);
+            let wrong = QuicClient::connect(&endpoint, address, stranger, &own, LIMIT).await;
+            assert!(matches!(wrong, Err(QuicError::Connection(_))));
+            let (client, mut pushes) =
+                QuicClient::connect(&endpoint, address, info.ed25519, &own, LIMIT).await.unwrap();
+            assert_eq!(client.request("snode_ping", b"", LIMIT).await.unwrap(), b"pong");
+
+            let json: Value = serde_json::from_slice(&client.request("info", b"{}", LIMIT).await.unwrap()).unwrap();
+            assert_eq!((&json[0], &json[1]["version"]), (&json!(200), &json!([2, 8, 0])));
+            assert!(client.request("info", b"de", LIMIT).await.unwrap().starts_with(b"li200ed"));
+            let refused = |error: Result<Vec<u8>, QuicError>| match error {
+                Err(QuicError::Refused(body)) => String::from_utf8(body).unwrap(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(refused(client.request("nope", b"{}", LIMIT).await), "Invalid endpoint 'nope'");
+            let missing = "400 Bad Request\n\ninvalid request: Required field 'pubkey' missing";
+            assert_eq!(refused(client.request("store", b"{}", LIMIT).await), missing);
+
+            let user = Ed25519Secret::from_seed(&[5; 32]);
+            let account = AccountId::new(AccountId::SESSION, user.x25519().public().0);
+            let now = Clock::default().now().0;
+            let signature = user.sign(format!("MONITOR{}{}10", account.hex(), now / 1000).as_bytes());
+            let subscription = Bt::dict([
+                ("P", user.public().0.as_slice().into()),
+                ("d", Bt::Int(1)),
+                ("n", Bt::List(vec![Bt::Int(0)])),
+                ("s", signature.as_slice().into()),
+                ("t", (now / 1000).into()),
+            ]);
+            let body = Bt::List(vec![subscription.clone(), Bt::dict([("x", Bt::Int(1))])]).encode();
+            let answer = client.request("monitor", &body, LIMIT).await.unwrap();
+            assert!(answer.starts_with(b"ld7:successi1eed7:errcodei1e5:error"), "{answer:?}");
+
+            let params = json!({"pubkey": account.hex(), "timestamp": now, "ttl": 86_400_000, "data": "aGVsbG8="});
+            let call = json!({"method": "store", "params": params}).to_string();
+            let hop = Hop { ed25519: info.ed25519, x25519: info.x25519 };
+            let (payload, key) = build(&[], &Destination::Node(hop), call.as_bytes(), EncType::XChaCha20).unwrap();
+            let reply = client.request("onion_req", &payload, LIMIT).await.unwrap();
+            let reply: Value = serde_json::from_slice(&key.open(&reply, true).unwrap()).unwrap();
+            assert_eq!(reply["status"], 200);
+            let Ok(Bt::Dict(pushed)) = Bt::parse(&pushes.recv().await.unwrap()) else { panic!("not a dict") };
+            assert_eq!(pushed[b"@".as_slice()], Bt::Bytes(account.0.to_vec()));
+            assert_eq!(pushed[b"~".as_slice()], Bt::Bytes(b"hello".to_vec()));
+            assert!(
+                refused(client.request("onion_req", b"x", LIMIT).await).starts_with("400 Bad Request\n\nError parsing")
+            );
+
+            assert_eq!(node.stats().unwrap().monitors, 1);
+            client.write_raw(b"this is no frame").await.unwrap();
+            let cut = client.request("snode_ping", b"", LIMIT).await;
+            assert!(matches!(cut, Err(QuicError::Connection(_))), "{cut:?}");
+            drop(client);
+            while node.stats().unwrap().monitors > 0 {
+                tokio::task::yield_now().await;
+            }
+        });
+        node.shutdown();
     }
 
     /// Three nodes in one process: over two relays into a store that reaches every member.

@@ -3,6 +3,7 @@
 mod network;
 mod node;
 mod onion;
+mod quic;
 
 use pyo3::prelude::*;
 
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<node::Node>()?;
     module.add_class::<onion::ReplyKey>()?;
+    module.add_class::<quic::QuicClient>()?;
     module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
     module.add_function(wrap_pyfunction!(network::service_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(network::swarm_of, module)?)

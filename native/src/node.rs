@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Mutex};
 use allium_engine::{
     crypto::Identity,
     node::{Node as EngineNode, NodeConfig, NodeError},
+    transport::{RateLimits, parse_network},
     types::LegacyPublicKey,
 };
 use pyo3::{
@@ -33,7 +34,9 @@ impl Node {
 impl Node {
     #[new]
     #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
-        max_store_bytes=3_758_096_384, worker_threads=2, queue=1000, allow_private_servers=false))]
+        max_store_bytes=3_758_096_384, worker_threads=2, queue=1000,
+        rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, admins=Vec::new(),
+        allow_private_servers=false))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -46,11 +49,23 @@ impl Node {
         max_store_bytes: u64,
         worker_threads: usize,
         queue: usize,
+        rate_limit: (u32, u32),
+        rate_limit_exempt: Vec<String>,
+        connections_per_address: usize,
+        admins: Vec<String>,
         allow_private_servers: bool,
     ) -> PyResult<Self> {
         let seed = Zeroizing::new(<[u8; 32]>::try_from(ed25519_seed).map_err(|_| invalid("ed25519_seed: 32 bytes"))?);
         let bind_ip: IpAddr =
             bind_ip.parse().map_err(|_| PyValueError::new_err(format!("no IP address: {bind_ip}")))?;
+        let exempt = rate_limit_exempt.iter().map(|network| parse_network(network)).collect::<Result<_, _>>();
+        let rate_limits = RateLimits {
+            burst: rate_limit.0,
+            per_second: rate_limit.1,
+            exempt: exempt.map_err(invalid)?,
+            ..RateLimits::default()
+        };
+        let admins = admins.iter().map(|key| key.parse()).collect::<Result<_, _>>().map_err(invalid)?;
         let config = NodeConfig {
             bind_ip,
             https_port,
@@ -58,6 +73,9 @@ impl Node {
             max_store_bytes,
             worker_threads,
             queue,
+            rate_limits,
+            connections_per_address,
+            admins,
             allow_private_servers,
             ..NodeConfig::new(data_dir)
         };
@@ -83,6 +101,7 @@ impl Node {
         let dict = PyDict::new(py);
         dict.set_item("requests", stats.requests)?;
         dict.set_item("relaying", stats.relaying)?;
+        dict.set_item("monitors", stats.monitors)?;
         dict.set_item("nodes", stats.nodes)?;
         dict.set_item("height", stats.height)?;
         dict.set_item("messages", stats.store.messages)?;

@@ -41,9 +41,18 @@ class Node:
         max_store_bytes: int = 3_758_096_384,
         worker_threads: int = 2,
         queue: int = 1000,
+        rate_limit: tuple[int, int] = (600, 300),
+        rate_limit_exempt: list[str] = ...,
+        connections_per_address: int = 512,
+        admins: list[str] = ...,
         allow_private_servers: bool = False,
     ) -> None:
-        """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change."""
+        """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change.
+
+        `rate_limit` is how many requests of one address may come at once, and how many per second in the long run;
+        networks in `rate_limit_exempt` ("192.0.2.0/24") are not limited. `admins` are X25519 keys, hex, that may ask for
+        `service.get_stats`.
+        """
 
     def set_network(self, network: Network) -> None:
         """Puts a new snapshot in force; `ValueError` when it is malformed (the old one stays)."""
@@ -63,6 +72,22 @@ class ReplyKey:
 
     def open(self, reply: bytes, base64: bool = True) -> bytes | None:
         """The plaintext, or `None` when it was not sealed for this key."""
+
+@final
+class QuicClient:
+    """A connection to one node over QUIC, with one request stream. Every call waits, without the interpreter lock."""
+
+    def __init__(self, ip: str, port: int, pubkey_ed25519: bytes, ed25519_seed: bytes, timeout: float = 10.0) -> None:
+        """Connects as the key of `ed25519_seed`; `TimeoutError`, or `ConnectionError` (another key, nobody there)."""
+
+    def request(self, endpoint: str, body: bytes, timeout: float = 10.0) -> tuple[bool, bytes]:
+        """The reply's body and True, or the error's and False; `TimeoutError`, `ConnectionError`."""
+
+    def notification(self, timeout: float = 10.0) -> bytes | None:
+        """The next notification; `None` when none comes in time."""
+
+    def close(self) -> None:
+        """Ends the connection."""
 
 def onion_build(
     path: list[tuple[bytes, bytes]],

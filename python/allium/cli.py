@@ -135,6 +135,9 @@ def devnet_up(
     base_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="First port to use; free ones are chosen without it.")
     ] = None,
+    rate_limit: Annotated[
+        bool, typer.Option("--rate-limit", help="Limit clients on this machine as if they were strangers.")
+    ] = False,
 ) -> None:
     """Start a network, and return when every node serves."""
     from allium.devnet.network import Devnet
@@ -147,7 +150,7 @@ def devnet_up(
             ready += step.startswith("node ")
             status.update(f"{ready}/{nodes} nodes up · {step}")
 
-        network = Devnet(directory).up(nodes, swarm_size, base_port, progress)
+        network = Devnet(directory).up(nodes, swarm_size, base_port, rate_limit, progress)
     swarms = len({node.swarm_id for node in network.nodes})
     out.print(f"{nodes} nodes in {swarms} {'swarm' if swarms == 1 else 'swarms'}, seed {network.seed_url}")
     out.print(f"{directory / 'network.json'} describes them. End it with: allium devnet down --dir {directory}")

@@ -7,9 +7,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ByteSize, Field, IPvAnyAddress, ValidationError, field_validator
+from pydantic import ByteSize, Field, IPvAnyAddress, IPvAnyNetwork, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from allium.log import Format, Level
@@ -31,7 +31,9 @@ class NodeConfig(BaseSettings):
         description="JSON file with the nodes of the network; read again when it changes. Relative to this file."
     )
     bind_ip: IPvAnyAddress = Field(
-        default="0.0.0.0", validate_default=True, description="IPv4 address to listen on; 0.0.0.0 is all of them."
+        default="0.0.0.0",
+        validate_default=True,
+        description="Address to listen on; 0.0.0.0 is every IPv4 address, :: every IPv6 and IPv4 address.",
     )
     https_port: int = Field(default=22021, ge=1, le=65535, description="TCP port for clients over HTTPS.")
     omq_port: int = Field(
@@ -45,19 +47,30 @@ class NodeConfig(BaseSettings):
     worker_threads: int = Field(
         default=2, ge=1, le=1024, description="Threads that serve requests. One per core that the node may use."
     )
+    queue: int = Field(
+        default=1000, ge=1, le=1_000_000, description="Requests of clients under way at once over HTTPS."
+    )
+    rate_limit_burst: int = Field(
+        default=600, ge=1, le=1_000_000, description="Requests that one address may send at once, on all transports."
+    )
+    rate_limit_per_second: int = Field(
+        default=300, ge=1, le=1_000_000, description="Requests per second that one address may send in the long run."
+    )
+    rate_limit_exempt: list[IPvAnyNetwork] = Field(
+        default=[], description='Networks that are not limited, such as ["192.0.2.0/24", "2001:db8::/32"].'
+    )
+    connections_per_address: int = Field(
+        default=512, ge=1, le=16_384, description="Connections that one address may have open, on each transport."
+    )
+    stats_access_keys: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        default=[], description="X25519 keys (64 hex digits) that may ask for service.get_stats over OMQ."
+    )
     allow_private_servers: bool = Field(
         default=False,
         description="Relay onion requests to servers at private addresses too. Only for networks on one machine.",
     )
     log_level: Level = Field(default="info", description="debug, info, warning or error.")
     log_format: Format = Field(default="console", description="console for people, json for machines.")
-
-    @field_validator("bind_ip")
-    @classmethod
-    def _ipv4(cls, address: IPvAnyAddress) -> IPvAnyAddress:
-        if address.version != 4:
-            raise ValueError("the network publishes IPv4 addresses only; use 0.0.0.0 or one of this machine's")
-        return address
 
     @classmethod
     def settings_customise_sources(
@@ -91,7 +104,11 @@ class NodeConfig(BaseSettings):
             raise ConfigError("\n".join(_complaint(detail, where) for detail in error.errors())) from None
 
 
-def commented_toml(**values: str | int | bool) -> str:
+#: What a setting may be in a file.
+Setting = str | int | bool | list[str]
+
+
+def commented_toml(**values: Setting) -> str:
     """A configuration file that names every setting; those in `values` are set, the others show their default."""
     _refuse_unknown(values, "commented_toml")
     lines = ["# Settings of an Allium node. A line that starts with # shows the default.", ""]
@@ -107,7 +124,9 @@ def commented_toml(**values: str | int | bool) -> str:
     return "\n".join(lines)
 
 
-def _toml(value: str | int | bool) -> str:
+def _toml(value: Setting) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

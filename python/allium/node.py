@@ -84,6 +84,11 @@ def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
         omq_port=config.omq_port,
         max_store_bytes=int(config.max_store_bytes),
         worker_threads=config.worker_threads,
+        queue=config.queue,
+        rate_limit=(config.rate_limit_burst, config.rate_limit_per_second),
+        rate_limit_exempt=[str(network) for network in config.rate_limit_exempt],
+        connections_per_address=config.connections_per_address,
+        admins=config.stats_access_keys,
         allow_private_servers=config.allow_private_servers,
     )
 

@@ -78,6 +78,17 @@ impl Ed25519Secret {
         self.0.sign(message).to_bytes()
     }
 
+    /// PKCS #8 (RFC 8410), which TLS libraries read.
+    #[must_use]
+    pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        const HEAD: [u8; 16] =
+            [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+        let mut der = Zeroizing::new(Vec::with_capacity(HEAD.len() + 32));
+        der.extend_from_slice(&HEAD);
+        der.extend_from_slice(Zeroizing::new(self.0.to_bytes()).as_slice());
+        der
+    }
+
     /// The X25519 key that belongs to this key (`spec/accounts` §1).
     #[must_use]
     pub fn x25519(&self) -> X25519Secret {

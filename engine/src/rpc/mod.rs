@@ -1,6 +1,7 @@
 //! A client request: decode, authorise, execute, encode. JSON and bencode take one path.
 
 mod auth;
+mod monitor;
 mod params;
 mod reply;
 mod request;
@@ -9,6 +10,7 @@ mod status;
 mod value;
 
 pub use auth::{Auth, Subaccount, account, flag, token};
+pub use monitor::{Monitors, Subscriber};
 pub use params::{Field, Invalid, NamespaceOrAll, Params};
 pub use reply::{Body, Reply};
 pub use request::{METHODS, Request};

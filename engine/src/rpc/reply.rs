@@ -50,6 +50,12 @@ impl Reply {
         }
     }
 
+    /// The status and a result in a list, as QUIC wants it (`spec/transports` §3.3).
+    #[must_use]
+    pub fn in_list(&self, value: &Value, encoding: Encoding) -> Vec<u8> {
+        Value::List(vec![Value::Int(self.status.code().into()), value.clone()]).encode(encoding)
+    }
+
     /// The body as part of a larger result.
     #[must_use]
     pub fn as_value(&self) -> Value {

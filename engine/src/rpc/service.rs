@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::{
     auth::{Auth, flag},
+    monitor::{self, Monitors, Refusal, Subscriber, Subscription},
     params::{Invalid, NamespaceOrAll, Params},
     reply::{Body, Reply},
     request::{
@@ -74,6 +75,7 @@ type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 pub struct Rpc {
     parts: RpcParts,
     own: Ed25519PublicKey,
+    monitors: Monitors,
 }
 
 impl Rpc {
@@ -81,7 +83,7 @@ impl Rpc {
     #[must_use]
     pub fn new(parts: RpcParts) -> Self {
         let own = parts.identity.ed25519.public();
-        Self { parts, own }
+        Self { parts, own, monitors: Monitors::default() }
     }
 
     /// `{"method", "params"}`: HTTPS `storage_rpc` and the innermost onion layer.
@@ -140,6 +142,48 @@ impl Rpc {
             }
             Err(invalid) => refused(&invalid),
         }
+    }
+
+    /// `monitor`: subscribes, and answers each subscription in the request. Bencode both ways.
+    pub fn monitor(&self, body: &[u8], subscriber: &Arc<dyn Subscriber>) -> Vec<u8> {
+        let (requests, in_list) = match monitor::requests(body) {
+            Ok(requests) => requests,
+            Err(refusal) => return refusal.to_bt().encode(),
+        };
+        let mut answers: Vec<Bt> = requests
+            .iter()
+            .map(|fields| match Subscription::parse(fields) {
+                Ok(subscription) => self.subscribe(&subscription, subscriber),
+                Err(refusal) => refusal.to_bt(),
+            })
+            .collect();
+        if in_list { Bt::List(answers).encode() } else { answers.remove(0).encode() }
+    }
+
+    fn subscribe(&self, subscription: &Subscription, subscriber: &Arc<dyn Subscriber>) -> Bt {
+        if self.swarm_mates(&subscription.account).is_err() {
+            // Where to go instead, as in a 421.
+            let network = self.parts.network.load();
+            let answer = Value::Dict(self.swarm_answer(&network, &subscription.account)).to_bt();
+            let (Bt::Dict(mut refusal), Bt::Dict(answer)) = (Refusal::wrong_swarm().to_bt(), answer) else {
+                return Refusal::wrong_swarm().to_bt();
+            };
+            refusal.extend(answer.into_iter().filter(|(key, _)| key == b"snodes" || key == b"swarm"));
+            return Bt::Dict(refusal);
+        }
+        let verified = subscription.verify(&self.parts.store, self.parts.clock.now()).unwrap_or_else(|error| {
+            tracing::error!(%error, "revocations could not be read");
+            Err(Refusal::unavailable())
+        });
+        match verified.and_then(|()| self.monitors.add(subscription, subscriber)) {
+            Ok(()) => Bt::dict([("success", Bt::Int(1))]),
+            Err(refusal) => refusal.to_bt(),
+        }
+    }
+
+    /// The subscriptions in force.
+    pub const fn monitors(&self) -> &Monitors {
+        &self.monitors
     }
 
     fn run(&self, request: Request, origin: Origin) -> Answering<'_> {
@@ -256,7 +300,11 @@ impl Rpc {
         let forward = (origin == Origin::Client).then(forward);
         let local = async {
             let message = NewMessage { account, namespace, hash, timestamp, expiry, data };
+            let watched = self.monitors.any(&account).then(|| message.clone());
             let stored = self.parts.store.put(message).await.map_err(|error| failure(&error))?;
+            if let (Some(message), Outcome::New) = (watched, stored.outcome) {
+                self.monitors.notify(&message);
+            }
             let text = hash.to_string();
             let mut entries = Entries::new();
             entries.insert("signature".into(), self.signature(text.as_bytes()));

@@ -28,7 +28,9 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{AGENT, MAX_BODY, certificate, relay::OnionAnswer, services::Services, slots::Slot};
+use super::{
+    AGENT, MAX_BODY, certificate, limiter::ConnectionLimits, relay::OnionAnswer, services::Services, slots::Slot,
+};
 use crate::rpc::{Encoding, Reply, Status};
 
 /// Open connections; more wait in the kernel's queue.
@@ -99,6 +101,7 @@ async fn accept(
     mut closed: watch::Receiver<bool>,
     connections: Arc<Semaphore>,
 ) {
+    let by_address = ConnectionLimits::new(MAX_CONNECTIONS, services.connections_per_address);
     loop {
         let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -107,10 +110,13 @@ async fn accept(
         };
         match accepted {
             Ok((stream, remote)) => {
+                let exempt = services.limiter.is_exempt(remote.ip());
+                // One address with too many connections: this one is closed at once.
+                let Some(of_address) = by_address.take(remote.ip(), exempt) else { continue };
                 let (tls, services, closed) = (tls.clone(), Arc::clone(&services), closed.clone());
                 tokio::spawn(async move {
                     connection(stream, remote.ip(), tls, services, closed).await;
-                    drop(place);
+                    drop((place, of_address));
                 });
             }
             Err(error) => {
@@ -170,8 +176,11 @@ async fn onion(services: &Services, request: Request<Incoming>) -> Result<Answer
     Ok(answer(status, body, headers.unwrap_or_else(|| content_type("text/plain"))))
 }
 
-async fn rpc(services: &Services, request: Request<Incoming>, _remote: IpAddr) -> Result<Answer, Refusal> {
+async fn rpc(services: &Services, request: Request<Incoming>, remote: IpAddr) -> Result<Answer, Refusal> {
     check_ready(services)?;
+    if !services.limiter.allow(remote) {
+        return Err(refusal(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"));
+    }
     if request.headers().get("x-loki-long-poll").is_some_and(|value| !value.is_empty()) {
         let text = "long polling is no longer supported, client upgrade required";
         return Err(refusal(StatusCode::GONE, text));

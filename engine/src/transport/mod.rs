@@ -1,17 +1,20 @@
-//! Bytes in, requests out, answers back (`spec/transports`): HTTPS for clients, OMQ between nodes.
+//! Bytes in, requests out, answers back (`spec/transports`): HTTPS and QUIC for clients, OMQ between nodes.
 
 mod certificate;
 pub mod https;
+mod limiter;
 pub mod omq;
+pub mod quic;
 mod readiness;
 mod relay;
 mod services;
 mod slots;
 mod upstream;
 
+pub use limiter::{Limiter, RateLimits, parse_network};
 pub use readiness::Readiness;
 pub use relay::{OnionAnswer, OnionRelay};
-pub use services::Services;
+pub use services::{NodeStats, Services};
 pub use slots::{Slot, Slots};
 pub use upstream::{Upstream, UpstreamError};
 

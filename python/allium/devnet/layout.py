@@ -17,6 +17,7 @@ from allium import files
 
 #: Every address of a devnet: nothing of it is reachable from another machine.
 LOOPBACK = "127.0.0.1"
+LOOPBACK_NETWORK = "127.0.0.0/8"
 
 
 class DevnetError(Exception):

@@ -11,7 +11,7 @@ from typing import Any
 
 from allium import config, keys
 from allium.devnet import ports, process
-from allium.devnet.layout import LOOPBACK, DevnetError, Layout, NetworkRecord, NodeRecord, write_json
+from allium.devnet.layout import LOOPBACK, LOOPBACK_NETWORK, DevnetError, Layout, NetworkRecord, NodeRecord, write_json
 
 DEFAULT_NODES = 15
 DEFAULT_SWARM_SIZE = 5
@@ -49,11 +49,13 @@ class Devnet:
         nodes: int = DEFAULT_NODES,
         swarm_size: int = DEFAULT_SWARM_SIZE,
         base_port: int | None = None,
+        rate_limit: bool = False,
         progress: Progress = lambda _: None,
     ) -> NetworkRecord:
         """Starts `nodes` new nodes in swarms of `swarm_size` (the last ones may be larger) and the seed.
 
-        Returns when all of them serve. `base_port` is the seed's; the nodes' follow. Raises `DevnetError`, and leaves
+        Returns when all of them serve. `base_port` is the seed's; the nodes' follow. `rate_limit`: clients on this
+        machine are limited as strangers are. Raises `DevnetError`, and leaves
         no process, when one does not come up.
         """
         if nodes < 1 or not 1 <= swarm_size <= nodes:
@@ -71,7 +73,7 @@ class Devnet:
             progress("making keys")
             seed_port, *node_ports = free
             records = [
-                self._create(index, swarm, node_ports[_PORTS_PER_NODE * index :])
+                self._create(index, swarm, node_ports[_PORTS_PER_NODE * index :], rate_limit)
                 for index, swarm in enumerate(swarm_ids(nodes, swarm_size))
             ]
             write_json(self.layout.nodes, {"height": 1, "nodes": [_member(record) for record in records]})
@@ -124,7 +126,7 @@ class Devnet:
         running = process.is_running(node.pid, str(self.layout.config(index)))
         return NodeStatus(index, node, running, process.resident_bytes(node.pid) if running else None)
 
-    def _create(self, index: int, swarm_id: int, free: list[int]) -> NodeRecord:
+    def _create(self, index: int, swarm_id: int, free: list[int], rate_limit: bool) -> NodeRecord:
         directory = self.layout.data_dir(index)
         https_port, omq_port = free[:_PORTS_PER_NODE]
         node_keys = keys.create(directory)
@@ -136,6 +138,7 @@ class Devnet:
                 https_port=https_port,
                 omq_port=omq_port,
                 max_store_bytes=_NODE_STORE_BYTES,
+                rate_limit_exempt=[] if rate_limit else [LOOPBACK_NETWORK],
                 allow_private_servers=True,
             ),
             encoding="utf-8",

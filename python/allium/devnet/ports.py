@@ -51,14 +51,18 @@ def _candidates(base: int | None, count: int) -> list[int]:
 
 
 def _hold(port: int, held: ExitStack) -> bool:
-    """Holds TCP and UDP `port`; whether both were free."""
-    with ExitStack() as both:
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            holder = both.enter_context(socket.socket(socket.AF_INET, kind))
-            try:
-                holder.bind((LOOPBACK, port))  # without SO_REUSEADDR, so that a port held by another is refused
-            except OSError:
-                return False
-            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.enter_context(both.pop_all())
+    """Holds TCP `port`; whether it was free, and UDP too.
+
+    UDP is not held, because QUIC's socket shares its address with nobody. Nobody else chooses the number meanwhile.
+    """
+    with ExitStack() as stack:
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+                datagrams.bind((LOOPBACK, port))
+            holder = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            holder.bind((LOOPBACK, port))  # without SO_REUSEADDR, so that a port held by another is refused
+        except OSError:
+            return False
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.enter_context(stack.pop_all())
     return True

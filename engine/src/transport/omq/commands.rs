@@ -1,5 +1,7 @@
 //! The commands that others may send, and what each does (`spec/transports` §2.3-§2.5).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
     },
     Incoming,
 };
-use crate::rpc::{Encoding, METHODS, Reply, Status};
+use crate::rpc::{Encoding, METHODS, Reply, Status, Subscriber};
 
 /// Who may call, and how many calls may be under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,23 +20,31 @@ pub(super) enum Category {
     Sn,
     /// Anyone.
     Storage,
+    /// Anyone.
+    Monitor,
+    /// Configured keys.
+    Service,
 }
 
 /// Calls under way, by category.
 pub(super) struct InFlight {
     sn: Slots,
     storage: Slots,
+    monitor: Slots,
+    service: Slots,
 }
 
 impl InFlight {
     pub(super) fn new() -> Self {
-        Self { sn: Slots::new(1000), storage: Slots::new(200) }
+        Self { sn: Slots::new(1000), storage: Slots::new(200), monitor: Slots::new(500), service: Slots::new(20) }
     }
 
     pub(super) const fn of(&self, category: Category) -> &Slots {
         match category {
             Category::Sn => &self.sn,
             Category::Storage => &self.storage,
+            Category::Monitor => &self.monitor,
+            Category::Service => &self.service,
         }
     }
 }
@@ -45,6 +55,8 @@ pub(super) enum Endpoint {
     Ping,
     Onion,
     Forwarded,
+    Monitor,
+    Stats,
     /// A client method of this name.
     Rpc(&'static str),
 }
@@ -55,6 +67,8 @@ impl Endpoint {
             b"sn.ping" => Some(Self::Ping),
             b"sn.onion_request" => Some(Self::Onion),
             b"sn.storage_cc" => Some(Self::Forwarded),
+            b"monitor.messages" => Some(Self::Monitor),
+            b"service.get_stats" => Some(Self::Stats),
             _ => {
                 let method = command.strip_prefix(b"storage.")?;
                 METHODS.iter().find(|name| name.as_bytes() == method).map(|name| Self::Rpc(name))
@@ -66,18 +80,25 @@ impl Endpoint {
         match self {
             Self::Ping | Self::Onion | Self::Forwarded => Category::Sn,
             Self::Rpc(_) => Category::Storage,
+            Self::Monitor => Category::Monitor,
+            Self::Stats => Category::Service,
         }
     }
 }
 
 /// The answer when as many calls as allowed are under way.
-pub(super) fn busy() -> Vec<Bytes> {
+pub(super) fn busy() -> [Bytes; 2] {
     refusal(Status::SERVICE_UNAVAILABLE, "Server busy, try again later")
+}
+
+/// The answer to an address that asks too fast.
+pub(super) fn too_many() -> [Bytes; 2] {
+    refusal(Status::TOO_MANY_REQUESTS, "Too many requests, try again later")
 }
 
 /// Executes a request; `None` when there is nothing to answer.
 pub(super) async fn execute(services: &Services, incoming: Incoming, slot: Slot) -> Option<Vec<Bytes>> {
-    let Incoming { endpoint, parts } = incoming;
+    let Incoming { endpoint, parts, from } = incoming;
     match (endpoint, parts.as_slice()) {
         (Endpoint::Ping, _) => Some(vec![Bytes::from_static(b"pong")]),
         (Endpoint::Onion, parts) => {
@@ -90,10 +111,17 @@ pub(super) async fn execute(services: &Services, incoming: Incoming, slot: Slot)
         }
         (Endpoint::Forwarded, [] | [_]) => None,
         (Endpoint::Forwarded, parts) => Some(miscounted(2, parts)),
+        (Endpoint::Monitor, parts) => {
+            // Anything but one part is a request without a body.
+            let body = if let [body] = parts { body.as_ref() } else { &[] };
+            let subscriber: Arc<dyn Subscriber> = from;
+            Some(vec![services.rpc.monitor(body, &subscriber).into()])
+        }
+        (Endpoint::Stats, _) => Some(vec![services.stats_json().into()]),
         (Endpoint::Rpc(method), [] | [_]) => {
             if let Some(reason) = services.readiness.reason() {
                 let text = format!("Service node is not ready: {reason}\n");
-                return Some(refusal(Status::SERVICE_UNAVAILABLE, &text));
+                return Some(refusal(Status::SERVICE_UNAVAILABLE, &text).into());
             }
             let params = parts.first().map_or(&[][..], Bytes::as_ref);
             services.rpc.call(method, params).await.map(|(encoding, reply)| answer(&reply, encoding))
@@ -108,11 +136,11 @@ fn answer(reply: &Reply, encoding: Encoding) -> Vec<Bytes> {
     if reply.status == Status::OK { vec![body] } else { vec![reply.status.code().to_string().into(), body] }
 }
 
-fn refusal(status: Status, text: &str) -> Vec<Bytes> {
-    vec![status.code().to_string().into(), text.to_owned().into()]
+fn refusal(status: Status, text: &str) -> [Bytes; 2] {
+    [status.code().to_string().into(), text.to_owned().into()]
 }
 
 fn miscounted(expected: usize, parts: &[Bytes]) -> Vec<Bytes> {
     let text = format!("Invalid request: expected {expected} message parts, received {}", parts.len());
-    refusal(Status::BAD_REQUEST, &text)
+    refusal(Status::BAD_REQUEST, &text).into()
 }

@@ -28,6 +28,7 @@ use self::epoll::Waker;
 use super::services::Services;
 use crate::{
     replicate::{PeerAnswer, PeerError, PeerLink},
+    rpc::Subscriber,
     swarm::NodeInfo,
 };
 
@@ -42,6 +43,8 @@ enum Command {
     Request { peer: Arc<NodeInfo>, command: &'static str, parts: Vec<Bytes>, answer: oneshot::Sender<Answer> },
     /// Answer the connection `to`.
     Reply { to: Bytes, tag: Bytes, parts: Vec<Bytes> },
+    /// Tell the subscriber `to` of a message.
+    Notify { to: Bytes, dict: Bytes },
     /// Send what is queued, close every socket, end.
     Close,
 }
@@ -50,6 +53,25 @@ enum Command {
 struct Incoming {
     endpoint: commands::Endpoint,
     parts: Vec<Bytes>,
+    /// The connection it came from, as something to send notifications to.
+    from: Arc<OmqSubscriber>,
+}
+
+/// A connection that may subscribe.
+struct OmqSubscriber {
+    to: Bytes,
+    sender: Sender,
+}
+
+impl Subscriber for OmqSubscriber {
+    fn connection(&self) -> &[u8] {
+        &self.to
+    }
+
+    fn notify(&self, dict: Bytes) {
+        // A full queue loses the notification, as a lost connection would.
+        let _ = self.sender.send(Command::Notify { to: self.to.clone(), dict });
+    }
 }
 
 /// The way to the I/O thread, from any other.

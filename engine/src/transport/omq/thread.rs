@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         mpsc::{Receiver, TryRecvError},
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{
     super::services::Services,
-    Answer, Command, Incoming, Sender,
+    Answer, Command, Incoming, OmqSubscriber, Sender,
     commands::{self, Category, Endpoint, InFlight},
     epoll::{Epoll, Waker},
     zmq::{self, BytesOption, Context, IntOption, Kind, Socket},
@@ -177,6 +177,11 @@ impl Io {
                     frames.extend(parts.iter().map(Bytes::as_ref));
                     self.send_back(&frames);
                 }
+                Ok(Command::Notify { to, dict }) => {
+                    if !self.send_back(&[&to, b"notify.message", &dict]) {
+                        self.services.rpc.monitors().forget(&to);
+                    }
+                }
                 Ok(Command::Close) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
             }
@@ -332,10 +337,10 @@ impl Io {
 
     // ---- what we are asked ----
 
-    fn send_back(&mut self, frames: &[&[u8]]) {
-        // Failure means that the asker is gone, or does not read; neither is ours to mend.
-        let _ = self.router.send(frames);
+    /// Whether it could be sent: else the asker is gone, or does not read, and neither is ours to mend.
+    fn send_back(&mut self, frames: &[&[u8]]) -> bool {
         self.dirty.push(ROUTER);
+        self.router.send(frames).is_ok()
     }
 
     fn serve_router(&mut self) -> io::Result<bool> {
@@ -365,11 +370,25 @@ impl Io {
                 self.send_back(&[&to, b"NO_REPLY_TAG", &command]);
                 continue;
             };
-            if endpoint.category() == Category::Sn && !self.is_active_node(&key) {
-                self.send_back(&[&to, b"FORBIDDEN_SN", b"REPLY", &tag]);
+            let refused: Option<&[u8]> = match endpoint.category() {
+                Category::Sn if !self.is_active_node(&key) => Some(b"FORBIDDEN_SN"),
+                Category::Service if !self.services.admins.contains(&key) => Some(b"FORBIDDEN"),
+                _ => None,
+            };
+            if let Some(error) = refused {
+                self.send_back(&[&to, error, b"REPLY", &tag]);
                 continue;
             }
-            let incoming = Incoming { endpoint, parts: data.collect() };
+            if matches!(endpoint.category(), Category::Storage | Category::Monitor) {
+                let address = sender.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                if !self.services.limiter.allow(address) {
+                    let [code, text] = commands::too_many();
+                    self.send_back(&[&to, b"REPLY", &tag, &code, &text]);
+                    continue;
+                }
+            }
+            let from = Arc::new(OmqSubscriber { to: to.clone(), sender: self.sender.clone() });
+            let incoming = Incoming { endpoint, parts: data.collect(), from };
             self.dispatch(to, tag, incoming);
         }
         Ok(true)
@@ -381,8 +400,8 @@ impl Io {
 
     fn dispatch(&mut self, to: Bytes, tag: Bytes, incoming: Incoming) {
         let Some(slot) = self.in_flight.of(incoming.endpoint.category()).take() else {
-            let parts = commands::busy();
-            self.send_back(&[&to, b"REPLY", &tag, &parts[0], &parts[1]]);
+            let [code, text] = commands::busy();
+            self.send_back(&[&to, b"REPLY", &tag, &code, &text]);
             return;
         };
         let (services, sender) = (Arc::clone(&self.services), self.sender.clone());

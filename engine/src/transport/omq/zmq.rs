@@ -147,6 +147,8 @@ pub(super) struct Frame {
 pub(super) struct Sender {
     /// What the ZAP handler made of the sender's key: hex.
     pub(super) user_id: String,
+    /// Its IP address, as text.
+    pub(super) address: String,
 }
 
 /// A libzmq socket. Not for two threads at once.
@@ -268,7 +270,10 @@ impl Message {
     }
 
     fn sender(&self) -> Option<Sender> {
-        Some(Sender { user_id: self.property(c"User-Id")? })
+        Some(Sender {
+            user_id: self.property(c"User-Id")?,
+            address: self.property(c"Peer-Address").unwrap_or_default(),
+        })
     }
 }
 

@@ -1,0 +1,246 @@
+//! Serves QUIC connections.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+
+use super::{
+    super::{
+        limiter::ConnectionLimits,
+        relay::OnionAnswer,
+        services::Services,
+        slots::{Slot, Slots},
+    },
+    BAD_FRAMING, HANDSHAKE,
+    frame::{Frames, Message},
+};
+use crate::rpc::{Body, Encoding, METHODS, Reply, Status, Subscriber};
+
+/// Connections in all; beyond half of them, a newcomer has to prove its address first.
+const MAX_CONNECTIONS: usize = 16_384;
+/// Requests under way, of all connections.
+const MAX_REQUESTS: usize = 1000;
+/// Requests under way of one connection; beyond, its streams are not read.
+const PER_CONNECTION: usize = 128;
+/// Bytes that the requests of one connection may take together.
+const BUDGET: usize = 16 << 20;
+/// Answers and notifications waiting to be sent on a stream.
+const OUTGOING: usize = 1024;
+
+pub(super) struct Server {
+    services: Arc<Services>,
+    requests: Slots,
+    connections: ConnectionLimits,
+    next: AtomicU64,
+}
+
+impl Server {
+    pub(super) fn new(services: Arc<Services>) -> Self {
+        let connections = ConnectionLimits::new(MAX_CONNECTIONS, services.connections_per_address);
+        Self { services, requests: Slots::new(MAX_REQUESTS), connections, next: AtomicU64::new(0) }
+    }
+
+    /// Waits until no request is under way.
+    pub(super) async fn idle(&self) {
+        self.requests.empty().await;
+    }
+
+    pub(super) async fn accept(self: Arc<Self>, endpoint: Endpoint) {
+        while let Some(incoming) = endpoint.accept().await {
+            let address = incoming.remote_address().ip();
+            let exempt = self.services.limiter.is_exempt(address);
+            let Some(place) = self.connections.take(address, exempt) else {
+                incoming.refuse();
+                continue;
+            };
+            if endpoint.open_connections() > MAX_CONNECTIONS / 2 && incoming.may_retry() {
+                let _ = incoming.retry();
+                continue;
+            }
+            let server = Arc::clone(&self);
+            tokio::spawn(async move {
+                server.connection(incoming, address).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn connection(self: Arc<Self>, incoming: Incoming, address: IpAddr) {
+        let Ok(connecting) = incoming.accept() else { return };
+        let Ok(Ok(connection)) = timeout(HANDSHAKE, connecting).await else { return };
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let client = Arc::new(Client {
+            server: Arc::clone(&self),
+            address,
+            id: [b"quic".as_slice(), &number.to_be_bytes()].concat(),
+            budget: Arc::new(Semaphore::new(BUDGET)),
+            places: Arc::new(Semaphore::new(PER_CONNECTION)),
+        });
+        client.serve(&connection).await;
+        self.services.rpc.monitors().forget(&client.id);
+    }
+}
+
+/// One connection.
+struct Client {
+    server: Arc<Server>,
+    address: IpAddr,
+    id: Vec<u8>,
+    budget: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+impl Client {
+    async fn serve(self: &Arc<Self>, connection: &Connection) {
+        // The transport bounds how many streams there are at once.
+        while let Ok((send, receive)) = connection.accept_bi().await {
+            tokio::spawn(Arc::clone(self).stream(send, receive));
+        }
+    }
+
+    async fn stream(self: Arc<Self>, send: SendStream, receive: RecvStream) {
+        let (outgoing, queue) = mpsc::channel(OUTGOING);
+        let writer = tokio::spawn(write(send, queue));
+        let mut frames = Frames::new(receive, Arc::clone(&self.budget));
+        let subscriber: Arc<dyn Subscriber> = Arc::new(StreamSubscriber {
+            connection: self.id.clone(),
+            outgoing: outgoing.clone(),
+            next: AtomicI64::new(1),
+        });
+        loop {
+            let Ok(next) = frames.next().await else { break };
+            let Some((frame, share)) = next else {
+                drop((outgoing, subscriber));
+                return;
+            };
+            let message = match Message::parse(&frame) {
+                Ok(Message::Command { rid, endpoint, body }) => (rid, endpoint, body),
+                // Answers to notifications, which need none.
+                Ok(Message::Reply { .. } | Message::Error { .. }) => continue,
+                Err(_) => break,
+            };
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            let (client, subscriber, outgoing) = (Arc::clone(&self), Arc::clone(&subscriber), outgoing.clone());
+            tokio::spawn(async move {
+                let (rid, endpoint, body) = message;
+                let answer = match client.execute(&endpoint, body, &subscriber).await {
+                    Ok(body) => Message::Reply { rid, body },
+                    Err(body) => Message::Error { rid, body },
+                };
+                let _ = outgoing.send(answer.encode()).await;
+                drop((place, share));
+            });
+        }
+        frames.stop(BAD_FRAMING);
+        writer.abort();
+    }
+
+    /// The body of the reply, or of the error.
+    async fn execute(
+        &self,
+        endpoint: &[u8],
+        body: Vec<u8>,
+        subscriber: &Arc<dyn Subscriber>,
+    ) -> Result<Vec<u8>, Vec<u8>> {
+        let services = &self.server.services;
+        match endpoint {
+            b"snode_ping" => return Ok(b"pong".to_vec()),
+            b"monitor" => {
+                self.allowed()?;
+                return Ok(services.rpc.monitor(&body, subscriber));
+            }
+            _ => {}
+        }
+        let method = METHODS.iter().find(|name| name.as_bytes() == endpoint);
+        if method.is_none() && endpoint != b"onion_req" {
+            return Err([b"Invalid endpoint '", endpoint, b"'"].concat());
+        }
+        let slot = self.slot()?;
+        match method {
+            None => onion(services, &body, slot).await,
+            Some(method) => {
+                self.allowed()?;
+                match services.rpc.call(method, &body).await {
+                    Some((encoding, reply)) => wrapped(&reply, encoding),
+                    None => Err(b"An error occurred while processing the request".to_vec()),
+                }
+            }
+        }
+    }
+
+    fn allowed(&self) -> Result<(), Vec<u8>> {
+        if self.server.services.limiter.allow(self.address) {
+            return Ok(());
+        }
+        Err(error(Status::TOO_MANY_REQUESTS, b"Too many requests, try again later"))
+    }
+
+    fn slot(&self) -> Result<Slot, Vec<u8>> {
+        let unavailable = |text: &str| error(Status::SERVICE_UNAVAILABLE, text.as_bytes());
+        if let Some(reason) = self.server.services.readiness.reason() {
+            return Err(unavailable(&format!("Service node is not ready: {reason}\n")));
+        }
+        self.server.requests.take().ok_or_else(|| unavailable("Server busy, try again later"))
+    }
+}
+
+async fn onion(services: &Services, payload: &[u8], slot: Slot) -> Result<Vec<u8>, Vec<u8>> {
+    let OnionAnswer { status, body, .. } = services.onion.entry(payload, slot).await;
+    match Status::from_code(status.as_u16()) {
+        Status::OK => Ok(body.to_vec()),
+        status => Err(error(status, &body)),
+    }
+}
+
+/// A result between code and body in a list, text and bytes as they are (`spec/transports` §3.3).
+fn wrapped(reply: &Reply, encoding: Encoding) -> Result<Vec<u8>, Vec<u8>> {
+    let body = match &reply.body {
+        Body::Value(value) => reply.in_list(value, encoding),
+        Body::Text(_) | Body::Binary(_) => reply.encode(encoding),
+    };
+    if reply.status == Status::OK { Ok(body) } else { Err(error(reply.status, &body)) }
+}
+
+fn error(status: Status, body: &[u8]) -> Vec<u8> {
+    [format!("{status}\n\n").as_bytes(), body].concat()
+}
+
+async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Bytes>) {
+    while let Some(frame) = queue.recv().await {
+        if stream.write_chunk(frame).await.is_err() {
+            return;
+        }
+    }
+    let _ = stream.finish();
+}
+
+/// Notifications go out as commands on the stream that asked for them.
+struct StreamSubscriber {
+    connection: Vec<u8>,
+    outgoing: mpsc::Sender<Bytes>,
+    next: AtomicI64,
+}
+
+impl Subscriber for StreamSubscriber {
+    fn connection(&self) -> &[u8] {
+        &self.connection
+    }
+
+    fn notify(&self, dict: Bytes) {
+        let rid = self.next.fetch_add(1, Ordering::Relaxed);
+        let command = Message::Command { rid, endpoint: b"notify".to_vec(), body: dict.to_vec() };
+        // A subscriber that does not read loses what does not fit.
+        let _ = self.outgoing.try_send(command.encode());
+    }
+}
