@@ -50,8 +50,8 @@ class Node:
         """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change.
 
         `rate_limit` is how many requests of one address may come at once, and how many per second in the long run;
-        networks in `rate_limit_exempt` ("192.0.2.0/24") are not limited. `admins` are X25519 keys, hex, that may ask for
-        `service.get_stats`.
+        networks in `rate_limit_exempt` ("192.0.2.0/24") are not limited. `admins` are X25519 keys, hex, that may ask
+        for `service.get_stats`.
         """
 
     def set_network(self, network: Network) -> None:

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import sys
+import time
 from collections.abc import Coroutine
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.pretty import Pretty
 from rich.table import Table
 
 import allium
 from allium.devnet.layout import DevnetError
 
 if TYPE_CHECKING:
-    from allium.client import Account, State
+    from allium.client import Account, State, direct
 
 app = typer.Typer(
     name="allium",
@@ -315,6 +318,94 @@ def inbox(
 
     with contextlib.suppress(KeyboardInterrupt):
         _networked(run())
+
+
+@app.command()
+def rpc(
+    method: Annotated[str, typer.Argument(help="Such as info, retrieve or get_swarm.")],
+    params: Annotated[str, typer.Argument(metavar="[JSON]", help="Its params.")] = "{}",
+    seed: Annotated[str, typer.Option(envvar="ALLIUM_SEED", help="URL of a seed node.")] = "",
+    node: Annotated[
+        str, typer.Option(help="Start of the node's Ed25519 key; without it, one of the account's swarm, or any.")
+    ] = "",
+    transport: Annotated[str, typer.Option(help="https, onion, omq or quic.")] = "https",
+    bencode: Annotated[bool, typer.Option("--bencode", help="Params and answer in bencode (omq and quic).")] = False,
+    sign: Annotated[bool, typer.Option("--sign", help="Sign with the account of --account.")] = False,
+    file: _Account = _ACCOUNT,
+    timeout: Annotated[float, typer.Option(help="Seconds.")] = 30.0,
+) -> None:
+    """Ask one node anything, over any transport, and show the answer as it is."""
+    from allium.client import direct, requests
+    from allium.client.errors import NetworkError
+
+    if not seed:
+        raise CommandError("name a seed with --seed URL, or in ALLIUM_SEED")
+    if transport not in ("https", "onion", "omq", "quic"):
+        raise CommandError(f"there is no transport {transport!r}; use https, onion, omq or quic")
+    try:
+        fields = json.loads(params)
+        if not isinstance(fields, dict):
+            raise ValueError("an object is needed")
+        if sign:
+            fields = requests.signed(_read_account(file.expanduser()), method, fields, time.time_ns() // 1_000_000)
+    except KeyError as error:
+        raise CommandError(f"{method} needs the parameter {error}") from None
+    except ValueError as error:
+        raise CommandError(f"the params cannot be used: {error}") from None
+
+    async def run() -> direct.Answer:
+        chosen, path = await _choose_node(seed, node, fields.get("pubkey"))
+        return await direct.call(
+            chosen,
+            method,
+            fields,
+            transport=transport,  # type: ignore[arg-type]
+            encoding="bencode" if bencode else "json",
+            path=path if transport == "onion" else (),
+            timeout=timeout,
+        )
+
+    try:
+        answer = asyncio.run(run())
+    except (NetworkError, ValueError) as error:
+        raise CommandError(str(error)) from None
+    err.print(
+        f"status {answer.status}, {answer.seconds * 1000:.0f} ms", style="green" if answer.status == 200 else "red"
+    )
+    decoded = answer.decoded()
+    out.print(decoded if isinstance(decoded, str) else Pretty(decoded, expand_all=True), markup=False)
+    raise typer.Exit(0 if answer.status == 200 else 1)
+
+
+async def _choose_node(seed: str, start: str, account_id: Any) -> tuple[direct.Node, tuple[direct.Node, ...]]:
+    """The node whose key starts with `start`, or a member of the account's swarm, or any; and a path that avoids it."""
+    from allium.client import NetworkError, direct
+    from allium.client.transport import Transport
+
+    call = {"method": "get_n_service_nodes", "params": {"active_only": True}}
+    async with Transport() as http:
+        answer = await http.post(seed.rstrip("/") + "/json_rpc", json.dumps(call).encode(), 10, "application/json")
+    try:
+        states = json.loads(answer.body)["result"]["service_node_states"]
+        nodes = [direct.Node.parse(state) for state in states]
+    except (ValueError, KeyError, TypeError):
+        raise NetworkError(f"{seed} gave no list of nodes") from None
+    random.shuffle(nodes)
+    if start:
+        found = [node for node in nodes if node.ed25519.hex().startswith(start.lower())]
+        if len(found) != 1:
+            raise NetworkError(f"{len(found)} nodes have a key that starts with {start}")
+        chosen = found[0]
+    elif not nodes:
+        raise NetworkError(f"{seed} knows no node")
+    elif isinstance(account_id, str):
+        told = await direct.call(nodes[0], "get_swarm", {"pubkey": account_id})
+        swarm = told.decoded()
+        keys = {snode["pubkey_ed25519"] for snode in swarm["snodes"]} if told.status == 200 else set()
+        chosen = next((node for node in nodes if node.ed25519.hex() in keys), nodes[0])
+    else:
+        chosen = nodes[0]
+    return chosen, tuple(node for node in nodes if node != chosen)[:3]
 
 
 @app.command()

@@ -17,6 +17,7 @@ from allium.client.errors import ClockError, NetworkError, RefusedError
 from allium.client.network import ATTEMPTS, Network, Reply, attempts
 from allium.client.path import Paths
 from allium.client.pool import Snode, SnodePool
+from allium.client.requests import signed
 from allium.client.session_pb2 import Content
 from allium.client.state import State
 from allium.client.transport import Transport
@@ -201,16 +202,9 @@ class Client:
         failure: Exception = NetworkError("no node was tried")
         async for attempt in attempts():
             node = members[attempt % len(members)]
-            timestamp = self.network.now()
-            params = {
-                "pubkey": self.account.account_id,
-                "pubkey_ed25519": self.account.ed25519_public.hex(),
-                "namespace": INBOX,
-                "last_hash": self._state.last_hashes.get((node.ed25519, self.account.account_id, INBOX), ""),
-                "timestamp": timestamp,
-                "signature": base64.b64encode(self.account.sign(f"retrieve{timestamp}".encode())).decode(),
-                "max_size": -1,
-            }
+            last_hash = self._state.last_hashes.get((node.ed25519, self.account.account_id, INBOX), "")
+            wanted = {"namespace": INBOX, "last_hash": last_hash, "max_size": -1}
+            params = signed(self.account, "retrieve", wanted, self.network.now())
             self._polled.append(node)
             try:
                 reply = await self.network.request(
