@@ -186,7 +186,7 @@ async def test_omq_ping_between_nodes(shared_devnet: Devnet) -> None:
         ]
         assert (await client.request("sn.storage_cc", b"a", b"b", b"c"))[0] == b"400"
         status, body = await client.request("sn.onion_request", b"de")
-        assert (status, body[:20]) == (b"400", b"Invalid intermediate")
+        assert (status, body[:16]) == (b"400", b"Invalid internal")
 
 
 def subscription(user: wire.User, *, data: bool) -> bytes:

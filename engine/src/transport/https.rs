@@ -29,7 +29,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    AGENT, MAX_BODY, certificate, limiter::ConnectionLimits, relay::OnionAnswer, services::Services, slots::Slot,
+    AGENT, MAX_BODY, certificate, limiter::ConnectionLimits, linger::Lingering, relay::OnionAnswer, services::Services,
+    slots::Slot,
 };
 use crate::rpc::{Encoding, Reply, Status};
 
@@ -145,7 +146,7 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Lingering::new(stream)), service);
     tokio::pin!(connection);
     tokio::select! {
         _ = &mut connection => return,

@@ -3,6 +3,7 @@
 mod certificate;
 pub mod https;
 mod limiter;
+mod linger;
 pub mod omq;
 pub mod quic;
 mod readiness;
