@@ -1,9 +1,10 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python lint build bench fmt lock clean
+.PHONY: help demo test test-rust test-python fuzz lint build bench fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
+CASES ?= 1000000
 BIN := $(VENV)/bin
 # One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
 CARGO_PROFILE := --profile fast
@@ -24,6 +25,9 @@ test-rust: $(VENV)/.requirements
 
 test-python: build
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of bytes (CASES=n)
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python PROPTEST_CASES=$(CASES) cargo test --locked -p allium-engine $(CARGO_PROFILE) fuzz_
 
 lint: $(VENV)/.requirements ## rustfmt, clippy, ruff and mypy, warnings refused
 	cargo fmt --all --check

@@ -7,6 +7,8 @@
 pub mod bencode;
 pub mod clock;
 pub mod crypto;
+#[cfg(test)]
+mod fuzz;
 pub mod node;
 pub mod onion;
 pub mod replicate;

@@ -612,3 +612,45 @@ async fn subaccount_permissions() {
         assert_eq!(net.call("delete_all", params).await.0, status(delete), "delete_all {netid} {flags}");
     }
 }
+
+/// One node for all cases, so that what one leaves behind meets the next.
+fn lone_node() -> &'static (tokio::runtime::Runtime, Fixture) {
+    static NODE: std::sync::OnceLock<(tokio::runtime::Runtime, Fixture)> = std::sync::OnceLock::new();
+    NODE.get_or_init(|| (tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), fixture(1)))
+}
+
+static ONE_AT_A_TIME: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+
+proptest::proptest! {
+    #[test]
+    fn fuzz_json_body(body in crate::fuzz::hostile("json")) {
+        let _alone = ONE_AT_A_TIME.lock();
+        let (runtime, net) = lone_node();
+        let reply = runtime.block_on(net.nodes[0].call_json(&body));
+        proptest::prop_assert!(!reply.encode(Encoding::Json).is_empty());
+    }
+
+    #[test]
+    fn fuzz_bencode_body(request in crate::fuzz::hostile("bencode")) {
+        struct Nobody;
+        impl Subscriber for Nobody {
+            fn connection(&self) -> &[u8] {
+                b"nobody"
+            }
+            fn notify(&self, _: Bytes) {}
+        }
+        let _alone = ONE_AT_A_TIME.lock();
+        let (runtime, net) = lone_node();
+        let split = request.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+        let (method, params) = request.split_at(split);
+        let params = params.strip_prefix(b"\n").unwrap_or(params);
+        let method = String::from_utf8_lossy(method);
+        if let Some((encoding, reply)) = runtime.block_on(net.nodes[0].call(&method, params)) {
+            proptest::prop_assert!(!reply.encode(encoding).is_empty());
+        }
+        let reply = runtime.block_on(net.nodes[0].call_forwarded(&method, params));
+        proptest::prop_assert!(!reply.encode(Encoding::Bencode).is_empty());
+        let subscriber: Arc<dyn Subscriber> = Arc::new(Nobody);
+        proptest::prop_assert!(!net.nodes[0].monitor(params, &subscriber).is_empty());
+    }
+}

@@ -86,6 +86,37 @@ impl Endpoint {
     }
 }
 
+/// What a message says, its sender set apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A greeting, to be returned.
+    Greeting,
+    /// A request.
+    Call { endpoint: Endpoint, tag: Bytes, parts: Vec<Bytes> },
+    /// Something that is answered with these frames.
+    Refused(Vec<Bytes>),
+}
+
+impl Asked {
+    /// From the frames after the sender's; `None` when there is none.
+    pub(super) fn read(mut frames: Vec<Bytes>) -> Option<Self> {
+        if frames.is_empty() {
+            return None;
+        }
+        let parts = frames.split_off(frames.len().min(2));
+        let mut head = frames.into_iter();
+        let command = head.next()?;
+        if command.as_ref() == b"HI" {
+            return Some(Self::Greeting);
+        }
+        Some(match (Endpoint::find(&command), head.next()) {
+            (None, _) => Self::Refused(vec![Bytes::from_static(b"UNKNOWNCOMMAND"), command]),
+            (Some(_), None) => Self::Refused(vec![Bytes::from_static(b"NO_REPLY_TAG"), command]),
+            (Some(endpoint), Some(tag)) => Self::Call { endpoint, tag, parts },
+        })
+    }
+}
+
 /// The answer when as many calls as allowed are under way.
 pub(super) fn busy() -> [Bytes; 2] {
     refusal(Status::SERVICE_UNAVAILABLE, "Server busy, try again later")
@@ -143,4 +174,53 @@ fn refusal(status: Status, text: &str) -> [Bytes; 2] {
 fn miscounted(expected: usize, parts: &[Bytes]) -> Vec<Bytes> {
     let text = format!("Invalid request: expected {expected} message parts, received {}", parts.len());
     refusal(Status::BAD_REQUEST, &text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frames(texts: &[&'static [u8]]) -> Vec<Bytes> {
+        texts.iter().map(|text| Bytes::from_static(text)).collect()
+    }
+
+    #[test]
+    fn messages_are_told_apart() {
+        assert_eq!(Asked::read(Vec::new()), None);
+        assert_eq!(Asked::read(frames(&[b"HI"])), Some(Asked::Greeting));
+        let call = Asked::Call { endpoint: Endpoint::Rpc("info"), tag: "t".into(), parts: frames(&[b"{}"]) };
+        assert_eq!(Asked::read(frames(&[b"storage.info", b"t", b"{}"])), Some(call));
+        let untagged = Asked::Refused(frames(&[b"NO_REPLY_TAG", b"sn.ping"]));
+        assert_eq!(Asked::read(frames(&[b"sn.ping"])), Some(untagged));
+        let unknown = Asked::Refused(frames(&[b"UNKNOWNCOMMAND", b"storage.batch2"]));
+        assert_eq!(Asked::read(frames(&[b"storage.batch2", b"t"])), Some(unknown));
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_omq_frames(bytes in crate::fuzz::hostile("omq")) {
+            // Each frame behind its length, two bytes.
+            let mut rest = bytes.as_slice();
+            let mut message = Vec::new();
+            while let Some((length, after)) = rest.split_first_chunk::<2>() {
+                let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+                message.push(Bytes::copy_from_slice(&after[..length]));
+                rest = &after[length..];
+            }
+            let count = message.len();
+            match Asked::read(message) {
+                None => prop_assert_eq!(count, 0),
+                Some(Asked::Greeting) => {}
+                Some(Asked::Refused(frames)) => prop_assert_eq!(frames.len(), 2),
+                Some(Asked::Call { endpoint, parts, .. }) => {
+                    prop_assert_eq!(parts.len(), count - 2);
+                    if let (Endpoint::Onion, Some(dict)) = (endpoint, parts.first()) {
+                        let _ = crate::onion::decode_hop(dict);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::{
     super::services::Services,
     Answer, Command, Incoming, OmqSubscriber, Sender,
-    commands::{self, Category, Endpoint, InFlight},
+    commands::{self, Asked, Category, InFlight},
     epoll::{Epoll, Waker},
     zmq::{self, BytesOption, Context, IntOption, Kind, Socket},
 };
@@ -346,29 +346,29 @@ impl Io {
     fn serve_router(&mut self) -> io::Result<bool> {
         for _ in 0..TURN {
             let Some((mut frames, sender)) = receive(&self.router, true)? else { return Ok(false) };
-            if frames.len() < 2 {
+            if frames.is_empty() {
                 continue;
             }
-            let data = frames.split_off(2);
-            let (to, command) = (frames.remove(0), frames.remove(0));
+            let to = frames.remove(0);
             let Some(sender) = sender else { continue };
             let Ok(key) = sender.user_id.parse::<X25519PublicKey>() else { continue };
             // A routing id that claims a node's key must be that node's.
             if to.first() == Some(&b'L') && to.len() == 33 && to[1..] != key.0 {
                 continue;
             }
-            if command.as_ref() == b"HI" {
-                self.send_back(&[&to, b"HELLO"]);
-                continue;
-            }
-            let Some(endpoint) = Endpoint::find(&command) else {
-                self.send_back(&[&to, b"UNKNOWNCOMMAND", &command]);
-                continue;
-            };
-            let mut data = data.into_iter();
-            let Some(tag) = data.next() else {
-                self.send_back(&[&to, b"NO_REPLY_TAG", &command]);
-                continue;
+            let (endpoint, tag, parts) = match Asked::read(frames) {
+                Some(Asked::Call { endpoint, tag, parts }) => (endpoint, tag, parts),
+                Some(Asked::Greeting) => {
+                    self.send_back(&[&to, b"HELLO"]);
+                    continue;
+                }
+                Some(Asked::Refused(answer)) => {
+                    let mut frames: Vec<&[u8]> = vec![&to];
+                    frames.extend(answer.iter().map(Bytes::as_ref));
+                    self.send_back(&frames);
+                    continue;
+                }
+                None => continue,
             };
             let refused: Option<&[u8]> = match endpoint.category() {
                 Category::Sn if !self.is_active_node(&key) => Some(b"FORBIDDEN_SN"),
@@ -388,7 +388,7 @@ impl Io {
                 }
             }
             let from = Arc::new(OmqSubscriber { to: to.clone(), sender: self.sender.clone() });
-            let incoming = Incoming { endpoint, parts: data.collect(), from };
+            let incoming = Incoming { endpoint, parts, from };
             self.dispatch(to, tag, incoming);
         }
         Ok(true)

@@ -216,9 +216,18 @@ mod tests {
         }
 
         #[test]
-        fn strangers_bytes_are_refused_without_a_panic(bytes: Vec<u8>) {
-            let _ = prefix(&bytes);
-            let _ = Message::parse(&bytes);
+        fn fuzz_quic_stream(bytes in crate::fuzz::hostile("quic")) {
+            let mut rest = bytes.as_slice();
+            while let Ok(Some((head, length))) = prefix(rest) {
+                prop_assert!(length <= MAX_FRAME);
+                let Some(frame) = rest.get(head..head + length) else { break };
+                if let Ok(message) = Message::parse(frame) {
+                    let encoded = message.encode();
+                    let (head, _) = prefix(&encoded).unwrap().unwrap();
+                    prop_assert_eq!(Message::parse(&encoded[head..]), Ok(message));
+                }
+                rest = &rest[head + length..];
+            }
         }
     }
 }
