@@ -18,10 +18,10 @@ use crate::{
     store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
     transport::{
-        Limiter, OnionRelay, RateLimits, Readiness, Services, Slots, Upstream,
+        Limiter, OnionRelay, Peers, RateLimits, Readiness, Services, Slots, Upstream,
         https::Https,
         omq::{Omq, OmqPeers},
-        quic::Quic,
+        quic::{Quic, QuicPeers},
     },
     types::X25519PublicKey,
 };
@@ -125,7 +125,8 @@ impl Node {
         let network = Arc::new(Network::default());
         let readiness = Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public()));
         let omq_peers = Arc::new(OmqPeers::new()?);
-        let peers: Arc<dyn PeerLink> = Arc::clone(&omq_peers) as Arc<dyn PeerLink>;
+        let quic_peers = QuicPeers::new(Arc::clone(&identity));
+        let peers: Arc<dyn PeerLink> = Arc::new(Peers::new(Arc::clone(&omq_peers), Arc::clone(&quic_peers)));
         let rpc = Arc::new(Rpc::new(RpcParts {
             store: store.clone(),
             network: Arc::clone(&network),
@@ -149,6 +150,7 @@ impl Node {
             rpc,
             onion,
             readiness,
+            quic_peers: Arc::clone(&quic_peers),
             store: store.clone(),
             clients,
             limiter: Limiter::new(config.rate_limits.clone()),
@@ -224,6 +226,7 @@ async fn tidy(services: Arc<Services>) {
         ticks.tick().await;
         services.limiter.prune();
         services.rpc.monitors().prune();
+        services.quic_peers.tidy(&services.network.load());
     }
 }
 
@@ -396,6 +399,17 @@ mod tests {
         for node in &nodes {
             assert_eq!(node.stats().unwrap().store.messages, 1);
         }
+        // By now, or soon, the nodes that spoke to each other have QUIC connections, which then carry the same.
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while nodes.iter().any(|node| node.stats().unwrap().quic_peers < 2) {
+            assert!(std::time::Instant::now() < deadline, "no QUIC between nodes");
+            let _ = onion(&nodes[0]);
+            std::thread::yield_now();
+        }
+        let (answer, key) = onion(&nodes[0]);
+        let answer: Value = serde_json::from_slice(&key.open(&answer.body, true).unwrap()).unwrap();
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert!(body["swarm"].as_object().unwrap().values().all(|entry| entry.get("failed").is_none()), "{body}");
         nodes[0].shutdown();
         assert!(nodes[0].not_ready().unwrap().contains("shutting down"));
     }

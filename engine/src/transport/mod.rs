@@ -5,6 +5,7 @@ pub mod https;
 mod limiter;
 mod linger;
 pub mod omq;
+mod peers;
 pub mod quic;
 mod readiness;
 mod relay;
@@ -13,6 +14,7 @@ mod slots;
 mod upstream;
 
 pub use limiter::{Limiter, RateLimits, parse_network};
+pub use peers::Peers;
 pub use readiness::Readiness;
 pub use relay::{OnionAnswer, OnionRelay};
 pub use services::{NodeStats, Services};

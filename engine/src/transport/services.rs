@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{limiter::Limiter, readiness::Readiness, relay::OnionRelay, slots::Slots};
+use super::{limiter::Limiter, quic::QuicPeers, readiness::Readiness, relay::OnionRelay, slots::Slots};
 use crate::{
     crypto::Identity,
     rpc::{PROTOCOL_VERSION, Rpc},
@@ -22,6 +22,8 @@ pub struct NodeStats {
     pub relaying: usize,
     /// Subscriptions to accounts.
     pub monitors: usize,
+    /// QUIC connections to other nodes.
+    pub quic_peers: usize,
     /// Nodes in the snapshot in force.
     pub nodes: usize,
     /// Height of the snapshot in force.
@@ -40,6 +42,8 @@ pub struct Services {
     pub onion: OnionRelay,
     /// Whether the node may serve.
     pub readiness: Arc<Readiness>,
+    /// Its QUIC connections to other nodes.
+    pub quic_peers: Arc<QuicPeers>,
     /// Its messages.
     pub store: Store,
     /// Clients' requests under way over HTTPS.
@@ -64,6 +68,7 @@ impl Services {
             requests: self.clients.taken(),
             relaying: self.onion.waiting().taken(),
             monitors: self.rpc.monitors().len(),
+            quic_peers: self.quic_peers.connected(),
             nodes: network.nodes().len(),
             height: network.height,
         })
@@ -80,6 +85,7 @@ impl Services {
             answer["requests"] = stats.requests.into();
             answer["relaying"] = stats.relaying.into();
             answer["monitors"] = stats.monitors.into();
+            answer["quic_peers"] = stats.quic_peers.into();
             answer["messages"] = stats.store.messages.into();
             answer["store_bytes"] = stats.store.bytes.into();
             answer["store_max_bytes"] = stats.store.max_bytes.into();

@@ -1,8 +1,11 @@
-//! QUIC for clients (`spec/transports` §3): request streams over connections whose ends are named by Ed25519 keys.
+//! QUIC (`spec/transports` §3), for clients and between nodes: request streams over connections whose ends are named by
+//! Ed25519 keys.
 
 mod client;
 pub mod frame;
+mod peers;
 mod serve;
+mod stream;
 mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -10,31 +13,41 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
 
 pub use client::{QuicClient, QuicError};
+pub use peers::{PeerConnection, QuicPeers};
 
 use super::services::Services;
 use crate::crypto::Ed25519Secret;
 
 /// Application protocol of clients.
 pub const ALPN: &[u8] = b"oxenstorage";
+/// Application protocol between nodes.
+pub const ALPN_NODES: &[u8] = b"oxenstorage-sn";
 /// What closes a stream whose framing is wrong.
 const BAD_FRAMING: u32 = 777_000_105;
 /// Bytes of the largest frame.
 const MAX_FRAME: usize = 10_000_000;
 const IDLE: Duration = Duration::from_secs(30);
+/// Between nodes.
+const NODE_IDLE: Duration = Duration::from_secs(60);
+const NODE_KEEP_ALIVE: Duration = Duration::from_secs(15);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests under way may take once the node shuts down.
 const DRAIN: Duration = Duration::from_secs(35);
 
 /// `spec/transports` §3.1.
-fn transport() -> Arc<TransportConfig> {
+fn transport(between_nodes: bool) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
+    let idle = if between_nodes { NODE_IDLE } else { IDLE };
     config
         .receive_window(VarInt::from_u32(15 << 20))
         .stream_receive_window(VarInt::from_u32(6 << 20))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .max_concurrent_bidi_streams(VarInt::from_u32(32))
-        .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
+        .max_idle_timeout(IdleTimeout::try_from(idle).ok())
         .datagram_receive_buffer_size(None);
+    if between_nodes {
+        config.keep_alive_interval(Some(NODE_KEEP_ALIVE));
+    }
     Arc::new(config)
 }
 
@@ -42,6 +55,7 @@ fn transport() -> Arc<TransportConfig> {
 pub struct Quic {
     endpoint: Endpoint,
     server: Arc<serve::Server>,
+    peers: Arc<QuicPeers>,
 }
 
 impl Quic {
@@ -50,14 +64,16 @@ impl Quic {
     /// # Errors
     /// When the address cannot be bound.
     pub fn start(address: SocketAddr, services: Arc<Services>) -> io::Result<Self> {
+        let peers = Arc::clone(&services.quic_peers);
         let config = tls::server(&services.identity.ed25519).map_err(io::Error::other)?;
         let mut config = quinn::ServerConfig::with_crypto(config);
-        config.transport_config(transport());
+        config.transport_config(transport(false));
         let endpoint = Endpoint::server(config, address)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address} for QUIC: {error}")))?;
         let server = Arc::new(serve::Server::new(services));
+        peers.listen(endpoint.clone(), Arc::clone(&server));
         tokio::spawn(Arc::clone(&server).accept(endpoint.clone()));
-        Ok(Self { endpoint, server })
+        Ok(Self { endpoint, server, peers })
     }
 
     /// Accepts nothing more, waits for the requests under way, closes every connection.
@@ -66,6 +82,7 @@ impl Quic {
         if tokio::time::timeout(DRAIN, self.server.idle()).await.is_err() {
             tracing::warn!("QUIC connections were cut off: their requests took too long");
         }
+        self.peers.close();
         self.endpoint.close(VarInt::from_u32(0), b"");
         let _ = tokio::time::timeout(Duration::from_secs(2), self.endpoint.wait_idle()).await;
     }
@@ -80,8 +97,9 @@ pub fn client_endpoint(bind: SocketAddr) -> io::Result<Endpoint> {
 }
 
 /// How to connect to the node with the Ed25519 key `server`.
-fn client_config(own: &Ed25519Secret, server: [u8; 32]) -> Result<quinn::ClientConfig, rustls::Error> {
-    let mut config = quinn::ClientConfig::new(tls::client(own, server)?);
-    config.transport_config(transport());
+fn client_config(own: &Ed25519Secret, server: [u8; 32], alpn: &[u8]) -> Result<quinn::ClientConfig, rustls::Error> {
+    let mut config = quinn::ClientConfig::new(tls::client(own, server, alpn)?);
+    let between_nodes = alpn == ALPN_NODES;
+    config.transport_config(transport(between_nodes));
     Ok(config)
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt, crypto::rustls::HandshakeData};
+use rustls::pki_types::CertificateDer;
 use tokio::{
     sync::{Semaphore, mpsc},
     time::timeout,
@@ -24,8 +25,13 @@ use super::{
     },
     BAD_FRAMING, HANDSHAKE,
     frame::{Frames, Message},
+    tls,
 };
-use crate::rpc::{Body, Encoding, METHODS, Reply, Status, Subscriber};
+use crate::{
+    bencode::Bt,
+    rpc::{Body, Encoding, METHODS, Reply, Status, Subscriber},
+    types::Ed25519PublicKey,
+};
 
 /// Connections in all; beyond half of them, a newcomer has to prove its address first.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -35,12 +41,18 @@ const MAX_REQUESTS: usize = 1000;
 const PER_CONNECTION: usize = 128;
 /// Bytes that the requests of one connection may take together.
 const BUDGET: usize = 16 << 20;
+/// The same for another node.
+const PER_NODE: usize = 4096;
+const NODE_BUDGET: usize = 64 << 20;
+/// Closes the connection of somebody who is no node.
+const NO_NODE: VarInt = VarInt::from_u32(7);
 /// Answers and notifications waiting to be sent on a stream.
 const OUTGOING: usize = 1024;
 
 pub(super) struct Server {
     services: Arc<Services>,
     requests: Slots,
+    from_peers: Slots,
     connections: ConnectionLimits,
     next: AtomicU64,
 }
@@ -48,12 +60,14 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(services: Arc<Services>) -> Self {
         let connections = ConnectionLimits::new(MAX_CONNECTIONS, services.connections_per_address);
-        Self { services, requests: Slots::new(MAX_REQUESTS), connections, next: AtomicU64::new(0) }
+        let (requests, from_peers) = (Slots::new(MAX_REQUESTS), Slots::new(MAX_REQUESTS));
+        Self { services, requests, from_peers, connections, next: AtomicU64::new(0) }
     }
 
     /// Waits until no request is under way.
     pub(super) async fn idle(&self) {
         self.requests.empty().await;
+        self.from_peers.empty().await;
     }
 
     pub(super) async fn accept(self: Arc<Self>, endpoint: Endpoint) {
@@ -79,21 +93,62 @@ impl Server {
     async fn connection(self: Arc<Self>, incoming: Incoming, address: IpAddr) {
         let Ok(connecting) = incoming.accept() else { return };
         let Ok(Ok(connection)) = timeout(HANDSHAKE, connecting).await else { return };
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let client = Arc::new(Client {
-            server: Arc::clone(&self),
-            address,
-            id: [b"quic".as_slice(), &number.to_be_bytes()].concat(),
-            budget: Arc::new(Semaphore::new(BUDGET)),
-            places: Arc::new(Semaphore::new(PER_CONNECTION)),
-        });
+        if is_between_nodes(&connection) {
+            let Some(key) = self.known_node(&connection) else {
+                connection.close(NO_NODE, b"");
+                return;
+            };
+            self.services.quic_peers.add(key, connection.clone(), false).await;
+            self.peer(connection).await;
+            return;
+        }
+        let client = self.client(address, Kind::Client, PER_CONNECTION, BUDGET);
         client.serve(&connection).await;
         self.services.rpc.monitors().forget(&client.id);
     }
+
+    /// Serves another node on `connection`, whichever side opened it.
+    pub(super) async fn peer(self: &Arc<Self>, connection: Connection) {
+        let address = connection.remote_address().ip();
+        self.client(address, Kind::Node, PER_NODE, NODE_BUDGET).serve(&connection).await;
+    }
+
+    fn client(self: &Arc<Self>, address: IpAddr, kind: Kind, places: usize, budget: usize) -> Arc<Client> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Client {
+            server: Arc::clone(self),
+            address,
+            kind,
+            id: [b"quic".as_slice(), &number.to_be_bytes()].concat(),
+            budget: Arc::new(Semaphore::new(budget)),
+            places: Arc::new(Semaphore::new(places)),
+        })
+    }
+
+    /// The key of the other end, when it is another node's.
+    fn known_node(&self, connection: &Connection) -> Option<Ed25519PublicKey> {
+        let identity = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+        let key = Ed25519PublicKey(tls::key_of(identity.first()?)?);
+        let known = self.services.network.load().by_ed25519(&key).is_some();
+        (known && key != self.services.identity.ed25519.public()).then_some(key)
+    }
+}
+
+fn is_between_nodes(connection: &Connection) -> bool {
+    let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    data.is_some_and(|data| data.protocol.as_deref() == Some(super::ALPN_NODES))
+}
+
+/// Who is at the other end, and so what may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Client,
+    Node,
 }
 
 /// One connection.
 struct Client {
+    kind: Kind,
     server: Arc<Server>,
     address: IpAddr,
     id: Vec<u8>,
@@ -154,6 +209,9 @@ impl Client {
         subscriber: &Arc<dyn Subscriber>,
     ) -> Result<Vec<u8>, Vec<u8>> {
         let services = &self.server.services;
+        if self.kind == Kind::Node {
+            return self.execute_for_node(endpoint, &body).await;
+        }
         match endpoint {
             b"snode_ping" => return Ok(b"pong".to_vec()),
             b"monitor" => {
@@ -176,6 +234,34 @@ impl Client {
                     None => Err(b"An error occurred while processing the request".to_vec()),
                 }
             }
+        }
+    }
+
+    /// What another node may ask; the answers of `storage_cc` are always bencoded.
+    async fn execute_for_node(&self, endpoint: &[u8], body: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+        let services = &self.server.services;
+        let busy = || error(Status::SERVICE_UNAVAILABLE, b"Server busy, try again later");
+        match endpoint {
+            b"snode_ping" => Ok(b"pong".to_vec()),
+            b"onion_request" => {
+                let slot = self.server.from_peers.take().ok_or_else(busy)?;
+                let OnionAnswer { status, body, .. } = services.onion.hop(body, slot).await;
+                Ok(Bt::List(vec![Bt::Int(status.as_u16().into()), body.as_ref().into()]).encode())
+            }
+            b"storage_cc" => {
+                let _slot = self.server.from_peers.take().ok_or_else(busy)?;
+                let invalid = |what: &str| format!("Invalid forwarded request: {what}").into_bytes();
+                let Ok(Bt::List(items)) = Bt::parse(body) else { return Err(invalid("not a bencoded list")) };
+                let [Bt::Bytes(method), Bt::Bytes(params)] = items.as_slice() else {
+                    return Err(invalid("expected a method and its params"));
+                };
+                let method = String::from_utf8_lossy(method);
+                if !METHODS.contains(&method.as_ref()) {
+                    return Err(format!("Unknown forwarded command {method}").into_bytes());
+                }
+                wrapped(&services.rpc.call_forwarded(&method, params).await, Encoding::Bencode)
+            }
+            _ => Err([b"Invalid endpoint '", endpoint, b"'"].concat()),
         }
     }
 

@@ -47,13 +47,13 @@ pub(super) fn server(own: &Ed25519Secret) -> Result<Arc<QuicServerConfig>, Error
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified(own)?)));
-    config.alpn_protocols = vec![super::ALPN.to_vec()];
+    config.alpn_protocols = vec![super::ALPN.to_vec(), super::ALPN_NODES.to_vec()];
     // Client keys are not in tickets, and nobody gains much by resuming.
     config.send_tls13_tickets = 0;
     QuicServerConfig::try_from(config).map(Arc::new).map_err(|error| Error::General(error.to_string()))
 }
 
-pub(super) fn client(own: &Ed25519Secret, server: [u8; 32]) -> Result<Arc<QuicClientConfig>, Error> {
+pub(super) fn client(own: &Ed25519Secret, server: [u8; 32], alpn: &[u8]) -> Result<Arc<QuicClientConfig>, Error> {
     let provider = provider();
     let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms, expected: Some(server) });
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -61,7 +61,7 @@ pub(super) fn client(own: &Ed25519Secret, server: [u8; 32]) -> Result<Arc<QuicCl
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(certified(own)?)));
-    config.alpn_protocols = vec![super::ALPN.to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     QuicClientConfig::try_from(config).map(Arc::new).map_err(|error| Error::General(error.to_string()))
 }
 

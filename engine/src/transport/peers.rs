@@ -1,0 +1,72 @@
+//! The way to other nodes: QUIC where there is a connection, OMQ otherwise.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{
+    omq::OmqPeers,
+    quic::{PeerConnection, QuicPeers},
+};
+use crate::{
+    replicate::{PeerAnswer, PeerError, PeerLink},
+    swarm::NodeInfo,
+};
+
+/// A QUIC connection that has been silent for this long while somebody waits is asked about over OMQ: TCP tells at once
+/// that a process is gone, which UDP does not.
+const DOUBT: Duration = Duration::from_millis(500);
+const PING: Duration = Duration::from_secs(3);
+/// A node that was gone may be back so soon.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Both ways to other nodes.
+pub struct Peers {
+    omq: Arc<OmqPeers>,
+    quic: Arc<QuicPeers>,
+}
+
+impl Peers {
+    /// Over these.
+    #[must_use]
+    pub const fn new(omq: Arc<OmqPeers>, quic: Arc<QuicPeers>) -> Self {
+        Self { omq, quic }
+    }
+
+    async fn over_quic(
+        &self,
+        connection: Arc<PeerConnection>,
+        peer: Arc<NodeInfo>,
+        command: &'static str,
+        parts: Vec<Bytes>,
+        limit: Duration,
+    ) -> Result<Vec<Bytes>, PeerError> {
+        let answer = connection.request(command, &parts, limit);
+        tokio::pin!(answer);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = tokio::time::sleep(DOUBT) => {}
+            }
+            if connection.silence() >= DOUBT && self.omq.request(&peer, "sn.ping", Vec::new(), PING).await.is_err() {
+                self.quic.lost(&peer, &connection, AGAIN);
+                return Err(PeerError::Timeout);
+            }
+        }
+    }
+}
+
+impl PeerLink for Peers {
+    fn request<'a>(
+        &'a self,
+        peer: &Arc<NodeInfo>,
+        command: &'static str,
+        parts: Vec<Bytes>,
+        timeout: Duration,
+    ) -> PeerAnswer<'a> {
+        match self.quic.get(peer).filter(|_| peer.is_reachable()) {
+            Some(connection) => Box::pin(self.over_quic(connection, Arc::clone(peer), command, parts, timeout)),
+            None => self.omq.request(peer, command, parts, timeout),
+        }
+    }
+}

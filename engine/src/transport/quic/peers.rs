@@ -1,0 +1,259 @@
+//! Connections between nodes (`spec/transports` §3.4): one per pair, used by both sides whoever opened it.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use quinn::{Connection, Endpoint, VarInt};
+use tokio::runtime::Handle;
+
+use super::{ALPN_NODES, QuicError, client::connect, serve::Server, stream::RequestStream};
+use crate::{
+    bencode::Bt,
+    crypto::Identity,
+    replicate::PeerError,
+    swarm::{NodeInfo, Snapshot},
+    types::Ed25519PublicKey,
+};
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a node that has no QUIC, or does not let us in, is left alone.
+const REFUSED: Duration = Duration::from_secs(600);
+/// How long both of two connections stay when both sides opened one.
+const BOTH: Duration = Duration::from_secs(20);
+/// Application codes of closing.
+const DUPLICATE: VarInt = VarInt::from_u32(6);
+const NO_NODE: VarInt = VarInt::from_u32(7);
+const GONE: VarInt = VarInt::from_u32(0);
+const ONION_STREAMS: usize = 4;
+/// Bytes that one onion stream may have under way.
+const CONGESTED: usize = 16 << 20;
+
+/// A connection to another node, and our streams on it.
+pub struct PeerConnection {
+    connection: Connection,
+    commands: RequestStream,
+    onions: Vec<RequestStream>,
+    ours: bool,
+}
+
+impl PeerConnection {
+    async fn open(connection: Connection, ours: bool) -> Result<Self, QuicError> {
+        let commands = RequestStream::open(&connection, None).await?;
+        // The second stream is for transfers.
+        let _data = RequestStream::open(&connection, None).await?;
+        let mut onions = Vec::with_capacity(ONION_STREAMS);
+        for _ in 0..ONION_STREAMS {
+            onions.push(RequestStream::open(&connection, None).await?);
+        }
+        Ok(Self { connection, commands, onions, ours })
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+
+    /// Gives the connection up: whoever waits for an answer learns it.
+    pub fn give_up(&self) {
+        self.connection.close(GONE, b"");
+    }
+
+    /// How long nothing has come.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        let heard = self.onions.iter().map(RequestStream::heard).max().max(Some(self.commands.heard()));
+        heard.map_or(Duration::ZERO, |heard| heard.elapsed())
+    }
+
+    /// Asks as OMQ would: parts in, parts out.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn request(
+        &self,
+        command: &'static str,
+        parts: &[Bytes],
+        limit: Duration,
+    ) -> Result<Vec<Bytes>, PeerError> {
+        match command {
+            "sn.onion_request" => {
+                let stream = self.onions.iter().min_by_key(|stream| stream.outstanding());
+                let Some(stream) = stream.filter(|stream| stream.outstanding() < CONGESTED) else {
+                    return Err(PeerError::Congested);
+                };
+                let dict = parts.first().map_or(&[][..], Bytes::as_ref);
+                match stream.request("onion_request", dict, limit).await {
+                    Ok(reply) => Ok(onion_parts(&reply)),
+                    Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"502"), text.into()]),
+                    Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
+                }
+            }
+            "sn.storage_cc" => {
+                let list = Bt::List(parts.iter().map(|part| part.as_ref().into()).collect()).encode();
+                match self.commands.request("storage_cc", &list, limit).await {
+                    Ok(reply) => unwrapped(&reply),
+                    Err(QuicError::Refused(text)) => Ok(refusal(&text)),
+                    Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
+                }
+            }
+            _ => Err(PeerError::Refused(format!("no such command over QUIC: {command}"))),
+        }
+    }
+}
+
+/// `[code, body]` as OMQ's two parts; something else has fewer, which makes it an invalid answer.
+fn onion_parts(reply: &[u8]) -> Vec<Bytes> {
+    match Bt::parse(reply) {
+        Ok(Bt::List(items)) => match items.as_slice() {
+            [Bt::Int(code), Bt::Bytes(body)] => vec![code.to_string().into(), Bytes::copy_from_slice(body)],
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// The dict inside `[200, dict]`.
+fn unwrapped(reply: &[u8]) -> Result<Vec<Bytes>, PeerError> {
+    match Bt::parse(reply) {
+        Ok(Bt::List(items)) => match items.as_slice() {
+            [Bt::Int(200), dict] => Ok(vec![dict.encode().into()]),
+            _ => Ok(Vec::new()),
+        },
+        _ => Err(PeerError::Refused("not a bencoded list".to_owned())),
+    }
+}
+
+/// `<code> <reason>\n\n<text>` as OMQ's two parts.
+fn refusal(text: &[u8]) -> Vec<Bytes> {
+    let text = String::from_utf8_lossy(text);
+    let (head, body) = text.split_once("\n\n").unwrap_or(("500", text.as_ref()));
+    let code = head.split(' ').next().unwrap_or("500").to_owned();
+    vec![code.into(), body.to_owned().into()]
+}
+
+enum State {
+    /// Somebody is at it.
+    Connecting,
+    Up(Arc<PeerConnection>),
+    /// Not before then.
+    Down(Instant),
+}
+
+/// What it takes to connect and to serve the connection. Gone once the node closes.
+#[derive(Clone)]
+struct Listening {
+    endpoint: Endpoint,
+    server: Arc<Server>,
+    runtime: Handle,
+}
+
+/// Every connection to another node.
+pub struct QuicPeers {
+    identity: Arc<Identity>,
+    listening: Mutex<Option<Listening>>,
+    states: Mutex<HashMap<Ed25519PublicKey, State>>,
+}
+
+impl QuicPeers {
+    /// Connects to nobody until the endpoint listens.
+    #[must_use]
+    pub fn new(identity: Arc<Identity>) -> Arc<Self> {
+        Arc::new(Self { identity, listening: Mutex::default(), states: Mutex::default() })
+    }
+
+    pub(super) fn listen(&self, endpoint: Endpoint, server: Arc<Server>) {
+        *self.listening.lock() = Some(Listening { endpoint, server, runtime: Handle::current() });
+    }
+
+    /// From here on there is no connection.
+    pub(super) fn close(&self) {
+        *self.listening.lock() = None;
+        self.states.lock().clear();
+    }
+
+    /// The connection to `node`, if there is one; if not, one is opened for later use.
+    #[must_use]
+    pub fn get(self: &Arc<Self>, node: &Arc<NodeInfo>) -> Option<Arc<PeerConnection>> {
+        let Listening { endpoint, server, runtime } = self.listening.lock().clone()?;
+        let mut states = self.states.lock();
+        match states.get(&node.ed25519) {
+            Some(State::Up(peer)) if peer.is_open() => return Some(Arc::clone(peer)),
+            Some(State::Connecting) => return None,
+            Some(State::Down(until)) if *until > Instant::now() => return None,
+            _ => {}
+        }
+        states.insert(node.ed25519, State::Connecting);
+        let (peers, node) = (Arc::clone(self), Arc::clone(node));
+        runtime.spawn(async move {
+            let address = SocketAddr::new(node.ip.into(), node.omq_port);
+            let own = &peers.identity.ed25519;
+            match connect(&endpoint, address, node.ed25519, own, ALPN_NODES, CONNECT).await {
+                Ok(connection) => {
+                    peers.add(node.ed25519, connection.clone(), true).await;
+                    server.peer(connection).await;
+                }
+                Err(_) => {
+                    let mut states = peers.states.lock();
+                    if !matches!(states.get(&node.ed25519), Some(State::Up(_))) {
+                        states.insert(node.ed25519, State::Down(Instant::now() + REFUSED));
+                    }
+                }
+            }
+        });
+        None
+    }
+
+    /// A connection that stands. When both sides opened one, one of them goes after a while.
+    pub(super) async fn add(self: &Arc<Self>, key: Ed25519PublicKey, connection: Connection, ours: bool) {
+        let Ok(peer) = PeerConnection::open(connection, ours).await else { return };
+        let peer = Arc::new(peer);
+        let before = self.states.lock().insert(key, State::Up(Arc::clone(&peer)));
+        let Some(State::Up(other)) = before.filter(|state| matches!(state, State::Up(other) if other.is_open())) else {
+            return;
+        };
+        let own = self.identity.ed25519.public();
+        let peers = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(BOTH).await;
+            // What the node with the higher key opened goes; of two in one direction, the older.
+            let ours_goes = own.0 > key.0;
+            let (stays, goes) =
+                if other.ours == peer.ours || other.ours == ours_goes { (peer, other) } else { (other, peer) };
+            if stays.is_open() {
+                peers.states.lock().insert(key, State::Up(stays));
+                goes.connection.close(DUPLICATE, b"");
+            }
+        });
+    }
+
+    /// The connection did not do what it is for: it is closed, and another may be tried soon.
+    pub fn lost(&self, node: &NodeInfo, peer: &PeerConnection, again_in: Duration) {
+        peer.give_up();
+        self.states.lock().insert(node.ed25519, State::Down(Instant::now() + again_in));
+    }
+
+    /// Closes connections to those who are no nodes any more, and forgets old failures.
+    pub fn tidy(&self, network: &Snapshot) {
+        let now = Instant::now();
+        self.states.lock().retain(|key, state| match state {
+            State::Up(peer) if network.by_ed25519(key).is_none() => {
+                peer.connection.close(NO_NODE, b"");
+                false
+            }
+            State::Up(peer) => peer.is_open(),
+            State::Connecting => true,
+            State::Down(until) => *until > now,
+        });
+    }
+
+    /// Connections that stand.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.states.lock().values().filter(|state| matches!(state, State::Up(peer) if peer.is_open())).count()
+    }
+}

@@ -1,0 +1,124 @@
+//! The asking end of one request stream. Requests overlap; answers come in any order.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use quinn::{Connection, SendStream};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
+
+use super::{
+    MAX_FRAME, QuicError,
+    frame::{Frames, Message},
+};
+
+type Answer = Result<Vec<u8>, QuicError>;
+
+/// What the asking end and the reader of answers share.
+struct Shared {
+    waiting: Mutex<HashMap<i64, oneshot::Sender<Answer>>>,
+    /// Bytes of requests without an answer.
+    outstanding: AtomicUsize,
+    heard: Mutex<Instant>,
+}
+
+pub(super) struct RequestStream {
+    send: tokio::sync::Mutex<SendStream>,
+    next: AtomicI64,
+    shared: Arc<Shared>,
+}
+
+impl RequestStream {
+    /// Opens a stream; commands that come on it (notifications) go to `pushed`.
+    pub(super) async fn open(
+        connection: &Connection,
+        pushed: Option<mpsc::Sender<Vec<u8>>>,
+    ) -> Result<Self, QuicError> {
+        let (send, receive) = connection.open_bi().await.map_err(|error| QuicError::Connection(error.to_string()))?;
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            outstanding: AtomicUsize::new(0),
+            heard: Mutex::new(Instant::now()),
+        });
+        let frames = Frames::new(receive, Arc::new(Semaphore::new(2 * MAX_FRAME)));
+        tokio::spawn(read(frames, Arc::clone(&shared), pushed));
+        Ok(Self { send: send.into(), next: AtomicI64::new(1), shared })
+    }
+
+    /// Bytes of requests without an answer.
+    pub(super) fn outstanding(&self) -> usize {
+        self.shared.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// When the last answer came.
+    pub(super) fn heard(&self) -> Instant {
+        *self.shared.heard.lock()
+    }
+
+    pub(super) async fn request(&self, endpoint: &str, body: &[u8], limit: Duration) -> Answer {
+        let rid = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, coming) = oneshot::channel();
+        self.shared.waiting.lock().insert(rid, answer);
+        let _asked = Asked { shared: &self.shared, rid, bytes: body.len() };
+        self.shared.outstanding.fetch_add(body.len(), Ordering::Relaxed);
+        let command = Message::Command { rid, endpoint: endpoint.as_bytes().to_vec(), body: body.to_vec() };
+        let asked = async {
+            let sent = self.send.lock().await.write_chunk(command.encode()).await;
+            sent.map_err(|error| QuicError::Connection(error.to_string()))?;
+            coming.await.unwrap_or_else(|_| Err(QuicError::Connection("the stream was closed".to_owned())))
+        };
+        timeout(limit, asked).await.unwrap_or(Err(QuicError::Timeout))
+    }
+
+    /// Bytes as they are: for tests of the other end's framing.
+    pub(super) async fn write_raw(&self, bytes: &[u8]) -> Result<(), QuicError> {
+        let sent = self.send.lock().await.write_all(bytes).await;
+        sent.map_err(|error| QuicError::Connection(error.to_string()))
+    }
+}
+
+/// Takes a request off the books, however it ends.
+struct Asked<'a> {
+    shared: &'a Shared,
+    rid: i64,
+    bytes: usize,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.shared.waiting.lock().remove(&self.rid);
+        self.shared.outstanding.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+async fn read(mut frames: Frames, shared: Arc<Shared>, pushed: Option<mpsc::Sender<Vec<u8>>>) {
+    while let Ok(Some((frame, _share))) = frames.next().await {
+        *shared.heard.lock() = Instant::now();
+        let (rid, answer) = match Message::parse(&frame) {
+            Ok(Message::Reply { rid, body }) => (rid, Ok(body)),
+            Ok(Message::Error { rid, body }) => (rid, Err(QuicError::Refused(body))),
+            Ok(Message::Command { body, .. }) => {
+                if let Some(pushed) = &pushed {
+                    // Whoever does not take its notifications loses them.
+                    let _ = pushed.try_send(body);
+                }
+                continue;
+            }
+            Err(_) => break,
+        };
+        if let Some(asker) = shared.waiting.lock().remove(&rid) {
+            let _ = asker.send(answer);
+        }
+    }
+    // Whoever still waits learns that nothing will come.
+    shared.waiting.lock().clear();
+}
