@@ -9,6 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use allium_engine::{
+    crypto::EncType,
+    onion::build::{Destination, Hop, build},
+};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -24,6 +28,8 @@ use serde_json::json;
 use tokio::{net::TcpStream, runtime::Runtime, task::JoinSet};
 use tokio_rustls::TlsConnector;
 
+use crate::server::identity;
+
 /// What is asked.
 #[derive(Clone, Copy)]
 pub(crate) enum Workload {
@@ -31,21 +37,31 @@ pub(crate) enum Workload {
     Store,
     /// The cheapest request: what the transport alone costs.
     Info,
+    /// The same over an onion path of three nodes.
+    Onion,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 2] = [Self::Store, Self::Info];
-
-    pub(crate) const fn name(self) -> &'static str {
+    const fn route(self) -> &'static str {
         match self {
-            Self::Store => "store",
-            Self::Info => "info",
+            Self::Store | Self::Info => "/storage_rpc/v1",
+            Self::Onion => "/onion_req/v2",
         }
     }
 
     fn body(self, bytes: usize) -> Result<Bytes> {
         let request = match self {
             Self::Info => json!({"method": "info", "params": {}}),
+            Self::Onion => {
+                let [first, second, third] = [0, 1, 2].map(|number| {
+                    let identity = identity(number);
+                    Hop { ed25519: identity.ed25519.public(), x25519: identity.x25519.public() }
+                });
+                let body = json!({"method": "info", "params": {}}).to_string();
+                let (payload, _) =
+                    build(&[first, second], &Destination::Node(third), body.as_bytes(), EncType::AesGcm)?;
+                return Ok(payload.into());
+            }
             Self::Store => {
                 let mut random = vec![0; bytes + 32];
                 getrandom::fill(&mut random)?;
@@ -166,7 +182,7 @@ async fn client(
 ) -> Result<Vec<Duration>> {
     let mut latencies = Vec::new();
     while Instant::now() < until {
-        let request = Request::post("/storage_rpc/v1")
+        let request = Request::post(kind.route())
             .header(header::HOST, "localhost")
             .body(Full::new(kind.body(bytes)?))
             .context("request")?;

@@ -1,4 +1,4 @@
-//! Loads one node, a process of its own, over loopback HTTPS, and says what it did and what that cost it.
+//! Loads nodes, in a process of their own, over loopback HTTPS, and says what they did and what that cost them.
 //!
 //! The rounds of all workloads alternate, so that what else the machine does falls on each alike; medians are shown.
 
@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     load::{Load, Round, Workload},
-    server::Server,
+    server::{Server, Setup},
 };
 
 #[derive(Parser)]
@@ -44,57 +44,80 @@ enum Command {
     Serve {
         /// Data directory.
         dir: std::path::PathBuf,
+        /// What to run.
+        setup: Setup,
     },
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Command::Serve { dir }) = &arguments.command {
-        return server::serve(dir);
+    if let Some(Command::Serve { dir, setup }) = &arguments.command {
+        return server::serve(dir, *setup);
     }
     let directory = match &arguments.dir {
         Some(dir) => tempfile::tempdir_in(dir)?,
         None => tempfile::tempdir_in(".")?,
     };
-    let server = Server::start(directory.path())?;
-    let load = Load::new(server.address(), arguments.connections, arguments.bytes)?;
-    let idle = server.resident_bytes()?;
-    let mut rounds: Vec<(Workload, Vec<Round>)> = Workload::ALL.into_iter().map(|kind| (kind, Vec::new())).collect();
+    let mut cases = Vec::new();
+    for (name, setup, kind) in CASES {
+        let server = Server::start(&directory.path().join(name.replace(' ', "-")), setup)?;
+        let load = Load::new(server.address(), arguments.connections, arguments.bytes)?;
+        let idle = server.resident_bytes()?;
+        cases.push(Case { name, kind, server, load, idle, rounds: Vec::new() });
+    }
     for round in 0..=arguments.rounds {
-        for (kind, results) in &mut rounds {
-            eprint!("\rround {round} of {}: {:<10}", arguments.rounds, kind.name());
-            let cpu = server.cpu_time()?;
-            let mut result = load.run(*kind, Duration::from_secs_f64(arguments.seconds))?;
-            result.server_cpu = server.cpu_time()?.saturating_sub(cpu);
+        for case in &mut cases {
+            eprint!("\rround {round} of {}: {:<24}", arguments.rounds, case.name);
+            let cpu = case.server.cpu_time()?;
+            let mut result = case.load.run(case.kind, Duration::from_secs_f64(arguments.seconds))?;
+            result.server_cpu = case.server.cpu_time()?.saturating_sub(cpu);
             // The first round warms up.
             if round > 0 {
-                results.push(result);
+                case.rounds.push(result);
             }
         }
     }
     eprintln!("\r{:<40}", "");
     println!(
-        "{} connections, {} bytes, {} rounds of {} s, medians",
+        "{} connections, {} bytes, {} rounds of {} s, medians; the load runs on the same machine",
         arguments.connections, arguments.bytes, arguments.rounds, arguments.seconds
     );
-    println!("{:<10} {:>12} {:>14} {:>10} {:>10}", "workload", "requests/s", "node CPU/req", "p50", "p99");
-    for (kind, results) in &rounds {
+    println!("{:<24} {:>10} {:>14} {:>10} {:>10}", "workload", "requests/s", "node CPU/req", "p50", "p99");
+    for Case { name, rounds, .. } in &cases {
         println!(
-            "{:<10} {:>12.0} {:>11.1} µs {:>7.2} ms {:>7.2} ms",
-            kind.name(),
-            median(results, Round::per_second),
-            median(results, |round| round.cpu_per_request().as_secs_f64() * 1e6),
-            median(results, |round| round.quantile(0.5).as_secs_f64() * 1e3),
-            median(results, |round| round.quantile(0.99).as_secs_f64() * 1e3),
+            "{name:<24} {:>10.0} {:>11.1} µs {:>7.2} ms {:>7.2} ms",
+            median(rounds, Round::per_second),
+            median(rounds, |round| round.cpu_per_request().as_secs_f64() * 1e6),
+            median(rounds, |round| round.quantile(0.5).as_secs_f64() * 1e3),
+            median(rounds, |round| round.quantile(0.99).as_secs_f64() * 1e3),
         );
     }
-    println!(
-        "node: {:.0} MB resident idle, {:.0} MB after {} stored messages",
-        mega(idle),
-        mega(server.resident_bytes()?),
-        load.stored()
-    );
+    for Case { name, server, load, idle, .. } in cases.iter().filter(|case| matches!(case.kind, Workload::Store)) {
+        println!(
+            "{name}: {:.0} MB resident idle, {:.0} MB after {} messages (pages of the store included)",
+            mega(*idle),
+            mega(server.resident_bytes()?),
+            load.stored()
+        );
+    }
     Ok(())
+}
+
+/// Name, what runs, what is asked.
+const CASES: [(&str, Setup, Workload); 4] = [
+    ("store", Setup::Alone, Workload::Store),
+    ("info", Setup::Alone, Workload::Info),
+    ("onion, nodes over OMQ", Setup::Omq, Workload::Onion),
+    ("onion, nodes over QUIC", Setup::Quic, Workload::Onion),
+];
+
+struct Case {
+    name: &'static str,
+    kind: Workload,
+    server: Server,
+    load: Load,
+    idle: u64,
+    rounds: Vec<Round>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -16,35 +16,67 @@ use allium_engine::{
     types::LegacyPublicKey,
 };
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 
-/// Runs a node on free ports, tells the HTTPS port on standard output, serves until standard input ends.
-pub(crate) fn serve(directory: &Path) -> Result<()> {
-    let ports = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-    let mut config = NodeConfig::new(directory);
-    let [https, omq] = ports;
-    (config.https_port, config.omq_port) = (https?.local_addr()?.port(), omq?.local_addr()?.port());
-    config.bind_ip = Ipv4Addr::LOCALHOST.into();
-    // One address is all the load there is.
-    config.rate_limits.exempt.push((Ipv4Addr::LOCALHOST.into(), 8));
-    let legacy = LegacyPublicKey([1; 32]);
-    let identity = Identity::new(&[1; 32], legacy);
-    let info = NodeInfo {
-        legacy,
-        ed25519: identity.ed25519.public(),
-        x25519: identity.x25519.public(),
-        ip: Ipv4Addr::LOCALHOST,
-        https_port: config.https_port,
-        omq_port: config.omq_port,
-        swarm: SwarmId(0),
-        version: [2, 8, 0],
-        requested_unlock_height: 0,
-    };
-    let mut node = Node::start(&config, identity)?;
-    node.set_network(Snapshot::new(1, String::new(), [19, 4], vec![info])?);
-    println!("{}", config.https_port);
+/// What runs in the measured process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Setup {
+    /// One node in a network of itself.
+    Alone,
+    /// Three nodes that speak OMQ to each other.
+    Omq,
+    /// Three nodes that speak QUIC to each other.
+    Quic,
+}
+
+impl Setup {
+    pub(crate) const fn nodes(self) -> usize {
+        match self {
+            Self::Alone => 1,
+            Self::Omq | Self::Quic => 3,
+        }
+    }
+}
+
+/// Seeds of the keys; the load knows them too.
+pub(crate) fn identity(number: usize) -> Identity {
+    let seed = [u8::try_from(number + 1).unwrap_or(u8::MAX); 32];
+    Identity::new(&seed, LegacyPublicKey(seed))
+}
+
+/// Runs nodes on free ports, tells the first one's HTTPS port on standard output, serves until standard input ends.
+pub(crate) fn serve(directory: &Path, setup: Setup) -> Result<()> {
+    let mut infos = Vec::new();
+    let mut nodes = Vec::new();
+    for number in 0..setup.nodes() {
+        let [https, omq] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+        let mut config = NodeConfig::new(directory.join(number.to_string()));
+        (config.https_port, config.omq_port) = (https?.local_addr()?.port(), omq?.local_addr()?.port());
+        config.bind_ip = Ipv4Addr::LOCALHOST.into();
+        config.quic_between_nodes = setup == Setup::Quic;
+        // One address is all the load there is.
+        config.rate_limits.exempt.push((Ipv4Addr::LOCALHOST.into(), 8));
+        let identity = identity(number);
+        infos.push(NodeInfo {
+            legacy: identity.legacy,
+            ed25519: identity.ed25519.public(),
+            x25519: identity.x25519.public(),
+            ip: Ipv4Addr::LOCALHOST,
+            https_port: config.https_port,
+            omq_port: config.omq_port,
+            swarm: SwarmId(0),
+            version: [2, 8, 0],
+            requested_unlock_height: 0,
+        });
+        nodes.push(Node::start(&config, identity)?);
+    }
+    for node in &nodes {
+        node.set_network(Snapshot::new(1, String::new(), [19, 4], infos.clone())?);
+    }
+    println!("{}", infos[0].https_port);
     std::io::stdout().flush()?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
-    node.shutdown();
+    nodes.iter_mut().for_each(Node::shutdown);
     Ok(())
 }
 
@@ -55,10 +87,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(directory: &Path) -> Result<Self> {
+    pub(crate) fn start(directory: &Path, setup: Setup) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg("serve")
             .arg(directory)
+            .arg(setup.to_possible_value().context("a setup without a name")?.get_name())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Semaphore,
+};
 
 use crate::{
     clock::Clock,
@@ -28,6 +31,8 @@ use crate::{
 
 pub use crate::transport::NodeStats;
 
+/// Bytes of request bodies in memory at once, over HTTPS.
+const MAX_BODIES: usize = 512 << 20;
 /// How often what nobody needs any more is looked for.
 const TIDY: Duration = Duration::from_secs(10);
 
@@ -54,6 +59,8 @@ pub struct NodeConfig {
     pub connections_per_address: usize,
     /// X25519 keys that may ask for `service.get_stats`.
     pub admins: Vec<X25519PublicKey>,
+    /// Whether nodes are spoken to over QUIC where they have it.
+    pub quic_between_nodes: bool,
     /// Whether onion requests may be posted to private, loopback and link-local addresses.
     pub allow_private_servers: bool,
 }
@@ -75,6 +82,7 @@ impl NodeConfig {
             rate_limits: RateLimits::default(),
             connections_per_address: 512,
             admins: Vec::new(),
+            quic_between_nodes: true,
             allow_private_servers: false,
         }
     }
@@ -125,7 +133,7 @@ impl Node {
         let network = Arc::new(Network::default());
         let readiness = Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public()));
         let omq_peers = Arc::new(OmqPeers::new()?);
-        let quic_peers = QuicPeers::new(Arc::clone(&identity));
+        let quic_peers = QuicPeers::new(Arc::clone(&identity), config.quic_between_nodes);
         let peers: Arc<dyn PeerLink> = Arc::new(Peers::new(Arc::clone(&omq_peers), Arc::clone(&quic_peers)));
         let rpc = Arc::new(Rpc::new(RpcParts {
             store: store.clone(),
@@ -153,6 +161,7 @@ impl Node {
             quic_peers: Arc::clone(&quic_peers),
             store: store.clone(),
             clients,
+            bodies: Semaphore::new(MAX_BODIES),
             limiter: Limiter::new(config.rate_limits.clone()),
             connections_per_address: config.connections_per_address,
             admins: config.admins.clone(),

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{Semaphore, SemaphorePermit, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -171,9 +171,9 @@ async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr) 
 
 async fn onion(services: &Services, request: Request<Incoming>) -> Result<Answer, Refusal> {
     check_ready(services)?;
-    let body = body(request).await?;
+    let payload = body(services, request).await?;
     let slot = slot(services)?;
-    let OnionAnswer { status, body, headers } = services.onion.entry(&body, slot).await;
+    let OnionAnswer { status, body, headers } = services.onion.entry(&payload.bytes, slot).await;
     Ok(answer(status, body, headers.unwrap_or_else(|| content_type("text/plain"))))
 }
 
@@ -186,9 +186,9 @@ async fn rpc(services: &Services, request: Request<Incoming>, remote: IpAddr) ->
         let text = "long polling is no longer supported, client upgrade required";
         return Err(refusal(StatusCode::GONE, text));
     }
-    let body = body(request).await?;
+    let body = body(services, request).await?;
     let _slot = slot(services)?;
-    Ok(reply(&services.rpc.call_json(&body).await))
+    Ok(reply(&services.rpc.call_json(&body.bytes).await))
 }
 
 fn ping_test(services: &Services) -> Answer {
@@ -213,11 +213,15 @@ fn check_ready(services: &Services) -> Result<(), Refusal> {
 }
 
 fn slot(services: &Services) -> Result<Slot, Refusal> {
-    services.clients.take().ok_or_else(|| refusal(StatusCode::SERVICE_UNAVAILABLE, "Server busy, try again later"))
+    services.clients.take().ok_or_else(busy)
+}
+
+fn busy() -> Refusal {
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "Server busy, try again later")
 }
 
 /// The whole body, counted as it comes: what `Content-Length` says is only the first check.
-async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<Body<'a>, Refusal> {
     let too_large = || closing(refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"));
     if let Some(length) = request.headers().get(header::CONTENT_LENGTH) {
         let length = length.to_str().ok().and_then(|length| length.trim().parse::<u64>().ok());
@@ -228,12 +232,49 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
             return Err(too_large());
         }
     }
-    match timeout(BODY, Limited::new(request.into_body(), MAX_BODY).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        // The client has gone, or is too slow to be served.
-        Ok(Err(_)) | Err(_) => Err(closing(refusal(StatusCode::BAD_REQUEST, "Bad Request\n"))),
+    let read = timeout(BODY, gather(request.into_body(), &services.bodies)).await;
+    match read.unwrap_or(Err(Unread::Lost)) {
+        Ok(body) => Ok(body),
+        Err(Unread::TooLarge) => Err(too_large()),
+        Err(Unread::NoRoom) => Err(closing(busy())),
+        Err(Unread::Lost) => Err(closing(refusal(StatusCode::BAD_REQUEST, "Bad Request\n"))),
     }
+}
+
+/// A request's body, and its share of the memory for all bodies.
+struct Body<'a> {
+    bytes: Bytes,
+    _share: SemaphorePermit<'a>,
+}
+
+/// Why a body was not read to its end.
+enum Unread {
+    TooLarge,
+    NoRoom,
+    /// The client has gone, or is too slow to be served.
+    Lost,
+}
+
+/// Takes a body as it comes. Room is taken for what is there and not for what was promised.
+async fn gather(mut body: Incoming, room: &Semaphore) -> Result<Body<'_>, Unread> {
+    let mut share = room.try_acquire_many(0).map_err(|_| Unread::NoRoom)?;
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Unread::Lost)?.into_data() else { continue };
+        if first.len() + rest.len() + data.len() > MAX_BODY {
+            return Err(Unread::TooLarge);
+        }
+        let more = u32::try_from(data.len()).map_err(|_| Unread::TooLarge)?;
+        share.merge(room.try_acquire_many(more).map_err(|_| Unread::NoRoom)?);
+        // Most bodies come in one piece, which then is not copied.
+        if first.is_empty() {
+            first = data;
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    let bytes = if rest.is_empty() { first } else { [first.as_ref(), &rest].concat().into() };
+    Ok(Body { bytes, _share: share })
 }
 
 fn reply(reply: &Reply) -> Answer {

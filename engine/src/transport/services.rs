@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::{limiter::Limiter, quic::QuicPeers, readiness::Readiness, relay::OnionRelay, slots::Slots};
 use crate::{
     crypto::Identity,
@@ -48,6 +50,8 @@ pub struct Services {
     pub store: Store,
     /// Clients' requests under way over HTTPS.
     pub clients: Slots,
+    /// Bytes that the bodies of all requests under way over HTTPS may take.
+    pub bodies: Semaphore,
     /// How fast one address may ask.
     pub limiter: Limiter,
     /// Connections that one address may have, on each transport.

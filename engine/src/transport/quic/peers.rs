@@ -155,15 +155,16 @@ struct Listening {
 /// Every connection to another node.
 pub struct QuicPeers {
     identity: Arc<Identity>,
+    wanted: bool,
     listening: Mutex<Option<Listening>>,
     states: Mutex<HashMap<Ed25519PublicKey, State>>,
 }
 
 impl QuicPeers {
-    /// Connects to nobody until the endpoint listens.
+    /// Connects to nobody until the endpoint listens; `wanted`: whether to at all.
     #[must_use]
-    pub fn new(identity: Arc<Identity>) -> Arc<Self> {
-        Arc::new(Self { identity, listening: Mutex::default(), states: Mutex::default() })
+    pub fn new(identity: Arc<Identity>, wanted: bool) -> Arc<Self> {
+        Arc::new(Self { identity, wanted, listening: Mutex::default(), states: Mutex::default() })
     }
 
     pub(super) fn listen(&self, endpoint: Endpoint, server: Arc<Server>) {
@@ -179,7 +180,7 @@ impl QuicPeers {
     /// The connection to `node`, if there is one; if not, one is opened for later use.
     #[must_use]
     pub fn get(self: &Arc<Self>, node: &Arc<NodeInfo>) -> Option<Arc<PeerConnection>> {
-        let Listening { endpoint, server, runtime } = self.listening.lock().clone()?;
+        let Listening { endpoint, server, runtime } = self.listening.lock().clone().filter(|_| self.wanted)?;
         let mut states = self.states.lock();
         match states.get(&node.ed25519) {
             Some(State::Up(peer)) if peer.is_open() => return Some(Arc::clone(peer)),
