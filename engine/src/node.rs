@@ -234,6 +234,7 @@ async fn tidy(services: Arc<Services>) {
     while !services.readiness.is_closing() {
         ticks.tick().await;
         services.limiter.prune();
+        services.rpc.counts().sample();
         services.rpc.monitors().prune();
         services.quic_peers.tidy(&services.network.load());
     }

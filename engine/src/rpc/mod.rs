@@ -1,6 +1,7 @@
 //! A client request: decode, authorise, execute, encode. JSON and bencode take one path.
 
 mod auth;
+mod counts;
 mod monitor;
 mod params;
 mod reply;
@@ -10,6 +11,7 @@ mod status;
 mod value;
 
 pub use auth::{Auth, Subaccount, account, flag, token};
+pub use counts::{Counted, RequestCounts};
 pub use monitor::{Monitors, Subscriber};
 pub use params::{Field, Invalid, NamespaceOrAll, Params};
 pub use reply::{Body, Reply};

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::{
     auth::{Auth, flag},
+    counts::{Counted, RequestCounts},
     monitor::{self, Monitors, Refusal, Subscriber, Subscription},
     params::{Invalid, NamespaceOrAll, Params},
     reply::{Body, Reply},
@@ -76,6 +77,7 @@ pub struct Rpc {
     parts: RpcParts,
     own: Ed25519PublicKey,
     monitors: Monitors,
+    counts: RequestCounts,
 }
 
 impl Rpc {
@@ -83,7 +85,7 @@ impl Rpc {
     #[must_use]
     pub fn new(parts: RpcParts) -> Self {
         let own = parts.identity.ed25519.public();
-        Self { parts, own, monitors: Monitors::default() }
+        Self { parts, own, monitors: Monitors::default(), counts: RequestCounts::default() }
     }
 
     /// `{"method", "params"}`: HTTPS `storage_rpc` and the innermost onion layer.
@@ -181,6 +183,11 @@ impl Rpc {
         }
     }
 
+    /// Requests by kind.
+    pub const fn counts(&self) -> &RequestCounts {
+        &self.counts
+    }
+
     /// The subscriptions in force.
     pub const fn monitors(&self) -> &Monitors {
         &self.monitors
@@ -189,8 +196,16 @@ impl Rpc {
     fn run(&self, request: Request, origin: Origin) -> Answering<'_> {
         Box::pin(async move {
             match request {
-                Request::Store(request) => self.store(request, origin).await,
-                Request::Retrieve(request) => self.retrieve(&request),
+                Request::Store(request) => {
+                    if origin == Origin::Client {
+                        self.counts.add(Counted::Store);
+                    }
+                    self.store(request, origin).await
+                }
+                Request::Retrieve(request) => {
+                    self.counts.add(Counted::Retrieve);
+                    self.retrieve(&request)
+                }
                 Request::Delete(request) => self.delete(request, origin).await,
                 Request::DeleteAll(request) => self.delete_all(request, origin).await,
                 Request::DeleteBefore(request) => self.delete_before(request, origin).await,

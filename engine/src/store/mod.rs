@@ -8,7 +8,7 @@ mod writer;
 
 use std::{path::PathBuf, sync::Arc};
 
-pub use read::{Limits, Page, StoreStats, StoredMessage};
+pub use read::{Census, Limits, Page, StoreStats, StoredMessage};
 pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};
 
 use crate::{

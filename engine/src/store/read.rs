@@ -1,6 +1,6 @@
 //! Reads: each on a snapshot of its own, beside the writer.
 
-use std::ops::Bound;
+use std::{collections::BTreeMap, ops::Bound};
 
 use super::{
     Store, StoreError,
@@ -48,6 +48,27 @@ pub struct StoreStats {
     pub bytes: u64,
     /// Bytes they may take.
     pub max_bytes: u64,
+}
+
+/// Every message counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Messages of each account that has at least two, ascending.
+    pub by_account: Vec<u64>,
+    /// Messages by namespace.
+    pub by_namespace: BTreeMap<i16, u64>,
+    /// Bytes of the file that hold something.
+    pub used_bytes: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+}
+
+impl Census {
+    fn close(&mut self, messages: u64) {
+        if messages >= 2 {
+            self.by_account.push(messages);
+        }
+    }
 }
 
 /// What a message counts towards [`Limits::max_size`], whatever the encoding.
@@ -140,6 +161,33 @@ impl Store {
             tokens.push(*key.last_chunk().ok_or_else(damaged)?);
         }
         Ok(tokens)
+    }
+
+    /// Goes through every message: how many each account and each namespace has.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn census(&self) -> Result<Census, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        let mut census = Census::default();
+        let mut current = (None, 0);
+        for entry in self.tables.messages.iter(&txn)? {
+            let key: &[u8; KEY] = entry?.0.try_into().map_err(|_| damaged())?;
+            *census.by_namespace.entry(layout::namespace_of(key).0).or_default() += 1;
+            // Keys of one account are neighbours.
+            let account = key.first_chunk::<33>();
+            if current.0.as_ref() == account {
+                current.1 += 1;
+            } else {
+                census.close(current.1);
+                current = (account.copied(), 1);
+            }
+        }
+        census.close(current.1);
+        census.by_account.sort_unstable();
+        census.used_bytes = self.tables.env.non_free_pages_size()?;
+        census.file_bytes = self.tables.env.real_disk_size()?;
+        Ok(census)
     }
 
     /// What the store holds.

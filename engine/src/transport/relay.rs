@@ -15,7 +15,7 @@ use crate::{
     crypto::Identity,
     onion::{self, Layer, PeelError, Peeled, ServerTarget},
     replicate::{PeerError, PeerLink},
-    rpc::{Rpc, Status},
+    rpc::{Counted, Rpc, Status},
     swarm::Network,
     types::Ed25519PublicKey,
 };
@@ -91,6 +91,7 @@ impl OnionRelay {
     }
 
     async fn process(&self, layer: Layer, slot: Slot) -> OnionAnswer {
+        self.rpc.counts().add(Counted::Onion);
         let ready = self.readiness.reason().is_none();
         match onion::peel(&self.identity.x25519, &layer) {
             Ok(Peeled::Final { base64, .. }) if !ready => {
@@ -146,6 +147,7 @@ impl OnionRelay {
     async fn post(&self, layer: &Layer, server: &ServerTarget, payload: Bytes, slot: Slot) -> OnionAnswer {
         drop(slot);
         let Some(_waiting) = self.waiting.take() else { return congested() };
+        self.rpc.counts().add(Counted::Proxy);
         match self.upstream.post(server, payload).await {
             Ok(answer) => OnionAnswer { status: answer.status, body: answer.body, headers: Some(answer.headers) },
             Err(UpstreamError::Private | UpstreamError::Uri(_)) => self.refusal(layer, PeelError::Url),

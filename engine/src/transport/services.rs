@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{limiter::Limiter, quic::QuicPeers, readiness::Readiness, relay::OnionRelay, slots::Slots};
 use crate::{
     crypto::Identity,
     rpc::{PROTOCOL_VERSION, Rpc},
-    store::{Store, StoreError, StoreStats},
+    store::{Census, Store, StoreError, StoreStats},
     swarm::Network,
     types::X25519PublicKey,
 };
@@ -78,22 +79,48 @@ impl Services {
         })
     }
 
-    /// The same, as `service.get_stats` answers it.
+    /// What `service.get_stats` answers (`spec/storage` §5).
     #[must_use]
     pub fn stats_json(&self) -> String {
         let [major, minor, patch] = PROTOCOL_VERSION;
-        let mut answer = serde_json::json!({"version": format!("{major}.{minor}.{patch}")});
-        if let Ok(stats) = self.stats() {
-            answer["height"] = stats.height.into();
-            answer["nodes"] = stats.nodes.into();
-            answer["requests"] = stats.requests.into();
-            answer["relaying"] = stats.relaying.into();
-            answer["monitors"] = stats.monitors.into();
-            answer["quic_peers"] = stats.quic_peers.into();
-            answer["messages"] = stats.store.messages.into();
-            answer["store_bytes"] = stats.store.bytes.into();
-            answer["store_max_bytes"] = stats.store.max_bytes.into();
+        let network = self.network.load();
+        let mut answer = Map::new();
+        answer.insert("version".to_owned(), format!("{major}.{minor}.{patch}").into());
+        answer.insert("height".to_owned(), network.height.into());
+        answer.insert("target_height".to_owned(), network.height.into());
+        self.rpc.counts().describe(&mut answer);
+        answer.insert("peers".to_owned(), Map::new().into());
+        match (self.stats(), self.store.census()) {
+            (Ok(stats), Ok(census)) => describe(&stats, &census, &mut answer),
+            (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "the store could not be counted"),
         }
-        answer.to_string()
+        Value::Object(answer).to_string()
     }
+}
+
+fn describe(stats: &NodeStats, census: &Census, answer: &mut Map<String, Value>) {
+    let mut set = |name: &str, value: Value| answer.insert(name.to_owned(), value);
+    set("requests", stats.requests.into());
+    set("relaying", stats.relaying.into());
+    set("monitors", stats.monitors.into());
+    set("quic_peers", stats.quic_peers.into());
+    set("total_stored", stats.store.messages.into());
+    let counts = &census.by_account;
+    set("accounts", counts.len().into());
+    if !counts.is_empty() {
+        #[expect(clippy::cast_precision_loss, reason = "a mean, for people")]
+        set("account_msg_mean", (stats.store.messages as f64 / counts.len() as f64).into());
+    }
+    if counts.len() >= 5 {
+        for (name, percent) in
+            [("min", 0), ("5th", 5), ("25th", 25), ("median", 50), ("75th", 75), ("95th", 95), ("max", 100)]
+        {
+            set(&format!("account_msg_count_{name}"), counts[(counts.len() - 1) * percent / 100].into());
+        }
+    }
+    let namespaces = census.by_namespace.iter().map(|(namespace, count)| (namespace.to_string(), (*count).into()));
+    set("namespace_messages", Value::Object(namespaces.collect()));
+    set("db_used", census.used_bytes.into());
+    set("db_total", census.file_bytes.into());
+    set("db_max", stats.store.max_bytes.into());
 }
