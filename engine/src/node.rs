@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     clock::Clock,
     crypto::Identity,
-    replicate::PeerLink,
+    replicate::{PeerLink, Redelivery},
     rpc::{Rpc, RpcParts},
     store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
@@ -135,12 +135,17 @@ impl Node {
         let omq_peers = Arc::new(OmqPeers::new()?);
         let quic_peers = QuicPeers::new(Arc::clone(&identity), config.quic_between_nodes);
         let peers: Arc<dyn PeerLink> = Arc::new(Peers::new(Arc::clone(&omq_peers), Arc::clone(&quic_peers)));
+        let own = identity.ed25519.public();
+        let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own)?;
+        let redelivery = Arc::new(redelivery);
+        runtime.spawn(Arc::clone(&redelivery).run());
         let rpc = Arc::new(Rpc::new(RpcParts {
             store: store.clone(),
             network: Arc::clone(&network),
             identity: Arc::clone(&identity),
             clock,
             peers: Arc::clone(&peers),
+            redelivery,
         }));
         let upstream = Upstream::new(config.allow_private_servers)?;
         let onion = OnionRelay::new(

@@ -2,6 +2,9 @@
 
 mod fanout;
 mod link;
+mod redeliver;
+pub mod transfer;
 
 pub use fanout::{MEMBER_TIMEOUT, MemberAnswer, fan_out};
 pub use link::{PeerAnswer, PeerError, PeerLink};
+pub use redeliver::Redelivery;

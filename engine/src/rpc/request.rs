@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Bytes that a message may have (`spec/node-rpc` §2.5).
-const MAX_MESSAGE: usize = 76_800;
+pub(super) const MAX_MESSAGE: usize = 76_800;
 /// Requests that a batch may hold.
 const MAX_BATCH: usize = 20;
 /// Tokens that one request may revoke.

@@ -13,8 +13,8 @@ use super::{
     params::{Invalid, NamespaceOrAll, Params},
     reply::{Body, Reply},
     request::{
-        Condition, Delete, Direction, Expire, GetExpiries, IfElse, METHODS, Quantity, Request, Retrieve, Revocation,
-        Store as StoreRequest, Timed,
+        Condition, Delete, Direction, Expire, GetExpiries, IfElse, MAX_MESSAGE, METHODS, Quantity, Request, Retrieve,
+        Revocation, Store as StoreRequest, Timed,
     },
     status::Status,
     value::{Encoding, Value},
@@ -23,8 +23,8 @@ use crate::{
     bencode::Bt,
     clock::Clock,
     crypto::Identity,
-    replicate::{MemberAnswer, PeerLink, fan_out},
-    store::{ExpireMode, Limits, NewMessage, Outcome, Scope, Store, StoreError},
+    replicate::{MemberAnswer, PeerLink, Redelivery, fan_out, transfer},
+    store::{ExpireMode, Limits, Missed, NewMessage, Outcome, Scope, Store, StoreError},
     swarm::{Network, NodeInfo, Snapshot, SwarmId, service_nodes},
     types::{AccountId, Ed25519PublicKey, LegacyPublicKey, MessageHash, Millis, Namespace},
 };
@@ -60,6 +60,8 @@ pub struct RpcParts {
     pub clock: Clock,
     /// Its way to other nodes.
     pub peers: Arc<dyn PeerLink>,
+    /// Keeps what other members have missed.
+    pub redelivery: Arc<Redelivery>,
 }
 
 /// Who sent a request: a client's is passed on to the swarm, a peer's is not.
@@ -188,9 +190,54 @@ impl Rpc {
         &self.counts
     }
 
+    /// Members of the swarm that have missed something.
+    pub fn members_behind(&self) -> usize {
+        self.parts.redelivery.members_behind()
+    }
+
     /// The subscriptions in force.
     pub const fn monitors(&self) -> &Monitors {
         &self.monitors
+    }
+
+    /// Messages that another node sends (`spec/swarms` §4): those that belong here are kept, under their own hashes.
+    ///
+    /// # Errors
+    /// What to answer when nothing was stored.
+    pub async fn receive(&self, blob: &[u8]) -> Result<(), &'static str> {
+        if blob.is_empty() {
+            return Err("Empty data push");
+        }
+        let transferred = transfer::decode(blob).map_err(|_| "Failed to store messages")?;
+        let network = self.parts.network.load();
+        let own = network.by_ed25519(&self.own).map(|node| node.swarm);
+        let now = self.parts.clock.now();
+        let messages: Vec<NewMessage> = transferred
+            .into_iter()
+            .filter(|message| network.swarm_of(&message.account) == own && message.expiry > now)
+            .filter(|message| message.data.len() <= MAX_MESSAGE && message.expiry <= now.plus(limit::MAX_TTL))
+            .map(|message| NewMessage {
+                account: message.account,
+                namespace: message.namespace,
+                // What the sender calls it is not asked.
+                hash: MessageHash::of(&message.account, message.namespace, &message.data),
+                timestamp: message.timestamp,
+                expiry: message.expiry,
+                data: message.data,
+            })
+            .collect();
+        let watched: Vec<Option<NewMessage>> =
+            messages.iter().map(|message| self.monitors.any(&message.account).then(|| message.clone())).collect();
+        let stored = self.parts.store.receive(messages).await.map_err(|error| {
+            tracing::warn!(%error, "messages from another node were not stored");
+            "Failed to store messages"
+        })?;
+        for (message, stored) in watched.iter().zip(stored) {
+            if let (Some(message), Outcome::New) = (message, stored.outcome) {
+                self.monitors.notify(message);
+            }
+        }
+        Ok(())
     }
 
     fn run(&self, request: Request, origin: Origin) -> Answering<'_> {
@@ -758,9 +805,26 @@ impl Rpc {
         local: impl Future<Output = Result<Entries, Entries>> + Send,
     ) -> (Entries, bool) {
         let params = Bytes::from(Bt::dict(forward).encode());
-        let others = fan_out(self.parts.peers.as_ref(), mates, method, params);
-        let (own, others) = futures_util::join!(local, others);
+        // A member that has missed something gets the rest in its turn.
+        let (late, prompt): (Vec<_>, Vec<_>) =
+            mates.iter().map(Arc::clone).partition(|node| self.parts.redelivery.is_behind(&node.ed25519));
+        let others = fan_out(self.parts.peers.as_ref(), &prompt, method, params.clone());
+        let (own, mut others) = futures_util::join!(local, others);
+        others.extend(late.iter().map(|node| (node.ed25519, MemberAnswer::TimedOut)));
         let mut ok = own.is_ok();
+        let missed_by: Vec<Ed25519PublicKey> =
+            others.iter().filter(|(_, answer)| *answer == MemberAnswer::TimedOut).map(|(member, _)| *member).collect();
+        if let (Ok(own), false) = (&own, missed_by.is_empty()) {
+            let missed = match own.get("hash") {
+                Some(Value::Text(hash)) => MessageHash::from_text(hash).map(Missed::Message),
+                _ => Some(Missed::Command { method: method.to_owned(), params: params.to_vec() }),
+            };
+            if let Some(missed) = missed
+                && let Err(error) = self.parts.redelivery.add(missed_by, missed).await
+            {
+                tracing::error!(%error, "what members of the swarm have missed could not be kept");
+            }
+        }
         let mut swarm = Entries::new();
         swarm.insert(self.own.to_string().into(), Value::Dict(own.unwrap_or_else(|failed| failed)));
         for (member, answer) in others {

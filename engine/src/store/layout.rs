@@ -5,6 +5,7 @@
 //! | `messages` | account 33, namespace 2 (sign bit flipped), sequence 8 | hash 32, timestamp 8, expiry 8, data |
 //! | `by_hash` | hash 32 | key in `messages` |
 //! | `by_expiry` | expiry 8, sequence 8 | key in `messages` |
+//! | `missed` | Ed25519 key of a member 32, number 8 | when 8, kind 1, hash or command |
 //! | `revoked` | account 33, token 36 | time of revocation 8 |
 //! | `meta` | name | 8 |
 
@@ -28,6 +29,7 @@ pub(super) struct Tables {
     pub(super) by_hash: Table,
     pub(super) by_expiry: Table,
     pub(super) revoked: Table,
+    pub(super) missed: Table,
     meta: Table,
 }
 
@@ -39,6 +41,8 @@ pub(super) enum Meta {
     Sequence,
     /// Sum of [`charge`] over all messages.
     Bytes,
+    /// The last number given to something that a member has missed.
+    Missed,
 }
 
 impl Meta {
@@ -47,6 +51,7 @@ impl Meta {
             Self::Format => b"format",
             Self::Sequence => b"sequence",
             Self::Bytes => b"bytes",
+            Self::Missed => b"missed",
         }
     }
 }
@@ -64,8 +69,8 @@ impl Tables {
         let mut txn = env.write_txn()?;
         let mut table = |name| env.create_database(&mut txn, Some(name));
         let (messages, by_hash, by_expiry) = (table("messages")?, table("by_hash")?, table("by_expiry")?);
-        let (revoked, meta) = (table("revoked")?, table("meta")?);
-        let tables = Self { env: env.clone(), messages, by_hash, by_expiry, revoked, meta };
+        let (revoked, missed, meta) = (table("revoked")?, table("missed")?, table("meta")?);
+        let tables = Self { env: env.clone(), messages, by_hash, by_expiry, revoked, missed, meta };
         match tables.meta(&txn, Meta::Format)? {
             0 => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,
             FORMAT => {}

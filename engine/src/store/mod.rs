@@ -2,12 +2,14 @@
 //! snapshots that never wait for it.
 
 mod layout;
+mod pending;
 mod read;
 mod work;
 mod writer;
 
 use std::{path::PathBuf, sync::Arc};
 
+pub use pending::Missed;
 pub use read::{Census, Limits, Page, StoreStats, StoredMessage};
 pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};
 

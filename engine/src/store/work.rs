@@ -81,8 +81,8 @@ pub struct ExpireResult {
 
 /// A write transaction with the counters it changes.
 pub(super) struct Work<'e> {
-    tables: &'e Tables,
-    txn: RwTxn<'e>,
+    pub(super) tables: &'e Tables,
+    pub(super) txn: RwTxn<'e>,
     now: Millis,
     sequence: u64,
     bytes: u64,
@@ -107,8 +107,12 @@ impl<'e> Work<'e> {
         Ok(self.txn.commit()?)
     }
 
+    pub(super) const fn now(&self) -> Millis {
+        self.now
+    }
+
     /// Runs `operation` unless the transaction is already lost; remembers when it loses it.
-    fn guard<T>(&mut self, operation: impl FnOnce(&mut Self) -> Done<T>) -> Done<T> {
+    pub(super) fn guard<T>(&mut self, operation: impl FnOnce(&mut Self) -> Done<T>) -> Done<T> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }

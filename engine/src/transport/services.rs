@@ -27,6 +27,8 @@ pub struct NodeStats {
     pub monitors: usize,
     /// QUIC connections to other nodes.
     pub quic_peers: usize,
+    /// Members of the swarm that have missed something.
+    pub members_behind: usize,
     /// Nodes in the snapshot in force.
     pub nodes: usize,
     /// Height of the snapshot in force.
@@ -74,6 +76,7 @@ impl Services {
             relaying: self.onion.waiting().taken(),
             monitors: self.rpc.monitors().len(),
             quic_peers: self.quic_peers.connected(),
+            members_behind: self.rpc.members_behind(),
             nodes: network.nodes().len(),
             height: network.height,
         })
@@ -104,6 +107,7 @@ fn describe(stats: &NodeStats, census: &Census, answer: &mut Map<String, Value>)
     set("relaying", stats.relaying.into());
     set("monitors", stats.monitors.into());
     set("quic_peers", stats.quic_peers.into());
+    set("members_behind", stats.members_behind.into());
     set("total_stored", stats.store.messages.into());
     let counts = &census.by_account;
     set("accounts", counts.len().into());

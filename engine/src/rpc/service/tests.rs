@@ -24,8 +24,12 @@ impl PeerLink for Swarm {
     ) -> PeerAnswer<'a> {
         let rpc = self.0.lock().get(&peer.ed25519).cloned();
         Box::pin(async move {
-            assert_eq!(command, "sn.storage_cc");
             let rpc = rpc.ok_or(PeerError::Timeout)?;
+            if command == "sn.data" {
+                let stored = rpc.receive(&parts.concat()).await;
+                return Ok(stored.err().map(|text| vec![Bytes::from("500"), text.into()]).unwrap_or_default());
+            }
+            assert_eq!(command, "sn.storage_cc");
             let reply = rpc.call_forwarded(std::str::from_utf8(&parts[0]).unwrap(), &parts[1]).await;
             let body = Bytes::from(reply.encode(Encoding::Bencode));
             let code = Bytes::from(reply.status.code().to_string());
@@ -67,12 +71,15 @@ fn fixture(count: u8) -> Fixture {
         });
         let store = Store::open(StoreConfig::new(dir.path().join(n.to_string())), clock.clone()).unwrap();
         let peers: Arc<dyn PeerLink> = Arc::<Swarm>::clone(&swarm);
+        let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), ed25519).unwrap();
+        let redelivery = Arc::new(redelivery);
         let rpc = Arc::new(Rpc::new(RpcParts {
             store,
             network: Arc::clone(&network),
             identity: Arc::new(identity),
             clock: clock.clone(),
             peers,
+            redelivery,
         }));
         swarm.0.lock().insert(ed25519, Arc::clone(&rpc));
         nodes.push(rpc);
@@ -653,4 +660,77 @@ proptest::proptest! {
         let subscriber: Arc<dyn Subscriber> = Arc::new(Nobody);
         proptest::prop_assert!(!net.nodes[0].monitor(params, &subscriber).is_empty());
     }
+}
+
+/// What a member misses, it is told when it is back: in order, and without the client.
+#[tokio::test]
+async fn a_member_that_was_away_catches_up() {
+    let net = fixture(3);
+    let away = Arc::clone(&net.nodes[2]);
+    net.swarm.0.lock().remove(&away.own);
+    let key = away.own.to_string();
+    let first = net.store(b"first").await;
+    let second = net.store(b"second").await;
+    let params = net.signed(&format!("delete{first}"), json!({"messages": [first.clone()]}));
+    let (_, body) = net.call("delete", params).await;
+    assert_eq!(body["swarm"][&key], json!({"failed": true, "timeout": true}));
+    let redelivery = &net.nodes[0].parts.redelivery;
+    assert!(redelivery.is_behind(&away.own) && redelivery.members_behind() == 1);
+    let running = tokio::spawn(Arc::clone(redelivery).run());
+    net.swarm.0.lock().insert(away.own, Arc::clone(&away));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while redelivery.is_behind(&away.own) {
+        assert!(tokio::time::Instant::now() < deadline, "never caught up");
+        tokio::task::yield_now().await;
+    }
+    let hashes = [&first, &second].map(|text| MessageHash::from_text(text).unwrap());
+    let held: Vec<_> = away.parts.store.messages(&hashes).unwrap().into_iter().map(|message| message.hash).collect();
+    assert_eq!(held, [hashes[1]]);
+    // In its place again, it is asked like the others.
+    let params = json!({"pubkey": user().1.hex(), "timestamp": net.now(), "ttl": 60_000, "data": base64(b"third")});
+    let (_, body) = net.call("store", params).await;
+    assert!(body["swarm"][&key].get("failed").is_none(), "{body}");
+    running.abort();
+}
+
+#[tokio::test]
+async fn messages_from_other_nodes_are_checked() {
+    let net = fixture(1);
+    let (own, other) = (user().1, AccountId::new(5, [0xff; 32]));
+    let network = &net.nodes[0].parts.network;
+    let mut infos: Vec<NodeInfo> = network.load().nodes().iter().map(|node| NodeInfo::clone(node)).collect();
+    infos[0].swarm = SwarmId(crate::swarm::position(&own));
+    let elsewhere = Ed25519Secret::from_seed(&seed(200));
+    infos.push(NodeInfo {
+        legacy: LegacyPublicKey([9; 32]),
+        ed25519: elsewhere.public(),
+        x25519: elsewhere.x25519().public(),
+        swarm: SwarmId(crate::swarm::position(&other)),
+        ..infos[0].clone()
+    });
+    network.replace(Snapshot::new(2, String::new(), [19, 4], infos).unwrap());
+    let now = net.now();
+    let item = |account: AccountId, data: &[u8], expiry: u64, namespace: i16| transfer::Transferred {
+        account,
+        hash: b"whatever they say".to_vec(),
+        timestamp: Millis(now),
+        expiry: Millis(expiry),
+        data: data.to_vec(),
+        namespace: Namespace(namespace),
+    };
+    let items = [
+        item(own, b"kept", now + 60_000, -11),
+        item(other, b"not ours", now + 60_000, 0),
+        item(own, b"gone", now - 1, 0),
+        item(own, b"for ever", now + 31 * 86_400_000, 0),
+        item(own, &vec![0; 76_801], now + 60_000, 0),
+    ];
+    let [blob] = &transfer::encode(&items, transfer::MAX_BLOB)[..] else { panic!("one blob") };
+    assert_eq!(net.nodes[0].receive(blob).await, Ok(()));
+    let stored = net.nodes[0].parts.store.stats().unwrap();
+    assert_eq!(stored.messages, 1);
+    let hash = MessageHash::of(&own, Namespace(-11), b"kept");
+    assert_eq!(net.nodes[0].parts.store.messages(&[hash]).unwrap().len(), 1);
+    assert_eq!(net.nodes[0].receive(b"").await, Err("Empty data push"));
+    assert_eq!(net.nodes[0].receive(b"\x01l").await, Err("Failed to store messages"));
 }

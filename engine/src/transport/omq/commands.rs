@@ -55,6 +55,7 @@ pub(super) enum Endpoint {
     Ping,
     Onion,
     Forwarded,
+    Data,
     Monitor,
     Stats,
     /// A client method of this name.
@@ -67,6 +68,7 @@ impl Endpoint {
             b"sn.ping" => Some(Self::Ping),
             b"sn.onion_request" => Some(Self::Onion),
             b"sn.storage_cc" => Some(Self::Forwarded),
+            b"sn.data" => Some(Self::Data),
             b"monitor.messages" => Some(Self::Monitor),
             b"service.get_stats" => Some(Self::Stats),
             _ => {
@@ -78,7 +80,7 @@ impl Endpoint {
 
     pub(super) const fn category(self) -> Category {
         match self {
-            Self::Ping | Self::Onion | Self::Forwarded => Category::Sn,
+            Self::Ping | Self::Onion | Self::Forwarded | Self::Data => Category::Sn,
             Self::Rpc(_) => Category::Storage,
             Self::Monitor => Category::Monitor,
             Self::Stats => Category::Service,
@@ -142,6 +144,11 @@ pub(super) async fn execute(services: &Services, incoming: Incoming, slot: Slot)
         }
         (Endpoint::Forwarded, [] | [_]) => None,
         (Endpoint::Forwarded, parts) => Some(miscounted(2, parts)),
+        // Without parts when all is well.
+        (Endpoint::Data, parts) => Some(match services.rpc.receive(&parts.concat()).await {
+            Ok(()) => Vec::new(),
+            Err(text) => refusal(Status::INTERNAL_SERVER_ERROR, text).into(),
+        }),
         (Endpoint::Monitor, parts) => {
             // Anything but one part is a request without a body.
             let body = if let [body] = parts { body.as_ref() } else { &[] };

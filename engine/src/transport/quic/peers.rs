@@ -38,6 +38,7 @@ const CONGESTED: usize = 16 << 20;
 pub struct PeerConnection {
     connection: Connection,
     commands: RequestStream,
+    data: RequestStream,
     onions: Vec<RequestStream>,
     ours: bool,
 }
@@ -45,13 +46,12 @@ pub struct PeerConnection {
 impl PeerConnection {
     async fn open(connection: Connection, ours: bool) -> Result<Self, QuicError> {
         let commands = RequestStream::open(&connection, None).await?;
-        // The second stream is for transfers.
-        let _data = RequestStream::open(&connection, None).await?;
+        let data = RequestStream::open(&connection, None).await?;
         let mut onions = Vec::with_capacity(ONION_STREAMS);
         for _ in 0..ONION_STREAMS {
             onions.push(RequestStream::open(&connection, None).await?);
         }
-        Ok(Self { connection, commands, onions, ours })
+        Ok(Self { connection, commands, data, onions, ours })
     }
 
     fn is_open(&self) -> bool {
@@ -66,7 +66,8 @@ impl PeerConnection {
     /// How long nothing has come.
     #[must_use]
     pub fn silence(&self) -> Duration {
-        let heard = self.onions.iter().map(RequestStream::heard).max().max(Some(self.commands.heard()));
+        let others = [&self.commands, &self.data];
+        let heard = self.onions.iter().chain(others).map(RequestStream::heard).max();
         heard.map_or(Duration::ZERO, |heard| heard.elapsed())
     }
 
@@ -93,6 +94,11 @@ impl PeerConnection {
                     Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
                 }
             }
+            "sn.data" => match self.data.request("data", &parts.concat(), limit).await {
+                Ok(reply) => Ok(vec![reply.into()]),
+                Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"500"), text.into()]),
+                Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
+            },
             "sn.storage_cc" => {
                 let list = Bt::List(parts.iter().map(|part| part.as_ref().into()).collect()).encode();
                 match self.commands.request("storage_cc", &list, limit).await {

@@ -248,6 +248,10 @@ impl Client {
                 let OnionAnswer { status, body, .. } = services.onion.hop(body, slot).await;
                 Ok(Bt::List(vec![Bt::Int(status.as_u16().into()), body.as_ref().into()]).encode())
             }
+            b"data" => {
+                let _slot = self.server.from_peers.take().ok_or_else(busy)?;
+                services.rpc.receive(body).await.map(|()| b"OK".to_vec()).map_err(|text| text.as_bytes().to_vec())
+            }
             b"storage_cc" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let invalid = |what: &str| format!("Invalid forwarded request: {what}").into_bytes();

@@ -1,0 +1,221 @@
+//! Tells members of the swarm what they have missed, as soon as they can be reached again.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{
+    link::{PeerError, PeerLink},
+    transfer::{self, Transferred},
+};
+use crate::{
+    store::{Missed, Store, StoreError},
+    swarm::{Network, NodeInfo},
+    types::Ed25519PublicKey,
+};
+
+/// Between two attempts to reach a member: from this, doubling, to that.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// Entries read at once, and bytes of messages sent at once.
+const ENTRIES: usize = 500;
+const BATCH: usize = 1_000_000;
+const DATA_TIMEOUT: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A member that is behind.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    next: Instant,
+    pause: Duration,
+}
+
+/// Keeps and delivers what was missed. One for a node.
+pub struct Redelivery {
+    store: Store,
+    network: Arc<Network>,
+    peers: Arc<dyn PeerLink>,
+    own: Ed25519PublicKey,
+    behind: Mutex<HashMap<Ed25519PublicKey, Behind>>,
+    wake: Notify,
+}
+
+impl Redelivery {
+    /// Goes on where the last run of this store stopped.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn new(
+        store: Store,
+        network: Arc<Network>,
+        peers: Arc<dyn PeerLink>,
+        own: Ed25519PublicKey,
+    ) -> Result<Self, StoreError> {
+        let now = Instant::now();
+        let behind = store.behind()?.into_iter().map(|key| (key, Behind { next: now, pause: FIRST_PAUSE })).collect();
+        Ok(Self { store, network, peers, own, behind: Mutex::new(behind), wake: Notify::new() })
+    }
+
+    /// Whether a member has missed something: what comes next has to wait for its turn.
+    #[must_use]
+    pub fn is_behind(&self, member: &Ed25519PublicKey) -> bool {
+        self.behind.lock().contains_key(member)
+    }
+
+    /// Members that have missed something.
+    #[must_use]
+    pub fn members_behind(&self) -> usize {
+        self.behind.lock().len()
+    }
+
+    /// `members` have missed something. On disk when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn add(&self, members: Vec<Ed25519PublicKey>, missed: Missed) -> Result<(), StoreError> {
+        let count = members.len();
+        self.mark(&members);
+        let kept = self.store.add_missed(members.clone(), missed).await?;
+        // Again: whoever found nothing to tell meanwhile has taken the mark away.
+        self.mark(&members);
+        if kept < count {
+            tracing::warn!(lost = count - kept, "no room to remember what members of the swarm have missed");
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    fn mark(&self, members: &[Ed25519PublicKey]) {
+        let mut behind = self.behind.lock();
+        let next = Instant::now() + FIRST_PAUSE;
+        for member in members {
+            behind.entry(*member).or_insert(Behind { next, pause: FIRST_PAUSE });
+        }
+    }
+
+    /// Delivers for ever.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let now = Instant::now();
+            let due: Vec<Ed25519PublicKey> =
+                self.behind.lock().iter().filter(|(_, behind)| behind.next <= now).map(|(key, _)| *key).collect();
+            join_all(due.iter().map(|member| self.catch_up(*member))).await;
+            let next = self.behind.lock().values().map(|behind| behind.next).min();
+            let pause = next.map_or(Duration::from_secs(3600), |next| next.saturating_duration_since(Instant::now()));
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Tells one member all that it missed, in order, or as much as it takes.
+    async fn catch_up(&self, member: Ed25519PublicKey) {
+        let network = self.network.load();
+        let swarm = network.by_ed25519(&self.own).map(|own| own.swarm);
+        let node = network.by_ed25519(&member).filter(|node| Some(node.swarm) == swarm && node.is_active());
+        let Some(node) = node.map(Arc::clone) else {
+            if swarm.is_some() && !network.nodes().is_empty() {
+                self.give_up(member).await;
+            }
+            return self.later(member);
+        };
+        loop {
+            let missed = match self.store.missed(&member, ENTRIES) {
+                Ok(missed) => missed,
+                Err(error) => {
+                    tracing::error!(%error, "what a member missed could not be read");
+                    return self.later(member);
+                }
+            };
+            if missed.is_empty() {
+                let mut behind = self.behind.lock();
+                // Something may have been added since the look.
+                if matches!(self.store.missed(&member, 1), Ok(missed) if missed.is_empty()) {
+                    behind.remove(&member);
+                    return;
+                }
+                continue;
+            }
+            let told = match self.tell(&node, &missed).await {
+                Ok(told) => told,
+                Err(error) => {
+                    tracing::debug!(%error, node = %member, "a member is still behind");
+                    return self.later(member);
+                }
+            };
+            if let Err(error) = self.store.forget_missed(member, told).await {
+                tracing::error!(%error, "what a member was told could not be noted");
+                return self.later(member);
+            }
+            if let Some(behind) = self.behind.lock().get_mut(&member) {
+                behind.pause = FIRST_PAUSE;
+            }
+        }
+    }
+
+    /// Sends the first of `missed`, and what can go with it; the numbers of what arrived.
+    async fn tell(&self, node: &Arc<NodeInfo>, missed: &[(u64, Missed)]) -> Result<Vec<u64>, PeerError> {
+        if let Some((number, Missed::Command { method, params })) = missed.first() {
+            let parts = vec![Bytes::from(method.clone()), Bytes::from(params.clone())];
+            let answer = self.peers.request(node, "sn.storage_cc", parts, COMMAND_TIMEOUT).await?;
+            if let [code, reason] = answer.as_slice() {
+                let (code, reason) = (String::from_utf8_lossy(code), String::from_utf8_lossy(reason));
+                tracing::debug!(%code, %reason, method, node = %node.ed25519, "a late command was refused");
+            }
+            return Ok(vec![*number]);
+        }
+        let (mut numbers, mut messages, mut size) = (Vec::new(), Vec::new(), 0);
+        for (number, item) in missed {
+            let Missed::Message(hash) = item else { break };
+            let found = self.store.messages(&[*hash]).map_err(|error| PeerError::Refused(error.to_string()))?;
+            for message in found {
+                size += message.data.len() + 80;
+                messages.push(Transferred {
+                    account: message.account,
+                    hash: message.hash.to_string().into_bytes(),
+                    timestamp: message.timestamp,
+                    expiry: message.expiry,
+                    data: message.data,
+                    namespace: message.namespace,
+                });
+            }
+            numbers.push(*number);
+            if size >= BATCH {
+                break;
+            }
+        }
+        if messages.is_empty() {
+            return Ok(numbers);
+        }
+        let blobs = transfer::encode(&messages, usize::MAX).into_iter().map(Bytes::from).collect();
+        let answer = self.peers.request(node, "sn.data", blobs, DATA_TIMEOUT).await?;
+        match answer.as_slice() {
+            [] => Ok(numbers),
+            [ok, ..] if ok.as_ref() == b"OK" => Ok(numbers),
+            parts => Err(PeerError::Refused(String::from_utf8_lossy(&parts.concat()).into_owned())),
+        }
+    }
+
+    async fn give_up(&self, member: Ed25519PublicKey) {
+        match self.store.forget_member(member).await {
+            Ok(count) => tracing::info!(count, node = %member, "a member has left before it was told all"),
+            Err(error) => tracing::error!(%error, "what a member missed could not be forgotten"),
+        }
+        self.behind.lock().remove(&member);
+    }
+
+    fn later(&self, member: Ed25519PublicKey) {
+        if let Some(behind) = self.behind.lock().get_mut(&member) {
+            behind.next = Instant::now() + behind.pause;
+            behind.pause = (behind.pause * 2).min(LAST_PAUSE);
+        }
+    }
+}

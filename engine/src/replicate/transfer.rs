@@ -1,0 +1,156 @@
+//! Messages on their way from node to node (`spec/swarms` §4).
+
+use crate::{
+    bencode::{Bt, encode_bytes},
+    types::{AccountId, Millis, Namespace},
+};
+
+/// Version of the blob.
+const VERSION: u8 = 1;
+/// Bytes of a blob at most, as estimated (the transports take 10 MiB).
+pub const MAX_BLOB: usize = 9_000_000;
+
+/// A message in a blob, not yet checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transferred {
+    /// Whose.
+    pub account: AccountId,
+    /// What the sender calls it.
+    pub hash: Vec<u8>,
+    /// When sent.
+    pub timestamp: Millis,
+    /// When to go.
+    pub expiry: Millis,
+    /// What.
+    pub data: Vec<u8>,
+    /// Where; senders before 2.11.3 do not say, and mean 0.
+    pub namespace: Namespace,
+}
+
+/// A blob that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransferError {
+    /// An old or unknown form.
+    #[error("unknown version")]
+    Version,
+    /// Not a list of messages.
+    #[error("malformed")]
+    Malformed,
+}
+
+/// What a message adds to a blob, estimated as the reference does.
+const fn estimate(message: &Transferred) -> usize {
+    1 + 2 + 36 + 30 + (4 + message.hash.len()) + (6 + message.data.len())
+}
+
+/// Blobs of `messages`, each of at most `limit` bytes or one message; one empty blob for none.
+#[must_use]
+pub fn encode(messages: &[Transferred], limit: usize) -> Vec<Vec<u8>> {
+    let mut blobs = Vec::new();
+    let mut blob = vec![VERSION, b'l'];
+    let mut size = 2;
+    for message in messages {
+        if size + estimate(message) > limit && blob.len() > 2 {
+            blob.push(b'e');
+            blobs.push(std::mem::replace(&mut blob, vec![VERSION, b'l']));
+            size = 3;
+        }
+        size += estimate(message);
+        blob.push(b'l');
+        encode_bytes(&message.account.0, &mut blob);
+        encode_bytes(&message.hash, &mut blob);
+        blob.extend_from_slice(format!("i{}ei{}e", message.timestamp, message.expiry).as_bytes());
+        encode_bytes(&message.data, &mut blob);
+        blob.extend_from_slice(format!("i{}ee", message.namespace.0).as_bytes());
+    }
+    blob.push(b'e');
+    blobs.push(blob);
+    blobs
+}
+
+/// The messages of a blob.
+///
+/// # Errors
+/// [`TransferError`].
+pub fn decode(blob: &[u8]) -> Result<Vec<Transferred>, TransferError> {
+    let Some((&VERSION, list)) = blob.split_first() else { return Err(TransferError::Version) };
+    let Ok(Bt::List(items)) = Bt::parse(list) else { return Err(TransferError::Malformed) };
+    items.into_iter().map(message).collect()
+}
+
+fn message(item: Bt) -> Result<Transferred, TransferError> {
+    let malformed = || TransferError::Malformed;
+    let Bt::List(fields) = item else { return Err(malformed()) };
+    let mut fields = fields.into_iter();
+    let mut bytes = || match fields.next() {
+        Some(Bt::Bytes(bytes)) => Ok(bytes),
+        _ => Err(TransferError::Malformed),
+    };
+    let account = AccountId(bytes()?.try_into().map_err(|_| malformed())?);
+    let hash = bytes()?;
+    let time = |field: Option<Bt>| match field {
+        Some(Bt::Int(time)) => u64::try_from(time).map(Millis).map_err(|_| TransferError::Malformed),
+        _ => Err(TransferError::Malformed),
+    };
+    let (timestamp, expiry) = (time(fields.next())?, time(fields.next())?);
+    let Some(Bt::Bytes(data)) = fields.next() else { return Err(malformed()) };
+    let namespace = match fields.next() {
+        None => Namespace(0),
+        Some(Bt::Int(number)) => Namespace(i16::try_from(number).map_err(|_| malformed())?),
+        Some(_) => return Err(malformed()),
+    };
+    Ok(Transferred { account, hash, timestamp, expiry, data, namespace })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn published() -> Transferred {
+        Transferred {
+            account: "054368520005786b249bcd461d28f75e560ea794014eeb17fcf6003f37d876783e".parse().unwrap(),
+            hash: b"hash\0\x01\x02\x03".to_vec(),
+            timestamp: Millis(12_345_678),
+            expiry: Millis(15_801_678),
+            data: b"da\0ta".to_vec(),
+            namespace: Namespace(0),
+        }
+    }
+
+    /// `spec/node-tests` §6; ours names the namespace too.
+    #[test]
+    fn the_references_blobs_are_read_and_ours_begin_alike() {
+        let mut blob = b"\x01ll33:".to_vec();
+        blob.extend_from_slice(&published().account.0);
+        blob.extend_from_slice(b"8:hash\0\x01\x02\x03i12345678ei15801678e5:da\0ta");
+        let [ours] = &encode(&[published()], MAX_BLOB)[..] else { panic!("one blob") };
+        assert!(ours.starts_with(&blob) && ours.ends_with(b"5:da\0tai0eee"));
+        blob.extend_from_slice(b"ee");
+        assert_eq!(decode(&blob), Ok(vec![published()]));
+        assert_eq!(decode(ours), Ok(vec![published()]));
+        assert_eq!(encode(&[], MAX_BLOB), [b"\x01le"]);
+        assert_eq!(decode(b"\x01le"), Ok(Vec::new()));
+        assert_eq!(decode(b"0:"), Err(TransferError::Version));
+    }
+
+    #[test]
+    fn large_sets_take_several_blobs() {
+        let message = Transferred { data: vec![0; 100_000], ..published() };
+        let fit = (MAX_BLOB - 2) / estimate(&message);
+        assert_eq!(encode(&vec![message.clone(); fit], MAX_BLOB).len(), 1);
+        let blobs = encode(&vec![message; fit + 1], MAX_BLOB);
+        assert_eq!(blobs.iter().map(|blob| decode(blob).unwrap().len()).collect::<Vec<_>>(), [fit, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_transfer_blob(bytes in crate::fuzz::hostile("transfer")) {
+            if let Ok(messages) = decode(&bytes) {
+                let [blob] = &encode(&messages, usize::MAX)[..] else { panic!("one blob") };
+                prop_assert_eq!(decode(blob), Ok(messages));
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What other members of the swarm have missed, in the order in which it happened.
+
+use std::ops::Bound;
+
+use super::{
+    Store, StoreError,
+    layout::{self, Meta, Record, damaged},
+    work::{NewMessage, Work},
+};
+use crate::types::{AccountId, Ed25519PublicKey, MessageHash, Millis};
+
+/// Entries kept at most, of all members together: at some 150 bytes each, and as much as their params.
+const MOST: u64 = 1 << 20;
+
+/// Something that a member has to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// A message that is in the store (if it is not any more, nobody needs it).
+    Message(MessageHash),
+    /// A client's command, as it is forwarded.
+    Command {
+        /// Its name.
+        method: String,
+        /// Bencoded.
+        params: Vec<u8>,
+    },
+}
+
+impl Missed {
+    fn encode(&self, now: Millis) -> Vec<u8> {
+        let mut value = now.0.to_be_bytes().to_vec();
+        match self {
+            Self::Message(hash) => {
+                value.push(0);
+                value.extend_from_slice(&hash.0);
+            }
+            Self::Command { method, params } => {
+                value.push(1);
+                value.push(u8::try_from(method.len()).unwrap_or(u8::MAX));
+                value.extend_from_slice(method.as_bytes());
+                value.extend_from_slice(params);
+            }
+        }
+        value
+    }
+
+    fn decode(value: &[u8]) -> Option<Self> {
+        let (kind, rest) = value.get(8..)?.split_first()?;
+        match kind {
+            0 => Some(Self::Message(MessageHash(rest.try_into().ok()?))),
+            1 => {
+                let (length, rest) = rest.split_first()?;
+                let (method, params) = rest.split_at_checked(usize::from(*length))?;
+                Some(Self::Command { method: String::from_utf8(method.to_vec()).ok()?, params: params.to_vec() })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn key(member: &Ed25519PublicKey, sequence: u64) -> [u8; 40] {
+    let mut key = [0; 40];
+    key[..32].copy_from_slice(&member.0);
+    key[32..].copy_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+impl Work<'_> {
+    pub(super) fn add_missed(&mut self, members: &[Ed25519PublicKey], missed: &Missed) -> Result<usize, StoreError> {
+        let now = self.now();
+        self.guard(|work| {
+            let mut added = 0;
+            for member in members {
+                if work.tables.missed.len(&work.txn)? >= MOST {
+                    break;
+                }
+                let sequence = work.tables.meta(&work.txn, Meta::Missed)? + 1;
+                work.tables.set_meta(&mut work.txn, Meta::Missed, sequence)?;
+                work.tables.missed.put(&mut work.txn, &key(member, sequence), &missed.encode(now))?;
+                added += 1;
+            }
+            Ok(added)
+        })
+    }
+
+    fn forget_missed(&mut self, member: &Ed25519PublicKey, sequences: &[u64]) -> Result<(), StoreError> {
+        self.guard(|work| {
+            for sequence in sequences {
+                work.tables.missed.delete(&mut work.txn, &key(member, *sequence))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn forget_member(&mut self, member: &Ed25519PublicKey) -> Result<u64, StoreError> {
+        self.guard(|work| {
+            let (first, last) = (key(member, 0), key(member, u64::MAX));
+            let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
+            Ok(work.tables.missed.delete_range(&mut work.txn, &range)? as u64)
+        })
+    }
+}
+
+impl Store {
+    /// Remembers that `members` have missed something; how many of them there was room for.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn add_missed(&self, members: Vec<Ed25519PublicKey>, missed: Missed) -> Result<usize, StoreError> {
+        self.writer.submit(move |work| work.add_missed(&members, &missed)).await
+    }
+
+    /// A member has been told.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_missed(&self, member: Ed25519PublicKey, sequences: Vec<u64>) -> Result<(), StoreError> {
+        self.writer.submit(move |work| work.forget_missed(&member, &sequences)).await
+    }
+
+    /// A member has left; the answer is how much it will never be told.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_member(&self, member: Ed25519PublicKey) -> Result<u64, StoreError> {
+        self.writer.submit(move |work| work.forget_member(&member)).await
+    }
+
+    /// The oldest things that `member` has missed, at most `count`, each with its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn missed(&self, member: &Ed25519PublicKey, count: usize) -> Result<Vec<(u64, Missed)>, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        let mut found = Vec::new();
+        for entry in self.tables.missed.prefix_iter(&txn, &member.0)?.take(count) {
+            let (key, value) = entry?;
+            let sequence = key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes)).ok_or_else(damaged)?;
+            found.push((sequence, Missed::decode(value).ok_or_else(damaged)?));
+        }
+        Ok(found)
+    }
+
+    /// Every member that has missed something.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn behind(&self) -> Result<Vec<Ed25519PublicKey>, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        let mut members: Vec<Ed25519PublicKey> = Vec::new();
+        let mut from = [0; 40];
+        while let Some((key, _)) = self.tables.missed.get_greater_than(&txn, &from)? {
+            let member = Ed25519PublicKey(*key.first_chunk().ok_or_else(damaged)?);
+            from = self::key(&member, u64::MAX);
+            members.push(member);
+        }
+        Ok(members)
+    }
+
+    /// Messages as they are, by hash; those that are not there are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn messages(&self, hashes: &[MessageHash]) -> Result<Vec<NewMessage>, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        let mut found = Vec::new();
+        for hash in hashes {
+            let Some(key) = self.tables.by_hash.get(&txn, &hash.0)? else { continue };
+            let value = self.tables.messages.get(&txn, key)?.ok_or_else(damaged)?;
+            let Record { timestamp, expiry, data, .. } = Record::decode(value).ok_or_else(damaged)?;
+            let account = AccountId(*key.first_chunk().ok_or_else(damaged)?);
+            let namespace = layout::namespace_of(key.try_into().map_err(|_| damaged())?);
+            found.push(NewMessage { account, namespace, hash: *hash, timestamp, expiry, data: data.to_vec() });
+        }
+        Ok(found)
+    }
+
+    /// Stores messages that another node sent, in one transaction; what became of each, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none of them was stored.
+    pub async fn receive(&self, messages: Vec<NewMessage>) -> Result<Vec<super::Stored>, StoreError> {
+        let max_bytes = self.max_bytes;
+        self.writer.submit(move |work| messages.iter().map(|message| work.put(message, max_bytes)).collect()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Clock, store::StoreConfig};
+
+    #[tokio::test]
+    async fn what_was_missed_is_kept_in_order_over_a_restart() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (a, b) = (Ed25519PublicKey([1; 32]), Ed25519PublicKey([2; 32]));
+        let open = || Store::open(StoreConfig::new(dir.path()), Clock::default()).unwrap();
+        let message = Missed::Message(MessageHash([7; 32]));
+        let command = Missed::Command { method: "delete".to_owned(), params: b"de".to_vec() };
+        let store = open();
+        assert!(store.behind().unwrap().is_empty());
+        assert_eq!(store.add_missed(vec![a, b], message.clone()).await, Ok(2));
+        assert_eq!(store.add_missed(vec![a], command.clone()).await, Ok(1));
+        store.close();
+        drop(store);
+        let store = open();
+        assert_eq!(store.behind().unwrap(), [a, b]);
+        let missed = store.missed(&a, 10).unwrap();
+        assert_eq!(missed.iter().map(|(_, missed)| missed.clone()).collect::<Vec<_>>(), [message.clone(), command]);
+        store.forget_missed(a, vec![missed[0].0]).await.unwrap();
+        assert_eq!(store.missed(&a, 10).unwrap().len(), 1);
+        assert_eq!(store.missed(&b, 10).unwrap(), [(2, message)]);
+        assert_eq!(store.forget_member(a).await, Ok(1));
+        assert_eq!(store.behind().unwrap(), [b]);
+    }
+}
