@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     clock::Clock,
     crypto::Identity,
-    replicate::{PeerLink, Redelivery},
+    replicate::{Movement, PeerLink, Redelivery},
     rpc::{Rpc, RpcParts},
     store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
@@ -139,6 +139,9 @@ impl Node {
         let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own)?;
         let redelivery = Arc::new(redelivery);
         runtime.spawn(Arc::clone(&redelivery).run());
+        let movement = Movement::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own);
+        let movement = Arc::new(movement);
+        runtime.spawn(Arc::clone(&movement).run());
         let rpc = Arc::new(Rpc::new(RpcParts {
             store: store.clone(),
             network: Arc::clone(&network),
@@ -163,6 +166,7 @@ impl Node {
             rpc,
             onion,
             readiness,
+            movement,
             quic_peers: Arc::clone(&quic_peers),
             store: store.clone(),
             clients,
@@ -194,6 +198,7 @@ impl Node {
     /// Puts a new picture of the network in force.
     pub fn set_network(&self, snapshot: Snapshot) {
         self.services.network.replace(snapshot);
+        self.services.movement.network_changed();
     }
 
     /// Why requests are refused; `None` when the node serves.

@@ -2,9 +2,11 @@
 
 mod fanout;
 mod link;
+mod movement;
 mod redeliver;
 pub mod transfer;
 
 pub use fanout::{MEMBER_TIMEOUT, MemberAnswer, fan_out};
 pub use link::{PeerAnswer, PeerError, PeerLink};
+pub use movement::{Movement, Topology, transfers};
 pub use redeliver::Redelivery;

@@ -176,16 +176,11 @@ impl Redelivery {
         for (number, item) in missed {
             let Missed::Message(hash) = item else { break };
             let found = self.store.messages(&[*hash]).map_err(|error| PeerError::Refused(error.to_string()))?;
-            for message in found {
+            // What maps elsewhere by now goes another way.
+            let network = self.network.load();
+            for message in found.into_iter().filter(|message| network.swarm_of(&message.account) == Some(node.swarm)) {
                 size += message.data.len() + 80;
-                messages.push(Transferred {
-                    account: message.account,
-                    hash: message.hash.to_string().into_bytes(),
-                    timestamp: message.timestamp,
-                    expiry: message.expiry,
-                    data: message.data,
-                    namespace: message.namespace,
-                });
+                messages.push(Transferred::from(message));
             }
             numbers.push(*number);
             if size >= BATCH {
@@ -197,11 +192,7 @@ impl Redelivery {
         }
         let blobs = transfer::encode(&messages, usize::MAX).into_iter().map(Bytes::from).collect();
         let answer = self.peers.request(node, "sn.data", blobs, DATA_TIMEOUT).await?;
-        match answer.as_slice() {
-            [] => Ok(numbers),
-            [ok, ..] if ok.as_ref() == b"OK" => Ok(numbers),
-            parts => Err(PeerError::Refused(String::from_utf8_lossy(&parts.concat()).into_owned())),
-        }
+        transfer::accepted(&answer).map(|()| numbers)
     }
 
     async fn give_up(&self, member: Ed25519PublicKey) {

@@ -1,7 +1,11 @@
 //! Messages on their way from node to node (`spec/swarms` §4).
 
+use bytes::Bytes;
+
+use super::link::PeerError;
 use crate::{
     bencode::{Bt, encode_bytes},
+    store::NewMessage,
     types::{AccountId, Millis, Namespace},
 };
 
@@ -25,6 +29,26 @@ pub struct Transferred {
     pub data: Vec<u8>,
     /// Where; senders before 2.11.3 do not say, and mean 0.
     pub namespace: Namespace,
+}
+
+impl From<NewMessage> for Transferred {
+    fn from(message: NewMessage) -> Self {
+        let hash = message.hash.to_string().into_bytes();
+        let NewMessage { account, namespace, timestamp, expiry, data, .. } = message;
+        Self { account, hash, timestamp, expiry, data, namespace }
+    }
+}
+
+/// Whether the answer to `sn.data` says that all was stored: it has no parts, or begins with `OK`.
+///
+/// # Errors
+/// The refusal.
+pub fn accepted(answer: &[Bytes]) -> Result<(), PeerError> {
+    match answer {
+        [] => Ok(()),
+        [ok, ..] if ok.as_ref() == b"OK" => Ok(()),
+        parts => Err(PeerError::Refused(String::from_utf8_lossy(&parts.concat()).into_owned())),
+    }
 }
 
 /// A blob that cannot be read.

@@ -203,7 +203,8 @@ impl Rpc {
     /// Messages that another node sends (`spec/swarms` §4): those that belong here are kept, under their own hashes.
     ///
     /// # Errors
-    /// What to answer when nothing was stored.
+    /// What to answer when not all was stored. A message of another swarm is refused aloud: the sender may know of a change
+    /// of swarms sooner than we do, and has to try again.
     pub async fn receive(&self, blob: &[u8]) -> Result<(), &'static str> {
         if blob.is_empty() {
             return Err("Empty data push");
@@ -212,9 +213,13 @@ impl Rpc {
         let network = self.parts.network.load();
         let own = network.by_ed25519(&self.own).map(|node| node.swarm);
         let now = self.parts.clock.now();
-        let messages: Vec<NewMessage> = transferred
+        let count = transferred.len();
+        let ours: Vec<transfer::Transferred> =
+            transferred.into_iter().filter(|message| network.swarm_of(&message.account) == own).collect();
+        let all_are_ours = ours.len() == count;
+        let messages: Vec<NewMessage> = ours
             .into_iter()
-            .filter(|message| network.swarm_of(&message.account) == own && message.expiry > now)
+            .filter(|message| message.expiry > now)
             .filter(|message| message.data.len() <= MAX_MESSAGE && message.expiry <= now.plus(limit::MAX_TTL))
             .map(|message| NewMessage {
                 account: message.account,
@@ -237,7 +242,7 @@ impl Rpc {
                 self.monitors.notify(message);
             }
         }
-        Ok(())
+        if all_are_ours { Ok(()) } else { Err("Swarm mismatch") }
     }
 
     fn run(&self, request: Request, origin: Origin) -> Answering<'_> {

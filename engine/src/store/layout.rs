@@ -5,9 +5,10 @@
 //! | `messages` | account 33, namespace 2 (sign bit flipped), sequence 8 | hash 32, timestamp 8, expiry 8, data |
 //! | `by_hash` | hash 32 | key in `messages` |
 //! | `by_expiry` | expiry 8, sequence 8 | key in `messages` |
+//! | `dumps` | Ed25519 key of a node 32, swarm 8 | key of the last message it has confirmed |
 //! | `missed` | Ed25519 key of a member 32, number 8 | when 8, kind 1, hash or command |
 //! | `revoked` | account 33, token 36 | time of revocation 8 |
-//! | `meta` | name | 8 |
+//! | `meta` | name | 8, or a bencoded list for the topology |
 
 use heed::{Database, Env, EnvOpenOptions, RoTxn, RwTxn, WithoutTls, types::Bytes};
 
@@ -30,7 +31,8 @@ pub(super) struct Tables {
     pub(super) by_expiry: Table,
     pub(super) revoked: Table,
     pub(super) missed: Table,
-    meta: Table,
+    pub(super) dumps: Table,
+    pub(super) meta: Table,
 }
 
 /// A number in `meta`.
@@ -69,8 +71,9 @@ impl Tables {
         let mut txn = env.write_txn()?;
         let mut table = |name| env.create_database(&mut txn, Some(name));
         let (messages, by_hash, by_expiry) = (table("messages")?, table("by_hash")?, table("by_expiry")?);
-        let (revoked, missed, meta) = (table("revoked")?, table("missed")?, table("meta")?);
-        let tables = Self { env: env.clone(), messages, by_hash, by_expiry, revoked, missed, meta };
+        let (revoked, missed) = (table("revoked")?, table("missed")?);
+        let (dumps, meta) = (table("dumps")?, table("meta")?);
+        let tables = Self { env: env.clone(), messages, by_hash, by_expiry, revoked, missed, dumps, meta };
         match tables.meta(&txn, Meta::Format)? {
             0 => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,
             FORMAT => {}

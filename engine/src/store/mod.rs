@@ -1,6 +1,7 @@
 //! The message store (`spec/storage`): LMDB, one writer that commits whatever has queued as one transaction, readers on
 //! snapshots that never wait for it.
 
+mod dump;
 mod layout;
 mod pending;
 mod read;
@@ -9,6 +10,7 @@ mod writer;
 
 use std::{path::PathBuf, sync::Arc};
 
+pub use dump::{Batch, Cursor, Dump};
 pub use pending::Missed;
 pub use read::{Census, Limits, Page, StoreStats, StoredMessage};
 pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};

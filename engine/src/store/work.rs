@@ -325,7 +325,7 @@ impl<'e> Work<'e> {
         Ok(self.tables.by_expiry.put(&mut self.txn, &layout::expiry_key(expiry, key), key)?)
     }
 
-    fn remove(&mut self, keys: &[[u8; KEY]]) -> Done<()> {
+    pub(super) fn remove(&mut self, keys: &[[u8; KEY]]) -> Done<()> {
         for key in keys {
             let value = self.tables.messages.get(&self.txn, key)?.ok_or_else(damaged)?;
             let record = Record::decode(value).ok_or_else(damaged)?;

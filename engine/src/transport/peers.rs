@@ -48,7 +48,17 @@ impl Peers {
                 answer = &mut answer => return answer,
                 () = tokio::time::sleep(DOUBT) => {}
             }
-            if connection.silence() >= DOUBT && self.omq.request(&peer, "sn.ping", Vec::new(), PING).await.is_err() {
+            if connection.silence() < DOUBT {
+                continue;
+            }
+            // TCP knows that a process is gone; only the connection itself, that it has outlived one.
+            let process = self.omq.request(&peer, "sn.ping", Vec::new(), PING);
+            let alive = async { process.await.is_ok() && connection.ping(PING).await };
+            let alive = tokio::select! {
+                answer = &mut answer => return answer,
+                alive = alive => alive,
+            };
+            if !alive {
                 self.quic.lost(&peer, &connection, AGAIN);
                 return Err(PeerError::Timeout);
             }

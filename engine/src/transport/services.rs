@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use super::{limiter::Limiter, quic::QuicPeers, readiness::Readiness, relay::OnionRelay, slots::Slots};
 use crate::{
     crypto::Identity,
+    replicate::Movement,
     rpc::{PROTOCOL_VERSION, Rpc},
     store::{Census, Store, StoreError, StoreStats},
     swarm::Network,
@@ -29,6 +30,8 @@ pub struct NodeStats {
     pub quic_peers: usize,
     /// Members of the swarm that have missed something.
     pub members_behind: usize,
+    /// Transfers to other nodes that are not finished.
+    pub transfers: usize,
     /// Nodes in the snapshot in force.
     pub nodes: usize,
     /// Height of the snapshot in force.
@@ -47,6 +50,8 @@ pub struct Services {
     pub onion: OnionRelay,
     /// Whether the node may serve.
     pub readiness: Arc<Readiness>,
+    /// Gives messages to the nodes that they belong to.
+    pub movement: Arc<Movement>,
     /// Its QUIC connections to other nodes.
     pub quic_peers: Arc<QuicPeers>,
     /// Its messages.
@@ -77,6 +82,7 @@ impl Services {
             monitors: self.rpc.monitors().len(),
             quic_peers: self.quic_peers.connected(),
             members_behind: self.rpc.members_behind(),
+            transfers: self.movement.unfinished()?,
             nodes: network.nodes().len(),
             height: network.height,
         })
@@ -108,6 +114,7 @@ fn describe(stats: &NodeStats, census: &Census, answer: &mut Map<String, Value>)
     set("monitors", stats.monitors.into());
     set("quic_peers", stats.quic_peers.into());
     set("members_behind", stats.members_behind.into());
+    set("transfers", stats.transfers.into());
     set("total_stored", stats.store.messages.into());
     let counts = &census.by_account;
     set("accounts", counts.len().into());

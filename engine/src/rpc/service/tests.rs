@@ -726,7 +726,7 @@ async fn messages_from_other_nodes_are_checked() {
         item(own, &vec![0; 76_801], now + 60_000, 0),
     ];
     let [blob] = &transfer::encode(&items, transfer::MAX_BLOB)[..] else { panic!("one blob") };
-    assert_eq!(net.nodes[0].receive(blob).await, Ok(()));
+    assert_eq!(net.nodes[0].receive(blob).await, Err("Swarm mismatch"));
     let stored = net.nodes[0].parts.store.stats().unwrap();
     assert_eq!(stored.messages, 1);
     let hash = MessageHash::of(&own, Namespace(-11), b"kept");

@@ -10,6 +10,7 @@ mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use aws_lc_rs::hmac;
 use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
 
 pub use client::{QuicClient, QuicError};
@@ -26,6 +27,8 @@ pub const ALPN_NODES: &[u8] = b"oxenstorage-sn";
 const BAD_FRAMING: u32 = 777_000_105;
 /// Bytes of the largest frame.
 const MAX_FRAME: usize = 10_000_000;
+/// What the secret of resets is derived with; a local matter.
+const RESET_KEY: &[u8] = b"allium quic stateless reset";
 const IDLE: Duration = Duration::from_secs(30);
 /// Between nodes.
 const NODE_IDLE: Duration = Duration::from_secs(60);
@@ -68,7 +71,7 @@ impl Quic {
         let config = tls::server(&services.identity.ed25519).map_err(io::Error::other)?;
         let mut config = quinn::ServerConfig::with_crypto(config);
         config.transport_config(transport(false));
-        let endpoint = Endpoint::server(config, address)
+        let endpoint = endpoint(address, config, &services.identity.ed25519)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address} for QUIC: {error}")))?;
         let server = Arc::new(serve::Server::new(services));
         peers.listen(endpoint.clone(), Arc::clone(&server));
@@ -86,6 +89,16 @@ impl Quic {
         self.endpoint.close(VarInt::from_u32(0), b"");
         let _ = tokio::time::timeout(Duration::from_secs(2), self.endpoint.wait_idle()).await;
     }
+}
+
+/// A listening endpoint. What it resets connections with that it does not know is the same after a restart, so that the
+/// other end learns at once that the connection it holds is no more.
+fn endpoint(address: SocketAddr, config: quinn::ServerConfig, own: &Ed25519Secret) -> io::Result<Endpoint> {
+    let secret = blake2b_simd::Params::new().hash_length(32).key(RESET_KEY).hash(&own.to_pkcs8());
+    let reset_key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
+    let socket = std::net::UdpSocket::bind(address)?;
+    let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("not inside a runtime"))?;
+    Endpoint::new(quinn::EndpointConfig::new(reset_key), Some(config), socket, runtime)
 }
 
 /// An endpoint to connect from, by an identity that may be new for each use.

@@ -63,6 +63,11 @@ impl PeerConnection {
         self.connection.close(GONE, b"");
     }
 
+    /// Whether the other end answers on this connection.
+    pub async fn ping(&self, limit: Duration) -> bool {
+        self.commands.request("snode_ping", b"", limit).await.is_ok()
+    }
+
     /// How long nothing has come.
     #[must_use]
     pub fn silence(&self) -> Duration {

@@ -1,0 +1,288 @@
+//! What a new picture of the network makes of stored messages: who has to be given them, and when they can go
+//! (`spec/swarms` §3).
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{
+    link::{PeerError, PeerLink},
+    transfer::{self, Transferred},
+};
+use crate::{
+    bencode::Bt,
+    store::{Batch, Cursor, Dump, NewMessage, Store, StoreError},
+    swarm::{Network, NodeInfo, Snapshot, SwarmId},
+    types::{AccountId, Ed25519PublicKey},
+};
+
+const BATCH: usize = 1_000_000;
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two attempts to reach a node: from this, doubling, to that.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+
+/// What of a network decides who gets which messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// Our swarm; `None` while we are in none.
+    own: Option<SwarmId>,
+    swarms: BTreeSet<u64>,
+    /// The members of our swarm, ourselves included.
+    members: BTreeSet<[u8; 32]>,
+}
+
+impl Topology {
+    /// As the node with key `own` sees it.
+    #[must_use]
+    pub fn of(network: &Snapshot, own: &Ed25519PublicKey) -> Self {
+        let swarm = network.by_ed25519(own).filter(|node| node.is_active()).map(|node| node.swarm);
+        let members = swarm.map_or(&[][..], |swarm| network.members(swarm));
+        Self {
+            own: swarm,
+            swarms: network.swarms().iter().map(|swarm| swarm.0).collect(),
+            members: members.iter().map(|node| node.ed25519.0).collect(),
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let own = self.own.map_or(SwarmId::UNASSIGNED, |swarm| swarm);
+        let swarms = self.swarms.iter().map(|swarm| Bt::Int((*swarm).into())).collect();
+        let members = self.members.iter().map(|key| key.as_slice().into()).collect();
+        Bt::List(vec![Bt::Int(own.0.into()), Bt::List(swarms), Bt::List(members)]).encode()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let Ok(Bt::List(items)) = Bt::parse(bytes) else { return None };
+        let [Bt::Int(own), Bt::List(swarms), Bt::List(members)] = items.as_slice() else { return None };
+        let own = SwarmId(u64::try_from(*own).ok()?);
+        let number = |item: &Bt| match item {
+            Bt::Int(number) => u64::try_from(*number).ok(),
+            _ => None,
+        };
+        let key = |item: &Bt| match item {
+            Bt::Bytes(bytes) => bytes.as_slice().try_into().ok(),
+            _ => None,
+        };
+        Some(Self {
+            own: (own != SwarmId::UNASSIGNED).then_some(own),
+            swarms: swarms.iter().map(number).collect::<Option<_>>()?,
+            members: members.iter().map(key).collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// The transfers that a change from `before` to `network` asks of us.
+#[must_use]
+pub fn transfers(before: &Topology, network: &Snapshot, own: &Ed25519PublicKey) -> Vec<Dump> {
+    let now = Topology::of(network, own);
+    let (Some(old), Some(new)) = (before.own, now.own) else { return Vec::new() };
+    let everybody_in = |swarm: SwarmId| {
+        let others = network.members(swarm).iter().filter(|node| node.ed25519 != *own);
+        others.map(move |node| Dump { node: node.ed25519, swarm })
+    };
+    if old != new {
+        // What we hold belongs to others now: to our old swarm, or to all when that is no more.
+        return if now.swarms.contains(&old.0) {
+            everybody_in(old).collect()
+        } else {
+            network.swarms().iter().flat_map(|swarm| everybody_in(*swarm)).collect()
+        };
+    }
+    let joined = now.members.difference(&before.members);
+    let joined = joined.map(|key| Dump { node: Ed25519PublicKey(*key), swarm: new }).filter(|dump| dump.node != *own);
+    let appeared = now.swarms.difference(&before.swarms).flat_map(|swarm| everybody_in(SwarmId(*swarm)));
+    joined.chain(appeared).collect()
+}
+
+/// Carries the transfers out. One for a node.
+pub struct Movement {
+    store: Store,
+    network: Arc<Network>,
+    peers: Arc<dyn PeerLink>,
+    own: Ed25519PublicKey,
+    /// When to try again, for those that failed.
+    pauses: Mutex<HashMap<Dump, (Instant, Duration)>>,
+    changed: Notify,
+}
+
+impl Movement {
+    /// Goes on where the last run of this store stopped.
+    #[must_use]
+    pub fn new(store: Store, network: Arc<Network>, peers: Arc<dyn PeerLink>, own: Ed25519PublicKey) -> Self {
+        Self { store, network, peers, own, pauses: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// There is a new picture of the network.
+    pub fn network_changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Transfers that are not finished.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn unfinished(&self) -> Result<usize, StoreError> {
+        Ok(self.store.dumps()?.len())
+    }
+
+    /// Works for ever.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            if let Err(error) = self.compare().await {
+                tracing::error!(%error, "the change of the network could not be noted");
+            }
+            let now = Instant::now();
+            let dumps = self.store.dumps().unwrap_or_default();
+            let is_due = |dump: &Dump| self.pauses.lock().get(dump).is_none_or(|(next, _)| *next <= now);
+            let due = dumps.into_iter().filter(|(dump, _)| is_due(dump));
+            join_all(due.map(|(dump, cursor)| self.transfer(dump, cursor))).await;
+            let next = self.pauses.lock().values().map(|(next, _)| *next).min();
+            let pause = next.map_or(Duration::from_secs(3600), |next| next.saturating_duration_since(Instant::now()));
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Notes what the network is like now, and what follows from what it was like before.
+    async fn compare(&self) -> Result<(), StoreError> {
+        let network = self.network.load();
+        let now = Topology::of(&network, &self.own);
+        if network.nodes().is_empty() || now.own.is_none() {
+            // Nothing is known yet, or we are out for a while: what we held before counts when we are back.
+            return Ok(());
+        }
+        let before = self.store.topology()?.as_deref().and_then(Topology::decode);
+        if before.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        let dumps = before.map(|before| transfers(&before, &network, &self.own)).unwrap_or_default();
+        if !dumps.is_empty() {
+            tracing::info!(transfers = dumps.len(), "the swarms have changed");
+        }
+        self.store.remember_topology(now.encode(), dumps).await
+    }
+
+    async fn transfer(&self, dump: Dump, mut cursor: Cursor) {
+        loop {
+            let network = self.network.load();
+            let node = network.by_ed25519(&dump.node).filter(|node| node.swarm == dump.swarm).map(Arc::clone);
+            let Some(node) = node else {
+                // It has left that swarm; a change of ours has told us who takes its place.
+                return self.note(self.store.move_dump(dump, None).await, dump);
+            };
+            let belongs = |account: &AccountId| network.swarm_of(account) == Some(dump.swarm);
+            let batch =
+                self.store.batch(&cursor, BATCH, belongs).map_err(|error| PeerError::Refused(error.to_string()));
+            let Batch { messages, next } = match batch {
+                Ok(batch) => batch,
+                Err(error) => return self.later(dump, &error),
+            };
+            if let Err(error) = self.send(&node, messages).await {
+                return self.later(dump, &error);
+            }
+            self.pauses.lock().remove(&dump);
+            let finished = next.is_none();
+            if let Err(error) = self.store.move_dump(dump, next.clone()).await {
+                return self.note(Err(error), dump);
+            }
+            if finished {
+                return self.let_go(dump.swarm).await;
+            }
+            cursor = next.unwrap_or_default();
+        }
+    }
+
+    async fn send(&self, node: &Arc<NodeInfo>, messages: Vec<NewMessage>) -> Result<(), PeerError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let messages: Vec<Transferred> = messages.into_iter().map(Transferred::from).collect();
+        let blobs = transfer::encode(&messages, transfer::MAX_BLOB).into_iter().map(Bytes::from).collect();
+        transfer::accepted(&self.peers.request(node, "sn.data", blobs, TIMEOUT).await?)
+    }
+
+    /// Removes messages of a swarm that is not ours once every member of it has confirmed them.
+    async fn let_go(&self, swarm: SwarmId) {
+        let network = self.network.load();
+        let ours = network.by_ed25519(&self.own).map(|node| node.swarm);
+        let waiting = self.store.dumps().map_or(true, |dumps| dumps.iter().any(|(dump, _)| dump.swarm == swarm));
+        if ours == Some(swarm) || waiting || !network.swarms().contains(&swarm) {
+            return;
+        }
+        let belongs = move |account: &AccountId| network.swarm_of(account) == Some(swarm);
+        match self.store.purge(belongs).await {
+            Ok(removed) => tracing::info!(removed, %swarm, "messages have gone to their new swarm"),
+            Err(error) => tracing::error!(%error, "messages of another swarm could not be removed"),
+        }
+    }
+
+    fn later(&self, dump: Dump, error: &PeerError) {
+        tracing::debug!(%error, node = %dump.node, "a transfer waits");
+        let mut pauses = self.pauses.lock();
+        let pause = pauses.get(&dump).map_or(FIRST_PAUSE, |(_, pause)| (*pause * 2).min(LAST_PAUSE));
+        pauses.insert(dump, (Instant::now() + pause, pause));
+    }
+
+    fn note(&self, done: Result<(), StoreError>, dump: Dump) {
+        self.pauses.lock().remove(&dump);
+        if let Err(error) = done {
+            tracing::error!(%error, "a transfer could not be noted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{LegacyPublicKey, X25519PublicKey};
+
+    fn network(swarms: &[(u8, u64)]) -> Snapshot {
+        let nodes = swarms.iter().map(|&(n, swarm)| NodeInfo {
+            legacy: LegacyPublicKey([n; 32]),
+            ed25519: Ed25519PublicKey([n; 32]),
+            x25519: X25519PublicKey([n; 32]),
+            ip: [127, 0, 0, 1].into(),
+            https_port: 1,
+            omq_port: 1,
+            swarm: SwarmId(swarm),
+            version: [2, 8, 0],
+            requested_unlock_height: 0,
+        });
+        Snapshot::new(1, String::new(), [19, 4], nodes.collect()).unwrap()
+    }
+
+    #[test]
+    fn changes_ask_for_transfers() {
+        const NONE: u64 = u64::MAX;
+        let own = Ed25519PublicKey([1; 32]);
+        let before = Topology::of(&network(&[(1, 10), (2, 10), (3, 20)]), &own);
+        assert_eq!(Topology::decode(&before.encode()), Some(before.clone()));
+        let asked = |swarms: &[(u8, u64)]| -> Vec<(u8, u64)> {
+            let dumps = transfers(&before, &network(swarms), &own);
+            dumps.iter().map(|dump| (dump.node.0[0], dump.swarm.0)).collect()
+        };
+        // Nothing new; somebody left; we are out.
+        assert_eq!(asked(&[(1, 10), (2, 10), (3, 20)]), []);
+        assert_eq!(asked(&[(1, 10), (3, 20)]), []);
+        assert_eq!(asked(&[(1, NONE), (2, 10), (3, 20)]), []);
+        // Joined; a new swarm; both.
+        assert_eq!(asked(&[(1, 10), (2, 10), (3, 20), (4, 10)]), [(4, 10)]);
+        assert_eq!(asked(&[(1, 10), (2, 10), (3, 20), (4, 30), (5, 30)]), [(4, 30), (5, 30)]);
+        // Moved: the old swarm keeps what is its own. Dissolved: all get what is theirs.
+        assert_eq!(asked(&[(1, 20), (2, 10), (3, 20)]), [(2, 10)]);
+        assert_eq!(asked(&[(1, 20), (2, 20), (3, 20), (4, 30)]), [(2, 20), (3, 20), (4, 30)]);
+        // We were in no swarm before.
+        let outside = Topology::of(&network(&[(1, NONE), (2, 10)]), &own);
+        assert!(transfers(&outside, &network(&[(1, 10), (2, 10)]), &own).is_empty());
+    }
+}
