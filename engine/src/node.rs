@@ -49,6 +49,10 @@ pub struct NodeConfig {
     pub omq_port: u16,
     /// Bytes that the store may grow to.
     pub max_store_bytes: u64,
+    /// Bytes that the messages of one account may take.
+    pub account_bytes: u64,
+    /// Messages that one account may have.
+    pub account_messages: u64,
     /// Threads that serve requests.
     pub worker_threads: usize,
     /// Clients' requests that may be under way; more are told that the node is busy.
@@ -70,13 +74,15 @@ impl NodeConfig {
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
-        let max_store_bytes = StoreConfig::new(&data_dir).max_bytes;
+        let StoreConfig { max_bytes, account_bytes, account_messages, .. } = StoreConfig::new(&data_dir);
         Self {
             data_dir,
             bind_ip: Ipv4Addr::UNSPECIFIED.into(),
             https_port: 22021,
             omq_port: 22020,
-            max_store_bytes,
+            max_store_bytes: max_bytes,
+            account_bytes,
+            account_messages,
             worker_threads: 2,
             queue: 1000,
             rate_limits: RateLimits::default(),
@@ -123,6 +129,7 @@ impl Node {
         let clock = Clock::default();
         let mut store_config = StoreConfig::new(&config.data_dir);
         store_config.max_bytes = config.max_store_bytes;
+        (store_config.account_bytes, store_config.account_messages) = (config.account_bytes, config.account_messages);
         let store = Store::open(store_config, clock.clone())?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.worker_threads.max(1))

@@ -34,7 +34,7 @@ impl Node {
 impl Node {
     #[new]
     #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
-        max_store_bytes=3_758_096_384, worker_threads=2, queue=1000,
+        max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, worker_threads=2, queue=1000,
         rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, admins=Vec::new(),
         allow_private_servers=false))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
@@ -47,6 +47,8 @@ impl Node {
         https_port: u16,
         omq_port: u16,
         max_store_bytes: u64,
+        account_bytes: u64,
+        account_messages: u64,
         worker_threads: usize,
         queue: usize,
         rate_limit: (u32, u32),
@@ -71,6 +73,8 @@ impl Node {
             https_port,
             omq_port,
             max_store_bytes,
+            account_bytes,
+            account_messages,
             worker_threads,
             queue,
             rate_limits,

@@ -39,6 +39,8 @@ class Node:
         https_port: int = 22021,
         omq_port: int = 22020,
         max_store_bytes: int = 3_758_096_384,
+        account_bytes: int = 134_217_728,
+        account_messages: int = 100_000,
         worker_threads: int = 2,
         queue: int = 1000,
         rate_limit: tuple[int, int] = (600, 300),

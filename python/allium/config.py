@@ -44,6 +44,10 @@ class NodeConfig(BaseSettings):
         ge=1 << 20,
         description='How large the message store may grow: bytes, or text such as "3.5GiB".',
     )
+    account_max_bytes: ByteSize = Field(
+        default=ByteSize(134_217_728), ge=1 << 20, description="How much of the store one account may take."
+    )
+    account_max_messages: int = Field(default=100_000, ge=100, description="How many messages one account may have.")
     worker_threads: int = Field(
         default=2, ge=1, le=1024, description="Threads that serve requests. One per core that the node may use."
     )

@@ -83,6 +83,8 @@ def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
         https_port=config.https_port,
         omq_port=config.omq_port,
         max_store_bytes=int(config.max_store_bytes),
+        account_bytes=int(config.account_max_bytes),
+        account_messages=config.account_max_messages,
         worker_threads=config.worker_threads,
         queue=config.queue,
         rate_limit=(config.rate_limit_burst, config.rate_limit_per_second),

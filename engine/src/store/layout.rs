@@ -6,6 +6,7 @@
 //! | `by_hash` | hash 32 | key in `messages` |
 //! | `by_expiry` | expiry 8, sequence 8 | key in `messages` |
 //! | `dumps` | Ed25519 key of a node 32, swarm 8 | key of the last message it has confirmed |
+//! | `accounts` | account 33 | bytes charged 8, messages 8 |
 //! | `missed` | Ed25519 key of a member 32, number 8 | when 8, kind 1, hash or command |
 //! | `revoked` | account 33, token 36 | time of revocation 8 |
 //! | `meta` | name | 8, or a bencoded list for the topology |
@@ -30,6 +31,7 @@ pub(super) struct Tables {
     pub(super) by_hash: Table,
     pub(super) by_expiry: Table,
     pub(super) revoked: Table,
+    pub(super) accounts: Table,
     pub(super) missed: Table,
     pub(super) dumps: Table,
     pub(super) meta: Table,
@@ -71,16 +73,40 @@ impl Tables {
         let mut txn = env.write_txn()?;
         let mut table = |name| env.create_database(&mut txn, Some(name));
         let (messages, by_hash, by_expiry) = (table("messages")?, table("by_hash")?, table("by_expiry")?);
-        let (revoked, missed) = (table("revoked")?, table("missed")?);
+        let (revoked, missed, accounts) = (table("revoked")?, table("missed")?, table("accounts")?);
         let (dumps, meta) = (table("dumps")?, table("meta")?);
-        let tables = Self { env: env.clone(), messages, by_hash, by_expiry, revoked, missed, dumps, meta };
+        let tables = Self { env: env.clone(), messages, by_hash, by_expiry, revoked, accounts, missed, dumps, meta };
         match tables.meta(&txn, Meta::Format)? {
             0 => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,
             FORMAT => {}
             found => return Err(StoreError::Format { found, known: FORMAT }),
         }
+        tables.count_accounts(&mut txn)?;
         txn.commit()?;
         Ok(tables)
+    }
+
+    /// Fills `accounts` where a version wrote that did not have it.
+    fn count_accounts(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
+        if self.accounts.is_empty(txn)? && !self.messages.is_empty(txn)? {
+            let mut usages: std::collections::BTreeMap<[u8; 33], Usage> = std::collections::BTreeMap::new();
+            for entry in self.messages.iter(txn)? {
+                let (key, value) = entry?;
+                let record = Record::decode(value).ok_or_else(damaged)?;
+                let usage = usages.entry(*key.first_chunk().ok_or_else(damaged)?).or_default();
+                usage.bytes += charge(record.data.len());
+                usage.messages += 1;
+            }
+            for (account, usage) in usages {
+                self.accounts.put(txn, &account, &usage.encode())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an account has.
+    pub(super) fn usage(&self, txn: &RoTxn<'_>, account: &[u8; 33]) -> Result<Usage, StoreError> {
+        Ok(self.accounts.get(txn, account)?.and_then(Usage::decode).unwrap_or_default())
     }
 
     /// A number of `meta`, 0 when it was never set.
@@ -136,6 +162,27 @@ pub(super) fn revoked_key(account: &AccountId, token: &[u8; 36]) -> [u8; 69] {
     key[..33].copy_from_slice(&account.0);
     key[33..].copy_from_slice(token);
     key
+}
+
+/// A value of `accounts`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) bytes: u64,
+    pub(super) messages: u64,
+}
+
+impl Usage {
+    fn decode(value: &[u8]) -> Option<Self> {
+        let (bytes, messages) = value.split_first_chunk::<8>()?;
+        Some(Self { bytes: u64::from_be_bytes(*bytes), messages: u64_at(messages)? })
+    }
+
+    pub(super) fn encode(self) -> [u8; 16] {
+        let mut value = [0; 16];
+        value[..8].copy_from_slice(&self.bytes.to_be_bytes());
+        value[8..].copy_from_slice(&self.messages.to_be_bytes());
+        value
+    }
 }
 
 /// A value of `messages`.

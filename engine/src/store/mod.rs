@@ -20,6 +20,7 @@ use crate::{
     types::{AccountId, MessageHash, Millis},
 };
 use layout::Tables;
+use work::Room;
 use writer::Writer;
 
 /// How a store is laid out and bounded.
@@ -29,6 +30,10 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// Bytes that messages may take, bookkeeping included.
     pub max_bytes: u64,
+    /// Bytes that the messages of one account may take.
+    pub account_bytes: u64,
+    /// Messages that one account may have.
+    pub account_messages: u64,
     /// Writes that may wait before the answer is "busy".
     pub queue: usize,
     /// Writes in one transaction at most.
@@ -39,7 +44,14 @@ impl StoreConfig {
     /// The reference's limit (3,584 MiB) and bounds that suit a loaded node.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), max_bytes: 3584 << 20, queue: 4096, batch: 1024 }
+        Self {
+            path: path.into(),
+            max_bytes: 3584 << 20,
+            account_bytes: 128 << 20,
+            account_messages: 100_000,
+            queue: 4096,
+            batch: 1024,
+        }
     }
 }
 
@@ -49,6 +61,9 @@ pub enum StoreError {
     /// No room until messages expire.
     #[error("the store is full; room comes back as messages expire")]
     Full,
+    /// No room for this account until messages of its own expire.
+    #[error("this account's share of the store is full; room comes back as its messages expire")]
+    AccountFull,
     /// The queue of writes is full.
     #[error("too many writes are waiting")]
     Busy,
@@ -79,7 +94,7 @@ impl From<heed::Error> for StoreError {
 pub struct Store {
     tables: Arc<Tables>,
     writer: Arc<Writer>,
-    max_bytes: u64,
+    room: Room,
 }
 
 impl Store {
@@ -90,7 +105,8 @@ impl Store {
     pub fn open(config: StoreConfig, clock: Clock) -> Result<Self, StoreError> {
         let tables = Arc::new(Tables::open(&config)?);
         let writer = Arc::new(Writer::start(Arc::clone(&tables), &config, clock)?);
-        Ok(Self { tables, writer, max_bytes: config.max_bytes })
+        let StoreConfig { max_bytes, account_bytes, account_messages, .. } = config;
+        Ok(Self { tables, writer, room: Room { max_bytes, account_bytes, account_messages } })
     }
 
     /// Stores one message. The answer comes when it is on disk.
@@ -98,8 +114,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn put(&self, message: NewMessage) -> Result<Stored, StoreError> {
-        let max_bytes = self.max_bytes;
-        self.writer.submit(move |work| work.put(&message, max_bytes)).await
+        let room = self.room;
+        self.writer.submit(move |work| work.put(&message, &room)).await
     }
 
     /// Removes these messages of `account`; the answer names those that were there.

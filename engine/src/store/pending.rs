@@ -180,8 +180,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: none of them was stored.
     pub async fn receive(&self, messages: Vec<NewMessage>) -> Result<Vec<super::Stored>, StoreError> {
-        let max_bytes = self.max_bytes;
-        self.writer.submit(move |work| messages.iter().map(|message| work.put(message, max_bytes)).collect()).await
+        let room = self.room;
+        // What an account has no room for is passed over: the sender would only bring it again.
+        let full = super::Stored { outcome: super::Outcome::Obsolete, expiry: Millis(0) };
+        let put = move |work: &mut Work<'_>, message: &NewMessage| match work.put(message, &room) {
+            Err(StoreError::AccountFull) => Ok(full),
+            done => done,
+        };
+        self.writer.submit(move |work| messages.iter().map(|message| put(work, message)).collect()).await
     }
 }
 

@@ -199,7 +199,7 @@ impl Store {
         Ok(StoreStats {
             messages: self.tables.messages.len(&txn)?,
             bytes: self.tables.meta(&txn, Meta::Bytes)?,
-            max_bytes: self.max_bytes,
+            max_bytes: self.room.max_bytes,
         })
     }
 }

@@ -268,3 +268,41 @@ proptest! {
         }
     }
 }
+
+/// One account that is full is full alone, and has room again when it lets something go; also in a directory of a version
+/// that did not count.
+#[test]
+fn an_account_cannot_take_the_room_of_others() {
+    let dir = TempDir::new().unwrap();
+    let open = || {
+        let path = dir.path().join("store");
+        let limits = StoreConfig { account_messages: 3, account_bytes: 2_000, ..StoreConfig::new(path) };
+        Store::open(limits, Clock::default()).unwrap()
+    };
+    let store = open();
+    let put = |store: &Store, owner: u8, data: &[u8]| {
+        runtime().block_on(store.put(message(owner, 0, data, 1, FAR))).map(|stored| stored.outcome)
+    };
+    for data in [b"1", b"2", b"3"] {
+        assert_eq!(put(&store, 1, data), Ok(Outcome::New));
+    }
+    assert_eq!(put(&store, 1, b"4"), Err(StoreError::AccountFull));
+    assert_eq!(put(&store, 1, b"3"), Ok(Outcome::Exists));
+    assert_eq!(put(&store, 2, b"1"), Ok(Outcome::New));
+    assert_eq!(put(&store, 2, &[0; 1500]), Err(StoreError::AccountFull));
+    let gone = MessageHash::of(&account(1), Namespace(0), b"1");
+    assert_eq!(runtime().block_on(store.delete(account(1), vec![gone])), Ok(vec![gone]));
+    assert_eq!(put(&store, 1, b"4"), Ok(Outcome::New));
+    // As an older version left it.
+    let mut txn = store.tables.env.write_txn().unwrap();
+    store.tables.accounts.clear(&mut txn).unwrap();
+    txn.commit().unwrap();
+    store.close();
+    drop(store);
+    let store = open();
+    assert_eq!(put(&store, 1, b"5"), Err(StoreError::AccountFull));
+    assert_eq!(put(&store, 2, b"2"), Ok(Outcome::New));
+    let all = runtime().block_on(store.delete_all(account(1), Scope::All, None)).unwrap();
+    assert_eq!(all.len(), 3);
+    assert_eq!(put(&store, 1, b"5"), Ok(Outcome::New));
+}

@@ -4,12 +4,23 @@ use heed::RwTxn;
 
 use super::{
     StoreError,
-    layout::{self, KEY, Meta, Record, Tables, damaged},
+    layout::{self, KEY, Meta, Record, Tables, Usage, damaged},
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
 /// Revocations that an account keeps.
 const MAX_REVOKED: usize = 50;
+
+/// How much there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Of all accounts together.
+    pub(super) max_bytes: u64,
+    /// Of one account.
+    pub(super) account_bytes: u64,
+    /// Of one account.
+    pub(super) account_messages: u64,
+}
 
 /// A message to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,18 +128,18 @@ impl<'e> Work<'e> {
             return Err(error.clone());
         }
         operation(self).inspect_err(|error| {
-            // Full is said before anything is written.
-            if *error != StoreError::Full {
+            // These are said before anything is written.
+            if !matches!(error, StoreError::Full | StoreError::AccountFull) {
                 self.failed = Some(error.clone());
             }
         })
     }
 
-    pub(super) fn put(&mut self, message: &NewMessage, max_bytes: u64) -> Done<Stored> {
-        self.guard(|work| work.put_message(message, max_bytes))
+    pub(super) fn put(&mut self, message: &NewMessage, room: &Room) -> Done<Stored> {
+        self.guard(|work| work.put_message(message, room))
     }
 
-    fn put_message(&mut self, message: &NewMessage, max_bytes: u64) -> Done<Stored> {
+    fn put_message(&mut self, message: &NewMessage, room: &Room) -> Done<Stored> {
         let mut replaced = Vec::new();
         if message.namespace.is_public_outbox() {
             for (key, hash, timestamp) in self.list(&message.account, Scope::One(message.namespace))? {
@@ -151,10 +162,17 @@ impl<'e> Work<'e> {
             return Ok(Stored { outcome: Outcome::Extended, expiry: message.expiry });
         }
         let charge = layout::charge(message.data.len());
-        if self.bytes.saturating_add(charge) > max_bytes {
+        if self.bytes.saturating_add(charge) > room.max_bytes {
             return Err(StoreError::Full);
         }
+        let usage = self.tables.usage(&self.txn, &message.account.0)?;
+        if usage.bytes.saturating_add(charge) > room.account_bytes || usage.messages >= room.account_messages {
+            return Err(StoreError::AccountFull);
+        }
         self.remove(&replaced)?;
+        let usage = self.tables.usage(&self.txn, &message.account.0)?;
+        let usage = Usage { bytes: usage.bytes + charge, messages: usage.messages + 1 };
+        self.tables.accounts.put(&mut self.txn, &message.account.0, &usage.encode())?;
         self.sequence += 1;
         let key = layout::key(&message.account, message.namespace, self.sequence);
         let record =
@@ -334,6 +352,14 @@ impl<'e> Work<'e> {
             self.tables.by_hash.delete(&mut self.txn, &hash.0)?;
             self.tables.by_expiry.delete(&mut self.txn, &layout::expiry_key(expiry, key))?;
             self.bytes = self.bytes.saturating_sub(charge);
+            let account: &[u8; 33] = key.first_chunk().ok_or_else(damaged)?;
+            let usage = self.tables.usage(&self.txn, account)?;
+            if usage.messages <= 1 {
+                self.tables.accounts.delete(&mut self.txn, account)?;
+            } else {
+                let usage = Usage { bytes: usage.bytes.saturating_sub(charge), messages: usage.messages - 1 };
+                self.tables.accounts.put(&mut self.txn, account, &usage.encode())?;
+            }
         }
         Ok(())
     }
