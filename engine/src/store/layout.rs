@@ -8,6 +8,9 @@
 //! | `dumps` | Ed25519 key of a node 32, swarm 8 | key of the last message it has confirmed |
 //! | `accounts` | account 33 | bytes charged 8, messages 8 |
 //! | `missed` | Ed25519 key of a member 32, number 8 | when 8, kind 1, hash or command |
+//! | `tombs` | hash 32, account 33 | time until which it stays deleted 8 |
+//! | `tombs_by_time` | that time 8, hash 32, account 33 | nothing |
+//! | `cleared` | account 33, all or one 1, namespace 2 | time up to which all was deleted 8 |
 //! | `revoked` | account 33, token 36 | time of revocation 8 |
 //! | `meta` | name | 8, or a bencoded list for the topology |
 
@@ -34,6 +37,9 @@ pub(super) struct Tables {
     pub(super) accounts: Table,
     pub(super) missed: Table,
     pub(super) dumps: Table,
+    pub(super) tombs: Table,
+    pub(super) tombs_by_time: Table,
+    pub(super) cleared: Table,
     pub(super) meta: Table,
 }
 
@@ -67,7 +73,7 @@ impl Tables {
         let map = usize::try_from(config.max_bytes.saturating_mul(2).saturating_add(MAP_RESERVE))
             .map_err(|_| StoreError::Database("max_bytes is more than this machine can map".to_owned()))?;
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
-        options.map_size(map / 4096 * 4096).max_dbs(8).max_readers(1024);
+        options.map_size(map / 4096 * 4096).max_dbs(32).max_readers(1024);
         // SAFETY: the file is this process's alone to write (LMDB's lock file sees to writers), and nobody truncates it.
         let env = unsafe { options.open(&config.path)? };
         let mut txn = env.write_txn()?;
@@ -75,7 +81,21 @@ impl Tables {
         let (messages, by_hash, by_expiry) = (table("messages")?, table("by_hash")?, table("by_expiry")?);
         let (revoked, missed, accounts) = (table("revoked")?, table("missed")?, table("accounts")?);
         let (dumps, meta) = (table("dumps")?, table("meta")?);
-        let tables = Self { env: env.clone(), messages, by_hash, by_expiry, revoked, accounts, missed, dumps, meta };
+        let (tombs, tombs_by_time, cleared) = (table("tombs")?, table("tombs_by_time")?, table("cleared")?);
+        let tables = Self {
+            env: env.clone(),
+            messages,
+            by_hash,
+            by_expiry,
+            revoked,
+            accounts,
+            missed,
+            dumps,
+            tombs,
+            tombs_by_time,
+            cleared,
+            meta,
+        };
         match tables.meta(&txn, Meta::Format)? {
             0 => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,
             FORMAT => {}

@@ -5,6 +5,7 @@ mod dump;
 mod layout;
 mod pending;
 mod read;
+mod tombs;
 mod work;
 mod writer;
 

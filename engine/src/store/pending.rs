@@ -183,7 +183,7 @@ impl Store {
         let room = self.room;
         // What an account has no room for is passed over: the sender would only bring it again.
         let full = super::Stored { outcome: super::Outcome::Obsolete, expiry: Millis(0) };
-        let put = move |work: &mut Work<'_>, message: &NewMessage| match work.put(message, &room) {
+        let put = move |work: &mut Work<'_>, message: &NewMessage| match work.put_copy(message, &room) {
             Err(StoreError::AccountFull) => Ok(full),
             done => done,
         };

@@ -306,3 +306,33 @@ fn an_account_cannot_take_the_room_of_others() {
     assert_eq!(all.len(), 3);
     assert_eq!(put(&store, 1, b"5"), Ok(Outcome::New));
 }
+
+/// Another node's copy of what was deleted here stays out; a client may store the same again.
+#[test]
+fn what_was_deleted_is_not_brought_back() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    let now = Clock::default().now().0;
+    let expiry = now + 60_000;
+    let (known, unknown) = (message(1, 0, b"known", now, expiry), message(1, 0, b"unknown", now, expiry));
+    let (cleared, later) = (message(2, 2, b"cleared", now - 10, expiry), message(2, 2, b"later", now + 9_000, expiry));
+    let held = |store: &Store| store.stats().unwrap().messages;
+    runtime().block_on(async {
+        store.put(known.clone()).await.unwrap();
+        assert_eq!(store.delete(account(1), vec![known.hash, unknown.hash]).await.unwrap(), [known.hash]);
+        store.delete_all(account(2), Scope::One(Namespace(2)), None).await.unwrap();
+    });
+    store.close();
+    drop(store);
+    let store = open(&dir, 1 << 20);
+    runtime().block_on(async {
+        let copies = vec![known.clone(), unknown.clone(), cleared.clone(), later.clone()];
+        let outcomes: Vec<_> = store.receive(copies).await.unwrap().iter().map(|stored| stored.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Obsolete, Outcome::Obsolete, Outcome::Obsolete, Outcome::New]);
+        assert_eq!(held(&store), 1);
+        assert_eq!(store.put(known.clone()).await.unwrap().outcome, Outcome::New);
+        let again = store.receive(vec![known.clone()]).await.unwrap();
+        assert_eq!(again[0].outcome, Outcome::Exists);
+        assert_eq!(held(&store), 2);
+    });
+}

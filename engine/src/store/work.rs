@@ -5,6 +5,7 @@ use heed::RwTxn;
 use super::{
     StoreError,
     layout::{self, KEY, Meta, Record, Tables, Usage, damaged},
+    tombs::UNKNOWN,
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
@@ -135,8 +136,22 @@ impl<'e> Work<'e> {
         })
     }
 
+    /// A client's message.
     pub(super) fn put(&mut self, message: &NewMessage, room: &Room) -> Done<Stored> {
-        self.guard(|work| work.put_message(message, room))
+        self.guard(|work| {
+            work.unbury(&message.account, &message.hash)?;
+            work.put_message(message, room)
+        })
+    }
+
+    /// Another node's copy of a message.
+    pub(super) fn put_copy(&mut self, message: &NewMessage, room: &Room) -> Done<Stored> {
+        self.guard(|work| {
+            if work.is_buried(message)? {
+                return Ok(Stored { outcome: Outcome::Obsolete, expiry: Millis(0) });
+            }
+            work.put_message(message, room)
+        })
     }
 
     fn put_message(&mut self, message: &NewMessage, room: &Room) -> Done<Stored> {
@@ -186,11 +201,17 @@ impl<'e> Work<'e> {
 
     pub(super) fn delete(&mut self, account: &AccountId, hashes: &[MessageHash]) -> Done<Vec<MessageHash>> {
         self.guard(|work| {
-            let mut deleted = Vec::new();
+            let (mut deleted, mut unknown) = (Vec::new(), 0);
             for hash in hashes {
                 if let Some(key) = work.find(account, hash)? {
+                    let expiry = work.expiry_at(&key)?;
                     work.remove(&[key])?;
+                    work.bury(account, hash, Some(expiry))?;
                     deleted.push(*hash);
+                } else if unknown < UNKNOWN {
+                    // Another member may have it, and not know yet.
+                    work.bury(account, hash, None)?;
+                    unknown += 1;
                 }
             }
             Ok(deleted)
@@ -204,6 +225,7 @@ impl<'e> Work<'e> {
         before: Option<Millis>,
     ) -> Done<Vec<(Namespace, MessageHash)>> {
         self.guard(|work| {
+            work.clear(account, scope, before.unwrap_or(work.now))?;
             let mut found = work.list(account, scope)?;
             found.retain(|(_, _, timestamp)| before.is_none_or(|before| *timestamp <= before));
             let keys: Vec<_> = found.iter().map(|(key, ..)| *key).collect();
@@ -300,6 +322,7 @@ impl<'e> Work<'e> {
                 expired.push(key.try_into().map_err(|_| damaged())?);
             }
             work.remove(&expired)?;
+            work.clean_tombs(step)?;
             Ok(expired.len())
         })
     }
