@@ -206,6 +206,7 @@ impl Node {
     pub fn set_network(&self, snapshot: Snapshot) {
         self.services.network.replace(snapshot);
         self.services.movement.network_changed();
+        self.services.rpc.network_changed();
     }
 
     /// Why requests are refused; `None` when the node serves.

@@ -92,6 +92,39 @@ impl Redelivery {
         Ok(())
     }
 
+    /// Members that were promised to be told of a change: `told` have been, `missed_by` have not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep(
+        &self,
+        told: Vec<(Ed25519PublicKey, u64)>,
+        missed_by: &[Ed25519PublicKey],
+    ) -> Result<(), StoreError> {
+        if !missed_by.is_empty() {
+            self.mark(missed_by);
+            self.wake.notify_one();
+        }
+        if told.is_empty() { Ok(()) } else { self.store.forget_missed(told).await }
+    }
+
+    /// There is a new picture of the network.
+    pub fn network_changed(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Tells the swarm of messages that the last run may not have told it of, once it is known who that is.
+    async fn settle(&self) -> Result<(), StoreError> {
+        let network = self.network.load();
+        let Some(own) = network.by_ed25519(&self.own).filter(|own| own.is_active()) else { return Ok(()) };
+        let mates = network.members(own.swarm).iter().map(|node| node.ed25519).filter(|key| *key != self.own);
+        let mates: Vec<Ed25519PublicKey> = mates.collect();
+        for hash in self.store.take_unsettled() {
+            self.add(mates.clone(), Missed::Message(hash)).await?;
+        }
+        Ok(())
+    }
+
     fn mark(&self, members: &[Ed25519PublicKey]) {
         let mut behind = self.behind.lock();
         let next = Instant::now() + FIRST_PAUSE;
@@ -103,6 +136,9 @@ impl Redelivery {
     /// Delivers for ever.
     pub async fn run(self: Arc<Self>) {
         loop {
+            if let Err(error) = self.settle().await {
+                tracing::error!(%error, "messages of the last run could not be passed on");
+            }
             let now = Instant::now();
             let due: Vec<Ed25519PublicKey> =
                 self.behind.lock().iter().filter(|(_, behind)| behind.next <= now).map(|(key, _)| *key).collect();
@@ -151,7 +187,8 @@ impl Redelivery {
                     return self.later(member);
                 }
             };
-            if let Err(error) = self.store.forget_missed(member, told).await {
+            let told = told.into_iter().map(|number| (member, number)).collect();
+            if let Err(error) = self.store.forget_missed(told).await {
                 tracing::error!(%error, "what a member was told could not be noted");
                 return self.later(member);
             }

@@ -234,7 +234,7 @@ mod tests {
         )
         .unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(store.revoke(account, vec![auth.subaccount.as_ref().unwrap().token])).unwrap();
+        runtime.block_on(store.revoke(account, vec![auth.subaccount.as_ref().unwrap().token], None)).unwrap();
         assert_eq!(auth.verify(&store, &account, text, flag::READ, true), Ok(false));
         assert_eq!(auth.verify(&store, &account, text, flag::READ, false), Ok(true));
     }

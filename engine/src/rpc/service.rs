@@ -24,7 +24,7 @@ use crate::{
     clock::Clock,
     crypto::Identity,
     replicate::{MemberAnswer, PeerLink, Redelivery, fan_out, transfer},
-    store::{ExpireMode, Limits, Missed, NewMessage, Outcome, Scope, Store, StoreError},
+    store::{ExpireMode, Limits, Missed, NewMessage, Outcome, Promise, Promised, Scope, Store, StoreError, Unsettled},
     swarm::{Network, NodeInfo, Snapshot, SwarmId, service_nodes},
     types::{AccountId, Ed25519PublicKey, LegacyPublicKey, MessageHash, Millis, Namespace},
 };
@@ -188,6 +188,11 @@ impl Rpc {
     /// Requests by kind.
     pub const fn counts(&self) -> &RequestCounts {
         &self.counts
+    }
+
+    /// There is a new picture of the network.
+    pub fn network_changed(&self) {
+        self.parts.redelivery.network_changed();
     }
 
     /// Members of the swarm that have missed something.
@@ -368,7 +373,14 @@ impl Rpc {
         let local = async {
             let message = NewMessage { account, namespace, hash, timestamp, expiry, data };
             let watched = self.monitors.any(&account).then(|| message.clone());
-            let stored = self.parts.store.put(message).await.map_err(|error| failure(&error))?;
+            let store = &self.parts.store;
+            let (stored, unsettled) = match origin {
+                Origin::Client => {
+                    let (stored, unsettled) = store.put_first(message).await.map_err(|error| failure(&error))?;
+                    (stored, Some(unsettled))
+                }
+                Origin::Peer => (store.put(message).await.map_err(|error| failure(&error))?, None),
+            };
             if let (Some(message), Outcome::New) = (watched, stored.outcome) {
                 self.monitors.notify(&message);
             }
@@ -380,10 +392,10 @@ impl Rpc {
             if stored.outcome != Outcome::New {
                 entries.insert("already".into(), Value::Bool(true));
             }
-            Ok(entries)
+            Ok((entries, unsettled))
         };
-        let Some(forward) = forward else { return peer_reply(local.await) };
-        let (mut swarm, ok) = self.everywhere("store", &mates, forward, local).await;
+        let Some(forward) = forward else { return peer_reply(local.await.map(|(entries, _)| entries)) };
+        let (mut swarm, ok) = self.store_everywhere(&mates, forward, local, hash).await;
         // A legacy of the reference that clients may read: the entry node's own entry tells the time too.
         if let Some(Value::Dict(own)) = swarm.get_mut(self.own.to_string().as_str()) {
             own.insert("t".into(), self.time());
@@ -467,17 +479,18 @@ impl Rpc {
         let mut forward = forwarded(&account, Some(&auth));
         let list = messages.iter().map(|hash| hash.as_bytes().into()).collect();
         forward.push(("messages", Bt::List(list)));
+        let (params, promise) = promised("delete", forward, &mates, origin);
         let local = async {
             let hashes = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
-            let deleted = self.parts.store.delete(account, hashes).await.map_err(|error| failure(&error))?;
-            let deleted = sorted(deleted);
+            let done = self.parts.store.delete(account, hashes, promise).await.map_err(|error| failure(&error))?;
+            let deleted = sorted(done.done);
             let signed = format!("{}{}{}", account.hex(), messages.concat(), deleted.concat());
-            Ok(self.signed_entries("deleted", texts(deleted), signed.as_bytes()))
+            Ok((self.signed_entries("deleted", texts(deleted), signed.as_bytes()), done.numbers))
         };
         if origin == Origin::Peer {
-            return peer_reply(local.await);
+            return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere("delete", &mates, forward, local).await;
+        let (swarm, ok) = self.everywhere("delete", &mates, params, local).await;
         let any = swarm.values().any(|entry| matches!(deleted_in(entry), Some(n) if n > 0));
         let mut reply = self.swarm_reply(swarm, ok, None);
         if required && !any && ok {
@@ -496,8 +509,8 @@ impl Rpc {
         let tolerance = tolerance(origin);
         let text = "delete_all timestamp too far from current time";
         let time = self.near_now(request.time, tolerance, text);
-        self.timed(plan, request, origin, time, |store, account, scope, _| async move {
-            store.delete_all(account, scope, None).await
+        self.timed(plan, request, origin, time, |store, account, scope, _, promise| async move {
+            store.delete_all(account, scope, None, promise).await
         })
         .await
     }
@@ -512,8 +525,8 @@ impl Rpc {
         let future = request.time > self.parts.clock.now().plus(limit::SIGNATURE);
         let text = "delete_before timestamp too far in the future";
         let time = if future { Err(Reply::text(Status::UNAUTHORIZED, text)) } else { Ok(()) };
-        self.timed(plan, request, origin, time, |store, account, scope, before| async move {
-            store.delete_all(account, scope, Some(before)).await
+        self.timed(plan, request, origin, time, |store, account, scope, before, promise| async move {
+            store.delete_all(account, scope, Some(before), promise).await
         })
         .await
     }
@@ -528,8 +541,8 @@ impl Rpc {
         let past = request.time < self.parts.clock.now().minus(tolerance(origin));
         let text = "expire_all timestamp should be >= current time";
         let time = if past { Err(Reply::text(Status::NOT_ACCEPTABLE, text)) } else { Ok(()) };
-        self.timed(plan, request, origin, time, |store, account, scope, expiry| async move {
-            store.expire_all(account, scope, expiry).await
+        self.timed(plan, request, origin, time, |store, account, scope, expiry, promise| async move {
+            store.expire_all(account, scope, expiry, promise).await
         })
         .await
     }
@@ -541,10 +554,10 @@ impl Rpc {
         request: Timed,
         origin: Origin,
         time_check: Result<(), Reply>,
-        act: impl FnOnce(Store, AccountId, Scope, Millis) -> F + Send,
+        act: impl FnOnce(Store, AccountId, Scope, Millis, Option<Promise>) -> F + Send,
     ) -> Reply
     where
-        F: Future<Output = Result<Vec<(Namespace, MessageHash)>, StoreError>> + Send,
+        F: Future<Output = Result<Promised<Vec<(Namespace, MessageHash)>>, StoreError>> + Send,
     {
         let Timed { account, namespace, time, auth } = request;
         let (scope, signed_namespace, namespace_field) = match namespace {
@@ -565,17 +578,20 @@ impl Rpc {
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("namespace", namespace_field));
         forward.push((plan.field, time.0.into()));
+        let (params, promise) = promised(plan.method, forward, &mates, origin);
         let local = async {
-            let changed = act(self.parts.store.clone(), account, scope, time).await.map_err(|error| failure(&error))?;
+            let store = self.parts.store.clone();
+            let done = act(store, account, scope, time, promise).await.map_err(|error| failure(&error))?;
+            let changed = done.done;
             let all = sorted(changed.iter().map(|(_, hash)| *hash).collect());
             let signed = format!("{}{time}{}", account.hex(), all.concat());
             let result = if scope == Scope::All { by_namespace(changed) } else { texts(all) };
-            Ok(self.signed_entries(plan.result, result, signed.as_bytes()))
+            Ok((self.signed_entries(plan.result, result, signed.as_bytes()), done.numbers))
         };
         if origin == Origin::Peer {
-            return peer_reply(local.await);
+            return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(plan.method, &mates, forward, local).await;
+        let (swarm, ok) = self.everywhere(plan.method, &mates, params, local).await;
         self.swarm_reply(swarm, ok, None)
     }
 
@@ -597,6 +613,7 @@ impl Rpc {
         if let Some(direction) = only {
             forward.push((direction.name(), Bt::Int(1)));
         }
+        let (params, promise) = promised("expire", forward, &mates, origin);
         let local = async {
             let latest = self.parts.clock.now().plus(limit::MAX_TTL);
             let applied: Vec<Millis> = expiry.iter().map(|expiry| (*expiry).min(latest)).collect();
@@ -615,7 +632,8 @@ impl Rpc {
                 None if may_shorten => ExpireMode::Set,
                 None => ExpireMode::Extend,
             };
-            let done = self.parts.store.expire(account, changes, mode).await.map_err(|error| failure(&error))?;
+            let done = self.parts.store.expire(account, changes, mode, promise).await;
+            let Promised { done, numbers } = done.map_err(|error| failure(&error))?;
             let by_text = |list: Vec<(MessageHash, Millis)>| -> BTreeMap<String, Millis> {
                 list.into_iter().map(|(hash, expiry)| (hash.to_string(), expiry)).collect()
             };
@@ -638,12 +656,12 @@ impl Rpc {
                 let unchanged = unchanged.into_iter().map(|(hash, expiry)| (hash, Value::Uint(expiry.0)));
                 entries.insert("unchanged".into(), Value::dict(unchanged));
             }
-            Ok(entries)
+            Ok((entries, numbers))
         };
         if origin == Origin::Peer {
-            return peer_reply(local.await);
+            return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere("expire", &mates, forward, local).await;
+        let (swarm, ok) = self.everywhere("expire", &mates, params, local).await;
         self.swarm_reply(swarm, ok, None)
     }
 
@@ -702,23 +720,25 @@ impl Rpc {
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("timestamp", timestamp.0.into()));
         forward.push((plan.field, Bt::List(tokens.iter().map(|token| token.as_slice().into()).collect())));
+        let (params, promise) = promised(plan.method, forward, &mates, origin);
         let local = async {
             let store = &self.parts.store;
             let mut entries = Entries::new();
-            if back {
-                let count = store.unrevoke(account, tokens).await.map_err(|error| failure(&error))?;
-                entries.insert("count".into(), Value::Uint(count));
+            let numbers = if back {
+                let done = store.unrevoke(account, tokens, promise).await.map_err(|error| failure(&error))?;
+                entries.insert("count".into(), Value::Uint(done.done));
+                done.numbers
             } else {
-                store.revoke(account, tokens).await.map_err(|error| failure(&error))?;
-            }
+                store.revoke(account, tokens, promise).await.map_err(|error| failure(&error))?.numbers
+            };
             let text = [account.hex().as_bytes(), &signed].concat();
             entries.insert("signature".into(), self.signature(&text));
-            Ok(entries)
+            Ok((entries, numbers))
         };
         if origin == Origin::Peer {
-            return peer_reply(local.await);
+            return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(plan.method, &mates, forward, local).await;
+        let (swarm, ok) = self.everywhere(plan.method, &mates, params, local).await;
         self.swarm_reply(swarm, ok, None)
     }
 
@@ -801,35 +821,66 @@ impl Rpc {
 
     // ---- the swarm's answers ----
 
-    /// Sends the command to `mates` while acting here; every member's entry by its key, and whether anybody succeeded.
+    /// Sends a new message to `mates` while it is stored here; every member's entry by its key, and whether anybody
+    /// succeeded.
+    async fn store_everywhere(
+        &self,
+        mates: &[Arc<NodeInfo>],
+        forward: Vec<(&'static str, Bt)>,
+        local: impl Future<Output = Result<(Entries, Option<Unsettled>), Entries>> + Send,
+        hash: MessageHash,
+    ) -> (Entries, bool) {
+        let params = Bytes::from(Bt::dict(forward).encode());
+        let (own, others) = futures_util::join!(local, self.ask(mates, "store", params));
+        let missed_by = missed_by(&others);
+        if own.is_ok()
+            && !missed_by.is_empty()
+            && let Err(error) = self.parts.redelivery.add(missed_by, Missed::Message(hash)).await
+        {
+            tracing::error!(%error, "what members of the swarm have missed could not be kept");
+        }
+        // The guard goes here: from now on a crash leaves nothing untold.
+        self.entries(own.map(|(entries, _)| entries), others)
+    }
+
+    /// Carries a command out here, with the promise to tell `mates`, and then tells them; every member's entry by its
+    /// key, and whether anybody succeeded.
     async fn everywhere(
         &self,
         method: &'static str,
         mates: &[Arc<NodeInfo>],
-        forward: Vec<(&'static str, Bt)>,
-        local: impl Future<Output = Result<Entries, Entries>> + Send,
+        params: Bytes,
+        local: impl Future<Output = Result<(Entries, Vec<u64>), Entries>> + Send,
     ) -> (Entries, bool) {
-        let params = Bytes::from(Bt::dict(forward).encode());
-        // A member that has missed something gets the rest in its turn.
-        let (late, prompt): (Vec<_>, Vec<_>) =
-            mates.iter().map(Arc::clone).partition(|node| self.parts.redelivery.is_behind(&node.ed25519));
-        let others = fan_out(self.parts.peers.as_ref(), &prompt, method, params.clone());
-        let (own, mut others) = futures_util::join!(local, others);
-        others.extend(late.iter().map(|node| (node.ed25519, MemberAnswer::TimedOut)));
-        let mut ok = own.is_ok();
-        let missed_by: Vec<Ed25519PublicKey> =
-            others.iter().filter(|(_, answer)| *answer == MemberAnswer::TimedOut).map(|(member, _)| *member).collect();
-        if let (Ok(own), false) = (&own, missed_by.is_empty()) {
-            let missed = match own.get("hash") {
-                Some(Value::Text(hash)) => MessageHash::from_text(hash).map(Missed::Message),
-                _ => Some(Missed::Command { method: method.to_owned(), params: params.to_vec() }),
-            };
-            if let Some(missed) = missed
-                && let Err(error) = self.parts.redelivery.add(missed_by, missed).await
-            {
-                tracing::error!(%error, "what members of the swarm have missed could not be kept");
+        let own = local.await;
+        let others = self.ask(mates, method, params).await;
+        if let Ok((_, numbers)) = &own {
+            let missed_by = missed_by(&others);
+            let promised = mates.iter().map(|node| node.ed25519).zip(numbers.iter().copied());
+            let told = promised.filter(|(member, _)| !missed_by.contains(member)).collect();
+            if let Err(error) = self.parts.redelivery.keep(told, &missed_by).await {
+                tracing::error!(%error, "what members of the swarm were told could not be noted");
             }
         }
+        self.entries(own.map(|(entries, _)| entries), others)
+    }
+
+    /// The answers of `mates`. One that has missed something gets the rest in its turn, and is not asked.
+    async fn ask(
+        &self,
+        mates: &[Arc<NodeInfo>],
+        method: &'static str,
+        params: Bytes,
+    ) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
+        let (late, prompt): (Vec<_>, Vec<_>) =
+            mates.iter().map(Arc::clone).partition(|node| self.parts.redelivery.is_behind(&node.ed25519));
+        let mut answers = fan_out(self.parts.peers.as_ref(), &prompt, method, params).await;
+        answers.extend(late.iter().map(|node| (node.ed25519, MemberAnswer::TimedOut)));
+        answers
+    }
+
+    fn entries(&self, own: Result<Entries, Entries>, others: Vec<(Ed25519PublicKey, MemberAnswer)>) -> (Entries, bool) {
+        let mut ok = own.is_ok();
         let mut swarm = Entries::new();
         swarm.insert(self.own.to_string().into(), Value::Dict(own.unwrap_or_else(|failed| failed)));
         for (member, answer) in others {
@@ -987,6 +1038,26 @@ fn peer_reply(entries: Result<Entries, Entries>) -> Reply {
         Ok(entries) => Reply::value(Status::OK, Value::Dict(entries)),
         Err(failed) => Reply::value(Status::INTERNAL_SERVER_ERROR, Value::Dict(failed)),
     }
+}
+
+/// The command's params as they are forwarded, and the promise to forward them, which only a client's command needs.
+fn promised(
+    method: &'static str,
+    forward: Vec<(&'static str, Bt)>,
+    mates: &[Arc<NodeInfo>],
+    origin: Origin,
+) -> (Bytes, Option<Promise>) {
+    let params = Bytes::from(Bt::dict(forward).encode());
+    let promise = (origin == Origin::Client).then(|| Promise {
+        members: mates.iter().map(|node| node.ed25519).collect(),
+        missed: Missed::Command { method: method.to_owned(), params: params.to_vec() },
+    });
+    (params, promise)
+}
+
+/// Members that gave no answer.
+fn missed_by(answers: &[(Ed25519PublicKey, MemberAnswer)]) -> Vec<Ed25519PublicKey> {
+    answers.iter().filter(|(_, answer)| *answer == MemberAnswer::TimedOut).map(|(member, _)| *member).collect()
 }
 
 fn member_entry(answer: MemberAnswer) -> Entries {

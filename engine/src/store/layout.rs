@@ -14,7 +14,10 @@
 //! | `revoked` | account 33, token 36 | time of revocation 8 |
 //! | `meta` | name | 8, or a bencoded list for the topology |
 
+use std::collections::BTreeSet;
+
 use heed::{Database, Env, EnvOpenOptions, RoTxn, RwTxn, WithoutTls, types::Bytes};
+use parking_lot::Mutex;
 
 use super::{StoreConfig, StoreError};
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
@@ -41,6 +44,8 @@ pub(super) struct Tables {
     pub(super) tombs_by_time: Table,
     pub(super) cleared: Table,
     pub(super) meta: Table,
+    /// Sequence numbers of messages that other members may not have been told of.
+    pub(super) in_flight: Mutex<BTreeSet<u64>>,
 }
 
 /// A number in `meta`.
@@ -51,6 +56,8 @@ pub(super) enum Meta {
     Sequence,
     /// Sum of [`charge`] over all messages.
     Bytes,
+    /// All messages up to this one have been told to the swarm, or are noted as missed.
+    Settled,
     /// The last number given to something that a member has missed.
     Missed,
 }
@@ -61,6 +68,7 @@ impl Meta {
             Self::Format => b"format",
             Self::Sequence => b"sequence",
             Self::Bytes => b"bytes",
+            Self::Settled => b"settled",
             Self::Missed => b"missed",
         }
     }
@@ -95,6 +103,7 @@ impl Tables {
             tombs_by_time,
             cleared,
             meta,
+            in_flight: Mutex::default(),
         };
         match tables.meta(&txn, Meta::Format)? {
             0 => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,

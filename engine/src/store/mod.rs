@@ -12,16 +12,18 @@ mod writer;
 use std::{path::PathBuf, sync::Arc};
 
 pub use dump::{Batch, Cursor, Dump};
-pub use pending::Missed;
+pub use pending::{Missed, Promise, Promised, Unsettled};
 pub use read::{Census, Limits, Page, StoreStats, StoredMessage};
 pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};
 
+use parking_lot::Mutex;
+
 use crate::{
     clock::Clock,
-    types::{AccountId, MessageHash, Millis},
+    types::{AccountId, MessageHash, Millis, Namespace},
 };
 use layout::Tables;
-use work::Room;
+use work::{Room, Work};
 use writer::Writer;
 
 /// How a store is laid out and bounded.
@@ -96,6 +98,7 @@ pub struct Store {
     tables: Arc<Tables>,
     writer: Arc<Writer>,
     room: Room,
+    unsettled: Arc<Mutex<Vec<MessageHash>>>,
 }
 
 impl Store {
@@ -105,9 +108,10 @@ impl Store {
     /// [`StoreError::Format`], or [`StoreError::Database`] when the directory cannot be used.
     pub fn open(config: StoreConfig, clock: Clock) -> Result<Self, StoreError> {
         let tables = Arc::new(Tables::open(&config)?);
+        let unsettled = Arc::new(Mutex::new(pending::unsettled(&tables)?));
         let writer = Arc::new(Writer::start(Arc::clone(&tables), &config, clock)?);
         let StoreConfig { max_bytes, account_bytes, account_messages, .. } = config;
-        Ok(Self { tables, writer, room: Room { max_bytes, account_bytes, account_messages } })
+        Ok(Self { tables, writer, room: Room { max_bytes, account_bytes, account_messages }, unsettled })
     }
 
     /// Stores one message. The answer comes when it is on disk.
@@ -119,12 +123,42 @@ impl Store {
         self.writer.submit(move |work| work.put(&message, &room)).await
     }
 
+    /// As [`Self::put`], for a message that the swarm is still to be told of. Until the guard is dropped, a crash would
+    /// leave the message among those that [`Self::take_unsettled`] gives.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put_first(&self, message: NewMessage) -> Result<(Stored, Unsettled), StoreError> {
+        let room = self.room;
+        let (stored, number) = self.writer.submit(move |work| work.put_first(&message, &room)).await?;
+        Ok((stored, Unsettled { tables: Arc::clone(&self.tables), number }))
+    }
+
+    /// Runs `operation`, and in the same transaction notes that the members of `promise` are to be told.
+    async fn promising<T: Send + 'static>(
+        &self,
+        promise: Option<Promise>,
+        operation: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Promised<T>, StoreError> {
+        let both = move |work: &mut Work<'_>| {
+            let done = operation(work)?;
+            let numbers = promise.map(|promise| work.add_missed(&promise.members, &promise.missed)).transpose()?;
+            Ok(Promised { done, numbers: numbers.unwrap_or_default() })
+        };
+        self.writer.submit(both).await
+    }
+
     /// Removes these messages of `account`; the answer names those that were there.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn delete(&self, account: AccountId, hashes: Vec<MessageHash>) -> Result<Vec<MessageHash>, StoreError> {
-        self.writer.submit(move |work| work.delete(&account, &hashes)).await
+    pub async fn delete(
+        &self,
+        account: AccountId,
+        hashes: Vec<MessageHash>,
+        promise: Option<Promise>,
+    ) -> Result<Promised<Vec<MessageHash>>, StoreError> {
+        self.promising(promise, move |work| work.delete(&account, &hashes)).await
     }
 
     /// Removes all messages in `scope`, or those with a timestamp up to `before`.
@@ -136,8 +170,9 @@ impl Store {
         account: AccountId,
         scope: Scope,
         before: Option<Millis>,
-    ) -> Result<Vec<(crate::types::Namespace, MessageHash)>, StoreError> {
-        self.writer.submit(move |work| work.delete_all(&account, scope, before)).await
+        promise: Option<Promise>,
+    ) -> Result<Promised<Vec<(Namespace, MessageHash)>>, StoreError> {
+        self.promising(promise, move |work| work.delete_all(&account, scope, before)).await
     }
 
     /// Lowers every later expiry in `scope` to `expiry`; the answer names what changed.
@@ -149,8 +184,9 @@ impl Store {
         account: AccountId,
         scope: Scope,
         expiry: Millis,
-    ) -> Result<Vec<(crate::types::Namespace, MessageHash)>, StoreError> {
-        self.writer.submit(move |work| work.expire_all(&account, scope, expiry)).await
+        promise: Option<Promise>,
+    ) -> Result<Promised<Vec<(Namespace, MessageHash)>>, StoreError> {
+        self.promising(promise, move |work| work.expire_all(&account, scope, expiry)).await
     }
 
     /// Changes the expiry of these messages of `account`.
@@ -162,24 +198,35 @@ impl Store {
         account: AccountId,
         changes: Vec<(MessageHash, Millis)>,
         mode: ExpireMode,
-    ) -> Result<ExpireResult, StoreError> {
-        self.writer.submit(move |work| work.expire(&account, &changes, mode)).await
+        promise: Option<Promise>,
+    ) -> Result<Promised<ExpireResult>, StoreError> {
+        self.promising(promise, move |work| work.expire(&account, &changes, mode)).await
     }
 
     /// Revokes subaccount tokens; an account keeps its newest 50.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn revoke(&self, account: AccountId, tokens: Vec<[u8; 36]>) -> Result<(), StoreError> {
-        self.writer.submit(move |work| work.revoke(&account, &tokens)).await
+    pub async fn revoke(
+        &self,
+        account: AccountId,
+        tokens: Vec<[u8; 36]>,
+        promise: Option<Promise>,
+    ) -> Result<Promised<()>, StoreError> {
+        self.promising(promise, move |work| work.revoke(&account, &tokens)).await
     }
 
     /// Takes revocations back; the answer is how many there were.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn unrevoke(&self, account: AccountId, tokens: Vec<[u8; 36]>) -> Result<u64, StoreError> {
-        self.writer.submit(move |work| work.unrevoke(&account, &tokens)).await
+    pub async fn unrevoke(
+        &self,
+        account: AccountId,
+        tokens: Vec<[u8; 36]>,
+        promise: Option<Promise>,
+    ) -> Result<Promised<u64>, StoreError> {
+        self.promising(promise, move |work| work.unrevoke(&account, &tokens)).await
     }
 
     /// Removes what has expired, now rather than at the next tick; the answer is how many messages that were.

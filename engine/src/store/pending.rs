@@ -1,10 +1,10 @@
 //! What other members of the swarm have missed, in the order in which it happened.
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::Arc};
 
 use super::{
     Store, StoreError,
-    layout::{self, Meta, Record, damaged},
+    layout::{self, Meta, Record, Tables, damaged},
     work::{NewMessage, Work},
 };
 use crate::types::{AccountId, Ed25519PublicKey, MessageHash, Millis};
@@ -58,6 +58,56 @@ impl Missed {
     }
 }
 
+/// Who is to be told of a change, whatever happens.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    /// Each gets an entry.
+    pub members: Vec<Ed25519PublicKey>,
+    /// What they are to be told.
+    pub missed: Missed,
+}
+
+/// What was done, and the numbers of the entries that were promised with it, in the order of the members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promised<T> {
+    /// The result.
+    pub done: T,
+    /// Empty without a promise.
+    pub numbers: Vec<u64>,
+}
+
+/// A message that the swarm is being told of. Dropped when it has been, or when what was missed is noted.
+pub struct Unsettled {
+    pub(super) tables: Arc<Tables>,
+    pub(super) number: Option<u64>,
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.tables.in_flight.lock().remove(&number);
+        }
+    }
+}
+
+/// Messages behind the mark that a crash has left.
+pub(super) fn unsettled(tables: &Tables) -> Result<Vec<MessageHash>, StoreError> {
+    let txn = tables.env.read_txn()?;
+    let (settled, last) = (tables.meta(&txn, Meta::Settled)?, tables.meta(&txn, Meta::Sequence)?);
+    let mut found = Vec::new();
+    // 0: a version that kept no mark, or nothing to mark.
+    if settled > 0 && settled < last {
+        for entry in tables.messages.iter(&txn)? {
+            let (key, value) = entry?;
+            let number = key.last_chunk().map(|number| u64::from_be_bytes(*number)).ok_or_else(damaged)?;
+            if number > settled {
+                found.push(Record::decode(value).ok_or_else(damaged)?.hash);
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn key(member: &Ed25519PublicKey, sequence: u64) -> [u8; 40] {
     let mut key = [0; 40];
     key[..32].copy_from_slice(&member.0);
@@ -66,10 +116,11 @@ fn key(member: &Ed25519PublicKey, sequence: u64) -> [u8; 40] {
 }
 
 impl Work<'_> {
-    pub(super) fn add_missed(&mut self, members: &[Ed25519PublicKey], missed: &Missed) -> Result<usize, StoreError> {
+    /// The numbers of the entries, as many as there was room for.
+    pub(super) fn add_missed(&mut self, members: &[Ed25519PublicKey], missed: &Missed) -> Result<Vec<u64>, StoreError> {
         let now = self.now();
         self.guard(|work| {
-            let mut added = 0;
+            let mut added = Vec::new();
             for member in members {
                 if work.tables.missed.len(&work.txn)? >= MOST {
                     break;
@@ -77,15 +128,15 @@ impl Work<'_> {
                 let sequence = work.tables.meta(&work.txn, Meta::Missed)? + 1;
                 work.tables.set_meta(&mut work.txn, Meta::Missed, sequence)?;
                 work.tables.missed.put(&mut work.txn, &key(member, sequence), &missed.encode(now))?;
-                added += 1;
+                added.push(sequence);
             }
             Ok(added)
         })
     }
 
-    fn forget_missed(&mut self, member: &Ed25519PublicKey, sequences: &[u64]) -> Result<(), StoreError> {
+    fn forget_missed(&mut self, told: &[(Ed25519PublicKey, u64)]) -> Result<(), StoreError> {
         self.guard(|work| {
-            for sequence in sequences {
+            for (member, sequence) in told {
                 work.tables.missed.delete(&mut work.txn, &key(member, *sequence))?;
             }
             Ok(())
@@ -107,15 +158,21 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn add_missed(&self, members: Vec<Ed25519PublicKey>, missed: Missed) -> Result<usize, StoreError> {
-        self.writer.submit(move |work| work.add_missed(&members, &missed)).await
+        self.writer.submit(move |work| Ok(work.add_missed(&members, &missed)?.len())).await
     }
 
-    /// A member has been told.
+    /// Members have been told, each of the entry with this number.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn forget_missed(&self, member: Ed25519PublicKey, sequences: Vec<u64>) -> Result<(), StoreError> {
-        self.writer.submit(move |work| work.forget_missed(&member, &sequences)).await
+    pub async fn forget_missed(&self, told: Vec<(Ed25519PublicKey, u64)>) -> Result<(), StoreError> {
+        self.writer.submit(move |work| work.forget_missed(&told)).await
+    }
+
+    /// Messages that the last run may not have told the swarm of. None when asked again.
+    #[must_use]
+    pub fn take_unsettled(&self) -> Vec<MessageHash> {
+        std::mem::take(&mut *self.unsettled.lock())
     }
 
     /// A member has left; the answer is how much it will never be told.
@@ -213,7 +270,7 @@ mod tests {
         assert_eq!(store.behind().unwrap(), [a, b]);
         let missed = store.missed(&a, 10).unwrap();
         assert_eq!(missed.iter().map(|(_, missed)| missed.clone()).collect::<Vec<_>>(), [message.clone(), command]);
-        store.forget_missed(a, vec![missed[0].0]).await.unwrap();
+        store.forget_missed(vec![(a, missed[0].0)]).await.unwrap();
         assert_eq!(store.missed(&a, 10).unwrap().len(), 1);
         assert_eq!(store.missed(&b, 10).unwrap(), [(2, message)]);
         assert_eq!(store.forget_member(a).await, Ok(1));

@@ -116,6 +116,8 @@ impl<'e> Work<'e> {
         }
         self.tables.set_meta(&mut self.txn, Meta::Sequence, self.sequence)?;
         self.tables.set_meta(&mut self.txn, Meta::Bytes, self.bytes)?;
+        let settled = self.tables.in_flight.lock().first().map_or(self.sequence, |first| first - 1);
+        self.tables.set_meta(&mut self.txn, Meta::Settled, settled)?;
         Ok(self.txn.commit()?)
     }
 
@@ -142,6 +144,16 @@ impl<'e> Work<'e> {
             work.unbury(&message.account, &message.hash)?;
             work.put_message(message, room)
         })
+    }
+
+    /// A client's message that the swarm is still to be told of; its number when it is new.
+    pub(super) fn put_first(&mut self, message: &NewMessage, room: &Room) -> Done<(Stored, Option<u64>)> {
+        let stored = self.put(message, room)?;
+        let number = (stored.outcome == Outcome::New).then_some(self.sequence);
+        if let Some(number) = number {
+            self.tables.in_flight.lock().insert(number);
+        }
+        Ok((stored, number))
     }
 
     /// Another node's copy of a message.
