@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections import defaultdict
+from http.client import HTTPException
 from typing import Any
 
 from conftest import Devnet
@@ -135,7 +136,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(devnet: Devnet) -> None:
         for number in range(10_000):
             try:
                 reply = rpc(victim, "store", store_params(user.account_id, f"{writer}/{number}".encode()))
-            except OSError:
+            except (OSError, HTTPException):
                 return
             if reply.status == 200:
                 acknowledged.add(reply.json()["hash"])
