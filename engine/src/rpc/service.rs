@@ -36,7 +36,7 @@ pub const PROTOCOL_VERSION: [u16; 3] = [2, 8, 0];
 mod limit {
     pub(super) const MIN_TTL: u64 = 10_000;
     pub(super) const MAX_TTL_INBOX: u64 = 14 * 86_400_000;
-    pub(super) const MAX_TTL: u64 = 30 * 86_400_000;
+    pub(super) const MAX_TTL: u64 = crate::types::MAX_LIFETIME;
     pub(super) const CLOCK: u64 = 10_000;
     pub(super) const SIGNATURE: u64 = 60_000;
     pub(super) const SIGNATURE_FORWARDED: u64 = 70_000;

@@ -7,14 +7,12 @@ use super::{
     layout::damaged,
     work::{NewMessage, Scope, Work},
 };
-use crate::types::{AccountId, MessageHash, Millis, Namespace};
+use crate::types::{AccountId, MAX_LIFETIME, MessageHash, Millis, Namespace};
 
 /// Entries of each kind at most; beyond, deletions are carried out and not remembered.
 const MOST: u64 = 1 << 20;
 /// Unknown messages remembered of one request.
 pub(super) const UNKNOWN: usize = 1000;
-/// No message lives longer.
-const LONGEST: u64 = 30 * 86_400_000;
 
 /// Whose message it is stands in the key: nobody can bury another account's.
 fn tomb_key(account: &AccountId, hash: &MessageHash) -> [u8; 65] {
@@ -55,7 +53,7 @@ impl Work<'_> {
         }
         let tomb = tomb_key(account, hash);
         self.open(&tomb)?;
-        let until = expiry.unwrap_or_else(|| self.now().plus(LONGEST));
+        let until = expiry.unwrap_or_else(|| self.now().plus(MAX_LIFETIME));
         self.tables.tombs.put(&mut self.txn, &tomb, &until.0.to_be_bytes())?;
         Ok(self.tables.tombs_by_time.put(&mut self.txn, &by_time(until, &tomb), &[])?)
     }
