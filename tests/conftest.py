@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from allium import _native, keys
+from allium.devnet import ports
 
 
 class Devnet:
@@ -62,3 +66,54 @@ def shared_devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
         yield net
     finally:
         net.run("down")
+
+
+#: "In no swarm".
+UNASSIGNED = 2**64 - 1
+
+
+def entry(node_keys: keys.NodeKeys, https_port: int, omq_port: int, swarm_id: int = 0) -> dict[str, Any]:
+    """A node of this machine, as a network lists it."""
+    return {
+        "pubkey_legacy": node_keys.legacy_public.hex(),
+        "pubkey_ed25519": node_keys.ed25519_public.hex(),
+        "pubkey_x25519": node_keys.x25519_public.hex(),
+        "ip": "127.0.0.1",
+        "https_port": https_port,
+        "omq_port": omq_port,
+        "swarm_id": swarm_id,
+    }
+
+
+class LoneNode:
+    """An engine in this process, and its entry in a network."""
+
+    def __init__(self, directory: Path, https_port: int, omq_port: int, **options: Any) -> None:
+        self.keys = keys.generate()
+        self.entry = entry(self.keys, https_port, omq_port)
+        self.engine = _native.Node(
+            data_dir=str(directory),
+            ed25519_seed=self.keys.ed25519_seed,
+            legacy_pubkey=self.keys.legacy_public,
+            https_port=https_port,
+            omq_port=omq_port,
+            **{"bind_ip": "127.0.0.1", **options},
+        )
+
+    def sees(self, *nodes: dict[str, Any]) -> None:
+        """Puts a network of these nodes in force."""
+        self.engine.set_network({"height": 1, "block_hash": "", "hardfork": (19, 4), "nodes": list(nodes)})  # type: ignore[typeddict-item]
+
+
+@pytest.fixture
+def lone_node(tmp_path: Path) -> Iterator[Callable[..., LoneNode]]:
+    """Makes engines in this process, each with a store of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> LoneNode:
+            https_port, omq_port = stack.enter_context(ports.reserve(2))
+            node = LoneNode(tmp_path / str(omq_port), https_port, omq_port, **options)
+            stack.callback(node.engine.shutdown)
+            return node
+
+        yield make

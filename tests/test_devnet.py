@@ -9,16 +9,17 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import wire
-from allium import _native, keys
+from allium import keys
 from allium.devnet import ports, process
 from allium.devnet.layout import DevnetError
 from allium.devnet.network import swarm_ids
-from conftest import Devnet
+from conftest import Devnet, LoneNode, entry
 
 
 def fails(*arguments: str) -> str:
@@ -122,58 +123,27 @@ def test_init_then_run_then_sigterm(tmp_path: Path) -> None:
                 run.kill()
 
 
-def test_a_full_queue_says_busy(tmp_path: Path) -> None:
-    made = keys.generate()
+def test_a_full_queue_says_busy(lone_node: Callable[..., LoneNode]) -> None:
     other = keys.generate()
-    with ports.reserve(2) as [https_port, omq_port], socket.socket() as silent:
+    with socket.socket() as silent:
         # A member that takes connections and never says a word.
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        node = _native.Node(
-            data_dir=str(tmp_path),
-            ed25519_seed=made.ed25519_seed,
-            legacy_pubkey=made.legacy_public,
-            bind_ip="127.0.0.1",
-            https_port=https_port,
-            omq_port=omq_port,
-            queue=1,
-        )
-        try:
-            members = [(made, https_port, omq_port), (other, 1, silent.getsockname()[1])]
-            node.set_network(
-                {
-                    "height": 1,
-                    "block_hash": "",
-                    "hardfork": (19, 4),
-                    "nodes": [
-                        {
-                            "pubkey_legacy": member.legacy_public.hex(),
-                            "pubkey_ed25519": member.ed25519_public.hex(),
-                            "pubkey_x25519": member.x25519_public.hex(),
-                            "ip": "127.0.0.1",
-                            "https_port": https,
-                            "omq_port": omq,
-                            "swarm_id": 0,
-                        }
-                        for member, https, omq in members
-                    ],
-                }
-            )
-            user, here = wire.User(), {"ip": "127.0.0.1", "https_port": https_port}
-            replies: list[wire.HttpReply] = []
-            params = wire.store_params(user.account_id, b"slow")
-            first = threading.Thread(target=lambda: replies.append(wire.rpc(here, "store", params)))
-            first.start()
-            # The first request has reached the silent member, so it holds the only place.
-            silent.settimeout(30)
-            connection, _ = silent.accept()
-            with connection:
-                reply = wire.rpc(here, "info", {})
-                assert (reply.status, reply.body) == (503, b"Server busy, try again later")
-            first.join(30)
-            [slow] = replies
-            assert slow.status == 200
-            assert slow.json()["swarm"][other.ed25519_public.hex()] == {"failed": True, "timeout": True}
-            assert wire.rpc(here, "info", {}).status == 200
-        finally:
-            node.shutdown()
+        node = lone_node(queue=1)
+        node.sees(node.entry, entry(other, 1, silent.getsockname()[1]))
+        user = wire.User()
+        replies: list[wire.HttpReply] = []
+        params = wire.store_params(user.account_id, b"slow")
+        first = threading.Thread(target=lambda: replies.append(wire.rpc(node.entry, "store", params)))
+        first.start()
+        # The first request has reached the silent member, so it holds the only place.
+        silent.settimeout(30)
+        connection, _ = silent.accept()
+        with connection:
+            reply = wire.rpc(node.entry, "info", {})
+            assert (reply.status, reply.body) == (503, b"Server busy, try again later")
+        first.join(30)
+        [slow] = replies
+        assert slow.status == 200
+        assert slow.json()["swarm"][other.ed25519_public.hex()] == {"failed": True, "timeout": True}
+        assert wire.rpc(node.entry, "info", {}).status == 200

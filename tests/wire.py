@@ -55,20 +55,50 @@ def now_ms() -> int:
 
 
 class User:
-    """An account made from a 32-byte Ed25519 seed."""
+    """A user's account, made from a 32-byte Ed25519 seed."""
 
     def __init__(self, seed: bytes | None = None) -> None:
         self.ed_public, self.ed_secret = bindings.crypto_sign_seed_keypair(seed or os.urandom(32))
         self.account_id = "05" + bindings.crypto_sign_ed25519_pk_to_curve25519(self.ed_public).hex()
 
-    def sign(self, text: str) -> str:
+    def sign(self, text: str | bytes) -> str:
         """Signature of `text`, base64."""
-        signed = bindings.crypto_sign(text.encode(), self.ed_secret)
+        signed = bindings.crypto_sign(text.encode() if isinstance(text, str) else text, self.ed_secret)
         return base64.b64encode(signed[:64]).decode()
 
-    def auth(self, text: str) -> dict[str, str]:
+    def auth(self, text: str | bytes) -> dict[str, str]:
         """The request fields that prove it is us."""
         return {"pubkey": self.account_id, "pubkey_ed25519": self.ed_public.hex(), "signature": self.sign(text)}
+
+
+class Group(User):
+    """A group's account: it is its Ed25519 key."""
+
+    def __init__(self, prefix: str = "03") -> None:
+        super().__init__()
+        self.account_id = prefix + self.ed_public.hex()
+
+    def auth(self, text: str | bytes) -> dict[str, str]:
+        return {"pubkey": self.account_id, "signature": self.sign(text)}
+
+
+class Member(User):
+    """Somebody who acts for a group by a token that the group has signed (`spec/node-rpc` §2.4)."""
+
+    def __init__(self, group: Group, flags: int, prefix: int | None = None) -> None:
+        super().__init__()
+        self.account_id = group.account_id
+        kind = int(group.account_id[:2], 16) if prefix is None else prefix
+        self.token = (bytes([kind, flags, 0, 0]) + self.ed_public).hex()
+        self._token_signature = group.sign(bytes.fromhex(self.token))
+
+    def auth(self, text: str | bytes) -> dict[str, str]:
+        return {
+            "pubkey": self.account_id,
+            "subaccount": self.token,
+            "subaccount_sig": self._token_signature,
+            "signature": self.sign(text),
+        }
 
 
 def rpc_body(method: str, params: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 //! Clients: connections that each send a request as soon as the one before is answered.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,8 +10,9 @@ use std::{
 };
 
 use allium_engine::{
-    crypto::EncType,
+    crypto::{Ed25519Secret, EncType},
     onion::build::{Destination, Hop, build},
+    transport::quic::{QuicClient, client_endpoint},
 };
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -29,6 +30,11 @@ use tokio::{net::TcpStream, runtime::Runtime, task::JoinSet};
 use tokio_rustls::TlsConnector;
 
 use crate::server::identity;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two questions of [`Load::probe`].
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What is asked.
 #[derive(Clone, Copy)]
@@ -161,6 +167,26 @@ impl Load {
                 self.stored.fetch_add(latencies.len(), Ordering::Relaxed);
             }
             Ok(Round { latencies, elapsed, server_cpu: Duration::ZERO })
+        })
+    }
+
+    /// One client over QUIC, which asks now and then: how long it waits.
+    pub(crate) fn probe(&self, quic: SocketAddr, length: Duration) -> Result<Round> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let endpoint = client_endpoint((Ipv4Addr::LOCALHOST, 0).into())?;
+            let own = Ed25519Secret::from_seed(&[9; 32]);
+            let node = identity(0).ed25519.public();
+            let (client, _) = QuicClient::connect(&endpoint, quic, node, &own, PATIENCE).await?;
+            let (mut latencies, began) = (Vec::new(), Instant::now());
+            while began.elapsed() < length {
+                let asked = Instant::now();
+                client.request("info", b"{}", PATIENCE).await?;
+                latencies.push(asked.elapsed());
+                tokio::time::sleep(PAUSE).await;
+            }
+            latencies.sort_unstable();
+            Ok(Round { latencies, elapsed: began.elapsed(), server_cpu: Duration::ZERO })
         })
     }
 

@@ -92,12 +92,39 @@ fn main() -> Result<()> {
             median(rounds, |round| round.quantile(0.99).as_secs_f64() * 1e3),
         );
     }
+    for case in cases.iter().filter(|case| matches!(case.kind, Workload::Info)) {
+        flood(case, arguments.rounds, Duration::from_secs_f64(arguments.seconds))?;
+    }
     for Case { name, server, load, idle, .. } in cases.iter().filter(|case| matches!(case.kind, Workload::Store)) {
         println!(
             "{name}: {:.0} MB resident idle, {:.0} MB after {} messages (pages of the store included)",
             mega(*idle),
             mega(server.resident_bytes()?),
             load.stored()
+        );
+    }
+    Ok(())
+}
+
+/// What one client over QUIC waits, in peace and while HTTPS is flooded by turns.
+fn flood(case: &Case, rounds: usize, length: Duration) -> Result<()> {
+    let (mut quiet, mut flooded) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        eprint!("\rflood {} of {rounds}", round + 1);
+        quiet.push(case.load.probe(case.server.quic_address(), length)?);
+        flooded.push(std::thread::scope(|scope| {
+            let flood = scope.spawn(|| case.load.run(case.kind, length));
+            let probed = case.load.probe(case.server.quic_address(), length);
+            flood.join().map_err(|_| anyhow::anyhow!("the flood failed"))??;
+            probed
+        })?);
+    }
+    eprint!("\r{:<40}\r", "");
+    for (name, rounds) in [("in peace", &quiet), ("while HTTPS is flooded", &flooded)] {
+        println!(
+            "info over QUIC {name}: p50 {:.2} ms, p99 {:.2} ms",
+            median(rounds, |round| round.quantile(0.5).as_secs_f64() * 1e3),
+            median(rounds, |round| round.quantile(0.99).as_secs_f64() * 1e3),
         );
     }
     Ok(())

@@ -44,7 +44,7 @@ pub(crate) fn identity(number: usize) -> Identity {
     Identity::new(&seed, LegacyPublicKey(seed))
 }
 
-/// Runs nodes on free ports, tells the first one's HTTPS port on standard output, serves until standard input ends.
+/// Runs nodes on free ports, tells the first one's ports (HTTPS, QUIC) on standard output, serves until standard input ends.
 pub(crate) fn serve(directory: &Path, setup: Setup) -> Result<()> {
     let mut infos = Vec::new();
     let mut nodes = Vec::new();
@@ -73,7 +73,7 @@ pub(crate) fn serve(directory: &Path, setup: Setup) -> Result<()> {
     for node in &nodes {
         node.set_network(Snapshot::new(1, String::new(), [19, 4], infos.clone())?);
     }
-    println!("{}", infos[0].https_port);
+    println!("{} {}", infos[0].https_port, infos[0].omq_port);
     std::io::stdout().flush()?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
     nodes.iter_mut().for_each(Node::shutdown);
@@ -83,7 +83,8 @@ pub(crate) fn serve(directory: &Path, setup: Setup) -> Result<()> {
 /// The node's process, from outside.
 pub(crate) struct Server {
     process: Child,
-    port: u16,
+    https_port: u16,
+    quic_port: u16,
 }
 
 impl Server {
@@ -98,12 +99,17 @@ impl Server {
         let output = process.stdout.take().context("no output of the node")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
-        let port = line.trim().parse().context("the node did not start")?;
-        Ok(Self { process, port })
+        let (https, quic) = line.trim().split_once(' ').context("the node did not start")?;
+        Ok(Self { process, https_port: https.parse()?, quic_port: quic.parse()? })
     }
 
+    /// Of HTTPS.
     pub(crate) const fn address(&self) -> SocketAddr {
-        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.port)
+        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.https_port)
+    }
+
+    pub(crate) const fn quic_address(&self) -> SocketAddr {
+        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.quic_port)
     }
 
     /// User and system time so far.

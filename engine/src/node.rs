@@ -21,7 +21,7 @@ use crate::{
     store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
     transport::{
-        Limiter, OnionRelay, Peers, RateLimits, Readiness, Services, Slots, Upstream,
+        Limiter, OnionRelay, Patience, Peers, RateLimits, Readiness, Services, Slots, Upstream,
         https::Https,
         omq::{Omq, OmqPeers},
         quic::{Quic, QuicPeers},
@@ -59,6 +59,8 @@ pub struct NodeConfig {
     pub queue: usize,
     /// How fast one address may ask.
     pub rate_limits: RateLimits,
+    /// How long an HTTPS client may take.
+    pub patience: Patience,
     /// Connections that one address may have, on each transport.
     pub connections_per_address: usize,
     /// X25519 keys that may ask for `service.get_stats`.
@@ -86,6 +88,7 @@ impl NodeConfig {
             worker_threads: 2,
             queue: 1000,
             rate_limits: RateLimits::default(),
+            patience: Patience::default(),
             connections_per_address: 512,
             admins: Vec::new(),
             quic_between_nodes: true,
@@ -179,6 +182,7 @@ impl Node {
             clients,
             bodies: Semaphore::new(MAX_BODIES),
             limiter: Limiter::new(config.rate_limits.clone()),
+            patience: config.patience,
             connections_per_address: config.connections_per_address,
             admins: config.admins.clone(),
         });

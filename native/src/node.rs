@@ -1,11 +1,11 @@
 //! A running node.
 
-use std::{net::IpAddr, sync::Mutex};
+use std::{net::IpAddr, sync::Mutex, time::Duration};
 
 use allium_engine::{
     crypto::Identity,
     node::{Node as EngineNode, NodeConfig, NodeError},
-    transport::{RateLimits, parse_network},
+    transport::{Patience, RateLimits, parse_network},
     types::LegacyPublicKey,
 };
 use pyo3::{
@@ -35,7 +35,7 @@ impl Node {
     #[new]
     #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
         max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, worker_threads=2, queue=1000,
-        rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, admins=Vec::new(),
+        rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, patience=(10.0, 60.0, 60.0), admins=Vec::new(),
         allow_private_servers=false))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
@@ -54,6 +54,7 @@ impl Node {
         rate_limit: (u32, u32),
         rate_limit_exempt: Vec<String>,
         connections_per_address: usize,
+        patience: (f64, f64, f64),
         admins: Vec<String>,
         allow_private_servers: bool,
     ) -> PyResult<Self> {
@@ -67,6 +68,9 @@ impl Node {
             exempt: exempt.map_err(invalid)?,
             ..RateLimits::default()
         };
+        let seconds = |seconds| Duration::try_from_secs_f64(seconds).map_err(invalid);
+        let (handshake, head, body) = patience;
+        let patience = Patience { handshake: seconds(handshake)?, head: seconds(head)?, body: seconds(body)? };
         let admins = admins.iter().map(|key| key.parse()).collect::<Result<_, _>>().map_err(invalid)?;
         let config = NodeConfig {
             bind_ip,
@@ -79,6 +83,7 @@ impl Node {
             queue,
             rate_limits,
             connections_per_address,
+            patience,
             admins,
             allow_private_servers,
             ..NodeConfig::new(data_dir)

@@ -46,13 +46,15 @@ class Node:
         rate_limit: tuple[int, int] = (600, 300),
         rate_limit_exempt: list[str] = ...,
         connections_per_address: int = 512,
+        patience: tuple[float, float, float] = (10.0, 60.0, 60.0),
         admins: list[str] = ...,
         allow_private_servers: bool = False,
     ) -> None:
         """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change.
 
         `rate_limit` is how many requests of one address may come at once, and how many per second in the long run;
-        networks in `rate_limit_exempt` ("192.0.2.0/24") are not limited. `admins` are X25519 keys, hex, that may ask
+        networks in `rate_limit_exempt` ("192.0.2.0/24") are not limited. `patience` is how many seconds an HTTPS client
+        may take for its handshake, the head of a request and its body. `admins` are X25519 keys, hex, that may ask
         for `service.get_stats`.
         """
 

@@ -66,6 +66,16 @@ class NodeConfig(BaseSettings):
     connections_per_address: int = Field(
         default=512, ge=1, le=16_384, description="Connections that one address may have open, on each transport."
     )
+    handshake_seconds: float = Field(
+        default=10, gt=0, le=3600, description="How long an HTTPS client may take for its TLS handshake."
+    )
+    header_seconds: float = Field(
+        default=60,
+        gt=0,
+        le=3600,
+        description="How long it may take for the head of a request, and between two requests.",
+    )
+    body_seconds: float = Field(default=60, gt=0, le=3600, description="How long it may take for a request's body.")
     stats_access_keys: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
         default=[], description="X25519 keys (64 hex digits) that may ask for service.get_stats over OMQ."
     )
@@ -109,7 +119,7 @@ class NodeConfig(BaseSettings):
 
 
 #: What a setting may be in a file.
-Setting = str | int | bool | list[str]
+Setting = str | int | float | bool | list[str]
 
 
 def commented_toml(**values: Setting) -> str:
@@ -133,6 +143,8 @@ def _toml(value: Setting) -> str:
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float):
+        return str(value)
     if isinstance(value, int):
         return str(int(value))
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')

@@ -90,6 +90,7 @@ def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
         rate_limit=(config.rate_limit_burst, config.rate_limit_per_second),
         rate_limit_exempt=[str(network) for network in config.rate_limit_exempt],
         connections_per_address=config.connections_per_address,
+        patience=(config.handshake_seconds, config.header_seconds, config.body_seconds),
         admins=config.stats_access_keys,
         allow_private_servers=config.allow_private_servers,
     )

@@ -36,11 +36,6 @@ use crate::rpc::{Encoding, Reply, Status};
 
 /// Open connections; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
-/// How long a peer may take for its handshake, and for the head of a request (also between two requests).
-const HANDSHAKE: Duration = Duration::from_secs(10);
-const HEAD: Duration = Duration::from_secs(60);
-/// How long the body may take after the head.
-const BODY: Duration = Duration::from_secs(60);
 /// How long requests under way may take once the node shuts down.
 const DRAIN: Duration = Duration::from_secs(35);
 
@@ -137,14 +132,15 @@ async fn connection(
     mut closed: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(stream)).await else { return };
+    let Ok(Ok(stream)) = timeout(services.patience.handshake, tls.accept(stream)).await else { return };
+    let head = services.patience.head;
     let service = service_fn(move |request| {
         let services = Arc::clone(&services);
         async move { Ok::<_, Infallible>(serve(&services, request, remote).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(head)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(Lingering::new(stream)), service);
     tokio::pin!(connection);
@@ -232,7 +228,7 @@ async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<
             return Err(too_large());
         }
     }
-    let read = timeout(BODY, gather(request.into_body(), &services.bodies)).await;
+    let read = timeout(services.patience.body, gather(request.into_body(), &services.bodies)).await;
     match read.unwrap_or(Err(Unread::Lost)) {
         Ok(body) => Ok(body),
         Err(Unread::TooLarge) => Err(too_large()),

@@ -1,4 +1,4 @@
-//! Bytes in, requests out, answers back (`spec/transports`): HTTPS and QUIC for clients, OMQ between nodes.
+//! Bytes in, requests out, answers back (`spec/transports`): HTTPS for clients, OMQ and QUIC for clients and nodes.
 
 mod certificate;
 pub mod https;
@@ -17,7 +17,7 @@ pub use limiter::{Limiter, RateLimits, parse_network};
 pub use peers::Peers;
 pub use readiness::Readiness;
 pub use relay::{OnionAnswer, OnionRelay};
-pub use services::{NodeStats, Services};
+pub use services::{NodeStats, Patience, Services};
 pub use slots::{Slot, Slots};
 pub use upstream::{Upstream, UpstreamError};
 
@@ -25,3 +25,5 @@ pub use upstream::{Upstream, UpstreamError};
 pub const AGENT: &str = "Oxen Storage Server/2.8.0";
 /// Bytes of the largest request or answer, on every transport.
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
+/// Instead of an answer that a transport cannot carry.
+const ANSWER_TOO_LARGE: &str = "Answer too large";

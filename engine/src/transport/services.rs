@@ -1,6 +1,6 @@
 //! What every transport serves requests with.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -38,6 +38,23 @@ pub struct NodeStats {
     pub height: u64,
 }
 
+/// How long an HTTPS client may take, each.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// For the head of a request; also between two requests.
+    pub head: Duration,
+    /// For the body after the head.
+    pub body: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { handshake: Duration::from_secs(10), head: Duration::from_secs(60), body: Duration::from_secs(60) }
+    }
+}
+
 /// One for a node, shared by its transports.
 pub struct Services {
     /// The node's keys.
@@ -62,6 +79,8 @@ pub struct Services {
     pub bodies: Semaphore,
     /// How fast one address may ask.
     pub limiter: Limiter,
+    /// How long an HTTPS client may take.
+    pub patience: Patience,
     /// Connections that one address may have, on each transport.
     pub connections_per_address: usize,
     /// Who may ask for `service.get_stats`.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     super::{
+        ANSWER_TOO_LARGE, MAX_BODY,
         services::Services,
         slots::{Slot, Slots},
     },
@@ -131,6 +132,13 @@ pub(super) fn too_many() -> [Bytes; 2] {
 
 /// Executes a request; `None` when there is nothing to answer.
 pub(super) async fn execute(services: &Services, incoming: Incoming, slot: Slot) -> Option<Vec<Bytes>> {
+    let answer = carry_out(services, incoming, slot).await?;
+    // A part that is too large would end the connection, and with it what others wait for.
+    let fits = answer.iter().all(|part| part.len() <= MAX_BODY);
+    Some(if fits { answer } else { refusal(Status::INTERNAL_SERVER_ERROR, ANSWER_TOO_LARGE).into() })
+}
+
+async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Option<Vec<Bytes>> {
     let Incoming { endpoint, parts, from } = incoming;
     match (endpoint, parts.as_slice()) {
         (Endpoint::Ping, _) => Some(vec![Bytes::from_static(b"pong")]),

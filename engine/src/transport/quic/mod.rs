@@ -25,20 +25,25 @@ pub const ALPN: &[u8] = b"oxenstorage";
 pub const ALPN_NODES: &[u8] = b"oxenstorage-sn";
 /// What closes a stream whose framing is wrong.
 const BAD_FRAMING: u32 = 777_000_105;
-/// Bytes of the largest frame.
-const MAX_FRAME: usize = 10_000_000;
+/// Bytes of the largest frame that the reference takes.
+const REFERENCE_FRAME: usize = 10_000_000;
+/// Bytes of the largest frame that we take. The largest answer to a `retrieve` takes more than the reference's limit when it
+/// goes through onion layers; over OMQ it fits.
+const MAX_FRAME: usize = 11 << 20;
+/// The first version of the reference whose nodes speak QUIC to each other.
+const REFERENCE_NODES: [u16; 3] = [2, 12, 0];
 /// What the secret of resets is derived with; a local matter.
 const RESET_KEY: &[u8] = b"allium quic stateless reset";
 const IDLE: Duration = Duration::from_secs(30);
 /// Between nodes.
 const NODE_IDLE: Duration = Duration::from_secs(60);
-const NODE_KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests under way may take once the node shuts down.
 const DRAIN: Duration = Duration::from_secs(35);
 
 /// `spec/transports` §3.1.
-fn transport(between_nodes: bool) -> Arc<TransportConfig> {
+fn transport(between_nodes: bool) -> TransportConfig {
     let mut config = TransportConfig::default();
     let idle = if between_nodes { NODE_IDLE } else { IDLE };
     config
@@ -49,9 +54,9 @@ fn transport(between_nodes: bool) -> Arc<TransportConfig> {
         .max_idle_timeout(IdleTimeout::try_from(idle).ok())
         .datagram_receive_buffer_size(None);
     if between_nodes {
-        config.keep_alive_interval(Some(NODE_KEEP_ALIVE));
+        config.keep_alive_interval(Some(KEEP_ALIVE));
     }
-    Arc::new(config)
+    config
 }
 
 /// A listening QUIC endpoint.
@@ -70,7 +75,7 @@ impl Quic {
         let peers = Arc::clone(&services.quic_peers);
         let config = tls::server(&services.identity.ed25519).map_err(io::Error::other)?;
         let mut config = quinn::ServerConfig::with_crypto(config);
-        config.transport_config(transport(false));
+        config.transport_config(Arc::new(transport(false)));
         let endpoint = endpoint(address, config, &services.identity.ed25519)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address} for QUIC: {error}")))?;
         let server = Arc::new(serve::Server::new(services));
@@ -101,10 +106,10 @@ fn endpoint(address: SocketAddr, config: quinn::ServerConfig, own: &Ed25519Secre
     Endpoint::new(quinn::EndpointConfig::new(reset_key), Some(config), socket, runtime)
 }
 
-/// An endpoint to connect from, by an identity that may be new for each use.
+/// An endpoint to connect from.
 ///
 /// # Errors
-/// When the system gives no socket, or the key cannot be used.
+/// When the system gives no socket.
 pub fn client_endpoint(bind: SocketAddr) -> io::Result<Endpoint> {
     Endpoint::client(bind)
 }
@@ -112,7 +117,9 @@ pub fn client_endpoint(bind: SocketAddr) -> io::Result<Endpoint> {
 /// How to connect to the node with the Ed25519 key `server`.
 fn client_config(own: &Ed25519Secret, server: [u8; 32], alpn: &[u8]) -> Result<quinn::ClientConfig, rustls::Error> {
     let mut config = quinn::ClientConfig::new(tls::client(own, server, alpn)?);
-    let between_nodes = alpn == ALPN_NODES;
-    config.transport_config(transport(between_nodes));
+    let mut transport = transport(alpn == ALPN_NODES);
+    // Whoever asks may have to wait for as long as the other end gives up an idle connection.
+    transport.keep_alive_interval(Some(KEEP_ALIVE));
+    config.transport_config(Arc::new(transport));
     Ok(config)
 }

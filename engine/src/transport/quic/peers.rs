@@ -207,7 +207,7 @@ impl QuicPeers {
             match connect(&endpoint, address, node.ed25519, own, ALPN_NODES, CONNECT).await {
                 Ok(connection) => {
                     peers.add(node.ed25519, connection.clone(), true).await;
-                    server.peer(connection).await;
+                    server.peer(&node.ed25519, connection).await;
                 }
                 Err(_) => {
                     let mut states = peers.states.lock();

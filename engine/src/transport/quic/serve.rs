@@ -18,12 +18,13 @@ use tokio::{
 
 use super::{
     super::{
+        ANSWER_TOO_LARGE,
         limiter::ConnectionLimits,
         relay::OnionAnswer,
         services::Services,
         slots::{Slot, Slots},
     },
-    BAD_FRAMING, HANDSHAKE,
+    BAD_FRAMING, HANDSHAKE, MAX_FRAME, REFERENCE_FRAME, REFERENCE_NODES,
     frame::{Frames, Message},
     tls,
 };
@@ -99,26 +100,37 @@ impl Server {
                 return;
             };
             self.services.quic_peers.add(key, connection.clone(), false).await;
-            self.peer(connection).await;
+            self.peer(&key, connection).await;
             return;
         }
-        let client = self.client(address, Kind::Client, PER_CONNECTION, BUDGET);
+        let client = self.client(address, Kind::Client, REFERENCE_FRAME, PER_CONNECTION, BUDGET);
         client.serve(&connection).await;
         self.services.rpc.monitors().forget(&client.id);
     }
 
     /// Serves another node on `connection`, whichever side opened it.
-    pub(super) async fn peer(self: &Arc<Self>, connection: Connection) {
+    pub(super) async fn peer(self: &Arc<Self>, key: &Ed25519PublicKey, connection: Connection) {
         let address = connection.remote_address().ip();
-        self.client(address, Kind::Node, PER_NODE, NODE_BUDGET).serve(&connection).await;
+        let network = self.services.network.load();
+        let reference = network.by_ed25519(key).is_some_and(|node| node.version >= REFERENCE_NODES);
+        let largest = if reference { REFERENCE_FRAME } else { MAX_FRAME };
+        self.client(address, Kind::Node, largest, PER_NODE, NODE_BUDGET).serve(&connection).await;
     }
 
-    fn client(self: &Arc<Self>, address: IpAddr, kind: Kind, places: usize, budget: usize) -> Arc<Client> {
+    fn client(
+        self: &Arc<Self>,
+        address: IpAddr,
+        kind: Kind,
+        largest: usize,
+        places: usize,
+        budget: usize,
+    ) -> Arc<Client> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         Arc::new(Client {
             server: Arc::clone(self),
             address,
             kind,
+            largest,
             id: [b"quic".as_slice(), &number.to_be_bytes()].concat(),
             budget: Arc::new(Semaphore::new(budget)),
             places: Arc::new(Semaphore::new(places)),
@@ -149,6 +161,8 @@ enum Kind {
 /// One connection.
 struct Client {
     kind: Kind,
+    /// Bytes of the largest frame that the other end takes.
+    largest: usize,
     server: Arc<Server>,
     address: IpAddr,
     id: Vec<u8>,
@@ -193,7 +207,13 @@ impl Client {
                     Ok(body) => Message::Reply { rid, body },
                     Err(body) => Message::Error { rid, body },
                 };
-                let _ = outgoing.send(answer.encode()).await;
+                let mut frame = answer.encode();
+                if frame.len() > client.largest {
+                    // It would end the stream, and with it what others wait for.
+                    let body = error(Status::INTERNAL_SERVER_ERROR, ANSWER_TOO_LARGE.as_bytes());
+                    frame = Message::Error { rid, body }.encode();
+                }
+                let _ = outgoing.send(frame).await;
                 drop((place, share));
             });
         }
