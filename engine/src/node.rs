@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     clock::Clock,
     crypto::Identity,
-    replicate::{Movement, PeerLink, Redelivery},
+    replicate::{Merge, Movement, PeerLink, Reconciler, Redelivery},
     rpc::{Rpc, RpcParts},
     store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
@@ -148,18 +148,24 @@ impl Node {
         let own = identity.ed25519.public();
         let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own)?;
         let redelivery = Arc::new(redelivery);
-        runtime.spawn(Arc::clone(&redelivery).run());
-        let movement = Movement::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own);
-        let movement = Arc::new(movement);
-        runtime.spawn(Arc::clone(&movement).run());
         let rpc = Arc::new(Rpc::new(RpcParts {
             store: store.clone(),
             network: Arc::clone(&network),
             identity: Arc::clone(&identity),
-            clock,
+            clock: clock.clone(),
             peers: Arc::clone(&peers),
-            redelivery,
+            redelivery: Arc::clone(&redelivery),
         }));
+        let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
+        let reconciler = Reconciler::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own, clock, merge);
+        let reconciler = Arc::new(reconciler);
+        let movement =
+            Movement::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own, Arc::clone(&reconciler));
+        let movement = Arc::new(movement);
+        runtime.spawn(Arc::clone(&movement).run());
+        runtime.spawn(Arc::clone(&reconciler).run());
+        let caught_up = Arc::clone(&reconciler);
+        runtime.spawn(redelivery.run(move |member| caught_up.want(member)));
         let upstream = Upstream::new(config.allow_private_servers)?;
         let onion = OnionRelay::new(
             Arc::clone(&identity),
@@ -177,6 +183,7 @@ impl Node {
             onion,
             readiness,
             movement,
+            reconciler,
             quic_peers: Arc::clone(&quic_peers),
             store: store.clone(),
             clients,
@@ -210,6 +217,7 @@ impl Node {
     pub fn set_network(&self, snapshot: Snapshot) {
         self.services.network.replace(snapshot);
         self.services.movement.network_changed();
+        self.services.reconciler.network_changed();
         self.services.rpc.network_changed();
     }
 

@@ -114,6 +114,9 @@ impl Node {
         dict.set_item("quic_peers", stats.quic_peers)?;
         dict.set_item("members_behind", stats.members_behind)?;
         dict.set_item("transfers", stats.transfers)?;
+        dict.set_item("compared_given", stats.compared.given)?;
+        dict.set_item("compared_taken", stats.compared.taken)?;
+        dict.set_item("compared_bytes", stats.compared.bytes)?;
         dict.set_item("nodes", stats.nodes)?;
         dict.set_item("height", stats.height)?;
         dict.set_item("messages", stats.store.messages)?;

@@ -29,15 +29,15 @@ pub enum MemberAnswer {
     Bad,
 }
 
-/// Sends `method` with `params` (a bencoded dict) to all of `members` at once and awaits every answer or its time limit.
+/// Sends `method` with each one's `params` (a bencoded dict) to all of `members` at once and awaits every answer or its time limit.
 pub async fn fan_out(
     peers: &dyn PeerLink,
     members: &[Arc<NodeInfo>],
     method: &'static str,
-    params: Bytes,
+    params: impl Fn(&NodeInfo) -> Bytes,
 ) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
     let ask = members.iter().map(|member| {
-        let parts = vec![Bytes::from_static(method.as_bytes()), params.clone()];
+        let parts = vec![Bytes::from_static(method.as_bytes()), params(member)];
         let answer = peers.request(member, "sn.storage_cc", parts, MEMBER_TIMEOUT);
         async { (member.ed25519, read(answer.await)) }
     });

@@ -33,4 +33,10 @@ pub trait PeerLink: Send + Sync {
         parts: Vec<Bytes>,
         timeout: Duration,
     ) -> PeerAnswer<'a>;
+
+    /// Awaits what is to be known of `peer`: whether it runs Allium. Not for long.
+    fn acquaint<'a>(&'a self, peer: &'a Arc<NodeInfo>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+    /// Whether `peer` is known to run Allium, and so understands what the reference does not have.
+    fn is_allium(&self, peer: &NodeInfo) -> bool;
 }

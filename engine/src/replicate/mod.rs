@@ -3,10 +3,12 @@
 mod fanout;
 mod link;
 mod movement;
+mod reconcile;
 mod redeliver;
 pub mod transfer;
 
 pub use fanout::{MEMBER_TIMEOUT, MemberAnswer, fan_out};
 pub use link::{PeerAnswer, PeerError, PeerLink};
 pub use movement::{Movement, Topology, transfers};
+pub use reconcile::{COMMAND as RECONCILE, Compared, Merge, Reconciler, Thing};
 pub use redeliver::Redelivery;

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     link::{PeerError, PeerLink},
+    reconcile::Reconciler,
     transfer::{self, Transferred},
 };
 use crate::{
@@ -108,6 +109,7 @@ pub struct Movement {
     network: Arc<Network>,
     peers: Arc<dyn PeerLink>,
     own: Ed25519PublicKey,
+    reconciler: Arc<Reconciler>,
     /// When to try again, for those that failed.
     pauses: Mutex<HashMap<Dump, (Instant, Duration)>>,
     changed: Notify,
@@ -116,8 +118,14 @@ pub struct Movement {
 impl Movement {
     /// Goes on where the last run of this store stopped.
     #[must_use]
-    pub fn new(store: Store, network: Arc<Network>, peers: Arc<dyn PeerLink>, own: Ed25519PublicKey) -> Self {
-        Self { store, network, peers, own, pauses: Mutex::default(), changed: Notify::new() }
+    pub fn new(
+        store: Store,
+        network: Arc<Network>,
+        peers: Arc<dyn PeerLink>,
+        own: Ed25519PublicKey,
+        reconciler: Arc<Reconciler>,
+    ) -> Self {
+        Self { store, network, peers, own, reconciler, pauses: Mutex::default(), changed: Notify::new() }
     }
 
     /// There is a new picture of the network.
@@ -180,6 +188,15 @@ impl Movement {
                 // It has left that swarm; a change of ours has told us who takes its place.
                 return self.note(self.store.move_dump(dump, None).await, dump);
             };
+            self.peers.acquaint(&node).await;
+            let ours = network.by_ed25519(&self.own).map(|own| own.swarm);
+            if ours == Some(dump.swarm) && self.peers.is_allium(&node) {
+                // A new member of our own swarm, whom others give the same: only what it has not.
+                return match self.reconciler.compare(&node).await {
+                    Ok(_) => self.note(self.store.move_dump(dump, None).await, dump),
+                    Err(error) => self.later(dump, &error),
+                };
+            }
             let belongs = |account: &AccountId| network.swarm_of(account) == Some(dump.swarm);
             let batch =
                 self.store.batch(&cursor, BATCH, belongs).map_err(|error| PeerError::Refused(error.to_string()));
@@ -207,7 +224,7 @@ impl Movement {
             return Ok(());
         }
         let messages: Vec<Transferred> = messages.into_iter().map(Transferred::from).collect();
-        let blobs = transfer::encode(&messages, transfer::MAX_BLOB).into_iter().map(Bytes::from).collect();
+        let blobs = transfer::encode(&messages, transfer::MAX_BLOB, self.peers.is_allium(node)).into_iter().map(Bytes::from).collect();
         transfer::accepted(&self.peers.request(node, "sn.data", blobs, TIMEOUT).await?)
     }
 

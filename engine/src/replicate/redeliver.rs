@@ -133,8 +133,8 @@ impl Redelivery {
         }
     }
 
-    /// Delivers for ever.
-    pub async fn run(self: Arc<Self>) {
+    /// Delivers for ever, and says who has caught up.
+    pub async fn run(self: Arc<Self>, caught_up: impl Fn(Ed25519PublicKey) + Send + Sync) {
         loop {
             if let Err(error) = self.settle().await {
                 tracing::error!(%error, "messages of the last run could not be passed on");
@@ -143,6 +143,7 @@ impl Redelivery {
             let due: Vec<Ed25519PublicKey> =
                 self.behind.lock().iter().filter(|(_, behind)| behind.next <= now).map(|(key, _)| *key).collect();
             join_all(due.iter().map(|member| self.catch_up(*member))).await;
+            due.into_iter().filter(|member| !self.is_behind(member)).for_each(&caught_up);
             let next = self.behind.lock().values().map(|behind| behind.next).min();
             let pause = next.map_or(Duration::from_secs(3600), |next| next.saturating_duration_since(Instant::now()));
             tokio::select! {
@@ -163,6 +164,7 @@ impl Redelivery {
             }
             return self.later(member);
         };
+        self.peers.acquaint(&node).await;
         loop {
             let missed = match self.store.missed(&member, ENTRIES) {
                 Ok(missed) => missed,
@@ -200,12 +202,14 @@ impl Redelivery {
 
     /// Sends the first of `missed`, and what can go with it; the numbers of what arrived.
     async fn tell(&self, node: &Arc<NodeInfo>, missed: &[(u64, Missed)]) -> Result<Vec<u64>, PeerError> {
-        if let Some((number, Missed::Command { method, params })) = missed.first() {
-            let parts = vec![Bytes::from(method.clone()), Bytes::from(params.clone())];
+        if let Some((number, Missed::Command(command))) = missed.first() {
+            let plain = || command.without_time().unwrap_or_else(|| command.params.clone());
+            let params = if self.peers.is_allium(node) { command.params.clone() } else { plain() };
+            let parts = vec![Bytes::from(command.method.clone()), Bytes::from(params)];
             let answer = self.peers.request(node, "sn.storage_cc", parts, COMMAND_TIMEOUT).await?;
             if let [code, reason] = answer.as_slice() {
                 let (code, reason) = (String::from_utf8_lossy(code), String::from_utf8_lossy(reason));
-                tracing::debug!(%code, %reason, method, node = %node.ed25519, "a late command was refused");
+                tracing::debug!(%code, %reason, method = command.method, node = %node.ed25519, "a late command was refused");
             }
             return Ok(vec![*number]);
         }
@@ -227,7 +231,7 @@ impl Redelivery {
         if messages.is_empty() {
             return Ok(numbers);
         }
-        let blobs = transfer::encode(&messages, usize::MAX).into_iter().map(Bytes::from).collect();
+        let blobs = transfer::encode(&messages, usize::MAX, self.peers.is_allium(node)).into_iter().map(Bytes::from).collect();
         let answer = self.peers.request(node, "sn.data", blobs, DATA_TIMEOUT).await?;
         transfer::accepted(&answer).map(|()| numbers)
     }

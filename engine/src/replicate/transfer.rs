@@ -29,13 +29,15 @@ pub struct Transferred {
     pub data: Vec<u8>,
     /// Where; senders before 2.11.3 do not say, and mean 0.
     pub namespace: Namespace,
+    /// When the swarm took it from a client, and when its expiry was last changed; only Allium says so.
+    pub times: Option<(Millis, Millis)>,
 }
 
 impl From<NewMessage> for Transferred {
     fn from(message: NewMessage) -> Self {
         let hash = message.hash.to_string().into_bytes();
-        let NewMessage { account, namespace, timestamp, expiry, data, .. } = message;
-        Self { account, hash, timestamp, expiry, data, namespace }
+        let NewMessage { account, namespace, timestamp, expiry, stored, changed, data, .. } = message;
+        Self { account, hash, timestamp, expiry, data, namespace, times: Some((stored, changed)) }
     }
 }
 
@@ -67,9 +69,9 @@ const fn estimate(message: &Transferred) -> usize {
     1 + 2 + 36 + 30 + (4 + message.hash.len()) + (6 + message.data.len())
 }
 
-/// Blobs of `messages`, each of at most `limit` bytes or one message; one empty blob for none.
+/// Blobs of `messages`, each of at most `limit` bytes or one message; one empty blob for none. `timed`: for Allium.
 #[must_use]
-pub fn encode(messages: &[Transferred], limit: usize) -> Vec<Vec<u8>> {
+pub fn encode(messages: &[Transferred], limit: usize, timed: bool) -> Vec<Vec<u8>> {
     let mut blobs = Vec::new();
     let mut blob = vec![VERSION, b'l'];
     let mut size = 2;
@@ -85,7 +87,11 @@ pub fn encode(messages: &[Transferred], limit: usize) -> Vec<Vec<u8>> {
         encode_bytes(&message.hash, &mut blob);
         blob.extend_from_slice(format!("i{}ei{}e", message.timestamp, message.expiry).as_bytes());
         encode_bytes(&message.data, &mut blob);
-        blob.extend_from_slice(format!("i{}ee", message.namespace.0).as_bytes());
+        blob.extend_from_slice(format!("i{}e", message.namespace.0).as_bytes());
+        if let Some((stored, changed)) = message.times.filter(|_| timed) {
+            blob.extend_from_slice(format!("i{stored}ei{changed}e").as_bytes());
+        }
+        blob.push(b'e');
     }
     blob.push(b'e');
     blobs.push(blob);
@@ -123,7 +129,11 @@ fn message(item: Bt) -> Result<Transferred, TransferError> {
         Some(Bt::Int(number)) => Namespace(i16::try_from(number).map_err(|_| malformed())?),
         Some(_) => return Err(malformed()),
     };
-    Ok(Transferred { account, hash, timestamp, expiry, data, namespace })
+    let times = match (fields.next(), fields.next()) {
+        (None, None) => None,
+        (stored, changed) => Some((time(stored)?, time(changed)?)),
+    };
+    Ok(Transferred { account, hash, timestamp, expiry, data, namespace, times })
 }
 
 #[cfg(test)]
@@ -140,6 +150,7 @@ mod tests {
             expiry: Millis(15_801_678),
             data: b"da\0ta".to_vec(),
             namespace: Namespace(0),
+            times: None,
         }
     }
 
@@ -149,22 +160,27 @@ mod tests {
         let mut blob = b"\x01ll33:".to_vec();
         blob.extend_from_slice(&published().account.0);
         blob.extend_from_slice(b"8:hash\0\x01\x02\x03i12345678ei15801678e5:da\0ta");
-        let [ours] = &encode(&[published()], MAX_BLOB)[..] else { panic!("one blob") };
+        let [ours] = &encode(&[published()], MAX_BLOB, true)[..] else { panic!("one blob") };
         assert!(ours.starts_with(&blob) && ours.ends_with(b"5:da\0tai0eee"));
         blob.extend_from_slice(b"ee");
         assert_eq!(decode(&blob), Ok(vec![published()]));
         assert_eq!(decode(ours), Ok(vec![published()]));
-        assert_eq!(encode(&[], MAX_BLOB), [b"\x01le"]);
+        assert_eq!(encode(&[], MAX_BLOB, false), [b"\x01le"]);
         assert_eq!(decode(b"\x01le"), Ok(Vec::new()));
         assert_eq!(decode(b"0:"), Err(TransferError::Version));
+        let timed = Transferred { times: Some((Millis(7), Millis(9))), ..published() };
+        let [told] = &encode(&[timed.clone()], MAX_BLOB, true)[..] else { panic!("one blob") };
+        assert!(told.ends_with(b"5:da\0tai0ei7ei9eee"));
+        assert_eq!(decode(told), Ok(vec![timed.clone()]));
+        assert_eq!(encode(&[timed], MAX_BLOB, false), [ours.clone()]);
     }
 
     #[test]
     fn large_sets_take_several_blobs() {
         let message = Transferred { data: vec![0; 100_000], ..published() };
         let fit = (MAX_BLOB - 2) / estimate(&message);
-        assert_eq!(encode(&vec![message.clone(); fit], MAX_BLOB).len(), 1);
-        let blobs = encode(&vec![message; fit + 1], MAX_BLOB);
+        assert_eq!(encode(&vec![message.clone(); fit], MAX_BLOB, false).len(), 1);
+        let blobs = encode(&vec![message; fit + 1], MAX_BLOB, false);
         assert_eq!(blobs.iter().map(|blob| decode(blob).unwrap().len()).collect::<Vec<_>>(), [fit, 1]);
     }
 
@@ -172,7 +188,7 @@ mod tests {
         #[test]
         fn fuzz_transfer_blob(bytes in crate::fuzz::hostile("transfer")) {
             if let Ok(messages) = decode(&bytes) {
-                let [blob] = &encode(&messages, usize::MAX)[..] else { panic!("one blob") };
+                let [blob] = &encode(&messages, usize::MAX, true)[..] else { panic!("one blob") };
                 prop_assert_eq!(decode(blob), Ok(messages));
             }
         }

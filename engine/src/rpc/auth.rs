@@ -192,7 +192,11 @@ fn subaccount_of(params: &Params, text: &[u8]) -> Result<Subaccount, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::Clock, crypto::Ed25519Secret, store::StoreConfig};
+    use crate::{
+        clock::Clock,
+        crypto::Ed25519Secret,
+        store::{Change, Command, StoreConfig},
+    };
 
     fn params(json: &serde_json::Value) -> Params {
         Params::Json(json.as_object().unwrap().clone())
@@ -234,7 +238,10 @@ mod tests {
         )
         .unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(store.revoke(account, vec![auth.subaccount.as_ref().unwrap().token], None)).unwrap();
+        let command = Command { method: "revoke_subaccount".to_owned(), params: b"de".to_vec() };
+        let change = Change { at: store.stamp(), command, members: Vec::new() };
+        let token = auth.subaccount.as_ref().unwrap().token;
+        runtime.block_on(store.set_revoked(account, vec![token], true, change)).unwrap();
         assert_eq!(auth.verify(&store, &account, text, flag::READ, true), Ok(false));
         assert_eq!(auth.verify(&store, &account, text, flag::READ, false), Ok(true));
     }

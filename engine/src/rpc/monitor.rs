@@ -441,7 +441,8 @@ mod tests {
         let message = |namespace: i16| {
             let (account, namespace, data) = (subscription.account, Namespace(namespace), b"hi".to_vec());
             let hash = MessageHash::of(&account, namespace, &data);
-            NewMessage { account, namespace, hash, timestamp: Millis(7), expiry: Millis(9), data }
+            let (stored, changed) = (Millis(7), Millis(7));
+            NewMessage { account, namespace, hash, timestamp: Millis(7), expiry: Millis(9), stored, changed, data }
         };
         for namespace in [0, 3, 4] {
             monitors.notify(&message(namespace));

@@ -23,8 +23,10 @@ use crate::{
     bencode::Bt,
     clock::Clock,
     crypto::Identity,
-    replicate::{MemberAnswer, PeerLink, Redelivery, fan_out, transfer},
-    store::{ExpireMode, Limits, Missed, NewMessage, Outcome, Promise, Promised, Scope, Store, StoreError, Unsettled},
+    replicate::{MemberAnswer, Merge, PeerLink, Redelivery, Thing, fan_out, transfer},
+    store::{
+        AT, Change, Command, ExpireMode, Limits, Missed, NewMessage, Outcome, Promised, Scope, Store, StoreError, Unsettled,
+    },
     swarm::{Network, NodeInfo, Snapshot, SwarmId, service_nodes},
     types::{AccountId, Ed25519PublicKey, LegacyPublicKey, MessageHash, Millis, Namespace},
 };
@@ -68,7 +70,10 @@ pub struct RpcParts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Client,
-    Peer,
+    /// Another Allium node says when the swarm took it from the client, which may be long ago.
+    Peer {
+        at: Option<Millis>,
+    },
 }
 
 type Entries = BTreeMap<Cow<'static, str>, Value>;
@@ -135,11 +140,15 @@ impl Rpc {
 
     /// `sn.storage_cc`: a client's command, passed on by another member. The answer is bencoded.
     pub async fn call_forwarded(&self, method: &str, params: &[u8]) -> Reply {
-        let Ok(Bt::Dict(params)) = Bt::parse(params) else {
+        let Ok(Bt::Dict(mut params)) = Bt::parse(params) else {
             return Reply::text(Status::BAD_REQUEST, "invalid request: expected a bencoded dict");
         };
+        let at = match params.remove(AT) {
+            Some(Bt::Int(at)) => u64::try_from(at).ok().map(|at| self.believable(Millis(at))),
+            _ => None,
+        };
         match Request::parse(method, &Params::Bencode(params)) {
-            Ok(Some(request)) if request.is_recursive() => self.run(request, Origin::Peer).await,
+            Ok(Some(request)) if request.is_recursive() => self.run(request, Origin::Peer { at }).await,
             Ok(_) => {
                 let text = "invalid request: received invalid forwarded non-forwardable request";
                 Reply::text(Status::BAD_REQUEST, text)
@@ -215,6 +224,10 @@ impl Rpc {
             return Err("Empty data push");
         }
         let transferred = transfer::decode(blob).map_err(|_| "Failed to store messages")?;
+        self.keep(transferred).await
+    }
+
+    async fn keep(&self, transferred: Vec<transfer::Transferred>) -> Result<(), &'static str> {
         let network = self.parts.network.load();
         let own = network.by_ed25519(&self.own).map(|node| node.swarm);
         let now = self.parts.clock.now();
@@ -233,6 +246,8 @@ impl Rpc {
                 hash: MessageHash::of(&message.account, message.namespace, &message.data),
                 timestamp: message.timestamp,
                 expiry: message.expiry,
+                stored: self.believable(message.times.map_or(message.timestamp, |(stored, _)| stored)),
+                changed: self.believable(message.times.map_or(message.timestamp, |(_, changed)| changed)),
                 data: message.data,
             })
             .collect();
@@ -321,11 +336,38 @@ impl Rpc {
     }
 
     fn near_now(&self, time: Millis, tolerance: u64, text: &'static str) -> Result<(), Reply> {
-        let now = self.parts.clock.now();
-        if time < now.minus(tolerance) || time > now.plus(tolerance) {
-            return Err(Reply::text(Status::NOT_ACCEPTABLE, text));
+        self.near(time, tolerance, Origin::Client, text)
+    }
+
+    /// Whether `time` is about now, or about when the swarm took the request.
+    fn near(&self, time: Millis, tolerance: u64, origin: Origin, text: &'static str) -> Result<(), Reply> {
+        let is_near = |now: Millis| time >= now.minus(tolerance) && time <= now.plus(tolerance);
+        if is_near(self.parts.clock.now()) || is_near(self.taken(origin)) {
+            return Ok(());
         }
-        Ok(())
+        Err(Reply::text(Status::NOT_ACCEPTABLE, text))
+    }
+
+    /// The earlier of now and when the swarm took the request.
+    fn taken(&self, origin: Origin) -> Millis {
+        let now = self.parts.clock.now();
+        match origin {
+            Origin::Peer { at: Some(at) } if at > now.minus(limit::MAX_TTL) => at.min(now),
+            _ => now,
+        }
+    }
+
+    /// The time of a change: it does nothing to what is later.
+    fn time_of_change(&self, origin: Origin) -> Millis {
+        match origin {
+            Origin::Peer { at: Some(at) } => at,
+            Origin::Peer { at: None } | Origin::Client => self.parts.store.stamp(),
+        }
+    }
+
+    /// A time that another member names, as far as its clock may be ahead.
+    fn believable(&self, time: Millis) -> Millis {
+        time.min(self.parts.clock.now().plus(limit::SIGNATURE))
     }
 
     fn proven(
@@ -356,6 +398,11 @@ impl Rpc {
         };
         let StoreRequest { account, namespace, timestamp, expiry, data, auth, sig_timestamp } = request;
         let hash = MessageHash::of(&account, namespace, &data);
+        let stored = match origin {
+            // Every member takes the same.
+            Origin::Peer { at: None } => self.believable(timestamp),
+            _ => self.time_of_change(origin),
+        };
         let forward = || {
             let mut fields = forwarded(&account, auth.as_ref());
             fields.push(("data", data.as_slice().into()));
@@ -369,9 +416,9 @@ impl Rpc {
             }
             fields
         };
-        let forward = (origin == Origin::Client).then(forward);
+        let forward = (origin == Origin::Client).then(|| Forward::new("store", forward(), stored));
         let local = async {
-            let message = NewMessage { account, namespace, hash, timestamp, expiry, data };
+            let message = NewMessage { account, namespace, hash, timestamp, expiry, stored, changed: stored, data };
             let watched = self.monitors.any(&account).then(|| message.clone());
             let store = &self.parts.store;
             let (stored, unsettled) = match origin {
@@ -379,7 +426,7 @@ impl Rpc {
                     let (stored, unsettled) = store.put_first(message).await.map_err(|error| failure(&error))?;
                     (stored, Some(unsettled))
                 }
-                Origin::Peer => (store.put(message).await.map_err(|error| failure(&error))?, None),
+                Origin::Peer { .. } => (store.put(message).await.map_err(|error| failure(&error))?, None),
             };
             if let (Some(message), Outcome::New) = (watched, stored.outcome) {
                 self.monitors.notify(&message);
@@ -479,18 +526,18 @@ impl Rpc {
         let mut forward = forwarded(&account, Some(&auth));
         let list = messages.iter().map(|hash| hash.as_bytes().into()).collect();
         forward.push(("messages", Bt::List(list)));
-        let (params, promise) = promised("delete", forward, &mates, origin);
+        let forward = Forward::new("delete", forward, self.time_of_change(origin));
         let local = async {
             let hashes = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
-            let done = self.parts.store.delete(account, hashes, promise).await.map_err(|error| failure(&error))?;
+            let done = self.parts.store.delete(account, hashes, forward.change(&mates, origin)).await.map_err(|error| failure(&error))?;
             let deleted = sorted(done.done);
             let signed = format!("{}{}{}", account.hex(), messages.concat(), deleted.concat());
             Ok((self.signed_entries("deleted", texts(deleted), signed.as_bytes()), done.numbers))
         };
-        if origin == Origin::Peer {
+        if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere("delete", &mates, params, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &mates, local).await;
         let any = swarm.values().any(|entry| matches!(deleted_in(entry), Some(n) if n > 0));
         let mut reply = self.swarm_reply(swarm, ok, None);
         if required && !any && ok {
@@ -508,9 +555,9 @@ impl Rpc {
         };
         let tolerance = tolerance(origin);
         let text = "delete_all timestamp too far from current time";
-        let time = self.near_now(request.time, tolerance, text);
-        self.timed(plan, request, origin, time, |store, account, scope, _, promise| async move {
-            store.delete_all(account, scope, None, promise).await
+        let time = self.near(request.time, tolerance, origin, text);
+        self.timed(plan, request, origin, time, |store, account, scope, _, change| async move {
+            store.delete_all(account, scope, None, change).await
         })
         .await
     }
@@ -525,8 +572,8 @@ impl Rpc {
         let future = request.time > self.parts.clock.now().plus(limit::SIGNATURE);
         let text = "delete_before timestamp too far in the future";
         let time = if future { Err(Reply::text(Status::UNAUTHORIZED, text)) } else { Ok(()) };
-        self.timed(plan, request, origin, time, |store, account, scope, before, promise| async move {
-            store.delete_all(account, scope, Some(before), promise).await
+        self.timed(plan, request, origin, time, |store, account, scope, before, change| async move {
+            store.delete_all(account, scope, Some(before), change).await
         })
         .await
     }
@@ -538,11 +585,11 @@ impl Rpc {
             refusal: "expire_all signature verification failed",
             result: "updated",
         };
-        let past = request.time < self.parts.clock.now().minus(tolerance(origin));
+        let past = request.time < self.taken(origin).minus(tolerance(origin));
         let text = "expire_all timestamp should be >= current time";
         let time = if past { Err(Reply::text(Status::NOT_ACCEPTABLE, text)) } else { Ok(()) };
-        self.timed(plan, request, origin, time, |store, account, scope, expiry, promise| async move {
-            store.expire_all(account, scope, expiry, promise).await
+        self.timed(plan, request, origin, time, |store, account, scope, expiry, change| async move {
+            store.expire_all(account, scope, expiry, change).await
         })
         .await
     }
@@ -554,7 +601,7 @@ impl Rpc {
         request: Timed,
         origin: Origin,
         time_check: Result<(), Reply>,
-        act: impl FnOnce(Store, AccountId, Scope, Millis, Option<Promise>) -> F + Send,
+        act: impl FnOnce(Store, AccountId, Scope, Millis, Change) -> F + Send,
     ) -> Reply
     where
         F: Future<Output = Result<Promised<Vec<(Namespace, MessageHash)>>, StoreError>> + Send,
@@ -578,25 +625,25 @@ impl Rpc {
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("namespace", namespace_field));
         forward.push((plan.field, time.0.into()));
-        let (params, promise) = promised(plan.method, forward, &mates, origin);
+        let forward = Forward::new(plan.method, forward, self.time_of_change(origin));
         let local = async {
             let store = self.parts.store.clone();
-            let done = act(store, account, scope, time, promise).await.map_err(|error| failure(&error))?;
+            let done = act(store, account, scope, time, forward.change(&mates, origin)).await.map_err(|error| failure(&error))?;
             let changed = done.done;
             let all = sorted(changed.iter().map(|(_, hash)| *hash).collect());
             let signed = format!("{}{time}{}", account.hex(), all.concat());
             let result = if scope == Scope::All { by_namespace(changed) } else { texts(all) };
             Ok((self.signed_entries(plan.result, result, signed.as_bytes()), done.numbers))
         };
-        if origin == Origin::Peer {
+        if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(plan.method, &mates, params, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &mates, local).await;
         self.swarm_reply(swarm, ok, None)
     }
 
     async fn expire(&self, request: Expire, origin: Origin) -> Reply {
-        let mates = match self.check_expire(&request) {
+        let mates = match self.check_expire(&request, origin) {
             Ok(mates) => mates,
             Err(refusal) => return refusal,
         };
@@ -613,9 +660,9 @@ impl Rpc {
         if let Some(direction) = only {
             forward.push((direction.name(), Bt::Int(1)));
         }
-        let (params, promise) = promised("expire", forward, &mates, origin);
+        let forward = Forward::new("expire", forward, self.time_of_change(origin));
         let local = async {
-            let latest = self.parts.clock.now().plus(limit::MAX_TTL);
+            let latest = forward.at.plus(limit::MAX_TTL);
             let applied: Vec<Millis> = expiry.iter().map(|expiry| (*expiry).min(latest)).collect();
             let mut changes: Vec<(MessageHash, Millis)> = Vec::new();
             for (text, expiry) in messages.iter().zip(applied.iter().cycle()) {
@@ -632,7 +679,8 @@ impl Rpc {
                 None if may_shorten => ExpireMode::Set,
                 None => ExpireMode::Extend,
             };
-            let done = self.parts.store.expire(account, changes, mode, promise).await;
+            let change = forward.change(&mates, origin);
+            let done = self.parts.store.expire(account, changes, mode, change).await;
             let Promised { done, numbers } = done.map_err(|error| failure(&error))?;
             let by_text = |list: Vec<(MessageHash, Millis)>| -> BTreeMap<String, Millis> {
                 list.into_iter().map(|(hash, expiry)| (hash.to_string(), expiry)).collect()
@@ -658,17 +706,17 @@ impl Rpc {
             }
             Ok((entries, numbers))
         };
-        if origin == Origin::Peer {
+        if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere("expire", &mates, params, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &mates, local).await;
         self.swarm_reply(swarm, ok, None)
     }
 
-    fn check_expire(&self, request: &Expire) -> Result<Vec<Arc<NodeInfo>>, Reply> {
+    fn check_expire(&self, request: &Expire, origin: Origin) -> Result<Vec<Arc<NodeInfo>>, Reply> {
         let Expire { account, messages, expiry, only, auth } = request;
         let mates = self.swarm_mates(account)?;
-        let earliest = self.parts.clock.now().minus(limit::SIGNATURE);
+        let earliest = self.taken(origin).minus(limit::SIGNATURE);
         if expiry.iter().any(|expiry| *expiry < earliest) {
             return Err(Reply::text(Status::UNAUTHORIZED, "expire: timestamp should be >= current time"));
         }
@@ -708,7 +756,7 @@ impl Rpc {
         let signed = [timestamp.to_string().as_bytes(), tokens.as_flattened()].concat();
         let check = || {
             let mates = self.swarm_mates(&account)?;
-            self.near_now(timestamp, limit::SIGNATURE, plan.too_far)?;
+            self.near(timestamp, limit::SIGNATURE, origin, plan.too_far)?;
             let text = [plan.method.as_bytes(), &signed].concat();
             self.proven(&auth, &account, text, 0, false, plan.refusal)?;
             Ok(mates)
@@ -720,25 +768,22 @@ impl Rpc {
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("timestamp", timestamp.0.into()));
         forward.push((plan.field, Bt::List(tokens.iter().map(|token| token.as_slice().into()).collect())));
-        let (params, promise) = promised(plan.method, forward, &mates, origin);
+        let forward = Forward::new(plan.method, forward, self.time_of_change(origin));
         let local = async {
-            let store = &self.parts.store;
             let mut entries = Entries::new();
-            let numbers = if back {
-                let done = store.unrevoke(account, tokens, promise).await.map_err(|error| failure(&error))?;
-                entries.insert("count".into(), Value::Uint(done.done));
-                done.numbers
-            } else {
-                store.revoke(account, tokens, promise).await.map_err(|error| failure(&error))?.numbers
-            };
+            let done = self.parts.store.set_revoked(account, tokens, !back, forward.change(&mates, origin)).await;
+            let Promised { done: count, numbers } = done.map_err(|error| failure(&error))?;
+            if back {
+                entries.insert("count".into(), Value::Uint(count));
+            }
             let text = [account.hex().as_bytes(), &signed].concat();
             entries.insert("signature".into(), self.signature(&text));
             Ok((entries, numbers))
         };
-        if origin == Origin::Peer {
+        if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(plan.method, &mates, params, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &mates, local).await;
         self.swarm_reply(swarm, ok, None)
     }
 
@@ -826,12 +871,11 @@ impl Rpc {
     async fn store_everywhere(
         &self,
         mates: &[Arc<NodeInfo>],
-        forward: Vec<(&'static str, Bt)>,
+        forward: Forward,
         local: impl Future<Output = Result<(Entries, Option<Unsettled>), Entries>> + Send,
         hash: MessageHash,
     ) -> (Entries, bool) {
-        let params = Bytes::from(Bt::dict(forward).encode());
-        let (own, others) = futures_util::join!(local, self.ask(mates, "store", params));
+        let (own, others) = futures_util::join!(local, self.ask(mates, &forward));
         let missed_by = missed_by(&others);
         if own.is_ok()
             && !missed_by.is_empty()
@@ -847,13 +891,12 @@ impl Rpc {
     /// key, and whether anybody succeeded.
     async fn everywhere(
         &self,
-        method: &'static str,
+        forward: &Forward,
         mates: &[Arc<NodeInfo>],
-        params: Bytes,
         local: impl Future<Output = Result<(Entries, Vec<u64>), Entries>> + Send,
     ) -> (Entries, bool) {
         let own = local.await;
-        let others = self.ask(mates, method, params).await;
+        let others = self.ask(mates, forward).await;
         if let Ok((_, numbers)) = &own {
             let missed_by = missed_by(&others);
             let promised = mates.iter().map(|node| node.ed25519).zip(numbers.iter().copied());
@@ -869,12 +912,13 @@ impl Rpc {
     async fn ask(
         &self,
         mates: &[Arc<NodeInfo>],
-        method: &'static str,
-        params: Bytes,
+        forward: &Forward,
     ) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
         let (late, prompt): (Vec<_>, Vec<_>) =
             mates.iter().map(Arc::clone).partition(|node| self.parts.redelivery.is_behind(&node.ed25519));
-        let mut answers = fan_out(self.parts.peers.as_ref(), &prompt, method, params).await;
+        let peers = self.parts.peers.as_ref();
+        let params = |node: &NodeInfo| if peers.is_allium(node) { &forward.timed } else { &forward.plain }.clone();
+        let mut answers = fan_out(peers, &prompt, forward.method, params).await;
         answers.extend(late.iter().map(|node| (node.ed25519, MemberAnswer::TimedOut)));
         answers
     }
@@ -930,6 +974,28 @@ impl Rpc {
         entries.insert("swarm".into(), Value::text(swarm.unwrap_or(SwarmId::UNASSIGNED).to_string()));
         self.stamp(&mut entries);
         entries
+    }
+}
+
+impl Merge for Rpc {
+    fn merge<'a>(&'a self, things: Vec<Thing>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            let mut messages = Vec::new();
+            for thing in things {
+                match thing {
+                    Thing::Message(message) => messages.push(message),
+                    Thing::Command(Command { method, params }) => {
+                        let reply = self.call_forwarded(&method, &params).await;
+                        if reply.status != Status::OK {
+                            tracing::debug!(method, status = reply.status.code(), "a late command was refused");
+                        }
+                    }
+                }
+            }
+            if let Err(refusal) = self.keep(messages).await {
+                tracing::debug!(refusal, "not all messages of another member were kept");
+            }
+        })
     }
 }
 
@@ -990,7 +1056,7 @@ fn refused(invalid: &Invalid) -> Reply {
 const fn tolerance(origin: Origin) -> u64 {
     match origin {
         Origin::Client => limit::SIGNATURE,
-        Origin::Peer => limit::SIGNATURE_FORWARDED,
+        Origin::Peer { .. } => limit::SIGNATURE_FORWARDED,
     }
 }
 
@@ -1040,19 +1106,32 @@ fn peer_reply(entries: Result<Entries, Entries>) -> Reply {
     }
 }
 
-/// The command's params as they are forwarded, and the promise to forward them, which only a client's command needs.
-fn promised(
+/// A command as it is passed on.
+struct Forward {
     method: &'static str,
-    forward: Vec<(&'static str, Bt)>,
-    mates: &[Arc<NodeInfo>],
-    origin: Origin,
-) -> (Bytes, Option<Promise>) {
-    let params = Bytes::from(Bt::dict(forward).encode());
-    let promise = (origin == Origin::Client).then(|| Promise {
-        members: mates.iter().map(|node| node.ed25519).collect(),
-        missed: Missed::Command { method: method.to_owned(), params: params.to_vec() },
-    });
-    (params, promise)
+    /// When the swarm took it.
+    at: Millis,
+    /// Params for any node.
+    plain: Bytes,
+    /// Params for nodes that ask when.
+    timed: Bytes,
+}
+
+impl Forward {
+    fn new(method: &'static str, fields: Vec<(&'static str, Bt)>, at: Millis) -> Self {
+        let plain = Bytes::from(Bt::dict(fields).encode());
+        // The time's key sorts before all others.
+        let time = Bt::dict([(AT, Bt::from(at.0))]).encode();
+        let timed = Bytes::from([&time[..time.len() - 1], &plain[1..]].concat());
+        Self { method, at, plain, timed }
+    }
+
+    /// The change that it makes; a client's is promised to `mates`.
+    fn change(&self, mates: &[Arc<NodeInfo>], origin: Origin) -> Change {
+        let command = Command { method: self.method.to_owned(), params: self.timed.to_vec() };
+        let mates = if origin == Origin::Client { mates } else { &[] };
+        Change { at: self.at, command, members: mates.iter().map(|node| node.ed25519).collect() }
+    }
 }
 
 /// Members that gave no answer.

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::{
     Store, StoreError,
-    layout::{self, KEY, Record, damaged},
+    layout::{KEY, Record, damaged},
     work::{NewMessage, Work},
 };
 use crate::{
@@ -152,10 +152,9 @@ impl Store {
             if !wanted {
                 continue;
             }
-            let Record { hash, timestamp, expiry, data } = Record::decode(value).ok_or_else(damaged)?;
-            let namespace = layout::namespace_of(key.try_into().map_err(|_| damaged())?);
-            taken += data.len() + 80;
-            batch.messages.push(NewMessage { account, namespace, hash, timestamp, expiry, data: data.to_vec() });
+            let message = Record::decode(value).ok_or_else(damaged)?.message(key)?;
+            taken += message.data.len() + 80;
+            batch.messages.push(message);
             if taken >= size {
                 batch.next = Some(Cursor(key.to_vec()));
                 break;
@@ -215,7 +214,8 @@ mod tests {
             let (account, namespace, data) = (account(n % 3), Namespace(i16::from(n % 2)), vec![n; 100]);
             let hash = MessageHash::of(&account, namespace, &data);
             let (timestamp, expiry) = (Millis(u64::from(n)), Millis(4_000_000_000_000));
-            store.put(NewMessage { account, namespace, hash, timestamp, expiry, data }).await.unwrap();
+            let (stored, changed) = (timestamp, timestamp);
+            store.put(NewMessage { account, namespace, hash, timestamp, expiry, stored, changed, data }).await.unwrap();
         }
         let dump = Dump { node: Ed25519PublicKey([4; 32]), swarm: SwarmId(u64::MAX - 2) };
         store.remember_topology(b"then".to_vec(), vec![dump]).await.unwrap();

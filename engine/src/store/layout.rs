@@ -1,30 +1,39 @@
-//! The on-disk format, version 1. All integers big-endian, so that LMDB's byte order is theirs.
+//! The on-disk format, version 2. All integers big-endian, so that LMDB's byte order is theirs.
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `messages` | account 33, namespace 2 (sign bit flipped), sequence 8 | hash 32, timestamp 8, expiry 8, data |
+//! | `messages` | account 33, namespace 2 (sign bit flipped), sequence 8 | hash 32, timestamp 8, expiry 8 with its top bit set, stored 8, changed 8, data |
 //! | `by_hash` | hash 32 | key in `messages` |
 //! | `by_expiry` | expiry 8, sequence 8 | key in `messages` |
 //! | `dumps` | Ed25519 key of a node 32, swarm 8 | key of the last message it has confirmed |
 //! | `accounts` | account 33 | bytes charged 8, messages 8 |
 //! | `missed` | Ed25519 key of a member 32, number 8 | when 8, kind 1, hash or command |
-//! | `tombs` | hash 32, account 33 | time until which it stays deleted 8 |
-//! | `tombs_by_time` | that time 8, hash 32, account 33 | nothing |
-//! | `cleared` | account 33, all or one 1, namespace 2 | time up to which all was deleted 8 |
-//! | `revoked` | account 33, token 36 | time of revocation 8 |
+//! | `tombs` | hash 32, account 33 | time until which it is remembered 8, time of deletion 8 |
+//! | `tombs_by_time` | the first of these times 8, hash 32, account 33 | nothing |
+//! | `commands` | account 33, time 8, digest 8 | length 1, method, params |
+//! | `commands_by_time` | time 8, account 33, digest 8 | nothing |
+//! | `revoked` | account 33, token 36 | time 8, taken back or not 1 |
 //! | `meta` | name | 8, or a bencoded list for the topology |
+//!
+//! Version 1 had no times of storing and of the last change: its messages have neither the top bit of the expiry nor the two
+//! fields after it, and both times are their timestamps. They are read as they are. Its tombs had no second time, its
+//! revocations no second field.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::AtomicU64};
 
 use heed::{Database, Env, EnvOpenOptions, RoTxn, RwTxn, WithoutTls, types::Bytes};
 use parking_lot::Mutex;
 
-use super::{StoreConfig, StoreError};
+use super::{StoreConfig, StoreError, work::NewMessage};
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
+/// Read too, and written in the present format from then on.
+const OLDER: u64 = 1;
 pub(super) const KEY: usize = 43;
-const HEAD: usize = 48;
+const HEAD: usize = 64;
+/// In the expiry of a message of format 2. No time has it.
+const TIMES: u64 = 1 << 63;
 /// Room in the map beside the messages: indices, free pages, and what it takes to delete when all is full.
 const MAP_RESERVE: u64 = 256 << 20;
 
@@ -42,8 +51,11 @@ pub(super) struct Tables {
     pub(super) dumps: Table,
     pub(super) tombs: Table,
     pub(super) tombs_by_time: Table,
-    pub(super) cleared: Table,
+    pub(super) commands: Table,
+    pub(super) commands_by_time: Table,
     pub(super) meta: Table,
+    /// The latest time that any change has: times given to changes never go back.
+    pub(super) latest: AtomicU64,
     /// Sequence numbers of messages that other members may not have been told of.
     pub(super) in_flight: Mutex<BTreeSet<u64>>,
 }
@@ -60,6 +72,8 @@ pub(super) enum Meta {
     Settled,
     /// The last number given to something that a member has missed.
     Missed,
+    /// The latest time that any change has.
+    Latest,
 }
 
 impl Meta {
@@ -70,6 +84,7 @@ impl Meta {
             Self::Bytes => b"bytes",
             Self::Settled => b"settled",
             Self::Missed => b"missed",
+            Self::Latest => b"latest",
         }
     }
 }
@@ -89,7 +104,8 @@ impl Tables {
         let (messages, by_hash, by_expiry) = (table("messages")?, table("by_hash")?, table("by_expiry")?);
         let (revoked, missed, accounts) = (table("revoked")?, table("missed")?, table("accounts")?);
         let (dumps, meta) = (table("dumps")?, table("meta")?);
-        let (tombs, tombs_by_time, cleared) = (table("tombs")?, table("tombs_by_time")?, table("cleared")?);
+        let (tombs, tombs_by_time) = (table("tombs")?, table("tombs_by_time")?);
+        let (commands, commands_by_time) = (table("commands")?, table("commands_by_time")?);
         let tables = Self {
             env: env.clone(),
             messages,
@@ -101,15 +117,18 @@ impl Tables {
             dumps,
             tombs,
             tombs_by_time,
-            cleared,
+            commands,
+            commands_by_time,
             meta,
+            latest: AtomicU64::new(0),
             in_flight: Mutex::default(),
         };
         match tables.meta(&txn, Meta::Format)? {
-            0 => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,
+            0 | OLDER => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,
             FORMAT => {}
             found => return Err(StoreError::Format { found, known: FORMAT }),
         }
+        tables.latest.store(tables.meta(&txn, Meta::Latest)?, std::sync::atomic::Ordering::Relaxed);
         tables.count_accounts(&mut txn)?;
         txn.commit()?;
         Ok(tables)
@@ -154,7 +173,7 @@ fn u64_at(bytes: &[u8]) -> Option<u64> {
 
 /// What one message counts against `max_bytes`: data on pages of its own when large, and its share of the indices.
 pub(super) const fn charge(data_len: usize) -> u64 {
-    let data = if data_len > 1900 { (data_len + HEAD + 16).next_multiple_of(4096) } else { data_len };
+    let data = if data_len > 1900 { (data_len + HEAD).next_multiple_of(4096) } else { data_len };
     data as u64 + 320
 }
 
@@ -214,33 +233,71 @@ impl Usage {
     }
 }
 
+/// A value of `revoked`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Revocation {
+    pub(super) at: Millis,
+    /// False where it was taken back.
+    pub(super) in_force: bool,
+}
+
+impl Revocation {
+    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+        Some(Self { at: Millis(u64_at(value)?), in_force: value.get(8).is_none_or(|byte| *byte != 0) })
+    }
+
+    pub(super) fn encode(self) -> [u8; 9] {
+        let mut value = [u8::from(self.in_force); 9];
+        value[..8].copy_from_slice(&self.at.0.to_be_bytes());
+        value
+    }
+}
+
 /// A value of `messages`.
 pub(super) struct Record<'a> {
     pub(super) hash: MessageHash,
     pub(super) timestamp: Millis,
     pub(super) expiry: Millis,
+    pub(super) stored: Millis,
+    pub(super) changed: Millis,
     pub(super) data: &'a [u8],
 }
 
 impl<'a> Record<'a> {
     /// `None` only when the file was damaged.
     pub(super) fn decode(value: &'a [u8]) -> Option<Self> {
+        let time = |bytes: &'a [u8]| {
+            let (time, rest) = bytes.split_first_chunk::<8>()?;
+            Some((u64::from_be_bytes(*time), rest))
+        };
         let (hash, rest) = value.split_first_chunk::<32>()?;
-        let (timestamp, rest) = rest.split_first_chunk::<8>()?;
-        let (expiry, data) = rest.split_first_chunk::<8>()?;
-        Some(Self {
-            hash: MessageHash(*hash),
-            timestamp: Millis(u64::from_be_bytes(*timestamp)),
-            expiry: Millis(u64::from_be_bytes(*expiry)),
-            data,
-        })
+        let (timestamp, rest) = time(rest)?;
+        let (expiry, mut data) = time(rest)?;
+        let (mut stored, mut changed) = (timestamp, timestamp);
+        if expiry & TIMES != 0 {
+            (stored, data) = time(data)?;
+            (changed, data) = time(data)?;
+        }
+        let [timestamp, expiry, stored, changed] = [timestamp, expiry & !TIMES, stored, changed].map(Millis);
+        Some(Self { hash: MessageHash(*hash), timestamp, expiry, stored, changed, data })
+    }
+
+    /// As it is handed to other nodes; `key` is its own.
+    pub(super) fn message(&self, key: &[u8]) -> Result<NewMessage, StoreError> {
+        let key: &[u8; KEY] = key.try_into().map_err(|_| damaged())?;
+        let account = AccountId(*key.first_chunk().ok_or_else(damaged)?);
+        let Self { hash, timestamp, expiry, stored, changed, data } = *self;
+        let namespace = namespace_of(key);
+        Ok(NewMessage { account, namespace, hash, timestamp, expiry, stored, changed, data: data.to_vec() })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut value = Vec::with_capacity(HEAD + self.data.len());
         value.extend_from_slice(&self.hash.0);
         value.extend_from_slice(&self.timestamp.0.to_be_bytes());
-        value.extend_from_slice(&self.expiry.0.to_be_bytes());
+        value.extend_from_slice(&(self.expiry.0 | TIMES).to_be_bytes());
+        value.extend_from_slice(&self.stored.0.to_be_bytes());
+        value.extend_from_slice(&self.changed.0.to_be_bytes());
         value.extend_from_slice(self.data);
         value
     }

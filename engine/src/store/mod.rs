@@ -1,7 +1,9 @@
 //! The message store (`spec/storage`): LMDB, one writer that commits whatever has queued as one transaction, readers on
 //! snapshots that never wait for it.
 
+mod commands;
 mod dump;
+mod inventory;
 mod layout;
 mod pending;
 mod read;
@@ -9,10 +11,15 @@ mod tombs;
 mod work;
 mod writer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
 
+pub use commands::{AT, Change, Command};
 pub use dump::{Batch, Cursor, Dump};
-pub use pending::{Missed, Promise, Promised, Unsettled};
+pub use inventory::{Inventory, Place};
+pub use pending::{Missed, Promised, Unsettled};
 pub use read::{Census, Limits, Page, StoreStats, StoredMessage};
 pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};
 
@@ -25,6 +32,9 @@ use crate::{
 use layout::Tables;
 use work::{Room, Work};
 use writer::Writer;
+
+/// How far ahead of our clock another member's may be, in milliseconds.
+const AHEAD: u64 = 60_000;
 
 /// How a store is laid out and bounded.
 #[derive(Clone, Debug)]
@@ -96,6 +106,7 @@ impl From<heed::Error> for StoreError {
 #[derive(Clone)]
 pub struct Store {
     tables: Arc<Tables>,
+    clock: Clock,
     writer: Arc<Writer>,
     room: Room,
     unsettled: Arc<Mutex<Vec<MessageHash>>>,
@@ -109,9 +120,9 @@ impl Store {
     pub fn open(config: StoreConfig, clock: Clock) -> Result<Self, StoreError> {
         let tables = Arc::new(Tables::open(&config)?);
         let unsettled = Arc::new(Mutex::new(pending::unsettled(&tables)?));
-        let writer = Arc::new(Writer::start(Arc::clone(&tables), &config, clock)?);
+        let writer = Arc::new(Writer::start(Arc::clone(&tables), &config, clock.clone())?);
         let StoreConfig { max_bytes, account_bytes, account_messages, .. } = config;
-        Ok(Self { tables, writer, room: Room { max_bytes, account_bytes, account_messages }, unsettled })
+        Ok(Self { tables, clock, writer, room: Room { max_bytes, account_bytes, account_messages }, unsettled })
     }
 
     /// Stores one message. The answer comes when it is on disk.
@@ -120,6 +131,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn put(&self, message: NewMessage) -> Result<Stored, StoreError> {
         let room = self.room;
+        self.observe(message.stored);
         self.writer.submit(move |work| work.put(&message, &room)).await
     }
 
@@ -134,18 +146,36 @@ impl Store {
         Ok((stored, Unsettled { tables: Arc::clone(&self.tables), number }))
     }
 
-    /// Runs `operation`, and in the same transaction notes that the members of `promise` are to be told.
-    async fn promising<T: Send + 'static>(
+    /// A time for a change that a client asks for now: later than that of every change that is known here, whatever the
+    /// clocks of other members say.
+    #[must_use]
+    pub fn stamp(&self) -> Millis {
+        let now = self.clock.now().0;
+        let latest = self.tables.latest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| Some(now.max(latest + 1)));
+        Millis(latest.map_or(now, |latest| now.max(latest + 1)))
+    }
+
+    /// Another member has given this time to a change. One that is far ahead is not believed.
+    pub fn observe(&self, time: Millis) {
+        self.tables.latest.fetch_max(time.min(self.clock.now().plus(AHEAD)).0, Ordering::Relaxed);
+    }
+
+    /// Carries out a change, remembers the command and notes who is to be told, in one transaction.
+    async fn change<T: Send + 'static>(
         &self,
-        promise: Option<Promise>,
-        operation: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError> + Send + 'static,
+        account: AccountId,
+        change: Change,
+        operation: impl FnOnce(&mut Work<'_>, Millis) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Promised<T>, StoreError> {
-        let both = move |work: &mut Work<'_>| {
-            let done = operation(work)?;
-            let numbers = promise.map(|promise| work.add_missed(&promise.members, &promise.missed)).transpose()?;
-            Ok(Promised { done, numbers: numbers.unwrap_or_default() })
+        self.observe(change.at);
+        let all = move |work: &mut Work<'_>| {
+            let Change { at, command, members } = change;
+            let done = operation(work, at)?;
+            work.log(&account, at, &command)?;
+            let numbers = work.add_missed(&members, &Missed::Command(command))?;
+            Ok(Promised { done, numbers })
         };
-        self.writer.submit(both).await
+        self.writer.submit(all).await
     }
 
     /// Removes these messages of `account`; the answer names those that were there.
@@ -156,9 +186,9 @@ impl Store {
         &self,
         account: AccountId,
         hashes: Vec<MessageHash>,
-        promise: Option<Promise>,
+        change: Change,
     ) -> Result<Promised<Vec<MessageHash>>, StoreError> {
-        self.promising(promise, move |work| work.delete(&account, &hashes)).await
+        self.change(account, change, move |work, at| work.delete(&account, &hashes, at)).await
     }
 
     /// Removes all messages in `scope`, or those with a timestamp up to `before`.
@@ -170,9 +200,9 @@ impl Store {
         account: AccountId,
         scope: Scope,
         before: Option<Millis>,
-        promise: Option<Promise>,
+        change: Change,
     ) -> Result<Promised<Vec<(Namespace, MessageHash)>>, StoreError> {
-        self.promising(promise, move |work| work.delete_all(&account, scope, before)).await
+        self.change(account, change, move |work, at| work.delete_all(&account, scope, before, at)).await
     }
 
     /// Lowers every later expiry in `scope` to `expiry`; the answer names what changed.
@@ -184,9 +214,9 @@ impl Store {
         account: AccountId,
         scope: Scope,
         expiry: Millis,
-        promise: Option<Promise>,
+        change: Change,
     ) -> Result<Promised<Vec<(Namespace, MessageHash)>>, StoreError> {
-        self.promising(promise, move |work| work.expire_all(&account, scope, expiry)).await
+        self.change(account, change, move |work, at| work.expire_all(&account, scope, expiry, at)).await
     }
 
     /// Changes the expiry of these messages of `account`.
@@ -198,35 +228,24 @@ impl Store {
         account: AccountId,
         changes: Vec<(MessageHash, Millis)>,
         mode: ExpireMode,
-        promise: Option<Promise>,
+        change: Change,
     ) -> Result<Promised<ExpireResult>, StoreError> {
-        self.promising(promise, move |work| work.expire(&account, &changes, mode)).await
+        self.change(account, change, move |work, at| work.expire(&account, &changes, mode, at)).await
     }
 
-    /// Revokes subaccount tokens; an account keeps its newest 50.
+    /// Revokes subaccount tokens, or takes that back (`revoked` false). An account keeps its newest 50; the answer is how
+    /// many it changed.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn revoke(
+    pub async fn set_revoked(
         &self,
         account: AccountId,
         tokens: Vec<[u8; 36]>,
-        promise: Option<Promise>,
-    ) -> Result<Promised<()>, StoreError> {
-        self.promising(promise, move |work| work.revoke(&account, &tokens)).await
-    }
-
-    /// Takes revocations back; the answer is how many there were.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn unrevoke(
-        &self,
-        account: AccountId,
-        tokens: Vec<[u8; 36]>,
-        promise: Option<Promise>,
+        revoked: bool,
+        change: Change,
     ) -> Result<Promised<u64>, StoreError> {
-        self.promising(promise, move |work| work.unrevoke(&account, &tokens)).await
+        self.change(account, change, move |work, at| work.set_revoked(&account, &tokens, revoked, at)).await
     }
 
     /// Removes what has expired, now rather than at the next tick; the answer is how many messages that were.

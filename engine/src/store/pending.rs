@@ -4,10 +4,11 @@ use std::{ops::Bound, sync::Arc};
 
 use super::{
     Store, StoreError,
-    layout::{self, Meta, Record, Tables, damaged},
+    commands::Command,
+    layout::{Meta, Record, Tables, damaged},
     work::{NewMessage, Work},
 };
-use crate::types::{AccountId, Ed25519PublicKey, MessageHash, Millis};
+use crate::types::{Ed25519PublicKey, MessageHash, Millis};
 
 /// Entries kept at most, of all members together: at some 150 bytes each, and as much as their params.
 const MOST: u64 = 1 << 20;
@@ -17,13 +18,8 @@ const MOST: u64 = 1 << 20;
 pub enum Missed {
     /// A message that is in the store (if it is not any more, nobody needs it).
     Message(MessageHash),
-    /// A client's command, as it is forwarded.
-    Command {
-        /// Its name.
-        method: String,
-        /// Bencoded.
-        params: Vec<u8>,
-    },
+    /// A client's command.
+    Command(Command),
 }
 
 impl Missed {
@@ -34,11 +30,9 @@ impl Missed {
                 value.push(0);
                 value.extend_from_slice(&hash.0);
             }
-            Self::Command { method, params } => {
+            Self::Command(command) => {
                 value.push(1);
-                value.push(u8::try_from(method.len()).unwrap_or(u8::MAX));
-                value.extend_from_slice(method.as_bytes());
-                value.extend_from_slice(params);
+                value.extend_from_slice(&command.encode());
             }
         }
         value
@@ -48,31 +42,18 @@ impl Missed {
         let (kind, rest) = value.get(8..)?.split_first()?;
         match kind {
             0 => Some(Self::Message(MessageHash(rest.try_into().ok()?))),
-            1 => {
-                let (length, rest) = rest.split_first()?;
-                let (method, params) = rest.split_at_checked(usize::from(*length))?;
-                Some(Self::Command { method: String::from_utf8(method.to_vec()).ok()?, params: params.to_vec() })
-            }
+            1 => Some(Self::Command(Command::decode(rest)?)),
             _ => None,
         }
     }
 }
 
-/// Who is to be told of a change, whatever happens.
-#[derive(Clone, Debug)]
-pub struct Promise {
-    /// Each gets an entry.
-    pub members: Vec<Ed25519PublicKey>,
-    /// What they are to be told.
-    pub missed: Missed,
-}
-
-/// What was done, and the numbers of the entries that were promised with it, in the order of the members.
+/// What was done, and the numbers of the entries for members that are to be told of it, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promised<T> {
     /// The result.
     pub done: T,
-    /// Empty without a promise.
+    /// Empty where nobody is.
     pub numbers: Vec<u64>,
 }
 
@@ -224,10 +205,7 @@ impl Store {
         for hash in hashes {
             let Some(key) = self.tables.by_hash.get(&txn, &hash.0)? else { continue };
             let value = self.tables.messages.get(&txn, key)?.ok_or_else(damaged)?;
-            let Record { timestamp, expiry, data, .. } = Record::decode(value).ok_or_else(damaged)?;
-            let account = AccountId(*key.first_chunk().ok_or_else(damaged)?);
-            let namespace = layout::namespace_of(key.try_into().map_err(|_| damaged())?);
-            found.push(NewMessage { account, namespace, hash: *hash, timestamp, expiry, data: data.to_vec() });
+            found.push(Record::decode(value).ok_or_else(damaged)?.message(key)?);
         }
         Ok(found)
     }
@@ -238,9 +216,10 @@ impl Store {
     /// [`StoreError`]: none of them was stored.
     pub async fn receive(&self, messages: Vec<NewMessage>) -> Result<Vec<super::Stored>, StoreError> {
         let room = self.room;
+        messages.iter().for_each(|message| self.observe(message.stored.max(message.changed)));
         // What an account has no room for is passed over: the sender would only bring it again.
         let full = super::Stored { outcome: super::Outcome::Obsolete, expiry: Millis(0) };
-        let put = move |work: &mut Work<'_>, message: &NewMessage| match work.put_copy(message, &room) {
+        let put = move |work: &mut Work<'_>, message: &NewMessage| match work.put(message, &room) {
             Err(StoreError::AccountFull) => Ok(full),
             done => done,
         };
@@ -259,7 +238,7 @@ mod tests {
         let (a, b) = (Ed25519PublicKey([1; 32]), Ed25519PublicKey([2; 32]));
         let open = || Store::open(StoreConfig::new(dir.path()), Clock::default()).unwrap();
         let message = Missed::Message(MessageHash([7; 32]));
-        let command = Missed::Command { method: "delete".to_owned(), params: b"de".to_vec() };
+        let command = Missed::Command(Command { method: "delete".to_owned(), params: b"de".to_vec() });
         let store = open();
         assert!(store.behind().unwrap().is_empty());
         assert_eq!(store.add_missed(vec![a, b], message.clone()).await, Ok(2));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use super::{
     Store, StoreError,
-    layout::{self, KEY, Meta, Record, damaged},
+    layout::{self, KEY, Meta, Record, Revocation, damaged},
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
@@ -146,7 +146,8 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn is_revoked(&self, account: &AccountId, token: &[u8; 36]) -> Result<bool, StoreError> {
         let txn = self.tables.env.read_txn()?;
-        Ok(self.tables.revoked.get(&txn, &layout::revoked_key(account, token))?.is_some())
+        let found = self.tables.revoked.get(&txn, &layout::revoked_key(account, token))?;
+        Ok(found.and_then(Revocation::decode).is_some_and(|revocation| revocation.in_force))
     }
 
     /// The tokens that `account` has revoked.
@@ -157,8 +158,10 @@ impl Store {
         let txn = self.tables.env.read_txn()?;
         let mut tokens = Vec::new();
         for entry in self.tables.revoked.prefix_iter(&txn, &account.0)? {
-            let (key, _) = entry?;
-            tokens.push(*key.last_chunk().ok_or_else(damaged)?);
+            let (key, value) = entry?;
+            if Revocation::decode(value).is_some_and(|revocation| revocation.in_force) {
+                tokens.push(*key.last_chunk().ok_or_else(damaged)?);
+            }
         }
         Ok(tokens)
     }

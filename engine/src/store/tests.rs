@@ -31,8 +31,27 @@ fn message(owner: u8, namespace: i16, data: &[u8], timestamp: u64, expiry: u64) 
         hash: MessageHash::of(&account, namespace, data),
         timestamp: Millis(timestamp),
         expiry: Millis(expiry),
+        stored: Millis(timestamp),
+        changed: Millis(timestamp),
         data: data.to_vec(),
     }
+}
+
+/// A client's message, taken now.
+fn now(store: &Store, message: NewMessage) -> NewMessage {
+    let stored = store.stamp();
+    NewMessage { stored, changed: stored, ..message }
+}
+
+/// A change, asked for now.
+fn change(store: &Store, method: &str, params: &[u8]) -> Change {
+    let command = Command { method: method.to_owned(), params: params.to_vec() };
+    Change { at: store.stamp(), command, members: Vec::new() }
+}
+
+/// One that says nothing to messages that come later.
+fn quiet(store: &Store) -> Change {
+    change(store, "test", b"de")
 }
 
 /// `spec/node-tests` §8.
@@ -126,11 +145,11 @@ fn fifty_revocations_are_kept() {
     let store = open(&dir, 1 << 20);
     let tokens: Vec<[u8; 36]> = (0..61).map(|n| [n; 36]).collect();
     runtime().block_on(async {
-        store.revoke(account(1), tokens.clone(), None).await.unwrap();
+        store.set_revoked(account(1), tokens.clone(), true, quiet(&store)).await.unwrap();
         assert_eq!(store.revoked(&account(1)).unwrap().len(), 50);
         assert!(!store.is_revoked(&account(2), &tokens[60]).unwrap());
         assert!(store.is_revoked(&account(1), &tokens[60]).unwrap());
-        assert_eq!(store.unrevoke(account(1), tokens, None).await.unwrap().done, 50);
+        assert_eq!(store.set_revoked(account(1), tokens, false, quiet(&store)).await.unwrap().done, 50);
     });
 }
 
@@ -200,7 +219,8 @@ proptest! {
         for op in ops {
             match op {
                 Op::Put { owner, namespace, data, timestamp, expiry } => {
-                    runtime.block_on(store.put(message(owner, namespace, &[data], timestamp, expiry))).unwrap();
+                    let message = now(&store, message(owner, namespace, &[data], timestamp, expiry));
+                    runtime.block_on(store.put(message)).unwrap();
                     let held = model.entry((owner, namespace)).or_default();
                     let outbox = namespace == -1;
                     if outbox && held.iter().any(|m| m.0 != data && m.1 >= timestamp) {
@@ -216,7 +236,7 @@ proptest! {
                 }
                 Op::Delete { owner, namespace, data } => {
                     let hash = message(owner, namespace, &[data], 0, 0).hash;
-                    let deleted = runtime.block_on(store.delete(account(owner), vec![hash], None)).unwrap().done;
+                    let deleted = runtime.block_on(store.delete(account(owner), vec![hash], quiet(&store))).unwrap().done;
                     let held = model.entry((owner, namespace)).or_default();
                     let before = held.len();
                     held.retain(|m| m.0 != data);
@@ -224,7 +244,7 @@ proptest! {
                 }
                 Op::DeleteAll { owner, namespace, before } => {
                     runtime
-                        .block_on(store.delete_all(account(owner), scope(namespace), before.map(Millis), None))
+                        .block_on(store.delete_all(account(owner), scope(namespace), before.map(Millis), quiet(&store)))
                         .unwrap();
                     for (key, held) in &mut model {
                         if in_scope(namespace, *key, owner) {
@@ -233,7 +253,7 @@ proptest! {
                     }
                 }
                 Op::ExpireAll { owner, namespace, expiry } => {
-                    runtime.block_on(store.expire_all(account(owner), scope(namespace), Millis(expiry), None)).unwrap();
+                    runtime.block_on(store.expire_all(account(owner), scope(namespace), Millis(expiry), quiet(&store))).unwrap();
                     for (key, held) in &mut model {
                         if in_scope(namespace, *key, owner) {
                             held.iter_mut().for_each(|m| m.2 = m.2.min(expiry));
@@ -243,7 +263,7 @@ proptest! {
                 Op::Expire { owner, namespace, data, expiry, mode } => {
                     let hash = message(owner, namespace, &[data], 0, 0).hash;
                     let mode = [ExpireMode::Set, ExpireMode::Extend, ExpireMode::Shorten][usize::from(mode)];
-                    runtime.block_on(store.expire(account(owner), vec![(hash, Millis(expiry))], mode, None)).unwrap();
+                    runtime.block_on(store.expire(account(owner), vec![(hash, Millis(expiry))], mode, quiet(&store))).unwrap();
                     for m in model.entry((owner, namespace)).or_default().iter_mut().filter(|m| m.0 == data) {
                         m.2 = match mode {
                             ExpireMode::Set => expiry,
@@ -291,7 +311,7 @@ fn an_account_cannot_take_the_room_of_others() {
     assert_eq!(put(&store, 2, b"1"), Ok(Outcome::New));
     assert_eq!(put(&store, 2, &[0; 1500]), Err(StoreError::AccountFull));
     let gone = MessageHash::of(&account(1), Namespace(0), b"1");
-    assert_eq!(runtime().block_on(store.delete(account(1), vec![gone], None)).unwrap().done, [gone]);
+    assert_eq!(runtime().block_on(store.delete(account(1), vec![gone], quiet(&store))).unwrap().done, [gone]);
     assert_eq!(put(&store, 1, b"4"), Ok(Outcome::New));
     // As an older version left it.
     let mut txn = store.tables.env.write_txn().unwrap();
@@ -302,7 +322,7 @@ fn an_account_cannot_take_the_room_of_others() {
     let store = open();
     assert_eq!(put(&store, 1, b"5"), Err(StoreError::AccountFull));
     assert_eq!(put(&store, 2, b"2"), Ok(Outcome::New));
-    let all = runtime().block_on(store.delete_all(account(1), Scope::All, None, None)).unwrap().done;
+    let all = runtime().block_on(store.delete_all(account(1), Scope::All, None, quiet(&store))).unwrap().done;
     assert_eq!(all.len(), 3);
     assert_eq!(put(&store, 1, b"5"), Ok(Outcome::New));
 }
@@ -312,29 +332,100 @@ fn an_account_cannot_take_the_room_of_others() {
 fn what_was_deleted_is_not_brought_back() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, 1 << 20);
-    let now = Clock::default().now().0;
-    let expiry = now + 60_000;
-    let (known, unknown) = (message(1, 0, b"known", now, expiry), message(1, 0, b"unknown", now, expiry));
-    let (cleared, later) = (message(2, 2, b"cleared", now - 10, expiry), message(2, 2, b"later", now + 9_000, expiry));
+    let clock = Clock::default().now().0;
+    let expiry = clock + 60_000;
+    let known = now(&store, message(1, 0, b"known", clock, expiry));
+    let (unknown, cleared) = (now(&store, message(1, 0, b"unknown", clock, expiry)), message(2, 2, b"cleared", 1, expiry));
     let held = |store: &Store| store.stats().unwrap().messages;
     runtime().block_on(async {
         store.put(known.clone()).await.unwrap();
-        assert_eq!(store.delete(account(1), vec![known.hash, unknown.hash], None).await.unwrap().done, [known.hash]);
-        store.delete_all(account(2), Scope::One(Namespace(2)), None, None).await.unwrap();
+        let hashes = vec![known.hash, unknown.hash];
+        let deleted = store.delete(account(1), hashes, quiet(&store)).await.unwrap().done;
+        assert_eq!(deleted, [known.hash]);
+        let all = change(&store, "delete_all", b"d9:namespacei2ee");
+        store.delete_all(account(2), Scope::One(Namespace(2)), None, all).await.unwrap();
     });
     store.close();
     drop(store);
     let store = open(&dir, 1 << 20);
     runtime().block_on(async {
+        let later = now(&store, message(2, 2, b"later", 1, expiry));
         let copies = vec![known.clone(), unknown.clone(), cleared.clone(), later.clone()];
         let outcomes: Vec<_> = store.receive(copies).await.unwrap().iter().map(|stored| stored.outcome).collect();
         assert_eq!(outcomes, [Outcome::Obsolete, Outcome::Obsolete, Outcome::Obsolete, Outcome::New]);
         assert_eq!(held(&store), 1);
-        assert_eq!(store.put(known.clone()).await.unwrap().outcome, Outcome::New);
-        let again = store.receive(vec![known.clone()]).await.unwrap();
-        assert_eq!(again[0].outcome, Outcome::Exists);
+        let again = now(&store, known.clone());
+        assert_eq!(store.put(again.clone()).await.unwrap().outcome, Outcome::New);
+        assert_eq!(store.receive(vec![again.clone()]).await.unwrap()[0].outcome, Outcome::Exists);
+        // A deletion from before that does it no harm, whenever it comes.
+        let late = Change { at: known.stored, ..quiet(&store) };
+        assert_eq!(store.delete(account(1), vec![known.hash], late).await.unwrap().done, []);
         assert_eq!(held(&store), 2);
     });
+}
+
+/// Members take the same changes in any order, and end with the same.
+#[test]
+fn the_order_in_which_changes_arrive_does_not_matter() {
+    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (a, b) = (open(&one, 1 << 20), open(&other, 1 << 20));
+    let (start, far) = (a.stamp(), a.stamp().0 + 20 * 86_400_000);
+    let at = |n: u64| start.plus(n);
+    let message = |n: u64| NewMessage { stored: at(n), changed: at(n), ..message(1, 0, b"x", 1, far) };
+    let hash = message(0).hash;
+    let expire = |n: u64, expiry: u64, flag: &str| {
+        let params = format!("d6:expiryi{expiry}e{flag}8:messagesl43:{hash}ee");
+        Change { at: at(n), ..change(&a, "expire", params.as_bytes()) }
+    };
+    let delete = |n: u64| Change { at: at(n), ..change(&a, "delete", format!("d8:messagesl43:{hash}ee").as_bytes()) };
+    let state = |store: &Store| {
+        let found = store.messages(&[hash]).unwrap();
+        found.first().map(|message| (message.stored.0 - start.0, message.changed.0 - start.0, message.expiry.0))
+    };
+    let run = |store: &Store, steps: &[u8]| {
+        runtime().block_on(async {
+            for step in steps {
+                match step {
+                    0 => drop(store.put(message(1)).await.unwrap()),
+                    1 => drop(store.expire(account(1), vec![(hash, Millis(far - 9))], ExpireMode::Set, expire(2, far - 9, "")).await),
+                    2 => drop(store.delete(account(1), vec![hash], delete(3)).await.unwrap()),
+                    3 => drop(store.put(message(4)).await.unwrap()),
+                    _ => {
+                        let change = expire(5, far - 5, "");
+                        drop(store.expire(account(1), vec![(hash, Millis(far - 5))], ExpireMode::Set, change).await.unwrap());
+                    }
+                }
+            }
+        });
+        state(store)
+    };
+    assert_eq!(run(&a, &[0, 1, 2, 3, 4]), Some((4, 5, far - 5)));
+    assert_eq!(run(&b, &[4, 2, 3, 1, 0]), Some((4, 5, far - 5)));
+}
+
+/// A directory of format 1 opens, and its messages are as they were.
+#[test]
+fn the_older_format_is_read() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    let old = message(1, 0, b"old", 7, FAR);
+    runtime().block_on(store.put(old.clone())).unwrap();
+    let mut txn = store.tables.env.write_txn().unwrap();
+    let key = store.tables.by_hash.get(&txn, &old.hash.0).unwrap().unwrap().to_vec();
+    // Hash, timestamp, expiry, data: 48 bytes and the data.
+    let value = [&old.hash.0[..], &7_u64.to_be_bytes(), &FAR.to_be_bytes(), b"old"].concat();
+    store.tables.messages.put(&mut txn, &key, &value).unwrap();
+    store.tables.set_meta(&mut txn, layout::Meta::Format, 1).unwrap();
+    store.tables.revoked.put(&mut txn, &layout::revoked_key(&account(1), &[3; 36]), &9_u64.to_be_bytes()).unwrap();
+    txn.commit().unwrap();
+    store.close();
+    drop(store);
+    let store = open(&dir, 1 << 20);
+    assert_eq!(store.messages(&[old.hash]).unwrap(), [old.clone()]);
+    assert!(store.is_revoked(&account(1), &[3; 36]).unwrap());
+    let again = now(&store, NewMessage { expiry: Millis(FAR + 1), ..old.clone() });
+    assert_eq!(runtime().block_on(store.put(again)).unwrap().outcome, Outcome::Extended);
+    assert_eq!(store.messages(&[old.hash]).unwrap()[0].expiry, Millis(FAR + 1));
 }
 
 /// A message whose fan-out a crash cut off is named at the next start; one that was told of is not.

@@ -1,10 +1,12 @@
 //! The operations of `spec/storage` §3 that write, inside one transaction.
 
+use std::sync::atomic::Ordering;
+
 use heed::RwTxn;
 
 use super::{
     StoreError,
-    layout::{self, KEY, Meta, Record, Tables, Usage, damaged},
+    layout::{self, KEY, Meta, Record, Revocation, Tables, Usage, damaged},
     tombs::UNKNOWN,
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
@@ -36,6 +38,10 @@ pub struct NewMessage {
     pub timestamp: Millis,
     /// When it goes.
     pub expiry: Millis,
+    /// When the swarm took it from a client ([`super::Store::stamp`]); the timestamp, where that is not known.
+    pub stored: Millis,
+    /// When its expiry was last changed.
+    pub changed: Millis,
     /// What it says.
     pub data: Vec<u8>,
 }
@@ -49,7 +55,7 @@ pub enum Outcome {
     Extended,
     /// It was there and stays as it was.
     Exists,
-    /// The public outbox holds a newer one, which stays.
+    /// It was deleted since, or the public outbox holds a newer one.
     Obsolete,
 }
 
@@ -80,6 +86,25 @@ pub enum ExpireMode {
     Extend,
     /// Later ones.
     Shorten,
+}
+
+impl ExpireMode {
+    /// Whether a message that goes at `current` is to go at `wanted` instead.
+    pub(super) fn changes(self, current: Millis, wanted: Millis) -> bool {
+        match self {
+            Self::Set => true,
+            Self::Extend => current < wanted,
+            Self::Shorten => current > wanted,
+        }
+    }
+}
+
+/// What of a message changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    stored: Millis,
+    changed: Millis,
+    expiry: Millis,
 }
 
 /// The answer to a change of expiries. Messages that are not there are in neither list.
@@ -118,6 +143,8 @@ impl<'e> Work<'e> {
         self.tables.set_meta(&mut self.txn, Meta::Bytes, self.bytes)?;
         let settled = self.tables.in_flight.lock().first().map_or(self.sequence, |first| first - 1);
         self.tables.set_meta(&mut self.txn, Meta::Settled, settled)?;
+        let latest = self.tables.latest.load(Ordering::Relaxed);
+        self.tables.set_meta(&mut self.txn, Meta::Latest, latest)?;
         Ok(self.txn.commit()?)
     }
 
@@ -138,11 +165,19 @@ impl<'e> Work<'e> {
         })
     }
 
-    /// A client's message.
+    /// A client's message, or another member's copy of it; what was deleted since it was stored stays so.
     pub(super) fn put(&mut self, message: &NewMessage, room: &Room) -> Done<Stored> {
         self.guard(|work| {
-            work.unbury(&message.account, &message.hash)?;
-            work.put_message(message, room)
+            let obsolete = Stored { outcome: Outcome::Obsolete, expiry: Millis(0) };
+            if work.is_buried(message)? {
+                return Ok(obsolete);
+            }
+            let Some((changed, expiry)) = work.fate(message)? else { return Ok(obsolete) };
+            if (changed, expiry) == (message.changed, message.expiry) {
+                work.put_message(message, room)
+            } else {
+                work.put_message(&NewMessage { changed, expiry, ..message.clone() }, room)
+            }
         })
     }
 
@@ -154,16 +189,6 @@ impl<'e> Work<'e> {
             self.tables.in_flight.lock().insert(number);
         }
         Ok((stored, number))
-    }
-
-    /// Another node's copy of a message.
-    pub(super) fn put_copy(&mut self, message: &NewMessage, room: &Room) -> Done<Stored> {
-        self.guard(|work| {
-            if work.is_buried(message)? {
-                return Ok(Stored { outcome: Outcome::Obsolete, expiry: Millis(0) });
-            }
-            work.put_message(message, room)
-        })
     }
 
     fn put_message(&mut self, message: &NewMessage, room: &Room) -> Done<Stored> {
@@ -181,12 +206,7 @@ impl<'e> Work<'e> {
         }
         if let Some(key) = self.find(&message.account, &message.hash)? {
             self.remove(&replaced)?;
-            let expiry = self.expiry_at(&key)?;
-            if expiry >= message.expiry {
-                return Ok(Stored { outcome: Outcome::Exists, expiry });
-            }
-            self.set_expiry(&key, message.expiry)?;
-            return Ok(Stored { outcome: Outcome::Extended, expiry: message.expiry });
+            return self.merge(&key, message);
         }
         let charge = layout::charge(message.data.len());
         if self.bytes.saturating_add(charge) > room.max_bytes {
@@ -202,8 +222,8 @@ impl<'e> Work<'e> {
         self.tables.accounts.put(&mut self.txn, &message.account.0, &usage.encode())?;
         self.sequence += 1;
         let key = layout::key(&message.account, message.namespace, self.sequence);
-        let record =
-            Record { hash: message.hash, timestamp: message.timestamp, expiry: message.expiry, data: &message.data };
+        let NewMessage { hash, timestamp, expiry, stored, changed, .. } = *message;
+        let record = Record { hash, timestamp, expiry, stored, changed, data: &message.data };
         self.tables.messages.put(&mut self.txn, &key, &record.encode())?;
         self.tables.by_hash.put(&mut self.txn, &message.hash.0, &key)?;
         self.tables.by_expiry.put(&mut self.txn, &layout::expiry_key(message.expiry, &key), &key)?;
@@ -211,18 +231,48 @@ impl<'e> Work<'e> {
         Ok(Stored { outcome: Outcome::New, expiry: message.expiry })
     }
 
-    pub(super) fn delete(&mut self, account: &AccountId, hashes: &[MessageHash]) -> Done<Vec<MessageHash>> {
+    /// The same message again. The later change of its expiry counts. One that shortens its life needs a client's command;
+    /// one that lengthens it does not.
+    fn merge(&mut self, key: &[u8; KEY], message: &NewMessage) -> Done<Stored> {
+        let held = self.times(key)?;
+        let unchanged = held.changed == held.stored;
+        let untimed = message.changed == message.timestamp;
+        let later = (message.changed, message.expiry) > (held.changed, held.expiry);
+        let longer = message.expiry > held.expiry;
+        let mut merged = held;
+        merged.stored = held.stored.max(message.stored);
+        if later && (longer || message.expiry == held.expiry || self.has_command(&message.account, message.changed)?) {
+            (merged.changed, merged.expiry) = (message.changed, message.expiry);
+        } else if longer && untimed && unchanged {
+            merged.expiry = message.expiry;
+        }
+        if merged != held {
+            self.set_times(key, merged)?;
+        }
+        let outcome = if merged.expiry > held.expiry { Outcome::Extended } else { Outcome::Exists };
+        Ok(Stored { outcome, expiry: merged.expiry })
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        account: &AccountId,
+        hashes: &[MessageHash],
+        at: Millis,
+    ) -> Done<Vec<MessageHash>> {
         self.guard(|work| {
             let (mut deleted, mut unknown) = (Vec::new(), 0);
             for hash in hashes {
                 if let Some(key) = work.find(account, hash)? {
-                    let expiry = work.expiry_at(&key)?;
+                    let held = work.times(&key)?;
+                    if held.stored > at {
+                        continue;
+                    }
                     work.remove(&[key])?;
-                    work.bury(account, hash, Some(expiry))?;
+                    work.bury(account, hash, at, Some(held.expiry))?;
                     deleted.push(*hash);
                 } else if unknown < UNKNOWN {
                     // Another member may have it, and not know yet.
-                    work.bury(account, hash, None)?;
+                    work.bury(account, hash, at, None)?;
                     unknown += 1;
                 }
             }
@@ -235,14 +285,17 @@ impl<'e> Work<'e> {
         account: &AccountId,
         scope: Scope,
         before: Option<Millis>,
+        at: Millis,
     ) -> Done<Vec<(Namespace, MessageHash)>> {
         self.guard(|work| {
-            work.clear(account, scope, before.unwrap_or(work.now))?;
-            let mut found = work.list(account, scope)?;
-            found.retain(|(_, _, timestamp)| before.is_none_or(|before| *timestamp <= before));
-            let keys: Vec<_> = found.iter().map(|(key, ..)| *key).collect();
-            work.remove(&keys)?;
-            Ok(found.into_iter().map(|(key, hash, _)| (layout::namespace_of(&key), hash)).collect())
+            let mut removed = Vec::new();
+            for (key, hash, timestamp) in work.list(account, scope)? {
+                if before.is_none_or(|before| timestamp <= before) && work.times(&key)?.stored <= at {
+                    work.remove(&[key])?;
+                    removed.push((layout::namespace_of(&key), hash));
+                }
+            }
+            Ok(removed)
         })
     }
 
@@ -251,12 +304,14 @@ impl<'e> Work<'e> {
         account: &AccountId,
         scope: Scope,
         expiry: Millis,
+        at: Millis,
     ) -> Done<Vec<(Namespace, MessageHash)>> {
         self.guard(|work| {
             let mut updated = Vec::new();
             for (key, hash, _) in work.list(account, scope)? {
-                if work.expiry_at(&key)? > expiry {
-                    work.set_expiry(&key, expiry)?;
+                let held = work.times(&key)?;
+                if held.expiry > expiry && held.changed <= at {
+                    work.set_times(&key, Times { expiry, changed: at, ..held })?;
                     updated.push((layout::namespace_of(&key), hash));
                 }
             }
@@ -269,53 +324,57 @@ impl<'e> Work<'e> {
         account: &AccountId,
         changes: &[(MessageHash, Millis)],
         mode: ExpireMode,
+        at: Millis,
     ) -> Done<ExpireResult> {
         self.guard(|work| {
             let mut result = ExpireResult::default();
             for &(hash, wanted) in changes {
                 let Some(key) = work.find(account, &hash)? else { continue };
-                let current = work.expiry_at(&key)?;
-                let change = match mode {
-                    ExpireMode::Set => true,
-                    ExpireMode::Extend => current < wanted,
-                    ExpireMode::Shorten => current > wanted,
-                };
+                let held = work.times(&key)?;
+                let change = held.changed <= at && mode.changes(held.expiry, wanted);
+                let expiry = if change { wanted } else { held.expiry };
+                // Noted where nothing changes, too: what another member makes of it may differ.
+                work.set_times(&key, Times { expiry, changed: held.changed.max(at), ..held })?;
                 if change {
-                    work.set_expiry(&key, wanted)?;
                     result.updated.push((hash, wanted));
                 } else {
-                    result.unchanged.push((hash, current));
+                    result.unchanged.push((hash, held.expiry));
                 }
             }
             Ok(result)
         })
     }
 
-    pub(super) fn revoke(&mut self, account: &AccountId, tokens: &[[u8; 36]]) -> Done<()> {
-        self.guard(|work| {
-            let now = work.now.0.to_be_bytes();
-            for token in tokens {
-                work.tables.revoked.put(&mut work.txn, &layout::revoked_key(account, token), &now)?;
-            }
-            let mut kept: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-            for entry in work.tables.revoked.prefix_iter(&work.txn, &account.0)? {
-                let (key, time) = entry?;
-                kept.push((time.to_vec(), key.to_vec()));
-            }
-            kept.sort_unstable();
-            for (_, key) in kept.iter().rev().skip(MAX_REVOKED) {
-                work.tables.revoked.delete(&mut work.txn, key)?;
-            }
-            Ok(())
-        })
-    }
-
-    pub(super) fn unrevoke(&mut self, account: &AccountId, tokens: &[[u8; 36]]) -> Done<u64> {
+    /// Revokes tokens, or takes that back (`revoked` false); how many that changed.
+    pub(super) fn set_revoked(
+        &mut self,
+        account: &AccountId,
+        tokens: &[[u8; 36]],
+        revoked: bool,
+        at: Millis,
+    ) -> Done<u64> {
         self.guard(|work| {
             let mut count = 0;
             for token in tokens {
                 let key = layout::revoked_key(account, token);
-                count += u64::from(work.tables.revoked.delete(&mut work.txn, &key)?);
+                let before = work.tables.revoked.get(&work.txn, &key)?.and_then(Revocation::decode);
+                if before.is_none_or(|before| before.at <= at) {
+                    count += u64::from(before.is_some_and(|before| before.in_force) != revoked);
+                    let now = Revocation { at, in_force: revoked };
+                    work.tables.revoked.put(&mut work.txn, &key, &now.encode())?;
+                }
+            }
+            let mut kept: [Vec<(Millis, Vec<u8>)>; 2] = Default::default();
+            for entry in work.tables.revoked.prefix_iter(&work.txn, &account.0)? {
+                let (key, value) = entry?;
+                let Revocation { at, in_force } = Revocation::decode(value).ok_or_else(damaged)?;
+                kept[usize::from(in_force)].push((at, key.to_vec()));
+            }
+            for kept in &mut kept {
+                kept.sort_unstable();
+                for (_, key) in kept.iter().rev().skip(MAX_REVOKED) {
+                    work.tables.revoked.delete(&mut work.txn, key)?;
+                }
             }
             Ok(count)
         })
@@ -335,6 +394,7 @@ impl<'e> Work<'e> {
             }
             work.remove(&expired)?;
             work.clean_tombs(step)?;
+            work.clean_commands(step)?;
             Ok(expired.len())
         })
     }
@@ -364,16 +424,20 @@ impl<'e> Work<'e> {
         Ok(found)
     }
 
-    fn expiry_at(&self, key: &[u8; KEY]) -> Done<Millis> {
+    fn times(&self, key: &[u8; KEY]) -> Done<Times> {
         let value = self.tables.messages.get(&self.txn, key)?.ok_or_else(damaged)?;
-        Ok(Record::decode(value).ok_or_else(damaged)?.expiry)
+        let Record { stored, changed, expiry, .. } = Record::decode(value).ok_or_else(damaged)?;
+        Ok(Times { stored, changed, expiry })
     }
 
-    fn set_expiry(&mut self, key: &[u8; KEY], expiry: Millis) -> Done<()> {
+    fn set_times(&mut self, key: &[u8; KEY], Times { stored, changed, expiry }: Times) -> Done<()> {
         let value = self.tables.messages.get(&self.txn, key)?.ok_or_else(damaged)?;
         let record = Record::decode(value).ok_or_else(damaged)?;
-        let (old, new) = (record.expiry, Record { expiry, ..record }.encode());
+        let (old, new) = (record.expiry, Record { stored, changed, expiry, ..record }.encode());
         self.tables.messages.put(&mut self.txn, key, &new)?;
+        if old == expiry {
+            return Ok(());
+        }
         self.tables.by_expiry.delete(&mut self.txn, &layout::expiry_key(old, key))?;
         Ok(self.tables.by_expiry.put(&mut self.txn, &layout::expiry_key(expiry, key), key)?)
     }

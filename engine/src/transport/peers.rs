@@ -1,6 +1,6 @@
 //! The way to other nodes: QUIC where there is a connection, OMQ otherwise.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ use super::{
     quic::{PeerConnection, QuicPeers},
 };
 use crate::{
-    replicate::{PeerAnswer, PeerError, PeerLink},
+    replicate::{PeerAnswer, PeerError, PeerLink, RECONCILE},
     swarm::NodeInfo,
 };
 
@@ -76,7 +76,17 @@ impl PeerLink for Peers {
     ) -> PeerAnswer<'a> {
         match self.quic.get(peer).filter(|_| peer.is_reachable()) {
             Some(connection) => Box::pin(self.over_quic(connection, Arc::clone(peer), command, parts, timeout)),
+            // The reference has no such command.
+            None if command == RECONCILE => Box::pin(std::future::ready(Err(PeerError::Timeout))),
             None => self.omq.request(peer, command, parts, timeout),
         }
+    }
+
+    fn acquaint<'a>(&'a self, peer: &'a Arc<NodeInfo>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(self.quic.settled(peer))
+    }
+
+    fn is_allium(&self, peer: &NodeInfo) -> bool {
+        self.quic.is_allium(peer)
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::{limiter::Limiter, quic::QuicPeers, readiness::Readiness, relay::OnionRelay, slots::Slots};
 use crate::{
     crypto::Identity,
-    replicate::Movement,
+    replicate::{Compared, Movement, Reconciler},
     rpc::{PROTOCOL_VERSION, Rpc},
     store::{Census, Store, StoreError, StoreStats},
     swarm::Network,
@@ -32,6 +32,8 @@ pub struct NodeStats {
     pub members_behind: usize,
     /// Transfers to other nodes that are not finished.
     pub transfers: usize,
+    /// What comparing with other members has done.
+    pub compared: Compared,
     /// Nodes in the snapshot in force.
     pub nodes: usize,
     /// Height of the snapshot in force.
@@ -69,6 +71,8 @@ pub struct Services {
     pub readiness: Arc<Readiness>,
     /// Gives messages to the nodes that they belong to.
     pub movement: Arc<Movement>,
+    /// Compares with other members of the swarm.
+    pub reconciler: Arc<Reconciler>,
     /// Its QUIC connections to other nodes.
     pub quic_peers: Arc<QuicPeers>,
     /// Its messages.
@@ -102,6 +106,7 @@ impl Services {
             quic_peers: self.quic_peers.connected(),
             members_behind: self.rpc.members_behind(),
             transfers: self.movement.unfinished()?,
+            compared: self.reconciler.total(),
             nodes: network.nodes().len(),
             height: network.height,
         })
@@ -134,6 +139,9 @@ fn describe(stats: &NodeStats, census: &Census, answer: &mut Map<String, Value>)
     set("quic_peers", stats.quic_peers.into());
     set("members_behind", stats.members_behind.into());
     set("transfers", stats.transfers.into());
+    set("compared_given", stats.compared.given.into());
+    set("compared_taken", stats.compared.taken.into());
+    set("compared_bytes", stats.compared.bytes.into());
     set("total_stored", stats.store.messages.into());
     let counts = &census.by_account;
     set("accounts", counts.len().into());

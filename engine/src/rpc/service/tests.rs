@@ -6,15 +6,23 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     crypto::{Ed25519Secret, verify_ed25519},
-    replicate::{PeerAnswer, PeerError},
+    replicate::{Compared, PeerAnswer, PeerError, RECONCILE, Reconciler},
     store::StoreConfig,
 };
 
 /// Other nodes, as [`Rpc`]s in this process; those not there do not answer.
 #[derive(Default)]
-struct Swarm(parking_lot::Mutex<BTreeMap<Ed25519PublicKey, Arc<Rpc>>>);
+struct Swarm(parking_lot::Mutex<BTreeMap<Ed25519PublicKey, Arc<Rpc>>>, Reconcilers);
 
-impl PeerLink for Swarm {
+type Reconcilers = parking_lot::Mutex<BTreeMap<Ed25519PublicKey, Arc<Reconciler>>>;
+
+/// One node's way to the others.
+struct Link {
+    own: Ed25519PublicKey,
+    swarm: Arc<Swarm>,
+}
+
+impl PeerLink for Link {
     fn request<'a>(
         &'a self,
         peer: &Arc<NodeInfo>,
@@ -22,9 +30,14 @@ impl PeerLink for Swarm {
         parts: Vec<Bytes>,
         _timeout: Duration,
     ) -> PeerAnswer<'a> {
-        let rpc = self.0.lock().get(&peer.ed25519).cloned();
+        let rpc = self.swarm.0.lock().get(&peer.ed25519).cloned();
+        let reconciler = self.swarm.1.lock().get(&peer.ed25519).cloned();
         Box::pin(async move {
             let rpc = rpc.ok_or(PeerError::Timeout)?;
+            if command == RECONCILE {
+                let answer = reconciler.unwrap().answer(&self.own, &parts.concat()).await;
+                return answer.map(|answer| vec![answer.into()]).map_err(PeerError::Refused);
+            }
             if command == "sn.data" {
                 let stored = rpc.receive(&parts.concat()).await;
                 return Ok(stored.err().map(|text| vec![Bytes::from("500"), text.into()]).unwrap_or_default());
@@ -35,6 +48,14 @@ impl PeerLink for Swarm {
             let code = Bytes::from(reply.status.code().to_string());
             Ok(if reply.status == Status::OK { vec![body] } else { vec![code, body] })
         })
+    }
+
+    fn acquaint<'a>(&'a self, _: &'a Arc<NodeInfo>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn is_allium(&self, _: &NodeInfo) -> bool {
+        true
     }
 }
 
@@ -70,17 +91,20 @@ fn fixture(count: u8) -> Fixture {
             requested_unlock_height: 0,
         });
         let store = Store::open(StoreConfig::new(dir.path().join(n.to_string())), clock.clone()).unwrap();
-        let peers: Arc<dyn PeerLink> = Arc::<Swarm>::clone(&swarm);
+        let peers: Arc<dyn PeerLink> = Arc::new(Link { own: ed25519, swarm: Arc::clone(&swarm) });
         let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), ed25519).unwrap();
         let redelivery = Arc::new(redelivery);
         let rpc = Arc::new(Rpc::new(RpcParts {
-            store,
+            store: store.clone(),
             network: Arc::clone(&network),
             identity: Arc::new(identity),
             clock: clock.clone(),
-            peers,
+            peers: Arc::clone(&peers),
             redelivery,
         }));
+        let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
+        let reconciler = Reconciler::new(store, Arc::clone(&network), peers, ed25519, clock.clone(), merge);
+        swarm.1.lock().insert(ed25519, Arc::new(reconciler));
         swarm.0.lock().insert(ed25519, Arc::clone(&rpc));
         nodes.push(rpc);
     }
@@ -120,7 +144,7 @@ impl Fixture {
 
     async fn store(&self, data: &[u8]) -> String {
         let params = json!({
-            "pubkey": user().1.hex(), "timestamp": self.now(), "ttl": 60_000, "data": base64(data),
+            "pubkey": user().1.hex(), "timestamp": self.now(), "ttl": 86_400_000, "data": base64(data),
         });
         let (status, body) = self.call("store", params).await;
         assert_eq!(status, 200, "{body}");
@@ -676,7 +700,7 @@ async fn a_member_that_was_away_catches_up() {
     assert_eq!(body["swarm"][&key], json!({"failed": true, "timeout": true}));
     let redelivery = &net.nodes[0].parts.redelivery;
     assert!(redelivery.is_behind(&away.own) && redelivery.members_behind() == 1);
-    let running = tokio::spawn(Arc::clone(redelivery).run());
+    let running = tokio::spawn(Arc::clone(redelivery).run(|_| ()));
     net.swarm.0.lock().insert(away.own, Arc::clone(&away));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while redelivery.is_behind(&away.own) {
@@ -717,6 +741,7 @@ async fn messages_from_other_nodes_are_checked() {
         expiry: Millis(expiry),
         data: data.to_vec(),
         namespace: Namespace(namespace),
+        times: None,
     };
     let items = [
         item(own, b"kept", now + 60_000, -11),
@@ -725,7 +750,7 @@ async fn messages_from_other_nodes_are_checked() {
         item(own, b"for ever", now + 31 * 86_400_000, 0),
         item(own, &vec![0; 76_801], now + 60_000, 0),
     ];
-    let [blob] = &transfer::encode(&items, transfer::MAX_BLOB)[..] else { panic!("one blob") };
+    let [blob] = &transfer::encode(&items, transfer::MAX_BLOB, true)[..] else { panic!("one blob") };
     assert_eq!(net.nodes[0].receive(blob).await, Err("Swarm mismatch"));
     let stored = net.nodes[0].parts.store.stats().unwrap();
     assert_eq!(stored.messages, 1);
@@ -733,4 +758,128 @@ async fn messages_from_other_nodes_are_checked() {
     assert_eq!(net.nodes[0].parts.store.messages(&[hash]).unwrap().len(), 1);
     assert_eq!(net.nodes[0].receive(b"").await, Err("Empty data push"));
     assert_eq!(net.nodes[0].receive(b"\x01l").await, Err("Failed to store messages"));
+}
+
+impl Fixture {
+    /// Compares node `one` with node `other`, as `one` does.
+    async fn compare(&self, one: usize, other: usize) -> Compared {
+        let network = self.nodes[0].parts.network.load();
+        let (one, other) = (self.nodes[one].own, self.nodes[other].own);
+        let reconciler = Arc::clone(&self.swarm.1.lock()[&one]);
+        reconciler.compare(network.by_ed25519(&other).unwrap()).await.unwrap()
+    }
+
+    /// Everything that a node has of the user's.
+    fn held(&self, node: usize) -> Vec<(String, Millis)> {
+        let store = &self.nodes[node].parts.store;
+        let all = Limits { max_count: None, max_size: u64::MAX };
+        let page = store.retrieve(&user().1, Namespace(0), None, all).unwrap();
+        let mut held: Vec<_> = page.messages.into_iter().map(|m| (m.hash.to_string(), m.expiry)).collect();
+        held.sort_unstable();
+        held
+    }
+}
+
+/// Two members that never told each other anything end with the same: what was stored, deleted, shortened and revoked.
+#[tokio::test]
+async fn members_that_compare_are_alike() {
+    let net = fixture(2);
+    let both = std::mem::take(&mut *net.swarm.0.lock());
+    // Each takes requests of its own while the other is away.
+    let shared = net.store(b"shared").await;
+    let [gone, short] = [net.store(b"gone").await, net.store(b"short").await];
+    net.swarm.0.lock().clone_from(&both);
+    assert_eq!(net.compare(0, 1).await.given, 3);
+    assert_eq!(net.held(0), net.held(1));
+    net.swarm.0.lock().clear();
+    let now = net.now();
+    let soon = now + 10_800_000;
+    net.call("delete", net.signed(&format!("delete{gone}"), json!({"messages": [gone.clone()]}))).await;
+    let text = format!("expireshorten{soon}{short}");
+    net.call("expire", net.signed(&text, json!({"messages": [short.clone()], "expiry": soon, "shorten": true}))).await;
+    let tokens = net.signed(&format!("revoke_subaccount{now}"), json!({"timestamp": now, "revoke": "03".repeat(36)}));
+    let (secret, _) = user();
+    let signed = [format!("revoke_subaccount{now}").as_bytes(), &[3; 36]].concat();
+    let mut tokens = tokens;
+    tokens["signature"] = base64(&secret.sign(&signed)).into();
+    assert_eq!(net.call("revoke_subaccount", tokens).await.0, 200);
+    // The other takes something too, and hears of all of it when the signatures are long too old.
+    let data = json!({"pubkey": user().1.hex(), "timestamp": now, "ttl": 86_400_000, "data": base64(b"elsewhere")});
+    let body = json!({"method": "store", "params": data}).to_string();
+    assert_eq!(net.nodes[1].call_json(body.as_bytes()).await.status, Status::OK);
+    net.clock.set_offset(7_200_000);
+    net.swarm.0.lock().clone_from(&both);
+    let Compared { given, taken, .. } = net.compare(1, 0).await;
+    // Three commands and the message that was shortened come; what the other had goes.
+    assert!(taken >= 3 && given >= 1, "{given} {taken}");
+    net.compare(1, 0).await;
+    assert_eq!(net.held(0), net.held(1));
+    let names: Vec<String> = net.held(1).into_iter().map(|(name, _)| name).collect();
+    assert!(names.contains(&shared) && !names.contains(&gone) && names.len() == 3);
+    assert!(net.held(1).contains(&(short, Millis(soon))));
+    assert!(net.nodes[1].parts.store.is_revoked(&user().1, &[3; 36]).unwrap());
+    // Nothing is left to say.
+    let Compared { given, taken, .. } = net.compare(0, 1).await;
+    assert_eq!((given, taken), (0, 0));
+}
+
+/// What a member was not told for longer than its signature lasts is still carried out, and only what is later is spared.
+#[tokio::test]
+async fn late_commands_are_carried_out_as_of_their_time() {
+    let net = fixture(2);
+    let away = net.nodes[1].own;
+    let old = net.store(b"old").await;
+    let back = net.swarm.0.lock().remove(&away).unwrap();
+    let now = net.now();
+    let params = net.signed(&format!("delete_all{now}"), json!({"timestamp": now}));
+    assert_eq!(net.call("delete_all", params).await.0, 200);
+    let new = net.store(b"new").await;
+    // Two hours later.
+    net.clock.set_offset(7_200_000);
+    net.swarm.0.lock().insert(away, back);
+    let redelivery = Arc::clone(&net.nodes[0].parts.redelivery);
+    let running = tokio::spawn(Arc::clone(&redelivery).run(|_| ()));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while redelivery.is_behind(&away) {
+        assert!(tokio::time::Instant::now() < deadline, "never caught up");
+        tokio::task::yield_now().await;
+    }
+    running.abort();
+    let names: Vec<String> = net.held(1).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [new]);
+    assert!(!names.contains(&old));
+}
+
+/// `make test-rust` prints what it costs: 100 of 100,000 messages differ.
+#[tokio::test]
+async fn comparing_costs_what_differs() {
+    const ALL: u32 = 100_000;
+    let net = fixture(2);
+    let now = net.now();
+    let message = |n: u32| {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&n.wrapping_mul(2_654_435_761).to_be_bytes());
+        let account = AccountId::new(5, key);
+        let (data, time) = (n.to_be_bytes().to_vec(), Millis(now - 3_600_000 + u64::from(n) * 36));
+        let hash = MessageHash::of(&account, Namespace(0), &data);
+        let (timestamp, expiry, stored, changed) = (time, Millis(now + 86_400_000), time, time);
+        NewMessage { account, namespace: Namespace(0), hash, timestamp, expiry, stored, changed, data }
+    };
+    for (node, missing) in [(0, 0), (1, 50)] {
+        // Every 2000th is missing on one or on the other.
+        let has = |n: &u32| (n % 2000) != missing * 20;
+        let messages: Vec<NewMessage> = (0..ALL).filter(has).map(message).collect();
+        for some in messages.chunks(10_000) {
+            net.nodes[node].parts.store.receive(some.to_vec()).await.unwrap();
+        }
+    }
+    let began = std::time::Instant::now();
+    let Compared { given, taken, bytes } = net.compare(0, 1).await;
+    let took = began.elapsed();
+    println!("100 of 100,000 messages differ: {bytes} bytes of comparing in {took:?} (their ids alone: {} bytes)", ALL * 32);
+    assert_eq!((given, taken), (50, 50));
+    assert!(bytes < u64::from(ALL) * 32 / 20, "{bytes}");
+    for node in [0, 1] {
+        assert_eq!(net.nodes[node].parts.store.stats().unwrap().messages, u64::from(ALL));
+    }
 }

@@ -12,6 +12,7 @@ mod zmq;
 use std::{
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -134,6 +135,14 @@ impl PeerLink for OmqPeers {
                 Err(_) | Ok(Err(_)) => Err(PeerError::Timeout),
             }
         })
+    }
+
+    fn acquaint<'a>(&'a self, _: &'a Arc<NodeInfo>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn is_allium(&self, _: &NodeInfo) -> bool {
+        false
     }
 }
 

@@ -9,7 +9,6 @@ use tokio::{
     time::timeout,
 };
 
-use super::MAX_FRAME;
 use crate::bencode::Bt;
 
 /// Characters of the longest prefix, its colon included.
@@ -93,11 +92,12 @@ impl Message {
     }
 }
 
-/// Bytes of the prefix (with its colon) and of the frame after it; `None` while the colon has not come.
+/// Bytes of the prefix (with its colon) and of the frame after it, which has at most `largest`; `None` while the colon has
+/// not come.
 ///
 /// # Errors
 /// [`BadFraming`].
-pub fn prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, BadFraming> {
+pub fn prefix(bytes: &[u8], largest: usize) -> Result<Option<(usize, usize)>, BadFraming> {
     let head = &bytes[..bytes.len().min(MAX_PREFIX)];
     let Some(digits) = head.iter().position(|byte| *byte == b':') else {
         let may_go_on = head.len() < MAX_PREFIX && head.iter().all(u8::is_ascii_digit);
@@ -107,7 +107,7 @@ pub fn prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, BadFraming> {
         return Err(BadFraming);
     }
     let length = head[..digits].iter().fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
-    if length > MAX_FRAME { Err(BadFraming) } else { Ok(Some((digits + 1, length))) }
+    if length > largest { Err(BadFraming) } else { Ok(Some((digits + 1, length))) }
 }
 
 /// Takes frames out of a stream. `budget` is what all frames of the connection may take together, in bytes: a frame's
@@ -116,17 +116,18 @@ pub(super) struct Frames {
     stream: RecvStream,
     buffer: BytesMut,
     budget: Arc<Semaphore>,
+    largest: usize,
 }
 
 impl Frames {
-    pub(super) fn new(stream: RecvStream, budget: Arc<Semaphore>) -> Self {
-        Self { stream, buffer: BytesMut::new(), budget }
+    pub(super) fn new(stream: RecvStream, budget: Arc<Semaphore>, largest: usize) -> Self {
+        Self { stream, buffer: BytesMut::new(), budget, largest }
     }
 
     /// The next frame; `None` when the stream or the connection ends.
     pub(super) async fn next(&mut self) -> Result<Option<(Bytes, OwnedSemaphorePermit)>, BadFraming> {
         let (head, length) = loop {
-            if let Some(found) = prefix(&self.buffer)? {
+            if let Some(found) = prefix(&self.buffer, self.largest)? {
                 break found;
             }
             if !self.fill().await {
@@ -170,7 +171,11 @@ impl Frames {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::REFERENCE_FRAME, *};
+
+    fn prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, BadFraming> {
+        super::prefix(bytes, REFERENCE_FRAME)
+    }
 
     /// `spec/transports` §3.2.
     #[test]
@@ -219,7 +224,7 @@ mod tests {
         fn fuzz_quic_stream(bytes in crate::fuzz::hostile("quic")) {
             let mut rest = bytes.as_slice();
             while let Ok(Some((head, length))) = prefix(rest) {
-                prop_assert!(length <= MAX_FRAME);
+                prop_assert!(length <= REFERENCE_FRAME);
                 let Some(frame) = rest.get(head..head + length) else { break };
                 if let Ok(message) = Message::parse(frame) {
                     let encoded = message.encode();

@@ -10,18 +10,19 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::{Connection, Endpoint, VarInt};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Notify};
 
-use super::{ALPN_NODES, QuicError, client::connect, serve::Server, stream::RequestStream};
+use super::{ALPN_NODES, QuicError, REFERENCE_NODES, client::connect, serve::Server, stream::RequestStream};
 use crate::{
     bencode::Bt,
     crypto::Identity,
-    replicate::PeerError,
+    replicate::{PeerError, RECONCILE},
     swarm::{NodeInfo, Snapshot},
     types::Ed25519PublicKey,
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(2);
 /// How long a node that has no QUIC, or does not let us in, is left alone.
 const REFUSED: Duration = Duration::from_secs(600);
 /// How long both of two connections stay when both sides opened one.
@@ -104,6 +105,11 @@ impl PeerConnection {
                 Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"500"), text.into()]),
                 Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
             },
+            RECONCILE => match self.data.request("reconcile", &parts.concat(), limit).await {
+                Ok(reply) => Ok(vec![reply.into()]),
+                Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"500"), text.into()]),
+                Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
+            },
             "sn.storage_cc" => {
                 let list = Bt::List(parts.iter().map(|part| part.as_ref().into()).collect()).encode();
                 match self.commands.request("storage_cc", &list, limit).await {
@@ -169,13 +175,15 @@ pub struct QuicPeers {
     wanted: bool,
     listening: Mutex<Option<Listening>>,
     states: Mutex<HashMap<Ed25519PublicKey, State>>,
+    /// Somebody has been connected to, or could not be.
+    changed: Notify,
 }
 
 impl QuicPeers {
     /// Connects to nobody until the endpoint listens; `wanted`: whether to at all.
     #[must_use]
     pub fn new(identity: Arc<Identity>, wanted: bool) -> Arc<Self> {
-        Arc::new(Self { identity, wanted, listening: Mutex::default(), states: Mutex::default() })
+        Arc::new(Self { identity, wanted, listening: Mutex::default(), states: Mutex::default(), changed: Notify::new() })
     }
 
     pub(super) fn listen(&self, endpoint: Endpoint, server: Arc<Server>) {
@@ -214,6 +222,8 @@ impl QuicPeers {
                     if !matches!(states.get(&node.ed25519), Some(State::Up(_))) {
                         states.insert(node.ed25519, State::Down(Instant::now() + REFUSED));
                     }
+                    drop(states);
+                    peers.changed.notify_waiters();
                 }
             }
         });
@@ -225,6 +235,7 @@ impl QuicPeers {
         let Ok(peer) = PeerConnection::open(connection, ours).await else { return };
         let peer = Arc::new(peer);
         let before = self.states.lock().insert(key, State::Up(Arc::clone(&peer)));
+        self.changed.notify_waiters();
         let Some(State::Up(other)) = before.filter(|state| matches!(state, State::Up(other) if other.is_open())) else {
             return;
         };
@@ -261,6 +272,28 @@ impl QuicPeers {
             State::Connecting => true,
             State::Down(until) => *until > now,
         });
+    }
+
+    /// Waits until there is a connection to `node`, or none to be had; not for long.
+    pub async fn settled(self: &Arc<Self>, node: &Arc<NodeInfo>) {
+        let settle = async {
+            loop {
+                let mut changed = std::pin::pin!(self.changed.notified());
+                changed.as_mut().enable();
+                let connected = self.get(node).is_some();
+                if connected || !matches!(self.states.lock().get(&node.ed25519), Some(State::Connecting)) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let _ = tokio::time::timeout(SETTLE, settle).await;
+    }
+
+    /// Whether a node speaks QUIC to us that the reference would not speak at its version.
+    pub fn is_allium(&self, node: &NodeInfo) -> bool {
+        let connected = matches!(self.states.lock().get(&node.ed25519), Some(State::Up(peer)) if peer.is_open());
+        connected && node.version < REFERENCE_NODES
     }
 
     /// Connections that stand.

@@ -114,7 +114,7 @@ impl Server {
         let network = self.services.network.load();
         let reference = network.by_ed25519(key).is_some_and(|node| node.version >= REFERENCE_NODES);
         let largest = if reference { REFERENCE_FRAME } else { MAX_FRAME };
-        self.client(address, Kind::Node, largest, PER_NODE, NODE_BUDGET).serve(&connection).await;
+        self.client(address, Kind::Node(*key), largest, PER_NODE, NODE_BUDGET).serve(&connection).await;
     }
 
     fn client(
@@ -155,13 +155,13 @@ fn is_between_nodes(connection: &Connection) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Client,
-    Node,
+    Node(Ed25519PublicKey),
 }
 
 /// One connection.
 struct Client {
     kind: Kind,
-    /// Bytes of the largest frame that the other end takes.
+    /// Bytes of the largest frame, either way.
     largest: usize,
     server: Arc<Server>,
     address: IpAddr,
@@ -181,7 +181,7 @@ impl Client {
     async fn stream(self: Arc<Self>, send: SendStream, receive: RecvStream) {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let writer = tokio::spawn(write(send, queue));
-        let mut frames = Frames::new(receive, Arc::clone(&self.budget));
+        let mut frames = Frames::new(receive, Arc::clone(&self.budget), self.largest);
         let subscriber: Arc<dyn Subscriber> = Arc::new(StreamSubscriber {
             connection: self.id.clone(),
             outgoing: outgoing.clone(),
@@ -229,7 +229,7 @@ impl Client {
         subscriber: &Arc<dyn Subscriber>,
     ) -> Result<Vec<u8>, Vec<u8>> {
         let services = &self.server.services;
-        if self.kind == Kind::Node {
+        if self.kind != Kind::Client {
             return self.execute_for_node(endpoint, &body).await;
         }
         match endpoint {
@@ -271,6 +271,11 @@ impl Client {
             b"data" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
                 services.rpc.receive(body).await.map(|()| b"OK".to_vec()).map_err(|text| text.as_bytes().to_vec())
+            }
+            b"reconcile" => {
+                let _slot = self.server.from_peers.take().ok_or_else(busy)?;
+                let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
+                services.reconciler.answer(&key, body).await.map_err(String::into_bytes)
             }
             b"storage_cc" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;

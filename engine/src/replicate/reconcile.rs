@@ -1,0 +1,513 @@
+//! Two members compare what they hold and give each other what is missing, at a cost near the difference: range-based set
+//! reconciliation over digests of messages and clients' commands, spoken between Allium nodes only.
+//!
+//! One asks, with a bencoded dict whose `q` says what; the other answers with a dict.
+//!
+//! | `q` | beside `s`, the session's number | answer |
+//! |---|---|---|
+//! | `compare` | `from`, `to` (accounts; none: the end), `m`: a negentropy message | `m`: the next one |
+//! | `get` | `ids`: digests, one after the other | `n`: how many of them `things` covers |
+//! | `put` | `things` | empty |
+//! | `end` | | empty |
+//!
+//! `things` is a list of messages (a blob of [`transfer`]) and commands (`[method, params]`).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use negentropy::{Id, Negentropy, NegentropyStorageVector};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{
+    link::{PeerError, PeerLink},
+    transfer::{self, Transferred},
+};
+use crate::{
+    bencode::Bt,
+    clock::Clock,
+    store::{Command, Inventory, Place, Store, StoreError},
+    swarm::{Network, NodeInfo, SwarmId},
+    types::{AccountId, Ed25519PublicKey},
+};
+
+/// The command, as OMQ would name it.
+pub const COMMAND: &str = "sn.reconcile";
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Things compared at once.
+const SLICE: usize = 100_000;
+/// Bytes of a negentropy message, about.
+const MESSAGE: u64 = 500_000;
+/// Bytes of things in one message, about.
+const BATCH: usize = 1_000_000;
+/// Digests asked for at once.
+const ASKED: usize = 10_000;
+/// Rounds of one comparison at most: each divides a range by 16.
+const ROUNDS: usize = 200;
+/// Messages that go so soon, in milliseconds, are not worth it.
+const SOON: u64 = 10_000;
+/// One session at a time is answered, so that nobody is given the same by several; one that is silent for this long gives
+/// way.
+const SILENT: Duration = Duration::from_secs(3);
+/// Between two attempts to compare: from this, doubling, to that, so often.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+const ATTEMPTS: u32 = 12;
+/// Members are compared with, one at random, about this often though nothing has happened.
+const NOW_AND_THEN: Duration = Duration::from_secs(300);
+
+/// Something that one member gives another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// Not yet checked.
+    Message(Transferred),
+    /// A client's command, with its signature.
+    Command(Command),
+}
+
+/// Takes what another member gives, as far as it is right.
+pub trait Merge: Send + Sync {
+    /// Checks and keeps. A refusal of some of it is not told.
+    fn merge<'a>(&'a self, things: Vec<Thing>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+}
+
+/// What a comparison did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Things that we had and the other had not.
+    pub given: u64,
+    /// Things that the other had and we had not.
+    pub taken: u64,
+    /// Bytes of comparing, both ways; the things themselves are not counted.
+    pub bytes: u64,
+}
+
+/// What another member compares with.
+struct Session {
+    number: u64,
+    with: Ed25519PublicKey,
+    inventory: Arc<Inventory>,
+    vector: Arc<NegentropyStorageVector>,
+    used: Instant,
+}
+
+/// Compares with other members. One for a node.
+pub struct Reconciler {
+    store: Store,
+    network: Arc<Network>,
+    peers: Arc<dyn PeerLink>,
+    own: Ed25519PublicKey,
+    clock: Clock,
+    merge: Arc<dyn Merge>,
+    session: Mutex<Option<Session>>,
+    wanted: Mutex<HashMap<Ed25519PublicKey, Wanted>>,
+    wake: Notify,
+    total: Mutex<Compared>,
+}
+
+/// A member to compare with.
+#[derive(Clone, Copy)]
+struct Wanted {
+    next: Instant,
+    attempts: u32,
+}
+
+impl Reconciler {
+    /// With the node's parts.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        network: Arc<Network>,
+        peers: Arc<dyn PeerLink>,
+        own: Ed25519PublicKey,
+        clock: Clock,
+        merge: Arc<dyn Merge>,
+    ) -> Self {
+        let (session, wanted, total, wake) = (Mutex::default(), Mutex::default(), Mutex::default(), Notify::new());
+        Self { store, network, peers, own, clock, merge, session, wanted, wake, total }
+    }
+
+    /// Compares with this member soon.
+    pub fn want(&self, member: Ed25519PublicKey) {
+        self.wanted.lock().insert(member, Wanted { next: Instant::now(), attempts: 0 });
+        self.wake.notify_one();
+    }
+
+    /// Compares for ever: with every member at first, then with those that it was asked to, and now and then with one at
+    /// random.
+    pub async fn run(self: Arc<Self>) {
+        let mut known: Option<SwarmId> = None;
+        let mut again = Instant::now() + NOW_AND_THEN;
+        loop {
+            let swarm = self.own_swarm();
+            if swarm.is_some() && known != swarm {
+                known = swarm;
+                self.mates().iter().for_each(|mate| self.want(mate.ed25519));
+            }
+            let now = Instant::now();
+            if now >= again {
+                again = now + NOW_AND_THEN;
+                let mut random = [0; 8];
+                let mates = self.mates();
+                if getrandom::fill(&mut random).is_ok() && !mates.is_empty() {
+                    let chosen = usize::try_from(u64::from_be_bytes(random) % mates.len() as u64).unwrap_or(0);
+                    self.want(mates[chosen].ed25519);
+                }
+            }
+            let due = self.wanted.lock().iter().find(|(_, wanted)| wanted.next <= now).map(|(member, _)| *member);
+            if let Some(member) = due {
+                self.attempt(member).await;
+                continue;
+            }
+            let next = self.wanted.lock().values().map(|wanted| wanted.next).min().map_or(again, |next| next.min(again));
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep_until(next.into()) => {}
+            }
+        }
+    }
+
+    /// There is a new picture of the network.
+    pub fn network_changed(&self) {
+        self.wake.notify_one();
+    }
+
+    fn mates(&self) -> Vec<Arc<NodeInfo>> {
+        let network = self.network.load();
+        let Some(swarm) = self.own_swarm() else { return Vec::new() };
+        network.members(swarm).iter().filter(|node| node.ed25519 != self.own).map(Arc::clone).collect()
+    }
+
+    async fn attempt(&self, member: Ed25519PublicKey) {
+        let Some(mate) = self.mates().into_iter().find(|mate| mate.ed25519 == member) else {
+            self.wanted.lock().remove(&member);
+            return;
+        };
+        self.peers.acquaint(&mate).await;
+        let result = if self.peers.is_allium(&mate) { self.compare(&mate).await } else { Err(PeerError::Timeout) };
+        let mut wanted = self.wanted.lock();
+        match result {
+            Ok(Compared { given, taken, bytes }) => {
+                tracing::debug!(node = %member, given, taken, bytes, "compared with a member of the swarm");
+                wanted.remove(&member);
+            }
+            Err(error) => {
+                let Some(entry) = wanted.get_mut(&member) else { return };
+                entry.attempts += 1;
+                entry.next = Instant::now() + (FIRST_PAUSE * 2_u32.saturating_pow(entry.attempts)).min(LAST_PAUSE);
+                tracing::debug!(node = %member, %error, "not compared with a member of the swarm");
+                if entry.attempts >= ATTEMPTS {
+                    wanted.remove(&member);
+                }
+            }
+        }
+    }
+
+    /// All that comparisons which we began have done so far.
+    #[must_use]
+    pub fn total(&self) -> Compared {
+        *self.total.lock()
+    }
+
+    fn own_swarm(&self) -> Option<SwarmId> {
+        self.network.load().by_ed25519(&self.own).filter(|own| own.is_active()).map(|own| own.swarm)
+    }
+
+    async fn inventory(&self, from: AccountId, to: Option<AccountId>, most: usize) -> Result<Inventory, StoreError> {
+        let (store, network, swarm) = (self.store.clone(), self.network.load(), self.own_swarm());
+        let horizon = self.clock.now().plus(SOON);
+        let look = move || {
+            let belong = |account: &AccountId| swarm.is_some() && network.swarm_of(account) == swarm;
+            store.inventory(&from, to.as_ref(), most, horizon, belong)
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Err(StoreError::Database(error.to_string())))
+    }
+
+    /// Compares with `node`, until both have what either had.
+    ///
+    /// # Errors
+    /// [`PeerError`]; what was exchanged until then stays.
+    pub async fn compare(&self, node: &Arc<NodeInfo>) -> Result<Compared, PeerError> {
+        let mut done = Compared::default();
+        let mut from = AccountId([0; 33]);
+        loop {
+            let inventory = self.inventory(from, None, SLICE).await.map_err(refused)?;
+            let end = inventory.end;
+            let result = self.compare_slice(node, from, &inventory, &mut done).await;
+            let mut total = self.total.lock();
+            total.given += done.given;
+            total.taken += done.taken;
+            total.bytes += done.bytes;
+            drop(total);
+            result?;
+            match end {
+                Some(end) => from = end,
+                None => return Ok(done),
+            }
+        }
+    }
+
+    async fn compare_slice(
+        &self,
+        node: &Arc<NodeInfo>,
+        from: AccountId,
+        inventory: &Inventory,
+        done: &mut Compared,
+    ) -> Result<(), PeerError> {
+        let mut number = [0; 8];
+        getrandom::fill(&mut number).map_err(refused)?;
+        let session = u64::from_be_bytes(number) >> 1;
+        let (mut have, mut need) = (Vec::new(), Vec::new());
+        let mut negentropy = Negentropy::owned(vector(inventory)?, MESSAGE).map_err(refused)?;
+        let mut message = Some(negentropy.initiate().map_err(refused)?);
+        for _ in 0..ROUNDS {
+            let Some(asked) = message else { break };
+            done.bytes += asked.len() as u64;
+            let to = inventory.end.map_or_else(Vec::new, |end| end.0.to_vec());
+            let range = [("from", from.0.as_slice().into()), ("to", to.as_slice().into()), ("m", asked.as_slice().into())];
+            let answer = self.ask(node, "compare", session, range).await?;
+            let Some(Bt::Bytes(told)) = answer.get(b"m".as_slice()) else { return Err(malformed()) };
+            done.bytes += told.len() as u64;
+            message = negentropy.reconcile_with_ids(told, &mut have, &mut need).map_err(refused)?;
+        }
+        self.take(node, session, &need, done).await?;
+        self.give(node, session, inventory, &have, done).await?;
+        self.ask(node, "end", session, []).await.map(drop)
+    }
+
+    async fn take(
+        &self,
+        node: &Arc<NodeInfo>,
+        session: u64,
+        mut need: &[Id],
+        done: &mut Compared,
+    ) -> Result<(), PeerError> {
+        while !need.is_empty() {
+            let ids: Vec<u8> = need.iter().take(ASKED).flat_map(|id| id.to_bytes()).collect();
+            let mut answer = self.ask(node, "get", session, [("ids", ids.as_slice().into())]).await?;
+            let covered = match answer.get(b"n".as_slice()) {
+                Some(Bt::Int(covered)) => usize::try_from(*covered).unwrap_or(0).min(need.len()),
+                _ => 0,
+            };
+            if covered == 0 {
+                return Err(malformed());
+            }
+            let things = answer.remove(b"things".as_slice()).and_then(decode).ok_or_else(malformed)?;
+            done.taken += things.len() as u64;
+            self.merge.merge(things).await;
+            need = &need[covered..];
+        }
+        Ok(())
+    }
+
+    async fn give(
+        &self,
+        node: &Arc<NodeInfo>,
+        session: u64,
+        inventory: &Inventory,
+        mut have: &[Id],
+        done: &mut Compared,
+    ) -> Result<(), PeerError> {
+        while !have.is_empty() {
+            let (things, covered) = self.things(inventory, have.iter().map(|id| id.to_bytes())).map_err(refused)?;
+            done.given += things.len() as u64;
+            self.ask(node, "put", session, [("things", encode(things))]).await?;
+            have = &have[covered..];
+        }
+        Ok(())
+    }
+
+    async fn ask<const N: usize>(
+        &self,
+        node: &Arc<NodeInfo>,
+        what: &'static str,
+        session: u64,
+        fields: [(&'static str, Bt); N],
+    ) -> Result<BTreeMap<Vec<u8>, Bt>, PeerError> {
+        let head = [("q", what.as_bytes().into()), ("s", session.into())];
+        let body = Bytes::from(Bt::dict(head.into_iter().chain(fields)).encode());
+        let answer = self.peers.request(node, COMMAND, vec![body], TIMEOUT).await?;
+        match answer.as_slice() {
+            [answer] => match Bt::parse(answer) {
+                Ok(Bt::Dict(answer)) => Ok(answer),
+                _ => Err(malformed()),
+            },
+            parts => Err(PeerError::Refused(String::from_utf8_lossy(&parts.concat()).into_owned())),
+        }
+    }
+
+    /// Those of the things with these digests that are still there, about [`BATCH`] bytes of them, and how many digests that
+    /// covers.
+    fn things(
+        &self,
+        inventory: &Inventory,
+        digests: impl Iterator<Item = [u8; 32]>,
+    ) -> Result<(Vec<Thing>, usize), StoreError> {
+        let (mut things, mut covered, mut size) = (Vec::new(), 0, 0);
+        for digest in digests {
+            if size >= BATCH {
+                break;
+            }
+            covered += 1;
+            let thing = match inventory.things.get(&digest) {
+                Some((_, Place::Message(key))) => {
+                    self.store.message_at(key)?.map(|message| Thing::Message(Transferred::from(message)))
+                }
+                Some((_, Place::Command(key))) => self.store.command(key)?.map(Thing::Command),
+                None => None,
+            };
+            let Some(thing) = thing else { continue };
+            size += 80 + match &thing {
+                Thing::Message(message) => message.data.len(),
+                Thing::Command(command) => command.params.len(),
+            };
+            things.push(thing);
+        }
+        Ok((things, covered))
+    }
+
+    /// Answers another member.
+    ///
+    /// # Errors
+    /// The refusal, as text.
+    pub async fn answer(&self, from: &Ed25519PublicKey, body: &[u8]) -> Result<Vec<u8>, String> {
+        let malformed = || "Malformed".to_owned();
+        let mate = self.network.load().by_ed25519(from).map(|node| node.swarm);
+        if mate.is_none() || mate != self.own_swarm() {
+            return Err("Swarm mismatch".to_owned());
+        }
+        let Ok(Bt::Dict(mut asked)) = Bt::parse(body) else { return Err(malformed()) };
+        let (Some(Bt::Bytes(what)), Some(Bt::Int(number))) = (asked.remove(b"q".as_slice()), asked.get(b"s".as_slice()))
+        else {
+            return Err(malformed());
+        };
+        let number = u64::try_from(*number).map_err(|_| malformed())?;
+        match what.as_slice() {
+            b"compare" => {
+                let vector = self.vector_for(from, number, &asked).await?;
+                let Some(Bt::Bytes(message)) = asked.get(b"m".as_slice()) else { return Err(malformed()) };
+                let mut negentropy = Negentropy::borrowed(vector.as_ref(), MESSAGE).map_err(|error| error.to_string())?;
+                let answer = negentropy.reconcile(message).map_err(|error| error.to_string())?;
+                Ok(Bt::dict([("m", answer.as_slice().into())]).encode())
+            }
+            b"get" => {
+                let inventory = self.current(from, number, |session| Arc::clone(&session.inventory));
+                let Some(inventory) = inventory else { return Err("No such session".to_owned()) };
+                let Some(Bt::Bytes(ids)) = asked.get(b"ids".as_slice()) else { return Err(malformed()) };
+                let digests = ids.as_chunks::<32>().0.iter().copied();
+                let (things, covered) = self.things(&inventory, digests).map_err(|error| error.to_string())?;
+                Ok(Bt::dict([("n", Bt::from(covered as u64)), ("things", encode(things))]).encode())
+            }
+            b"put" => {
+                let things = asked.remove(b"things".as_slice()).and_then(decode).ok_or_else(malformed)?;
+                let _ = self.current(from, number, |_| ());
+                self.merge.merge(things).await;
+                let _ = self.current(from, number, |_| ());
+                Ok(b"de".to_vec())
+            }
+            b"end" => {
+                let is_theirs = |session: &mut Session| session.number == number && session.with == *from;
+                drop(self.session.lock().take_if(is_theirs));
+                Ok(b"de".to_vec())
+            }
+            _ => Err("Unknown question".to_owned()),
+        }
+    }
+
+    /// The session, if it is this one; it is in use.
+    fn current<T>(&self, from: &Ed25519PublicKey, number: u64, read: impl FnOnce(&Session) -> T) -> Option<T> {
+        let mut session = self.session.lock();
+        let session = session.as_mut().filter(|session| session.number == number && session.with == *from)?;
+        session.used = Instant::now();
+        Some(read(session))
+    }
+
+    /// What is compared in this session, which begins if it is new.
+    async fn vector_for(
+        &self,
+        from: &Ed25519PublicKey,
+        number: u64,
+        asked: &BTreeMap<Vec<u8>, Bt>,
+    ) -> Result<Arc<NegentropyStorageVector>, String> {
+        if let Some(vector) = self.current(from, number, |session| Arc::clone(&session.vector)) {
+            return Ok(vector);
+        }
+        let account = |name: &[u8]| match asked.get(name) {
+            Some(Bt::Bytes(bytes)) if bytes.is_empty() => Some(None),
+            Some(Bt::Bytes(bytes)) => bytes.as_slice().try_into().ok().map(|bytes| Some(AccountId(bytes))),
+            _ => None,
+        };
+        let (Some(Some(first)), Some(to)) = (account(b"from"), account(b"to")) else { return Err("Malformed".to_owned()) };
+        let busy = |session: &Option<Session>| {
+            session.as_ref().is_some_and(|session| session.with != *from && session.used.elapsed() < SILENT)
+        };
+        let begin = |inventory: Arc<Inventory>, vector: Arc<NegentropyStorageVector>| {
+            let mut session = self.session.lock();
+            if busy(&session) {
+                return Err("Busy".to_owned());
+            }
+            *session = Some(Session { number, with: *from, inventory, vector, used: Instant::now() });
+            Ok(())
+        };
+        begin(Arc::default(), Arc::default())?;
+        // The other's slice may hold more here, but not without end.
+        let inventory = self.inventory(first, to, 4 * SLICE).await.map_err(|error| error.to_string())?;
+        let vector = Arc::new(vector(&inventory).map_err(|error| error.to_string())?);
+        begin(Arc::new(inventory), Arc::clone(&vector))?;
+        Ok(vector)
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> PeerError {
+    PeerError::Refused(error.to_string())
+}
+
+fn malformed() -> PeerError {
+    PeerError::Refused("a malformed answer".to_owned())
+}
+
+fn vector(inventory: &Inventory) -> Result<NegentropyStorageVector, PeerError> {
+    let mut vector = NegentropyStorageVector::with_capacity(inventory.things.len());
+    for (digest, (time, _)) in &inventory.things {
+        vector.insert(time.0, Id::from_byte_array(*digest)).map_err(refused)?;
+    }
+    vector.seal().map_err(refused)?;
+    Ok(vector)
+}
+
+fn encode(things: Vec<Thing>) -> Bt {
+    let (mut messages, mut items) = (Vec::new(), Vec::new());
+    for thing in things {
+        match thing {
+            Thing::Message(message) => messages.push(message),
+            Thing::Command(Command { method, params }) => {
+                items.push(Bt::List(vec![method.as_bytes().into(), params.as_slice().into()]));
+            }
+        }
+    }
+    // Commands first: they decide what becomes of the messages.
+    items.extend(transfer::encode(&messages, usize::MAX, true).iter().map(|blob| blob.as_slice().into()));
+    Bt::List(items)
+}
+
+fn decode(things: Bt) -> Option<Vec<Thing>> {
+    let Bt::List(items) = things else { return None };
+    let mut things = Vec::new();
+    for item in items {
+        match item {
+            Bt::Bytes(blob) => things.extend(transfer::decode(&blob).ok()?.into_iter().map(Thing::Message)),
+            Bt::List(fields) => match <[Bt; 2]>::try_from(fields).ok()? {
+                [Bt::Bytes(method), Bt::Bytes(params)] => {
+                    things.push(Thing::Command(Command { method: String::from_utf8(method).ok()?, params }));
+                }
+                _ => return None,
+            },
+            _ => return None,
+        }
+    }
+    Some(things)
+}

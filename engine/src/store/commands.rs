@@ -1,0 +1,242 @@
+//! Clients' commands of the last 30 days, as they were signed: what a member that did not hear of one is shown, and what
+//! becomes of a message that arrives after them.
+
+use std::ops::Bound;
+
+use super::{
+    Store, StoreError,
+    layout::damaged,
+    work::{ExpireMode, NewMessage, Work},
+};
+use crate::{
+    bencode::Bt,
+    types::{AccountId, Ed25519PublicKey, MAX_LIFETIME, Millis, Namespace},
+};
+
+/// Commands kept of one account, and of all; the oldest go first.
+const OF_ACCOUNT: usize = 500;
+const MOST: u64 = 1 << 18;
+/// Key of the time at which the first member took a command, in its params between Allium nodes. Sorts before all others.
+pub const AT: &[u8] = b"@";
+/// Bytes of a key: account, time, digest.
+const KEY: usize = 49;
+/// The delete flag of a subaccount's token (`spec/node-rpc` §2.4).
+const DELETE_FLAG: u8 = 4;
+
+/// A client's command as members pass it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Its name.
+    pub method: String,
+    /// A bencoded dict.
+    pub params: Vec<u8>,
+}
+
+/// A change that a client has asked for.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When the swarm took it: it does nothing to what is later.
+    pub at: Millis,
+    /// What to remember of it.
+    pub command: Command,
+    /// Who is to be told of it, whatever happens.
+    pub members: Vec<Ed25519PublicKey>,
+}
+
+/// What a command does to a message that it concerns.
+enum Effect {
+    Removed,
+    Expires(Millis, ExpireMode),
+}
+
+impl Command {
+    /// As other members get it; `None` for a dict that cannot be read.
+    #[must_use]
+    pub fn without_time(&self) -> Option<Vec<u8>> {
+        let Ok(Bt::Dict(mut params)) = Bt::parse(&self.params) else { return None };
+        params.remove(AT);
+        Some(Bt::Dict(params).encode())
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut value = vec![u8::try_from(self.method.len()).unwrap_or(u8::MAX)];
+        value.extend_from_slice(self.method.as_bytes());
+        value.extend_from_slice(&self.params);
+        value
+    }
+
+    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+        let (length, rest) = value.split_first()?;
+        let (method, params) = rest.split_at_checked(usize::from(*length))?;
+        Some(Self { method: String::from_utf8(method.to_vec()).ok()?, params: params.to_vec() })
+    }
+
+    /// What it does to `message`, at `at`; `None` when it does not concern it.
+    fn effect(&self, message: &NewMessage, at: Millis) -> Option<Effect> {
+        let Ok(Bt::Dict(params)) = Bt::parse(&self.params) else { return None };
+        let get = |name: &str| params.get(name.as_bytes());
+        let time = |name: &str| match get(name) {
+            Some(Bt::Int(time)) => u64::try_from(*time).ok().map(Millis),
+            _ => None,
+        };
+        let in_scope = || match get("namespace") {
+            Some(Bt::Bytes(all)) => all == b"all",
+            Some(Bt::Int(number)) => *number == i128::from(message.namespace.0),
+            _ => message.namespace == Namespace(0),
+        };
+        let position = || match get("messages") {
+            Some(Bt::List(hashes)) => {
+                let hash = message.hash.to_string();
+                hashes.iter().position(|item| matches!(item, Bt::Bytes(text) if text == hash.as_bytes()))
+            }
+            _ => None,
+        };
+        match self.method.as_str() {
+            "delete" => position().map(|_| Effect::Removed),
+            "delete_all" => in_scope().then_some(Effect::Removed),
+            "delete_before" => (in_scope() && message.timestamp <= time("before")?).then_some(Effect::Removed),
+            "expire_all" => Some(Effect::Expires(time("expiry")?, ExpireMode::Shorten)).filter(|_| in_scope()),
+            "expire" => {
+                let position = position()?;
+                let expiry = match get("expiry")? {
+                    Bt::List(several) => match several.get(position)? {
+                        Bt::Int(time) => Millis(u64::try_from(*time).ok()?),
+                        _ => return None,
+                    },
+                    _ => time("expiry")?,
+                };
+                let may_shorten = match get("subaccount") {
+                    Some(Bt::Bytes(token)) => token.get(1).is_some_and(|flags| flags & DELETE_FLAG != 0),
+                    _ => true,
+                };
+                let mode = match (get("extend"), get("shorten")) {
+                    (Some(Bt::Int(1)), _) => ExpireMode::Extend,
+                    (_, Some(Bt::Int(1))) => ExpireMode::Shorten,
+                    _ if may_shorten => ExpireMode::Set,
+                    _ => ExpireMode::Extend,
+                };
+                Some(Effect::Expires(expiry.min(at.plus(MAX_LIFETIME)), mode))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn key(account: &AccountId, at: Millis, digest: [u8; 8]) -> [u8; KEY] {
+    let mut key = [0; KEY];
+    key[..33].copy_from_slice(&account.0);
+    key[33..41].copy_from_slice(&at.0.to_be_bytes());
+    key[41..].copy_from_slice(&digest);
+    key
+}
+
+/// The same key, time first.
+fn by_time(key: &[u8; KEY]) -> [u8; KEY] {
+    let mut other = [0; KEY];
+    other[..8].copy_from_slice(&key[33..41]);
+    other[8..41].copy_from_slice(&key[..33]);
+    other[41..].copy_from_slice(&key[41..]);
+    other
+}
+
+fn of_time(other: [u8; KEY]) -> [u8; KEY] {
+    let mut key = [0; KEY];
+    key[..33].copy_from_slice(&other[8..41]);
+    key[33..41].copy_from_slice(&other[..8]);
+    key[41..].copy_from_slice(&other[41..]);
+    key
+}
+
+impl Work<'_> {
+    /// Remembers a command.
+    pub(super) fn log(&mut self, account: &AccountId, at: Millis, command: &Command) -> Result<(), StoreError> {
+        let value = command.encode();
+        let digest = blake2b_simd::Params::new().hash_length(8).hash(&value);
+        let digest = digest.as_bytes().try_into().map_err(|_| damaged())?;
+        self.guard(|work| {
+            let key = key(account, at, digest);
+            if work.tables.commands.get(&work.txn, &key)?.is_some() {
+                return Ok(());
+            }
+            let mut gone: Vec<[u8; KEY]> = Vec::new();
+            let kept = work.tables.commands.prefix_iter(&work.txn, &account.0)?.count();
+            if kept >= OF_ACCOUNT {
+                let oldest = work.tables.commands.prefix_iter(&work.txn, &account.0)?.next().transpose()?;
+                gone.extend(oldest.and_then(|(key, _)| <[u8; KEY]>::try_from(key).ok()));
+            } else if work.tables.commands.len(&work.txn)? >= MOST {
+                let oldest = work.tables.commands_by_time.first(&work.txn)?;
+                gone.extend(oldest.and_then(|(other, _)| other.try_into().ok()).map(of_time));
+            }
+            work.forget_commands(&gone)?;
+            work.tables.commands.put(&mut work.txn, &key, &value)?;
+            Ok(work.tables.commands_by_time.put(&mut work.txn, &by_time(&key), &[])?)
+        })
+    }
+
+    fn forget_commands(&mut self, keys: &[[u8; KEY]]) -> Result<(), StoreError> {
+        for key in keys {
+            self.tables.commands.delete(&mut self.txn, key)?;
+            self.tables.commands_by_time.delete(&mut self.txn, &by_time(key))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets up to `step` commands that can concern no message any more.
+    pub(super) fn clean_commands(&mut self, step: usize) -> Result<(), StoreError> {
+        let horizon = self.now().minus(MAX_LIFETIME).0.to_be_bytes();
+        let mut ended: Vec<[u8; KEY]> = Vec::new();
+        for entry in self.tables.commands_by_time.iter(&self.txn)?.take(step) {
+            let (other, _) = entry?;
+            if other[..8] > horizon[..] {
+                break;
+            }
+            ended.push(of_time(other.try_into().map_err(|_| damaged())?));
+        }
+        self.forget_commands(&ended)
+    }
+
+    /// Whether a command of this time is known.
+    pub(super) fn has_command(&self, account: &AccountId, at: Millis) -> Result<bool, StoreError> {
+        let prefix = &key(account, at, [0; 8])[..41];
+        Ok(self.tables.commands.prefix_iter(&self.txn, prefix)?.next().transpose()?.is_some())
+    }
+
+    /// What the commands since it was stored make of a message: when its expiry was changed, and to what. `None`: it is
+    /// deleted.
+    pub(super) fn fate(&self, message: &NewMessage) -> Result<Option<(Millis, Millis)>, StoreError> {
+        let (first, last) = (key(&message.account, message.stored, [0; 8]), key(&message.account, END, [0xff; 8]));
+        let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
+        let (mut changed, mut expiry) = (message.changed, message.expiry);
+        for entry in self.tables.commands.range(&self.txn, &range)? {
+            let (key, value) = entry?;
+            let at = key[33..41].try_into().map_err(|_| damaged())?;
+            let at = Millis(u64::from_be_bytes(at));
+            match Command::decode(value).ok_or_else(damaged)?.effect(message, at) {
+                None => {}
+                Some(Effect::Removed) => return Ok(None),
+                Some(Effect::Expires(wanted, mode)) if at >= changed => {
+                    changed = at;
+                    if mode.changes(expiry, wanted) {
+                        expiry = wanted;
+                    }
+                }
+                Some(Effect::Expires(..)) => {}
+            }
+        }
+        Ok(Some((changed, expiry)))
+    }
+}
+
+const END: Millis = Millis(u64::MAX);
+
+impl Store {
+    /// A command under the key that an inventory has given it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn command(&self, key: &[u8; 49]) -> Result<Option<Command>, StoreError> {
+        let txn = self.tables.env.read_txn()?;
+        let found = self.tables.commands.get(&txn, key)?;
+        found.map(|value| Command::decode(value).ok_or_else(damaged)).transpose()
+    }
+}
