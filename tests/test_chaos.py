@@ -1,13 +1,13 @@
-"""A swarm under faults: whatever any member acknowledged, every member has in the end, and nothing deleted is back.
+"""A swarm under faults: in the end all members hold the same, with all that any of them has acknowledged, and nothing that
+was deleted.
 
-`ALLIUM_CHAOS_SEED` repeats a run; `ALLIUM_CHAOS_SECONDS` makes it longer.
+`ALLIUM_CHAOS_SECONDS` makes a run longer; `ALLIUM_CHAOS_SEED` repeats its choices, though not their timing.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import signal
 import threading
 import time
 from collections import Counter
@@ -19,14 +19,17 @@ from typing import Any
 import pytest
 
 import wire
-from conftest import Devnet
+from allium.devnet.network import Devnet
 from test_redelivery import await_that
 
-SECONDS = float(os.environ.get("ALLIUM_CHAOS_SECONDS", "15"))
+SECONDS = float(os.environ.get("ALLIUM_CHAOS_SECONDS", "60"))
 SEED = int(os.environ.get("ALLIUM_CHAOS_SEED", str(random.SystemRandom().getrandbits(32))))
 WRITERS = 4
-#: More members than this are never down at once.
-MOST_DOWN = 3
+#: Members at first; more are never unreachable at once than `MOST_DOWN`, and never fewer left than `LEAST`.
+MEMBERS, MOST_DOWN, LEAST, MOST = 5, 3, 4, 8
+#: Seconds that a clock may be wrong.
+SKEW = 3
+DAY = 86_400_000
 
 
 @dataclass
@@ -34,136 +37,207 @@ class Model:
     """What a client of the swarm knows of its messages."""
 
     user: wire.User
-    #: Acknowledged and not deleted.
-    stored: set[str] = field(default_factory=set)
+    #: Acknowledged and not deleted, with every expiry that was ever asked for.
+    stored: dict[str, set[int]] = field(default_factory=dict)
     #: Acknowledged as deleted.
     deleted: set[str] = field(default_factory=set)
     #: A request failed, so it may or may not have been carried out.
     perhaps_deleted: set[str] = field(default_factory=set)
     counter: int = 0
+    expiries: int = 0
 
 
 class Writer(threading.Thread):
-    """Stores and deletes messages of one account through whichever member answers."""
+    """Stores and deletes messages of one account, and changes when they go, through whichever member answers."""
 
-    def __init__(self, devnet: Devnet, members: list[dict[str, Any]], seed: int, stop: threading.Event) -> None:
+    def __init__(self, swarm: Swarm, user: wire.User, seed: int) -> None:
         super().__init__()
-        self.model = Model(wire.User())
-        self.users = [self.model]
-        self._devnet, self._members, self._random, self._stop_event = devnet, members, random.Random(seed), stop
+        self.model = Model(user)
+        self._swarm, self._random = swarm, random.Random(seed)
         self.failures: Counter[str] = Counter()
 
     def run(self) -> None:
-        while not self._stop_event.is_set():
+        while not self._swarm.over.is_set():
+            chosen = self._random.random()
             try:
-                if self._random.random() < 0.75 or not self.model.stored:
+                if chosen < 0.65 or not self.model.stored:
                     self._store()
-                else:
+                elif chosen < 0.85:
                     self._delete()
+                else:
+                    self._expire()
             except (OSError, HTTPException) as error:
                 self.failures[type(error).__name__] += 1
 
-    def _member(self) -> dict[str, Any]:
-        return self._random.choice(self._members)
+    def _ask(self, method: str, params: dict[str, Any]) -> wire.HttpReply:
+        return wire.rpc(self._random.choice(self._swarm.members()), method, params, timeout=3)
 
     def _store(self) -> None:
         self.model.counter += 1
         params = wire.store_params(self.model.user.account_id, b"%d" % self.model.counter)
-        reply = wire.rpc(self._member(), "store", params, timeout=3)
+        reply = self._ask("store", params)
         if reply.status == 200:
-            self.model.stored.add(reply.json()["hash"])
+            self.model.stored[reply.json()["hash"]] = {params["timestamp"] + params["ttl"]}
 
     def _delete(self) -> None:
         name = self._random.choice(sorted(self.model.stored))
-        self.model.stored.remove(name)
+        del self.model.stored[name]
         self.model.perhaps_deleted.add(name)
         params = {**self.model.user.auth(f"delete{name}"), "messages": [name]}
-        reply = wire.rpc(self._member(), "delete", params, timeout=3)
-        if reply.status == 200:
+        if self._ask("delete", params).status == 200:
             self.model.perhaps_deleted.remove(name)
             self.model.deleted.add(name)
 
+    def _expire(self) -> None:
+        name = self._random.choice(sorted(self.model.stored))
+        expiry = wire.now_ms() + self._random.randrange(DAY // 2, 3 * DAY)
+        how = self._random.choice(["", "extend", "shorten"])
+        self.model.stored[name].add(expiry)
+        params = {**self.model.user.auth(f"expire{how}{expiry}{name}"), "messages": [name], "expiry": expiry}
+        if self._ask("expire", {**params, how: True} if how else params).status == 200:
+            self.model.expiries += 1
 
-def account_in(devnet: Devnet, swarm: int, writer: Writer) -> None:
-    """Gives the writer an account of this swarm."""
-    while True:
-        reply = wire.rpc(devnet.nodes[0], "get_swarm", {"pubkey": writer.model.user.account_id})
-        if int(reply.json()["swarm"], 16) == swarm:
+
+class Swarm:
+    """A devnet of one swarm, and what is wrong with it."""
+
+    def __init__(self, net: Devnet, chance: random.Random) -> None:
+        self.net, self.over, self.faults = net, threading.Event(), Counter[str]()
+        self._chance = chance
+        self.killed: set[int] = set()
+        self.paused: set[int] = set()
+        self.cut: list[set[int]] = []
+        self._members: list[int] = []
+        self._nodes: list[dict[str, Any]] = []
+        self.look()
+
+    def look(self) -> None:
+        """Reads who is in the network now."""
+        nodes = self.net.layout.read_network().nodes
+        self.swarm_id = next(node.swarm_id for node in nodes if node.swarm_id < 2**64 - 1)
+        self._members = [i for i, node in enumerate(nodes) if node.swarm_id == self.swarm_id]
+        self._nodes = [{"ip": nodes[i].ip, "https_port": nodes[i].https_port} for i in self._members]
+
+    def members(self) -> list[dict[str, Any]]:
+        return self._nodes
+
+    def up(self) -> list[int]:
+        return [i for i in self._members if i not in self.killed | self.paused]
+
+    def step(self) -> None:
+        """One fault, or one healed."""
+        up, whole = self.up(), not (self.killed or self.paused or self.cut)
+        choices = ["wait", "skew"]
+        choices += ["kill", "stop"] if len(self._members) - len(up) < MOST_DOWN else []
+        choices += ["start"] * 2 if self.killed else []
+        choices += ["continue"] * 2 if self.paused else []
+        choices += ["heal"] * 2 if self.cut else ["partition"]
+        choices += ["join"] if len(self._members) < MOST else []
+        # Whoever leaves takes with it what nobody else was there to hear of.
+        choices += ["leave"] if whole and len(self._members) > LEAST else []
+        kind = self._chance.choice(choices)
+        if kind == "wait":
+            self.over.wait(self._chance.uniform(0.1, 1.0))
             return
-        writer.model.user = wire.User()
+        match kind:
+            case "skew":
+                self.net.skew(self._chance.choice(up), self._chance.uniform(-SKEW, SKEW))
+            case "kill":
+                index = self._chance.choice(up)
+                self.net.kill(index)
+                self.killed.add(index)
+            case "stop":
+                index = self._chance.choice(up)
+                self.net.pause(index)
+                self.paused.add(index)
+            case "start":
+                self.net.start(self.killed.pop())
+            case "continue":
+                self.net.resume(self.paused.pop())
+            case "partition":
+                some = set(self._chance.sample(self._members, self._chance.randint(1, len(self._members) - 1)))
+                self.cut = [some, set(self._members) - some]
+                self.net.partition(*self.cut)
+            case "heal":
+                self.cut = []
+                self.net.partition()
+            case "join":
+                self.net.add(self.swarm_id)
+                self.look()
+            case "leave":
+                self.net.remove(self._chance.choice(self._members))
+                self.look()
+        self.faults[kind] += 1
+
+    def heal(self) -> None:
+        for index in self.paused:
+            self.net.resume(index)
+        for index in self.killed:
+            self.net.start(index)
+        self.net.partition()
+        for index in self._members:
+            self.net.skew(index, 0)
+        self.look()
+
+
+def held(node: dict[str, Any], user: wire.User) -> dict[str, int]:
+    return {message["hash"]: message["expiration"] for message in wire.retrieve(node, user)}
+
+
+def differences(swarm: Swarm, model: Model) -> list[str]:
+    """What keeps the members from being alike, in words."""
+    sets = {index: held(node, model.user) for index, node in zip(swarm._members, swarm.members(), strict=True)}
+    found = []
+    for name in sorted(set().union(*sets.values())):
+        told = {index: one.get(name) for index, one in sets.items()}
+        if len(set(told.values())) > 1:
+            state = "acknowledged" if name in model.stored else "deleted" if name in model.deleted else "unknown"
+            found.append(f"{name} ({state}): {told}")
+    return found
 
 
 # A request that times out in the middle of a handshake leaves its socket to the garbage collector.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_swarm_converges_after_faults(tmp_path: Path) -> None:
     print(f"ALLIUM_CHAOS_SEED={SEED}")
-    chance = random.Random(SEED)
-    devnet = Devnet(tmp_path / "net")
-    devnet.run("up", "--nodes", "5", "--swarm-size", "5")
-    faults: Counter[str] = Counter()
+    net = Devnet(tmp_path / "net")
+    net.up(MEMBERS, MEMBERS)
     try:
-        swarm = devnet.nodes[0]["swarm_id"]
-        stop = threading.Event()
-        writers = [Writer(devnet, devnet.nodes, SEED + number, stop) for number in range(WRITERS)]
+        swarm = Swarm(net, random.Random(SEED))
+        writers = [Writer(swarm, wire.User(), SEED + number) for number in range(WRITERS)]
         for writer in writers:
-            account_in(devnet, swarm, writer)
             writer.start()
-        killed: set[int] = set()
-        paused: dict[int, int] = {}
         ending = time.monotonic() + SECONDS
         try:
             while time.monotonic() < ending:
-                up = [index for index in range(5) if index not in killed and index not in paused]
-                choices = ["wait"]
-                choices += ["kill", "stop"] if len(up) > 5 - MOST_DOWN else []
-                choices += ["start"] if killed else []
-                choices += ["continue"] if paused else []
-                match chance.choice(choices):
-                    case "kill":
-                        index = chance.choice(up)
-                        devnet.run("kill", str(index))
-                        killed.add(index)
-                        faults["kill"] += 1
-                    case "stop":
-                        index = chance.choice(up)
-                        paused[index] = devnet.nodes[index]["pid"]
-                        os.kill(paused[index], signal.SIGSTOP)
-                        faults["stop"] += 1
-                    case "start":
-                        index = killed.pop()
-                        devnet.run("start", str(index))
-                        faults["restart"] += 1
-                    case "continue":
-                        os.kill(paused.popitem()[1], signal.SIGCONT)
-                        faults["continue"] += 1
-                    case _:
-                        stop.wait(chance.uniform(0.1, 1.0))
+                swarm.step()
         finally:
-            for pid in paused.values():
-                os.kill(pid, signal.SIGCONT)
-            for index in killed:
-                devnet.run("start", str(index))
-            stop.set()
+            swarm.over.set()
             for writer in writers:
                 writer.join()
+            swarm.heal()
         models = [writer.model for writer in writers]
 
-        def sets(model: Model) -> list[set[str]]:
-            return [{message["hash"] for message in wire.retrieve(node, model.user)} for node in devnet.nodes]
+        def alike() -> bool:
+            return not any(differences(swarm, model) for model in models)
 
-        def agree() -> bool:
-            # What a request that nobody acknowledged has left behind may still differ between members.
-            return all(model.stored <= held and not model.deleted & held for model in models for held in sets(model))
-
-        await_that(f"the members agree (seed {SEED})", agree, 90)
-        lost, back = 0, 0
+        began = time.monotonic()
+        try:
+            await_that("the members are alike", alike, 120)
+        except AssertionError:
+            told = [line for model in models for line in differences(swarm, model)]
+            pytest.fail(f"seed {SEED}: members differ\n" + "\n".join(told[:20]))
+        lost, back, strange = 0, 0, 0
         for model in models:
-            held = sets(model)[0]
-            lost += len(model.stored - held)
-            back += len(model.deleted & held)
+            found = held(swarm.members()[0], model.user)
+            lost += len(model.stored.keys() - found.keys())
+            back += len(model.deleted & found.keys())
+            strange += sum(found[name] not in model.stored[name] for name in model.stored.keys() & found.keys())
         count = sum(len(model.stored) + len(model.deleted) for model in models)
-        print(f"faults {dict(faults)}, messages {count}, lost {lost}, resurrected {back}")
-        assert (lost, back) == (0, 0), f"seed {SEED}"
-        assert count > 0 and sum(faults.values()) > 3, (count, faults)
+        changes = sum(model.expiries for model in models)
+        print(f"faults {dict(swarm.faults)}, messages {count}, expiry changes {changes}, lost {lost}, resurrected {back}")
+        print(f"alike {time.monotonic() - began:.1f} s after the last fault")
+        assert (lost, back, strange) == (0, 0, 0), f"seed {SEED}"
+        assert count > 0 and sum(swarm.faults.values()) > 3, (count, swarm.faults)
     finally:
-        devnet.run("down")
+        net.down()

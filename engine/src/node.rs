@@ -26,7 +26,7 @@ use crate::{
         omq::{Omq, OmqPeers},
         quic::{Quic, QuicPeers},
     },
-    types::X25519PublicKey,
+    types::{Ed25519PublicKey, X25519PublicKey},
 };
 
 pub use crate::transport::NodeStats;
@@ -114,6 +114,8 @@ pub enum NodeError {
 /// A running node. Dropping it shuts it down.
 pub struct Node {
     services: Arc<Services>,
+    links: Arc<Peers>,
+    clock: Clock,
     store: Store,
     https: Option<Https>,
     omq: Option<Omq>,
@@ -144,7 +146,8 @@ impl Node {
         let readiness = Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public()));
         let omq_peers = Arc::new(OmqPeers::new()?);
         let quic_peers = QuicPeers::new(Arc::clone(&identity), config.quic_between_nodes);
-        let peers: Arc<dyn PeerLink> = Arc::new(Peers::new(Arc::clone(&omq_peers), Arc::clone(&quic_peers)));
+        let links = Arc::new(Peers::new(Arc::clone(&omq_peers), Arc::clone(&quic_peers)));
+        let peers: Arc<dyn PeerLink> = Arc::<Peers>::clone(&links);
         let own = identity.ed25519.public();
         let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own)?;
         let redelivery = Arc::new(redelivery);
@@ -157,7 +160,8 @@ impl Node {
             redelivery: Arc::clone(&redelivery),
         }));
         let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
-        let reconciler = Reconciler::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own, clock, merge);
+        let reconciler =
+            Reconciler::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own, clock.clone(), merge);
         let reconciler = Arc::new(reconciler);
         let movement =
             Movement::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own, Arc::clone(&reconciler));
@@ -197,7 +201,7 @@ impl Node {
         let https_address = address(config.https_port);
         let https = runtime.block_on(Https::start(https_address, &config.data_dir, Arc::clone(&services)))?;
         // From here on the drop of `node` cleans up.
-        let mut node = Self { services, store, https: Some(https), omq: None, quic: None, runtime: Some(runtime) };
+        let mut node = Self { services, links, clock, store, https: Some(https), omq: None, quic: None, runtime: Some(runtime) };
         let handle = node.runtime.as_ref().map(|runtime| runtime.handle().clone());
         if let Some(handle) = handle {
             let services = || Arc::clone(&node.services);
@@ -219,6 +223,16 @@ impl Node {
         self.services.movement.network_changed();
         self.services.reconciler.network_changed();
         self.services.rpc.network_changed();
+    }
+
+    /// A lever of test networks: from now on exactly these nodes are not reached.
+    pub fn cut_off(&self, nodes: impl IntoIterator<Item = Ed25519PublicKey>) {
+        self.links.cut_off(nodes.into_iter().collect());
+    }
+
+    /// A lever of test networks: the node's clock runs `ms` ahead of the system's.
+    pub fn set_clock_offset(&self, ms: i64) {
+        self.clock.set_offset(ms);
     }
 
     /// Why requests are refused; `None` when the node serves.
@@ -279,7 +293,7 @@ mod tests {
         onion::build::{Destination, Hop, build},
         swarm::{NodeInfo, SwarmId},
         transport::quic::{self, QuicClient, QuicError},
-        types::{AccountId, Ed25519PublicKey, LegacyPublicKey},
+        types::{AccountId, LegacyPublicKey},
     };
     use serde_json::{Value, json};
     use std::net::TcpListener;

@@ -6,7 +6,7 @@ use allium_engine::{
     crypto::Identity,
     node::{Node as EngineNode, NodeConfig, NodeError},
     transport::{Patience, RateLimits, parse_network},
-    types::LegacyPublicKey,
+    types::{Ed25519PublicKey, LegacyPublicKey},
 };
 use pyo3::{
     exceptions::{PyOSError, PyRuntimeError, PyValueError},
@@ -99,6 +99,16 @@ impl Node {
     fn set_network(&self, py: Python<'_>, network: Network) -> PyResult<()> {
         let snapshot = network.snapshot(py)?;
         self.with(|node| node.set_network(snapshot))
+    }
+
+    fn cut_off(&self, pubkeys_ed25519: Vec<String>) -> PyResult<()> {
+        let keys = pubkeys_ed25519.iter().map(|key| key.parse()).collect::<Result<Vec<Ed25519PublicKey>, _>>();
+        let keys = keys.map_err(invalid)?;
+        self.with(|node| node.cut_off(keys))
+    }
+
+    fn set_clock_offset(&self, milliseconds: i64) -> PyResult<()> {
+        self.with(|node| node.set_clock_offset(milliseconds))
     }
 
     fn not_ready(&self) -> PyResult<Option<String>> {

@@ -61,6 +61,12 @@ class Node:
     def set_network(self, network: Network) -> None:
         """Puts a new snapshot in force; `ValueError` when it is malformed (the old one stays)."""
 
+    def cut_off(self, pubkeys_ed25519: list[str]) -> None:
+        """A lever of test networks: from now on exactly these nodes (64 hex digits each) are not reached."""
+
+    def set_clock_offset(self, milliseconds: int) -> None:
+        """A lever of test networks: the node's clock runs this far ahead of the system's."""
+
     def not_ready(self) -> str | None:
         """Why requests are refused, as the refusal words it; `None` when the node serves."""
 

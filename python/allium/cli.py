@@ -185,7 +185,7 @@ def devnet_status(
         for status in statuses:
             table.add_row(
                 str(status.index),
-                "[green]up" if status.running else "[red]down",
+                "[green]up" if status.running else "left" if status.has_left else "[red]down",
                 f"{status.node.swarm_id:016x}",
                 str(status.node.https_port),
                 str(status.node.omq_port),
@@ -193,7 +193,7 @@ def devnet_status(
                 "" if status.resident_bytes is None else f"{status.resident_bytes / 1e6:.0f} MB",
             )
         out.print(table)
-    raise typer.Exit(0 if all(status.running for status in statuses) else 1)
+    raise typer.Exit(0 if all(status.running or status.has_left for status in statuses) else 1)
 
 
 @devnet_app.command("kill")
@@ -212,6 +212,101 @@ def devnet_start(index: _Index, directory: _Directory = _DEVNET) -> None:
 
     node = Devnet(directory).start(index)
     out.print(f"node {index} is up, process {node.pid}")
+
+
+@devnet_app.command("stop")
+def devnet_stop(index: _Index, directory: _Directory = _DEVNET) -> None:
+    """Stop one node without ending it (SIGSTOP): it takes connections and says nothing."""
+    from allium.devnet.network import Devnet
+
+    Devnet(directory).pause(index)
+    out.print(f"node {index} is stopped; go on with: allium devnet continue {index} --dir {directory}")
+
+
+@devnet_app.command("continue")
+def devnet_continue(index: _Index, directory: _Directory = _DEVNET) -> None:
+    """Let a stopped node go on (SIGCONT)."""
+    from allium.devnet.network import Devnet
+
+    Devnet(directory).resume(index)
+    out.print(f"node {index} goes on")
+
+
+@devnet_app.command("partition")
+def devnet_partition(
+    sides: Annotated[
+        list[str] | None, typer.Argument(metavar="[I,I… I,I…]", help="Sets of nodes that do not reach each other.")
+    ] = None,
+    directory: _Directory = _DEVNET,
+) -> None:
+    """Cut the network between sets of nodes; without any, heal it."""
+    from allium.devnet.network import Devnet
+
+    try:
+        sets = [[int(index) for index in side.split(",")] for side in sides or []]
+    except ValueError:
+        raise CommandError("a set is numbers of nodes with commas between them, such as 0,1,2") from None
+    Devnet(directory).partition(*sets)
+    out.print(f"{len(sets)} sides do not reach each other" if sets else "every node reaches every other")
+
+
+@devnet_app.command("skew")
+def devnet_skew(
+    index: _Index, seconds: Annotated[float, typer.Argument(help="May be negative.")], directory: _Directory = _DEVNET
+) -> None:
+    """Let one node's clock run ahead of this machine's."""
+    from allium.devnet.network import Devnet
+
+    Devnet(directory).skew(index, seconds)
+    out.print(f"node {index} is {seconds} s ahead")
+
+
+_Swarm = Annotated[str, typer.Argument(metavar="SWARM", help="Id of the swarm, in hex, as `devnet status` shows it.")]
+
+
+def _swarm_id(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        raise CommandError(f"{text} is no swarm id; `allium devnet status` shows them") from None
+
+
+@devnet_app.command("add")
+def devnet_add(swarm: _Swarm, directory: _Directory = _DEVNET) -> None:
+    """Start a new node in a swarm."""
+    from allium.devnet.network import Devnet
+
+    out.print(f"node {Devnet(directory).add(_swarm_id(swarm))} is up")
+
+
+@devnet_app.command("remove")
+def devnet_remove(index: _Index, directory: _Directory = _DEVNET) -> None:
+    """Take one node out of the network and end it."""
+    from allium.devnet.network import Devnet
+
+    Devnet(directory).remove(index)
+    out.print(f"node {index} has left")
+
+
+@devnet_app.command("move")
+def devnet_move(index: _Index, swarm: _Swarm, directory: _Directory = _DEVNET) -> None:
+    """Put one node into another swarm, or into a new one."""
+    from allium.devnet.network import Devnet
+
+    Devnet(directory).move({index: _swarm_id(swarm)})
+    out.print(f"node {index} is in swarm {_swarm_id(swarm):016x}")
+
+
+@devnet_app.command("regroup")
+def devnet_regroup(
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the algorithm's choices.")] = 0,
+    directory: _Directory = _DEVNET,
+) -> None:
+    """Let the network's own algorithm put every node into a swarm."""
+    from allium.devnet.network import Devnet
+
+    swarms = Devnet(directory).regroup(seed)
+    out.print(f"{len(swarms)} nodes in {len(set(swarms.values()))} swarms")
 
 
 # --- account, send, inbox

@@ -83,6 +83,10 @@ class NodeConfig(BaseSettings):
         default=False,
         description="Relay onion requests to servers at private addresses too. Only for networks on one machine.",
     )
+    levers_file: Path | None = Field(
+        default=None,
+        description="Only for test networks: JSON file that says what to pretend. Relative to this file.",
+    )
     log_level: Level = Field(default="info", description="debug, info, warning or error.")
     log_format: Format = Field(default="console", description="console for people, json for machines.")
 
@@ -109,7 +113,7 @@ class NodeConfig(BaseSettings):
         _refuse_unknown(values, where)
         _refuse_misspelt(os.environ)
         if path is not None:
-            for name in ("data_dir", "network_file"):
+            for name in ("data_dir", "network_file", "levers_file"):
                 if isinstance(values.get(name), str):
                     values[name] = path.resolve().parent / Path(values[name]).expanduser()
         try:
@@ -130,8 +134,8 @@ def commented_toml(**values: Setting) -> str:
         lines.append(f"# {field.description}")
         if name in values:
             lines.append(f"{name} = {_toml(values[name])}")
-        elif field.is_required():
-            lines.append(f"#{name} = (required)")
+        elif field.is_required() or field.default is None:
+            lines.append(f"#{name} = ({'required' if field.is_required() else 'none'})")
         else:
             lines.append(f"#{name} = {_toml(field.default)}")
         lines.append("")

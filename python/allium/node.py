@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from allium import keys, log, notify
 from allium.config import ConfigError, NodeConfig
 from allium.keys import KeyFileError, NodeKeys
 from allium.membership import Membership, MembershipError
-from allium.membership.static import StaticMembership
+from allium.membership.static import StaticMembership, changes
 
 if TYPE_CHECKING:
     from allium._native import Node
@@ -65,7 +66,7 @@ def run(config: NodeConfig, config_file: Path | None = None) -> int:
     )
     membership = StaticMembership(config.network_file)
     try:
-        return uvloop.run(_Orchestrator(engine, membership, config_file).serve())
+        return uvloop.run(_Orchestrator(engine, membership, config_file, config.levers_file).serve())
     finally:
         engine.shutdown()  # idempotent; matters when the event loop itself failed
 
@@ -99,10 +100,13 @@ def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
 class _Orchestrator:
     """The tasks of a running node, and the order in which they begin and end."""
 
-    def __init__(self, engine: Node, membership: Membership, config_file: Path | None) -> None:
+    def __init__(
+        self, engine: Node, membership: Membership, config_file: Path | None, levers: Path | None = None
+    ) -> None:
         self._engine = engine
         self._membership = membership
         self._config_file = config_file
+        self._levers = levers
         self._stop = asyncio.Event()
         self._ready = False
         self._logger = log.get("node")
@@ -117,6 +121,8 @@ class _Orchestrator:
             asyncio.create_task(self._follow_membership(), name="membership"),
             asyncio.create_task(self._report_status(), name="status"),
         }
+        if self._levers is not None:
+            duties.add(asyncio.create_task(self._follow_levers(self._levers), name="levers"))
         code = EXIT_OK
         try:
             done, _ = await asyncio.wait({stop, *duties}, return_when=asyncio.FIRST_COMPLETED)
@@ -139,6 +145,20 @@ class _Orchestrator:
             self._logger.info("network in force", height=network["height"], nodes=len(network["nodes"]))
             self._ready = True
             notify.ready(self._status())
+
+    async def _follow_levers(self, path: Path) -> None:
+        """Pretends what a test network says in `{"cut_off": [Ed25519 key…], "clock_offset_ms": n}`."""
+        async for _ in changes(path):
+            try:
+                levers = json.loads(path.read_bytes())  # noqa: ASYNC240 - a line
+                self._engine.cut_off(levers.get("cut_off", []))
+                self._engine.set_clock_offset(levers.get("clock_offset_ms", 0))
+            except FileNotFoundError:
+                continue
+            except (ValueError, TypeError, AttributeError, OSError) as error:
+                self._logger.error("the levers are unusable", reason=str(error))
+            else:
+                self._logger.warning("pretending", **levers)
 
     async def _report_status(self) -> None:
         told = ""

@@ -526,7 +526,11 @@ impl Rpc {
         let mut forward = forwarded(&account, Some(&auth));
         let list = messages.iter().map(|hash| hash.as_bytes().into()).collect();
         forward.push(("messages", Bt::List(list)));
-        let forward = Forward::new("delete", forward, self.time_of_change(origin));
+        let at = match origin {
+            Origin::Client => self.parts.store.stamp_after(limit::CLOCK),
+            Origin::Peer { .. } => self.time_of_change(origin),
+        };
+        let forward = Forward::new("delete", forward, at);
         let local = async {
             let hashes = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
             let done = self.parts.store.delete(account, hashes, forward.change(&mates, origin)).await.map_err(|error| failure(&error))?;

@@ -150,9 +150,16 @@ impl Store {
     /// clocks of other members say.
     #[must_use]
     pub fn stamp(&self) -> Millis {
-        let now = self.clock.now().0;
-        let latest = self.tables.latest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| Some(now.max(latest + 1)));
-        Millis(latest.map_or(now, |latest| now.max(latest + 1)))
+        self.stamp_after(0)
+    }
+
+    /// A time for a deletion that a client asks for now. The client knows the message, so it comes after its storing, however
+    /// far ahead the clock was of the member that stored it, up to `margin` milliseconds.
+    #[must_use]
+    pub fn stamp_after(&self, margin: u64) -> Millis {
+        let least = self.clock.now().plus(margin).0;
+        let latest = self.tables.latest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| Some(least.max(latest + 1)));
+        Millis(latest.map_or(least, |latest| least.max(latest + 1)))
     }
 
     /// Another member has given this time to a change. One that is far ahead is not believed.

@@ -1,8 +1,9 @@
 //! The way to other nodes: QUIC where there is a connection, OMQ otherwise.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 
 use super::{
     omq::OmqPeers,
@@ -11,6 +12,7 @@ use super::{
 use crate::{
     replicate::{PeerAnswer, PeerError, PeerLink, RECONCILE},
     swarm::NodeInfo,
+    types::Ed25519PublicKey,
 };
 
 /// A QUIC connection that has been silent for this long while somebody waits is asked about over OMQ: TCP tells at once
@@ -24,13 +26,20 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Peers {
     omq: Arc<OmqPeers>,
     quic: Arc<QuicPeers>,
+    /// A lever of test networks: nodes that are not reached, as if the network between were cut.
+    cut_off: RwLock<HashSet<Ed25519PublicKey>>,
 }
 
 impl Peers {
     /// Over these.
     #[must_use]
-    pub const fn new(omq: Arc<OmqPeers>, quic: Arc<QuicPeers>) -> Self {
-        Self { omq, quic }
+    pub fn new(omq: Arc<OmqPeers>, quic: Arc<QuicPeers>) -> Self {
+        Self { omq, quic, cut_off: RwLock::default() }
+    }
+
+    /// From now on exactly these are not reached.
+    pub fn cut_off(&self, nodes: HashSet<Ed25519PublicKey>) {
+        *self.cut_off.write() = nodes;
     }
 
     async fn over_quic(
@@ -74,6 +83,12 @@ impl PeerLink for Peers {
         parts: Vec<Bytes>,
         timeout: Duration,
     ) -> PeerAnswer<'a> {
+        if self.cut_off.read().contains(&peer.ed25519) {
+            return Box::pin(async move {
+                tokio::time::sleep(timeout).await;
+                Err(PeerError::Timeout)
+            });
+        }
         match self.quic.get(peer).filter(|_| peer.is_reachable()) {
             Some(connection) => Box::pin(self.over_quic(connection, Arc::clone(peer), command, parts, timeout)),
             // The reference has no such command.

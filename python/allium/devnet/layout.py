@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from allium import files
 
@@ -53,6 +53,8 @@ class Layout:
     """The paths of the devnet in `directory`."""
 
     directory: Path
+    #: Name of the file in a node's directory that says what to pretend.
+    LEVERS: ClassVar[str] = "levers.json"
 
     @property
     def network(self) -> Path:
@@ -76,6 +78,10 @@ class Layout:
     def config(self, index: int) -> Path:
         """The configuration file of node `index`."""
         return self.data_dir(index) / "config.toml"
+
+    def levers(self, index: int) -> Path:
+        """What node `index` is to pretend."""
+        return self.data_dir(index) / self.LEVERS
 
     def log(self, index: int) -> Path:
         """What node `index` printed, all its runs in one file."""

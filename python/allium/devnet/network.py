@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from allium import config, keys
+from allium.appchain.swarms import UNASSIGNED, assign
 from allium.devnet import ports, process
 from allium.devnet.layout import LOOPBACK, LOOPBACK_NETWORK, DevnetError, Layout, NetworkRecord, NodeRecord, write_json
 
@@ -36,6 +40,11 @@ class NodeStatus:
     running: bool
     #: Resident memory; `None` when it is down.
     resident_bytes: int | None
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the node was taken out of the network."""
+        return not self.running and self.node.swarm_id == UNASSIGNED
 
 
 class Devnet:
@@ -110,11 +119,99 @@ class Devnet:
         if self._one(index).running:
             raise DevnetError(f"node {index} is running")
         [pid] = process.start([self._node_command(index)], _START_SECONDS)
+        self._record(index, pid=pid)
+        return self.layout.read_network().nodes[index]
+
+    def pause(self, index: int) -> None:
+        """SIGSTOP to one node: it takes connections and says nothing, until `resume`."""
+        self._signal(index, signal.SIGSTOP)
+
+    def resume(self, index: int) -> None:
+        """SIGCONT."""
+        self._signal(index, signal.SIGCONT)
+
+    def partition(self, *sides: Iterable[int]) -> None:
+        """Cuts the network between these sets of nodes; nodes in none of them reach all. Without sets, heals it."""
+        nodes = self.layout.read_network().nodes
+        side_of = {self._one(index).index: number for number, side in enumerate(sides) for index in side}
+        for index in range(len(nodes)):
+            others = [n for n, side in side_of.items() if index in side_of and side != side_of[index]]
+            self._pretend(index, cut_off=[nodes[other].pubkey_ed25519 for other in others])
+
+    def skew(self, index: int, seconds: float) -> None:
+        """Lets one node's clock run ahead of this machine's."""
+        self._one(index)
+        self._pretend(index, clock_offset_ms=round(seconds * 1000))
+
+    def add(self, swarm_id: int) -> int:
+        """Starts a new node in this swarm; its number."""
+        network = self.layout.read_network()
+        index = len(network.nodes)
+        if keys.exist(self.layout.data_dir(index)):
+            raise DevnetError(f"{self.layout.data_dir(index)} holds another node; remove it")
+        with ports.reserve(_PORTS_PER_NODE) as free:
+            record = self._create(index, swarm_id, free, rate_limit=False)
+            self._change_network(lambda members: members.append(_member(record)))
+            [pid] = process.start([self._node_command(index)], _START_SECONDS)
+        nodes = (*network.nodes, replace(record, pid=pid))
+        self.layout.write_network(replace(network, nodes=nodes))
+        return index
+
+    def remove(self, index: int) -> None:
+        """Takes a node out of the network for good, and ends it. It keeps its number, and its data."""
+        status = self._one(index)
+        key = status.node.pubkey_ed25519
+        self._change_network(lambda members: members.remove(next(m for m in members if m["pubkey_ed25519"] == key)))
+        if status.running:
+            process.stop([status.node.pid], _STOP_SECONDS)
+        self._record(index, swarm_id=UNASSIGNED)
+
+    def move(self, swarms: Mapping[int, int]) -> None:
+        """Puts nodes (by number) into swarms, all at once."""
+        nodes = self.layout.read_network().nodes
+        by_key = {nodes[self._one(index).index].pubkey_ed25519: swarm for index, swarm in swarms.items()}
+
+        def change(members: list[dict[str, Any]]) -> None:
+            for member in members:
+                member["swarm_id"] = by_key.get(member["pubkey_ed25519"], member["swarm_id"])
+
+        self._change_network(change)
+        for index, swarm in swarms.items():
+            self._record(index, swarm_id=swarm)
+
+    def regroup(self, seed: int) -> dict[int, int]:
+        """Lets the network's own algorithm put every node into a swarm; the swarm of each node."""
+        document = json.loads(self.layout.nodes.read_bytes())
+        current = {bytes.fromhex(member["pubkey_legacy"]): member["swarm_id"] for member in document["nodes"]}
+        assigned = {key.hex(): swarm for key, swarm in assign(current, seed).items()}
+        nodes = self.layout.read_network().nodes
+        swarms = {i: assigned[node.pubkey_legacy] for i, node in enumerate(nodes) if node.pubkey_legacy in assigned}
+        self.move(swarms)
+        return swarms
+
+    def _signal(self, index: int, number: signal.Signals) -> None:
+        status = self._one(index)
+        if not status.running:
+            raise DevnetError(f"node {index} is not running")
+        os.kill(status.node.pid, number)
+
+    def _pretend(self, index: int, **levers: Any) -> None:
+        path = self.layout.levers(index)
+        before = json.loads(path.read_bytes()) if path.exists() else {}
+        if {**before, **levers} != before:
+            write_json(path, {**before, **levers})
+
+    def _change_network(self, change: Callable[[list[dict[str, Any]]], None]) -> None:
+        document = json.loads(self.layout.nodes.read_bytes())
+        change(document["nodes"])
+        document["height"] += 1
+        write_json(self.layout.nodes, document)
+
+    def _record(self, index: int, **fields: Any) -> None:
         network = self.layout.read_network()
         nodes = list(network.nodes)
-        nodes[index] = replace(nodes[index], pid=pid)
+        nodes[index] = replace(nodes[index], **fields)
         self.layout.write_network(replace(network, nodes=tuple(nodes)))
-        return nodes[index]
 
     def _one(self, index: int) -> NodeStatus:
         nodes = self.layout.read_network().nodes
@@ -134,6 +231,7 @@ class Devnet:
             config.commented_toml(
                 data_dir=".",
                 network_file="../nodes.json",
+                levers_file=Layout.LEVERS,
                 bind_ip=LOOPBACK,
                 https_port=https_port,
                 omq_port=omq_port,

@@ -1,7 +1,9 @@
 """The network from a JSON file: `{"height", "block_hash", "hardfork", "nodes": [{...}]}`.
 
 A node has `pubkey_legacy`, `pubkey_ed25519`, `pubkey_x25519` (64 hex digits), `ip` (IPv4), `https_port`, `omq_port`
-and `swarm_id` (an integer; 2**64 - 1 is "in no swarm"). What else stands in the file is left to its writer.
+and `swarm_id` (an integer; 2**64 - 1 is "in no swarm"). With `"assign_swarms": true` the network's algorithm puts
+nodes without one into swarms, by the file's block hash (`spec/swarms` §2). What else stands in the file is left to its
+writer.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allium import log
+from allium.appchain import swarms
 from allium.membership import MembershipError
 
 if TYPE_CHECKING:
@@ -81,6 +84,16 @@ def signature(path: Path) -> Signature | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
+async def changes(path: Path, poll_seconds: float = 0.2) -> AsyncIterator[None]:
+    """Yields at once, and whenever the file is another one."""
+    seen: Signature | str | None = "nothing yet"
+    while True:
+        if (now := signature(path)) != seen:
+            seen = now
+            yield
+        await asyncio.sleep(poll_seconds)
+
+
 def read(path: Path) -> Network:
     """The network in a file; raises `MembershipError` that names the file, the place in it and what is wrong."""
     try:
@@ -101,19 +114,28 @@ def parse(document: Any) -> Network:
         raise MembershipError("the file must be an object with a list of nodes")
     if not isinstance(document.get("nodes"), list):
         raise MembershipError('"nodes" must be a list')
-    nodes = [_node(entry, f"nodes[{index}]") for index, entry in enumerate(document["nodes"])]
+    assign = document.get("assign_swarms", False) is True
+    nodes = [_node(entry, f"nodes[{index}]", assign) for index, entry in enumerate(document["nodes"])]
     _refuse_duplicates(nodes)
+    block_hash = _block_hash(document.get("block_hash", ""))
+    if assign:
+        swarm_of = {bytes.fromhex(node["pubkey_legacy"]): node["swarm_id"] for node in nodes}
+        assigned = swarms.assign(swarm_of, swarms.seed_of(bytes.fromhex(block_hash)))
+        for node in nodes:
+            node["swarm_id"] = assigned[bytes.fromhex(node["pubkey_legacy"])]
     return {
         "height": _integer(document.get("height", 0), "height", 0, 2**63 - 1),
-        "block_hash": _block_hash(document.get("block_hash", "")),
+        "block_hash": block_hash,
         "hardfork": _hardfork(document.get("hardfork", _DEFAULT_HARDFORK)),
         "nodes": nodes,
     }
 
 
-def _node(entry: Any, place: str) -> NodeEntry:
+def _node(entry: Any, place: str, assign: bool) -> NodeEntry:
     if not isinstance(entry, dict):
         raise MembershipError(f"{place} must be an object")
+    if assign:
+        entry = {"swarm_id": swarms.UNASSIGNED, **entry}
     for name in (*_KEYS, "ip", "https_port", "omq_port", "swarm_id"):
         if name not in entry:
             raise MembershipError(f"{place} has no {name}")
