@@ -16,15 +16,16 @@ use tokio::{
 use crate::{
     clock::Clock,
     crypto::Identity,
-    replicate::{Merge, Movement, PeerLink, Reconciler, Redelivery},
+    replicate::{Daemon, Handshake, Merge, Movement, PeerLink, Reconciler, Redelivery},
     rpc::{Rpc, RpcParts},
     store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
     transport::{
-        Limiter, OnionRelay, Patience, Peers, RateLimits, Readiness, Services, Slots, Upstream,
+        Limiter, OnionRelay, Patience, Peers, Pinged, RateLimits, Reachable, Readiness, Services, Slots, Upstream,
         https::Https,
         omq::{Omq, OmqPeers},
         quic::{Quic, QuicPeers},
+        reachability,
     },
     types::{Ed25519PublicKey, X25519PublicKey},
 };
@@ -67,6 +68,8 @@ pub struct NodeConfig {
     pub admins: Vec<X25519PublicKey>,
     /// Whether nodes are spoken to over QUIC where they have it.
     pub quic_between_nodes: bool,
+    /// Where the network's daemon listens for OMQ (`ipc://…`, `tcp://…`); clients' questions to it are passed on.
+    pub oxend_rpc: Option<String>,
     /// Whether onion requests may be posted to private, loopback and link-local addresses.
     pub allow_private_servers: bool,
 }
@@ -92,6 +95,7 @@ impl NodeConfig {
             connections_per_address: 512,
             admins: Vec::new(),
             quic_between_nodes: true,
+            oxend_rpc: None,
             allow_private_servers: false,
         }
     }
@@ -158,6 +162,7 @@ impl Node {
             clock: clock.clone(),
             peers: Arc::clone(&peers),
             redelivery: Arc::clone(&redelivery),
+            daemon: config.oxend_rpc.as_ref().map(|_| -> Arc<dyn Daemon> { Arc::<OmqPeers>::clone(&omq_peers) }),
         }));
         let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
         let reconciler =
@@ -168,6 +173,10 @@ impl Node {
         let movement = Arc::new(movement);
         runtime.spawn(Arc::clone(&movement).run());
         runtime.spawn(Arc::clone(&reconciler).run());
+        let handshake =
+            Handshake::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own, Arc::clone(&movement));
+        let handshake = Arc::new(handshake);
+        runtime.spawn(Arc::clone(&handshake).run());
         let caught_up = Arc::clone(&reconciler);
         runtime.spawn(redelivery.run(move |member| caught_up.want(member)));
         let upstream = Upstream::new(config.allow_private_servers)?;
@@ -188,6 +197,9 @@ impl Node {
             readiness,
             movement,
             reconciler,
+            handshake,
+            pinged: Pinged::default(),
+            oxend_rpc: config.oxend_rpc.clone(),
             quic_peers: Arc::clone(&quic_peers),
             store: store.clone(),
             clients,
@@ -201,7 +213,8 @@ impl Node {
         let https_address = address(config.https_port);
         let https = runtime.block_on(Https::start(https_address, &config.data_dir, Arc::clone(&services)))?;
         // From here on the drop of `node` cleans up.
-        let mut node = Self { services, links, clock, store, https: Some(https), omq: None, quic: None, runtime: Some(runtime) };
+        let mut node =
+            Self { services, links, clock, store, https: Some(https), omq: None, quic: None, runtime: Some(runtime) };
         let handle = node.runtime.as_ref().map(|runtime| runtime.handle().clone());
         if let Some(handle) = handle {
             let services = || Arc::clone(&node.services);
@@ -222,6 +235,7 @@ impl Node {
         self.services.network.replace(snapshot);
         self.services.movement.network_changed();
         self.services.reconciler.network_changed();
+        self.services.handshake.network_changed();
         self.services.rpc.network_changed();
     }
 
@@ -233,6 +247,19 @@ impl Node {
     /// A lever of test networks: the node's clock runs `ms` ahead of the system's.
     pub fn set_clock_offset(&self, ms: i64) {
         self.clock.set_offset(ms);
+    }
+
+    /// Tests whether another node can be reached (`spec/swarms` §5.1). Blocks for some seconds at most; `None` for a node
+    /// that is not known, or has no address.
+    #[must_use]
+    pub fn test_peer(&self, node: &Ed25519PublicKey) -> Option<Reachable> {
+        let node = Arc::clone(self.services.network.load().by_ed25519(node)?);
+        let runtime = self.runtime.as_ref().filter(|_| node.is_reachable())?;
+        let test = reachability::test(Arc::clone(&self.services), Arc::clone(&self.links), node);
+        // Not `block_on` of the runtime's own threads: those serve.
+        let (answer, coming) = std::sync::mpsc::channel();
+        runtime.spawn(async move { answer.send(test.await) });
+        coming.recv().ok()
     }
 
     /// Why requests are refused; `None` when the node serves.

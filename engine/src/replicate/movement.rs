@@ -53,6 +53,18 @@ impl Topology {
         }
     }
 
+    /// Our swarm.
+    #[must_use]
+    pub const fn own(&self) -> Option<SwarmId> {
+        self.own
+    }
+
+    /// Whether a node is a member of our swarm.
+    #[must_use]
+    pub fn has(&self, node: &Ed25519PublicKey) -> bool {
+        self.members.contains(&node.0)
+    }
+
     fn encode(&self) -> Vec<u8> {
         let own = self.own.map_or(SwarmId::UNASSIGNED, |swarm| swarm);
         let swarms = self.swarms.iter().map(|swarm| Bt::Int((*swarm).into())).collect();
@@ -131,6 +143,18 @@ impl Movement {
     /// There is a new picture of the network.
     pub fn network_changed(&self) {
         self.changed.notify_one();
+    }
+
+    /// Begins a transfer, unless it is under way.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn begin(&self, dump: Dump) -> Result<(), StoreError> {
+        if self.store.dumps()?.iter().all(|(known, _)| *known != dump) {
+            self.store.move_dump(dump, Some(Cursor::default())).await?;
+            self.changed.notify_one();
+        }
+        Ok(())
     }
 
     /// Transfers that are not finished.
@@ -224,7 +248,10 @@ impl Movement {
             return Ok(());
         }
         let messages: Vec<Transferred> = messages.into_iter().map(Transferred::from).collect();
-        let blobs = transfer::encode(&messages, transfer::MAX_BLOB, self.peers.is_allium(node)).into_iter().map(Bytes::from).collect();
+        let blobs = transfer::encode(&messages, transfer::MAX_BLOB, self.peers.is_allium(node))
+            .into_iter()
+            .map(Bytes::from)
+            .collect();
         transfer::accepted(&self.peers.request(node, "sn.data", blobs, TIMEOUT).await?)
     }
 

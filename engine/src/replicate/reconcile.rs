@@ -163,7 +163,8 @@ impl Reconciler {
                 self.attempt(member).await;
                 continue;
             }
-            let next = self.wanted.lock().values().map(|wanted| wanted.next).min().map_or(again, |next| next.min(again));
+            let next =
+                self.wanted.lock().values().map(|wanted| wanted.next).min().map_or(again, |next| next.min(again));
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep_until(next.into()) => {}
@@ -268,7 +269,8 @@ impl Reconciler {
             let Some(asked) = message else { break };
             done.bytes += asked.len() as u64;
             let to = inventory.end.map_or_else(Vec::new, |end| end.0.to_vec());
-            let range = [("from", from.0.as_slice().into()), ("to", to.as_slice().into()), ("m", asked.as_slice().into())];
+            let range =
+                [("from", from.0.as_slice().into()), ("to", to.as_slice().into()), ("m", asked.as_slice().into())];
             let answer = self.ask(node, "compare", session, range).await?;
             let Some(Bt::Bytes(told)) = answer.get(b"m".as_slice()) else { return Err(malformed()) };
             done.bytes += told.len() as u64;
@@ -361,10 +363,11 @@ impl Reconciler {
                 None => None,
             };
             let Some(thing) = thing else { continue };
-            size += 80 + match &thing {
-                Thing::Message(message) => message.data.len(),
-                Thing::Command(command) => command.params.len(),
-            };
+            size += 80
+                + match &thing {
+                    Thing::Message(message) => message.data.len(),
+                    Thing::Command(command) => command.params.len(),
+                };
             things.push(thing);
         }
         Ok((things, covered))
@@ -381,7 +384,8 @@ impl Reconciler {
             return Err("Swarm mismatch".to_owned());
         }
         let Ok(Bt::Dict(mut asked)) = Bt::parse(body) else { return Err(malformed()) };
-        let (Some(Bt::Bytes(what)), Some(Bt::Int(number))) = (asked.remove(b"q".as_slice()), asked.get(b"s".as_slice()))
+        let (Some(Bt::Bytes(what)), Some(Bt::Int(number))) =
+            (asked.remove(b"q".as_slice()), asked.get(b"s".as_slice()))
         else {
             return Err(malformed());
         };
@@ -390,7 +394,8 @@ impl Reconciler {
             b"compare" => {
                 let vector = self.vector_for(from, number, &asked).await?;
                 let Some(Bt::Bytes(message)) = asked.get(b"m".as_slice()) else { return Err(malformed()) };
-                let mut negentropy = Negentropy::borrowed(vector.as_ref(), MESSAGE).map_err(|error| error.to_string())?;
+                let mut negentropy =
+                    Negentropy::borrowed(vector.as_ref(), MESSAGE).map_err(|error| error.to_string())?;
                 let answer = negentropy.reconcile(message).map_err(|error| error.to_string())?;
                 Ok(Bt::dict([("m", answer.as_slice().into())]).encode())
             }
@@ -441,7 +446,9 @@ impl Reconciler {
             Some(Bt::Bytes(bytes)) => bytes.as_slice().try_into().ok().map(|bytes| Some(AccountId(bytes))),
             _ => None,
         };
-        let (Some(Some(first)), Some(to)) = (account(b"from"), account(b"to")) else { return Err("Malformed".to_owned()) };
+        let (Some(Some(first)), Some(to)) = (account(b"from"), account(b"to")) else {
+            return Err("Malformed".to_owned());
+        };
         let busy = |session: &Option<Session>| {
             session.as_ref().is_some_and(|session| session.with != *from && session.used.elapsed() < SILENT)
         };

@@ -231,7 +231,8 @@ impl Redelivery {
         if messages.is_empty() {
             return Ok(numbers);
         }
-        let blobs = transfer::encode(&messages, usize::MAX, self.peers.is_allium(node)).into_iter().map(Bytes::from).collect();
+        let blobs =
+            transfer::encode(&messages, usize::MAX, self.peers.is_allium(node)).into_iter().map(Bytes::from).collect();
         let answer = self.peers.request(node, "sn.data", blobs, DATA_TIMEOUT).await?;
         transfer::accepted(&answer).map(|()| numbers)
     }

@@ -16,6 +16,6 @@ pub use monitor::{Monitors, Subscriber};
 pub use params::{Field, Invalid, NamespaceOrAll, Params};
 pub use reply::{Body, Reply};
 pub use request::{METHODS, Request};
-pub use service::{PROTOCOL_VERSION, Rpc, RpcParts};
+pub use service::{PROTOCOL_VERSION, Rpc, RpcParts, base32z};
 pub use status::Status;
 pub use value::{Encoding, Value};

@@ -23,12 +23,13 @@ use crate::{
     bencode::Bt,
     clock::Clock,
     crypto::Identity,
-    replicate::{MemberAnswer, Merge, PeerLink, Redelivery, Thing, fan_out, transfer},
+    replicate::{Daemon, MemberAnswer, Merge, PeerLink, Redelivery, Thing, fan_out, transfer},
     store::{
-        AT, Change, Command, ExpireMode, Limits, Missed, NewMessage, Outcome, Promised, Scope, Store, StoreError, Unsettled,
+        AT, Change, Command, ExpireMode, Limits, Missed, NewMessage, Outcome, Promised, Scope, Store, StoreError,
+        Unsettled,
     },
     swarm::{Network, NodeInfo, Snapshot, SwarmId, service_nodes},
-    types::{AccountId, Ed25519PublicKey, LegacyPublicKey, MessageHash, Millis, Namespace},
+    types::{AccountId, Ed25519PublicKey, MessageHash, Millis, Namespace},
 };
 
 /// The storage version whose behaviour this node has; what it advertises.
@@ -64,6 +65,8 @@ pub struct RpcParts {
     pub peers: Arc<dyn PeerLink>,
     /// Keeps what other members have missed.
     pub redelivery: Arc<Redelivery>,
+    /// The network's daemon, where there is one.
+    pub daemon: Option<Arc<dyn Daemon>>,
 }
 
 /// Who sent a request: a client's is passed on to the swarm, a peer's is not.
@@ -293,7 +296,7 @@ impl Rpc {
                     let network = self.parts.network.load();
                     Reply::value(Status::OK, Value::Dict(self.swarm_answer(&network, &account)))
                 }
-                Request::Oxend { endpoint, params } => self.oxend(&endpoint, &params),
+                Request::Oxend { endpoint, params } => self.oxend(&endpoint, &params).await,
                 Request::Info => self.info(),
                 Request::ActiveNodes => self.active_nodes(),
                 Request::IfElse(request) => self.if_else(*request, origin).await,
@@ -533,7 +536,12 @@ impl Rpc {
         let forward = Forward::new("delete", forward, at);
         let local = async {
             let hashes = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
-            let done = self.parts.store.delete(account, hashes, forward.change(&mates, origin)).await.map_err(|error| failure(&error))?;
+            let done = self
+                .parts
+                .store
+                .delete(account, hashes, forward.change(&mates, origin))
+                .await
+                .map_err(|error| failure(&error))?;
             let deleted = sorted(done.done);
             let signed = format!("{}{}{}", account.hex(), messages.concat(), deleted.concat());
             Ok((self.signed_entries("deleted", texts(deleted), signed.as_bytes()), done.numbers))
@@ -632,7 +640,9 @@ impl Rpc {
         let forward = Forward::new(plan.method, forward, self.time_of_change(origin));
         let local = async {
             let store = self.parts.store.clone();
-            let done = act(store, account, scope, time, forward.change(&mates, origin)).await.map_err(|error| failure(&error))?;
+            let done = act(store, account, scope, time, forward.change(&mates, origin))
+                .await
+                .map_err(|error| failure(&error))?;
             let changed = done.done;
             let all = sorted(changed.iter().map(|(_, hash)| *hash).collect());
             let signed = format!("{}{time}{}", account.hex(), all.concat());
@@ -847,14 +857,29 @@ impl Rpc {
         Reply::value(Status::OK, Value::Dict(entries))
     }
 
-    fn oxend(&self, endpoint: &str, params: &Json) -> Reply {
+    async fn oxend(&self, endpoint: &str, params: &Json) -> Reply {
+        if let Some(daemon) = &self.parts.daemon {
+            let command = if endpoint == "get_service_nodes" { "rpc.get_service_nodes" } else { "rpc.ons_resolve" };
+            return match daemon.request(command, params.to_string().into()).await.as_deref() {
+                Ok([ok, result]) if ok.as_ref() == b"200" => match serde_json::from_slice(result) {
+                    Ok(result) => self.oxend_reply(&result),
+                    Err(_) => Reply::text(Status::BAD_GATEWAY, "oxend returned unparsable data"),
+                },
+                Ok([_, text]) => Reply::text(Status::BAD_REQUEST, String::from_utf8_lossy(text).into_owned()),
+                Ok(_) | Err(_) => Reply::text(Status::BAD_REQUEST, "Unknown oxend error"),
+            };
+        }
         // A network without a chain has no names: an answer without a value is "not registered".
         let result = match endpoint {
             "get_service_nodes" => service_nodes(&self.parts.network.load(), params),
             _ => serde_json::json!({"status": "OK"}),
         };
+        self.oxend_reply(&result)
+    }
+
+    fn oxend_reply(&self, result: &Json) -> Reply {
         let mut entries = Entries::new();
-        entries.insert("result".into(), Value::from_json(&result));
+        entries.insert("result".into(), Value::from_json(result));
         self.stamp(&mut entries);
         Reply::value(Status::OK, Value::Dict(entries))
     }
@@ -913,11 +938,7 @@ impl Rpc {
     }
 
     /// The answers of `mates`. One that has missed something gets the rest in its turn, and is not asked.
-    async fn ask(
-        &self,
-        mates: &[Arc<NodeInfo>],
-        forward: &Forward,
-    ) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
+    async fn ask(&self, mates: &[Arc<NodeInfo>], forward: &Forward) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
         let (late, prompt): (Vec<_>, Vec<_>) =
             mates.iter().map(Arc::clone).partition(|node| self.parts.redelivery.is_behind(&node.ed25519));
         let peers = self.parts.peers.as_ref();
@@ -1208,7 +1229,7 @@ fn result(reply: &Reply) -> Value {
 
 fn snode(node: &NodeInfo) -> Value {
     Value::dict([
-        ("address", Value::text(format!("{}.snode", base32z(&node.legacy)))),
+        ("address", Value::text(format!("{}.snode", base32z(&node.legacy.0)))),
         ("pubkey_legacy", Value::text(node.legacy.to_string())),
         ("pubkey_x25519", Value::text(node.x25519.to_string())),
         ("pubkey_ed25519", Value::text(node.ed25519.to_string())),
@@ -1221,11 +1242,11 @@ fn snode(node: &NodeInfo) -> Value {
 }
 
 /// 52 characters of z-base-32, most significant bit first.
-fn base32z(key: &LegacyPublicKey) -> String {
+pub fn base32z(key: &[u8; 32]) -> String {
     const ALPHABET: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
     let mut out = String::with_capacity(52);
     let (mut bits, mut held) = (0_u32, 0_u32);
-    for &byte in key.as_bytes() {
+    for &byte in key {
         bits = (bits << 8) | u32::from(byte);
         held += 8;
         while held >= 5 {

@@ -158,7 +158,8 @@ impl Store {
     #[must_use]
     pub fn stamp_after(&self, margin: u64) -> Millis {
         let least = self.clock.now().plus(margin).0;
-        let latest = self.tables.latest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| Some(least.max(latest + 1)));
+        let latest =
+            self.tables.latest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| Some(least.max(latest + 1)));
         Millis(latest.map_or(least, |latest| least.max(latest + 1)))
     }
 

@@ -335,7 +335,8 @@ fn what_was_deleted_is_not_brought_back() {
     let clock = Clock::default().now().0;
     let expiry = clock + 60_000;
     let known = now(&store, message(1, 0, b"known", clock, expiry));
-    let (unknown, cleared) = (now(&store, message(1, 0, b"unknown", clock, expiry)), message(2, 2, b"cleared", 1, expiry));
+    let (unknown, cleared) =
+        (now(&store, message(1, 0, b"unknown", clock, expiry)), message(2, 2, b"cleared", 1, expiry));
     let held = |store: &Store| store.stats().unwrap().messages;
     runtime().block_on(async {
         store.put(known.clone()).await.unwrap();
@@ -387,12 +388,21 @@ fn the_order_in_which_changes_arrive_does_not_matter() {
             for step in steps {
                 match step {
                     0 => drop(store.put(message(1)).await.unwrap()),
-                    1 => drop(store.expire(account(1), vec![(hash, Millis(far - 9))], ExpireMode::Set, expire(2, far - 9, "")).await),
+                    1 => drop(
+                        store
+                            .expire(account(1), vec![(hash, Millis(far - 9))], ExpireMode::Set, expire(2, far - 9, ""))
+                            .await,
+                    ),
                     2 => drop(store.delete(account(1), vec![hash], delete(3)).await.unwrap()),
                     3 => drop(store.put(message(4)).await.unwrap()),
                     _ => {
                         let change = expire(5, far - 5, "");
-                        drop(store.expire(account(1), vec![(hash, Millis(far - 5))], ExpireMode::Set, change).await.unwrap());
+                        drop(
+                            store
+                                .expire(account(1), vec![(hash, Millis(far - 5))], ExpireMode::Set, change)
+                                .await
+                                .unwrap(),
+                        );
                     }
                 }
             }

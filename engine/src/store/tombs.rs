@@ -42,7 +42,8 @@ impl Work<'_> {
             return Ok(());
         }
         let tomb = tomb_key(account, hash);
-        if self.tables.tombs.get(&self.txn, &tomb)?.is_some_and(|found| found.get(8..) >= Some(&at.0.to_be_bytes()[..])) {
+        if self.tables.tombs.get(&self.txn, &tomb)?.is_some_and(|found| found.get(8..) >= Some(&at.0.to_be_bytes()[..]))
+        {
             return Ok(());
         }
         self.open(&tomb)?;
@@ -52,7 +53,8 @@ impl Work<'_> {
     }
 
     fn open(&mut self, tomb: &[u8; 65]) -> Result<(), StoreError> {
-        let until = self.tables.tombs.get(&self.txn, tomb)?.map(|value| value.first_chunk().copied().ok_or_else(damaged));
+        let until =
+            self.tables.tombs.get(&self.txn, tomb)?.map(|value| value.first_chunk().copied().ok_or_else(damaged));
         if let Some(until) = until.transpose()? {
             let until = Millis(u64::from_be_bytes(until));
             self.tables.tombs.delete(&mut self.txn, tomb)?;

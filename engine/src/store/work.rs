@@ -253,12 +253,7 @@ impl<'e> Work<'e> {
         Ok(Stored { outcome, expiry: merged.expiry })
     }
 
-    pub(super) fn delete(
-        &mut self,
-        account: &AccountId,
-        hashes: &[MessageHash],
-        at: Millis,
-    ) -> Done<Vec<MessageHash>> {
+    pub(super) fn delete(&mut self, account: &AccountId, hashes: &[MessageHash], at: Millis) -> Done<Vec<MessageHash>> {
         self.guard(|work| {
             let (mut deleted, mut unknown) = (Vec::new(), 0);
             for hash in hashes {

@@ -188,6 +188,7 @@ async fn rpc(services: &Services, request: Request<Incoming>, remote: IpAddr) ->
 }
 
 fn ping_test(services: &Services) -> Answer {
+    services.pinged.https.now();
     let mut headers = content_type("text/plain");
     let key = base64_simd::STANDARD.encode_to_string(services.identity.legacy.0);
     if let Ok(value) = HeaderValue::from_str(&key) {

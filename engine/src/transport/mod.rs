@@ -7,6 +7,7 @@ mod linger;
 pub mod omq;
 mod peers;
 pub mod quic;
+pub(crate) mod reachability;
 mod readiness;
 mod relay;
 mod services;
@@ -15,6 +16,7 @@ mod upstream;
 
 pub use limiter::{Limiter, RateLimits, parse_network};
 pub use peers::Peers;
+pub use reachability::{Pinged, Reachable};
 pub use readiness::Readiness;
 pub use relay::{OnionAnswer, OnionRelay};
 pub use services::{NodeStats, Patience, Services};

@@ -42,6 +42,17 @@ impl Peers {
         *self.cut_off.write() = nodes;
     }
 
+    /// Whether a lever says that this node is not reached.
+    pub(super) fn is_cut_off(&self, node: &Ed25519PublicKey) -> bool {
+        self.cut_off.read().contains(node)
+    }
+
+    /// Whether a node answers on its OMQ port.
+    pub(super) async fn ping_omq(&self, node: &Arc<NodeInfo>, limit: Duration) -> bool {
+        !self.is_cut_off(&node.ed25519)
+            && PeerLink::request(self.omq.as_ref(), node, "sn.ping", Vec::new(), limit).await.is_ok()
+    }
+
     async fn over_quic(
         &self,
         connection: Arc<PeerConnection>,
@@ -61,7 +72,7 @@ impl Peers {
                 continue;
             }
             // TCP knows that a process is gone; only the connection itself, that it has outlived one.
-            let process = self.omq.request(&peer, "sn.ping", Vec::new(), PING);
+            let process = PeerLink::request(self.omq.as_ref(), &peer, "sn.ping", Vec::new(), PING);
             let alive = async { process.await.is_ok() && connection.ping(PING).await };
             let alive = tokio::select! {
                 answer = &mut answer => return answer,
@@ -83,7 +94,7 @@ impl PeerLink for Peers {
         parts: Vec<Bytes>,
         timeout: Duration,
     ) -> PeerAnswer<'a> {
-        if self.cut_off.read().contains(&peer.ed25519) {
+        if self.is_cut_off(&peer.ed25519) {
             return Box::pin(async move {
                 tokio::time::sleep(timeout).await;
                 Err(PeerError::Timeout)
@@ -93,7 +104,7 @@ impl PeerLink for Peers {
             Some(connection) => Box::pin(self.over_quic(connection, Arc::clone(peer), command, parts, timeout)),
             // The reference has no such command.
             None if command == RECONCILE => Box::pin(std::future::ready(Err(PeerError::Timeout))),
-            None => self.omq.request(peer, command, parts, timeout),
+            None => PeerLink::request(self.omq.as_ref(), peer, command, parts, timeout),
         }
     }
 

@@ -5,10 +5,12 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
-use super::{limiter::Limiter, quic::QuicPeers, readiness::Readiness, relay::OnionRelay, slots::Slots};
+use super::{
+    limiter::Limiter, quic::QuicPeers, reachability::Pinged, readiness::Readiness, relay::OnionRelay, slots::Slots,
+};
 use crate::{
     crypto::Identity,
-    replicate::{Compared, Movement, Reconciler},
+    replicate::{Compared, Handshake, Movement, Reconciler},
     rpc::{PROTOCOL_VERSION, Rpc},
     store::{Census, Store, StoreError, StoreStats},
     swarm::Network,
@@ -73,6 +75,12 @@ pub struct Services {
     pub movement: Arc<Movement>,
     /// Compares with other members of the swarm.
     pub reconciler: Arc<Reconciler>,
+    /// Tells other nodes that it takes their messages.
+    pub handshake: Arc<Handshake>,
+    /// When somebody has last tested whether it can be reached.
+    pub pinged: Pinged,
+    /// Where the network's daemon listens for OMQ, if there is one.
+    pub oxend_rpc: Option<String>,
     /// Its QUIC connections to other nodes.
     pub quic_peers: Arc<QuicPeers>,
     /// Its messages.

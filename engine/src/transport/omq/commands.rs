@@ -57,6 +57,8 @@ pub(super) enum Endpoint {
     Onion,
     Forwarded,
     Data,
+    DataReady,
+    StorageTest,
     Monitor,
     Stats,
     /// A client method of this name.
@@ -70,6 +72,8 @@ impl Endpoint {
             b"sn.onion_request" => Some(Self::Onion),
             b"sn.storage_cc" => Some(Self::Forwarded),
             b"sn.data" => Some(Self::Data),
+            b"sn.data_ready" => Some(Self::DataReady),
+            b"sn.storage_test" => Some(Self::StorageTest),
             b"monitor.messages" => Some(Self::Monitor),
             b"service.get_stats" => Some(Self::Stats),
             _ => {
@@ -81,7 +85,9 @@ impl Endpoint {
 
     pub(super) const fn category(self) -> Category {
         match self {
-            Self::Ping | Self::Onion | Self::Forwarded | Self::Data => Category::Sn,
+            Self::Ping | Self::Onion | Self::Forwarded | Self::Data | Self::DataReady | Self::StorageTest => {
+                Category::Sn
+            }
             Self::Rpc(_) => Category::Storage,
             Self::Monitor => Category::Monitor,
             Self::Stats => Category::Service,
@@ -139,9 +145,23 @@ pub(super) async fn execute(services: &Services, incoming: Incoming, slot: Slot)
 }
 
 async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Option<Vec<Bytes>> {
-    let Incoming { endpoint, parts, from } = incoming;
+    let Incoming { endpoint, parts, key, from } = incoming;
     match (endpoint, parts.as_slice()) {
-        (Endpoint::Ping, _) => Some(vec![Bytes::from_static(b"pong")]),
+        (Endpoint::Ping, _) => {
+            services.pinged.omq.now();
+            Some(vec![Bytes::from_static(b"pong")])
+        }
+        // Nobody begins these any more; this answer is always safe (`spec/swarms` §5.4).
+        (Endpoint::StorageTest, _) => Some(vec![Bytes::from_static(b"wrong request")]),
+        (Endpoint::DataReady, parts) => {
+            let network = services.network.load();
+            let from = network.by_x25519(&key).map(|node| node.ed25519);
+            let answer = match from {
+                Some(from) => services.handshake.answer(&from, parts.first().map_or(&[][..], Bytes::as_ref)).await,
+                None => Err("Remote not recognized as SN".to_owned()),
+            };
+            Some(vec![answer.map_or_else(Bytes::from, |()| Bytes::from_static(b"OK"))])
+        }
         (Endpoint::Onion, parts) => {
             let answer = services.onion.hop(parts.first().map_or(&[][..], Bytes::as_ref), slot).await;
             Some(vec![answer.status.as_u16().to_string().into(), answer.body])

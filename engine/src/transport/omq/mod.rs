@@ -28,13 +28,16 @@ use tokio::sync::oneshot;
 use self::epoll::Waker;
 use super::services::Services;
 use crate::{
-    replicate::{PeerAnswer, PeerError, PeerLink},
+    replicate::{Daemon, PeerAnswer, PeerError, PeerLink},
     rpc::Subscriber,
     swarm::NodeInfo,
+    types::X25519PublicKey,
 };
 
 /// Commands that may wait for the I/O thread.
 const QUEUE: usize = 16_384;
+/// How long the network's daemon may take.
+const DAEMON_TIMEOUT: Duration = Duration::from_secs(15);
 
 type Answer = Result<Vec<Bytes>, PeerError>;
 
@@ -42,6 +45,8 @@ type Answer = Result<Vec<Bytes>, PeerError>;
 enum Command {
     /// Ask `peer`.
     Request { peer: Arc<NodeInfo>, command: &'static str, parts: Vec<Bytes>, answer: oneshot::Sender<Answer> },
+    /// Ask the network's daemon.
+    Daemon { command: &'static str, params: Bytes, answer: oneshot::Sender<Answer> },
     /// Answer the connection `to`.
     Reply { to: Bytes, tag: Bytes, parts: Vec<Bytes> },
     /// Tell the subscriber `to` of a message.
@@ -54,6 +59,8 @@ enum Command {
 struct Incoming {
     endpoint: commands::Endpoint,
     parts: Vec<Bytes>,
+    /// Who asks.
+    key: X25519PublicKey,
     /// The connection it came from, as something to send notifications to.
     from: Arc<OmqSubscriber>,
 }
@@ -143,6 +150,21 @@ impl PeerLink for OmqPeers {
 
     fn is_allium(&self, _: &NodeInfo) -> bool {
         false
+    }
+}
+
+impl Daemon for OmqPeers {
+    fn request(&self, command: &'static str, params: Bytes) -> PeerAnswer<'_> {
+        let (answer, coming) = oneshot::channel();
+        if self.sender.send(Command::Daemon { command, params, answer }).is_err() {
+            return Box::pin(std::future::ready(Err(PeerError::Congested)));
+        }
+        Box::pin(async move {
+            match tokio::time::timeout(DAEMON_TIMEOUT, coming).await {
+                Ok(Ok(answer)) => answer,
+                Err(_) | Ok(Err(_)) => Err(PeerError::Timeout),
+            }
+        })
     }
 }
 

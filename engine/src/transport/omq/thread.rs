@@ -47,6 +47,8 @@ const MAX_SOCKETS: i32 = 16_384;
 const WAKE: u64 = 0;
 const ROUTER: u64 = 1;
 const ZAP: u64 = 2;
+/// Stands for the network's daemon among keys: no node has it.
+const DAEMON: X25519PublicKey = X25519PublicKey([0; 32]);
 /// Set in the number of a peer's monitor.
 const MONITOR: u64 = 1 << 63;
 
@@ -56,7 +58,7 @@ struct Peer {
     fd: i32,
     monitor: Socket,
     monitor_fd: i32,
-    address: SocketAddr,
+    address: String,
     key: X25519PublicKey,
     pending: HashMap<u64, oneshot::Sender<Answer>>,
     used: Instant,
@@ -172,6 +174,7 @@ impl Io {
         for _ in 0..COMMANDS {
             match self.commands.try_recv() {
                 Ok(Command::Request { peer, command, parts, answer }) => self.request(&peer, command, &parts, answer),
+                Ok(Command::Daemon { command, params, answer }) => self.ask_daemon(command, &params, answer),
                 Ok(Command::Reply { to, tag, parts }) => {
                     let mut frames: Vec<&[u8]> = vec![&to, b"REPLY", &tag];
                     frames.extend(parts.iter().map(Bytes::as_ref));
@@ -193,14 +196,26 @@ impl Io {
     // ---- what we ask ----
 
     fn request(&mut self, node: &NodeInfo, command: &'static str, parts: &[Bytes], answer: oneshot::Sender<Answer>) {
-        let number = match self.connection(node) {
-            Ok(number) => number,
+        match self.connection(node) {
+            Ok(number) => self.send(number, command, parts, answer),
             Err(error) => {
                 tracing::warn!(%error, node = %node.ed25519, "cannot connect");
                 let _ = answer.send(Err(PeerError::Timeout));
-                return;
             }
-        };
+        }
+    }
+
+    fn ask_daemon(&mut self, command: &'static str, params: &Bytes, answer: oneshot::Sender<Answer>) {
+        match self.daemon_connection() {
+            Ok(number) => self.send(number, command, std::slice::from_ref(params), answer),
+            Err(error) => {
+                tracing::warn!(%error, "cannot connect to the network's daemon");
+                let _ = answer.send(Err(PeerError::Timeout));
+            }
+        }
+    }
+
+    fn send(&mut self, number: u64, command: &'static str, parts: &[Bytes], answer: oneshot::Sender<Answer>) {
         let Some(peer) = self.peers.get_mut(&number) else { return };
         self.next_tag += 1;
         let tag = self.next_tag.to_be_bytes();
@@ -220,7 +235,7 @@ impl Io {
 
     /// The number of the connection to `node`, opened if need be.
     fn connection(&mut self, node: &NodeInfo) -> io::Result<u64> {
-        let address = SocketAddr::new(node.ip.into(), node.omq_port);
+        let address = format!("tcp://{}:{}", node.ip, node.omq_port);
         if let Some(&number) = self.numbers.get(&node.x25519) {
             if self.peers.get(&number).is_some_and(|peer| peer.address == address) {
                 return Ok(number);
@@ -228,6 +243,31 @@ impl Io {
             self.close_peer(number);
         }
         let own = &self.services.identity.x25519;
+        let socket = self.dealer()?;
+        let mut routing_id = [b'L'; 33];
+        routing_id[1..].copy_from_slice(&own.public().0);
+        socket.set_bytes(BytesOption::RoutingId, &routing_id)?;
+        socket.set_bytes(BytesOption::CurveServerKey, &node.x25519.0)?;
+        socket.set_bytes(BytesOption::CurvePublicKey, &own.public().0)?;
+        socket.set_bytes(BytesOption::CurveSecretKey, own.expose())?;
+        self.open(socket, node.x25519, address)
+    }
+
+    /// The number of the connection to the network's daemon, which greets and has no keys (`spec/transports` §6).
+    fn daemon_connection(&mut self) -> io::Result<u64> {
+        if let Some(&number) = self.numbers.get(&DAEMON) {
+            return Ok(number);
+        }
+        let address = self.services.oxend_rpc.clone().ok_or_else(|| io::Error::other("none is configured"))?;
+        let socket = self.dealer()?;
+        let number = self.open(socket, DAEMON, address)?;
+        if let Some(peer) = self.peers.get(&number) {
+            peer.socket.send(&[b"HI"])?;
+        }
+        Ok(number)
+    }
+
+    fn dealer(&self) -> io::Result<Socket> {
         let socket = self.context.socket(Kind::Dealer)?;
         common(&socket)?;
         // What could not be sent to a node that is gone is of no use to anybody later.
@@ -235,34 +275,25 @@ impl Io {
         socket.set(IntOption::ReconnectInterval, RECONNECT)?;
         socket.set(IntOption::ReconnectIntervalMax, RECONNECT_MAX)?;
         socket.set(IntOption::ConnectTimeout, HANDSHAKE)?;
-        let mut routing_id = [b'L'; 33];
-        routing_id[1..].copy_from_slice(&own.public().0);
-        socket.set_bytes(BytesOption::RoutingId, &routing_id)?;
-        socket.set_bytes(BytesOption::CurveServerKey, &node.x25519.0)?;
-        socket.set_bytes(BytesOption::CurvePublicKey, &own.public().0)?;
-        socket.set_bytes(BytesOption::CurveSecretKey, own.expose())?;
+        Ok(socket)
+    }
+
+    /// Connects `socket`; its number.
+    fn open(&mut self, socket: Socket, key: X25519PublicKey, address: String) -> io::Result<u64> {
         let number = self.next_number;
         self.next_number += 1;
         let losses = format!("inproc://losses-{number}");
         socket.monitor_losses(&losses)?;
         let monitor = self.context.socket(Kind::Pair)?;
         monitor.connect(&losses)?;
-        socket.connect(&format!("tcp://{address}"))?;
+        socket.connect(&address)?;
         let (fd, monitor_fd) = (socket.fd()?, monitor.fd()?);
         self.epoll.add(fd, number)?;
         self.epoll.add(monitor_fd, number | MONITOR)?;
-        let peer = Peer {
-            socket,
-            fd,
-            monitor,
-            monitor_fd,
-            address,
-            key: node.x25519,
-            pending: HashMap::new(),
-            used: Instant::now(),
-        };
+        let peer =
+            Peer { socket, fd, monitor, monitor_fd, address, key, pending: HashMap::new(), used: Instant::now() };
         self.peers.insert(number, peer);
-        self.numbers.insert(node.x25519, number);
+        self.numbers.insert(key, number);
         // A pipe tells of what comes only once somebody has found it empty.
         self.dirty.push(number | MONITOR);
         Ok(number)
@@ -388,7 +419,7 @@ impl Io {
                 }
             }
             let from = Arc::new(OmqSubscriber { to: to.clone(), sender: self.sender.clone() });
-            let incoming = Incoming { endpoint, parts, from };
+            let incoming = Incoming { endpoint, parts, key, from };
             self.dispatch(to, tag, incoming);
         }
         Ok(true)

@@ -105,6 +105,10 @@ impl PeerConnection {
                 Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"500"), text.into()]),
                 Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
             },
+            "sn.data_ready" => match self.commands.request("data_ready", &parts.concat(), limit).await {
+                Ok(reply) | Err(QuicError::Refused(reply)) => Ok(vec![reply.into()]),
+                Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
+            },
             RECONCILE => match self.data.request("reconcile", &parts.concat(), limit).await {
                 Ok(reply) => Ok(vec![reply.into()]),
                 Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"500"), text.into()]),
@@ -183,7 +187,13 @@ impl QuicPeers {
     /// Connects to nobody until the endpoint listens; `wanted`: whether to at all.
     #[must_use]
     pub fn new(identity: Arc<Identity>, wanted: bool) -> Arc<Self> {
-        Arc::new(Self { identity, wanted, listening: Mutex::default(), states: Mutex::default(), changed: Notify::new() })
+        Arc::new(Self {
+            identity,
+            wanted,
+            listening: Mutex::default(),
+            states: Mutex::default(),
+            changed: Notify::new(),
+        })
     }
 
     pub(super) fn listen(&self, endpoint: Endpoint, server: Arc<Server>) {
@@ -272,6 +282,11 @@ impl QuicPeers {
             State::Connecting => true,
             State::Down(until) => *until > now,
         });
+    }
+
+    /// The endpoint, while it listens.
+    pub(in super::super) fn endpoint(&self) -> Option<Endpoint> {
+        self.listening.lock().as_ref().map(|listening| listening.endpoint.clone())
     }
 
     /// Waits until there is a connection to `node`, or none to be had; not for long.

@@ -233,7 +233,10 @@ impl Client {
             return self.execute_for_node(endpoint, &body).await;
         }
         match endpoint {
-            b"snode_ping" => return Ok(b"pong".to_vec()),
+            b"snode_ping" => {
+                services.pinged.quic.now();
+                return Ok(b"pong".to_vec());
+            }
             b"monitor" => {
                 self.allowed()?;
                 return Ok(services.rpc.monitor(&body, subscriber));
@@ -262,7 +265,14 @@ impl Client {
         let services = &self.server.services;
         let busy = || error(Status::SERVICE_UNAVAILABLE, b"Server busy, try again later");
         match endpoint {
-            b"snode_ping" => Ok(b"pong".to_vec()),
+            b"snode_ping" => {
+                services.pinged.quic.now();
+                Ok(b"pong".to_vec())
+            }
+            b"data_ready" => {
+                let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
+                services.handshake.answer(&key, body).await.map(|()| b"OK".to_vec()).map_err(String::into_bytes)
+            }
             b"onion_request" => {
                 let slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let OnionAnswer { status, body, .. } = services.onion.hop(body, slot).await;
