@@ -235,7 +235,9 @@ def test_a_swarm_converges_after_faults(tmp_path: Path) -> None:
             strange += sum(found[name] not in model.stored[name] for name in model.stored.keys() & found.keys())
         count = sum(len(model.stored) + len(model.deleted) for model in models)
         changes = sum(model.expiries for model in models)
-        print(f"faults {dict(swarm.faults)}, messages {count}, expiry changes {changes}, lost {lost}, resurrected {back}")
+        print(
+            f"faults {dict(swarm.faults)}, messages {count}, expiry changes {changes}, lost {lost}, resurrected {back}"
+        )
         print(f"alike {time.monotonic() - began:.1f} s after the last fault")
         assert (lost, back, strange) == (0, 0, 0), f"seed {SEED}"
         assert count > 0 and sum(swarm.faults.values()) > 3, (count, swarm.faults)

@@ -431,7 +431,7 @@ fn the_older_format_is_read() {
     store.close();
     drop(store);
     let store = open(&dir, 1 << 20);
-    assert_eq!(store.messages(&[old.hash]).unwrap(), [old.clone()]);
+    assert_eq!(store.messages(&[old.hash]).unwrap(), std::slice::from_ref(&old));
     assert!(store.is_revoked(&account(1), &[3; 36]).unwrap());
     let again = now(&store, NewMessage { expiry: Millis(FAR + 1), ..old.clone() });
     assert_eq!(runtime().block_on(store.put(again)).unwrap().outcome, Outcome::Extended);
