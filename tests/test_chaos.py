@@ -1,5 +1,5 @@
-"""A swarm under faults: in the end all members hold the same, with all that any of them has acknowledged, and nothing that
-was deleted.
+"""A swarm under faults: in the end all members hold the same, with all that any of them has acknowledged, and nothing
+that was deleted.
 
 `ALLIUM_CHAOS_SECONDS` makes a run longer; `ALLIUM_CHAOS_SEED` repeats its choices, though not their timing.
 """

@@ -101,11 +101,11 @@ def test_template_is_a_configuration_with_the_defaults_shown(tmp_path: Path) -> 
     assert tomllib.loads(text) == {"data_dir": 'da"ta', "network_file": "nodes.json"}
     shown = tomllib.loads("\n".join(line.removeprefix("#") for line in text.splitlines() if " = " in line))
     path = tmp_path / "config.toml"
-    path.write_text(text)
+    path.write_text(text + '\nlevers_file = ""\n')
     config = NodeConfig.load(path)
-    assert set(shown) == set(NodeConfig.model_fields)
+    assert config.levers_file is None and set(shown) == set(NodeConfig.model_fields)
     assert {name: shown[name] for name in shown if name not in ("data_dir", "network_file", "bind_ip")} == {
-        name: value
+        name: "" if value is None else value
         for name, value in config.model_dump().items()
         if name not in ("data_dir", "network_file", "bind_ip")
     }

@@ -33,7 +33,7 @@ def held(node: Node, user: wire.User) -> list[str]:
 
 def test_a_member_that_was_down_gets_all_it_missed(devnet: Devnet) -> None:
     user = wire.User()
-    entry, away, *_ = members(devnet, user)
+    entry, away, *others = members(devnet, user)
     devnet.run("kill", str(away))
     stored = []
     for number in range(200):
@@ -44,8 +44,9 @@ def test_a_member_that_was_down_gets_all_it_missed(devnet: Devnet) -> None:
     params = {**user.auth("delete" + "".join(removed)), "messages": removed}
     assert wire.rpc(devnet.nodes[entry], "delete", params).status == 200
     left = [name for name in stored if name not in removed]
-    # The entry node goes down too, and remembers what it owes.
-    devnet.run("kill", str(entry))
+    # All go down, and the entry node remembers what it owes.
+    for node in (entry, *others):
+        devnet.run("kill", str(node))
     devnet.run("start", str(away))
     assert held(devnet.nodes[away], user) == []
     devnet.run("start", str(entry))

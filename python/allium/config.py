@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ByteSize, Field, IPvAnyAddress, IPvAnyNetwork, ValidationError
+from pydantic import ByteSize, Field, IPvAnyAddress, IPvAnyNetwork, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from allium.log import Format, Level
@@ -90,6 +90,12 @@ class NodeConfig(BaseSettings):
     log_level: Level = Field(default="info", description="debug, info, warning or error.")
     log_format: Format = Field(default="console", description="console for people, json for machines.")
 
+    @field_validator("levers_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        """TOML has no word for none."""
+        return None if value == "" else value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -114,7 +120,7 @@ class NodeConfig(BaseSettings):
         _refuse_misspelt(os.environ)
         if path is not None:
             for name in ("data_dir", "network_file", "levers_file"):
-                if isinstance(values.get(name), str):
+                if isinstance(values.get(name), str) and values[name]:
                     values[name] = path.resolve().parent / Path(values[name]).expanduser()
         try:
             return cls(**values)
@@ -134,10 +140,10 @@ def commented_toml(**values: Setting) -> str:
         lines.append(f"# {field.description}")
         if name in values:
             lines.append(f"{name} = {_toml(values[name])}")
-        elif field.is_required() or field.default is None:
-            lines.append(f"#{name} = ({'required' if field.is_required() else 'none'})")
+        elif field.is_required():
+            lines.append(f"#{name} = (required)")
         else:
-            lines.append(f"#{name} = {_toml(field.default)}")
+            lines.append(f"#{name} = {_toml('' if field.default is None else field.default)}")
         lines.append("")
     return "\n".join(lines)
 

@@ -25,8 +25,8 @@ use crate::{
     crypto::Identity,
     replicate::{Daemon, MemberAnswer, Merge, PeerLink, Redelivery, Thing, fan_out, transfer},
     store::{
-        AT, Change, Command, ExpireMode, Limits, Missed, NewMessage, Outcome, Promised, Scope, Store, StoreError,
-        Unsettled,
+        AT, Change, Command, ExpireMode, LATEST, Limits, Missed, NewMessage, Outcome, Promised, Scope, Store,
+        StoreError, Unsettled, latest_expiry,
     },
     swarm::{Network, NodeInfo, Snapshot, SwarmId, service_nodes},
     types::{AccountId, Ed25519PublicKey, MessageHash, Millis, Namespace},
@@ -76,6 +76,8 @@ enum Origin {
     /// Another Allium node says when the swarm took it from the client, which may be long ago.
     Peer {
         at: Option<Millis>,
+        /// The latest expiry that it allowed the client.
+        latest: Option<Millis>,
     },
 }
 
@@ -146,12 +148,13 @@ impl Rpc {
         let Ok(Bt::Dict(mut params)) = Bt::parse(params) else {
             return Reply::text(Status::BAD_REQUEST, "invalid request: expected a bencoded dict");
         };
-        let at = match params.remove(AT) {
-            Some(Bt::Int(at)) => u64::try_from(at).ok().map(|at| self.believable(Millis(at))),
+        let mut time = |key: &[u8]| match params.remove(key) {
+            Some(Bt::Int(time)) => u64::try_from(time).ok().map(Millis),
             _ => None,
         };
+        let (at, latest) = (time(AT).map(|at| self.believable(at)), time(LATEST));
         match Request::parse(method, &Params::Bencode(params)) {
-            Ok(Some(request)) if request.is_recursive() => self.run(request, Origin::Peer { at }).await,
+            Ok(Some(request)) if request.is_recursive() => self.run(request, Origin::Peer { at, latest }).await,
             Ok(_) => {
                 let text = "invalid request: received invalid forwarded non-forwardable request";
                 Reply::text(Status::BAD_REQUEST, text)
@@ -355,7 +358,7 @@ impl Rpc {
     fn taken(&self, origin: Origin) -> Millis {
         let now = self.parts.clock.now();
         match origin {
-            Origin::Peer { at: Some(at) } if at > now.minus(limit::MAX_TTL) => at.min(now),
+            Origin::Peer { at: Some(at), .. } if at > now.minus(limit::MAX_TTL) => at.min(now),
             _ => now,
         }
     }
@@ -363,8 +366,8 @@ impl Rpc {
     /// The time of a change: it does nothing to what is later.
     fn time_of_change(&self, origin: Origin) -> Millis {
         match origin {
-            Origin::Peer { at: Some(at) } => at,
-            Origin::Peer { at: None } | Origin::Client => self.parts.store.stamp(),
+            Origin::Peer { at: Some(at), .. } => at,
+            Origin::Peer { at: None, .. } | Origin::Client => self.parts.store.stamp(),
         }
     }
 
@@ -403,7 +406,7 @@ impl Rpc {
         let hash = MessageHash::of(&account, namespace, &data);
         let stored = match origin {
             // Every member takes the same.
-            Origin::Peer { at: None } => self.believable(timestamp),
+            Origin::Peer { at: None, .. } => self.believable(timestamp),
             _ => self.time_of_change(origin),
         };
         let forward = || {
@@ -674,9 +677,15 @@ impl Rpc {
         if let Some(direction) = only {
             forward.push((direction.name(), Bt::Int(1)));
         }
-        let forward = Forward::new("expire", forward, self.time_of_change(origin));
+        let at = self.time_of_change(origin);
+        let latest = match origin {
+            Origin::Peer { at: Some(_), latest } => latest,
+            // Not counted from `at`, which may run ahead of the clock.
+            Origin::Peer { at: None, .. } | Origin::Client => Some(self.parts.clock.now().plus(limit::MAX_TTL)),
+        };
+        let latest = latest_expiry(at, latest);
+        let forward = Forward::expiring("expire", forward, at, latest);
         let local = async {
-            let latest = forward.at.plus(limit::MAX_TTL);
             let applied: Vec<Millis> = expiry.iter().map(|expiry| (*expiry).min(latest)).collect();
             let mut changes: Vec<(MessageHash, Millis)> = Vec::new();
             for (text, expiry) in messages.iter().zip(applied.iter().cycle()) {
@@ -1144,10 +1153,19 @@ struct Forward {
 
 impl Forward {
     fn new(method: &'static str, fields: Vec<(&'static str, Bt)>, at: Millis) -> Self {
+        Self::timed(method, fields, at, vec![(AT, at.0.into())])
+    }
+
+    /// One that sets an expiry of at most `latest`.
+    fn expiring(method: &'static str, fields: Vec<(&'static str, Bt)>, at: Millis, latest: Millis) -> Self {
+        Self::timed(method, fields, at, vec![(AT, at.0.into()), (LATEST, latest.0.into())])
+    }
+
+    fn timed(method: &'static str, fields: Vec<(&'static str, Bt)>, at: Millis, times: Vec<(&[u8], Bt)>) -> Self {
         let plain = Bytes::from(Bt::dict(fields).encode());
-        // The time's key sorts before all others.
-        let time = Bt::dict([(AT, Bt::from(at.0))]).encode();
-        let timed = Bytes::from([&time[..time.len() - 1], &plain[1..]].concat());
+        // The times' keys sort before all others.
+        let times = Bt::dict(times).encode();
+        let timed = Bytes::from([&times[..times.len() - 1], &plain[1..]].concat());
         Self { method, at, plain, timed }
     }
 

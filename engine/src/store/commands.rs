@@ -18,6 +18,8 @@ const OF_ACCOUNT: usize = 500;
 const MOST: u64 = 1 << 18;
 /// Key of the time at which the first member took a command, in its params between Allium nodes. Sorts before all others.
 pub const AT: &[u8] = b"@";
+/// Key of the latest expiry that the first member allowed, by its own clock, so that all members set the same.
+pub const LATEST: &[u8] = b"@latest";
 /// Bytes of a key: account, time, digest.
 const KEY: usize = 49;
 /// The delete flag of a subaccount's token (`spec/node-rpc` §2.4).
@@ -55,6 +57,7 @@ impl Command {
     pub fn without_time(&self) -> Option<Vec<u8>> {
         let Ok(Bt::Dict(mut params)) = Bt::parse(&self.params) else { return None };
         params.remove(AT);
+        params.remove(LATEST);
         Some(Bt::Dict(params).encode())
     }
 
@@ -115,11 +118,22 @@ impl Command {
                     _ if may_shorten => ExpireMode::Set,
                     _ => ExpireMode::Extend,
                 };
-                Some(Effect::Expires(expiry.min(at.plus(MAX_LIFETIME)), mode))
+                let latest = match params.get(LATEST) {
+                    Some(Bt::Int(time)) => u64::try_from(*time).ok().map(Millis),
+                    _ => None,
+                };
+                Some(Effect::Expires(expiry.min(latest_expiry(at, latest)), mode))
             }
             _ => None,
         }
     }
+}
+
+/// The latest expiry that a command taken at `at` may set; `told`: what the first member allowed.
+#[must_use]
+pub fn latest_expiry(at: Millis, told: Option<Millis>) -> Millis {
+    let most = at.plus(MAX_LIFETIME);
+    told.map_or(most, |told| told.min(most))
 }
 
 fn key(account: &AccountId, at: Millis, digest: [u8; 8]) -> [u8; KEY] {

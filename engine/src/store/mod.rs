@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-pub use commands::{AT, Change, Command};
+pub use commands::{AT, Change, Command, LATEST, latest_expiry};
 pub use dump::{Batch, Cursor, Dump};
 pub use inventory::{Inventory, Place};
 pub use pending::{Missed, Promised, Unsettled};
