@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python fuzz lint build bench fmt lock clean
+.PHONY: help demo test test-rust test-python test-chaos fuzz lint build bench fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,6 +25,9 @@ test-rust: $(VENV)/.requirements
 
 test-python: build
 	$(BIN)/python -m pytest
+
+test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
+	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/test_chaos.py
 
 fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of bytes (CASES=n)
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python PROPTEST_CASES=$(CASES) cargo test --locked -p allium-engine $(CARGO_PROFILE) fuzz_

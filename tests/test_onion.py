@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.server
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bencode2
 import pytest
-import zmq
 from nacl import bindings
-from zmq.utils import z85
 
 import wire
 from allium import _native, keys
 from allium.client.direct import Node, OmqClient
-from conftest import UNASSIGNED, Devnet, LoneNode, entry
+from conftest import UNASSIGNED, Devnet, LoneNode
+from peer import peer
 
 INFO = wire.rpc_body("info", {})
 Made = Callable[..., LoneNode]
@@ -75,38 +73,6 @@ def test_who_is_not_ready_says_so(lone_node: Made) -> None:
     assert entries(resting, payload) == [refusal] * 2
 
 
-@contextlib.contextmanager
-def fake_node(answer: Callable[[list[bytes]], list[bytes] | None]) -> Iterator[dict[str, Any]]:
-    """A node that speaks OMQ, and answers each request's data parts with those of `answer` (`None`: not at all)."""
-    made = keys.generate()
-    secret = bindings.crypto_sign_ed25519_sk_to_curve25519(made.ed25519_secret)
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as router, context.socket(zmq.PULL) as stop:
-        router.curve_server, router.curve_secretkey = True, z85.encode(secret)
-        router.curve_publickey = z85.encode(made.x25519_public)
-        port = router.bind_to_random_port("tcp://127.0.0.1")
-        stop.bind("inproc://stop")
-
-        def serve() -> None:
-            poller = zmq.Poller()
-            poller.register(router, zmq.POLLIN)
-            poller.register(stop, zmq.POLLIN)
-            while stop not in dict(poller.poll()):
-                sender, _, tag, *parts = router.recv_multipart()
-                told = answer(parts)
-                if told is not None:
-                    router.send_multipart([sender, b"REPLY", tag, *told])
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield entry(made, 1, port)
-        finally:
-            with context.socket(zmq.PUSH) as push:
-                push.connect("inproc://stop")
-                push.send(b"")
-                thread.join()
-
-
 def test_what_the_next_node_says_is_passed_on(lone_node: Made) -> None:
     node = lone_node()
     for told, status, body in [
@@ -117,18 +83,19 @@ def test_what_the_next_node_says_is_passed_on(lone_node: Made) -> None:
         ([b"not a number", b"text"], 500, b"text"),
         ([b"299", b"no status of ours"], 500, b"no status of ours"),
     ]:
-        with fake_node(lambda _, told=told: told) as other:
-            node.sees(node.entry, other)
-            assert entries(node.entry, wire.onion([node.entry, other], INFO)[0]) == [(status, body)] * 2, told
+        with peer(lambda *_, told=told: told) as other:
+            node.sees(node.entry, other.entry)
+            assert entries(node.entry, wire.onion([node.entry, other.entry], INFO)[0]) == [(status, body)] * 2, told
 
 
 def test_a_silent_node_is_given_30_seconds(lone_node: Made) -> None:
     node = lone_node()
     asked = threading.Event()
-    with fake_node(lambda _: asked.set()) as other:
-        node.sees(node.entry, other)
+    with peer(lambda *_: asked.set()) as other:
+        node.sees(node.entry, other.entry)
         # Both at once, for the time it takes.
-        assert entries_at_once(node.entry, wire.onion([node.entry, other], INFO)[0]) == [(504, b"Request time out")] * 2
+        payload, _ = wire.onion([node.entry, other.entry], INFO)
+        assert entries_at_once(node.entry, payload) == [(504, b"Request time out")] * 2
     assert asked.is_set()
 
 

@@ -122,13 +122,20 @@ def store_params(account_id: str, data: bytes, ttl_ms: int = 86_400_000) -> dict
     }
 
 
-def retrieve(node: dict[str, Any], user: User) -> list[dict[str, Any]]:
-    """All messages of the user's default namespace on one node, oldest first."""
+def message_hash(account_id: str, namespace: int, data: bytes) -> str:
+    """`spec/node-rpc` §2.6."""
+    named = bytes.fromhex(account_id) + (str(namespace).encode() if namespace else b"") + data
+    return base64.b64encode(hashlib.blake2b(named, digest_size=32).digest()).decode().rstrip("=")
+
+
+def retrieve(node: dict[str, Any], user: User, namespace: int = 0) -> list[dict[str, Any]]:
+    """All messages of one of the user's namespaces on one node, oldest first."""
     messages: list[dict[str, Any]] = []
     last = ""
     while True:
         timestamp = now_ms()
-        params = {**user.auth(f"retrieve{timestamp}"), "timestamp": timestamp, "last_hash": last}
+        text = f"retrieve{namespace or ''}{timestamp}"
+        params = {**user.auth(text), "namespace": namespace, "timestamp": timestamp, "last_hash": last}
         reply = rpc(node, "retrieve", params)
         assert reply.status == 200, reply
         page = reply.json()
