@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-chaos fuzz lint build bench fmt lock clean
+.PHONY: help demo test test-rust test-python test-chaos fuzz lint build bench bench-swarm fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +13,7 @@ RUST := $(shell find engine native Cargo.toml Cargo.lock -name '*.rs' -o -name '
 PIP := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --disable-pip-version-check
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## A real message through three hops into a swarm of real nodes (ARGS=--once: end by itself)
 	$(BIN)/python -m allium demo $(ARGS)
@@ -43,6 +43,9 @@ build: $(VENV)/.installed ## Everything, installed editable in .venv
 
 bench: ## Throughput, latency and CPU time of one node (release build; ARGS=--help)
 	cargo run --locked --release -p allium-bench -- $(ARGS)
+
+bench-swarm: build ## What it costs a swarm to lose nothing: a dead member, a new one, 100,000 nodes (ARGS=--help)
+	$(BIN)/python bench/swarm.py $(ARGS)
 
 fmt: $(VENV)/.requirements ## Format the sources
 	cargo fmt --all
