@@ -54,6 +54,8 @@ pub struct NodeConfig {
     pub account_bytes: u64,
     /// Messages that one account may have.
     pub account_messages: u64,
+    /// What members of the swarm have missed: things kept for them at most.
+    pub max_missed: u64,
     /// Threads that serve requests.
     pub worker_threads: usize,
     /// Clients' requests that may be under way; more are told that the node is busy.
@@ -79,7 +81,7 @@ impl NodeConfig {
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
-        let StoreConfig { max_bytes, account_bytes, account_messages, .. } = StoreConfig::new(&data_dir);
+        let StoreConfig { max_bytes, account_bytes, account_messages, max_missed, .. } = StoreConfig::new(&data_dir);
         Self {
             data_dir,
             bind_ip: Ipv4Addr::UNSPECIFIED.into(),
@@ -88,6 +90,7 @@ impl NodeConfig {
             max_store_bytes: max_bytes,
             account_bytes,
             account_messages,
+            max_missed,
             worker_threads: 2,
             queue: 1000,
             rate_limits: RateLimits::default(),
@@ -139,6 +142,7 @@ impl Node {
         let mut store_config = StoreConfig::new(&config.data_dir);
         store_config.max_bytes = config.max_store_bytes;
         (store_config.account_bytes, store_config.account_messages) = (config.account_bytes, config.account_messages);
+        store_config.max_missed = config.max_missed;
         let store = Store::open(store_config, clock.clone())?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.worker_threads.max(1))

@@ -34,7 +34,7 @@ impl Node {
 impl Node {
     #[new]
     #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
-        max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, worker_threads=2, queue=1000,
+        max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, max_missed=1_048_576, worker_threads=2, queue=1000,
         rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, patience=(10.0, 60.0, 60.0), admins=Vec::new(),
         allow_private_servers=false))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
@@ -49,6 +49,7 @@ impl Node {
         max_store_bytes: u64,
         account_bytes: u64,
         account_messages: u64,
+        max_missed: u64,
         worker_threads: usize,
         queue: usize,
         rate_limit: (u32, u32),
@@ -79,6 +80,7 @@ impl Node {
             max_store_bytes,
             account_bytes,
             account_messages,
+            max_missed,
             worker_threads,
             queue,
             rate_limits,
@@ -123,6 +125,8 @@ impl Node {
         dict.set_item("monitors", stats.monitors)?;
         dict.set_item("quic_peers", stats.quic_peers)?;
         dict.set_item("members_behind", stats.members_behind)?;
+        dict.set_item("missed", stats.store.missed)?;
+        dict.set_item("missed_dropped", stats.store.missed_dropped)?;
         dict.set_item("transfers", stats.transfers)?;
         dict.set_item("compared_given", stats.compared.given)?;
         dict.set_item("compared_taken", stats.compared.taken)?;

@@ -41,6 +41,7 @@ class Node:
         max_store_bytes: int = 3_758_096_384,
         account_bytes: int = 134_217_728,
         account_messages: int = 100_000,
+        max_missed: int = 1_048_576,
         worker_threads: int = 2,
         queue: int = 1000,
         rate_limit: tuple[int, int] = (600, 300),

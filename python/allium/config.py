@@ -48,6 +48,11 @@ class NodeConfig(BaseSettings):
         default=ByteSize(134_217_728), ge=1 << 20, description="How much of the store one account may take."
     )
     account_max_messages: int = Field(default=100_000, ge=100, description="How many messages one account may have.")
+    max_missed: int = Field(
+        default=1_048_576,
+        ge=0,
+        description="Messages and commands that are kept for members of the swarm that cannot be reached, at most.",
+    )
     worker_threads: int = Field(
         default=2, ge=1, le=1024, description="Threads that serve requests. One per core that the node may use."
     )

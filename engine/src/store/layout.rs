@@ -58,6 +58,9 @@ pub(super) struct Tables {
     pub(super) latest: AtomicU64,
     /// Sequence numbers of messages that other members may not have been told of.
     pub(super) in_flight: Mutex<BTreeSet<u64>>,
+    pub(super) max_missed: u64,
+    /// What members have missed and there was no room to remember, since the start.
+    pub(super) missed_dropped: AtomicU64,
 }
 
 /// A number in `meta`.
@@ -122,6 +125,8 @@ impl Tables {
             meta,
             latest: AtomicU64::new(0),
             in_flight: Mutex::default(),
+            max_missed: config.max_missed,
+            missed_dropped: AtomicU64::new(0),
         };
         match tables.meta(&txn, Meta::Format)? {
             0 | OLDER => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,

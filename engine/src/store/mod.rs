@@ -47,6 +47,9 @@ pub struct StoreConfig {
     pub account_bytes: u64,
     /// Messages that one account may have.
     pub account_messages: u64,
+    /// Things that members of the swarm have missed, of all members together, that may be kept for them: some 150 bytes
+    /// each, and as much as a command's params.
+    pub max_missed: u64,
     /// Writes that may wait before the answer is "busy".
     pub queue: usize,
     /// Writes in one transaction at most.
@@ -62,6 +65,7 @@ impl StoreConfig {
             max_bytes: 3584 << 20,
             account_bytes: 128 << 20,
             account_messages: 100_000,
+            max_missed: 1 << 20,
             queue: 4096,
             batch: 1024,
         }

@@ -1,6 +1,9 @@
 //! What other members of the swarm have missed, in the order in which it happened.
 
-use std::{ops::Bound, sync::Arc};
+use std::{
+    ops::Bound,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{
     Store, StoreError,
@@ -9,9 +12,6 @@ use super::{
     work::{NewMessage, Work},
 };
 use crate::types::{Ed25519PublicKey, MessageHash, Millis};
-
-/// Entries kept at most, of all members together: at some 150 bytes each, and as much as their params.
-const MOST: u64 = 1 << 20;
 
 /// Something that a member has to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Work<'_> {
         self.guard(|work| {
             let mut added = Vec::new();
             for member in members {
-                if work.tables.missed.len(&work.txn)? >= MOST {
+                if work.tables.missed.len(&work.txn)? >= work.tables.max_missed {
                     break;
                 }
                 let sequence = work.tables.meta(&work.txn, Meta::Missed)? + 1;
@@ -111,6 +111,8 @@ impl Work<'_> {
                 work.tables.missed.put(&mut work.txn, &key(member, sequence), &missed.encode(now))?;
                 added.push(sequence);
             }
+            let dropped = (members.len() - added.len()) as u64;
+            work.tables.missed_dropped.fetch_add(dropped, Ordering::Relaxed);
             Ok(added)
         })
     }
@@ -254,5 +256,17 @@ mod tests {
         assert_eq!(store.missed(&b, 10).unwrap(), [(2, message)]);
         assert_eq!(store.forget_member(a).await, Ok(1));
         assert_eq!(store.behind().unwrap(), [b]);
+    }
+
+    #[tokio::test]
+    async fn no_more_is_kept_than_there_is_room_for() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let config = StoreConfig { max_missed: 1, ..StoreConfig::new(dir.path()) };
+        let store = Store::open(config, Clock::default()).unwrap();
+        let (a, b) = (Ed25519PublicKey([1; 32]), Ed25519PublicKey([2; 32]));
+        let message = Missed::Message(MessageHash([7; 32]));
+        assert_eq!(store.add_missed(vec![a, b], message).await, Ok(1));
+        let stats = store.stats().unwrap();
+        assert_eq!((stats.missed, stats.missed_dropped), (1, 1));
     }
 }

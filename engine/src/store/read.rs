@@ -1,6 +1,6 @@
 //! Reads: each on a snapshot of its own, beside the writer.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, sync::atomic::Ordering};
 
 use super::{
     Store, StoreError,
@@ -48,6 +48,10 @@ pub struct StoreStats {
     pub bytes: u64,
     /// Bytes they may take.
     pub max_bytes: u64,
+    /// Things that members of the swarm have missed and are kept for them.
+    pub missed: u64,
+    /// Those that there was no room for, since the start.
+    pub missed_dropped: u64,
 }
 
 /// Every message counted.
@@ -203,6 +207,8 @@ impl Store {
             messages: self.tables.messages.len(&txn)?,
             bytes: self.tables.meta(&txn, Meta::Bytes)?,
             max_bytes: self.room.max_bytes,
+            missed: self.tables.missed.len(&txn)?,
+            missed_dropped: self.tables.missed_dropped.load(Ordering::Relaxed),
         })
     }
 }

@@ -146,6 +146,8 @@ fn describe(stats: &NodeStats, census: &Census, answer: &mut Map<String, Value>)
     set("monitors", stats.monitors.into());
     set("quic_peers", stats.quic_peers.into());
     set("members_behind", stats.members_behind.into());
+    set("missed", stats.store.missed.into());
+    set("missed_dropped", stats.store.missed_dropped.into());
     set("transfers", stats.transfers.into());
     set("compared_given", stats.compared.given.into());
     set("compared_taken", stats.compared.taken.into());
