@@ -25,6 +25,7 @@ from allium.client import Account
 from allium.client.direct import Node, OmqClient
 from allium.devnet.network import Devnet
 
+OUT = Path(__file__).parent / "out"
 MEMBERS = 5
 #: Requests under way at once.
 CONNECTIONS = 16
@@ -131,7 +132,8 @@ def main() -> None:
     arguments = parser.parse_args()
     admin = os.urandom(32)
     os.environ["ALLIUM_STATS_ACCESS_KEYS"] = json.dumps([bindings.crypto_scalarmult_base(admin).hex()])
-    with tempfile.TemporaryDirectory(dir=".") as directory:
+    OUT.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=OUT) as directory:
         for name, measure in (
             ("joined", lambda net: new_member(net, admin, arguments.messages)),
             ("dead", lambda net: dead_member(net, admin, arguments.rounds, arguments.requests)),

@@ -1,94 +1,45 @@
-//! Clients: connections that each send a request as soon as the one before is answered.
+//! Clients over HTTPS, on kept connections. The requests are made beforehand where they can be, and the answers are read
+//! no further than needed: the load has to cost less than the node.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use allium_engine::{
-    crypto::{Ed25519Secret, EncType},
-    onion::build::{Destination, Hop, build},
-    transport::quic::{QuicClient, client_endpoint},
-};
-use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::{Request, client::conn::http1, header};
-use hyper_util::rt::TokioIo;
+use anyhow::{Context, Result, bail, ensure};
+use hdrhistogram::Histogram;
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use serde_json::json;
-use tokio::{net::TcpStream, runtime::Runtime, task::JoinSet};
-use tokio_rustls::TlsConnector;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    runtime::Runtime,
+    task::JoinSet,
+    time::sleep_until,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::server::identity;
+use crate::work::{Requests, http};
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two questions of [`Load::probe`].
-const PAUSE: Duration = Duration::from_millis(2);
-
-/// What is asked.
-#[derive(Clone, Copy)]
-pub(crate) enum Workload {
-    /// A store of a new message: answered when it is on disk.
-    Store,
-    /// The cheapest request: what the transport alone costs.
-    Info,
-    /// The same over an onion path of three nodes.
-    Onion,
-}
-
-impl Workload {
-    const fn route(self) -> &'static str {
-        match self {
-            Self::Store | Self::Info => "/storage_rpc/v1",
-            Self::Onion => "/onion_req/v2",
-        }
-    }
-
-    fn body(self, bytes: usize) -> Result<Bytes> {
-        let request = match self {
-            Self::Info => json!({"method": "info", "params": {}}),
-            Self::Onion => {
-                let [first, second, third] = [0, 1, 2].map(|number| {
-                    let identity = identity(number);
-                    Hop { ed25519: identity.ed25519.public(), x25519: identity.x25519.public() }
-                });
-                let body = json!({"method": "info", "params": {}}).to_string();
-                let (payload, _) =
-                    build(&[first, second], &Destination::Node(third), body.as_bytes(), EncType::AesGcm)?;
-                return Ok(payload.into());
-            }
-            Self::Store => {
-                let mut random = vec![0; bytes + 32];
-                getrandom::fill(&mut random)?;
-                let (account, data) = random.split_at(32);
-                let hex: String = account.iter().map(|byte| format!("{byte:02x}")).collect();
-                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
-                json!({"method": "store", "params": {
-                    "pubkey": format!("05{hex}"), "timestamp": u64::try_from(now)?, "ttl": 86_400_000,
-                    "data": base64_simd::STANDARD.encode_to_string(data),
-                }})
-            }
-        };
-        Ok(request.to_string().into())
-    }
-}
+/// Longest latency that is told apart, in microseconds.
+const LONGEST: u64 = 60_000_000;
 
 /// What came of one round.
+#[derive(Clone)]
 pub(crate) struct Round {
-    latencies: Vec<Duration>,
-    elapsed: Duration,
+    /// Microseconds.
+    pub(crate) latencies: Histogram<u64>,
+    pub(crate) elapsed: Duration,
+    /// Of all the processes that were asked.
     pub(crate) server_cpu: Duration,
+    /// Of the first node alone.
+    pub(crate) entry_cpu: Duration,
 }
 
 impl Round {
@@ -97,130 +48,201 @@ impl Round {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    pub(crate) fn cpu_per_request(&self) -> Duration {
-        self.server_cpu / u32::try_from(self.latencies.len().max(1)).unwrap_or(u32::MAX)
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    pub(crate) fn per_request(&self, time: Duration) -> f64 {
+        time.as_secs_f64() * 1e6 / self.latencies.len().max(1) as f64
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an index below the length"
-    )]
-    pub(crate) fn quantile(&self, q: f64) -> Duration {
-        let index = (self.latencies.len() as f64 * q) as usize;
-        self.latencies.get(index.min(self.latencies.len().saturating_sub(1))).copied().unwrap_or_default()
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    pub(crate) fn milliseconds(&self, quantile: f64) -> f64 {
+        self.latencies.value_at_quantile(quantile) as f64 / 1e3
     }
 }
 
-/// The clients.
+pub(crate) fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, LONGEST, 3)?)
+}
+
+/// How requests begin.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// When the one before on its connection is answered.
+    Closed,
+    /// So many a second, over all connections.
+    Open(f64),
+}
+
+/// The clients of one row.
 pub(crate) struct Load {
     runtime: Runtime,
     tls: TlsConnector,
     address: SocketAddr,
-    connections: usize,
-    bytes: usize,
-    stored: AtomicUsize,
+    clients: Vec<Client>,
 }
 
 impl Load {
-    pub(crate) fn new(address: SocketAddr, connections: usize, bytes: usize) -> Result<Self> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-            .with_no_client_auth();
+    /// Clients of the node at `address`, each with its own requests.
+    pub(crate) fn new(address: SocketAddr, requests: Vec<Requests>) -> Result<Self> {
         Ok(Self {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?,
-            tls: Arc::new(config).into(),
+            tls: tls()?,
             address,
-            connections,
-            bytes,
-            stored: AtomicUsize::new(0),
+            clients: requests.into_iter().map(|requests| Client { requests, connection: None }).collect(),
         })
     }
 
-    /// Messages stored in all rounds.
-    pub(crate) fn stored(&self) -> usize {
-        self.stored.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn run(&self, kind: Workload, length: Duration) -> Result<Round> {
+    /// Connects, stores what is to be retrieved, and signs what is to be asked; soon before [`Load::run`].
+    pub(crate) fn prepare(&mut self) -> Result<()> {
         self.runtime.block_on(async {
-            let mut clients = JoinSet::new();
-            let mut connections = Vec::new();
-            for _ in 0..self.connections {
-                connections.push(self.connect().await?);
+            for client in &mut self.clients {
+                client.prepare(&self.tls, self.address).await?;
             }
+            Ok(())
+        })
+    }
+
+    /// Asks for this long.
+    pub(crate) fn run(&mut self, pace: Pace, length: Duration) -> Result<Round> {
+        let clients = std::mem::take(&mut self.clients);
+        let count = clients.len();
+        self.runtime.block_on(async {
             let began = Instant::now();
-            for connection in connections {
-                clients.spawn(client(connection, kind, self.bytes, began + length));
+            let mut running = JoinSet::new();
+            for (number, client) in clients.into_iter().enumerate() {
+                let schedule = Schedule::new(pace, began, number, count);
+                running.spawn(client.run(schedule, began + length));
             }
-            let mut latencies = Vec::new();
-            while let Some(done) = clients.join_next().await {
-                latencies.extend(done??);
+            let mut latencies = histogram()?;
+            while let Some(done) = running.join_next().await {
+                let (client, some) = done??;
+                latencies.add(some)?;
+                self.clients.push(client);
             }
-            let elapsed = began.elapsed();
-            latencies.sort_unstable();
-            if matches!(kind, Workload::Store) {
-                self.stored.fetch_add(latencies.len(), Ordering::Relaxed);
-            }
-            Ok(Round { latencies, elapsed, server_cpu: Duration::ZERO })
+            Ok(Round { latencies, elapsed: began.elapsed(), server_cpu: Duration::ZERO, entry_cpu: Duration::ZERO })
         })
-    }
-
-    /// One client over QUIC, which asks now and then: how long it waits.
-    pub(crate) fn probe(&self, quic: SocketAddr, length: Duration) -> Result<Round> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let endpoint = client_endpoint((Ipv4Addr::LOCALHOST, 0).into())?;
-            let own = Ed25519Secret::from_seed(&[9; 32]);
-            let node = identity(0).ed25519.public();
-            let (client, _) = QuicClient::connect(&endpoint, quic, node, &own, PATIENCE).await?;
-            let (mut latencies, began) = (Vec::new(), Instant::now());
-            while began.elapsed() < length {
-                let asked = Instant::now();
-                client.request("info", b"{}", PATIENCE).await?;
-                latencies.push(asked.elapsed());
-                tokio::time::sleep(PAUSE).await;
-            }
-            latencies.sort_unstable();
-            Ok(Round { latencies, elapsed: began.elapsed(), server_cpu: Duration::ZERO })
-        })
-    }
-
-    async fn connect(&self) -> Result<http1::SendRequest<Full<Bytes>>> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let stream = self.tls.connect(ServerName::IpAddress(self.address.ip().into()), stream).await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(sender)
     }
 }
 
-async fn client(
-    mut sender: http1::SendRequest<Full<Bytes>>,
-    kind: Workload,
-    bytes: usize,
-    until: Instant,
-) -> Result<Vec<Duration>> {
-    let mut latencies = Vec::new();
-    while Instant::now() < until {
-        let request = Request::post(kind.route())
-            .header(header::HOST, "localhost")
-            .body(Full::new(kind.body(bytes)?))
-            .context("request")?;
-        let began = Instant::now();
-        sender.ready().await?;
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
-        ensure!(status.is_success(), "status {status}: {}", String::from_utf8_lossy(&body));
-        latencies.push(began.elapsed());
+/// One request to a node; the answer to it.
+pub(crate) fn ask_once(address: SocketAddr, request: &Value) -> Result<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = Connection::open(&tls()?, address).await?;
+        let request = http("/storage_rpc/v1", request.to_string().as_bytes());
+        Ok(serde_json::from_slice(connection.ask(&request).await?)?)
+    })
+}
+
+fn tls() -> Result<TlsConnector> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    Ok(Arc::new(config).into())
+}
+
+/// When a client's requests should begin.
+struct Schedule {
+    next: Instant,
+    every: Option<Duration>,
+}
+
+impl Schedule {
+    #[expect(clippy::cast_precision_loss, reason = "a pace")]
+    fn new(pace: Pace, began: Instant, number: usize, count: usize) -> Self {
+        match pace {
+            Pace::Closed => Self { next: began, every: None },
+            Pace::Open(rate) => {
+                let every = Duration::from_secs_f64(count as f64 / rate);
+                let offset = every.mul_f64(number as f64 / count as f64);
+                Self { next: began + offset, every: Some(every) }
+            }
+        }
     }
-    Ok(latencies)
+
+    /// The moment from which the next request is timed. Whoever is late has been late since then.
+    async fn wait(&mut self) -> Instant {
+        let Some(every) = self.every else { return Instant::now() };
+        let due = self.next;
+        self.next += every;
+        sleep_until(due.into()).await;
+        due
+    }
+}
+
+struct Client {
+    requests: Requests,
+    connection: Option<Connection>,
+}
+
+impl Client {
+    async fn prepare(&mut self, tls: &TlsConnector, address: SocketAddr) -> Result<()> {
+        if self.connection.is_none() {
+            self.connection = Some(Connection::open(tls, address).await?);
+        }
+        let connection = self.connection.as_mut().context("not connected")?;
+        for request in self.requests.preparation()? {
+            let body = connection.ask(&request).await?.to_vec();
+            let stored: Value = serde_json::from_slice(&body)?;
+            self.requests.last_hash = stored["hash"].as_str().map(ToOwned::to_owned);
+        }
+        self.requests.begin()
+    }
+
+    async fn run(mut self, mut schedule: Schedule, until: Instant) -> Result<(Self, Histogram<u64>)> {
+        let mut latencies = histogram()?;
+        let connection = self.connection.as_mut().context("not connected")?;
+        loop {
+            let began = schedule.wait().await;
+            if began >= until {
+                return Ok((self, latencies));
+            }
+            let request = self.requests.next()?;
+            connection.ask(request).await?;
+            latencies.saturating_record(u64::try_from(began.elapsed().as_micros())?.max(1));
+        }
+    }
+}
+
+/// A kept HTTP/1.1 connection.
+struct Connection {
+    stream: TlsStream<TcpStream>,
+    read: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(tls: &TlsConnector, address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let stream = tls.connect(ServerName::IpAddress(address.ip().into()), stream).await?;
+        Ok(Self { stream, read: Vec::new() })
+    }
+
+    /// The body of the answer, which has to be a success.
+    async fn ask(&mut self, request: &[u8]) -> Result<&[u8]> {
+        self.stream.write_all(request).await?;
+        self.read.clear();
+        loop {
+            ensure!(self.stream.read_buf(&mut self.read).await? > 0, "the node has closed the connection");
+            let mut headers = [httparse::EMPTY_HEADER; 16];
+            let mut head = httparse::Response::new(&mut headers);
+            let httparse::Status::Complete(length) = head.parse(&self.read)? else { continue };
+            let status = head.code.unwrap_or_default();
+            let named = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case("content-length");
+            let body = head.headers.iter().find(named).context("an answer without a length")?;
+            let whole = length + std::str::from_utf8(body.value)?.parse::<usize>()?;
+            while self.read.len() < whole {
+                ensure!(self.stream.read_buf(&mut self.read).await? > 0, "the node has closed the connection");
+            }
+            let body = &self.read[length..whole];
+            if status != 200 {
+                bail!("status {status}: {}", String::from_utf8_lossy(body));
+            }
+            return Ok(&self.read[length..whole]);
+        }
+    }
 }
 
 /// Nodes make their certificates themselves; clients do not check them.

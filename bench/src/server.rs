@@ -1,120 +1,210 @@
-//! The node that is measured: an engine alone in its process, in a network of itself.
+//! The nodes that are measured: engines, each alone in its process, in a network of themselves; or somebody else's.
 
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
-    process::{Child, Command, Stdio},
+    net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
 use allium_engine::{
+    clock::Clock,
     crypto::Identity,
     node::{Node, NodeConfig},
+    onion::build::Hop,
+    store::{NewMessage, Store, StoreConfig},
     swarm::{NodeInfo, Snapshot, SwarmId},
-    types::LegacyPublicKey,
+    types::{AccountId, LegacyPublicKey, MessageHash, Millis, Namespace},
 };
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
+use clap::Args;
+use serde_json::{Value, json};
 
-/// What runs in the measured process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Setup {
-    /// One node in a network of itself.
-    Alone,
-    /// Three nodes that speak OMQ to each other.
-    Omq,
-    /// Three nodes that speak QUIC to each other.
-    Quic,
+use crate::{
+    Table,
+    load::ask_once,
+    work::{Random, account, now_ms},
+};
+
+/// Messages put at once when a store is filled.
+const BATCH: usize = 16_384;
+/// Room for the largest row.
+const STORE_BYTES: u64 = 64 << 30;
+
+/// One node, run for the benchmark.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Data directory.
+    dir: PathBuf,
+    /// Which one of the network's.
+    number: usize,
+    #[arg(long, default_value_t = 2)]
+    worker_threads: usize,
+    /// Speak OMQ to other nodes although they have QUIC.
+    #[arg(long)]
+    omq: bool,
 }
 
-impl Setup {
-    pub(crate) const fn nodes(self) -> usize {
-        match self {
-            Self::Alone => 1,
-            Self::Omq | Self::Quic => 3,
-        }
-    }
-}
-
-/// Seeds of the keys; the load knows them too.
-pub(crate) fn identity(number: usize) -> Identity {
+/// The keys of the nodes, which the load knows too.
+fn identity(number: usize) -> Identity {
     let seed = [u8::try_from(number + 1).unwrap_or(u8::MAX); 32];
     Identity::new(&seed, LegacyPublicKey(seed))
 }
 
-/// Runs nodes on free ports, tells the first one's ports (HTTPS, QUIC) on standard output, serves until standard input ends.
-pub(crate) fn serve(directory: &Path, setup: Setup) -> Result<()> {
-    let mut infos = Vec::new();
-    let mut nodes = Vec::new();
-    for number in 0..setup.nodes() {
-        let [https, omq] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-        let mut config = NodeConfig::new(directory.join(number.to_string()));
-        (config.https_port, config.omq_port) = (https?.local_addr()?.port(), omq?.local_addr()?.port());
-        config.bind_ip = Ipv4Addr::LOCALHOST.into();
-        config.quic_between_nodes = setup == Setup::Quic;
-        // One address is all the load there is.
-        config.rate_limits.exempt.push((Ipv4Addr::LOCALHOST.into(), 8));
+/// Tells its ports on standard output, reads everybody's from standard input, serves until that ends.
+pub(crate) fn serve(serve: &Serve) -> Result<()> {
+    let [https, omq] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let mut config = NodeConfig::new(&serve.dir);
+    (config.https_port, config.omq_port) = (https?.local_addr()?.port(), omq?.local_addr()?.port());
+    config.bind_ip = Ipv4Addr::LOCALHOST.into();
+    config.worker_threads = serve.worker_threads;
+    config.quic_between_nodes = !serve.omq;
+    config.max_store_bytes = STORE_BYTES;
+    config.connections_per_address = 16_384;
+    // One address is all the load there is.
+    config.rate_limits.exempt.push((Ipv4Addr::LOCALHOST.into(), 8));
+    let mut node = Node::start(&config, identity(serve.number))?;
+    println!("{} {}", config.https_port, config.omq_port);
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    let ports: Vec<(u16, u16)> = serde_json::from_str(&line)?;
+    let infos = ports.into_iter().enumerate().map(|(number, (https_port, omq_port))| {
         let identity = identity(number);
-        infos.push(NodeInfo {
+        NodeInfo {
             legacy: identity.legacy,
             ed25519: identity.ed25519.public(),
             x25519: identity.x25519.public(),
             ip: Ipv4Addr::LOCALHOST,
-            https_port: config.https_port,
-            omq_port: config.omq_port,
+            https_port,
+            omq_port,
             swarm: SwarmId(0),
             version: [2, 8, 0],
             requested_unlock_height: 0,
-        });
-        nodes.push(Node::start(&config, identity)?);
-    }
-    for node in &nodes {
-        node.set_network(Snapshot::new(1, String::new(), [19, 4], infos.clone())?);
-    }
-    println!("{} {}", infos[0].https_port, infos[0].omq_port);
-    std::io::stdout().flush()?;
+        }
+    });
+    node.set_network(Snapshot::new(1, String::new(), [19, 4], infos.collect())?);
+    println!("ready");
     std::io::stdin().read_to_end(&mut Vec::new())?;
-    nodes.iter_mut().for_each(Node::shutdown);
+    node.shutdown();
     Ok(())
 }
 
-/// The node's process, from outside.
-pub(crate) struct Server {
-    process: Child,
-    https_port: u16,
-    quic_port: u16,
+/// Puts `count` messages into the store of a node that does not run.
+pub(crate) fn fill(dir: &Path, count: u64, bytes: usize) -> Result<()> {
+    let config = StoreConfig { max_bytes: STORE_BYTES, ..StoreConfig::new(dir) };
+    let store = Store::open(config, Clock::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut random = Random::new()?;
+    let mut left = count;
+    while left > 0 {
+        let now = Millis(now_ms()?);
+        let some = left.min(BATCH as u64);
+        let messages = (0..some).map(|_| {
+            let account = AccountId(account(random.next()));
+            let mut data = vec![0; bytes];
+            random.fill(&mut data);
+            let (namespace, expiry) = (Namespace(0), now.plus(86_400_000));
+            let hash = MessageHash::of(&account, namespace, &data);
+            NewMessage { account, namespace, hash, timestamp: now, expiry, stored: now, changed: now, data }
+        });
+        runtime.block_on(store.receive(messages.collect()))?;
+        left -= some;
+        eprint!("\rfilling: {left} left      ");
+    }
+    eprint!("\r{:<40}\r", "");
+    store.close();
+    Ok(())
 }
 
-impl Server {
-    pub(crate) fn start(directory: &Path, setup: Setup) -> Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .arg("serve")
-            .arg(directory)
-            .arg(setup.to_possible_value().context("a setup without a name")?.get_name())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let output = process.stdout.take().context("no output of the node")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let (https, quic) = line.trim().split_once(' ').context("the node did not start")?;
-        Ok(Self { process, https_port: https.parse()?, quic_port: quic.parse()? })
+/// A node from outside.
+pub(crate) struct Measured {
+    pub(crate) https: SocketAddr,
+    pub(crate) quic: SocketAddr,
+    pub(crate) hop: Hop,
+    /// Whose CPU time and memory count.
+    pid: Option<u32>,
+    process: Option<Child>,
+    dir: Option<PathBuf>,
+}
+
+/// Nodes that know each other.
+pub(crate) struct Network {
+    nodes: Vec<Measured>,
+}
+
+impl Network {
+    /// Starts `count` nodes; the data directories stand in `directory`.
+    pub(crate) fn start(directory: &Path, count: usize, table: &Table, quic: bool) -> Result<Self> {
+        let mut started: Vec<(Child, BufReader<ChildStdout>, PathBuf)> = Vec::new();
+        let mut ports: Vec<(u16, u16)> = Vec::new();
+        for number in 0..count {
+            let dir = directory.join(number.to_string());
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg("serve").arg(&dir).arg(number.to_string());
+            command.arg("--worker-threads").arg(table.worker_threads.to_string());
+            if !quic {
+                command.arg("--omq");
+            }
+            let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+            let mut output = BufReader::new(process.stdout.take().context("no output of a node")?);
+            let line = line(&mut output)?;
+            let (https, omq) = line.split_once(' ').context("a node did not start")?;
+            ports.push((https.parse()?, omq.parse()?));
+            started.push((process, output, dir));
+        }
+        let told = json!(ports).to_string();
+        let mut nodes = Vec::new();
+        for (number, (mut process, mut output, dir)) in started.into_iter().enumerate() {
+            writeln!(process.stdin.as_mut().context("no input of a node")?, "{told}")?;
+            ensure!(line(&mut output)? == "ready", "a node did not become ready");
+            let identity = identity(number);
+            let (https, omq) = ports[number];
+            nodes.push(Measured {
+                https: (Ipv4Addr::LOCALHOST, https).into(),
+                quic: (Ipv4Addr::LOCALHOST, omq).into(),
+                hop: Hop { ed25519: identity.ed25519.public(), x25519: identity.x25519.public() },
+                pid: Some(process.id()),
+                process: Some(process),
+                dir: Some(dir),
+            });
+        }
+        Ok(Self { nodes })
     }
 
-    /// Of HTTPS.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.https_port)
+    /// A node that somebody else runs, asked for its keys.
+    pub(crate) fn target(url: &str, pid: Option<u32>) -> Result<Self> {
+        let address = url.strip_prefix("https://").context("the target has to be https://…")?.trim_end_matches('/');
+        let address = address.to_socket_addrs()?.next().context("the target has no address")?;
+        let account = hex::encode(account(1));
+        let answer = ask_once(address, &json!({"method": "get_swarm", "params": {"pubkey": account}}))?;
+        let own = |snode: &&Value| snode["port_https"] == json!(address.port());
+        let snodes = answer["snodes"].as_array().context("no snodes in the answer to get_swarm")?;
+        let snode = snodes.iter().find(own).context("the target is not in the swarm that it names")?;
+        let key = |name: &str| snode[name].as_str().context("a key is missing in the answer to get_swarm");
+        let hop = Hop { ed25519: key("pubkey_ed25519")?.parse()?, x25519: key("pubkey_x25519")?.parse()? };
+        let quic = SocketAddr::new(address.ip(), u16::try_from(snode["port_quic"].as_u64().unwrap_or(0))?);
+        Ok(Self { nodes: vec![Measured { https: address, quic, hop, pid, process: None, dir: None }] })
     }
 
-    pub(crate) const fn quic_address(&self) -> SocketAddr {
-        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.quic_port)
+    pub(crate) fn nodes(&self) -> &[Measured] {
+        &self.nodes
     }
 
+    /// Of the first node, and of all of them.
+    pub(crate) fn cpu_times(&self) -> Result<(Duration, Duration)> {
+        let times = self.nodes.iter().map(Measured::cpu_time).collect::<Result<Vec<_>>>()?;
+        Ok((times.first().copied().unwrap_or_default(), times.iter().sum()))
+    }
+}
+
+impl Measured {
     /// User and system time so far.
-    pub(crate) fn cpu_time(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+    fn cpu_time(&self) -> Result<Duration> {
+        let Some(pid) = self.pid else { return Ok(Duration::ZERO) };
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The second field is a name in brackets; utime and stime are fields 14 and 15.
         let rest = stat.rsplit(") ").next().context("no such process")?;
         let fields: Vec<&str> = rest.split(' ').collect();
@@ -125,17 +215,35 @@ impl Server {
         Ok(Duration::from_secs(ticks) / u32::try_from(per_second)?)
     }
 
-    pub(crate) fn resident_bytes(&self) -> Result<u64> {
-        let statm = fs::read_to_string(format!("/proc/{}/statm", self.process.id()))?;
-        let pages: u64 = statm.split(' ').nth(1).context("an unknown form of /proc/PID/statm")?.parse()?;
-        // SAFETY: no precondition.
-        Ok(pages * u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })?)
+    /// Resident memory: all of it, and without pages of files (of which the store's map is the most).
+    pub(crate) fn resident(&self) -> Result<Option<(u64, u64)>> {
+        let Some(pid) = self.pid else { return Ok(None) };
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let kib = |name: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such figure")?;
+            Ok(line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>()? << 10)
+        };
+        Ok(Some((kib("VmRSS")?, kib("RssAnon")?)))
+    }
+
+    /// What its store takes on disk.
+    pub(crate) fn disk_bytes(&self) -> Result<Option<u64>> {
+        let Some(dir) = &self.dir else { return Ok(None) };
+        Ok(Some(fs::metadata(dir.join("data.mdb"))?.blocks() * 512))
     }
 }
 
-impl Drop for Server {
+impl Drop for Measured {
     fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
+        if let Some(mut process) = self.process.take() {
+            drop(process.stdin.take());
+            let _ = process.wait();
+        }
     }
+}
+
+fn line(output: &mut impl BufRead) -> Result<String> {
+    let mut line = String::new();
+    output.read_line(&mut line)?;
+    Ok(line.trim().to_owned())
 }
