@@ -4,7 +4,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
@@ -21,7 +21,8 @@ use crate::{
     store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
     transport::{
-        Limiter, OnionRelay, Patience, Peers, Pinged, RateLimits, Reachable, Readiness, Services, Slots, Upstream,
+        Limiter, Liveness, OnionRelay, Patience, Peers, Pinged, RateLimits, Reachable, Readiness, Services, Slots,
+        Upstream,
         https::Https,
         omq::{Omq, OmqPeers},
         quic::{Quic, QuicPeers},
@@ -154,7 +155,8 @@ impl Node {
         let readiness = Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public()));
         let omq_peers = Arc::new(OmqPeers::new()?);
         let quic_peers = QuicPeers::new(Arc::clone(&identity), config.quic_between_nodes);
-        let links = Arc::new(Peers::new(Arc::clone(&omq_peers), Arc::clone(&quic_peers)));
+        let liveness = Arc::new(Liveness::default());
+        let links = Arc::new(Peers::new(Arc::clone(&omq_peers), Arc::clone(&quic_peers), Arc::clone(&liveness)));
         let peers: Arc<dyn PeerLink> = Arc::<Peers>::clone(&links);
         let own = identity.ed25519.public();
         let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own)?;
@@ -203,6 +205,7 @@ impl Node {
             reconciler,
             handshake,
             pinged: Pinged::default(),
+            liveness,
             oxend_rpc: config.oxend_rpc.clone(),
             quic_peers: Arc::clone(&quic_peers),
             store: store.clone(),
@@ -236,6 +239,7 @@ impl Node {
 
     /// Puts a new picture of the network in force.
     pub fn set_network(&self, snapshot: Snapshot) {
+        self.services.liveness.keep(&snapshot);
         self.services.network.replace(snapshot);
         self.services.movement.network_changed();
         self.services.reconciler.network_changed();
@@ -253,17 +257,26 @@ impl Node {
         self.clock.set_offset(ms);
     }
 
-    /// Tests whether another node can be reached (`spec/swarms` §5.1). Blocks for some seconds at most; `None` for a node
-    /// that is not known, or has no address.
+    /// Tests whether another node can be reached (`spec/swarms` §5.1): the result comes within some seconds, or nothing
+    /// when the node shuts down. `None` for a node that is not known, or has no address.
     #[must_use]
-    pub fn test_peer(&self, node: &Ed25519PublicKey) -> Option<Reachable> {
+    pub fn test_peer(&self, node: &Ed25519PublicKey) -> Option<mpsc::Receiver<Reachable>> {
         let node = Arc::clone(self.services.network.load().by_ed25519(node)?);
         let runtime = self.runtime.as_ref().filter(|_| node.is_reachable())?;
-        let test = reachability::test(Arc::clone(&self.services), Arc::clone(&self.links), node);
-        // Not `block_on` of the runtime's own threads: those serve.
-        let (answer, coming) = std::sync::mpsc::channel();
-        runtime.spawn(async move { answer.send(test.await) });
-        coming.recv().ok()
+        let (answer, coming) = mpsc::channel();
+        let (services, links) = (Arc::clone(&self.services), Arc::clone(&self.links));
+        runtime.spawn(async move {
+            let result = reachability::test(Arc::clone(&services), links, Arc::clone(&node)).await;
+            services.liveness.tested(node.ed25519, result);
+            answer.send(result)
+        });
+        Some(coming)
+    }
+
+    /// When somebody has last tested whether this node can be reached.
+    #[must_use]
+    pub fn pinged(&self) -> &Pinged {
+        &self.services.pinged
     }
 
     /// Why requests are refused; `None` when the node serves.

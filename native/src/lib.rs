@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 /// Built as `allium._native`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("PROTOCOL_VERSION", <(u16, u16, u16)>::from(allium_engine::rpc::PROTOCOL_VERSION))?;
     module.add_class::<node::Node>()?;
     module.add_class::<onion::ReplyKey>()?;
     module.add_class::<quic::QuicClient>()?;

@@ -36,7 +36,7 @@ impl Node {
     #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
         max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, max_missed=1_048_576, worker_threads=2, queue=1000,
         rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, patience=(10.0, 60.0, 60.0), admins=Vec::new(),
-        allow_private_servers=false))]
+        oxend_rpc=None, allow_private_servers=false))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -57,6 +57,7 @@ impl Node {
         connections_per_address: usize,
         patience: (f64, f64, f64),
         admins: Vec<String>,
+        oxend_rpc: Option<String>,
         allow_private_servers: bool,
     ) -> PyResult<Self> {
         let seed = Zeroizing::new(<[u8; 32]>::try_from(ed25519_seed).map_err(|_| invalid("ed25519_seed: 32 bytes"))?);
@@ -87,6 +88,7 @@ impl Node {
             connections_per_address,
             patience,
             admins,
+            oxend_rpc,
             allow_private_servers,
             ..NodeConfig::new(data_dir)
         };
@@ -111,6 +113,24 @@ impl Node {
 
     fn set_clock_offset(&self, milliseconds: i64) -> PyResult<()> {
         self.with(|node| node.set_clock_offset(milliseconds))
+    }
+
+    fn test_peer(&self, py: Python<'_>, pubkey_ed25519: &str) -> PyResult<Option<(bool, Option<bool>, Option<bool>)>> {
+        let key = pubkey_ed25519.parse().map_err(invalid)?;
+        let coming = self.with(|node| node.test_peer(&key))?;
+        // The node is free for others meanwhile.
+        let result = coming.and_then(|coming| py.detach(move || coming.recv().ok()));
+        Ok(result.map(|result| (result.https, result.omq, result.quic)))
+    }
+
+    fn pinged<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        let seconds = self
+            .with(|node| [&node.pinged().https, &node.pinged().omq, &node.pinged().quic].map(|last| last.seconds()))?;
+        for (transport, seconds) in ["https", "omq", "quic"].into_iter().zip(seconds) {
+            dict.set_item(transport, seconds)?;
+        }
+        Ok(dict)
     }
 
     fn not_ready(&self) -> PyResult<Option<String>> {

@@ -1,6 +1,9 @@
 """The engine's Python face. Every call that waits releases the interpreter lock."""
 
-from typing import NotRequired, TypedDict, final
+from typing import Final, NotRequired, TypedDict, final
+
+#: Version of the protocol that the engine speaks, as nodes advertise it.
+PROTOCOL_VERSION: Final[tuple[int, int, int]]
 
 class NodeEntry(TypedDict):
     """One registered node of a network snapshot. Keys are 64 lower-case hex digits."""
@@ -49,6 +52,7 @@ class Node:
         connections_per_address: int = 512,
         patience: tuple[float, float, float] = (10.0, 60.0, 60.0),
         admins: list[str] = ...,
+        oxend_rpc: str | None = None,
         allow_private_servers: bool = False,
     ) -> None:
         """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change.
@@ -56,7 +60,8 @@ class Node:
         `rate_limit` is how many requests of one address may come at once, and how many per second in the long run;
         networks in `rate_limit_exempt` ("192.0.2.0/24") are not limited. `patience` is how many seconds an HTTPS client
         may take for its handshake, the head of a request and its body. `admins` are X25519 keys, hex, that may ask
-        for `service.get_stats`.
+        for `service.get_stats`. At `oxend_rpc` (`ipc://…`, `tcp://…`) is the network's daemon, which clients' questions
+        to it are passed to; without it the snapshot answers them.
         """
 
     def set_network(self, network: Network) -> None:
@@ -67,6 +72,15 @@ class Node:
 
     def set_clock_offset(self, milliseconds: int) -> None:
         """A lever of test networks: the node's clock runs this far ahead of the system's."""
+
+    def test_peer(self, pubkey_ed25519: str) -> tuple[bool, bool | None, bool | None] | None:
+        """Whether another node (64 hex digits) is reached over HTTPS, OMQ and QUIC; `None` for what need not be tested.
+
+        Waits for some seconds. `None` for a node that is not in the network in force, or has no address there.
+        """
+
+    def pinged(self) -> dict[str, int]:
+        """When somebody last tested whether this node is reached, by transport: Unix time in seconds, 0 for never."""
 
     def not_ready(self) -> str | None:
         """Why requests are refused, as the refusal words it; `None` when the node serves."""

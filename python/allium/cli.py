@@ -111,16 +111,57 @@ def node_init(
     out.print(f"Start it with: allium node run --config {file}")
 
 
+#: What the reference calls levels of ours.
+_LOG_LEVELS = {"trace": "debug", "warn": "warning", "err": "error", "critical": "error"}
+
+
 @node_app.command("run")
 def node_run(
     config: Annotated[
         Path | None, typer.Option(help="TOML file; ALLIUM_* variables win over it, and are enough without it.")
     ] = None,
+    bind_ip: Annotated[
+        str | None, typer.Option("--ip", "--bind-ip", metavar="IP", help="Address to listen on.")
+    ] = None,
+    https_port: Annotated[
+        int | None, typer.Option("--https-port", "--port", metavar="PORT", help="TCP port for clients.")
+    ] = None,
+    omq_port: Annotated[
+        int | None, typer.Option("--omq-port", "--lmq-port", metavar="PORT", help="TCP and UDP port for other nodes.")
+    ] = None,
+    oxend_rpc: Annotated[
+        str | None, typer.Option(metavar="OMQ_URL", help="The live network's daemon, such as ipc:///path/oxend.sock.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Directory of the messages.")] = None,
+    testnet: Annotated[bool, typer.Option("--testnet", help="The daemon is one of the test network.")] = False,
+    skip_bootstrap: Annotated[bool, typer.Option("--skip-bootstrap-nodes", help="Do not ask seeds.")] = False,
+    stats_access_keys: Annotated[
+        list[str] | None, typer.Option("--stats-access-key", metavar="KEY", help="X25519 key; may be repeated.")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    positional: Annotated[list[str] | None, typer.Argument(metavar="[IP [PORT]]", help="As --ip and --port.")] = None,
 ) -> None:
-    """Serve until SIGTERM, which finishes what is under way. SIGHUP reads the network and the log level again."""
+    """Serve until SIGTERM, which finishes what is under way. SIGHUP reads the network and the log level again.
+
+    The options are those of the reference's storage server, and win over what is set elsewhere.
+    """
     from allium import node
 
-    raise typer.Exit(node.main(config))
+    ip, port, *more = [*(positional or []), None, None]
+    if len(more) > 2:
+        raise CommandError("only an address and a port may stand by themselves")
+    options: dict[str, Any] = {
+        "bind_ip": bind_ip or ip,
+        "https_port": https_port or port,
+        "omq_port": omq_port,
+        "oxend_rpc": oxend_rpc,
+        "data_dir": data_dir and data_dir.expanduser().absolute(),
+        "testnet": testnet or None,
+        "bootstrap_seeds": [] if skip_bootstrap else None,
+        "stats_access_keys": stats_access_keys or None,
+        "log_level": log_level and _LOG_LEVELS.get(log_level.lower(), log_level),
+    }
+    raise typer.Exit(node.main(config, {name: value for name, value in options.items() if value is not None}))
 
 
 # --- devnet

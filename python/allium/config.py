@@ -6,15 +6,30 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ByteSize, Field, IPvAnyAddress, IPvAnyNetwork, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from allium.log import Format, Level
+from allium.membership.omq import Endpoint
 
 ENVIRONMENT_PREFIX = "ALLIUM_"
+#: Ports of a node of the test network (`spec/transports` §0).
+_TESTNET_PORTS = {"https_port": 38155, "omq_port": 38154}
+#: The seeds' daemons (`spec/swarms` §7.5).
+_SEEDS = [
+    "storage.seed1.loki.network:22027/63089194d7ed97c9bb9c1112501b09be1b4b8ff026ceeb339532ce240da03178",
+    "public-eu.optf.ngo:22027/3c157ed3c675f56280dc5d8b2f00b327b5865c127bf2c6c42becc3ca73d9132b",
+    "imaginary.stream:22027/c0cab39382531e5b6c6325c0f980e9ffb79b20a4c82bb96571f1ffdc3ee76d58",
+]
+_TESTNET_SEEDS = [
+    "storage.seed2.loki.network:38161/9c5201e30957cd44e3dcc8ad7f94f48e6914deef77390f77a439a2d7e7f4cb5c",
+]
+#: What the file being loaded says.
+_FILE: ContextVar[dict[str, Any]] = ContextVar("_FILE")
 
 
 class ConfigError(ValueError):
@@ -27,8 +42,18 @@ class NodeConfig(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
 
     data_dir: Path = Field(description="Directory of the node's keys and messages. Relative to this file.")
-    network_file: Path = Field(
-        description="JSON file with the nodes of the network; read again when it changes. Relative to this file."
+    network_file: Path | None = Field(
+        default=None,
+        description="JSON file with the nodes of the network; read again when it changes. Relative to this file.",
+    )
+    oxend_rpc: Annotated[str, Field(pattern="^(ipc|tcp)://.")] | None = Field(
+        default=None,
+        description="Instead of network_file: OMQ address of the live network's daemon, which also gives the keys.",
+    )
+    testnet: bool = Field(default=False, description="The daemon is one of the test network. Other ports and seeds.")
+    bootstrap_seeds: list[str] | None = Field(
+        default=None,
+        description="Daemons to ask how far the network is, as host:port/X25519 key. None: those of the network.",
     )
     bind_ip: IPvAnyAddress = Field(
         default="0.0.0.0",
@@ -92,10 +117,29 @@ class NodeConfig(BaseSettings):
         default=None,
         description="Only for test networks: JSON file that says what to pretend. Relative to this file.",
     )
+    reachability_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=3600,
+        description="Mean time between two tests of whether another node is reachable. Other than 10 only in tests.",
+    )
     log_level: Level = Field(default="info", description="debug, info, warning or error.")
     log_format: Format = Field(default="console", description="console for people, json for machines.")
 
-    @field_validator("levers_file", mode="before")
+    @field_validator("bootstrap_seeds")
+    @classmethod
+    def _seeds_are_places(cls, value: list[str] | None) -> list[str] | None:
+        for seed in value or []:
+            Endpoint.parse_seed(seed)
+        return value
+
+    @property
+    def seeds(self) -> list[Endpoint]:
+        """The daemons to ask how far the network is."""
+        seeds = (_TESTNET_SEEDS if self.testnet else _SEEDS) if self.bootstrap_seeds is None else self.bootstrap_seeds
+        return [Endpoint.parse_seed(seed) for seed in seeds]
+
+    @field_validator("network_file", "oxend_rpc", "bootstrap_seeds", "levers_file", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         """TOML has no word for none."""
@@ -110,12 +154,12 @@ class NodeConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, whose values arrive as arguments."""
-        return env_settings, init_settings
+        """The command line wins over the environment, and that over the file."""
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _FILE.get({}))
 
     @classmethod
-    def load(cls, path: Path | None) -> NodeConfig:
-        """The settings in force with the TOML file `path` (`None`: from the environment alone).
+    def load(cls, path: Path | None, options: Mapping[str, Any] | None = None) -> NodeConfig:
+        """The settings in force with the TOML file `path` (`None`: from the environment alone) and the command line's.
 
         Raises `ConfigError` for a file that cannot be read, a name that does not exist and a value that is refused.
         """
@@ -127,10 +171,24 @@ class NodeConfig(BaseSettings):
             for name in ("data_dir", "network_file", "levers_file"):
                 if isinstance(values.get(name), str) and values[name]:
                     values[name] = path.resolve().parent / Path(values[name]).expanduser()
+        token = _FILE.set(values)
         try:
-            return cls(**values)
+            config = cls(**(options or {}))
         except ValidationError as error:
-            raise ConfigError("\n".join(_complaint(detail, where) for detail in error.errors())) from None
+            raise ConfigError(
+                "\n".join(_complaint(detail, where, options or {}) for detail in error.errors())
+            ) from None
+        finally:
+            _FILE.reset(token)
+        if (config.network_file is None) == (config.oxend_rpc is None):
+            raise ConfigError(
+                f"{where}: set one of network_file (a file with the nodes of the network) and oxend_rpc (the live "
+                f"network's daemon, such as ipc:///var/lib/oxen/oxend.sock)"
+            )
+        if config.testnet:
+            ports = {name: port for name, port in _TESTNET_PORTS.items() if name not in config.model_fields_set}
+            return config.model_copy(update=ports)
+        return config
 
 
 #: What a setting may be in a file.
@@ -200,10 +258,12 @@ def _refuse_misspelt(environment: Mapping[str, str]) -> None:
                 raise ConfigError(f"environment variable {name} sets nothing; did you mean {near[0]}?")
 
 
-def _complaint(detail: Any, where: str) -> str:
+def _complaint(detail: Any, where: str, options: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in detail["loc"])
     variable = ENVIRONMENT_PREFIX + name.upper()
     source = f"environment variable {variable}" if variable in os.environ else f"{where}: {name}"
+    if detail["loc"] and detail["loc"][0] in options:
+        source = f"the command line: {name}"
     if detail["type"] == "missing":
         return f"{source} is not set; add it to the file or set {variable}"
     if detail["type"] == "value_error":

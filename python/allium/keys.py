@@ -89,14 +89,34 @@ def create(directory: Path) -> NodeKeys:
 def load(directory: Path) -> NodeKeys:
     """Reads both key files; raises `KeyFileError` for one that is missing, damaged or readable by others."""
     keys = NodeKeys(_read(directory / ED25519_FILE, 64), _read(directory / LEGACY_FILE, 32))
-    public, _ = bindings.crypto_sign_seed_keypair(keys.ed25519_seed)
-    if public != keys.ed25519_public:
+    if not _halves_match(keys.ed25519_secret):
         raise KeyFileError(
             f"{directory / ED25519_FILE} is damaged (its two halves do not belong together); restore your backup"
         )
-    if not 0 < int.from_bytes(keys.legacy_secret, "little") < _GROUP_ORDER:
+    if not _is_scalar(keys.legacy_secret):
         raise KeyFileError(f"{directory / LEGACY_FILE} is damaged (not a scalar of the group); restore your backup")
     return keys
+
+
+def of_secrets(ed25519: bytes, legacy: bytes, x25519: bytes) -> NodeKeys:
+    """The keys that a daemon gave; `ValueError` when they are damaged or do not belong together."""
+    if len(ed25519) != 64 or not _halves_match(ed25519):
+        raise ValueError("the two halves of the Ed25519 key do not belong together")
+    if len(legacy) != 32 or not _is_scalar(legacy):
+        raise ValueError("the legacy key is not a scalar of the group")
+    keys = NodeKeys(ed25519, legacy)
+    if len(x25519) != 32 or bindings.crypto_scalarmult_base(x25519) != keys.x25519_public:
+        raise ValueError("the X25519 key does not belong to the Ed25519 key")
+    return keys
+
+
+def _halves_match(ed25519_secret: bytes) -> bool:
+    public, _ = bindings.crypto_sign_seed_keypair(ed25519_secret[:32])
+    return public == ed25519_secret[32:]
+
+
+def _is_scalar(secret: bytes) -> bool:
+    return 0 < int.from_bytes(secret, "little") < _GROUP_ORDER
 
 
 def _write(path: Path, secret: bytes) -> None:

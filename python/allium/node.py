@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -16,10 +17,14 @@ from allium import keys, log, notify
 from allium.config import ConfigError, NodeConfig
 from allium.keys import KeyFileError, NodeKeys
 from allium.membership import Membership, MembershipError
+from allium.membership.daemon import Daemon
+from allium.membership.omq import Endpoint, OmqError
+from allium.membership.oxend import FEW_NODES, FEW_NODES_TESTNET, OxendMembership
 from allium.membership.static import StaticMembership, changes
+from allium.reachability import Reachability
 
 if TYPE_CHECKING:
-    from allium._native import Node
+    from allium._native import Node, NodeEntry
 
 EXIT_OK = 0
 #: The machine refused something that may be different at the next start, such as a port in use.
@@ -28,47 +33,28 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 78
 
 _STATUS_SECONDS = 5.0
+#: How often the daemon is told that we are here, and asked for the keys until it gives them.
+_PING_SECONDS = 30.0
+_KEYS_SECONDS = 5.0
 
 
-def main(config_file: Path | None) -> int:
-    """Runs the node that `config_file` describes (`None`: the environment alone) and returns its exit code."""
+def main(config_file: Path | None, options: Mapping[str, Any] | None = None) -> int:
+    """Runs the node that `config_file` and `options` describe, which may be none of both; returns its exit code."""
     try:
-        config = NodeConfig.load(config_file)
+        config = NodeConfig.load(config_file, options)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
-    return run(config, config_file)
+    return run(config, config_file, options)
 
 
-def run(config: NodeConfig, config_file: Path | None = None) -> int:
+def run(config: NodeConfig, config_file: Path | None = None, options: Mapping[str, Any] | None = None) -> int:
     """Serves until SIGTERM or SIGINT, finishes what is under way, and returns an exit code (`EXIT_*`).
 
-    SIGHUP reads the network file again, and the log level from `config_file`.
+    SIGHUP reads the network file again, or asks the daemon, and reads the log level from `config_file`.
     """
     log.configure(config.log_level, config.log_format)
-    logger = log.get("node")
-    try:
-        node_keys = keys.load(config.data_dir)
-        engine = _open(config, node_keys)
-    except (KeyFileError, ValueError) as error:
-        logger.error("the node cannot start", reason=str(error))
-        return EXIT_CONFIG
-    except OSError as error:
-        logger.error("the node cannot start", reason=str(error))
-        return EXIT_FAILED
-    logger.info(
-        "listening",
-        ip=str(config.bind_ip),
-        https_port=config.https_port,
-        omq_port=config.omq_port,
-        pubkey_ed25519=node_keys.ed25519_public.hex(),
-        pubkey_legacy=node_keys.legacy_public.hex(),
-    )
-    membership = StaticMembership(config.network_file)
-    try:
-        return uvloop.run(_Orchestrator(engine, membership, config_file, config.levers_file).serve())
-    finally:
-        engine.shutdown()  # idempotent; matters when the event loop itself failed
+    return uvloop.run(_Orchestrator(config, config_file, options).serve())
 
 
 def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
@@ -94,6 +80,7 @@ def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
         connections_per_address=config.connections_per_address,
         patience=(config.handshake_seconds, config.header_seconds, config.body_seconds),
         admins=config.stats_access_keys,
+        oxend_rpc=config.oxend_rpc,
         allow_private_servers=config.allow_private_servers,
     )
 
@@ -101,13 +88,13 @@ def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
 class _Orchestrator:
     """The tasks of a running node, and the order in which they begin and end."""
 
-    def __init__(
-        self, engine: Node, membership: Membership, config_file: Path | None, levers: Path | None = None
-    ) -> None:
-        self._engine = engine
-        self._membership = membership
+    def __init__(self, config: NodeConfig, config_file: Path | None, options: Mapping[str, Any] | None) -> None:
+        self._config = config
         self._config_file = config_file
-        self._levers = levers
+        self._options = options
+        self._engine: Node | None = None
+        self._membership: Membership | None = None
+        self._reachability: Reachability | None = None
         self._stop = asyncio.Event()
         self._ready = False
         self._logger = log.get("node")
@@ -117,43 +104,120 @@ class _Orchestrator:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        if self._config.oxend_rpc is None:
+            return await self._serve(None)
+        async with Daemon(Endpoint(self._config.oxend_rpc)) as daemon:
+            return await self._serve(daemon)
+
+    async def _serve(self, daemon: Daemon | None) -> int:
         stop = asyncio.create_task(self._stopped(), name="stop")
-        duties = {
-            asyncio.create_task(self._follow_membership(), name="membership"),
-            asyncio.create_task(self._report_status(), name="status"),
-        }
-        if self._levers is not None:
-            duties.add(asyncio.create_task(self._follow_levers(self._levers), name="levers"))
+        duties: set[asyncio.Task[None]] = set()
         code = EXIT_OK
         try:
+            node_keys = await self._keys(daemon, stop)
+            if node_keys is None:
+                return EXIT_OK
+            engine = self._engine = self._start(node_keys)
+            duties = {
+                asyncio.create_task(duty, name=name) for name, duty in self._duties(engine, node_keys, daemon).items()
+            }
             done, _ = await asyncio.wait({stop, *duties}, return_when=asyncio.FIRST_COMPLETED)
             for ended in done - {stop}:
                 code = max(code, self._explain(ended))
+        except (KeyFileError, ValueError) as error:
+            self._logger.error("the node cannot start", reason=str(error))
+            return EXIT_CONFIG
+        except OSError as error:
+            self._logger.error("the node cannot start", reason=str(error))
+            return EXIT_FAILED
         finally:
             await self._drain({stop, *duties})
         return code
 
+    async def _keys(self, daemon: Daemon | None, stop: asyncio.Task[None]) -> NodeKeys | None:
+        """From the files, or from the daemon as soon as there is one; `None` when the node is to stop before."""
+        if daemon is None:
+            return keys.load(self._config.data_dir)
+        while not stop.done():
+            notify.status("waiting for the daemon")
+            asked = asyncio.create_task(daemon.keys())
+            await asyncio.wait({stop, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if stop.done():
+                asked.cancel()
+                await asyncio.gather(asked, return_exceptions=True)
+                return None
+            try:
+                return asked.result()
+            except OmqError as error:
+                self._logger.warning("the daemon gave no keys", address=daemon.endpoint.address, reason=str(error))
+            await asyncio.wait({stop}, timeout=_KEYS_SECONDS)
+        return None
+
+    def _start(self, node_keys: NodeKeys) -> Node:
+        engine = _open(self._config, node_keys)
+        self._logger.info(
+            "listening",
+            ip=str(self._config.bind_ip),
+            https_port=self._config.https_port,
+            omq_port=self._config.omq_port,
+            pubkey_ed25519=node_keys.ed25519_public.hex(),
+            pubkey_legacy=node_keys.legacy_public.hex(),
+        )
+        return engine
+
+    def _duties(self, engine: Node, node_keys: NodeKeys, daemon: Daemon | None) -> dict[str, Coroutine[Any, Any, None]]:
+        config, own = self._config, node_keys.ed25519_public.hex()
+        duties: dict[str, Coroutine[Any, Any, None]] = {"status": self._report_status()}
+        if daemon is not None:
+            few = FEW_NODES_TESTNET if config.testnet else FEW_NODES
+            membership = OxendMembership(daemon, config.seeds, few)
+            reporter = Reachability(engine, own, _Reporter(daemon), config.reachability_seconds)
+            self._membership, self._reachability = membership, reporter
+            duties["subscriptions"] = membership.keep_subscribed()
+            duties["ping"] = self._ping_daemon(daemon, own)
+        elif config.network_file is not None:
+            self._membership = StaticMembership(config.network_file)
+            self._reachability = Reachability(engine, own, interval=config.reachability_seconds)
+        if self._membership is not None and self._reachability is not None:
+            duties["membership"] = self._follow_membership(engine, self._membership, self._reachability)
+            duties["reachability"] = self._reachability.run()
+        if config.levers_file is not None:
+            duties["levers"] = self._follow_levers(engine, config.levers_file)
+        return duties
+
     async def _stopped(self) -> None:
         await self._stop.wait()
 
-    async def _follow_membership(self) -> None:
-        async for network in self._membership:
+    async def _follow_membership(self, engine: Node, membership: Membership, reachability: Reachability) -> None:
+        async for network in membership:
             try:
-                self._engine.set_network(network)
+                engine.set_network(network)
             except ValueError as error:
                 self._logger.error("the engine refused the network, the one before it stays", reason=str(error))
                 continue
+            reachability.set_network(network)
             self._logger.info("network in force", height=network["height"], nodes=len(network["nodes"]))
             self._ready = True
             notify.ready(self._status())
 
-    async def _follow_levers(self, path: Path) -> None:
+    async def _ping_daemon(self, daemon: Daemon, own: str) -> None:
+        """Says every half minute that we are here."""
+        from allium._native import PROTOCOL_VERSION
+
+        while True:
+            try:
+                await daemon.storage_server_ping(PROTOCOL_VERSION, own, self._config.https_port, self._config.omq_port)
+            except OmqError as error:
+                self._logger.error("the daemon did not take our ping", reason=str(error))
+            await asyncio.sleep(_PING_SECONDS)
+
+    async def _follow_levers(self, engine: Node, path: Path) -> None:
         """Pretends what a test network says in `{"cut_off": [Ed25519 key…], "clock_offset_ms": n}`."""
         async for _ in changes(path):
             try:
                 levers = json.loads(path.read_bytes())  # noqa: ASYNC240 - a line
-                self._engine.cut_off(levers.get("cut_off", []))
-                self._engine.set_clock_offset(levers.get("clock_offset_ms", 0))
+                engine.cut_off(levers.get("cut_off", []))
+                engine.set_clock_offset(levers.get("clock_offset_ms", 0))
             except FileNotFoundError:
                 continue
             except (ValueError, TypeError, AttributeError, OSError) as error:
@@ -170,7 +234,7 @@ class _Orchestrator:
                 told = current
 
     def _status(self) -> str:
-        if not self._ready:
+        if self._engine is None or not self._ready:
             return "waiting for the network"
         reason = self._engine.not_ready()
         return "serving" if reason is None else f"refusing requests: {reason}"
@@ -189,8 +253,9 @@ class _Orchestrator:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(self._engine.shutdown)
-        self._logger.info("stopped")
+        if self._engine is not None:
+            await asyncio.to_thread(self._engine.shutdown)
+            self._logger.info("stopped")
 
     def _on_stop(self) -> None:
         if self._stop.is_set():
@@ -202,15 +267,29 @@ class _Orchestrator:
     def _on_reload(self) -> None:
         notify.reloading()
         self._reload_log_level()
-        self._membership.reload()
+        if self._membership is not None:
+            self._membership.reload()
         if self._ready:
             notify.ready(self._status())
 
     def _reload_log_level(self) -> None:
         try:
-            config = NodeConfig.load(self._config_file)
+            config = NodeConfig.load(self._config_file, self._options)
         except ConfigError as error:
             self._logger.error("configuration is unusable, the one before it stays", reason=str(error))
             return
         log.configure(config.log_level, config.log_format)
         self._logger.info("configuration read again", log_level=config.log_level)
+
+
+class _Reporter:
+    """Tells the daemon which nodes were reached."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    async def __call__(self, node: NodeEntry, passed: bool) -> None:
+        try:
+            await self._daemon.report_peer_status(node["pubkey_legacy"], passed)
+        except OmqError as error:
+            log.get("reachability").warning("the daemon did not take a report", reason=str(error))

@@ -4,6 +4,7 @@ mod certificate;
 pub mod https;
 mod limiter;
 mod linger;
+mod liveness;
 pub mod omq;
 mod peers;
 pub mod quic;
@@ -15,6 +16,7 @@ mod slots;
 mod upstream;
 
 pub use limiter::{Limiter, RateLimits, parse_network};
+pub use liveness::Liveness;
 pub use peers::Peers;
 pub use reachability::{Pinged, Reachable};
 pub use readiness::Readiness;

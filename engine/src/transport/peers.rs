@@ -6,6 +6,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::{
+    liveness::Liveness,
     omq::OmqPeers,
     quic::{PeerConnection, QuicPeers},
 };
@@ -28,13 +29,14 @@ pub struct Peers {
     quic: Arc<QuicPeers>,
     /// A lever of test networks: nodes that are not reached, as if the network between were cut.
     cut_off: RwLock<HashSet<Ed25519PublicKey>>,
+    liveness: Arc<Liveness>,
 }
 
 impl Peers {
-    /// Over these.
+    /// Over these; requests without an answer are counted in `liveness`.
     #[must_use]
-    pub fn new(omq: Arc<OmqPeers>, quic: Arc<QuicPeers>) -> Self {
-        Self { omq, quic, cut_off: RwLock::default() }
+    pub fn new(omq: Arc<OmqPeers>, quic: Arc<QuicPeers>, liveness: Arc<Liveness>) -> Self {
+        Self { omq, quic, cut_off: RwLock::default(), liveness }
     }
 
     /// From now on exactly these are not reached.
@@ -94,18 +96,25 @@ impl PeerLink for Peers {
         parts: Vec<Bytes>,
         timeout: Duration,
     ) -> PeerAnswer<'a> {
-        if self.is_cut_off(&peer.ed25519) {
-            return Box::pin(async move {
+        let peer = Arc::clone(peer);
+        Box::pin(async move {
+            let connection = self.quic.get(&peer).filter(|_| peer.is_reachable());
+            let answer = if self.is_cut_off(&peer.ed25519) {
                 tokio::time::sleep(timeout).await;
                 Err(PeerError::Timeout)
-            });
-        }
-        match self.quic.get(peer).filter(|_| peer.is_reachable()) {
-            Some(connection) => Box::pin(self.over_quic(connection, Arc::clone(peer), command, parts, timeout)),
-            // The reference has no such command.
-            None if command == RECONCILE => Box::pin(std::future::ready(Err(PeerError::Timeout))),
-            None => PeerLink::request(self.omq.as_ref(), peer, command, parts, timeout),
-        }
+            } else if let Some(connection) = connection {
+                self.over_quic(connection, Arc::clone(&peer), command, parts, timeout).await
+            } else if command == RECONCILE {
+                // The reference has no such command.
+                return Err(PeerError::Timeout);
+            } else {
+                PeerLink::request(self.omq.as_ref(), &peer, command, parts, timeout).await
+            };
+            if matches!(answer, Err(PeerError::Timeout | PeerError::Congested)) {
+                self.liveness.failed(peer.ed25519);
+            }
+            answer
+        })
     }
 
     fn acquaint<'a>(&'a self, peer: &'a Arc<NodeInfo>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {

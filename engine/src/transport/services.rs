@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{
-    limiter::Limiter, quic::QuicPeers, reachability::Pinged, readiness::Readiness, relay::OnionRelay, slots::Slots,
+    limiter::Limiter, liveness::Liveness, quic::QuicPeers, reachability::Pinged, readiness::Readiness,
+    relay::OnionRelay, slots::Slots,
 };
 use crate::{
     crypto::Identity,
@@ -79,6 +80,8 @@ pub struct Services {
     pub handshake: Arc<Handshake>,
     /// When somebody has last tested whether it can be reached.
     pub pinged: Pinged,
+    /// How other nodes have answered.
+    pub liveness: Arc<Liveness>,
     /// Where the network's daemon listens for OMQ, if there is one.
     pub oxend_rpc: Option<String>,
     /// Its QUIC connections to other nodes.
@@ -130,7 +133,7 @@ impl Services {
         answer.insert("height".to_owned(), network.height.into());
         answer.insert("target_height".to_owned(), network.height.into());
         self.rpc.counts().describe(&mut answer);
-        answer.insert("peers".to_owned(), Map::new().into());
+        answer.insert("peers".to_owned(), self.liveness.describe(&network).into());
         match (self.stats(), self.store.census()) {
             (Ok(stats), Ok(census)) => describe(&stats, &census, &mut answer),
             (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "the store could not be counted"),
