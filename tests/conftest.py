@@ -14,6 +14,7 @@ import pytest
 
 from allium import _native, keys
 from allium.devnet import ports
+from allium.keys import generate as new_keys
 
 
 class Devnet:
@@ -85,11 +86,20 @@ def entry(node_keys: keys.NodeKeys, https_port: int, omq_port: int, swarm_id: in
     }
 
 
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port that nobody else takes."""
+    with ports.reserve(1) as [port]:
+        yield port
+
+
 class LoneNode:
     """An engine in this process, and its entry in a network."""
 
-    def __init__(self, directory: Path, https_port: int, omq_port: int, **options: Any) -> None:
-        self.keys = keys.generate()
+    def __init__(
+        self, directory: Path, https_port: int, omq_port: int, keys: keys.NodeKeys | None = None, **options: Any
+    ) -> None:
+        self.keys = keys or new_keys()
         self.entry = entry(self.keys, https_port, omq_port)
         self.engine = _native.Node(
             data_dir=str(directory),

@@ -72,6 +72,39 @@ def test_mistakes_are_named(tmp_path: Path, text: str, complaint: str) -> None:
     assert complaint in str(refusal.value)
 
 
+def test_the_command_line_wins_over_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLIUM_HTTPS_PORT", "7000")
+    path = write(tmp_path, "https_port = 6000\n")
+    assert NodeConfig.load(path, {"https_port": "5000"}).https_port == 5000
+    with pytest.raises(ConfigError, match="the command line: https_port = 'x'"):
+        NodeConfig.load(path, {"https_port": "x"})
+    assert NodeConfig.load(path).https_port == 7000
+
+
+def test_there_is_one_source_of_the_network(tmp_path: Path) -> None:
+    path = write(tmp_path, 'oxend_rpc = "ipc:///run/oxend.sock"\n')
+    with pytest.raises(ConfigError, match="set one of network_file"):
+        NodeConfig.load(path)
+    path.write_text('data_dir = "data"\n')
+    with pytest.raises(ConfigError, match="set one of network_file"):
+        NodeConfig.load(path)
+    assert NodeConfig.load(path, {"oxend_rpc": "tcp://127.0.0.1:22029"}).network_file is None
+    with pytest.raises(ConfigError, match="oxend_rpc = 'http://x'"):
+        NodeConfig.load(path, {"oxend_rpc": "http://x"})
+
+
+def test_the_test_network_has_ports_and_seeds_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('data_dir = "data"\noxend_rpc = "ipc://x"\nomq_port = 5\n')
+    main, test = NodeConfig.load(path), NodeConfig.load(path, {"testnet": True})
+    assert (main.https_port, main.omq_port, test.https_port, test.omq_port) == (22021, 5, 38155, 5)
+    assert len(main.seeds) == 3 and len(test.seeds) == 1 and set(main.seeds).isdisjoint(test.seeds)
+    assert all(seed.x25519 and seed.address.startswith("tcp://") for seed in main.seeds + test.seeds)
+    assert NodeConfig.load(path, {"bootstrap_seeds": []}).seeds == []
+    with pytest.raises(ConfigError, match="'nonsense' is not host:port"):
+        NodeConfig.load(path, {"bootstrap_seeds": ["nonsense"]})
+
+
 def test_misspelt_variable_is_refused_and_strangers_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, "")
     monkeypatch.setenv("ALLIUM_SOMETHING_ELSE", "1")

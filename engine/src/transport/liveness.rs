@@ -63,3 +63,46 @@ impl Record {
         told
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        swarm::{NodeInfo, SwarmId},
+        types::{LegacyPublicKey, X25519PublicKey},
+    };
+
+    fn network(nodes: &[u8]) -> Snapshot {
+        let info = |&n: &u8| NodeInfo {
+            legacy: LegacyPublicKey([n + 100; 32]),
+            ed25519: Ed25519PublicKey([n; 32]),
+            x25519: X25519PublicKey([n; 32]),
+            ip: std::net::Ipv4Addr::LOCALHOST,
+            https_port: 1,
+            omq_port: 2,
+            swarm: SwarmId(3),
+            version: [2, 8, 0],
+            requested_unlock_height: 0,
+        };
+        Snapshot::new(1, String::new(), [19, 4], nodes.iter().map(info).collect()).unwrap()
+    }
+
+    #[test]
+    fn peers_are_told_of_by_legacy_key_while_they_are_there() {
+        let liveness = Liveness::default();
+        let (one, two) = (Ed25519PublicKey([1; 32]), Ed25519PublicKey([2; 32]));
+        liveness.failed(one);
+        liveness.failed(one);
+        liveness.tested(two, Reachable { https: true, omq: None, quic: Some(false) });
+        let told = liveness.describe(&network(&[1, 2]));
+        let named = |n: u8| &told[&LegacyPublicKey([n + 100; 32]).to_string()];
+        assert_eq!(named(1), &json!({"requests_failed": 2, "pushes_failed": 2, "storage_tests": []}));
+        assert_eq!(named(2)["requests_failed"], 0);
+        let tested = &named(2)["reachability"];
+        assert_eq!((&tested["passed"], &tested["omq"], &tested["https"]), (&json!(false), &Value::Null, &json!(true)));
+        liveness.keep(&network(&[1]));
+        let left = liveness.describe(&network(&[1, 2]));
+        assert_eq!(left.len(), 1);
+        assert_eq!(left.values().next().unwrap()["requests_failed"], 2);
+    }
+}

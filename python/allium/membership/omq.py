@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ _HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 15_000, 30_000
 _RECONNECT_MS, _RECONNECT_MAX_MS = 250, 5_000
 _MAX_MESSAGE = 10 << 20
 _PAUSE_SECONDS = 0.25
+_HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class OmqError(Exception):
@@ -46,7 +47,8 @@ class Endpoint:
         """From `host:port/<64 hex digits>`; `ValueError` for anything else."""
         place, _, key = text.rpartition("/")
         host, _, port = place.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 1 << 16 or len(key) != 64:
+        is_port = port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16
+        if not host or not is_port or not _HEX_KEY.fullmatch(key):
             raise ValueError(f"{text!r} is not host:port/<X25519 key as 64 hex digits>")
         return cls(f"tcp://{place}", bytes.fromhex(key))
 
@@ -113,9 +115,7 @@ class OmqConnection:
 
     async def _run(self) -> None:
         while True:
-            with self._open() as socket:
-                # Its own socket, closed with the other one.
-                monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+            with self._open() as socket, socket.get_monitor_socket(zmq.EVENT_DISCONNECTED) as monitor:
                 self._socket = socket
                 try:
                     await self._serve(socket, monitor)
@@ -123,8 +123,6 @@ class OmqConnection:
                     log.get("omq").warning("connection failed", address=self.endpoint.address, reason=str(error))
                 finally:
                     self._forget()
-                    with contextlib.suppress(zmq.ZMQError):
-                        socket.disable_monitor()
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def _open(self) -> zmq.asyncio.Socket:

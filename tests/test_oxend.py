@@ -1,0 +1,359 @@
+"""A node beside the live network's daemon: a real process, and a daemon that speaks real OMQ."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import bencode2
+import pytest
+from nacl import bindings
+
+import wire
+from allium import _native, keys
+from allium.client.direct import Node, OmqClient
+from allium.devnet import ports
+from conftest import UNASSIGNED, LoneNode, entry
+from oxend import FakeOxend, ipc, stranger
+from oxend import state as state_of
+from test_redelivery import await_that
+
+#: Too large for a float to hold exactly.
+OURS, THEIRS = 2**63 + 1, 3
+ADMIN = os.urandom(32)
+
+
+class BesideOxend:
+    """`allium node run` as an operator's unit file starts the reference's storage server."""
+
+    def __init__(self, directory: Path, daemon: FakeOxend, https_port: int, omq_port: int) -> None:
+        assert daemon.keys is not None
+        self.directory, self.daemon = directory, daemon
+        self.entry = entry(daemon.keys, https_port, omq_port, OURS)
+        self.log = directory / "node.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str, **environment: str) -> None:
+        command = [sys.executable, "-m", "allium", "node", "run", "127.0.0.1", str(self.entry["https_port"])]
+        command += ["--omq-port", str(self.entry["omq_port"]), "--data-dir", str(self.directory / "data")]
+        command += ["--oxend-rpc", self.daemon.address, "--log-level", "info", *options]
+        ours = {"ALLIUM_LOG_FORMAT": "json", "ALLIUM_BOOTSTRAP_SEEDS": "[]", **environment}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("ALLIUM_")}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**clean, **ours})
+
+    def stop(self) -> int:
+        """As a service manager does; the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def ask(self, method: str, params: dict[str, Any]) -> wire.HttpReply:
+        return wire.rpc(self.entry, method, params)
+
+    def refusal(self) -> str:
+        """What a request is answered with; nothing while nobody listens, or when it is served."""
+        assert self.running, self.log.read_text()
+        try:
+            reply = self.ask("info", {})
+        except OSError:
+            return ""
+        return "" if reply.status == 200 else f"{reply.status} {reply.body.decode()}"
+
+    def serves(self) -> bool:
+        assert self.running, self.log.read_text()
+        try:
+            return self.ask("info", {}).status == 200
+        except OSError:
+            return False
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Lines of the log that begin so."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in map(json.loads, lines) if str(line.get("event", "")).startswith(event)]
+
+
+@pytest.fixture
+def reserved() -> Iterator[list[int]]:
+    with ports.reserve(6) as held:
+        yield held
+
+
+@pytest.fixture
+def oxend(tmp_path: Path) -> FakeOxend:
+    """Not running yet."""
+    return FakeOxend(ipc(tmp_path), keys.generate())
+
+
+@pytest.fixture
+def node(tmp_path: Path, oxend: FakeOxend, reserved: list[int]) -> Iterator[BesideOxend]:
+    """Not started yet."""
+    made = BesideOxend(tmp_path, oxend, reserved[0], reserved[1])
+    try:
+        yield made
+    finally:
+        if made.running:
+            assert made.stop() == 0, made.log.read_text()
+
+
+def user_of(swarm: int) -> wire.User:
+    """Somebody whose messages belong there, when there are both swarms."""
+    while _native.swarm_of((user := wire.User()).account_id, [THEIRS, OURS]) != swarm:
+        pass
+    return user
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_keys_and_list_are_the_daemons_and_it_is_pinged(
+    oxend: FakeOxend, node: BesideOxend, reserved: list[int], transport: str
+) -> None:
+    if transport == "tcp":
+        oxend.address = f"tcp://127.0.0.1:{reserved[2]}"
+    oxend.states = [state_of(node.entry), stranger(swarm_id=THEIRS), stranger(funded=False)]
+    with oxend:
+        node.start()
+        await_that("the node serves", node.serves)
+        _, told = oxend.wait_for("admin.storage_server_ping")
+        assert told == {
+            "version": list(_native.PROTOCOL_VERSION),
+            "pubkey_ed25519": node.entry["pubkey_ed25519"],
+            "https_port": node.entry["https_port"],
+            "omq_port": node.entry["omq_port"],
+        }
+        _, asked = oxend.wait_for("rpc.get_service_nodes")
+        assert asked["active_only"] is False and "poll_block_hash" not in asked
+        assert {"funded", "swarm_id", "storage_server_version"} <= set(asked["fields"])
+        oxend.wait_for("rpc.get_service_nodes", lambda asked: asked.get("poll_block_hash") == oxend.block_hash.hex())
+
+        ping = wire.post(f"https://127.0.0.1:{node.entry['https_port']}/ping_test/v1", b"")
+        assert oxend.keys is not None
+        assert bytes.fromhex(node.entry["pubkey_legacy"]) == oxend.keys.legacy_public
+        assert ping.status == 200 and len(ping.headers["x-oxen-snode-pubkey"]) >= 43
+        swarm = node.ask("get_swarm", {"pubkey": user_of(OURS).account_id}).json()
+        assert swarm["swarm"] == f"{OURS:x}"
+        assert [snode["pubkey_ed25519"] for snode in swarm["snodes"]] == [node.entry["pubkey_ed25519"]]
+        assert swarm["hf"] == [19, 4]
+        assert not any((node.directory / "data" / name).exists() for name in (keys.ED25519_FILE, keys.LEGACY_FILE))
+        secrets = (oxend.keys.ed25519_secret.hex()[:64], oxend.keys.legacy_secret.hex())
+        assert not any(secret in node.log.read_text() for secret in secrets)
+
+
+def test_a_block_brings_another_list(oxend: FakeOxend, node: BesideOxend) -> None:
+    other = stranger(swarm_id=THEIRS)
+    oxend.states = [state_of(node.entry), other]
+    ours, theirs = user_of(OURS), user_of(THEIRS)
+    with oxend:
+        node.start()
+        await_that("the node serves", node.serves)
+        assert node.ask("store", wire.store_params(ours.account_id, b"x")).status == 200
+        assert node.ask("store", wire.store_params(theirs.account_id, b"x")).status == 421
+        oxend.wait_for_subscriber()
+
+        oxend.block(state_of(node.entry, swarm_id=THEIRS), {**other, "swarm_id": OURS})
+        await_that(
+            "the swarms change", lambda: node.ask("store", wire.store_params(ours.account_id, b"x")).status == 421
+        )
+        assert node.ask("store", wire.store_params(theirs.account_id, b"x")).status == 200
+
+        # Decommissioned, and a list without anybody is not believed.
+        oxend.block(state_of(node.entry, swarm_id=UNASSIGNED), other)
+        not_ours = "503 Service node is not ready: not in any swarm\n"
+        await_that("the node is in no swarm", lambda: node.refusal() == not_ours)
+        oxend.block(state_of(node.entry), other)
+        await_that("the node is back", node.serves)
+        seen = len(oxend.calls)
+        oxend.block()
+        oxend.wait_for("rpc.get_service_nodes", since=seen)
+        await_that("that is told", lambda: bool(node.logged("the daemon knows no nodes any more")))
+        assert node.ask("store", wire.store_params(ours.account_id, b"x")).status == 200
+
+
+def test_the_daemon_may_come_late_and_go(oxend: FakeOxend, node: BesideOxend) -> None:
+    oxend.states = [state_of(node.entry)]
+    node.start()
+    with oxend:
+        await_that("the node serves", node.serves)
+        oxend.wait_for_subscriber()
+    user = wire.User()
+    assert node.ask("store", wire.store_params(user.account_id, b"x")).status == 200
+    asked = len(oxend.calls)
+
+    oxend.states = [state_of(node.entry, swarm_id=UNASSIGNED)]
+    oxend.block_hash = os.urandom(32)
+    with oxend:
+        oxend.wait_for("sub.block", since=asked)
+        await_that("the new list is in force", lambda: "not in any swarm" in node.refusal())
+        oxend.wait_for_subscriber()
+        oxend.block(state_of(node.entry))
+        await_that("blocks are told of again", node.serves)
+        assert [message["data"] for message in wire.retrieve(node.entry, user)] == ["eA=="]
+
+
+def test_a_node_without_a_daemon_can_be_stopped(oxend: FakeOxend, node: BesideOxend) -> None:
+    refusing = FakeOxend(oxend.address)  # it is no service node
+    with refusing:
+        node.start()
+        refusing.wait_for("admin.get_service_node_privkey")
+        await_that("the refusal is told", lambda: bool(node.logged("the daemon gave no keys")))
+        assert "service node" in node.logged("the daemon gave no keys")[0]["reason"]
+        assert node.stop() == 0
+
+
+def test_a_daemon_that_syncs_is_told_by_the_seeds(oxend: FakeOxend, node: BesideOxend, reserved: list[int]) -> None:
+    secret = os.urandom(32)
+    address = f"127.0.0.1:{reserved[3]}"
+    friend = stranger(swarm_id=OURS)
+    nowhere = {"public_ip": "0.0.0.0", "storage_port": 0, "storage_lmq_port": 0}
+    oxend.states = [state_of(node.entry), {**friend, **nowhere}]
+    oxend.answers["rpc.get_service_nodes"] = [b"500", b"loading the chain"]
+    seed = FakeOxend(f"tcp://{address}", x25519=secret)
+    seed.states, seed.height = [state_of(node.entry), friend], oxend.height + 10
+    dead = f"127.0.0.1:{reserved[4]}/{os.urandom(32).hex()}"
+    seeds = [f"{address}/{bindings.crypto_scalarmult_base(secret).hex()}", dead]
+    with oxend, seed:
+        node.start(ALLIUM_BOOTSTRAP_SEEDS=json.dumps(seeds))
+        nothing = "not yet on hardfork 19.3; not in any swarm; not done syncing"
+        await_that("the node waits", lambda: node.refusal() == f"503 Service node is not ready: {nothing}\n")
+        assert not seed.calls
+        del oxend.answers["rpc.get_service_nodes"]
+        seed.wait_for("rpc.get_service_nodes")
+        behind = "503 Service node is not ready: not in any swarm; not done syncing\n"
+        await_that("the node knows that it is behind", lambda: node.refusal() == behind)
+        oxend.wait_for_subscriber()
+        oxend.block(*oxend.states, height=seed.height - 1)
+        await_that("it sees the next height", lambda: len(node.logged("the daemon is syncing")) >= 2)
+        assert node.refusal() == behind
+        oxend.block(*oxend.states, height=seed.height)
+        await_that("it is not behind any more", node.serves)
+        [there] = [
+            snode
+            for snode in node.ask("get_swarm", {"pubkey": wire.User().account_id}).json()["snodes"]
+            if snode["pubkey_ed25519"] == friend["pubkey_ed25519"]
+        ]
+        assert (there["ip"], there["port_omq"]) == ("127.0.0.1", 1), there
+
+
+def test_addresses_are_told_by_newer_daemons(oxend: FakeOxend, node: BesideOxend) -> None:
+    friend = stranger(swarm_id=OURS)
+    oxend.modern = True
+    oxend.states = [state_of(node.entry), friend]
+
+    def address() -> tuple[str, int, int]:
+        snodes = node.ask("get_swarm", {"pubkey": wire.User().account_id}).json()["snodes"]
+        [there] = [snode for snode in snodes if snode["pubkey_ed25519"] == friend["pubkey_ed25519"]]
+        return there["ip"], int(there["port_https"]), there["port_omq"]
+
+    with oxend:
+        node.start()
+        await_that("the node serves", node.serves)
+        assert address() == ("127.0.0.1", 1, 1)
+        oxend.wait_for_subscriber("sub.snode_addr")
+        proof = {"K": bytes.fromhex(friend["service_node_pubkey"]), "Kx": bytes(32)}
+        for nonsense in (b"", b"i1e", b"d" * 5000, bencode2.bencode({**proof, "ip": "x", "sh": 1, "sq": -1, "vs": []})):
+            oxend.tell_address(nonsense)
+        oxend.tell_address(bencode2.bencode({**proof, "ip": "127.0.0.9", "sh": 77, "sq": 78, "vs": [2, 9, 1]}))
+        await_that("the address is taken", lambda: address() == ("127.0.0.9", 77, 78))
+
+
+def test_questions_to_the_daemon_are_passed_on(oxend: FakeOxend, node: BesideOxend) -> None:
+    oxend.states = [state_of(node.entry)]
+
+    def ask(endpoint: str, **params: Any) -> wire.HttpReply:
+        return node.ask("oxend_request", {"endpoint": endpoint, "params": params})
+
+    with oxend:
+        node.start()
+        await_that("the node serves", node.serves)
+        seen = len(oxend.calls)
+        params = {"fields": ["service_node_pubkey"], "limit": 2}
+        result = ask("get_service_nodes", **params).json()["result"]
+        assert result["service_node_states"] == [{"service_node_pubkey": node.entry["pubkey_legacy"]}]
+        assert result["height"] == oxend.height
+        oxend.wait_for("rpc.get_service_nodes", lambda passed: passed == params, since=seen)
+        name = ask("ons_resolve", type=0, name_hash="ab")
+        assert name.status == 200 and name.json()["result"] == {"encrypted_value": "ab" * 16, "nonce": "cd" * 12}
+        assert {"t", "hf"} <= set(name.json())
+        refused = ask("ons_resolve", type=7)
+        assert (refused.status, refused.body) == (400, b"no such type")
+        oxend.answers["rpc.ons_resolve"] = [b"200", b"{"]
+        assert (ask("ons_resolve").status, ask("ons_resolve").body) == (502, b"oxend returned unparsable data")
+        oxend.answers["rpc.ons_resolve"] = [b"nothing"]
+        assert (ask("ons_resolve").status, ask("ons_resolve").body) == (400, b"Unknown oxend error")
+        forbidden = ask("get_service_node_privkey")
+        assert forbidden.status == 400 and b"Invalid oxend endpoint" in forbidden.body
+    gone = ask("get_service_nodes")
+    assert (gone.status, gone.body) == (400, b"Unknown oxend error")
+    with oxend:
+        await_that("it is passed on again", lambda: ask("ons_resolve", type=0).status == 400)
+        del oxend.answers["rpc.ons_resolve"]
+        assert ask("ons_resolve", type=0).status == 200
+
+
+def test_who_is_reached_is_reported(oxend: FakeOxend, node: BesideOxend, reserved: list[int], tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        other = LoneNode(tmp_path / "other", reserved[2], reserved[3])
+        stack.callback(other.engine.shutdown)
+        other.entry["swarm_id"] = THEIRS
+        other.sees(other.entry, node.entry)
+        dead, nowhere = stranger(swarm_id=OURS), stranger(swarm_id=OURS, public_ip="0.0.0.0")
+        oxend.states = [state_of(node.entry), state_of(other.entry), dead, nowhere]
+        stack.enter_context(oxend)
+        admin = bindings.crypto_scalarmult_base(ADMIN).hex()
+        node.start("--stats-access-key", admin, ALLIUM_REACHABILITY_SECONDS="0.3")
+
+        def told(legacy: str, passed: bool) -> dict[str, Any]:
+            return {"type": "storage", "pubkey": legacy, "passed": passed}
+
+        for expected in (told(other.entry["pubkey_legacy"], True), told(dead["service_node_pubkey"], False)):
+            oxend.wait_for("admin.report_peer_status", expected.__eq__)
+        assert all(other.engine.pinged().values()), other.engine.pinged()
+
+        async def stats() -> dict[str, Any]:
+            async with OmqClient(Node.parse(node.entry), ADMIN) as client:
+                [answer] = await client.request("service.get_stats")
+            peers: dict[str, Any] = json.loads(answer)["peers"]
+            return peers
+
+        peers = asyncio.run(stats())
+        reached = peers[other.entry["pubkey_legacy"]]["reachability"]
+        assert reached.pop("timestamp") > 1e9
+        assert reached == {"passed": True, "https": True, "omq": True, "quic": True}
+        failed = peers[dead["service_node_pubkey"]]
+        assert failed["reachability"]["passed"] is False
+        assert failed["requests_failed"] == failed["pushes_failed"] and failed["storage_tests"] == []
+
+        # It goes, and comes back.
+        seen = len(oxend.calls)
+        other.engine.shutdown()
+        oxend.wait_for("admin.report_peer_status", told(other.entry["pubkey_legacy"], False).__eq__, since=seen)
+        again = LoneNode(tmp_path / "other", reserved[2], reserved[3], keys=other.keys)
+        stack.callback(again.engine.shutdown)
+        again.sees(other.entry, node.entry)
+        seen = len(oxend.calls)
+        oxend.wait_for("admin.report_peer_status", told(other.entry["pubkey_legacy"], True).__eq__, since=seen)
+
+        # Nobody tests us, and the operator is told.
+        silence = "nobody has tested whether this node is reachable"
+        await_that(
+            "silence is told of",
+            lambda: {line["transport"] for line in node.logged(silence)} == {"https", "omq", "quic"},
+        )
+        reports = [params for command, params in oxend.calls if command == "admin.report_peer_status"]
+        known = {other.entry["pubkey_legacy"], dead["service_node_pubkey"]}
+        assert {report["pubkey"] for report in reports} == known
