@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,10 +42,11 @@ class BesideOxend:
         self.log = directory / "node.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *options: str, **environment: str) -> None:
-        command = [sys.executable, "-m", "allium", "node", "run", "127.0.0.1", str(self.entry["https_port"])]
+    def start(self, *options: str, positional: list[str] | None = None, **environment: str) -> None:
+        own = ["127.0.0.1", str(self.entry["https_port"])] if positional is None else positional
+        command = [sys.executable, "-m", "allium", "node", "run", *own]
         command += ["--omq-port", str(self.entry["omq_port"]), "--data-dir", str(self.directory / "data")]
-        command += ["--oxend-rpc", self.daemon.address, "--log-level", "info", *options]
+        command += ["--oxend-rpc", self.daemon.address, *options]
         ours = {"ALLIUM_LOG_FORMAT": "json", "ALLIUM_BOOTSTRAP_SEEDS": "[]", **environment}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("ALLIUM_")}
         with self.log.open("ab") as log:
@@ -203,6 +205,36 @@ def test_the_daemon_may_come_late_and_go(oxend: FakeOxend, node: BesideOxend) ->
         oxend.block(state_of(node.entry))
         await_that("blocks are told of again", node.serves)
         assert [message["data"] for message in wire.retrieve(node.entry, user)] == ["eA=="]
+
+
+def test_the_service_manager_is_told_how_it_is(oxend: FakeOxend, node: BesideOxend, tmp_path: Path) -> None:
+    oxend.states = [state_of(node.entry)]
+    oxend.answers["rpc.get_service_nodes"] = [b"500", b"loading"]
+    conf = tmp_path / "storage.conf"
+    conf.write_text(f'# ours\nip=127.0.0.1\nport={node.entry["https_port"]}\nlog-level = "warning"\n')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify.sock"))
+        manager.settimeout(30)
+
+        def told(*words: str) -> None:
+            for _ in range(20):
+                text = manager.recv(4096).decode()
+                if all(word in text for word in words):
+                    return
+                assert "READY=1" not in text
+            pytest.fail(f"{words} are not told")
+
+        node.start("--config-file", str(conf), positional=[], NOTIFY_SOCKET=str(tmp_path / "notify.sock"))
+        told("EXTEND_TIMEOUT_USEC=", "STATUS=waiting for the daemon")
+        with oxend:
+            told("EXTEND_TIMEOUT_USEC=", "STATUS=waiting for the network")
+            del oxend.answers["rpc.get_service_nodes"]
+            told("READY=1", "STATUS=serving")
+            told("WATCHDOG=1")
+            assert node.serves()
+            seen = len(oxend.calls)
+        with oxend:
+            oxend.wait_for("admin.storage_server_ping", since=seen)  # at once, for the daemon to send its proof
 
 
 def test_a_node_without_a_daemon_can_be_stopped(oxend: FakeOxend, node: BesideOxend) -> None:

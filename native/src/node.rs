@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 
 use crate::network::{Network, invalid};
 
+/// Over HTTPS, OMQ and QUIC; `None` for what was not tested.
+type Reached = (bool, Option<bool>, Option<bool>);
+
 /// One running node: its sockets, its store and the threads that serve them.
 #[pyclass(frozen, module = "allium._native")]
 pub(crate) struct Node {
@@ -115,7 +118,7 @@ impl Node {
         self.with(|node| node.set_clock_offset(milliseconds))
     }
 
-    fn test_peer(&self, py: Python<'_>, pubkey_ed25519: &str) -> PyResult<Option<(bool, Option<bool>, Option<bool>)>> {
+    fn test_peer(&self, py: Python<'_>, pubkey_ed25519: &str) -> PyResult<Option<Reached>> {
         let key = pubkey_ed25519.parse().map_err(invalid)?;
         let coming = self.with(|node| node.test_peer(&key))?;
         // The node is free for others meanwhile.

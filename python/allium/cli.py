@@ -111,14 +111,13 @@ def node_init(
     out.print(f"Start it with: allium node run --config {file}")
 
 
-#: What the reference calls levels of ours.
-_LOG_LEVELS = {"trace": "debug", "warn": "warning", "err": "error", "critical": "error"}
-
-
 @node_app.command("run")
 def node_run(
     config: Annotated[
         Path | None, typer.Option(help="TOML file; ALLIUM_* variables win over it, and are enough without it.")
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option(help="File with options of the reference's storage server, as option=value.")
     ] = None,
     bind_ip: Annotated[
         str | None, typer.Option("--ip", "--bind-ip", metavar="IP", help="Address to listen on.")
@@ -145,23 +144,29 @@ def node_run(
 
     The options are those of the reference's storage server, and win over what is set elsewhere.
     """
-    from allium import node
+    from allium import node, unit
+    from allium.config import ConfigError
 
     ip, port, *more = [*(positional or []), None, None]
     if len(more) > 2:
         raise CommandError("only an address and a port may stand by themselves")
-    options: dict[str, Any] = {
-        "bind_ip": bind_ip or ip,
-        "https_port": https_port or port,
-        "omq_port": omq_port,
-        "oxend_rpc": oxend_rpc,
-        "data_dir": data_dir and data_dir.expanduser().absolute(),
-        "testnet": testnet or None,
-        "bootstrap_seeds": [] if skip_bootstrap else None,
-        "stats_access_keys": stats_access_keys or None,
-        "log_level": log_level and _LOG_LEVELS.get(log_level.lower(), log_level),
+    options = {
+        "ip": bind_ip or ip,
+        "port": https_port or port,
+        "omq-port": omq_port,
+        "oxend-rpc": oxend_rpc,
+        "data-dir": data_dir,
+        "testnet": testnet,
+        "skip-bootstrap-nodes": skip_bootstrap,
+        "stats-access-key": stats_access_keys,
+        "log-level": log_level,
     }
-    raise typer.Exit(node.main(config, {name: value for name, value in options.items() if value is not None}))
+    try:
+        settings = unit.read(config_file) if config_file else {}
+    except ConfigError as error:
+        err.print(str(error), markup=False)
+        raise typer.Exit(node.EXIT_CONFIG) from None
+    raise typer.Exit(node.main(config, settings | unit.settings(options)))
 
 
 # --- devnet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -36,6 +37,8 @@ _STATUS_SECONDS = 5.0
 #: How often the daemon is told that we are here, and asked for the keys until it gives them.
 _PING_SECONDS = 30.0
 _KEYS_SECONDS = 5.0
+#: How much longer than now a start may take, as the service manager is told again and again.
+_PATIENCE_SECONDS = 60.0
 
 
 def main(config_file: Path | None, options: Mapping[str, Any] | None = None) -> int:
@@ -139,7 +142,7 @@ class _Orchestrator:
         if daemon is None:
             return keys.load(self._config.data_dir)
         while not stop.done():
-            notify.status("waiting for the daemon")
+            notify.starting("waiting for the daemon", _PATIENCE_SECONDS)
             asked = asyncio.create_task(daemon.keys())
             await asyncio.wait({stop, asked}, return_when=asyncio.FIRST_COMPLETED)
             if stop.done():
@@ -204,12 +207,16 @@ class _Orchestrator:
         """Says every half minute that we are here."""
         from allium._native import PROTOCOL_VERSION
 
+        connected = asyncio.Event()
+        daemon.on_connect.append(connected.set)
         while True:
+            connected.clear()
             try:
                 await daemon.storage_server_ping(PROTOCOL_VERSION, own, self._config.https_port, self._config.omq_port)
             except OmqError as error:
                 self._logger.error("the daemon did not take our ping", reason=str(error))
-            await asyncio.sleep(_PING_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(connected.wait(), _PING_SECONDS)
 
     async def _follow_levers(self, engine: Node, path: Path) -> None:
         """Pretends what a test network says in `{"cut_off": [Ed25519 key…], "clock_offset_ms": n}`."""
@@ -229,6 +236,9 @@ class _Orchestrator:
         told = ""
         while True:
             await asyncio.sleep(_STATUS_SECONDS)
+            notify.alive()
+            if not self._ready:
+                notify.starting(self._status(), _PATIENCE_SECONDS)
             if (current := self._status()) != told:
                 notify.status(current)
                 told = current

@@ -20,6 +20,16 @@ def reloading() -> bool:
     return send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
+def starting(status: str, seconds: float) -> bool:
+    """The node is not ready, and may take so much longer before the manager gives it up."""
+    return send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1_000_000)}", _status(status))
+
+
+def alive() -> bool:
+    """The node does what it should; a manager with a watchdog restarts one that does not say so."""
+    return send("WATCHDOG=1")
+
+
 def stopping(status: str = "") -> bool:
     """The node finishes what is under way and ends."""
     return send("STOPPING=1", _status(status))
