@@ -103,14 +103,14 @@ impl Rpc {
     /// `{"method", "params"}`: HTTPS `storage_rpc` and the innermost onion layer.
     pub async fn call_json(&self, body: &[u8]) -> Reply {
         let bad = |text: Cow<'static, str>| Reply::text(Status::BAD_REQUEST, text);
-        let Ok(body) = serde_json::from_slice::<Json>(body) else { return bad("invalid json".into()) };
-        let Some(method) = body.get("method").and_then(Json::as_str) else {
+        let Ok(mut body) = serde_json::from_slice::<Json>(body) else { return bad("invalid json".into()) };
+        let Some(Json::String(method)) = body.get_mut("method").map(Json::take) else {
             return bad("invalid json: no `method` field".into());
         };
-        let Some(params) = body.get("params").and_then(Json::as_object) else {
+        let Some(Json::Object(params)) = body.get_mut("params").map(Json::take) else {
             return bad("invalid json: no `params` field".into());
         };
-        match Request::parse(method, &Params::Json(params.clone())) {
+        match Request::parse(&method, &Params::Json(params)) {
             Ok(Some(request)) => self.run(request, Origin::Client).await,
             Ok(None) => bad(format!("no method {method}").into()),
             Err(invalid) => refused(&invalid),
@@ -422,7 +422,11 @@ impl Rpc {
             }
             fields
         };
-        let forward = (origin == Origin::Client).then(|| Forward::new("store", forward(), stored));
+        let forward = (origin == Origin::Client).then(|| match mates.as_slice() {
+            // A swarm of this node alone.
+            [] => Forward::to_nobody(stored),
+            _ => Forward::new("store", forward(), stored),
+        });
         let local = async {
             let message = NewMessage { account, namespace, hash, timestamp, expiry, stored, changed: stored, data };
             let watched = self.monitors.any(&account).then(|| message.clone());
@@ -1154,6 +1158,11 @@ struct Forward {
 impl Forward {
     fn new(method: &'static str, fields: Vec<(&'static str, Bt)>, at: Millis) -> Self {
         Self::timed(method, fields, at, vec![(AT, at.0.into())])
+    }
+
+    /// One that nobody reads.
+    const fn to_nobody(at: Millis) -> Self {
+        Self { method: "", at, plain: Bytes::new(), timed: Bytes::new() }
     }
 
     /// One that sets an expiry of at most `latest`.

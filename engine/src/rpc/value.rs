@@ -49,8 +49,63 @@ impl Value {
     #[must_use]
     pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
         match encoding {
-            Encoding::Json => self.to_json().to_string().into_bytes(),
+            Encoding::Json => {
+                let mut out = Vec::with_capacity(self.json_size());
+                self.write_json(&mut out);
+                out
+            }
             Encoding::Bencode => self.to_bt().encode(),
+        }
+    }
+
+    /// About how long the JSON becomes.
+    fn json_size(&self) -> usize {
+        match self {
+            Self::Bool(_) => 5,
+            Self::Int(_) | Self::Uint(_) => 20,
+            Self::Text(text) => text.len() + 3,
+            Self::Bytes(bytes) => bytes.len().div_ceil(3) * 4 + 3,
+            Self::List(items) => items.iter().map(Self::json_size).sum::<usize>() + 2 + items.len(),
+            Self::Dict(entries) => {
+                entries.iter().map(|(key, value)| key.len() + 4 + value.json_size()).sum::<usize>() + 2
+            }
+        }
+    }
+
+    /// Written at once: no tree of JSON values in between, and base64 in place.
+    fn write_json(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+            Self::Int(number) => write_json_of(number, out),
+            Self::Uint(number) => write_json_of(number, out),
+            Self::Text(text) => write_json_of(text.as_ref(), out),
+            Self::Bytes(bytes) => {
+                out.push(b'"');
+                base64_simd::STANDARD.encode_append(bytes, out);
+                out.push(b'"');
+            }
+            Self::List(items) => {
+                out.push(b'[');
+                for (number, item) in items.iter().enumerate() {
+                    if number > 0 {
+                        out.push(b',');
+                    }
+                    item.write_json(out);
+                }
+                out.push(b']');
+            }
+            Self::Dict(entries) => {
+                out.push(b'{');
+                for (number, (key, value)) in entries.iter().enumerate() {
+                    if number > 0 {
+                        out.push(b',');
+                    }
+                    write_json_of(key.as_ref(), out);
+                    out.push(b':');
+                    value.write_json(out);
+                }
+                out.push(b'}');
+            }
         }
     }
 
@@ -122,6 +177,12 @@ impl Value {
     }
 }
 
+/// A number or text, which always can be written to memory.
+fn write_json_of<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    let written = serde_json::to_writer(&mut *out, value);
+    debug_assert!(written.is_ok(), "text and numbers are JSON");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +196,7 @@ mod tests {
             ("swarm", Value::Uint(u64::MAX)),
             ("text", Value::text("é\"")),
         ]);
+        assert_eq!(value.encode(Encoding::Json), value.to_json().to_string().as_bytes());
         assert_eq!(
             String::from_utf8(value.encode(Encoding::Json)).unwrap(),
             r#"{"already":true,"hf":[19,-4],"signature":"//8=","swarm":18446744073709551615,"text":"é\""}"#
