@@ -26,13 +26,14 @@ def _compile_cython() -> None:
     sources = _cython_sources()
     if not sources:
         return
-    from Cython.Build import cythonize  # type: ignore[import-not-found, unused-ignore]
+    from Cython.Build import cythonize  # type: ignore[import-not-found, import-untyped, unused-ignore]
     from setuptools import Distribution, Extension  # type: ignore[import-untyped, unused-ignore]
 
     extensions = [
         Extension(".".join(path.relative_to(PYTHON_SOURCE).with_suffix("").parts), [str(path)]) for path in sources
     ]
-    distribution = Distribution({"name": "allium", "ext_modules": cythonize(extensions, language_level=3)})
+    modules = cythonize(extensions, build_dir="build/cython")  # type: ignore[no-untyped-call, unused-ignore]
+    distribution = Distribution({"name": "allium", "ext_modules": modules})
     distribution.package_dir = {"": str(PYTHON_SOURCE)}
     command = distribution.get_command_obj("build_ext")
     command.inplace = True

@@ -84,9 +84,14 @@ class Mt19937:
             items[first + index], items[other] = items[other], items[first + index]
 
 
-def obligations_quorum(block_hash: bytes, active: int, decommissioned: int) -> tuple[list[int], list[int]]:
-    """Validators and workers at a block, as indices: the active nodes by key, then the decommissioned ones by key."""
-    total, validators = active + decommissioned, min(active, 10)
+def obligations_quorum(
+    block_hash: bytes, active: int, decommissioned: int, testers: int = 10, tested: int = 50
+) -> tuple[list[int], list[int]]:
+    """Validators and workers at a block, as indices: the active nodes by key, then the decommissioned ones by key.
+
+    At most `testers` validators, and at least `tested` workers if there are so many.
+    """
+    total, validators = active + decommissioned, min(active, testers)
     generator = Mt19937.of_block(Quorum.OBLIGATIONS, block_hash)
     order = list(range(total))
     if 0 < validators < total and 0 < active < total:
@@ -98,7 +103,7 @@ def obligations_quorum(block_hash: bytes, active: int, decommissioned: int) -> t
     else:
         generator.shuffle(order)
     rest = total - validators
-    workers = min(rest, max(50, rest // 100))
+    workers = min(rest, max(tested, rest // 100))
     return order[:validators], order[validators : validators + workers]
 
 

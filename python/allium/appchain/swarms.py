@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Generic, TypeVar
 
@@ -21,6 +21,22 @@ DISSOLVED_PERCENTILE = 0
 STEAL_PERCENTILE = 75
 
 Key = TypeVar("Key")
+#: A public key, by whose bytes nodes are ordered.
+Name = TypeVar("Name", bound=bytes)
+#: A swarm's id and how many it has.
+Size = tuple[int, int]
+#: Orders swarms by size. Which of equal ones comes first decides the result, so a network has to agree on one.
+SizeOrder = Callable[[list[Size]], list[Size]]
+
+
+def reference_order(sizes: list[Size]) -> list[Size]:
+    """The order of the reference's sort, which is not stable: equal to `stable_order` up to 16 swarms."""
+    return std_sort(sizes, key=lambda entry: entry[1])
+
+
+def stable_order(sizes: list[Size]) -> list[Size]:
+    """By size, then by id."""
+    return sorted(sizes, key=lambda entry: (entry[1], entry[0]))
 
 
 def seed_of(block_hash: bytes) -> int:
@@ -28,21 +44,23 @@ def seed_of(block_hash: bytes) -> int:
     return int.from_bytes(block_hash[:8], "little")
 
 
-def assign(swarm_of: Mapping[bytes, int], seed: int) -> dict[bytes, int]:
+def assign(swarm_of: Mapping[Name, int], seed: int, order: SizeOrder = reference_order) -> dict[Name, int]:
     """The swarm of every active node, given the one it is in (`UNASSIGNED` for new ones). Keys are public keys."""
-    groups: dict[int, list[bytes]] = {}
+    groups: dict[int, list[Name]] = {}
     for key in sorted(swarm_of):
         groups.setdefault(swarm_of[key], []).append(key)
     unassigned = groups.pop(UNASSIGNED, [])
-    return {key: swarm for swarm, keys in update(groups, unassigned, seed).items() for key in keys}
+    return {key: swarm for swarm, keys in update(groups, unassigned, seed, order).items() for key in keys}
 
 
-def update(swarms: Mapping[int, Sequence[Key]], unassigned: Iterable[Key], seed: int) -> dict[int, list[Key]]:
+def update(
+    swarms: Mapping[int, Sequence[Key]], unassigned: Iterable[Key], seed: int, order: SizeOrder = reference_order
+) -> dict[int, list[Key]]:
     """The swarms after one run, by ascending id; members in the order in which they came."""
     unassigned = list(unassigned)
     if not unassigned and not any(swarms.values()):
         return {}
-    run = _Run(swarms, Mt19937(seed))
+    run = _Run(swarms, Mt19937(seed), order)
     run.assign(unassigned, FILL_PERCENTILE)
     run.steal()
     run.create()
@@ -68,8 +86,8 @@ def new_id(ids: Sequence[int]) -> int:
 class _Run(Generic[Key]):
     """One run, with the sums that it needs at each step."""
 
-    def __init__(self, swarms: Mapping[int, Sequence[Key]], generator: Mt19937) -> None:
-        self._generator = generator
+    def __init__(self, swarms: Mapping[int, Sequence[Key]], generator: Mt19937, order: SizeOrder) -> None:
+        self._generator, self._order = generator, order
         self.members: dict[int, list[Key]] = {swarm: list(keys) for swarm, keys in swarms.items()} or {0: []}
         self.ids = sorted(self.members)
         sizes = [len(keys) for keys in self.members.values()]
@@ -120,8 +138,8 @@ class _Run(Generic[Key]):
             self._poor -= 1
             self.assign(self.members.pop(swarm), DISSOLVED_PERCENTILE)
 
-    def _sorted_sizes(self) -> list[tuple[int, int]]:
-        return std_sort([(swarm, len(self.members[swarm])) for swarm in self.ids], key=lambda entry: entry[1])
+    def _sorted_sizes(self) -> list[Size]:
+        return self._order([(swarm, len(self.members[swarm])) for swarm in self.ids])
 
     def _add(self, swarm: int, key: Key) -> None:
         keys = self.members[swarm]

@@ -1,0 +1,489 @@
+"""`state' = apply(state, input)`: what every node computes for itself and finds equal (`spec/appchain` §3, §5).
+
+At a height, in this order: what the EVM chain says, what certificates say, what is due, swarms, returned stakes,
+rewards. A node earns at a height if it works at the end of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+
+from Cryptodome.Hash import keccak
+from nacl import bindings
+
+from allium.appchain import rates, swarms
+from allium.appchain.certificates import Certificate, Roster, Verdict, fault, reasons, signed
+from allium.appchain.events import (
+    Contributor,
+    Event,
+    Exit,
+    ExitRequest,
+    Registration,
+    RequirementChange,
+    Seed,
+    registration_message,
+)
+from allium.appchain.input import MAX_CERTIFICATES, MAX_EVENTS, MAX_RATE, Input
+from allium.appchain.nodes import Departed, Leaving, Node, Refusal, StakeReturn, staked
+from allium.appchain.parameters import Parameters
+from allium.appchain.state import Note, Sitting, State, dates
+from allium.appchain.types import (
+    AtomicSesh,
+    Blocks,
+    ContractId,
+    Hash,
+    Height,
+    Index,
+    PublicKey,
+    SwarmId,
+)
+from allium.rewards.shares import FEE_BASIS
+
+#: What part of the requirement is the operator's at least.
+_OPERATOR_PART = 4
+
+
+class InvalidInputError(ValueError):
+    """An input that no honest proposer makes for this state; the text says why."""
+
+
+def apply(state: State, given: Input) -> State:
+    """The state after `given`; raises `InvalidInputError` and changes nothing.
+
+    What an event asks for in vain is no fault of the input: it is refused, and `State.notes` says so.
+    """
+    check(state, given)
+    step = _Step(state, given)
+    for event in given.observation.events:
+        step.take(event)
+    for certificate in given.certificates:
+        step.execute(certificate)
+    step.finish()
+    return step.state()
+
+
+def check(state: State, given: Input) -> None:
+    """Raises `InvalidInputError` unless `given` may follow `state`."""
+    seen = given.observation
+    if given.height != state.height + 1:
+        raise InvalidInputError(f"height {given.height} does not follow {state.height}")
+    if given.time < state.time:
+        raise InvalidInputError(f"time {given.time} is before {state.time}")
+    if seen.l2_height < state.l2_height:
+        raise InvalidInputError(f"the EVM chain's height {seen.l2_height} is before {state.l2_height}")
+    if seen.l2_height == state.l2_height and state.height and seen.l2_hash != state.l2_hash:
+        raise InvalidInputError(f"the EVM chain's block {seen.l2_height} has another hash than before")
+    if seen.reward_rate > MAX_RATE:
+        raise InvalidInputError(f"a reward rate of {seen.reward_rate} is none")
+    if len(seen.events) > MAX_EVENTS or len(given.certificates) > MAX_CERTIFICATES:
+        raise InvalidInputError("more events or certificates than one input may have")
+    positions = [event.position for event in seen.events]
+    if any(not left < right for left, right in pairwise(positions)):
+        raise InvalidInputError("events must be in the order of the EVM chain")
+    if positions and not (state.l2_height < positions[0].l2_height and positions[-1].l2_height <= seen.l2_height):
+        raise InvalidInputError("events must be from after the last height of the EVM chain up to the new one")
+    places = [(certificate.height, certificate.worker) for certificate in given.certificates]
+    if any(left >= right for left, right in pairwise(places)):
+        raise InvalidInputError("certificates must be ordered by height and worker")
+    targets = set()
+    for certificate in given.certificates:
+        if (wrong := objection(state, certificate)) is not None:
+            raise InvalidInputError(f"certificate about {certificate.height}/{certificate.worker}: {wrong}")
+        targets.add(target(state, certificate))
+    if len(targets) != len(places):
+        raise InvalidInputError("two certificates are about one node")
+    if sum(map(_deactivates, given.certificates)) > state.parameters.max_deactivations:
+        raise InvalidInputError(f"more than {state.parameters.max_deactivations} nodes would be taken out at once")
+
+
+def admissible(state: State, certificates: list[Certificate]) -> tuple[Certificate, ...]:
+    """Those of `certificates` that the next input may have, as it has to have them: for who proposes it."""
+    chosen: dict[PublicKey, Certificate] = {}
+    for certificate in sorted(certificates, key=lambda each: (each.height, each.worker, each.verdict)):
+        if objection(state, certificate) is None:
+            chosen.setdefault(target(state, certificate), certificate)
+    deactivations, admitted = 0, []
+    for certificate in chosen.values():
+        deactivations += _deactivates(certificate)
+        if not _deactivates(certificate) or deactivations <= state.parameters.max_deactivations:
+            admitted.append(certificate)
+    return tuple(admitted[:MAX_CERTIFICATES])
+
+
+def objection(state: State, certificate: Certificate) -> str | None:
+    """Why `certificate` cannot be in the next input; `None` when it can."""
+    drawn = state.quorum(certificate.height)
+    if drawn is None:
+        return "votes about this height do not count, or not any more"
+    if certificate.worker >= len(drawn.workers):
+        return f"there is no worker {certificate.worker}"
+    node = state.nodes.get(drawn.workers[certificate.worker])
+    if node is None:
+        return "the node is not registered"
+    return _untimely(node, certificate, state.parameters) or fault(certificate, drawn, state.parameters.chain)
+
+
+def target(state: State, certificate: Certificate) -> PublicKey:
+    """The node that a certificate without an `objection` is about."""
+    drawn = state.quorum(certificate.height)
+    if drawn is None:
+        raise InvalidInputError("votes about this height do not count")
+    return drawn.workers[certificate.worker]
+
+
+def possible(node: Node, height: Height, verdict: Verdict, parameters: Parameters) -> str | None:
+    """Why the testers of `height` may not give this verdict on `node` as it is; `None` when they may."""
+    if height <= node.registration_height:
+        return "the node was not registered before"
+    if node.decommissioned:
+        if height <= node.last_decommission_height:
+            return "the node was decommissioned since"
+        if verdict not in (Verdict.RECOMMISSION, Verdict.DEREGISTER):
+            return "the node is decommissioned"
+        if verdict == Verdict.DEREGISTER and node.credit(height, parameters) >= 0:
+            return "the node has credit left"
+        return None
+    if height <= node.active_since:
+        return "the node became active since"
+    if verdict == Verdict.RECOMMISSION:
+        return "the node is active"
+    if verdict != Verdict.IP_CHANGE:
+        enough = node.credit(height, parameters) >= parameters.min_credit
+        if enough != (verdict == Verdict.DECOMMISSION):
+            return f"the node has {'' if enough else 'not '}enough credit to be decommissioned first"
+    return None
+
+
+def _untimely(node: Node, certificate: Certificate, parameters: Parameters) -> str | None:
+    if certificate.verdict == Verdict.IP_CHANGE and certificate.height <= node.last_ip_change_height:
+        return "the change of address is known"
+    return possible(node, certificate.height, certificate.verdict, parameters)
+
+
+def _deactivates(certificate: Certificate) -> bool:
+    return certificate.verdict in (Verdict.DEREGISTER, Verdict.DECOMMISSION)
+
+
+class _Step:
+    """One height under way: what changed so far. `state` is as it was before."""
+
+    def __init__(self, state: State, given: Input) -> None:
+        self._before, self._given = state, given
+        self._parameters, self._height = state.parameters, given.height
+        self._requirement = state.requirement
+        self._nodes: dict[PublicKey, Node] = dict(state.nodes)
+        self._by_contract = dict(state.by_contract)
+        self._departed: dict[ContractId, Departed | None] = {}
+        self._returns: dict[tuple[Height, ContractId, Index], StakeReturn | None] = {}
+        #: Nodes of which anything changed, or with which something is due.
+        self._touched: set[PublicKey] = set()
+        self._reform = False
+        self._ledger = state.ledger.copy()
+        self._notes: list[Note] = []
+        seed = state.root + given.observation.l2_hash
+        self._beacon = Hash(keccak.new(digest_bits=256, data=seed).digest())
+
+    # What the EVM chain says.
+
+    def take(self, event: Event) -> None:
+        match event:
+            case Registration():
+                self._register(event)
+            case Seed():
+                self._seed(event)
+            case ExitRequest():
+                self._request_exit(event)
+            case Exit():
+                self._exit(event)
+            case RequirementChange():
+                self._requirement = event.requirement
+
+    def _register(self, event: Registration) -> None:
+        if self._known(event.contract_id):
+            self._note(event.contract_id, "registration ignored: the contract gave this number before")
+            return
+        refusal = self._refusal(event)
+        if refusal:
+            self._departed[event.contract_id] = Departed(
+                contract_id=event.contract_id,
+                pubkey=event.pubkey,
+                bls_key=event.bls_key,
+                contributors=event.contributors,
+                leaving=Leaving.REFUSED,
+                refusal=refusal,
+                removal_height=self._height,
+                liquidation_height=self._height,
+            )
+            self._note(event.contract_id, f"registration refused: {refusal.text}")
+            return
+        node = Node(
+            pubkey=event.pubkey,
+            bls_key=event.bls_key,
+            contract_id=event.contract_id,
+            contributors=event.contributors,
+            fee=event.fee,
+            registration_height=self._height,
+            active_since=self._height,
+            recommission_credit=self._parameters.initial_credit,
+        )
+        self._by_contract[event.contract_id] = event.pubkey
+        self._put(node)
+        self._reform = True
+        self._note(event.contract_id, "registered")
+
+    def _refusal(self, event: Registration) -> Refusal:
+        """Why a registration does not count (`spec/appchain` §3.1)."""
+        contributors, parameters = event.contributors, self._parameters
+        wrong_stakes = _wrong_stakes(contributors, self._requirement, parameters)
+        if wrong_stakes:
+            return wrong_stakes
+        if event.fee > FEE_BASIS:
+            return Refusal.FEE_TOO_HIGH
+        if not bindings.crypto_core_ed25519_is_valid_point(event.pubkey):
+            return Refusal.INVALID_PUBKEY
+        if not signed(event.pubkey, event.signature, registration_message(event.pubkey, event.bls_key)):
+            return Refusal.WRONG_SIGNATURE
+        gone = self._before.departed.changed(self._departed).values()
+        if event.pubkey in self._nodes or any(each.pubkey == event.pubkey for each in gone):
+            return Refusal.PUBKEY_IN_USE
+        held = [node.bls_key for node in self._nodes.values()]
+        if event.bls_key in held or any(each.bls_key == event.bls_key for each in gone):
+            return Refusal.BLS_KEY_IN_USE
+        return Refusal.NONE
+
+    def _seed(self, event: Seed) -> None:
+        if self._known(event.contract_id):
+            self._note(event.contract_id, "seed ignored: the contract gave this number before")
+            return
+        self._departed[event.contract_id] = Departed(
+            contract_id=event.contract_id,
+            pubkey=event.pubkey,
+            bls_key=event.bls_key,
+            contributors=(),
+            leaving=Leaving.SEEDED,
+            refusal=Refusal.NONE,
+            removal_height=self._height,
+            liquidation_height=self._height,
+        )
+
+    def _request_exit(self, event: ExitRequest) -> None:
+        node = self._registered(event.contract_id)
+        if node is None:
+            self._note(event.contract_id, "request to leave ignored: the node is not registered")
+        elif not node.unlock_height:
+            last = Height(self._height + self._parameters.unlock_duration)
+            self._put(replace(node, unlock_height=last))
+            self._note(event.contract_id, f"leaves after height {last}")
+
+    def _exit(self, event: Exit) -> None:
+        node = self._registered(event.contract_id)
+        gone = self._leaving(event.contract_id) if node is None else self._gone(node, Leaving.EXPIRED)
+        if gone is None:
+            self._note(event.contract_id, "exit ignored: there is no such node")
+            return
+        deposit = staked(gone.contributors)
+        slash = deposit - min(deposit, event.returned)
+        if slash and self._height < gone.liquidation_height:
+            self._note(event.contract_id, "exit ignored: a penalty before the node may be liquidated")
+            return
+        if slash > (gone.contributors[0].amount if gone.contributors else 0):
+            self._note(event.contract_id, "exit ignored: a penalty beyond the operator's stake")
+            return
+        if node is not None:
+            self._drop(node)
+        self._departed[event.contract_id] = None
+        self._return_stakes(gone, slash)
+        self._note(event.contract_id, "left the contract")
+
+    def _return_stakes(self, gone: Departed, slash: int) -> None:
+        locked = gone.leaving == Leaving.DEREGISTERED
+        until = gone.removal_height + self._parameters.deregistration_lock if locked else 0
+        due = Height(max(until, self._height + 1))
+        for index, contributor in enumerate(gone.contributors):
+            amount = AtomicSesh(contributor.amount - (slash if index == 0 else 0))
+            if amount:
+                back = StakeReturn(due, gone.contract_id, Index(index), contributor.address, amount)
+                self._returns[back.key] = back
+
+    # What the testers say.
+
+    def execute(self, certificate: Certificate) -> None:
+        node = self._nodes.get(target(self._before, certificate))
+        if node is None or node.registration_height == self._height:
+            return  # an event of this very height took it out
+        some, every = reasons(certificate.votes)
+        judged = replace(node, reasons_any=some, reasons_all=every)
+        match certificate.verdict:
+            case Verdict.DEREGISTER:
+                self._depart(judged, Leaving.DEREGISTERED)
+            case Verdict.DECOMMISSION:
+                self._decommission(judged)
+            case Verdict.RECOMMISSION:
+                self._recommission(node)
+            case Verdict.IP_CHANGE:
+                self._put(replace(node, last_ip_change_height=self._height))
+        self._note(node.contract_id, f"{certificate.verdict.name.lower()} by {len(certificate.votes)} votes")
+
+    def _decommission(self, node: Node) -> None:
+        self._put(
+            replace(
+                node,
+                decommissioned=True,
+                last_decommission_height=self._height,
+                decommission_count=node.decommission_count + 1,
+                swarm=SwarmId(swarms.UNASSIGNED),
+            )
+        )
+        self._reform = True
+
+    def _recommission(self, node: Node) -> None:
+        down = self._height - node.last_decommission_height
+        before = node.credit(node.last_decommission_height, self._parameters)
+        self._put(
+            replace(
+                node,
+                decommissioned=False,
+                active_since=self._height,
+                recommission_credit=Blocks(max(0, before - 2 * down)),
+            )
+        )
+        self._reform = True
+
+    # What follows from the height.
+
+    def finish(self) -> None:
+        due = self._before.agenda.get(self._height, ())
+        self._touched.update(due)
+        for key in due:
+            node = self._nodes.get(key)
+            if node is not None and node.unlock_height and self._height > node.unlock_height:
+                self._depart(node, Leaving.EXPIRED)
+        if self._reform:
+            self._assign_swarms()
+        for back in self._before.returns.values():
+            if back.due > self._height:
+                break
+            self._ledger.credit(back.address, back.amount)
+            self._returns[back.key] = None
+        for key in sorted(self._touched):
+            self._settle(key)
+        self._ledger.pay(rates.paid(self._before.rates, self._parameters))
+
+    def _assign_swarms(self) -> None:
+        active = {key: node.swarm for key, node in self._nodes.items() if not node.decommissioned}
+        assigned = swarms.assign(active, swarms.seed_of(self._beacon), swarms.stable_order)
+        for key, swarm in assigned.items():
+            if swarm != active[key]:
+                self._put(replace(self._nodes[key], swarm=SwarmId(swarm)))
+
+    def _settle(self, key: PublicKey) -> None:
+        """Pays a node from this height on, or no longer."""
+        node = self._nodes.get(key)
+        payee = node.payee if node is not None and node.is_payable(self._height, self._parameters) else None
+        if self._ledger.payees.get(key) != payee:
+            self._ledger.expel(key)
+            if payee is not None:
+                self._ledger.enrol(key, payee)
+
+    def state(self) -> State:
+        before, seen = self._before, self._given.observation
+        nodes = before.nodes
+        if self._touched:
+            nodes = before.nodes.changed({key: self._nodes.get(key) for key in self._touched})
+        roster = _roster(nodes) if self._reform or not before.sittings else before.sittings[-1].roster
+        sittings = (*before.sittings, Sitting(self._height, self._beacon, roster))
+        return State(
+            parameters=self._parameters,
+            height=self._height,
+            time=self._given.time,
+            l2_height=seen.l2_height,
+            l2_hash=seen.l2_hash,
+            requirement=self._requirement,
+            rates=rates.follow(before.rates, seen.reward_rate, self._parameters),
+            nodes=nodes,
+            departed=before.departed.changed(self._departed),
+            returns=before.returns.changed(self._returns),
+            sittings=sittings[-self._parameters.vote_lifetime :],
+            ledger=self._ledger,
+            agenda=self._agenda(),
+            notes=tuple(self._notes),
+        )
+
+    def _agenda(self) -> dict[Height, tuple[PublicKey, ...]]:
+        agenda = dict(self._before.agenda)
+        agenda.pop(self._height, None)
+        for key in sorted(self._touched):
+            if (node := self._nodes.get(key)) is not None:
+                for when in dates(node, self._parameters):
+                    if when > self._height and key not in agenda.get(when, ()):
+                        agenda[when] = (*agenda.get(when, ()), key)
+        return agenda
+
+    # Helpers.
+
+    def _known(self, contract_id: ContractId) -> bool:
+        return contract_id in self._by_contract or self._leaving(contract_id) is not None
+
+    def _registered(self, contract_id: ContractId) -> Node | None:
+        key = self._by_contract.get(contract_id)
+        return None if key is None else self._nodes[key]
+
+    def _leaving(self, contract_id: ContractId) -> Departed | None:
+        if contract_id in self._departed:
+            return self._departed[contract_id]
+        return self._before.departed.get(contract_id)
+
+    def _put(self, node: Node) -> None:
+        self._nodes[node.pubkey] = node
+        self._touched.add(node.pubkey)
+
+    def _depart(self, node: Node, leaving: Leaving) -> None:
+        self._departed[node.contract_id] = self._gone(node, leaving)
+        self._drop(node)
+
+    def _gone(self, node: Node, leaving: Leaving) -> Departed:
+        return Departed(
+            contract_id=node.contract_id,
+            pubkey=node.pubkey,
+            bls_key=node.bls_key,
+            contributors=node.contributors,
+            leaving=leaving,
+            refusal=Refusal.NONE,
+            removal_height=self._height,
+            liquidation_height=Height(self._height + self._parameters.exit_buffer),
+        )
+
+    def _drop(self, node: Node) -> None:
+        del self._nodes[node.pubkey]
+        del self._by_contract[node.contract_id]
+        self._touched.add(node.pubkey)
+        self._reform = True
+
+    def _note(self, contract_id: ContractId, text: str) -> None:
+        self._notes.append(Note(text, contract_id))
+
+
+def _wrong_stakes(contributors: tuple[Contributor, ...], requirement: AtomicSesh, parameters: Parameters) -> Refusal:
+    if not contributors:
+        return Refusal.NO_CONTRIBUTORS
+    if len(contributors) > parameters.max_contributors:
+        return Refusal.TOO_MANY_CONTRIBUTORS
+    if len({contributor.address for contributor in contributors}) != len(contributors):
+        return Refusal.SAME_CONTRIBUTOR_TWICE
+    if contributors[0].amount < requirement // _OPERATOR_PART:
+        return Refusal.OPERATOR_BELOW_MINIMUM
+    if any(contributor.amount == 0 for contributor in contributors):
+        return Refusal.EMPTY_CONTRIBUTION
+    total = staked(contributors)
+    if total != requirement:
+        return Refusal.UNDERFUNDED if total < requirement else Refusal.OVERFUNDED
+    return Refusal.NONE
+
+
+def _roster(nodes: Mapping[PublicKey, Node]) -> Roster:
+    return Roster(
+        active=tuple(key for key, node in nodes.items() if not node.decommissioned),
+        decommissioned=tuple(key for key, node in nodes.items() if node.decommissioned),
+    )
