@@ -1,0 +1,143 @@
+"""How blocks get from the sequencer to the others: plain HTTP. The sequencer's signature makes them true, not the way.
+
+GET  /v1/blocks?after=HEIGHT&wait=SECONDS   a bencoded list of blocks, which may be empty after the wait
+GET  /v1/snapshot                           [block, snapshot after it], bencoded; 404 while there is none
+POST /v1/certificates                       an encoded certificate; 202, or 400 with the reason
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+from aiohttp import web
+from bencode2 import BencodeDecodeError, bdecode
+
+from allium.appchain.certificates import Certificate
+from allium.appchain.encoding import EncodingError, decode, encode
+from allium.appchain.types import Height
+from allium.consensus import RefusedError
+from allium.consensus.replica import Replica
+
+#: How long a question for blocks may wait for one.
+WAIT_SECONDS = 20
+_MAX_CERTIFICATE = 16 << 10
+_MAX_ANSWER = 256 << 20
+_CONNECT_SECONDS = 5
+_MAX_HEIGHT = 2**63 - 1
+
+Submit = Callable[[Certificate], Awaitable[None]]
+
+
+class FeedError(Exception):
+    """A feed that cannot be asked, or whose answer is none."""
+
+
+@contextlib.asynccontextmanager
+async def serving(replica: Replica, submit: Submit, host: str, port: int) -> AsyncIterator[None]:
+    """Answers others while the context is open; `OSError` when the port cannot be had."""
+    runner = web.AppRunner(_application(replica, submit), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _application(replica: Replica, submit: Submit) -> web.Application:
+    async def blocks(request: web.Request) -> web.Response:
+        after = _number(request, "after", _MAX_HEIGHT)
+        wait = _number(request, "wait", WAIT_SECONDS)
+        await replica.reached(Height(after), wait)
+        return web.Response(body=await replica.blocks(Height(after)))
+
+    async def newest(_: web.Request) -> web.Response:
+        body = await replica.newest_snapshot()
+        return web.Response(status=404) if body is None else web.Response(body=body)
+
+    async def certificates(request: web.Request) -> web.Response:
+        try:
+            await submit(decode(Certificate, await request.read()))
+        except (EncodingError, RefusedError) as error:
+            return web.Response(status=400, text=str(error))
+        return web.Response(status=202)
+
+    application = web.Application(client_max_size=_MAX_CERTIFICATE)
+    application.add_routes(
+        [
+            web.get("/v1/blocks", blocks),
+            web.get("/v1/snapshot", newest),
+            web.post("/v1/certificates", certificates),
+        ]
+    )
+    return application
+
+
+def _number(request: web.Request, name: str, most: int) -> int:
+    text = request.query.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= most):
+        raise web.HTTPBadRequest(text=f"{name} must be a whole number up to {most}")
+    return int(text)
+
+
+class Feed:
+    """A feed as one who follows sees it. Every method raises `FeedError`."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session, self.url = session, url.rstrip("/")
+
+    async def blocks(self, after: Height, wait: int) -> list[bytes]:
+        """Encoded blocks after a height. Nothing is known of them yet."""
+        body = await self._get(f"/v1/blocks?after={after}&wait={wait}", wait)
+        return [] if body is None else _items(body)
+
+    async def snapshot(self) -> tuple[bytes, bytes] | None:
+        """An encoded block and the snapshot after it; `None` when the feed has none yet."""
+        body = await self._get("/v1/snapshot", 60)
+        if body is None:
+            return None
+        items = _items(body)
+        if len(items) != 2:
+            raise FeedError("a snapshot comes with one block")
+        return items[0], items[1]
+
+    async def submit(self, certificate: Certificate) -> None:
+        """Hands a certificate in; also raises `RefusedError`."""
+        try:
+            async with self._session.post(f"{self.url}/v1/certificates", data=encode(certificate)) as answer:
+                if answer.status == 400:
+                    raise RefusedError((await answer.content.read(1024)).decode(errors="replace"))
+                if answer.status != 202:
+                    raise FeedError(f"{self.url} answered {answer.status}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise FeedError(f"{self.url}: {error!r}") from None
+
+    async def _get(self, path: str, seconds: float) -> bytes | None:
+        timeout = aiohttp.ClientTimeout(total=seconds + _CONNECT_SECONDS, connect=_CONNECT_SECONDS)
+        try:
+            async with self._session.get(self.url + path, timeout=timeout) as answer:
+                if answer.status == 404:
+                    return None
+                if answer.status != 200:
+                    raise FeedError(f"{self.url} answered {answer.status}")
+                parts, size = [], 0
+                async for part in answer.content.iter_any():
+                    parts.append(part)
+                    size += len(part)
+                    if size > _MAX_ANSWER:
+                        raise FeedError(f"{self.url} sent more than {_MAX_ANSWER} bytes")
+                return b"".join(parts)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise FeedError(f"{self.url}: {error!r}") from None
+
+
+def _items(body: bytes) -> list[bytes]:
+    try:
+        items = bdecode(body)
+    except (BencodeDecodeError, ValueError):
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, bytes) for item in items):
+        raise FeedError("the answer is no list of blocks")
+    return items

@@ -1,0 +1,419 @@
+"""A `solo` network of real processes: what one orders, all follow, whatever is killed in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import aiohttp
+import pytest
+
+from allium.appchain.certificates import Verdict
+from allium.appchain.encoding import encode
+from allium.appchain.input import Input
+from allium.appchain.machine import apply
+from allium.appchain.parameters import Parameters
+from allium.appchain.state import State, genesis
+from allium.appchain.types import Height, L2Height, PublicKey
+from allium.consensus import DivergedError, NotFinalError, RefusedError
+from allium.consensus.block import Block, sign
+from allium.consensus.feed import Feed, FeedError
+from allium.consensus.solo import Follower
+from allium.consensus.store import Store, StoreError
+from allium.devnet import ports
+from appchain_world import RULES, World, pubkey, secret, stakes
+from solo_process import FileChain, append
+
+SEQUENCER = 1000
+KEY = pubkey(SEQUENCER)
+#: Longer than anything takes, also on a busy machine.
+PATIENCE = 60.0
+
+
+class Process:
+    """One process of the network; what it says arrives in `heard`."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        script = Path(__file__).with_name("solo_process.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), json.dumps(settings)], stdout=subprocess.PIPE, text=True
+        )
+        self._heard: Queue[dict[str, Any] | None] = Queue()
+        self.roots: dict[int, str] = {}
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                if line.startswith("{"):
+                    self._heard.put(json.loads(line))
+        self._heard.put(None)
+
+    def until(self, height: int) -> dict[str, Any]:
+        """The first state at or beyond a height."""
+        while True:
+            said = self._heard.get(timeout=PATIENCE)
+            assert said is not None and "ended" not in said, said
+            self.roots[said["height"]] = said["root"]
+            if said["height"] >= height:
+                return said
+
+    def reason(self) -> str:
+        """Why the process ends by itself."""
+        while True:
+            said = self._heard.get(timeout=PATIENCE)
+            assert said is not None, "it ended without a word"
+            if "ended" in said:
+                assert self._process.wait(PATIENCE) == 1
+                return str(said["ended"])
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        self._process.send_signal(number)
+        self._process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+
+
+class Net:
+    """Processes in one directory, on one EVM chain."""
+
+    def __init__(self, directory: Path, ports: list[int], parameters: Parameters = RULES) -> None:
+        self.directory, self._ports, self.parameters = directory, ports, parameters
+        self.chain = directory / "chain"
+        self.chain.touch()
+        self.world = World(parameters)
+        self.processes: list[Process] = []
+
+    def mine(self, count: int = 1) -> None:
+        """Lets the EVM chain go on, with the events that the world has ready first."""
+        for _ in range(count):
+            given = self.world.input()
+            self.world.step()
+            append(self.chain, given.observation)
+
+    def start(self, name: int, follows: list[int] | None = None, **more: Any) -> Process:
+        settings = {
+            "parameters": encode(self.parameters).hex(),
+            "sequencer": KEY.hex(),
+            "store": str(self.directory / f"store{name}"),
+            "chain": str(self.chain),
+            "port": self._ports[name],
+            "snapshot_every": 5,
+            **more,
+        }
+        if follows is None:
+            settings["secret"] = secret(SEQUENCER).hex()
+        else:
+            settings["urls"] = [self.url(other) for other in follows]
+        process = Process(settings)
+        self.processes.append(process)
+        return process
+
+    def url(self, name: int) -> str:
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+    def store(self, name: int) -> Path:
+        return self.directory / f"store{name}"
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Iterator[Net]:
+    with ports.reserve(4) as mine, contextlib.closing(Net(tmp_path, mine)) as made:
+        for name in range(12):
+            made.world.register(name)
+        made.mine()
+        yield made
+
+
+def agree(*processes: Process) -> None:
+    """All heights that several were seen at have one root."""
+    heights = set.intersection(*(set(process.roots) for process in processes))
+    assert heights
+    for height in heights:
+        assert len({process.roots[height] for process in processes}) == 1
+
+
+def test_followers_find_what_the_sequencer_finds(net: Net) -> None:
+    sequencer = net.start(0)
+    direct, compares, second_hand = net.start(1, [0]), net.start(2, [0], compare=True), net.start(3, [1])
+    for process in (sequencer, direct, compares, second_hand):
+        assert process.until(3)["nodes"] == 12
+    net.world.register(50, stakes(1))  # refused by all
+    net.world.register(51)
+    net.mine()
+    top = sequencer.until(6)["height"]
+    for process in (direct, compares, second_hand):
+        assert process.until(top)["nodes"] == 13
+    agree(sequencer, direct, compares, second_hand)
+
+
+def test_restart_and_late_joiner(net: Net) -> None:
+    sequencer, follower = net.start(0), net.start(1, [0])
+    follower.until(7)
+    follower.kill(signal.SIGTERM)
+    sequencer.kill()
+    last = max(follower.roots)
+    again, back = net.start(0), net.start(1, [0])
+    first = again.until(0)
+    assert first["height"] >= last
+    back.until(last + 3)
+    again.until(last + 3)
+    agree(again, back)
+    late = net.start(2, [0])
+    late.until(last + 6)
+    again.until(last + 6)
+    back.until(last + 6)
+    assert 1 not in late.roots and min(height for height in late.roots if height) % 5 == 0
+    agree(again, back, late)
+
+
+def test_kill_nine_again_and_again(net: Net) -> None:
+    """Nobody ever has another root than before at a height that somebody has seen."""
+    seen: dict[int, str] = {}
+    sequencer, follower = net.start(0), net.start(1, [0])
+    for _ in range(4):
+        for process in (sequencer, follower):
+            process.until(max(seen, default=0) + 2)
+        for process in (sequencer, follower):
+            process.kill()
+            for height, root in process.roots.items():
+                assert seen.setdefault(height, root) == root
+        sequencer, follower = net.start(0), net.start(1, [0])
+    for process in (sequencer, follower):
+        process.until(max(seen) + 2)
+        for height, root in process.roots.items():
+            assert seen.setdefault(height, root) == root
+
+
+def test_another_version_stops_and_says_so(net: Net) -> None:
+    sequencer = net.start(0)
+    twisted = net.start(1, [0], twisted=True)
+    reason = twisted.reason()
+    assert "compute differently" in reason and "the sequencer signed" in reason
+    sequencer.until(9)
+
+
+def test_a_follower_that_sees_other_events_stops(net: Net) -> None:
+    net.start(0).until(2)
+    elsewhere = net.directory / "elsewhere"
+    other = World(RULES)
+    other.register(77)
+    other.register(78)
+    for _ in range(3):
+        append(elsewhere, other.input().observation)
+        other.step()
+    assert "is not what this node sees" in net.start(1, [0], compare=True, chain=str(elsewhere)).reason()
+
+
+def test_verdicts_reach_the_sequencer_through_a_follower(net: Net) -> None:
+    sequencer = net.start(0)
+    follower = net.start(1, [0])
+    follower.until(4)
+    sequencer.kill()
+    follower.kill()
+    with Store(net.store(0), RULES, KEY) as store:
+        net.world.state = store.load()
+    name = net.world.worker()
+    certificate = net.world.certificate(name, Verdict.DECOMMISSION)
+    sequencer, follower = net.start(0), net.start(1, [0])
+
+    async def hand_in() -> None:
+        async with aiohttp.ClientSession() as session:
+            feed = Feed(session, net.url(1))
+            with pytest.raises(RefusedError, match="are needed"):
+                await feed.submit(replace(certificate, votes=certificate.votes[:1]))
+            await feed.submit(certificate)
+
+    sequencer.until(net.world.state.height)
+    follower.until(net.world.state.height)
+    asyncio.run(hand_in())
+    top = max(sequencer.roots) + 2
+    sequencer.until(top)
+    follower.until(top)
+    agree(sequencer, follower)
+    sequencer.kill()
+    with Store(net.store(0), RULES, KEY) as store:
+        assert store.load().nodes[pubkey(name)].decommissioned
+
+
+# One process: what the store and the follower make of what is wrong.
+
+
+def chain_of(count: int, parameters: Parameters = RULES, key: int = SEQUENCER) -> list[tuple[Block, State]]:
+    """A signed history."""
+    world = World(parameters)
+    for name in range(12):
+        world.register(name)
+    history = []
+    for _ in range(count):
+        before, given = world.state, world.input()
+        after = world.step()
+        history.append((sign(before, given, after, secret(key)), after))
+    return history
+
+
+def filled(path: Path, count: int = 12, every: int = 5) -> list[tuple[Block, State]]:
+    history = chain_of(count)
+    with Store(path, RULES, KEY) as store:
+        assert store.load().root == genesis(RULES).root
+        for block, state in history:
+            store.append(block, state if state.height % every == 0 else None)
+    return history
+
+
+def test_a_store_loads_what_it_was_given(tmp_path: Path) -> None:
+    history = filled(tmp_path / "store")
+    with Store(tmp_path / "store", RULES, KEY) as store:
+        assert store.load().root == history[-1][1].root
+        assert store.blocks(Height(3), 2) == [history[3][0].encoded, history[4][0].encoded]
+        assert [height for height, _ in store.snapshots()] == [10, 5]
+
+
+def test_a_torn_tail_is_cut_off(tmp_path: Path) -> None:
+    """The log of a store that is cut anywhere: some whole number of blocks is left, and it goes on from there."""
+    history = chain_of(6)
+    (tmp_path / "live").mkdir()
+    store = Store(tmp_path / "live" / "store", RULES, KEY)
+    for block, _ in history:
+        store.append(block)
+    log_size = (tmp_path / "live" / "store-wal").stat().st_size
+    left = set()
+    for cut in range(0, log_size, log_size // 40):
+        torn = tmp_path / f"torn{cut}"
+        torn.mkdir()
+        shutil.copy(tmp_path / "live" / "store", torn / "store")
+        wal = (tmp_path / "live" / "store-wal").read_bytes()
+        (torn / "store-wal").write_bytes(wal[:cut])
+        with Store(torn / "store", RULES, KEY) as reopened:
+            state = reopened.load()
+            left.add(state.height)
+            assert state.root == ([genesis(RULES), *(state for _, state in history)])[state.height].root
+            for block, _ in history[state.height :]:
+                reopened.append(block)
+            assert reopened.load().root == history[-1][1].root
+    store.close()
+    assert {0, 1, 2, 3, 4, 5} <= left
+
+
+def tamper(path: Path, statement: str, *values: object) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute(statement, values)
+
+
+def test_a_tampered_log_is_refused(tmp_path: Path) -> None:
+    history = filled(tmp_path / "store")
+    block, _ = history[11]
+    forged = replace(block, given=replace(block.given, time=block.given.time + 1))
+    resigned = replace(block, signature=sign(history[10][1], forged.given, history[11][1], secret(3)).signature)
+    for bad, says in (
+        (forged.encoded, "not what the sequencer signed"),
+        (resigned.encoded, "not what the sequencer signed"),
+        (history[3][0].encoded, "does not follow"),
+        (block.encoded[:-1], "not bencode"),
+        (b"", "not bencode"),
+    ):
+        tamper(tmp_path / "store", "UPDATE block SET encoded = ? WHERE height = 12", bad)
+        with Store(tmp_path / "store", RULES, KEY) as store, pytest.raises(StoreError, match=says) as refused:
+            store.load()
+        assert "is damaged" in str(refused.value) and "move it away" in str(refused.value)
+
+
+def test_a_removed_block_is_missed(tmp_path: Path) -> None:
+    filled(tmp_path / "store")
+    tamper(tmp_path / "store", "DELETE FROM block WHERE height = 11")
+    with Store(tmp_path / "store", RULES, KEY) as store, pytest.raises(StoreError, match="does not follow"):
+        store.load()
+
+
+def test_a_tampered_snapshot_is_passed_over(tmp_path: Path) -> None:
+    history = filled(tmp_path / "store")
+    with Store(tmp_path / "store", RULES, KEY) as store:
+        good = dict(store.snapshots())[Height(10)]
+    for bad in (good[:-1], good.replace(b"i10e", b"i11e", 1), b""):
+        tamper(tmp_path / "store", "UPDATE snapshot SET encoded = ? WHERE height = 10", bad)
+        with Store(tmp_path / "store", RULES, KEY) as store:
+            assert store.load().root == history[-1][1].root
+    tamper(tmp_path / "store", "DELETE FROM block WHERE height < 3")
+    tamper(tmp_path / "store", "UPDATE snapshot SET encoded = ?", b"")
+    with Store(tmp_path / "store", RULES, KEY) as store, pytest.raises(StoreError, match="no snapshot"):
+        store.load()
+
+
+def test_stores_of_others_are_refused(tmp_path: Path) -> None:
+    filled(tmp_path / "store")
+    for parameters, key in ((replace(RULES, name="other"), KEY), (RULES, pubkey(1))):
+        with pytest.raises(StoreError, match="another network's"):
+            Store(tmp_path / "store", parameters, key)
+    tamper(tmp_path / "store", "PRAGMA user_version = 9")
+    with pytest.raises(StoreError, match="format 9"):
+        Store(tmp_path / "store", RULES, KEY)
+    (tmp_path / "junk").write_bytes(b"junk" * 1000)
+    with pytest.raises(StoreError, match="is damaged"):
+        Store(tmp_path / "junk", RULES, KEY)
+
+
+async def test_a_follower_takes_only_what_follows(tmp_path: Path) -> None:
+    history = chain_of(3)
+    elsewhere = chain_of(3, replace(RULES, payable_after=RULES.day))
+    with Store(tmp_path / "store", RULES, KEY) as store:
+        follower = Follower(store, RULES, KEY, ["http://127.0.0.1:1"])
+        first, second = history[0][0], history[1][0]
+        for bad in (b"junk", second.encoded, elsewhere[0][0].encoded, chain_of(1, key=5)[0][0].encoded):
+            with pytest.raises(FeedError):
+                await follower._take(bad)
+        await follower._take(first.encoded)
+        with pytest.raises(FeedError, match="height 1 after height 1"):
+            await follower._take(first.encoded)
+        world = World(RULES)
+        world.register(3)
+        world.step()
+        before, given = world.state, world.input()
+        other = sign(before, given, world.step(), secret(SEQUENCER))
+        with pytest.raises(DivergedError, match="two histories"):
+            await follower._take(other.encoded)
+        wrong = _signed_with_root(history[0][1], second.given)
+        with pytest.raises(DivergedError, match="compute differently"):
+            await follower._take(wrong.encoded)
+        assert follower.state.root == first.root
+        await follower._take(second.encoded)
+        assert store.load().root == follower.state.root == second.root
+
+
+def _signed_with_root(before: State, given: Input) -> Block:
+    """A block whose root is that of another state."""
+    return sign(before, given, before, secret(SEQUENCER))
+
+
+async def test_the_file_chain_answers_as_a_source_must(tmp_path: Path) -> None:
+    path = tmp_path / "chain"
+    path.touch()
+    source = FileChain(path)
+    with pytest.raises(NotFinalError):
+        await source.observe(L2Height(0))
+    world = World()
+    world.register(1)
+    append(path, world.input().observation)
+    seen = await source.observe(RULES.l2_start)
+    assert (seen.l2_height, len(seen.events)) == (101, 1)
+    assert (await source.observe(L2Height(101))).events == ()
+    with pytest.raises(NotFinalError):
+        await source.observe(L2Height(101), L2Height(102))
+    assert apply(world.state, replace(world.input(), observation=seen)).nodes.keys() == {PublicKey(pubkey(1))}
