@@ -55,6 +55,14 @@ class NodeConfig(BaseSettings):
         default=None,
         description="Daemons to ask how far the network is, as host:port/X25519 key. None: those of the network.",
     )
+    chain_file: Path | None = Field(
+        default=None,
+        description="JSON file with the chain to take the list of nodes from; network_file then has their addresses. "
+        "Relative to this file.",
+    )
+    feed_port: int | None = Field(
+        default=None, ge=1, le=65535, description="TCP port at which others may follow the chain through this node."
+    )
     bind_ip: IPvAnyAddress = Field(
         default="0.0.0.0",
         validate_default=True,
@@ -139,7 +147,9 @@ class NodeConfig(BaseSettings):
         seeds = (_TESTNET_SEEDS if self.testnet else _SEEDS) if self.bootstrap_seeds is None else self.bootstrap_seeds
         return [Endpoint.parse_seed(seed) for seed in seeds]
 
-    @field_validator("network_file", "oxend_rpc", "bootstrap_seeds", "levers_file", mode="before")
+    @field_validator(
+        "network_file", "oxend_rpc", "bootstrap_seeds", "chain_file", "feed_port", "levers_file", mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         """TOML has no word for none."""
@@ -168,7 +178,7 @@ class NodeConfig(BaseSettings):
         _refuse_unknown(values, where)
         _refuse_misspelt(os.environ)
         if path is not None:
-            for name in ("data_dir", "network_file", "levers_file"):
+            for name in ("data_dir", "network_file", "chain_file", "levers_file"):
                 if isinstance(values.get(name), str) and values[name]:
                     values[name] = path.resolve().parent / Path(values[name]).expanduser()
         token = _FILE.set(values)
@@ -185,6 +195,8 @@ class NodeConfig(BaseSettings):
                 f"{where}: set one of network_file (a file with the nodes of the network) and oxend_rpc (the live "
                 f"network's daemon, such as ipc:///var/lib/oxen/oxend.sock)"
             )
+        if config.chain_file is not None and config.network_file is None:
+            raise ConfigError(f"{where}: chain_file goes with network_file, which has the nodes' addresses")
         if config.testnet:
             ports = {name: port for name, port in _TESTNET_PORTS.items() if name not in config.model_fields_set}
             return config.model_copy(update=ports)

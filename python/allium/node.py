@@ -88,6 +88,16 @@ def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
     )
 
 
+def _membership(config: NodeConfig, network_file: Path, node_keys: NodeKeys) -> Membership:
+    if config.chain_file is None:
+        return StaticMembership(network_file)
+    from allium.consensus.solo import Listen
+    from allium.membership.appchain import open_chain
+
+    listen = None if config.feed_port is None else Listen(str(config.bind_ip), config.feed_port)
+    return open_chain(config.chain_file, network_file, config.data_dir, node_keys, listen, source=None)
+
+
 class _Orchestrator:
     """The tasks of a running node, and the order in which they begin and end."""
 
@@ -179,7 +189,7 @@ class _Orchestrator:
             duties["subscriptions"] = membership.keep_subscribed()
             duties["ping"] = self._ping_daemon(daemon, own)
         elif config.network_file is not None:
-            self._membership = StaticMembership(config.network_file)
+            self._membership = _membership(config, config.network_file, node_keys)
             self._reachability = Reachability(engine, own, interval=config.reachability_seconds)
         if self._membership is not None and self._reachability is not None:
             duties["membership"] = self._follow_membership(engine, self._membership, self._reachability)

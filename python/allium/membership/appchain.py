@@ -1,0 +1,153 @@
+"""The network as the replicated state machine has it: who is registered, who works, in which swarm.
+
+Where nodes can be reached is no part of that state. It comes from the network file, until nodes tell each other; a node
+that the file does not name is a member all the same, without an address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nacl import bindings
+
+from allium import log
+from allium.appchain.nodes import Node
+from allium.appchain.state import State
+from allium.appchain.types import PublicKey
+from allium.consensus import Consensus, ConsensusError, Source
+from allium.consensus.chainfile import ChainFile
+from allium.consensus.solo import Follower, Listen, Sequencer
+from allium.consensus.store import Store
+from allium.membership import MembershipError, static
+
+if TYPE_CHECKING:
+    from allium._native import Network, NodeEntry
+    from allium.keys import NodeKeys
+
+#: The rules that clients see; of the network's fork to staking on the EVM chain.
+HARDFORK = (21, 0)
+STORE_FILE = "appchain.sqlite"
+_NOWHERE = "0.0.0.0"
+
+
+class AppchainMembership:
+    """Runs the engine of agreement and yields a snapshot for every state. When the engine ends, the last one stays."""
+
+    def __init__(self, consensus: Consensus, contacts_file: Path) -> None:
+        self._consensus, self._path = consensus, contacts_file
+        self._contacts: dict[str, NodeEntry] = {}
+        self._news = asyncio.Event()
+        self._logger = log.get("membership")
+
+    def reload(self) -> None:
+        """Reads the network file again at once."""
+        self._read_contacts()
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[Network]:
+        """Raises `MembershipError` when the engine ends before there was a network."""
+        self._contacts = _by_key(static.read(self._path))
+        pumps = (self._consensus.run(), self._follow_states(), self._follow_contacts())
+        tasks = {asyncio.create_task(pump) for pump in pumps}
+        for task in tasks:
+            task.add_done_callback(lambda _: self._news.set())
+        current: Network | None = None
+        try:
+            while True:
+                self._news.clear()
+                for ended in {task for task in tasks if task.done()}:
+                    tasks.remove(ended)
+                    self._explain(ended, current is None)
+                state = self._consensus.state
+                if state.height and (network := snapshot(state, self._contacts)) != current:
+                    current = network
+                    yield network
+                await self._news.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _explain(self, ended: asyncio.Task[None], at_once: bool) -> None:
+        error = ended.exception()
+        if not isinstance(error, ConsensusError):
+            raise error or AssertionError(f"{ended.get_name()} ended without a reason")
+        if at_once:
+            raise MembershipError(str(error))
+        self._logger.error("no longer follows the network's state, the last one stays", reason=str(error))
+
+    async def _follow_states(self) -> None:
+        async for _ in self._consensus:
+            self._news.set()
+
+    async def _follow_contacts(self) -> None:
+        async for _ in static.changes(self._path, 1.0):
+            self.reload()
+
+    def _read_contacts(self) -> None:
+        try:
+            self._contacts = _by_key(static.read(self._path))
+        except MembershipError as error:
+            self._logger.error("network file is unusable, the addresses before it stay", reason=str(error))
+
+
+def open_chain(
+    chain_file: Path, network_file: Path, data_dir: Path, keys: NodeKeys, listen: Listen | None, source: Source | None
+) -> AppchainMembership:
+    """The membership by a chain file, ordering if the node's key is the sequencer's, following if not.
+
+    Raises `MembershipError` when a file is unusable, and when the sequencer has no view of the EVM chain.
+    """
+    try:
+        chain = ChainFile.read(chain_file)
+        store = Store(data_dir / STORE_FILE, chain.parameters, chain.sequencer_key)
+        if chain.sequencer_key != keys.ed25519_public:
+            engine: Consensus = Follower(
+                store, chain.parameters, chain.sequencer_key, chain.feeds, source=source, listen=listen
+            )
+        elif source is None or listen is None:
+            raise MembershipError("the sequencer needs a view of the EVM chain and a port to be followed at")
+        else:
+            engine = Sequencer(store, source, keys.ed25519_secret, listen)
+    except ConsensusError as error:
+        raise MembershipError(str(error)) from None
+    return AppchainMembership(engine, network_file)
+
+
+def snapshot(state: State, contacts: Mapping[str, NodeEntry]) -> Network:
+    """The network of a state, with the addresses that are known of its nodes."""
+    return {
+        "height": state.height,
+        "block_hash": state.root.hex(),
+        "hardfork": HARDFORK,
+        "nodes": [_entry(node, contacts.get(node.pubkey.hex())) for node in state.nodes.values()],
+    }
+
+
+def _entry(node: Node, contact: NodeEntry | None) -> NodeEntry:
+    entry: NodeEntry = {
+        "pubkey_legacy": node.pubkey.hex() if contact is None else contact["pubkey_legacy"],
+        "pubkey_ed25519": node.pubkey.hex(),
+        "pubkey_x25519": _x25519(node.pubkey),
+        "ip": _NOWHERE if contact is None else contact["ip"],
+        "https_port": 0 if contact is None else contact["https_port"],
+        "omq_port": 0 if contact is None else contact["omq_port"],
+        "swarm_id": node.swarm,
+        "requested_unlock_height": node.unlock_height,
+    }
+    if contact is not None and "version" in contact:
+        entry["version"] = contact["version"]
+    return entry
+
+
+@lru_cache(maxsize=1 << 17)
+def _x25519(pubkey: PublicKey) -> str:
+    return bindings.crypto_sign_ed25519_pk_to_curve25519(pubkey).hex()
+
+
+def _by_key(network: Network) -> dict[str, NodeEntry]:
+    return {node["pubkey_ed25519"]: node for node in network["nodes"]}
