@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-chaos fuzz lint build bench bench-swarm fmt lock clean
+.PHONY: help demo test test-rust test-python test-chaos fuzz lint build bench bench-swarm bench-ledger fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 # One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
 CARGO_PROFILE := --profile fast
 RUST := $(shell find engine native Cargo.toml Cargo.lock -name '*.rs' -o -name 'Cargo.*')
+CYTHON := $(shell find python -name '*.pyx')
 # The build runs without isolation, so the build tools of the lock file have to be on the PATH.
 PIP := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --disable-pip-version-check
 
@@ -47,6 +48,9 @@ bench: ## Throughput, latency and CPU time of one node (release build; ARGS=--he
 bench-swarm: build ## What it costs a swarm to lose nothing: a dead member, a new one, 100,000 nodes (ARGS=--help)
 	$(BIN)/python bench/swarm.py $(ARGS)
 
+bench-ledger: build ## A year of mainnet's rewards replayed, fast and plain; a height of the state machine (ARGS=--help)
+	$(BIN)/python bench/ledger.py $(ARGS)
+
 fmt: $(VENV)/.requirements ## Format the sources
 	cargo fmt --all
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
@@ -58,7 +62,8 @@ lock: $(VENV)/.requirements ## Choose the newest allowed Python packages anew
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf $(VENV) build dist bench/out python/allium/*.so
+	rm -rf $(VENV) build dist bench/out
+	find python -name '*.so' -delete
 
 $(VENV)/.requirements: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -68,6 +73,6 @@ $(VENV)/.requirements: requirements.lock
 	$(PIP) install --require-hashes -r requirements.lock
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.requirements pyproject.toml setup.py $(RUST)
+$(VENV)/.installed: $(VENV)/.requirements pyproject.toml setup.py $(RUST) $(CYTHON)
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@
