@@ -225,7 +225,7 @@ class RunningNode:
         heard = []
         while (line := self._lines.get(timeout=PATIENCE)) is not None:
             heard.append(line)
-            entry: dict[str, Any] = json.loads(line)
+            entry: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
             if expected.items() <= entry.items():
                 return entry
         raise AssertionError("".join(heard))

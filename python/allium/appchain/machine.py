@@ -6,6 +6,7 @@ rewards. A node earns at a height if it works at the end of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -32,6 +33,7 @@ from allium.appchain.state import Note, Sitting, State, dates
 from allium.appchain.types import (
     AtomicSesh,
     Blocks,
+    BlsKey,
     ContractId,
     Hash,
     Height,
@@ -173,12 +175,12 @@ class _Step:
         self._before, self._given = state, given
         self._parameters, self._height = state.parameters, given.height
         self._requirement = state.requirement
-        self._nodes: dict[PublicKey, Node] = dict(state.nodes)
-        self._by_contract = dict(state.by_contract)
+        #: What became of the nodes that were touched; `None` for those that are registered no longer.
+        self._nodes: dict[PublicKey, Node | None] = {}
+        self._new: dict[ContractId, PublicKey] = {}
+        self._keys: _Keys | None = None
         self._departed: dict[ContractId, Departed | None] = {}
         self._returns: dict[tuple[Height, ContractId, Index], StakeReturn | None] = {}
-        #: Nodes of which anything changed, or with which something is due.
-        self._touched: set[PublicKey] = set()
         self._reform = False
         self._ledger = state.ledger.copy()
         self._notes: list[Note] = []
@@ -205,6 +207,7 @@ class _Step:
             self._note(event.contract_id, "registration ignored: the contract gave this number before")
             return
         refusal = self._refusal(event)
+        self._held.add(event.pubkey, event.bls_key)
         if refusal:
             self._departed[event.contract_id] = Departed(
                 contract_id=event.contract_id,
@@ -228,7 +231,7 @@ class _Step:
             active_since=self._height,
             recommission_credit=self._parameters.initial_credit,
         )
-        self._by_contract[event.contract_id] = event.pubkey
+        self._new[event.contract_id] = event.pubkey
         self._put(node)
         self._reform = True
         self._note(event.contract_id, "registered")
@@ -245,18 +248,15 @@ class _Step:
             return Refusal.INVALID_PUBKEY
         if not signed(event.pubkey, event.signature, registration_message(event.pubkey, event.bls_key)):
             return Refusal.WRONG_SIGNATURE
-        gone = self._before.departed.changed(self._departed).values()
-        if event.pubkey in self._nodes or any(each.pubkey == event.pubkey for each in gone):
+        if event.pubkey in self._held.pubkeys:
             return Refusal.PUBKEY_IN_USE
-        held = [node.bls_key for node in self._nodes.values()]
-        if event.bls_key in held or any(each.bls_key == event.bls_key for each in gone):
-            return Refusal.BLS_KEY_IN_USE
-        return Refusal.NONE
+        return Refusal.BLS_KEY_IN_USE if event.bls_key in self._held.bls_keys else Refusal.NONE
 
     def _seed(self, event: Seed) -> None:
         if self._known(event.contract_id):
             self._note(event.contract_id, "seed ignored: the contract gave this number before")
             return
+        self._held.add(event.pubkey, event.bls_key)
         self._departed[event.contract_id] = Departed(
             contract_id=event.contract_id,
             pubkey=event.pubkey,
@@ -294,6 +294,7 @@ class _Step:
         if node is not None:
             self._drop(node)
         self._departed[event.contract_id] = None
+        self._held.remove(gone.pubkey, gone.bls_key)
         self._return_stakes(gone, slash)
         self._note(event.contract_id, "left the contract")
 
@@ -310,7 +311,7 @@ class _Step:
     # What the testers say.
 
     def execute(self, certificate: Certificate) -> None:
-        node = self._nodes.get(target(self._before, certificate))
+        node = self._node(target(self._before, certificate))
         if node is None or node.registration_height == self._height:
             return  # an event of this very height took it out
         some, every = reasons(certificate.votes)
@@ -355,9 +356,8 @@ class _Step:
 
     def finish(self) -> None:
         due = self._before.agenda.get(self._height, ())
-        self._touched.update(due)
         for key in due:
-            node = self._nodes.get(key)
+            node = self._nodes.setdefault(key, self._before.nodes.get(key))
             if node is not None and node.unlock_height and self._height > node.unlock_height:
                 self._depart(node, Leaving.EXPIRED)
         if self._reform:
@@ -367,20 +367,20 @@ class _Step:
                 break
             self._ledger.credit(back.address, back.amount)
             self._returns[back.key] = None
-        for key in sorted(self._touched):
-            self._settle(key)
+        for key in sorted(self._nodes):
+            self._settle(key, self._nodes[key])
         self._ledger.pay(rates.paid(self._before.rates, self._parameters))
 
     def _assign_swarms(self) -> None:
-        active = {key: node.swarm for key, node in self._nodes.items() if not node.decommissioned}
+        nodes = self._before.nodes.changed(self._nodes)
+        active = {key: node.swarm for key, node in nodes.items() if not node.decommissioned}
         assigned = swarms.assign(active, swarms.seed_of(self._beacon), swarms.stable_order)
         for key, swarm in assigned.items():
             if swarm != active[key]:
-                self._put(replace(self._nodes[key], swarm=SwarmId(swarm)))
+                self._put(replace(nodes[key], swarm=SwarmId(swarm)))
 
-    def _settle(self, key: PublicKey) -> None:
+    def _settle(self, key: PublicKey, node: Node | None) -> None:
         """Pays a node from this height on, or no longer."""
-        node = self._nodes.get(key)
         payee = node.payee if node is not None and node.is_payable(self._height, self._parameters) else None
         if self._ledger.payees.get(key) != payee:
             self._ledger.expel(key)
@@ -389,9 +389,8 @@ class _Step:
 
     def state(self) -> State:
         before, seen = self._before, self._given.observation
-        nodes = before.nodes
-        if self._touched:
-            nodes = before.nodes.changed({key: self._nodes.get(key) for key in self._touched})
+        changes = {key: node for key, node in self._nodes.items() if node is not before.nodes.get(key)}
+        nodes = before.nodes.changed(changes)
         roster = _roster(nodes) if self._reform or not before.sittings else before.sittings[-1].roster
         sittings = (*before.sittings, Sitting(self._height, self._beacon, roster))
         return State(
@@ -414,8 +413,8 @@ class _Step:
     def _agenda(self) -> dict[Height, tuple[PublicKey, ...]]:
         agenda = dict(self._before.agenda)
         agenda.pop(self._height, None)
-        for key in sorted(self._touched):
-            if (node := self._nodes.get(key)) is not None:
+        for key, node in sorted(self._nodes.items()):
+            if node is not None:
                 for when in dates(node, self._parameters):
                     if when > self._height and key not in agenda.get(when, ()):
                         agenda[when] = (*agenda.get(when, ()), key)
@@ -424,11 +423,22 @@ class _Step:
     # Helpers.
 
     def _known(self, contract_id: ContractId) -> bool:
-        return contract_id in self._by_contract or self._leaving(contract_id) is not None
+        return self._registered(contract_id) is not None or self._leaving(contract_id) is not None
+
+    @property
+    def _held(self) -> _Keys:
+        """The keys of everybody in the contract."""
+        if self._keys is None:
+            self._keys = _Keys(self._before)
+        return self._keys
+
+    def _node(self, key: PublicKey) -> Node | None:
+        return self._nodes[key] if key in self._nodes else self._before.nodes.get(key)
 
     def _registered(self, contract_id: ContractId) -> Node | None:
-        key = self._by_contract.get(contract_id)
-        return None if key is None else self._nodes[key]
+        key = self._new.get(contract_id) or self._before.by_contract.get(contract_id)
+        node = None if key is None else self._node(key)
+        return node if node is not None and node.contract_id == contract_id else None
 
     def _leaving(self, contract_id: ContractId) -> Departed | None:
         if contract_id in self._departed:
@@ -437,7 +447,6 @@ class _Step:
 
     def _put(self, node: Node) -> None:
         self._nodes[node.pubkey] = node
-        self._touched.add(node.pubkey)
 
     def _depart(self, node: Node, leaving: Leaving) -> None:
         self._departed[node.contract_id] = self._gone(node, leaving)
@@ -456,13 +465,28 @@ class _Step:
         )
 
     def _drop(self, node: Node) -> None:
-        del self._nodes[node.pubkey]
-        del self._by_contract[node.contract_id]
-        self._touched.add(node.pubkey)
+        self._nodes[node.pubkey] = None
         self._reform = True
 
     def _note(self, contract_id: ContractId, text: str) -> None:
         self._notes.append(Note(text, contract_id))
+
+
+class _Keys:
+    """Which keys the contract holds, and how often: a refused registration may have those of another one."""
+
+    def __init__(self, state: State) -> None:
+        members: list[Node | Departed] = [*state.nodes.values(), *state.departed.values()]
+        self.pubkeys = Counter(member.pubkey for member in members)
+        self.bls_keys = Counter(member.bls_key for member in members)
+
+    def add(self, pubkey: PublicKey, bls_key: BlsKey) -> None:
+        self.pubkeys[pubkey] += 1
+        self.bls_keys[bls_key] += 1
+
+    def remove(self, pubkey: PublicKey, bls_key: BlsKey) -> None:
+        self.pubkeys -= Counter([pubkey])
+        self.bls_keys -= Counter([bls_key])
 
 
 def _wrong_stakes(contributors: tuple[Contributor, ...], requirement: AtomicSesh, parameters: Parameters) -> Refusal:
