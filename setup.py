@@ -9,6 +9,8 @@ from typing import Any
 import maturin  # type: ignore[import-untyped]
 
 PYTHON_SOURCE = Path("python")
+#: The oldest Python that the wheel is for. Like the engine, Cython modules use what all later ones have too.
+LIMITED_API = "0x030B0000"
 #: Config settings as the front end passes them (`pip install -C key=value`).
 Settings = Mapping[str, Any] | None
 
@@ -30,7 +32,13 @@ def _compile_cython() -> None:
     from setuptools import Distribution, Extension  # type: ignore[import-untyped, unused-ignore]
 
     extensions = [
-        Extension(".".join(path.relative_to(PYTHON_SOURCE).with_suffix("").parts), [str(path)]) for path in sources
+        Extension(
+            ".".join(path.relative_to(PYTHON_SOURCE).with_suffix("").parts),
+            [str(path)],
+            define_macros=[("Py_LIMITED_API", LIMITED_API)],
+            py_limited_api=True,
+        )
+        for path in sources
     ]
     modules = cythonize(extensions, build_dir="build/cython")  # type: ignore[no-untyped-call, unused-ignore]
     distribution = Distribution({"name": "allium", "ext_modules": modules})
