@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 import allium.appchain
 from allium.appchain import merkle, proofs
 from allium.appchain.certificates import Certificate, Verdict, vote_hash
-from allium.appchain.claims import Code, RefusedError, absent_allowed, claimable, may_exit, may_liquidate, non_signers
+from allium.appchain.claims import (
+    Code,
+    RefusedError,
+    Stakes,
+    absent_allowed,
+    claimable,
+    may_exit,
+    may_liquidate,
+    non_signers,
+)
+from allium.appchain.claims import stakes as stakes_of
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.input import Input
 from allium.appchain.machine import InvalidInputError, admissible, apply, objection
@@ -25,6 +35,7 @@ from allium.appchain.parameters import MAINNET, SESH
 from allium.appchain.state import State, genesis, restore, snapshot
 from allium.appchain.swarms import MIN_SIZE, UNASSIGNED, stable_order, update
 from allium.appchain.types import (
+    Address,
     AtomicSesh,
     Blocks,
     ContractId,
@@ -275,6 +286,7 @@ def test_leaves_after_the_delay_and_gets_the_stake_back() -> None:
     state = world.step()
     assert pubkey(1) not in state.nodes and pubkey(1) not in state.ledger.payees
     gone = state.departed[number]
+    assert stakes_of(state, address("staker 0")) == Stakes(locked=AtomicSesh(QUARTER), returning=AtomicSesh(0))
     assert (gone.leaving, gone.removal_height) == (Leaving.EXPIRED, last + 1)
     assert gone.liquidation_height == last + 1 + RULES.exit_buffer
     assert may_exit(state, bls(1), Seconds(1000), Seconds(1180)).contract_id == number
@@ -293,6 +305,7 @@ def test_leaves_after_the_delay_and_gets_the_stake_back() -> None:
     state = world.step()
     assert number not in state.departed
     assert claimable(state, address("staker 0")) == 0
+    assert stakes_of(state, address("staker 0")) == Stakes(locked=AtomicSesh(0), returning=AtomicSesh(QUARTER))
     state = world.step()
     assert claimable(state, address("staker 0")) == QUARTER
     assert claimable(state, address("staker 1")) == REQUIREMENT - QUARTER
@@ -768,17 +781,32 @@ def test_random_histories(history: tuple[int, int]) -> None:
     plain, fast = World(arithmetic=model.Accruals()), World()
     live(plain, *history)
     total, restarted = 0, fast.state
+    kept: dict[Height, bytes] = {}
     for given_input in plain.inputs:
         before = fast.state
         fast.state = apply(fast.state, given_input)
         restarted = apply(restore(snapshot(restarted)), given_input)
         assert fast.state.root == restarted.root
+        assert_nobody_lost(before, fast.state)
+        kept[fast.state.height] = fast.state.ledger.accounts()
         now = money(fast.state)
         credited = sum(b.amount for b in before.returns.values() if b.due <= fast.state.height) * 1000
         assert 0 <= now - total - credited <= 1000 * max((*before.rates, RULES.initial_reward), default=0)
         total = now
         assert_whole(fast.state)
     assert fast.state.root == plain.state.root
+    for height, accounts in kept.items():
+        for at in range(0, len(accounts), RECORD):
+            amount = int.from_bytes(accounts[at + 20 : at + RECORD], "big")
+            assert plain.state.ledger.balance(Address(accounts[at : at + 20]), height) == amount
+
+
+def assert_nobody_lost(before: State, after: State) -> None:
+    """No balance falls."""
+    accounts = before.ledger.accounts()
+    for at in range(0, len(accounts), RECORD):
+        who = Address(accounts[at : at + 20])
+        assert after.ledger.balance(who) >= before.ledger.balance(who)
 
 
 def money(state: State) -> int:

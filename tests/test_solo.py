@@ -19,18 +19,20 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from bencode2 import bencode
 
-from allium.appchain.certificates import Verdict
-from allium.appchain.encoding import encode
+from allium.appchain.certificates import Certificate, Verdict
+from allium.appchain.encoding import decode, encode
 from allium.appchain.input import Input
 from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
-from allium.appchain.state import State, genesis
-from allium.appchain.types import Height, L2Height, PublicKey
+from allium.appchain.state import State, genesis, snapshot
+from allium.appchain.types import Height, Index, L2Height, PublicKey
 from allium.consensus import DivergedError, NotFinalError, RefusedError
 from allium.consensus.block import Block, sign
 from allium.consensus.feed import Feed, FeedError
-from allium.consensus.solo import Follower
+from allium.consensus.solo import Follower, Listen, Sequencer
 from allium.consensus.store import Store, StoreError
 from allium.devnet import ports
 from appchain_world import RULES, World, pubkey, secret, stakes
@@ -400,6 +402,58 @@ async def test_a_follower_takes_only_what_follows(tmp_path: Path) -> None:
 def _signed_with_root(before: State, given: Input) -> Block:
     """A block whose root is that of another state."""
     return sign(before, given, before, secret(SEQUENCER))
+
+
+async def test_feeds_that_lie_are_left_for_one_that_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first is nobody, the second sends junk, the third another chain."""
+    elsewhere = chain_of(6, replace(RULES, payable_after=RULES.day))
+
+    async def junk(_: web.Request) -> web.Response:
+        return web.Response(body=b"junk")
+
+    async def foreign(request: web.Request) -> web.Response:
+        block, state = elsewhere[4]
+        body = [block.encoded, snapshot(state)] if request.path == "/v1/snapshot" else [elsewhere[0][0].encoded]
+        return web.Response(body=bencode(body))
+
+    (tmp_path / "chain").touch()
+    world = World(RULES)
+    world.register(1)
+    append(tmp_path / "chain", world.input().observation)
+    with ports.reserve(4) as [nobody, junk_port, foreign_port, good_port]:
+        runners = []
+        for handler, port in ((junk, junk_port), (foreign, foreign_port)):
+            application = web.Application()
+            application.router.add_get("/{path:.*}", handler)
+            runner = web.AppRunner(application)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            runners.append(runner)
+        with Store(tmp_path / "one", RULES, KEY) as one, Store(tmp_path / "two", RULES, KEY) as two:
+            chain, listen = FileChain(tmp_path / "chain"), Listen("127.0.0.1", good_port)
+            sequencer = Sequencer(one, chain, secret(SEQUENCER), listen)
+            urls = [f"http://127.0.0.1:{port}" for port in (nobody, junk_port, foreign_port, good_port)]
+            follower = Follower(two, RULES, KEY, urls)
+            running = [asyncio.create_task(each.run()) for each in (sequencer, follower)]
+            async with asyncio.timeout(PATIENCE):
+                async for state in follower:
+                    if state.height >= 2:
+                        break
+            assert state.root == decode(Block, one.block(state.height) or b"").root
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            with pytest.raises(RefusedError, match="no feed can be reached"):
+                await Follower(two, RULES, KEY, urls[:1]).submit(
+                    Certificate(Height(1), Index(0), Verdict.DECOMMISSION, ())
+                )
+        for runner in runners:
+            await runner.cleanup()
+    said = capsys.readouterr()
+    for reason in ("ClientConnector", "no list of blocks", "not what the sequencer signed"):
+        assert reason in said.out + said.err
 
 
 async def test_the_file_chain_answers_as_a_source_must(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import IntEnum
 
-from allium.appchain.nodes import Departed
+from allium.appchain.nodes import Departed, Node, staked
 from allium.appchain.state import State
 from allium.appchain.types import MILLI, Address, AtomicSesh, BlsKey, ContractId, Height, Seconds
 from allium.rewards.ledger import TooOldError
@@ -14,6 +15,16 @@ from allium.rewards.ledger import TooOldError
 CLOCK_TOLERANCE = 180
 #: The contract's initial limit of members that need not sign.
 MAX_ABSENT = 4000
+
+
+@dataclass(frozen=True)
+class Stakes:
+    """What an address has staked and does not have back yet."""
+
+    #: In nodes that the contract holds.
+    locked: AtomicSesh
+    #: On its way back, with a date.
+    returning: AtomicSesh
 
 
 class Code(IntEnum):
@@ -38,6 +49,14 @@ def claimable(state: State, address: Address, height: Height | None = None) -> A
         return AtomicSesh(state.ledger.balance(address, height) // MILLI)
     except TooOldError as error:
         raise RefusedError(Code.GONE, str(error)) from None
+
+
+def stakes(state: State, address: Address) -> Stakes:
+    """The stakes of an address."""
+    members: list[Node | Departed] = [*state.nodes.values(), *state.departed.values()]
+    parts = [part for member in members for part in member.contributors if part.address == address]
+    returning = [back.amount for back in state.returns.values() if back.address == address]
+    return Stakes(staked(tuple(parts)), AtomicSesh(sum(returning)))
 
 
 def leaving(state: State, bls_key: BlsKey) -> Departed | None:

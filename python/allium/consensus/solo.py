@@ -166,7 +166,9 @@ class Follower:
                 try:
                     if self.state.height == 0:
                         await self._begin(feed)
-                    for encoded in await feed.blocks(self.state.height, WAIT_SECONDS):
+                    if not (blocks := await feed.blocks(self.state.height, WAIT_SECONDS)):
+                        turn += 1  # it may have stopped itself
+                    for encoded in blocks:
                         await self._take(encoded)
                         pause = _RETRY_SECONDS
                 except FeedError as error:
