@@ -35,7 +35,7 @@ from allium.consensus.feed import Feed, FeedError
 from allium.consensus.solo import Follower, Listen, Sequencer
 from allium.consensus.store import Store, StoreError
 from allium.devnet import ports
-from appchain_world import RULES, World, pubkey, secret, stakes
+from appchain_world import RULES, World, address, pubkey, secret, stakes
 from solo_process import FileChain, append
 
 SEQUENCER = 1000
@@ -284,7 +284,11 @@ def filled(path: Path, count: int = 12, every: int = 5) -> list[tuple[Block, Sta
 def test_a_store_loads_what_it_was_given(tmp_path: Path) -> None:
     history = filled(tmp_path / "store")
     with Store(tmp_path / "store", RULES, KEY) as store:
-        assert store.load().root == history[-1][1].root
+        state = store.load()
+        assert state.root == history[-1][1].root
+        earner = address("0 0 beneficiary")
+        for _, earlier in history[4:]:
+            assert state.ledger.balance(earner, earlier.height) == earlier.ledger.balance(earner) > 0
         assert store.blocks(Height(3), 2) == [history[3][0].encoded, history[4][0].encoded]
         assert [height for height, _ in store.snapshots()] == [10, 5]
 
@@ -348,9 +352,9 @@ def test_a_removed_block_is_missed(tmp_path: Path) -> None:
 def test_a_tampered_snapshot_is_passed_over(tmp_path: Path) -> None:
     history = filled(tmp_path / "store")
     with Store(tmp_path / "store", RULES, KEY) as store:
-        good = dict(store.snapshots())[Height(10)]
-    for bad in (good[:-1], good.replace(b"i10e", b"i11e", 1), b""):
-        tamper(tmp_path / "store", "UPDATE snapshot SET encoded = ? WHERE height = 10", bad)
+        good = dict(store.snapshots())[Height(5)]
+    for bad in (good[:-1], good.replace(b"i5e", b"i6e", 1), b""):
+        tamper(tmp_path / "store", "UPDATE snapshot SET encoded = ? WHERE height = 5", bad)
         with Store(tmp_path / "store", RULES, KEY) as store:
             assert store.load().root == history[-1][1].root
     tamper(tmp_path / "store", "DELETE FROM block WHERE height < 3")

@@ -71,7 +71,7 @@ class Roster:
 
 
 @dataclass(frozen=True)
-class Quorum:
+class DrawnQuorum:
     """Who tests whom at one height."""
 
     validators: tuple[PublicKey, ...]
@@ -84,7 +84,7 @@ class Quorum:
 
 
 @lru_cache(maxsize=128)
-def quorum(roster: Roster, beacon: Hash, parameters: Parameters) -> Quorum:
+def quorum(roster: Roster, beacon: Hash, parameters: Parameters) -> DrawnQuorum:
     """The testers of a height, and whom they test.
 
     Where that would be fewer than `tested`, the testers are tested too: nobody else may be there to test.
@@ -94,7 +94,7 @@ def quorum(roster: Roster, beacon: Hash, parameters: Parameters) -> Quorum:
         beacon, len(roster.active), len(roster.decommissioned), parameters.testers, parameters.tested
     )
     workers += validators[: max(0, parameters.tested - len(workers))]
-    return Quorum(tuple(everybody[index] for index in validators), tuple(everybody[index] for index in workers))
+    return DrawnQuorum(tuple(everybody[index] for index in validators), tuple(everybody[index] for index in workers))
 
 
 def vote_hash(height: Height, worker: Index, verdict: Verdict) -> Hash:
@@ -110,7 +110,7 @@ def vote_message(chain: Hash, height: Height, worker: Index, verdict: Verdict, r
     return chain + vote_hash(height, worker, verdict) + reasons.to_bytes(2, "little")
 
 
-def fault(certificate: Certificate, drawn: Quorum, chain: Hash) -> str | None:
+def fault(certificate: Certificate, drawn: DrawnQuorum, chain: Hash) -> str | None:
     """What is wrong with the votes; `None` when they make a certificate."""
     votes = certificate.votes
     if certificate.worker >= len(drawn.workers):

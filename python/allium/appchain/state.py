@@ -9,7 +9,7 @@ from functools import cached_property
 from bencode2 import bencode
 
 from allium.appchain import merkle
-from allium.appchain.certificates import Quorum, Roster, quorum
+from allium.appchain.certificates import DrawnQuorum, Roster, quorum
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.nodes import Departed, Node, StakeReturn
 from allium.appchain.parameters import Parameters
@@ -107,7 +107,7 @@ class State:
         refused = {gone.bls_key: contract_id for contract_id, gone in self.departed.items()}
         return refused | {node.bls_key: node.contract_id for node in self.nodes.values()}
 
-    def quorum(self, height: Height) -> Quorum | None:
+    def quorum(self, height: Height) -> DrawnQuorum | None:
         """Who tests whom at a height; `None` when it is not one that votes may be about."""
         for sitting in self.sittings:
             if sitting.height == height:

@@ -19,7 +19,8 @@ from allium.appchain.types import Height, PublicKey
 from allium.consensus import ConsensusError
 from allium.consensus.block import Block
 
-#: How many snapshots are kept: the one before the newest is there in case the newest is damaged.
+#: How many snapshots are kept. A node starts from the oldest, to know balances of the heights since, and from another
+#: if that is damaged.
 _SNAPSHOTS = 2
 _FORMAT = 1
 _TABLES = (
@@ -96,20 +97,20 @@ class Store:
         return [(Height(height), encoded) for height, encoded in rows]
 
     def load(self) -> State:
-        """The last state, from the newest snapshot that is what the sequencer signed, or from the beginning.
+        """The last state, from the oldest snapshot that is what the sequencer signed, or from the beginning.
 
         Every block on the way is applied and checked; raises `StoreError` for one that is not what was signed.
         """
         try:
-            state = self._newest() or genesis(self._parameters)
+            state = self._oldest() or genesis(self._parameters)
             for block in self._following(state.height):
                 state = self._next(state, block)
         except sqlite3.Error as error:
             raise self._damaged(str(error)) from None
         return state
 
-    def _newest(self) -> State | None:
-        for height, encoded in self.snapshots():
+    def _oldest(self) -> State | None:
+        for height, encoded in reversed(self.snapshots()):
             block = self.block(height)
             if block is not None and (state := confirmed(encoded, block, self._parameters, self._sequencer)):
                 return state
