@@ -93,6 +93,14 @@ def test_there_is_one_source_of_the_network(tmp_path: Path) -> None:
         NodeConfig.load(path, {"oxend_rpc": "http://x"})
 
 
+def test_a_chain_goes_with_addresses(tmp_path: Path) -> None:
+    path = write(tmp_path, 'chain_file = "chain.json"\n')
+    assert NodeConfig.load(path).chain_file == tmp_path / "chain.json"
+    path.write_text('data_dir = "data"\nchain_file = "chain.json"\noxend_rpc = "ipc://x"\n')
+    with pytest.raises(ConfigError, match="chain_file goes with network_file"):
+        NodeConfig.load(path)
+
+
 def test_the_test_network_has_ports_and_seeds_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('data_dir = "data"\noxend_rpc = "ipc://x"\nomq_port = 5\n')
