@@ -63,7 +63,9 @@ async def main(settings: dict[str, Any]) -> None:
 
     async def tell() -> None:
         async for state in consensus:
-            print(json.dumps({"height": state.height, "root": state.root.hex(), "nodes": len(state.nodes)}), flush=True)
+            down = sum(node.decommissioned for node in state.nodes.values())
+            said = {"height": state.height, "root": state.root.hex(), "nodes": len(state.nodes), "down": down}
+            print(json.dumps(said), flush=True)
 
     async with asyncio.TaskGroup() as tasks:
         told = tasks.create_task(tell())

@@ -66,13 +66,13 @@ class Process:
                     self._heard.put(json.loads(line))
         self._heard.put(None)
 
-    def until(self, height: int) -> dict[str, Any]:
-        """The first state at or beyond a height."""
+    def until(self, height: int, down: int = 0) -> dict[str, Any]:
+        """The first state at or beyond a height that has as many decommissioned nodes."""
         while True:
             said = self._heard.get(timeout=PATIENCE)
             assert said is not None and "ended" not in said, said
             self.roots[said["height"]] = said["root"]
-            if said["height"] >= height:
+            if said["height"] >= height and said["down"] == down:
                 return said
 
     def reason(self) -> str:
@@ -247,9 +247,8 @@ def test_verdicts_reach_the_sequencer_through_a_follower(net: Net) -> None:
     sequencer.until(net.world.state.height)
     follower.until(net.world.state.height)
     asyncio.run(hand_in())
-    top = max(sequencer.roots) + 2
-    sequencer.until(top)
-    follower.until(top)
+    top = sequencer.until(0, down=1)["height"]
+    follower.until(top, down=1)
     agree(sequencer, follower)
     sequencer.kill()
     with Store(net.store(0), RULES, KEY) as store:
