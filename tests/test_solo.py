@@ -237,12 +237,20 @@ def test_verdicts_reach_the_sequencer_through_a_follower(net: Net) -> None:
     certificate = net.world.certificate(name, Verdict.DECOMMISSION)
     sequencer, follower = net.start(0), net.start(1, [0])
 
+    async def submit(feed: Feed, one: Certificate) -> None:
+        """Tries again until the follower has found the sequencer."""
+        for _ in range(100):
+            with contextlib.suppress(FeedError):
+                return await feed.submit(one)
+            await asyncio.sleep(0.1)
+        raise AssertionError("the follower does not find the sequencer")
+
     async def hand_in() -> None:
         async with aiohttp.ClientSession() as session:
             feed = Feed(session, net.url(1))
             with pytest.raises(RefusedError, match="are needed"):
-                await feed.submit(replace(certificate, votes=certificate.votes[:1]))
-            await feed.submit(certificate)
+                await submit(feed, replace(certificate, votes=certificate.votes[:1]))
+            await submit(feed, certificate)
 
     sequencer.until(net.world.state.height)
     follower.until(net.world.state.height)

@@ -2,7 +2,7 @@
 
 GET  /v1/blocks?after=HEIGHT&wait=SECONDS   a bencoded list of blocks, which may be empty after the wait
 GET  /v1/snapshot                           [block, snapshot after it], bencoded; 404 while there is none
-POST /v1/certificates                       an encoded certificate; 202, or 400 with the reason
+POST /v1/certificates                       an encoded certificate; 202, 400 with the reason, or 503: try again
 """
 
 from __future__ import annotations
@@ -62,6 +62,9 @@ def _application(replica: Replica, submit: Submit) -> web.Application:
             await submit(decode(Certificate, await request.read()))
         except (EncodingError, RefusedError) as error:
             return web.Response(status=400, text=str(error))
+        except FeedError as error:
+            # A follower that has not found whom to hand it to yet.
+            return web.Response(status=503, text=str(error))
         return web.Response(status=202)
 
     application = web.Application(client_max_size=_MAX_CERTIFICATE)
