@@ -1,5 +1,6 @@
 //! The engine's Python face: conversions and nothing else. `python/allium/_native.pyi` is its contract.
 
+mod bls;
 mod network;
 mod node;
 mod onion;
@@ -11,9 +12,13 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PROTOCOL_VERSION", <(u16, u16, u16)>::from(allium_engine::rpc::PROTOCOL_VERSION))?;
+    module.add_class::<bls::BlsSecretKey>()?;
+    module.add_class::<bls::BlsDomain>()?;
     module.add_class::<node::Node>()?;
     module.add_class::<onion::ReplyKey>()?;
     module.add_class::<quic::QuicClient>()?;
+    module.add_function(wrap_pyfunction!(bls::bls_aggregate_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(bls::bls_aggregate_signatures, module)?)?;
     module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
     module.add_function(wrap_pyfunction!(network::service_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(network::swarm_of, module)?)

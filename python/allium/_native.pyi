@@ -29,6 +29,55 @@ class Network(TypedDict):
     nodes: list[NodeEntry]
 
 @final
+class BlsSecretKey:
+    """A BLS secret key on BN254. Zeroized when it is dropped; its public key is 64 bytes, `X || Y`."""
+
+    def __init__(self, secret: bytes) -> None:
+        """From 32 bytes, big-endian, also above the group's order; `ValueError` when it is zero there."""
+
+    @staticmethod
+    def random() -> BlsSecretKey:
+        """A fresh key; `OSError` when the system has no randomness."""
+
+    def to_bytes(self) -> bytes:
+        """The scalar, 32 bytes big-endian: for the key file."""
+
+    @property
+    def public(self) -> bytes:
+        """64 bytes."""
+
+@final
+class BlsDomain:
+    """What one rewards contract on one chain has signed: the messages, and signing and verifying them.
+
+    Signatures are 128 bytes (x.re, x.im, y.re, y.im), keys 64, addresses 20. `ValueError` for bytes that are no key.
+    """
+
+    def __init__(self, chain_id: int, contract: bytes) -> None:
+        """`contract` is the rewards contract's address."""
+
+    def possession_message(self, key: bytes, operator: bytes, ed25519: bytes) -> bytes:
+        """What a new node signs to prove that it has the secret of `key`."""
+
+    def reward_message(self, recipient: bytes, amount: int) -> bytes:
+        """What the network signs for a recipient: all that it ever earned, atomic units, below 2**128."""
+
+    def exit_message(self, key: bytes, timestamp: int) -> bytes:
+        """What the network signs for a node that may leave; Unix seconds."""
+
+    def liquidation_message(self, key: bytes, timestamp: int) -> bytes:
+        """What the network signs for a node that may be liquidated; Unix seconds."""
+
+    def hash_to_g2(self, message: bytes) -> bytes:
+        """The point that a message hashes to, written as a signature is."""
+
+    def sign(self, secret: BlsSecretKey, message: bytes) -> bytes:
+        """The signature of a message."""
+
+    def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        """Whether `signature` is by `key`; False also for bytes that are no key or no signature."""
+
+@final
 class Node:
     """One running node: its sockets, its store and the threads that serve them."""
 
@@ -113,6 +162,12 @@ class QuicClient:
 
     def close(self) -> None:
         """Ends the connection."""
+
+def bls_aggregate_keys(keys: list[bytes]) -> bytes:
+    """The key that signatures of all `keys` together verify against; `ValueError` for bytes that are no key."""
+
+def bls_aggregate_signatures(signatures: list[bytes]) -> bytes:
+    """The signature of all signers of one message together; `ValueError` for bytes that are no signature."""
 
 def onion_build(
     path: list[tuple[bytes, bytes]],

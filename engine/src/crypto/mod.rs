@@ -1,5 +1,6 @@
 //! Keys, the ciphers of onion layers, and signatures.
 
+pub mod bls;
 mod keys;
 mod layer;
 
