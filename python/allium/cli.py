@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,6 +38,8 @@ account_app = typer.Typer(help="The account that `send` and `inbox` use.", no_ar
 app.add_typer(node_app, name="node")
 app.add_typer(devnet_app, name="devnet")
 app.add_typer(account_app, name="account")
+contracts_app = typer.Typer(help="The staking contracts of a network.", no_args_is_help=True)
+app.add_typer(contracts_app, name="contracts")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -547,6 +549,90 @@ async def _choose_node(seed: str, start: str, account_id: Any) -> tuple[direct.N
     else:
         chosen = nodes[0]
     return chosen, tuple(node for node in nodes if node != chosen)[:3]
+
+
+# --- contracts
+
+
+@contracts_app.command("build")
+def contracts_build() -> None:
+    """Compile the contracts, if they are not yet, and list the size of their code."""
+    with _staking():
+        from allium.staking import abi, artifacts
+
+        table = Table("contract", "bytes of code", "bytes to create it", box=None)
+        for name in abi.CONTRACTS:
+            compiled = artifacts.load(name)
+            table.add_row(name, f"{len(compiled.runtime):,}", f"{len(compiled.bytecode):,}")
+    out.print(table)
+
+
+@contracts_app.command("deploy")
+def contracts_deploy(
+    rpc: Annotated[str, typer.Option(help="URL of an EVM node's JSON-RPC.")],
+    addresses: Annotated[Path, typer.Option("--out", help="File to write the addresses to.")] = Path("ADDRESSES.json"),
+    key_file: Annotated[
+        Path | None, typer.Option(help="File with the deployer's key, hex; else ALLIUM_WALLET_KEY has it.")
+    ] = None,
+    staking_requirement: Annotated[int, typer.Option(min=1, help="Stake of a node, SESH.")] = 25_000,
+    max_contributors: Annotated[int, typer.Option(min=1, max=32, help="Contributors of a node.")] = 10,
+    liquidator_ratio: Annotated[int, typer.Option(min=0, help="Liquidator's share of a deposit.")] = 3,
+    pool_ratio: Annotated[int, typer.Option(min=0, help="Pool's share of a liquidated deposit.")] = 17,
+    recipient_ratio: Annotated[int, typer.Option(min=1, help="Stakers' share of a liquidated deposit.")] = 9980,
+    pool: Annotated[int, typer.Option(min=0, help="What the pool of rewards holds at first, SESH.")] = 40_000_000,
+    minimum_exit_age: Annotated[int, typer.Option(min=0, help="Seconds before a node can be removed.")] = 7200,
+    treasury: Annotated[
+        str | None, typer.Option(help="Receives the fees' share for liquidity; or the deployer.")
+    ] = None,
+    start: Annotated[bool, typer.Option(help="Let nodes join at once.")] = True,
+) -> None:
+    """Deploy a new network's contracts. The main network's parameters are the defaults."""
+    if addresses.exists():
+        raise CommandError(f"{addresses} is there already and stays as it is; choose another file with --out")
+    with _staking():
+        from web3 import AsyncHTTPProvider, AsyncWeb3
+
+        from allium.staking import deploy, wallet
+
+        account = wallet.load(key_file)
+        parameters = deploy.Parameters(
+            pool=pool * deploy.SESH,
+            staking_requirement=staking_requirement * deploy.SESH,
+            max_contributors=max_contributors,
+            liquidator_ratio=liquidator_ratio,
+            pool_ratio=pool_ratio,
+            recipient_ratio=recipient_ratio,
+            minimum_exit_age=minimum_exit_age,
+            treasury=treasury,
+            start=start,
+        )
+
+        async def work() -> deploy.Addresses:
+            w3 = AsyncWeb3(AsyncHTTPProvider(rpc))
+            try:
+                return await deploy.deploy(w3, account, parameters, out.print)
+            finally:
+                await w3.provider.disconnect()
+
+        made = asyncio.run(work())
+    try:
+        made.save(addresses)
+    except OSError as error:
+        raise CommandError(f"{addresses} cannot be written: {error.strerror}; it would say {made}") from None
+    out.print(f"Deployed by {account.address}; {addresses} names the contracts.")
+
+
+@contextlib.contextmanager
+def _staking() -> Iterator[None]:
+    """What goes wrong with contracts in words; without the optional packages they cannot be used at all."""
+    from allium.staking import StakingError
+
+    try:
+        yield
+    except StakingError as error:
+        raise CommandError(str(error)) from None
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is not installed; run: pip install 'allium[chain]'") from None
 
 
 @app.command()

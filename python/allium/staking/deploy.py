@@ -1,0 +1,195 @@
+"""A new network's contracts, deployed and wired as the main network's are (`spec/contracts` §1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+from eth_typing import ChecksumAddress
+from eth_utils.address import is_address, to_checksum_address
+from web3 import AsyncWeb3
+from web3.exceptions import ContractLogicError, Web3Exception
+from web3.types import TxReceipt
+
+from allium import files
+from allium.staking import StakingError, abi, artifacts
+
+#: Atomic units of one SESH.
+SESH = 10**9
+_NOBODY = to_checksum_address("0x" + "00" * 20)
+
+
+class DeployError(StakingError):
+    """What was to be deployed was not; the text says what and why."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a network is started with. The defaults are the main network's; amounts in atomic units."""
+
+    supply: int = 240_000_000 * SESH
+    #: What the pool of rewards holds at first.
+    pool: int = 40_000_000 * SESH
+    staking_requirement: int = 25_000 * SESH
+    max_contributors: int = 10
+    liquidator_ratio: int = 3
+    pool_ratio: int = 17
+    recipient_ratio: int = 9980
+    #: Seconds before the network's signature can remove a node.
+    minimum_exit_age: int = 7200
+    #: Who receives the share of fees that is the network's liquidity; the deployer when there is nobody.
+    treasury: str | None = None
+    #: Whether nodes may join at once.
+    start: bool = True
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a network's contracts are."""
+
+    chain_id: int
+    #: The first block that can hold an event of theirs.
+    block: int
+    token: ChecksumAddress
+    pool: ChecksumAddress
+    rewards: ChecksumAddress
+    factory: ChecksumAddress
+    #: The reference has none.
+    splitter: ChecksumAddress | None = None
+
+    def save(self, path: Path) -> None:
+        """Writes the file that `load` reads."""
+        files.replace(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> Addresses:
+        """Reads a file of `save`'s; `DeployError` says what is wrong with it."""
+        try:
+            told = json.loads(path.read_bytes())
+            chain_id, block = told["chain_id"], told["block"]
+            addresses = {name: told[name] for name in ("token", "pool", "rewards", "factory")}
+            splitter = told.get("splitter")
+        except OSError as error:
+            raise DeployError(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, TypeError, AttributeError):
+            raise DeployError(f"{path} is no JSON object") from None
+        except KeyError as error:
+            raise DeployError(f"{path} lacks {error}") from None
+        for name, number in (("chain_id", chain_id), ("block", block)):
+            if type(number) is not int or number < 0:
+                raise DeployError(f"{path}: {name} is no number")
+
+        def checked(name: str, address: object) -> ChecksumAddress:
+            if not isinstance(address, str) or not is_address(address):
+                raise DeployError(f"{path}: {name} is no address")
+            return to_checksum_address(address)
+
+        token, pool, rewards, factory = (checked(name, address) for name, address in addresses.items())
+        return cls(
+            chain_id, block, token, pool, rewards, factory, None if splitter is None else checked("splitter", splitter)
+        )
+
+
+class _Deployer:
+    def __init__(self, w3: AsyncWeb3[Any], account: LocalAccount, tell: Callable[[str], None]) -> None:
+        self.w3 = w3
+        self.account = account
+        self.tell = tell
+
+    async def send(self, what: str, transaction: dict[str, Any]) -> TxReceipt:
+        """Signs, sends and awaits one transaction; it is tried out first, so that a revert has its reason."""
+        transaction["from"] = self.account.address
+        try:
+            transaction["gas"] = await self.w3.eth.estimate_gas(transaction) * 5 // 4  # type: ignore[arg-type]
+        except ContractLogicError as error:
+            raise DeployError(f"{what}: {_reason(error)}") from None
+        transaction["nonce"] = await self.w3.eth.get_transaction_count(self.account.address, "pending")
+        transaction["chainId"] = await self.w3.eth.chain_id
+        head = await self.w3.eth.get_block("latest")
+        tip = await self.w3.eth.max_priority_fee
+        transaction["maxPriorityFeePerGas"] = tip
+        transaction["maxFeePerGas"] = head["baseFeePerGas"] * 2 + tip
+        signed = self.account.sign_transaction(transaction)
+        receipt = await self.w3.eth.wait_for_transaction_receipt(
+            await self.w3.eth.send_raw_transaction(signed.raw_transaction)
+        )
+        if receipt["status"] != 1:
+            raise DeployError(f"{what}: reverted in transaction {receipt['transactionHash'].to_0x_hex()}")
+        self.tell(f"{what}: {receipt['gasUsed']:,} gas")
+        return receipt
+
+    async def create(self, what: str, code: bytes) -> ChecksumAddress:
+        receipt = await self.send(what, {"data": code, "value": 0})
+        address = receipt["contractAddress"]
+        if address is None:
+            raise DeployError(f"{what}: no contract was made")
+        return address
+
+    async def contract(self, name: str, *arguments: Any) -> ChecksumAddress:
+        compiled = artifacts.load(name)
+        factory = self.w3.eth.contract(abi=compiled.abi, bytecode=compiled.bytecode)
+        return await self.create(name, bytes.fromhex(factory.constructor(*arguments).data_in_transaction[2:]))
+
+    async def call(self, name: str, address: ChecksumAddress, function: str, *arguments: Any) -> None:
+        data = self.w3.eth.contract(address, abi=abi.load(name)).encode_abi(function, list(arguments))
+        await self.send(f"{name}.{function}", {"to": address, "data": data, "value": 0})
+
+
+async def deploy(
+    w3: AsyncWeb3[Any],
+    account: LocalAccount,
+    parameters: Parameters | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Addresses:
+    """Deploys a network's contracts, owned and paid for by `account`, who also receives what the pool does not.
+
+    Raises `DeployError`, also for a provider that fails; what was deployed until then stays without use.
+    """
+    parameters = parameters or Parameters()
+    if parameters.treasury is not None and not is_address(parameters.treasury):
+        raise DeployError(f"{parameters.treasury} is no address")
+    try:
+        return await _deploy(_Deployer(w3, account, tell), parameters)
+    except (Web3Exception, OSError, TimeoutError) as error:
+        raise DeployError(f"the provider failed: {error}") from error
+
+
+async def _deploy(deployer: _Deployer, parameters: Parameters) -> Addresses:
+    me = deployer.account.address
+    block = await deployer.w3.eth.block_number
+    token = await deployer.contract("SESH", parameters.supply, me, _NOBODY, _NOBODY)
+    pool = await deployer.contract("RewardRatePool")
+    rewards = await deployer.contract("ServiceNodeRewards", parameters.minimum_exit_age)
+    blueprint = await deployer.create("ServiceNodeContribution", artifacts.load("ServiceNodeContribution").blueprint)
+    factory = await deployer.contract("ServiceNodeContributionFactory", blueprint)
+    splitter = await deployer.contract(
+        "FeeSplitter", token, pool, to_checksum_address(parameters.treasury) if parameters.treasury else me
+    )
+    await deployer.call("RewardRatePool", pool, "initialize", rewards, token)
+    await deployer.call(
+        "ServiceNodeRewards",
+        rewards,
+        "initialize",
+        token,
+        pool,
+        parameters.staking_requirement,
+        parameters.max_contributors,
+        parameters.liquidator_ratio,
+        parameters.pool_ratio,
+        parameters.recipient_ratio,
+    )
+    await deployer.call("ServiceNodeContributionFactory", factory, "initialize", rewards)
+    if parameters.pool:
+        await deployer.call("SESH", token, "transfer", pool, parameters.pool)
+    if parameters.start:
+        await deployer.call("ServiceNodeRewards", rewards, "start")
+    return Addresses(await deployer.w3.eth.chain_id, block + 1, token, pool, rewards, factory, splitter)
+
+
+def _reason(error: ContractLogicError) -> str:
+    data = error.data if isinstance(error.data, str) else ""
+    return abi.describe_revert(bytes.fromhex(data.removeprefix("0x"))) if data else str(error)
