@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+import chain as chains
 from allium import _native, keys
-from allium.devnet import ports
+from allium.devnet import anvil, ports
 from allium.keys import generate as new_keys
 
 
@@ -127,3 +128,26 @@ def lone_node(tmp_path: Path) -> Iterator[Callable[..., LoneNode]]:
             return node
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def deployed_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chains.Chain]:
+    """An anvil with a network's contracts and no node."""
+    with anvil.running(tmp_path_factory.mktemp("anvil") / "anvil.log") as local:
+        yield chains.Chain(local.url)
+
+
+@pytest.fixture
+def chain(deployed_chain: chains.Chain) -> Iterator[chains.Chain]:
+    """The same for one test, which leaves no trace."""
+    snapshot = deployed_chain.rpc("evm_snapshot")
+    yield deployed_chain
+    assert deployed_chain.rpc("evm_revert", snapshot)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the contracts cost, when they were tested."""
+    if lines := chains.gas_table():
+        terminalreporter.section("gas per call: times, least, most")
+        for line in lines:
+            terminalreporter.write_line(line)
