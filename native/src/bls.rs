@@ -6,7 +6,6 @@ use pyo3::{
     prelude::*,
     types::PyBytes,
 };
-use zeroize::Zeroizing;
 
 fn refused(error: BlsError) -> PyErr {
     match error {
@@ -29,8 +28,9 @@ pub(crate) struct BlsSecretKey(bls::BlsSecretKey);
 #[pymethods]
 impl BlsSecretKey {
     #[new]
-    fn new(secret: [u8; 32]) -> PyResult<Self> {
-        bls::BlsSecretKey::from_bytes(&Zeroizing::new(secret)).map(Self).map_err(refused)
+    fn new(secret: &[u8]) -> PyResult<Self> {
+        let secret = secret.try_into().map_err(|_| PyValueError::new_err("a BLS secret key has 32 bytes"))?;
+        bls::BlsSecretKey::from_bytes(secret).map(Self).map_err(refused)
     }
 
     #[staticmethod]

@@ -33,7 +33,7 @@ class BlsSecretKey:
     """A BLS secret key on BN254. Zeroized when it is dropped; its public key is 64 bytes, `X || Y`."""
 
     def __init__(self, secret: bytes) -> None:
-        """From 32 bytes, big-endian, also above the group's order; `ValueError` when it is zero there."""
+        """From 32 bytes, big-endian, also above the group's order; `ValueError` for others, and for zero."""
 
     @staticmethod
     def random() -> BlsSecretKey:
