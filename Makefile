@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-chaos fuzz lint build bench bench-swarm bench-ledger fmt lock clean
+.PHONY: help demo test test-rust test-python test-chaos fuzz lint build bench bench-swarm bench-ledger bench-bls fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,6 +47,9 @@ bench: ## Throughput, latency and CPU time of one node (release build; ARGS=--he
 
 bench-swarm: build ## What it costs a swarm to lose nothing: a dead member, a new one, 100,000 nodes (ARGS=--help)
 	$(BIN)/python bench/swarm.py $(ARGS)
+
+bench-bls: ## What BLS costs a node: signing, verifying, the sums of a whole network
+	cargo bench --locked -p allium-engine --bench bls
 
 bench-ledger: build ## A year of mainnet's rewards replayed, fast and plain; a height of the state machine (ARGS=--help)
 	$(BIN)/python bench/ledger.py $(ARGS)

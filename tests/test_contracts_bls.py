@@ -191,6 +191,22 @@ def test_points_that_are_none_are_refused_by_both(chain: Chain, probe: Any) -> N
         )
 
 
+def test_a_secret_key_of_the_engine() -> None:
+    secret = _native.BlsSecretKey.random()
+    assert _native.BlsSecretKey(secret.to_bytes()).public == secret.public
+    assert len(secret.to_bytes()) == 32 and len(secret.public) == 64
+    assert _native.BlsSecretKey.random().public != secret.public
+    assert secret.to_bytes().hex() not in repr(secret)
+    for wrong in (bytes(32), bytes(31), bytes(33), b""):
+        with pytest.raises(ValueError, match="BLS secret key"):
+            _native.BlsSecretKey(wrong)
+    for nothing in (_native.bls_aggregate_keys, _native.bls_aggregate_signatures):
+        with pytest.raises(ValueError, match="zero"):
+            nothing([])
+    with pytest.raises(ValueError, match="not a point of the subgroup"):
+        _native.bls_aggregate_signatures([bytes(128)])
+
+
 def test_the_contracts_tags_are_the_engines(chain: Chain) -> None:
     rewards = chain.rewards.functions
     key = Node().secret.public

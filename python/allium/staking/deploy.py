@@ -12,11 +12,12 @@ from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from eth_utils.address import is_address, to_checksum_address
 from web3 import AsyncWeb3
-from web3.exceptions import ContractLogicError, Web3Exception
-from web3.types import TxReceipt
+from web3.exceptions import Web3Exception
+from web3.types import TxParams, TxReceipt, Wei
 
 from allium import files
-from allium.staking import StakingError, abi, artifacts
+from allium.staking import StakingError, artifacts
+from allium.staking.sender import ProviderError, Sender
 
 #: Atomic units of one SESH.
 SESH = 10**9
@@ -95,48 +96,28 @@ class Addresses:
 
 
 class _Deployer:
-    def __init__(self, w3: AsyncWeb3[Any], account: LocalAccount, tell: Callable[[str], None]) -> None:
-        self.w3 = w3
-        self.account = account
+    def __init__(self, sender: Sender, tell: Callable[[str], None]) -> None:
+        self.sender = sender
         self.tell = tell
 
-    async def send(self, what: str, transaction: dict[str, Any]) -> TxReceipt:
-        """Signs, sends and awaits one transaction; it is tried out first, so that a revert has its reason."""
-        transaction["from"] = self.account.address
-        try:
-            transaction["gas"] = await self.w3.eth.estimate_gas(transaction) * 5 // 4  # type: ignore[arg-type]
-        except ContractLogicError as error:
-            raise DeployError(f"{what}: {_reason(error)}") from None
-        transaction["nonce"] = await self.w3.eth.get_transaction_count(self.account.address, "pending")
-        transaction["chainId"] = await self.w3.eth.chain_id
-        head = await self.w3.eth.get_block("latest")
-        tip = await self.w3.eth.max_priority_fee
-        transaction["maxPriorityFeePerGas"] = tip
-        transaction["maxFeePerGas"] = head["baseFeePerGas"] * 2 + tip
-        signed = self.account.sign_transaction(transaction)
-        receipt = await self.w3.eth.wait_for_transaction_receipt(
-            await self.w3.eth.send_raw_transaction(signed.raw_transaction)
-        )
-        if receipt["status"] != 1:
-            raise DeployError(f"{what}: reverted in transaction {receipt['transactionHash'].to_0x_hex()}")
+    async def send(self, what: str, transaction: TxParams) -> TxReceipt:
+        receipt = await self.sender.send(what, transaction)
         self.tell(f"{what}: {receipt['gasUsed']:,} gas")
         return receipt
 
     async def create(self, what: str, code: bytes) -> ChecksumAddress:
-        receipt = await self.send(what, {"data": code, "value": 0})
-        address = receipt["contractAddress"]
+        address = (await self.send(what, {"data": code, "value": Wei(0)}))["contractAddress"]
         if address is None:
             raise DeployError(f"{what}: no contract was made")
         return address
 
     async def contract(self, name: str, *arguments: Any) -> ChecksumAddress:
         compiled = artifacts.load(name)
-        factory = self.w3.eth.contract(abi=compiled.abi, bytecode=compiled.bytecode)
+        factory = self.sender.w3.eth.contract(abi=compiled.abi, bytecode=compiled.bytecode)
         return await self.create(name, bytes.fromhex(factory.constructor(*arguments).data_in_transaction[2:]))
 
     async def call(self, name: str, address: ChecksumAddress, function: str, *arguments: Any) -> None:
-        data = self.w3.eth.contract(address, abi=abi.load(name)).encode_abi(function, list(arguments))
-        await self.send(f"{name}.{function}", {"to": address, "data": data, "value": 0})
+        await self.send(f"{name}.{function}", self.sender.transaction(name, address, function, *arguments))
 
 
 async def deploy(
@@ -147,20 +128,21 @@ async def deploy(
 ) -> Addresses:
     """Deploys a network's contracts, owned and paid for by `account`, who also receives what the pool does not.
 
-    Raises `DeployError`, also for a provider that fails; what was deployed until then stays without use.
+    Raises `StakingError`, also for a provider that fails; what was deployed until then stays without use.
     """
     parameters = parameters or Parameters()
     if parameters.treasury is not None and not is_address(parameters.treasury):
         raise DeployError(f"{parameters.treasury} is no address")
+    sender = Sender(w3, account)
     try:
-        return await _deploy(_Deployer(w3, account, tell), parameters)
+        chain_id, block = await w3.eth.chain_id, await w3.eth.block_number
     except (Web3Exception, OSError, TimeoutError) as error:
-        raise DeployError(f"the provider failed: {error}") from error
+        raise ProviderError(f"the provider failed: {error}") from error
+    return Addresses(chain_id, block + 1, *await _deploy(_Deployer(sender, tell), parameters))
 
 
-async def _deploy(deployer: _Deployer, parameters: Parameters) -> Addresses:
-    me = deployer.account.address
-    block = await deployer.w3.eth.block_number
+async def _deploy(deployer: _Deployer, parameters: Parameters) -> tuple[ChecksumAddress, ...]:
+    me = deployer.sender.account.address
     token = await deployer.contract("SESH", parameters.supply, me, _NOBODY, _NOBODY)
     pool = await deployer.contract("RewardRatePool")
     rewards = await deployer.contract("ServiceNodeRewards", parameters.minimum_exit_age)
@@ -187,9 +169,4 @@ async def _deploy(deployer: _Deployer, parameters: Parameters) -> Addresses:
         await deployer.call("SESH", token, "transfer", pool, parameters.pool)
     if parameters.start:
         await deployer.call("ServiceNodeRewards", rewards, "start")
-    return Addresses(await deployer.w3.eth.chain_id, block + 1, token, pool, rewards, factory, splitter)
-
-
-def _reason(error: ContractLogicError) -> str:
-    data = error.data if isinstance(error.data, str) else ""
-    return abi.describe_revert(bytes.fromhex(data.removeprefix("0x"))) if data else str(error)
+    return token, pool, rewards, factory, splitter
