@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-chaos fuzz lint build bench bench-swarm bench-ledger bench-bls fmt lock clean
+.PHONY: help demo test test-rust test-python test-x25519 test-chaos fuzz lint build bench bench-swarm bench-ledger bench-bls fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ CYTHON := $(shell find python -name '*.pyx')
 PIP := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --disable-pip-version-check
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## A real message through three hops into a swarm of real nodes (ARGS=--once: end by itself)
 	$(BIN)/python -m allium demo $(ARGS)
@@ -29,6 +29,9 @@ test-python: build
 
 test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
 	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/test_chaos.py
+
+test-x25519: ## The standard's million iterations of X25519, on everything the processor has (minutes)
+	cargo test --locked --release -p allium-engine a_million_iterations -- --ignored
 
 fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of bytes (CASES=n)
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python PROPTEST_CASES=$(CASES) cargo test --locked -p allium-engine $(CARGO_PROFILE) fuzz_

@@ -1,6 +1,11 @@
-//! Builds libzmq with CURVE on top of the libsodium that `libsodium-sys-stable` built, and links both.
+//! Builds libzmq with CURVE on top of the libsodium that `libsodium-sys-stable` built, and links both. Compiles the
+//! vector code of X25519 for the processors that it is for.
 
-use std::{env, process::ExitCode};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
 use zeromq_src::{Build, LibLocation};
 
@@ -15,5 +20,45 @@ fn main() -> ExitCode {
     // SAFETY: a build script with one thread.
     unsafe { env::set_var("CXXFLAGS", format!("{} -w", env::var("CXXFLAGS").unwrap_or_default())) };
     Build::new().with_libsodium(Some(LibLocation::new(lib, include))).build();
-    ExitCode::SUCCESS
+    match vectors() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the vector code of X25519 could not be compiled: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The code in `KERNEL`, for one kind of processor each. Cargo has no way to compile a part of a crate for another
+/// processor than the rest: `#[target_feature]` allows the instructions, but they are still scheduled for any processor,
+/// which halves the speed of a ladder.
+fn vectors() -> Result<(), String> {
+    const KERNEL: &str = "src/crypto/x25519/kernel";
+    println!("cargo:rerun-if-changed={KERNEL}");
+    println!("cargo:rustc-check-cfg=cfg(allium_vectors)");
+    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("x86_64") {
+        return Ok(());
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("no OUT_DIR")?);
+    let source = Path::new(KERNEL).join("object.rs");
+    let mut archive = cc::Build::new();
+    // The first generation with AVX-512 IFMA, and the first with AVX2.
+    for (name, processor, cfg) in [("ifma", "icelake-server", Some("allium_ifma")), ("avx2", "haswell", None)] {
+        let object = out.join(name).with_extension("o");
+        let mut rustc = Command::new(env::var_os("RUSTC").ok_or("no RUSTC")?);
+        rustc.args(["--edition=2024", "--crate-type=lib", "--check-cfg=cfg(allium_ifma)", "-Copt-level=3"]);
+        rustc.args(["-Ccodegen-units=1", "-Cpanic=abort", "-Crelocation-model=pic"]);
+        rustc.arg(format!("--crate-name=allium_{name}")).arg(format!("-Ctarget-cpu={processor}"));
+        rustc.arg("--target").arg(env::var_os("TARGET").ok_or("no TARGET")?);
+        rustc.args(cfg.map(|cfg| format!("--cfg={cfg}")));
+        rustc.arg("--emit").arg(format!("obj={}", object.display())).arg(&source);
+        let status = rustc.status().map_err(|error| error.to_string())?;
+        if !status.success() {
+            return Err(format!("{rustc:?}: {status}"));
+        }
+        archive.object(object);
+    }
+    archive.try_compile("allium_x25519").map_err(|error| error.to_string())?;
+    println!("cargo:rustc-cfg=allium_vectors");
+    Ok(())
 }

@@ -1,28 +1,37 @@
 //! A node's key pairs, and signatures by anyone.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use curve25519_dalek::{edwards::CompressedEdwardsY, montgomery::MontgomeryPoint};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::x25519::Backend;
 use crate::types::{Ed25519PublicKey, LegacyPublicKey, X25519PublicKey};
 
 /// An X25519 secret key.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub struct X25519Secret([u8; 32]);
+pub struct X25519Secret {
+    secret: [u8; 32],
+    /// Computed when it is first asked for: a node asks for its own with every layer.
+    #[zeroize(skip)]
+    public: OnceLock<X25519PublicKey>,
+}
+
+/// What an X25519 secret key and another's public key have in common. Zeroized when dropped.
+pub type SharedSecret = Zeroizing<[u8; 32]>;
 
 impl X25519Secret {
     /// From its 32 bytes; clamped when used.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self { secret: bytes, public: OnceLock::new() }
     }
 
     /// The secret itself, for a library that does its own arithmetic.
     pub(crate) const fn expose(&self) -> &[u8; 32] {
-        &self.0
+        &self.secret
     }
 
     /// A fresh key from the system's randomness.
@@ -32,21 +41,33 @@ impl X25519Secret {
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(bytes.as_mut())?;
-        Ok(Self(*bytes))
+        Ok(Self::from_bytes(*bytes))
     }
 
     /// The public half.
     #[must_use]
     pub fn public(&self) -> X25519PublicKey {
-        X25519PublicKey(MontgomeryPoint::mul_base_clamped(self.0).0)
+        *self.public.get_or_init(|| X25519PublicKey(MontgomeryPoint::mul_base_clamped(self.secret).0))
     }
 
     /// The secret shared with the owner of `other`; `None` when it is all zero (a point of small order).
     #[must_use]
-    pub fn shared(&self, other: &X25519PublicKey) -> Option<Zeroizing<[u8; 32]>> {
-        let shared = Zeroizing::new(MontgomeryPoint(other.0).mul_clamped(self.0).0);
-        let zero: bool = shared.ct_eq(&[0; 32]).into();
-        (!zero).then_some(shared)
+    pub fn shared(&self, other: &X25519PublicKey) -> Option<SharedSecret> {
+        self.shared_many(std::slice::from_ref(other)).pop().flatten()
+    }
+
+    /// [`Self::shared`] with each of `others`, which costs far less than one after the other where the processor has
+    /// vectors for it.
+    #[must_use]
+    pub fn shared_many(&self, others: &[X25519PublicKey]) -> Vec<Option<SharedSecret>> {
+        let points: Vec<[u8; 32]> = others.iter().map(|other| other.0).collect();
+        let mut shared = Zeroizing::new(vec![[0; 32]; points.len()]);
+        Backend::chosen().x25519(&self.secret, &points, &mut shared);
+        let secret = |shared: &[u8; 32]| {
+            let zero: bool = shared.ct_eq(&[0; 32]).into();
+            (!zero).then(|| Zeroizing::new(*shared))
+        };
+        shared.iter().map(secret).collect()
     }
 }
 
@@ -92,7 +113,7 @@ impl Ed25519Secret {
     /// The X25519 key that belongs to this key (`spec/accounts` §1).
     #[must_use]
     pub fn x25519(&self) -> X25519Secret {
-        X25519Secret(*Zeroizing::new(self.0.to_scalar_bytes()))
+        X25519Secret::from_bytes(*Zeroizing::new(self.0.to_scalar_bytes()))
     }
 }
 

@@ -1,0 +1,65 @@
+//! Four lanes of AVX2.
+
+use core::arch::x86_64::*;
+
+use super::lanes::{Lanes, Mul32};
+
+/// A register.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(__m256i);
+
+// SAFETY, of every block here: this is compiled into an object of its own, for processors that have these
+// instructions, and called on no other.
+impl Lanes for Avx2 {
+    const COUNT: usize = 4;
+
+    #[inline(always)]
+    fn splat(value: u64) -> Self {
+        unsafe { Self(_mm256_set1_epi64x(value.cast_signed())) }
+    }
+
+    #[inline(always)]
+    fn load(words: &[u64; 8]) -> Self {
+        unsafe { Self(_mm256_loadu_si256(words.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn store(self, words: &mut [u64; 8]) {
+        unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), self.0) }
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        unsafe { Self(_mm256_add_epi64(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        unsafe { Self(_mm256_sub_epi64(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        unsafe { Self(_mm256_and_si256(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn shr<const N: u32>(self) -> Self {
+        unsafe { Self(_mm256_srl_epi64(self.0, _mm_cvtsi32_si128(N.cast_signed()))) }
+    }
+
+    #[inline(always)]
+    fn select(bit: u8, clear: Self, set: Self) -> Self {
+        unsafe {
+            let mask = _mm256_set1_epi64x(-i64::from(bit));
+            Self(_mm256_blendv_epi8(clear.0, set.0, mask))
+        }
+    }
+}
+
+impl Mul32 for Avx2 {
+    #[inline(always)]
+    fn mul32(self, other: Self) -> Self {
+        unsafe { Self(_mm256_mul_epu32(self.0, other.0)) }
+    }
+}

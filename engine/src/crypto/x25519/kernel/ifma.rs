@@ -1,0 +1,72 @@
+//! Eight lanes of AVX-512 with IFMA.
+
+use core::arch::x86_64::*;
+
+use super::lanes::{Lanes, Madd52};
+
+/// A register.
+#[derive(Clone, Copy)]
+pub(crate) struct Ifma(__m512i);
+
+// SAFETY, of every block here: this is compiled into an object of its own, for processors that have these
+// instructions, and called on no other.
+impl Lanes for Ifma {
+    const COUNT: usize = 8;
+
+    #[inline(always)]
+    fn splat(value: u64) -> Self {
+        unsafe { Self(_mm512_set1_epi64(value.cast_signed())) }
+    }
+
+    #[inline(always)]
+    fn load(words: &[u64; 8]) -> Self {
+        unsafe { Self(_mm512_loadu_si512(words.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn store(self, words: &mut [u64; 8]) {
+        unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), self.0) }
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        unsafe { Self(_mm512_add_epi64(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        unsafe { Self(_mm512_sub_epi64(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        unsafe { Self(_mm512_and_si512(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn shr<const N: u32>(self) -> Self {
+        unsafe { Self(_mm512_srli_epi64::<N>(self.0)) }
+    }
+
+    #[inline(always)]
+    fn select(bit: u8, clear: Self, set: Self) -> Self {
+        unsafe { Self(_mm512_mask_blend_epi64(0u8.wrapping_sub(bit), clear.0, set.0)) }
+    }
+}
+
+impl Madd52 for Ifma {
+    #[inline(always)]
+    fn madd_low(self, a: Self, b: Self) -> Self {
+        unsafe { Self(_mm512_madd52lo_epu64(self.0, a.0, b.0)) }
+    }
+
+    #[inline(always)]
+    fn madd_high(self, a: Self, b: Self) -> Self {
+        unsafe { Self(_mm512_madd52hi_epu64(self.0, a.0, b.0)) }
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        unsafe { Self(_mm512_mullo_epi64(self.0, other.0)) }
+    }
+}

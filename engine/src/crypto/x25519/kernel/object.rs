@@ -1,0 +1,63 @@
+//! The vector code as an object of its own. The build script compiles it twice, for one kind of processor each: the
+//! compiler schedules the instructions of a ladder for the processor that it is told of, and what it schedules for any
+//! processor is half as fast.
+
+#![no_std]
+#![allow(missing_docs, dead_code, clippy::undocumented_unsafe_blocks)]
+
+mod batch;
+mod field;
+mod ladder;
+mod lanes;
+
+#[cfg(allium_ifma)]
+mod field52;
+#[cfg(allium_ifma)]
+mod ifma;
+#[cfg(allium_ifma)]
+type Field = field52::Field52<ifma::Ifma>;
+
+#[cfg(not(allium_ifma))]
+mod avx2;
+#[cfg(not(allium_ifma))]
+mod field25;
+#[cfg(not(allium_ifma))]
+type Field = field25::Field25<avx2::Avx2>;
+
+/// X25519 of `scalar` and `count` points.
+///
+/// # Safety
+/// `points` and `shared` are `count` values each, and the processor is of the kind that this was compiled for.
+#[cfg_attr(allium_ifma, unsafe(export_name = "allium_x25519_ifma"))]
+#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_x25519_avx2"))]
+pub unsafe extern "C" fn x25519(
+    scalar: *const [u8; 32],
+    points: *const [u8; 32],
+    shared: *mut [u8; 32],
+    count: usize,
+) {
+    // SAFETY: as above.
+    unsafe {
+        let points = core::slice::from_raw_parts(points, count);
+        batch::batch::<Field>(&*scalar, points, core::slice::from_raw_parts_mut(shared, count));
+        // Vector registers hold parts of the points still.
+        #[cfg(allium_ifma)]
+        core::arch::asm!(
+            "vpxord zmm16, zmm16, zmm16", "vpxord zmm17, zmm17, zmm17", "vpxord zmm18, zmm18, zmm18",
+            "vpxord zmm19, zmm19, zmm19", "vpxord zmm20, zmm20, zmm20", "vpxord zmm21, zmm21, zmm21",
+            "vpxord zmm22, zmm22, zmm22", "vpxord zmm23, zmm23, zmm23", "vpxord zmm24, zmm24, zmm24",
+            "vpxord zmm25, zmm25, zmm25", "vpxord zmm26, zmm26, zmm26", "vpxord zmm27, zmm27, zmm27",
+            "vpxord zmm28, zmm28, zmm28", "vpxord zmm29, zmm29, zmm29", "vpxord zmm30, zmm30, zmm30",
+            "vpxord zmm31, zmm31, zmm31",
+            out("zmm16") _, out("zmm17") _, out("zmm18") _, out("zmm19") _, out("zmm20") _, out("zmm21") _,
+            out("zmm22") _, out("zmm23") _, out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _,
+            out("zmm28") _, out("zmm29") _, out("zmm30") _, out("zmm31") _, options(nomem, nostack),
+        );
+        core::arch::asm!(
+            "vzeroall",
+            out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _, out("ymm6") _,
+            out("ymm7") _, out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _, out("ymm12") _,
+            out("ymm13") _, out("ymm14") _, out("ymm15") _, options(nomem, nostack),
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! Proof that nothing in a ladder overflows: the same code, run on ranges of numbers instead of numbers.
+//!
+//! A step is run on the widest state that there may be; what it leaves must lie within that state again. So no number of
+//! steps, and no input, leaves the ranges that were checked.
+
+use super::{
+    field::Field,
+    field25::{self, Field25},
+    field52::{self, Field52},
+    ladder::State,
+    lanes::{Lanes, Madd52, Mul32},
+};
+
+const LIMB: u64 = (1 << 52) - 1;
+
+/// All numbers from `low` to `high`.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    low: u64,
+    high: u64,
+}
+
+const fn up_to(high: u64) -> Range {
+    Range { low: 0, high }
+}
+
+impl Range {
+    fn is_within(self, other: Self) -> bool {
+        other.low <= self.low && self.high <= other.high
+    }
+}
+
+impl Lanes for Range {
+    const COUNT: usize = 1;
+
+    fn splat(value: u64) -> Self {
+        Self { low: value, high: value }
+    }
+
+    fn load(words: &[u64; 8]) -> Self {
+        Self::splat(words[0])
+    }
+
+    fn store(self, _: &mut [u64; 8]) {
+        unreachable!("ranges are not stored")
+    }
+
+    fn add(self, other: Self) -> Self {
+        let sum = |a: u64, b| a.checked_add(b).unwrap();
+        Self { low: sum(self.low, other.low), high: sum(self.high, other.high) }
+    }
+
+    fn sub(self, other: Self) -> Self {
+        Self { low: self.low.checked_sub(other.high).unwrap(), high: self.high - other.low }
+    }
+
+    fn and(self, other: Self) -> Self {
+        assert!(other.low == other.high && (other.low + 1).is_power_of_two(), "a mask of lower bits");
+        if self.high <= other.high { self } else { up_to(other.high) }
+    }
+
+    fn shr<const N: u32>(self) -> Self {
+        Self { low: self.low >> N, high: self.high >> N }
+    }
+
+    fn select(_: u8, clear: Self, set: Self) -> Self {
+        Self { low: clear.low.min(set.low), high: clear.high.max(set.high) }
+    }
+}
+
+impl Madd52 for Range {
+    fn madd_low(self, a: Self, b: Self) -> Self {
+        let most = u128::from(a.high.min(LIMB)) * u128::from(b.high.min(LIMB));
+        self.add(up_to(most.min(LIMB.into()) as u64))
+    }
+
+    fn madd_high(self, a: Self, b: Self) -> Self {
+        let most = u128::from(a.high.min(LIMB)) * u128::from(b.high.min(LIMB));
+        self.add(up_to((most >> 52) as u64))
+    }
+
+    fn mul(self, other: Self) -> Self {
+        Self { low: self.low * other.low, high: self.high.checked_mul(other.high).unwrap() }
+    }
+}
+
+impl Mul32 for Range {
+    fn mul32(self, other: Self) -> Self {
+        assert!(self.high >> 32 == 0 && other.high >> 32 == 0);
+        Self { low: self.low * other.low, high: self.high * other.high }
+    }
+}
+
+/// Limbs that were carried: of all but the topmost only 52 bits count, so those may be anything.
+const CARRIED52: field52::Limbs<Range> =
+    field52::Limbs([up_to(u64::MAX), up_to(u64::MAX), up_to(u64::MAX), up_to(u64::MAX), up_to((1 << 47) + (1 << 12))]);
+
+#[test]
+fn steps_in_52_bits_stay_in_their_ranges() {
+    let within = |limbs: &field52::Limbs<Range>| limbs.0.iter().zip(&CARRIED52.0).all(|(a, b)| a.is_within(*b));
+    let u = field52::Limbs([up_to(LIMB), up_to(LIMB), up_to(LIMB), up_to(LIMB), up_to((1 << 47) - 1)]);
+    assert!(within(&u), "a point as it is read");
+    let state = State::<Field52<Range>> { doubled: (CARRIED52, CARRIED52), added: (CARRIED52, CARRIED52) };
+    let State { doubled, added } = state.step(&u, 1);
+    assert!(within(&doubled.0) && within(&doubled.1) && within(&added.0) && within(&added.1));
+    // Every carry leaves the same, whatever a product is made of: inversion and batch are products and squares.
+    for product in [Field52::mul(&CARRIED52, &CARRIED52), Field52::square(&CARRIED52)] {
+        assert!(product.0.iter().all(|column| column.high < 1 << 63));
+        assert!(within(&Field52::carry(product)));
+    }
+}
+
+#[test]
+fn steps_in_25_bits_stay_in_their_ranges() {
+    type F = Field25<Range>;
+    // A fresh product; two limbs have what the last carries left.
+    let fresh: [Range; 10] = std::array::from_fn(|i| match i {
+        1 | 5 => up_to((1 << 25) + (1 << 15)),
+        _ if i % 2 == 1 => up_to((1 << 25) - 1),
+        _ => up_to((1 << 26) - 1),
+    });
+    let fresh = field25::Limbs(fresh);
+    let wide = {
+        let (sum, difference) = (F::add(fresh, fresh), F::sub(fresh, fresh));
+        F::select(0, &sum, &difference)
+    };
+    let is_within = |limbs: &field25::Limbs<Range>, of: &field25::Limbs<Range>| {
+        limbs.0.iter().zip(&of.0).all(|(a, b)| a.is_within(*b))
+    };
+    for product in [F::mul(&wide, &wide), F::square(&wide), F::times_a24_plus(&wide, fresh)] {
+        assert!(is_within(&product, &fresh), "{product:?}");
+    }
+    let state = State::<F> { doubled: (wide, wide), added: (wide, wide) };
+    let State { doubled, added } = state.step(&fresh, 1);
+    for of in [doubled.0, doubled.1, added.0, added.1] {
+        assert!(is_within(&of, &wide), "{of:?}");
+    }
+}

@@ -1,0 +1,14 @@
+//! X25519 with one secret key and many public ones (RFC 7748), as fast as the processor can.
+//!
+//! A relay's scalar is the same for every layer, so the ladders of many layers run side by side in vector registers.
+
+mod backend;
+#[cfg(test)]
+mod kernel;
+mod scalar;
+#[cfg(test)]
+mod tests;
+#[cfg(allium_vectors)]
+mod vector;
+
+pub use backend::Backend;
