@@ -21,8 +21,8 @@ use crate::{
     store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
     transport::{
-        Limiter, Liveness, OnionRelay, Patience, Peers, Pinged, RateLimits, Reachable, Readiness, Services, Slots,
-        Upstream,
+        Limiter, Liveness, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable, Readiness, Services,
+        Slots, Upstream,
         https::Https,
         omq::{Omq, OmqPeers},
         quic::{Quic, QuicPeers},
@@ -37,6 +37,9 @@ pub use crate::transport::NodeStats;
 const MAX_BODIES: usize = 512 << 20;
 /// How often what nobody needs any more is looked for.
 const TIDY: Duration = Duration::from_secs(10);
+
+/// Threads that serve requests for one that opens layers: opening them is less than a tenth of the work.
+const THREADS_PER_PEELER: usize = 4;
 
 /// How a node runs.
 #[derive(Clone, Debug)]
@@ -193,6 +196,7 @@ impl Node {
             peers,
             upstream,
             Arc::clone(&readiness),
+            Peeler::start(Arc::clone(&identity), config.worker_threads.div_ceil(THREADS_PER_PEELER))?,
         );
         let clients = Slots::new(config.queue);
         let services = Arc::new(Services {
@@ -336,7 +340,10 @@ mod tests {
         crypto::{Ed25519Secret, EncType},
         onion::build::{Destination, Hop, build},
         swarm::{NodeInfo, SwarmId},
-        transport::quic::{self, QuicClient, QuicError},
+        transport::{
+            Source,
+            quic::{self, QuicClient, QuicError},
+        },
         types::{AccountId, LegacyPublicKey},
     };
     use serde_json::{Value, json};
@@ -483,7 +490,11 @@ mod tests {
             let (payload, key) =
                 build(&hops[..2], &Destination::Node(hops[2]), body.as_bytes(), EncType::AesGcm).unwrap();
             let slot = node.services.clients.take().unwrap();
-            let answer = node.runtime.as_ref().unwrap().block_on(node.services.onion.entry(&payload, slot));
+            let answer = node.runtime.as_ref().unwrap().block_on(node.services.onion.entry(
+                payload.as_slice(),
+                Source::new(),
+                slot,
+            ));
             (answer, key)
         };
         let (answer, key) = onion(&nodes[0]);

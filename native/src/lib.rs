@@ -20,6 +20,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_keys, module)?)?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_signatures, module)?)?;
     module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
+    module.add_function(wrap_pyfunction!(onion::peel_batch, module)?)?;
     module.add_function(wrap_pyfunction!(network::service_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(network::swarm_of, module)?)
 }

@@ -151,6 +151,9 @@ impl Node {
         dict.set_item("missed", stats.store.missed)?;
         dict.set_item("missed_dropped", stats.store.missed_dropped)?;
         dict.set_item("transfers", stats.transfers)?;
+        for (power, count) in stats.peel_batches.into_iter().enumerate() {
+            dict.set_item(format!("peel_batches_{}", 1 << power), count)?;
+        }
         dict.set_item("compared_given", stats.compared.given)?;
         dict.set_item("compared_taken", stats.compared.taken)?;
         dict.set_item("compared_bytes", stats.compared.bytes)?;

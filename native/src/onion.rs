@@ -1,10 +1,12 @@
-//! The client's side of onion requests.
+//! Onion requests: the client's side, and the opening of layers.
 
 use allium_engine::{
+    crypto::{EncType, LayerKey, X25519Secret, layer_keys},
     onion::build::{self, Destination, Hop},
     types::{Ed25519PublicKey, X25519PublicKey},
 };
-use pyo3::{exceptions::PyValueError, prelude::*};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
+use zeroize::Zeroizing;
 
 use crate::network::invalid;
 
@@ -39,4 +41,29 @@ pub(crate) fn onion_build(
     let path: Vec<Hop> = path.into_iter().map(hop).collect();
     let (payload, key) = build::build(&path, &Destination::Node(hop(destination)), body, enc_type).map_err(invalid)?;
     Ok((payload, ReplyKey(key)))
+}
+
+/// The plaintexts of layers for the node with this secret key.
+#[pyfunction]
+pub(crate) fn peel_batch<'py>(
+    py: Python<'py>,
+    x25519_secret: &[u8],
+    layers: Vec<(String, [u8; 32], Vec<u8>)>,
+) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+    let secret = Zeroizing::new(<[u8; 32]>::try_from(x25519_secret).map_err(|_| invalid("x25519_secret: 32 bytes"))?);
+    let secret = X25519Secret::from_bytes(*secret);
+    let (mut keys, mut sealed) = (Vec::with_capacity(layers.len()), Vec::with_capacity(layers.len()));
+    for (enc_type, ephemeral_key, ciphertext) in layers {
+        let enc_type: EncType = enc_type.parse().map_err(invalid)?;
+        keys.push((enc_type, X25519PublicKey(ephemeral_key)));
+        sealed.push(ciphertext);
+    }
+    let opened: Vec<_> = py.detach(|| {
+        let open = |(key, layer): (Option<LayerKey>, &mut Vec<u8>)| key.and_then(|key| key.open_in_place(layer));
+        layer_keys(&secret, &keys).into_iter().zip(&mut sealed).map(open).collect()
+    });
+    let plaintext = |(range, layer): (Option<std::ops::Range<usize>>, Vec<u8>)| {
+        range.and_then(|range| layer.get(range).map(|bytes| PyBytes::new(py, bytes)))
+    };
+    Ok(opened.into_iter().zip(sealed).map(plaintext).collect())
 }

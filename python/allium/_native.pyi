@@ -135,7 +135,10 @@ class Node:
         """Why requests are refused, as the refusal words it; `None` when the node serves."""
 
     def stats(self) -> dict[str, int]:
-        """Counters and gauges by name."""
+        """Counters and gauges by name.
+
+        `peel_batches_n` counts how often up to n onion layers were opened together.
+        """
 
     def shutdown(self) -> None:
         """Refuses new requests, finishes those under way, syncs and closes. Idempotent."""
@@ -178,6 +181,13 @@ def onion_build(
     """A payload that the first node of `path` peels first and `destination` last.
 
     Nodes are (Ed25519 key, X25519 key), 32 bytes each. `path` may be empty.
+    """
+
+def peel_batch(x25519_secret: bytes, layers: list[tuple[str, bytes, bytes]]) -> list[bytes | None]:
+    """What is in onion layers for the node with this secret key, opened together.
+
+    A layer is (cipher, ephemeral X25519 key, ciphertext); `None` for one that does not open. `ValueError` for a cipher that
+    is none.
     """
 
 def service_nodes(network: Network, params: str) -> str:

@@ -1,6 +1,6 @@
 //! The ciphers of one onion layer (`spec/onion` §3).
 
-use std::str::FromStr;
+use std::{fmt, ops::Range, str::FromStr, sync::LazyLock};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey},
@@ -14,7 +14,7 @@ use aws_lc_rs::{
 use chacha20::{R20, hchacha};
 use zeroize::Zeroizing;
 
-use super::keys::X25519Secret;
+use super::keys::{SharedSecret, X25519Secret};
 use crate::types::X25519PublicKey;
 
 /// How a layer is encrypted.
@@ -74,42 +74,143 @@ const GCM_NONCE: usize = 12;
 const XCHACHA_NONCE: usize = 24;
 const CBC_IV: usize = 16;
 
-fn gcm_key(shared: &[u8; 32]) -> Option<LessSafeKey> {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"LOKI"), shared);
-    aead_key(&AES_256_GCM, tag.as_ref())
+/// What opens one layer and seals the answer to it.
+pub struct LayerKey {
+    enc: EncType,
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for LayerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LayerKey({})", self.enc.as_str())
+    }
+}
+
+impl LayerKey {
+    /// From what the keys of `client` and `node` have in common.
+    #[must_use]
+    pub fn new(enc: EncType, shared: &[u8; 32], client: &X25519PublicKey, node: &X25519PublicKey) -> Self {
+        let mut key = Zeroizing::new([0; 32]);
+        match enc {
+            EncType::AesCbc => *key = *shared,
+            EncType::AesGcm => {
+                static LOKI: LazyLock<hmac::Key> = LazyLock::new(|| hmac::Key::new(hmac::HMAC_SHA256, b"LOKI"));
+                key.copy_from_slice(hmac::sign(&LOKI, shared).as_ref());
+            }
+            EncType::XChaCha20 => {
+                let mut all = Zeroizing::new([0; 96]);
+                for (to, from) in all.as_chunks_mut::<32>().0.iter_mut().zip([shared, &client.0, &node.0]) {
+                    *to = *from;
+                }
+                let hash = blake2b_simd::Params::new().hash_length(32).hash(all.as_slice());
+                key.copy_from_slice(hash.as_bytes());
+            }
+        }
+        Self { enc, key }
+    }
+
+    /// The AEAD that it comes down to under `nonce`; `None` for the cipher that is none.
+    fn aead(&self, nonce: &[u8]) -> Option<(LessSafeKey, Nonce)> {
+        match self.enc {
+            EncType::AesCbc => None,
+            EncType::AesGcm => {
+                let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+                Some((aead_key(&AES_256_GCM, self.key.as_slice())?, nonce))
+            }
+            EncType::XChaCha20 => {
+                let (head, tail) = nonce.split_first_chunk::<16>()?;
+                let subkey: Zeroizing<[u8; 32]> =
+                    Zeroizing::new(hchacha::<R20>(&(*self.key).into(), &(*head).into()).into());
+                let mut short = [0; 12];
+                short.get_mut(4..)?.copy_from_slice(tail);
+                Some((aead_key(&CHACHA20_POLY1305, subkey.as_ref())?, Nonce::assume_unique_for_key(short)))
+            }
+        }
+    }
+
+    const fn nonce_length(&self) -> usize {
+        match self.enc {
+            EncType::AesGcm => GCM_NONCE,
+            EncType::XChaCha20 => XCHACHA_NONCE,
+            EncType::AesCbc => CBC_IV,
+        }
+    }
+
+    /// Decrypts `sealed` where it lies; where the plaintext is in it. `None` when it was not sealed with this key, or
+    /// was changed on the way: what it holds then is of no use.
+    #[must_use]
+    pub fn open_in_place(&self, sealed: &mut [u8]) -> Option<Range<usize>> {
+        let start = self.nonce_length();
+        let (nonce, body) = sealed.split_at_mut_checked(start)?;
+        let length = match self.aead(nonce) {
+            Some((key, nonce)) => key.open_in_place(nonce, Aad::empty(), body).ok()?.len(),
+            None => {
+                let iv: [u8; CBC_IV] = (&*nonce).try_into().ok()?;
+                let key = UnboundCipherKey::new(&AES_256, self.key.as_slice()).ok()?;
+                let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).ok()?;
+                key.decrypt(body, DecryptionContext::Iv128(FixedLength::from(&iv))).ok()?.len()
+            }
+        };
+        Some(start..start + length)
+    }
+
+    /// `plaintext`, sealed; `None` when the system has no randomness.
+    #[must_use]
+    pub fn seal(&self, plaintext: &[u8]) -> Option<Vec<u8>> {
+        let mut nonce = [0; XCHACHA_NONCE];
+        let nonce = nonce.get_mut(..self.nonce_length())?;
+        getrandom::fill(nonce).ok()?;
+        self.seal_with(plaintext, nonce)
+    }
+
+    fn seal_with(&self, plaintext: &[u8], nonce: &[u8]) -> Option<Vec<u8>> {
+        let start = nonce.len();
+        let mut out = Vec::with_capacity(start + plaintext.len() + TAG);
+        out.extend_from_slice(nonce);
+        out.extend_from_slice(plaintext);
+        if let Some((key, nonce)) = self.aead(nonce) {
+            let tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), out.get_mut(start..)?).ok()?;
+            out.extend_from_slice(tag.as_ref());
+        } else {
+            let iv: [u8; CBC_IV] = nonce.try_into().ok()?;
+            let key = UnboundCipherKey::new(&AES_256, self.key.as_slice()).ok()?;
+            let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).ok()?;
+            let mut body = out.split_off(start);
+            key.less_safe_encrypt(&mut body, EncryptionContext::Iv128(FixedLength::from(&iv))).ok()?;
+            out.append(&mut body);
+        }
+        Some(out)
+    }
 }
 
 fn aead_key(algorithm: &'static Algorithm, key: &[u8]) -> Option<LessSafeKey> {
     UnboundKey::new(algorithm, key).ok().map(LessSafeKey::new)
 }
 
-/// The ChaCha20-Poly1305 key and nonce that XChaCha20 comes down to.
-fn xchacha(
-    shared: &[u8; 32],
-    client: &X25519PublicKey,
-    node: &X25519PublicKey,
-    nonce: &[u8; XCHACHA_NONCE],
-) -> Option<(LessSafeKey, Nonce)> {
-    let mut hash = blake2b_simd::Params::new().hash_length(32).to_state();
-    hash.update(shared).update(&client.0).update(&node.0);
-    let mut key = Zeroizing::new([0; 32]);
-    key.copy_from_slice(hash.finalize().as_bytes());
-    let (head, tail) = nonce.split_first_chunk::<16>()?;
-    let subkey: Zeroizing<[u8; 32]> = Zeroizing::new(hchacha::<R20>(&(*key).into(), &(*head).into()).into());
-    let mut short = [0; 12];
-    short[4..].copy_from_slice(tail);
-    Some((aead_key(&CHACHA20_POLY1305, subkey.as_ref())?, Nonce::assume_unique_for_key(short)))
+/// The keys to layers that clients sealed for the node with `secret`: each layer's cipher and ephemeral key. `None` for
+/// an ephemeral key of small order.
+#[must_use]
+pub fn layer_keys(secret: &X25519Secret, layers: &[(EncType, X25519PublicKey)]) -> Vec<Option<LayerKey>> {
+    // Only one cipher needs it.
+    let named = layers.iter().any(|(enc, _)| *enc == EncType::XChaCha20);
+    let node = if named { secret.public() } else { X25519PublicKey([0; 32]) };
+    let clients: Vec<X25519PublicKey> = layers.iter().map(|(_, client)| *client).collect();
+    let shared = secret.shared_many(&clients);
+    let key = |((enc, client), shared): (&(EncType, X25519PublicKey), Option<SharedSecret>)| {
+        shared.map(|shared| LayerKey::new(*enc, &shared, client, &node))
+    };
+    layers.iter().zip(shared).map(key).collect()
 }
 
-fn ends<'a>(
-    side: Side,
-    own: &'a X25519PublicKey,
-    their: &'a X25519PublicKey,
-) -> (&'a X25519PublicKey, &'a X25519PublicKey) {
-    match side {
-        Side::Client => (own, their),
-        Side::Node => (their, own),
-    }
+/// The key between `own` and `their`; `None` when they share nothing.
+fn key_between(enc: EncType, own: &X25519Secret, their: &X25519PublicKey, side: Side) -> Option<LayerKey> {
+    let shared = own.shared(their)?;
+    let own = own.public();
+    let (client, node) = match side {
+        Side::Client => (&own, their),
+        Side::Node => (their, &own),
+    };
+    Some(LayerKey::new(enc, &shared, client, node))
 }
 
 /// `plaintext` for the owner of `their`; `None` when the keys share nothing or the system has no randomness.
@@ -121,49 +222,7 @@ pub fn seal(
     side: Side,
     plaintext: &[u8],
 ) -> Option<Vec<u8>> {
-    let mut nonce = [0; XCHACHA_NONCE];
-    getrandom::fill(&mut nonce).ok()?;
-    seal_with(enc, own, their, side, plaintext, &nonce)
-}
-
-/// [`seal`] under the first bytes of `nonce`, as many as the cipher takes.
-fn seal_with(
-    enc: EncType,
-    own: &X25519Secret,
-    their: &X25519PublicKey,
-    side: Side,
-    plaintext: &[u8],
-    nonce: &[u8; XCHACHA_NONCE],
-) -> Option<Vec<u8>> {
-    let shared = own.shared(their)?;
-    let mut out = Vec::with_capacity(XCHACHA_NONCE + plaintext.len() + TAG);
-    let (head, key, short) = match enc {
-        EncType::AesCbc => {
-            let iv: [u8; CBC_IV] = *nonce.first_chunk()?;
-            let key = UnboundCipherKey::new(&AES_256, shared.as_ref()).ok()?;
-            let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).ok()?;
-            let mut body = plaintext.to_vec();
-            key.less_safe_encrypt(&mut body, EncryptionContext::Iv128(FixedLength::from(&iv))).ok()?;
-            out.extend_from_slice(&iv);
-            out.append(&mut body);
-            return Some(out);
-        }
-        EncType::AesGcm => {
-            let iv: [u8; GCM_NONCE] = *nonce.first_chunk()?;
-            (GCM_NONCE, gcm_key(&shared)?, Nonce::assume_unique_for_key(iv))
-        }
-        EncType::XChaCha20 => {
-            let public = own.public();
-            let (client, node) = ends(side, &public, their);
-            let (key, short) = xchacha(&shared, client, node, nonce)?;
-            (XCHACHA_NONCE, key, short)
-        }
-    };
-    out.extend_from_slice(nonce.get(..head)?);
-    out.extend_from_slice(plaintext);
-    let tag = key.seal_in_place_separate_tag(short, Aad::empty(), out.get_mut(head..)?).ok()?;
-    out.extend_from_slice(tag.as_ref());
-    Some(out)
+    key_between(enc, own, their, side)?.seal(plaintext)
 }
 
 /// The plaintext of a layer that the owner of `their` sealed; `None` when it was not, or was changed on the way.
@@ -175,32 +234,10 @@ pub fn open(
     side: Side,
     ciphertext: &[u8],
 ) -> Option<Vec<u8>> {
-    let shared = own.shared(their)?;
-    let (key, nonce, body) = match enc {
-        EncType::AesCbc => {
-            let (iv, body) = ciphertext.split_first_chunk::<CBC_IV>()?;
-            let key = UnboundCipherKey::new(&AES_256, shared.as_ref()).ok()?;
-            let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).ok()?;
-            let mut body = body.to_vec();
-            let length = key.decrypt(&mut body, DecryptionContext::Iv128(FixedLength::from(iv))).ok()?.len();
-            body.truncate(length);
-            return Some(body);
-        }
-        EncType::AesGcm => {
-            let (iv, body) = ciphertext.split_first_chunk::<GCM_NONCE>()?;
-            (gcm_key(&shared)?, Nonce::assume_unique_for_key(*iv), body)
-        }
-        EncType::XChaCha20 => {
-            let (nonce, body) = ciphertext.split_first_chunk::<XCHACHA_NONCE>()?;
-            let public = own.public();
-            let (client, node) = ends(side, &public, their);
-            let (key, short) = xchacha(&shared, client, node, nonce)?;
-            (key, short, body)
-        }
-    };
-    let mut body = body.to_vec();
-    let length = key.open_in_place(nonce, Aad::empty(), &mut body).ok()?.len();
-    body.truncate(length);
+    let mut body = ciphertext.to_vec();
+    let plaintext = key_between(enc, own, their, side)?.open_in_place(&mut body)?;
+    body.truncate(plaintext.end);
+    body.drain(..plaintext.start);
     Some(body)
 }
 
@@ -226,7 +263,7 @@ mod tests {
     /// `spec/node-tests` §3.1.
     #[test]
     fn ciphertexts_match_the_reference() {
-        let nonce = std::array::from_fn(|i| i as u8);
+        let nonce: [u8; XCHACHA_NONCE] = std::array::from_fn(|i| i as u8);
         for (enc, want) in [
             (
                 EncType::AesGcm,
@@ -241,8 +278,8 @@ mod tests {
                 "000102030405060708090a0b0c0d0e0f101112131415161743bd01f11b8bad57f5bfa27b8099befc22decd241a149281a9ded1f14697c78bfb3c5d",
             ),
         ] {
-            let sealed =
-                seal_with(enc, &alice(), &bob().public(), Side::Client, b"Grumpy cat says no!", &nonce).unwrap();
+            let key = key_between(enc, &alice(), &bob().public(), Side::Client).unwrap();
+            let sealed = key.seal_with(b"Grumpy cat says no!", &nonce[..key.nonce_length()]).unwrap();
             assert_eq!(hex::encode(&sealed), want, "{enc:?}");
         }
     }

@@ -133,7 +133,10 @@ mod tests {
     use super::*;
     use crate::{
         crypto::Ed25519Secret,
-        onion::{OnionError, PeelError, Peeled, decode_hop, encode_hop, parse_entry, peel, wrap_reply},
+        onion::{
+            Layer, OnionError, Opened, PeelError, Peeled, decode_hop, encode_hop, parse_entry, peel, peel_batch,
+            wrap_reply,
+        },
     };
     use proptest::prelude::*;
 
@@ -152,21 +155,32 @@ mod tests {
             let path: Vec<Hop> = nodes[..hops].iter().map(|(_, hop)| *hop).collect();
             let (payload, key) = build(&path, &Destination::Node(nodes[hops].1), &body, enc_type).unwrap();
 
-            let mut layer = parse_entry(&payload).unwrap();
+            let mut layer = parse_entry(payload).unwrap();
             for (secret, _) in &nodes[..hops] {
-                let Peeled::Relay { next, .. } = peel(secret, &layer).unwrap() else { panic!("not a relay") };
-                layer = decode_hop(&encode_hop(&next)).unwrap();
+                let at = layer.ciphertext.as_ptr() as usize..layer.ciphertext.as_ptr() as usize + layer.ciphertext.len();
+                let Ok(Peeled::Relay { next, .. }) = peel(secret, layer).peeled else { panic!("not a relay") };
+                let dict = encode_hop(next);
+                // In the buffer in which it came.
+                prop_assert!(at.contains(&(dict.as_ptr() as usize)));
+                layer = decode_hop(dict).unwrap();
             }
             let secret = &nodes[hops].0;
-            let peeled = peel(secret, &layer).unwrap();
-            prop_assert_eq!(peeled, Peeled::Final { body, json: false, base64: true });
-            let reply = wrap_reply(secret, &layer, b"answer", true).unwrap();
+            let Opened { key: answers, peeled } = peel(secret, layer.clone());
+            let want = Ok(Peeled::Final { body: body.into(), json: false, base64: true });
+            prop_assert_eq!(&peeled, &want);
+            let bad = Layer { ephemeral_key: X25519PublicKey([0; 32]), ..layer.clone() };
+            let batch = peel_batch(secret, vec![layer.clone(), bad, layer.clone()]);
+            prop_assert_eq!(&batch[0].peeled, &want);
+            prop_assert_eq!(&batch[1].peeled, &Err(PeelError::Ciphertext));
+            prop_assert!(batch[1].key.is_none());
+            prop_assert_eq!(&batch[2].peeled, &want);
+            let reply = wrap_reply(&answers.unwrap(), b"answer", true).unwrap();
             let opened = key.open(&reply, true);
             prop_assert_eq!(opened.as_deref(), Some(b"answer".as_slice()));
 
             let bit = usize::from(flip) % (layer.ciphertext.len() * 8);
-            layer.ciphertext[bit / 8] ^= 1 << (bit % 8);
-            let broken = peel(secret, &layer);
+            layer.ciphertext.bytes_mut()[bit / 8] ^= 1 << (bit % 8);
+            let broken = peel(secret, layer).peeled;
             prop_assert!(enc_type == EncType::AesCbc || broken == Err(PeelError::Ciphertext));
         }
 
@@ -180,15 +194,15 @@ mod tests {
         /// As a client's payload, as another node's dict, and as what comes out of a layer.
         #[test]
         fn fuzz_onion_frame(bytes in crate::fuzz::hostile("onion")) {
-            let _ = parse_entry(&bytes);
-            let _ = crate::onion::decode_hop(&bytes);
+            let _ = parse_entry(bytes.as_slice());
+            let _ = crate::onion::decode_hop(bytes.as_slice());
             let (secret, hop) = node(1);
             let ephemeral = X25519Secret::from_bytes([3; 32]);
             let ciphertext = crypto::seal(EncType::AesGcm, &ephemeral, &hop.x25519, Side::Client, &bytes).unwrap();
-            let layer = crate::onion::Layer {
-                ephemeral_key: ephemeral.public(), enc_type: EncType::AesGcm, hop_no: 0, ciphertext,
+            let layer = Layer {
+                ephemeral_key: ephemeral.public(), enc_type: EncType::AesGcm, hop_no: 0, ciphertext: ciphertext.into(),
             };
-            prop_assert_ne!(peel(&secret, &layer), Err(PeelError::Ciphertext));
+            prop_assert_ne!(peel(&secret, layer).peeled, Err(PeelError::Ciphertext));
         }
     }
 
@@ -201,7 +215,7 @@ mod tests {
             let target = ServerTarget { host: "host".to_owned(), target: target.to_owned(), port, https };
             let to = Destination::Server { x25519: server.x25519, server: target };
             let (payload, _) = build(&[hop], &to, b"x", EncType::AesGcm).unwrap();
-            peel(&secret, &parse_entry(&payload).unwrap())
+            peel(&secret, parse_entry(payload).unwrap()).peeled
         };
         for target in ["/loki/v3/lsrpc", "/loki/oxen/v4/lsrpc", "/oxen/v3/lsrpc"] {
             let Ok(Peeled::Server { server, payload }) = built(target, 80, false) else { panic!("{target}") };

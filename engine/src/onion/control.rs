@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::frame::{Frame, FrameError};
+use super::{
+    frame::{Frame, FrameError},
+    piece::Piece,
+};
 use crate::{
     crypto::{EncType, UnknownEncType},
     types::X25519PublicKey,
@@ -21,7 +24,7 @@ pub struct Layer {
     /// Nodes that handled the request before this one.
     pub hop_no: u32,
     /// The layer itself.
-    pub ciphertext: Vec<u8>,
+    pub ciphertext: Piece,
 }
 
 /// Why a layer was not accepted. Each is answered with status 400 and this text, not encrypted.
@@ -71,12 +74,13 @@ pub(super) fn enc_type(control: &Map<String, Value>) -> Result<EncType, ControlE
 ///
 /// # Errors
 /// [`OnionError::Entry`].
-pub fn parse_entry(payload: &[u8]) -> Result<Layer, OnionError> {
-    entry(payload).map_err(OnionError::Entry)
+pub fn parse_entry(payload: impl Into<Piece>) -> Result<Layer, OnionError> {
+    entry(payload.into()).map_err(OnionError::Entry)
 }
 
-fn entry(payload: &[u8]) -> Result<Layer, ControlError> {
-    let Frame { ciphertext, control } = Frame::parse(payload)?;
+fn entry(payload: Piece) -> Result<Layer, ControlError> {
+    let Frame { ciphertext, control } = Frame::parse(&payload)?;
+    let inside = Frame::ciphertext_at(ciphertext.len());
     let hop_no = match control.get("hop_no") {
         None => 0,
         Some(hops) => hops.as_i64().ok_or(ControlError::Field("hop_no"))?.max(0),
@@ -85,6 +89,6 @@ fn entry(payload: &[u8]) -> Result<Layer, ControlError> {
         ephemeral_key: X25519PublicKey(key(&control, "ephemeral_key")?),
         enc_type: enc_type(&control)?,
         hop_no: u32::try_from(hop_no).unwrap_or(u32::MAX),
-        ciphertext: ciphertext.to_vec(),
+        ciphertext: payload.narrow(inside),
     })
 }

@@ -1,5 +1,7 @@
 //! The shape that every layer has (`spec/onion` §1): length, ciphertext, control JSON.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 
 /// What is wrong with a frame.
@@ -32,6 +34,11 @@ impl<'a> Frame<'a> {
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| FrameError::TooShort)?;
         let (ciphertext, control) = rest.split_at_checked(length).ok_or(FrameError::TooShort)?;
         Ok(Self { ciphertext, control: serde_json::from_slice(control)? })
+    }
+
+    /// Where in a frame a ciphertext of `length` bytes is.
+    pub(super) const fn ciphertext_at(length: usize) -> Range<usize> {
+        4..4 + length
     }
 
     /// The bytes of a frame; `None` when the ciphertext is longer than a length prefix can say.

@@ -1,24 +1,27 @@
 //! A layer between nodes: the bencoded dict of `sn.onion_request` (`spec/onion` §4.3).
 
-use super::control::{Layer, MAX_HOPS, OnionError};
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{
+    control::{Layer, MAX_HOPS, OnionError},
+    piece::Piece,
+};
 use crate::{crypto::EncType, types::X25519PublicKey};
 
-/// `layer` for the next node, one hop further.
+/// `layer` for the next node, one hop further: written around the ciphertext, where it lies.
 #[must_use]
-pub fn encode_hop(layer: &Layer) -> Vec<u8> {
-    let mut out = Vec::with_capacity(layer.ciphertext.len() + 128);
-    out.push(b'd');
-    for (key, value) in [
-        ("data", layer.ciphertext.as_slice()),
-        ("enc_type", layer.enc_type.as_str().as_bytes()),
-        ("ephemeral_key", &layer.ephemeral_key.0),
-    ] {
-        push_string(&mut out, key.as_bytes());
-        push_string(&mut out, value);
-    }
-    push_string(&mut out, b"hop_no");
-    out.extend_from_slice(format!("i{}ee", layer.hop_no.saturating_add(1)).as_bytes());
-    out
+pub fn encode_hop(layer: Layer) -> Bytes {
+    let before = format!("d4:data{}:", layer.ciphertext.len());
+    let mut after = Vec::with_capacity(128);
+    push_string(&mut after, b"enc_type");
+    push_string(&mut after, layer.enc_type.as_str().as_bytes());
+    push_string(&mut after, b"ephemeral_key");
+    push_string(&mut after, &layer.ephemeral_key.0);
+    push_string(&mut after, b"hop_no");
+    after.extend_from_slice(format!("i{}ee", layer.hop_no.saturating_add(1)).as_bytes());
+    layer.ciphertext.between(before.as_bytes(), &after)
 }
 
 fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -31,20 +34,32 @@ fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
 ///
 /// # Errors
 /// [`OnionError::Internal`] or [`OnionError::TooManyHops`].
-pub fn decode_hop(body: &[u8]) -> Result<Layer, OnionError> {
-    let mut reader = Reader(body);
-    let layer = reader.layer().map_err(|what| OnionError::Internal(what.to_owned()))?;
+pub fn decode_hop(body: impl Into<Piece>) -> Result<Layer, OnionError> {
+    let body = body.into();
+    let fields = Reader(&body).fields().map_err(|what| OnionError::Internal(what.to_owned()))?;
+    let Fields { data, enc_type, ephemeral_key, hop_no } = fields;
+    let layer = Layer { ephemeral_key, enc_type, hop_no, ciphertext: body.narrow(data) };
     if layer.hop_no > MAX_HOPS { Err(OnionError::TooManyHops) } else { Ok(layer) }
+}
+
+/// What the dict says; of the ciphertext, where it is.
+struct Fields {
+    data: Range<usize>,
+    enc_type: EncType,
+    ephemeral_key: X25519PublicKey,
+    hop_no: u32,
 }
 
 /// Reads the four keys in the order in which they must come; keys between them are passed over.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn layer(&mut self) -> Result<Layer, &'static str> {
+    fn fields(&mut self) -> Result<Fields, &'static str> {
+        let whole = self.0.len();
         self.0 = self.0.strip_prefix(b"d").ok_or("expected a dict")?;
         self.find(b"data").ok_or("data missing")?;
-        let ciphertext = self.string().ok_or("data is not a string")?.to_vec();
+        let length = self.string().ok_or("data is not a string")?.len();
+        let end = whole - self.0.len();
         self.find(b"enc_type").ok_or("enc_type missing")?;
         let enc_type = self.string().ok_or("enc_type is not a string")?;
         let enc_type = std::str::from_utf8(enc_type).map_err(|_| "enc_type is not a name")?;
@@ -55,7 +70,7 @@ impl<'a> Reader<'a> {
         self.find(b"hop_no").ok_or("hop_no missing")?;
         let hop_no = self.integer().ok_or("hop_no is not an integer")?.max(1);
         let hop_no = u32::try_from(hop_no).unwrap_or(u32::MAX);
-        Ok(Layer { ephemeral_key: X25519PublicKey(key), enc_type, hop_no, ciphertext })
+        Ok(Fields { data: end - length..end, enc_type, ephemeral_key: X25519PublicKey(key), hop_no })
     }
 
     /// Moves to the value of `wanted`, over the keys before it.
@@ -105,12 +120,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn layer(hop_no: u32, ciphertext: Vec<u8>) -> Layer {
+        let ciphertext = ciphertext.into();
         Layer { ephemeral_key: X25519PublicKey([9; 32]), enc_type: EncType::XChaCha20, hop_no, ciphertext }
     }
 
     #[test]
     fn keys_come_in_order() {
-        let body = encode_hop(&layer(0, b"abc".to_vec()));
+        let body = encode_hop(layer(0, b"abc".to_vec()));
         let want = [b"d4:data3:abc8:enc_type9:xchacha2013:ephemeral_key32:".as_slice(), &[9; 32], b"6:hop_noi1ee"];
         assert_eq!(body, want.concat());
     }
@@ -124,7 +140,7 @@ mod tests {
                 format!("6:hop_noi{sent}ee").as_bytes(),
             ]
             .concat();
-            match (decode_hop(&body), want) {
+            match (decode_hop(body), want) {
                 (Ok(layer), Some(hops)) => assert_eq!(layer.hop_no, hops),
                 (Err(OnionError::TooManyHops), None) => {}
                 other => panic!("{sent}: {other:?}"),
@@ -136,15 +152,15 @@ mod tests {
         #[test]
         fn round_trip(ciphertext: Vec<u8>, hop_no in 0u32..15) {
             let sent = layer(hop_no, ciphertext);
-            let got = decode_hop(&encode_hop(&sent)).unwrap();
+            let got = decode_hop(encode_hop(sent.clone())).unwrap();
             prop_assert_eq!(got, Layer { hop_no: hop_no + 1, ..sent });
         }
 
         #[test]
         fn anything_is_refused_without_a_panic(bytes: Vec<u8>, cut in 0usize..120) {
-            prop_assert!(decode_hop(&bytes).is_err());
-            let whole = encode_hop(&layer(1, vec![7; 40]));
-            prop_assert!(decode_hop(&whole[..cut.min(whole.len() - 2)]).is_err());
+            prop_assert!(decode_hop(bytes).is_err());
+            let whole = encode_hop(layer(1, vec![7; 40]));
+            prop_assert!(decode_hop(whole.slice(..cut.min(whole.len() - 2))).is_err());
         }
     }
 }

@@ -5,8 +5,10 @@ mod control;
 mod frame;
 mod hop;
 mod peel;
+mod piece;
 
 pub use control::{Layer, MAX_HOPS, OnionError, parse_entry};
 pub use frame::{Frame, FrameError};
 pub use hop::{decode_hop, encode_hop};
-pub use peel::{PeelError, Peeled, ServerTarget, peel, wrap_reply};
+pub use peel::{Opened, PeelError, Peeled, ServerTarget, peel, peel_batch, wrap_reply};
+pub use piece::Piece;

@@ -29,8 +29,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    AGENT, MAX_BODY, certificate, limiter::ConnectionLimits, linger::Lingering, relay::OnionAnswer, services::Services,
-    slots::Slot,
+    AGENT, BUSY, MAX_BODY, certificate, limiter::ConnectionLimits, linger::Lingering, peeler::Source,
+    relay::OnionAnswer, services::Services, slots::Slot,
 };
 use crate::rpc::{Encoding, Reply, Status};
 
@@ -134,9 +134,10 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = timeout(services.patience.handshake, tls.accept(stream)).await else { return };
     let head = services.patience.head;
+    let source = Source::new();
     let service = service_fn(move |request| {
         let services = Arc::clone(&services);
-        async move { Ok::<_, Infallible>(serve(&services, request, remote).await) }
+        async move { Ok::<_, Infallible>(serve(&services, request, remote, source).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -151,10 +152,10 @@ async fn connection(
     let _ = connection.await;
 }
 
-async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr) -> Answer {
+async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr, source: Source) -> Answer {
     let route = (request.method(), request.uri().path());
     match route {
-        (&Method::POST, "/onion_req/v2") => onion(services, request).await.unwrap_or_else(|refusal| *refusal),
+        (&Method::POST, "/onion_req/v2") => onion(services, request, source).await.unwrap_or_else(|refusal| *refusal),
         (&Method::POST, "/storage_rpc/v1") => rpc(services, request, remote).await.unwrap_or_else(|refusal| *refusal),
         (&Method::POST, "/ping_test/v1") => ping_test(services),
         (&Method::GET, "/get_stats/v1") => stats(),
@@ -165,11 +166,11 @@ async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr) 
     }
 }
 
-async fn onion(services: &Services, request: Request<Incoming>) -> Result<Answer, Refusal> {
+async fn onion(services: &Services, request: Request<Incoming>, source: Source) -> Result<Answer, Refusal> {
     check_ready(services)?;
-    let payload = body(services, request).await?;
+    let Body { bytes, _share } = body(services, request).await?;
     let slot = slot(services)?;
-    let OnionAnswer { status, body, headers } = services.onion.entry(&payload.bytes, slot).await;
+    let OnionAnswer { status, body, headers } = services.onion.entry(bytes, source, slot).await;
     Ok(answer(status, body, headers.unwrap_or_else(|| content_type("text/plain"))))
 }
 
@@ -214,12 +215,13 @@ fn slot(services: &Services) -> Result<Slot, Refusal> {
 }
 
 fn busy() -> Refusal {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, "Server busy, try again later")
+    refusal(StatusCode::SERVICE_UNAVAILABLE, BUSY)
 }
 
 /// The whole body, counted as it comes: what `Content-Length` says is only the first check.
 async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<Body<'a>, Refusal> {
     let too_large = || closing(refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"));
+    let mut promised = 0;
     if let Some(length) = request.headers().get(header::CONTENT_LENGTH) {
         let length = length.to_str().ok().and_then(|length| length.trim().parse::<u64>().ok());
         let Some(length) = length else {
@@ -228,8 +230,9 @@ async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<
         if length > MAX_BODY as u64 {
             return Err(too_large());
         }
+        promised = usize::try_from(length).unwrap_or(MAX_BODY);
     }
-    let read = timeout(services.patience.body, gather(request.into_body(), &services.bodies)).await;
+    let read = timeout(services.patience.body, gather(request.into_body(), promised, &services.bodies)).await;
     match read.unwrap_or(Err(Unread::Lost)) {
         Ok(body) => Ok(body),
         Err(Unread::TooLarge) => Err(too_large()),
@@ -252,8 +255,9 @@ enum Unread {
     Lost,
 }
 
-/// Takes a body as it comes. Room is taken for what is there and not for what was promised.
-async fn gather(mut body: Incoming, room: &Semaphore) -> Result<Body<'_>, Unread> {
+/// Takes a body as it comes. Room is taken for what is there and not for what was promised; only a body that does not
+/// come in one piece gets the memory for all of it, which the system gives as it is written.
+async fn gather(mut body: Incoming, promised: usize, room: &Semaphore) -> Result<Body<'_>, Unread> {
     let mut share = room.try_acquire_many(0).map_err(|_| Unread::NoRoom)?;
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
@@ -264,13 +268,18 @@ async fn gather(mut body: Incoming, room: &Semaphore) -> Result<Body<'_>, Unread
         let more = u32::try_from(data.len()).map_err(|_| Unread::TooLarge)?;
         share.merge(room.try_acquire_many(more).map_err(|_| Unread::NoRoom)?);
         // Most bodies come in one piece, which then is not copied.
-        if first.is_empty() {
+        if first.is_empty() && rest.is_empty() {
             first = data;
         } else {
+            if rest.is_empty() {
+                rest.reserve(promised.max(first.len() + data.len()));
+                rest.extend_from_slice(&first);
+                first.clear();
+            }
             rest.extend_from_slice(&data);
         }
     }
-    let bytes = if rest.is_empty() { first } else { [first.as_ref(), &rest].concat().into() };
+    let bytes = if rest.is_empty() { first } else { rest.freeze() };
     Ok(Body { bytes, _share: share })
 }
 

@@ -7,13 +7,15 @@ use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::{
+    BUSY,
+    peeler::{BatchSizes, Full, Peeler, Source},
     readiness::Readiness,
     slots::{Slot, Slots},
     upstream::{Upstream, UpstreamError},
 };
 use crate::{
-    crypto::Identity,
-    onion::{self, Layer, PeelError, Peeled, ServerTarget},
+    crypto::{Identity, LayerKey},
+    onion::{self, Layer, OnionError, Opened, PeelError, Peeled, Piece, ServerTarget},
     replicate::{PeerError, PeerLink},
     rpc::{Counted, Rpc, Status},
     swarm::Network,
@@ -51,6 +53,7 @@ pub struct OnionRelay {
     peers: Arc<dyn PeerLink>,
     upstream: Upstream,
     readiness: Arc<Readiness>,
+    peeler: Peeler,
     waiting: Slots,
 }
 
@@ -64,8 +67,9 @@ impl OnionRelay {
         peers: Arc<dyn PeerLink>,
         upstream: Upstream,
         readiness: Arc<Readiness>,
+        peeler: Peeler,
     ) -> Self {
-        Self { identity, network, rpc, peers, upstream, readiness, waiting: Slots::new(MAX_WAITING) }
+        Self { identity, network, rpc, peers, upstream, readiness, peeler, waiting: Slots::new(MAX_WAITING) }
     }
 
     /// Requests that wait for another node or a server.
@@ -74,29 +78,41 @@ impl OnionRelay {
         &self.waiting
     }
 
+    /// How many layers were opened together.
+    #[must_use]
+    pub fn batch_sizes(&self) -> BatchSizes {
+        self.peeler.batch_sizes()
+    }
+
     /// A payload from a client. `slot` is given back as soon as the request waits for somebody else.
-    pub async fn entry(&self, payload: &[u8], slot: Slot) -> OnionAnswer {
-        match onion::parse_entry(payload) {
-            Ok(layer) => self.process(layer, slot).await,
-            Err(error) => OnionAnswer::plain(Status::BAD_REQUEST, error.to_string()),
-        }
+    pub async fn entry(&self, payload: impl Into<Piece>, from: Source, slot: Slot) -> OnionAnswer {
+        self.process(onion::parse_entry(payload), from, slot).await
     }
 
     /// A layer from another node: the dict of `sn.onion_request`.
-    pub async fn hop(&self, dict: &[u8], slot: Slot) -> OnionAnswer {
-        match onion::decode_hop(dict) {
-            Ok(layer) => self.process(layer, slot).await,
-            Err(error) => OnionAnswer::plain(Status::BAD_REQUEST, error.to_string()),
-        }
+    pub async fn hop(&self, dict: impl Into<Piece>, from: Source, slot: Slot) -> OnionAnswer {
+        self.process(onion::decode_hop(dict), from, slot).await
     }
 
-    async fn process(&self, layer: Layer, slot: Slot) -> OnionAnswer {
+    async fn process(&self, layer: Result<Layer, OnionError>, from: Source, slot: Slot) -> OnionAnswer {
+        let layer = match layer {
+            Ok(layer) => layer,
+            Err(error) => return OnionAnswer::plain(Status::BAD_REQUEST, error.to_string()),
+        };
         self.rpc.counts().add(Counted::Onion);
+        let Opened { key, peeled } = match self.peeler.peel(from, layer).await {
+            Ok(opened) => opened,
+            Err(Full) => return OnionAnswer::plain(Status::SERVICE_UNAVAILABLE, BUSY),
+        };
+        // Without a key there is nothing inside.
+        let Some(key) = key else {
+            return OnionAnswer::plain(Status::BAD_REQUEST, PeelError::Ciphertext.to_string());
+        };
         let ready = self.readiness.reason().is_none();
-        match onion::peel(&self.identity.x25519, &layer) {
+        match peeled {
             Ok(Peeled::Final { base64, .. }) if !ready => {
                 let plaintext = json!({"status": Status::SERVICE_UNAVAILABLE.code(), "body": "Snode not ready"});
-                self.sealed(&layer, &plaintext.to_string(), base64)
+                sealed(&key, &plaintext.to_string(), base64)
             }
             Ok(Peeled::Relay { .. } | Peeled::Server { .. }) if !ready => {
                 let text = format!("Snode not ready: {}", self.identity.ed25519.public());
@@ -109,16 +125,16 @@ impl OnionRelay {
                     body = body.to_string().into();
                 }
                 let plaintext = json!({"status": reply.status.code(), "body": body}).to_string();
-                self.sealed(&layer, &plaintext, base64)
+                sealed(&key, &plaintext, base64)
             }
-            Ok(Peeled::Relay { destination, next }) => self.relay(&destination, &next, slot).await,
-            Ok(Peeled::Server { server, payload }) => self.post(&layer, &server, payload.into(), slot).await,
+            Ok(Peeled::Relay { destination, next }) => self.relay(&destination, next, slot).await,
+            Ok(Peeled::Server { server, payload }) => self.post(&key, &server, payload.into(), slot).await,
             Err(error @ PeelError::Ciphertext) => OnionAnswer::plain(Status::BAD_REQUEST, error.to_string()),
-            Err(error @ (PeelError::Json | PeelError::Url)) => self.refusal(&layer, error),
+            Err(error @ (PeelError::Json | PeelError::Url)) => refusal(&key, error),
         }
     }
 
-    async fn relay(&self, destination: &Ed25519PublicKey, next: &Layer, slot: Slot) -> OnionAnswer {
+    async fn relay(&self, destination: &Ed25519PublicKey, next: Layer, slot: Slot) -> OnionAnswer {
         let Some(node) = self.network.load().by_ed25519(destination).map(Arc::clone) else {
             return OnionAnswer::plain(Status::BAD_GATEWAY, format!("Next node not found: {destination}"));
         };
@@ -128,7 +144,7 @@ impl OnionRelay {
         }
         drop(slot);
         let Some(_waiting) = self.waiting.take() else { return congested() };
-        let dict = Bytes::from(onion::encode_hop(next));
+        let dict = onion::encode_hop(next);
         match self.peers.request(&node, "sn.onion_request", vec![dict], HOP_TIMEOUT).await {
             Ok(parts) => match parts.as_slice() {
                 [status, body, ..] => {
@@ -144,30 +160,30 @@ impl OnionRelay {
         }
     }
 
-    async fn post(&self, layer: &Layer, server: &ServerTarget, payload: Bytes, slot: Slot) -> OnionAnswer {
+    async fn post(&self, key: &LayerKey, server: &ServerTarget, payload: Bytes, slot: Slot) -> OnionAnswer {
         drop(slot);
         let Some(_waiting) = self.waiting.take() else { return congested() };
         self.rpc.counts().add(Counted::Proxy);
         match self.upstream.post(server, payload).await {
             Ok(answer) => OnionAnswer { status: answer.status, body: answer.body, headers: Some(answer.headers) },
-            Err(UpstreamError::Private | UpstreamError::Uri(_)) => self.refusal(layer, PeelError::Url),
+            Err(UpstreamError::Private | UpstreamError::Uri(_)) => refusal(key, PeelError::Url),
             Err(error @ UpstreamError::Timeout) => OnionAnswer::plain(Status::GATEWAY_TIMEOUT, error.to_string()),
             Err(error @ UpstreamError::Http(_)) => OnionAnswer::plain(Status::BAD_GATEWAY, error.to_string()),
         }
     }
+}
 
-    /// What is wrong with the layer's inside, told to whoever can open it.
-    fn refusal(&self, layer: &Layer, error: PeelError) -> OnionAnswer {
-        let plaintext = json!({"status": Status::BAD_REQUEST.code(), "body": error.to_string()}).to_string();
-        self.sealed(layer, &plaintext, true)
-    }
+/// What is wrong with the layer's inside, told to whoever can open it.
+fn refusal(key: &LayerKey, error: PeelError) -> OnionAnswer {
+    let plaintext = json!({"status": Status::BAD_REQUEST.code(), "body": error.to_string()}).to_string();
+    sealed(key, &plaintext, true)
+}
 
-    fn sealed(&self, layer: &Layer, plaintext: &str, base64: bool) -> OnionAnswer {
-        match onion::wrap_reply(&self.identity.x25519, layer, plaintext.as_bytes(), base64) {
-            Some(body) => OnionAnswer::plain(Status::OK, body),
-            // The request could be opened with the same key.
-            None => OnionAnswer::plain(Status::INTERNAL_SERVER_ERROR, "Internal Server Error"),
-        }
+fn sealed(key: &LayerKey, plaintext: &str, base64: bool) -> OnionAnswer {
+    match onion::wrap_reply(key, plaintext.as_bytes(), base64) {
+        Some(body) => OnionAnswer::plain(Status::OK, body),
+        // The system has no randomness.
+        None => OnionAnswer::plain(Status::INTERNAL_SERVER_ERROR, "Internal Server Error"),
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{
-    limiter::Limiter, liveness::Liveness, quic::QuicPeers, reachability::Pinged, readiness::Readiness,
-    relay::OnionRelay, slots::Slots,
+    limiter::Limiter, liveness::Liveness, peeler::BatchSizes, quic::QuicPeers, reachability::Pinged,
+    readiness::Readiness, relay::OnionRelay, slots::Slots,
 };
 use crate::{
     crypto::Identity,
@@ -35,6 +35,8 @@ pub struct NodeStats {
     pub members_behind: usize,
     /// Transfers to other nodes that are not finished.
     pub transfers: usize,
+    /// Layers opened together, by number.
+    pub peel_batches: BatchSizes,
     /// What comparing with other members has done.
     pub compared: Compared,
     /// Nodes in the snapshot in force.
@@ -117,6 +119,7 @@ impl Services {
             quic_peers: self.quic_peers.connected(),
             members_behind: self.rpc.members_behind(),
             transfers: self.movement.unfinished()?,
+            peel_batches: self.onion.batch_sizes(),
             compared: self.reconciler.total(),
             nodes: network.nodes().len(),
             height: network.height,
@@ -152,6 +155,7 @@ fn describe(stats: &NodeStats, census: &Census, answer: &mut Map<String, Value>)
     set("missed", stats.store.missed.into());
     set("missed_dropped", stats.store.missed_dropped.into());
     set("transfers", stats.transfers.into());
+    set("peel_batches", stats.peel_batches.to_vec().into());
     set("compared_given", stats.compared.given.into());
     set("compared_taken", stats.compared.taken.into());
     set("compared_bytes", stats.compared.bytes.into());

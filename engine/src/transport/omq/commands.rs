@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        ANSWER_TOO_LARGE, MAX_BODY,
+        ANSWER_TOO_LARGE, BUSY, MAX_BODY,
+        peeler::Source,
         services::Services,
         slots::{Slot, Slots},
     },
@@ -128,7 +129,7 @@ impl Asked {
 
 /// The answer when as many calls as allowed are under way.
 pub(super) fn busy() -> [Bytes; 2] {
-    refusal(Status::SERVICE_UNAVAILABLE, "Server busy, try again later")
+    refusal(Status::SERVICE_UNAVAILABLE, BUSY)
 }
 
 /// The answer to an address that asks too fast.
@@ -162,8 +163,9 @@ async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Optio
             };
             Some(vec![answer.map_or_else(Bytes::from, |()| Bytes::from_static(b"OK"))])
         }
-        (Endpoint::Onion, parts) => {
-            let answer = services.onion.hop(parts.first().map_or(&[][..], Bytes::as_ref), slot).await;
+        (Endpoint::Onion, _) => {
+            let dict = parts.into_iter().next().unwrap_or_default();
+            let answer = services.onion.hop(dict, Source::node(&key), slot).await;
             Some(vec![answer.status.as_u16().to_string().into(), answer.body])
         }
         (Endpoint::Forwarded, [method, params]) => {
@@ -252,7 +254,7 @@ mod tests {
                 Some(Asked::Call { endpoint, parts, .. }) => {
                     prop_assert_eq!(parts.len(), count - 2);
                     if let (Endpoint::Onion, Some(dict)) = (endpoint, parts.first()) {
-                        let _ = crate::onion::decode_hop(dict);
+                        let _ = crate::onion::decode_hop(dict.clone());
                     }
                 }
             }

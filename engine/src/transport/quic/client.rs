@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use bytes::Bytes;
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -69,7 +70,8 @@ impl QuicClient {
     /// # Errors
     /// [`QuicError`].
     pub async fn request(&self, endpoint: &str, body: &[u8], limit: Duration) -> Result<Vec<u8>, QuicError> {
-        self.stream.request(endpoint, body, limit).await
+        let body = Bytes::copy_from_slice(body);
+        self.stream.request(endpoint, body, limit).await.map(Vec::from)
     }
 
     /// Writes bytes as they are: for tests of the other end's framing.

@@ -9,8 +9,6 @@ use tokio::{
     time::timeout,
 };
 
-use crate::bencode::Bt;
-
 /// Characters of the longest prefix, its colon included.
 const MAX_PREFIX: usize = 9;
 /// Bytes taken from the connection at once.
@@ -31,65 +29,110 @@ pub enum Message {
         /// Chosen by the requester.
         rid: i64,
         /// What is asked.
-        endpoint: Vec<u8>,
+        endpoint: BytesMut,
         /// With what.
-        body: Vec<u8>,
+        body: BytesMut,
     },
     /// What was asked for.
     Reply {
         /// Of the command.
         rid: i64,
         /// The answer.
-        body: Vec<u8>,
+        body: BytesMut,
     },
     /// Why not.
     Error {
         /// Of the command.
         rid: i64,
         /// The reason.
-        body: Vec<u8>,
+        body: BytesMut,
     },
 }
 
 impl Message {
-    /// From the bytes of a frame.
+    /// From the bytes of a frame, of which its parts remain parts.
     ///
     /// # Errors
     /// [`BadFraming`].
-    pub fn parse(frame: &[u8]) -> Result<Self, BadFraming> {
-        let Ok(Bt::List(items)) = Bt::parse(frame) else { return Err(BadFraming) };
-        let rid = match items.get(1) {
-            Some(Bt::Int(rid)) => i64::try_from(*rid).map_err(|_| BadFraming)?,
+    pub fn parse(mut frame: BytesMut) -> Result<Self, BadFraming> {
+        open_list(&mut frame)?;
+        let kind = take_string(&mut frame)?;
+        let rid = take_int(&mut frame)?;
+        let message = match kind.as_ref() {
+            b"C" => {
+                let endpoint = take_string(&mut frame)?;
+                Self::Command { rid, endpoint, body: take_string(&mut frame)? }
+            }
+            b"R" => Self::Reply { rid, body: take_string(&mut frame)? },
+            b"E" => Self::Error { rid, body: take_string(&mut frame)? },
             _ => return Err(BadFraming),
         };
-        let mut strings = items.into_iter().filter_map(|item| match item {
-            Bt::Bytes(bytes) => Some(bytes),
-            _ => None,
-        });
-        match (strings.next().as_deref(), strings.next(), strings.next(), strings.next()) {
-            (Some(b"C"), Some(endpoint), Some(body), None) => Ok(Self::Command { rid, endpoint, body }),
-            (Some(b"R"), Some(body), None, None) => Ok(Self::Reply { rid, body }),
-            (Some(b"E"), Some(body), None, None) => Ok(Self::Error { rid, body }),
-            _ => Err(BadFraming),
-        }
+        close_list(&frame)?;
+        Ok(message)
     }
+}
 
-    /// The frame, its prefix included.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
-        let (kind, rid, strings): (&[u8], i64, Vec<&[u8]>) = match self {
-            Self::Command { rid, endpoint, body } => (b"C", *rid, vec![endpoint, body]),
-            Self::Reply { rid, body } => (b"R", *rid, vec![body]),
-            Self::Error { rid, body } => (b"E", *rid, vec![body]),
-        };
-        let mut items = vec![Bt::from(kind), Bt::Int(rid.into())];
-        items.extend(strings.into_iter().map(Bt::from));
-        let list = Bt::List(items).encode();
-        let mut frame = list.len().to_string().into_bytes();
-        frame.push(b':');
-        frame.extend_from_slice(&list);
-        frame.into()
+/// The list that a message is: to be followed by integers and strings.
+pub(super) fn open_list(bytes: &mut BytesMut) -> Result<(), BadFraming> {
+    if bytes.first() != Some(&b'l') {
+        return Err(BadFraming);
     }
+    bytes.advance(1);
+    Ok(())
+}
+
+/// Whether the list ends here, and nothing comes after it.
+pub(super) fn close_list(bytes: &[u8]) -> Result<(), BadFraming> {
+    if bytes == b"e" { Ok(()) } else { Err(BadFraming) }
+}
+
+/// Cuts a string off the front.
+pub(super) fn take_string(bytes: &mut BytesMut) -> Result<BytesMut, BadFraming> {
+    let (head, length) = prefix(bytes, bytes.len())?.ok_or(BadFraming)?;
+    if bytes.len() - head < length {
+        return Err(BadFraming);
+    }
+    bytes.advance(head);
+    Ok(bytes.split_to(length))
+}
+
+/// Cuts an integer off the front.
+pub(super) fn take_int(bytes: &mut BytesMut) -> Result<i64, BadFraming> {
+    let rest = bytes.strip_prefix(b"i").ok_or(BadFraming)?;
+    // 20 characters are the longest.
+    let end = rest.iter().take(21).position(|byte| *byte == b'e').ok_or(BadFraming)?;
+    let (digits, _) = rest.split_at(end);
+    let bare = digits.strip_prefix(b"-").unwrap_or(digits);
+    if bare.is_empty() || !bare.iter().all(u8::is_ascii_digit) {
+        return Err(BadFraming);
+    }
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(BadFraming)?;
+    bytes.advance(end + 2);
+    Ok(number)
+}
+
+/// A frame as it is sent, its prefix included: what comes before the body, the body as it is, what comes after.
+pub type Chunks = [Bytes; 3];
+
+/// The frame of a command.
+#[must_use]
+pub fn command(rid: i64, endpoint: &str, body: Bytes) -> Chunks {
+    chunks(&format!("l1:Ci{rid}e{}:{endpoint}", endpoint.len()), body)
+}
+
+/// The frame of an answer to command `rid`: of a reply, or of an error.
+#[must_use]
+pub fn answer(rid: i64, answer: Result<Bytes, Bytes>) -> Chunks {
+    match answer {
+        Ok(body) => chunks(&format!("l1:Ri{rid}e"), body),
+        Err(body) => chunks(&format!("l1:Ei{rid}e"), body),
+    }
+}
+
+fn chunks(head: &str, body: Bytes) -> Chunks {
+    let head = format!("{head}{}:", body.len());
+    let length = head.len() + body.len() + 1;
+    [format!("{length}:{head}").into(), body, Bytes::from_static(b"e")]
 }
 
 /// Bytes of the prefix (with its colon) and of the frame after it, which has at most `largest`; `None` while the colon has
@@ -125,7 +168,7 @@ impl Frames {
     }
 
     /// The next frame; `None` when the stream or the connection ends.
-    pub(super) async fn next(&mut self) -> Result<Option<(Bytes, OwnedSemaphorePermit)>, BadFraming> {
+    pub(super) async fn next(&mut self) -> Result<Option<(BytesMut, OwnedSemaphorePermit)>, BadFraming> {
         let (head, length) = loop {
             if let Some(found) = prefix(&self.buffer, self.largest)? {
                 break found;
@@ -148,7 +191,7 @@ impl Frames {
             return Ok(None);
         }
         self.buffer.advance(head);
-        Ok(Some((self.buffer.split_to(length).freeze(), permit)))
+        Ok(Some((self.buffer.split_to(length), permit)))
     }
 
     async fn fill(&mut self) -> bool {
@@ -180,10 +223,8 @@ mod tests {
     /// `spec/transports` §3.2.
     #[test]
     fn published_frames() {
-        let ping = Message::Command { rid: 7, endpoint: b"snode_ping".to_vec(), body: Vec::new() };
-        assert_eq!(ping.encode(), b"23:l1:Ci7e10:snode_ping0:e".as_slice());
-        let pong = Message::Reply { rid: 7, body: b"pong".to_vec() };
-        assert_eq!(pong.encode(), b"14:l1:Ri7e4:ponge".as_slice());
+        assert_eq!(command(7, "snode_ping", Bytes::new()).concat(), b"23:l1:Ci7e10:snode_ping0:e");
+        assert_eq!(answer(7, Ok("pong".into())).concat(), b"14:l1:Ri7e4:ponge");
         assert_eq!(prefix(b"23:l1:C"), Ok(Some((3, 23))));
     }
 
@@ -207,16 +248,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_message_comes_back(rid: i64, a: Vec<u8>, b: Vec<u8>) {
-            for message in [
-                Message::Command { rid, endpoint: a.clone(), body: b.clone() },
-                Message::Reply { rid, body: a.clone() },
-                Message::Error { rid, body: b.clone() },
+        fn any_message_comes_back(rid: i64, a in "\\PC*", b: Vec<u8>) {
+            let body = || Bytes::from(b.clone());
+            let (endpoint, parsed) = (a.as_bytes().into(), BytesMut::from(b.as_slice()));
+            for (frame, want) in [
+                (command(rid, &a, body()), Message::Command { rid, endpoint, body: parsed.clone() }),
+                (answer(rid, Ok(body())), Message::Reply { rid, body: parsed.clone() }),
+                (answer(rid, Err(body())), Message::Error { rid, body: parsed.clone() }),
             ] {
-                let frame = message.encode();
+                let frame = frame.concat();
                 let (head, length) = prefix(&frame).unwrap().unwrap();
                 prop_assert_eq!(frame.len(), head + length);
-                prop_assert_eq!(Message::parse(&frame[head..]), Ok(message));
+                prop_assert_eq!(Message::parse(frame[head..].into()), Ok(want));
             }
         }
 
@@ -226,11 +269,9 @@ mod tests {
             while let Ok(Some((head, length))) = prefix(rest) {
                 prop_assert!(length <= REFERENCE_FRAME);
                 let Some(frame) = rest.get(head..head + length) else { break };
-                if let Ok(message) = Message::parse(frame) {
-                    let encoded = message.encode();
-                    let (head, _) = prefix(&encoded).unwrap().unwrap();
-                    prop_assert_eq!(Message::parse(&encoded[head..]), Ok(message));
-                }
+                let parsed = Message::parse(frame.into());
+                // What is a message to us is bencode to everybody.
+                prop_assert!(parsed.is_err() || crate::bencode::Bt::parse(frame).is_ok());
                 rest = &rest[head + length..];
             }
         }

@@ -7,12 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::{runtime::Handle, sync::Notify};
 
-use super::{ALPN_NODES, QuicError, REFERENCE_NODES, client::connect, serve::Server, stream::RequestStream};
+use super::{
+    ALPN_NODES, QuicError, REFERENCE_NODES,
+    client::connect,
+    frame::{self, BadFraming},
+    serve::Server,
+    stream::RequestStream,
+};
 use crate::{
     bencode::Bt,
     crypto::Identity,
@@ -66,7 +72,7 @@ impl PeerConnection {
 
     /// Whether the other end answers on this connection.
     pub async fn ping(&self, limit: Duration) -> bool {
-        self.commands.request("snode_ping", b"", limit).await.is_ok()
+        self.commands.request("snode_ping", Bytes::new(), limit).await.is_ok()
     }
 
     /// How long nothing has come.
@@ -93,30 +99,30 @@ impl PeerConnection {
                 let Some(stream) = stream.filter(|stream| stream.outstanding() < CONGESTED) else {
                     return Err(PeerError::Congested);
                 };
-                let dict = parts.first().map_or(&[][..], Bytes::as_ref);
-                match stream.request("onion_request", dict, limit).await {
-                    Ok(reply) => Ok(onion_parts(&reply)),
+                match stream.request("onion_request", parts.first().cloned().unwrap_or_default(), limit).await {
+                    Ok(reply) => Ok(onion_parts(reply).unwrap_or_default()),
                     Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"502"), text.into()]),
                     Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
                 }
             }
-            "sn.data" => match self.data.request("data", &parts.concat(), limit).await {
-                Ok(reply) => Ok(vec![reply.into()]),
+            "sn.data" => match self.data.request("data", parts.concat(), limit).await {
+                Ok(reply) => Ok(vec![reply.freeze()]),
                 Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"500"), text.into()]),
                 Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
             },
-            "sn.data_ready" => match self.commands.request("data_ready", &parts.concat(), limit).await {
-                Ok(reply) | Err(QuicError::Refused(reply)) => Ok(vec![reply.into()]),
+            "sn.data_ready" => match self.commands.request("data_ready", parts.concat(), limit).await {
+                Ok(reply) => Ok(vec![reply.freeze()]),
+                Err(QuicError::Refused(reply)) => Ok(vec![reply.into()]),
                 Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
             },
-            RECONCILE => match self.data.request("reconcile", &parts.concat(), limit).await {
+            RECONCILE => match self.data.request("reconcile", parts.concat(), limit).await {
                 Ok(reply) => Ok(vec![reply.into()]),
                 Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"500"), text.into()]),
                 Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
             },
             "sn.storage_cc" => {
                 let list = Bt::List(parts.iter().map(|part| part.as_ref().into()).collect()).encode();
-                match self.commands.request("storage_cc", &list, limit).await {
+                match self.commands.request("storage_cc", list, limit).await {
                     Ok(reply) => unwrapped(&reply),
                     Err(QuicError::Refused(text)) => Ok(refusal(&text)),
                     Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
@@ -128,14 +134,12 @@ impl PeerConnection {
 }
 
 /// `[code, body]` as OMQ's two parts; something else has fewer, which makes it an invalid answer.
-fn onion_parts(reply: &[u8]) -> Vec<Bytes> {
-    match Bt::parse(reply) {
-        Ok(Bt::List(items)) => match items.as_slice() {
-            [Bt::Int(code), Bt::Bytes(body)] => vec![code.to_string().into(), Bytes::copy_from_slice(body)],
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
+fn onion_parts(mut reply: BytesMut) -> Result<Vec<Bytes>, BadFraming> {
+    frame::open_list(&mut reply)?;
+    let code = frame::take_int(&mut reply)?;
+    let body = frame::take_string(&mut reply)?;
+    frame::close_list(&reply)?;
+    Ok(vec![code.to_string().into(), body.freeze()])
 }
 
 /// The dict inside `[200, dict]`.

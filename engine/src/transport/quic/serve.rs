@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt, crypto::rustls::HandshakeData};
 use rustls::pki_types::CertificateDer;
 use tokio::{
@@ -18,14 +18,15 @@ use tokio::{
 
 use super::{
     super::{
-        ANSWER_TOO_LARGE,
+        ANSWER_TOO_LARGE, BUSY,
         limiter::ConnectionLimits,
+        peeler::Source,
         relay::OnionAnswer,
         services::Services,
         slots::{Slot, Slots},
     },
     BAD_FRAMING, HANDSHAKE, MAX_FRAME, REFERENCE_FRAME, REFERENCE_NODES,
-    frame::{Frames, Message},
+    frame::{self, Chunks, Frames, Message},
     tls,
 };
 use crate::{
@@ -49,6 +50,8 @@ const NODE_BUDGET: usize = 64 << 20;
 const NO_NODE: VarInt = VarInt::from_u32(7);
 /// Answers and notifications waiting to be sent on a stream.
 const OUTGOING: usize = 1024;
+/// As many of them are sent as one.
+const TOGETHER: usize = 64;
 
 pub(super) struct Server {
     services: Arc<Services>,
@@ -134,6 +137,7 @@ impl Server {
             id: [b"quic".as_slice(), &number.to_be_bytes()].concat(),
             budget: Arc::new(Semaphore::new(budget)),
             places: Arc::new(Semaphore::new(places)),
+            source: Source::new(),
         })
     }
 
@@ -168,6 +172,7 @@ struct Client {
     id: Vec<u8>,
     budget: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    source: Source,
 }
 
 impl Client {
@@ -193,7 +198,7 @@ impl Client {
                 drop((outgoing, subscriber));
                 return;
             };
-            let message = match Message::parse(&frame) {
+            let message = match Message::parse(frame) {
                 Ok(Message::Command { rid, endpoint, body }) => (rid, endpoint, body),
                 // Answers to notifications, which need none.
                 Ok(Message::Reply { .. } | Message::Error { .. }) => continue,
@@ -203,15 +208,12 @@ impl Client {
             let (client, subscriber, outgoing) = (Arc::clone(&self), Arc::clone(&subscriber), outgoing.clone());
             tokio::spawn(async move {
                 let (rid, endpoint, body) = message;
-                let answer = match client.execute(&endpoint, body, &subscriber).await {
-                    Ok(body) => Message::Reply { rid, body },
-                    Err(body) => Message::Error { rid, body },
-                };
-                let mut frame = answer.encode();
-                if frame.len() > client.largest {
+                let answer = client.execute(&endpoint, body, &subscriber).await;
+                let mut frame = frame::answer(rid, answer.map(Bytes::from).map_err(Bytes::from));
+                if frame.iter().map(Bytes::len).sum::<usize>() > client.largest {
                     // It would end the stream, and with it what others wait for.
                     let body = error(Status::INTERNAL_SERVER_ERROR, ANSWER_TOO_LARGE.as_bytes());
-                    frame = Message::Error { rid, body }.encode();
+                    frame = frame::answer(rid, Err(body.into()));
                 }
                 let _ = outgoing.send(frame).await;
                 drop((place, share));
@@ -225,12 +227,12 @@ impl Client {
     async fn execute(
         &self,
         endpoint: &[u8],
-        body: Vec<u8>,
+        body: BytesMut,
         subscriber: &Arc<dyn Subscriber>,
     ) -> Result<Vec<u8>, Vec<u8>> {
         let services = &self.server.services;
         if self.kind != Kind::Client {
-            return self.execute_for_node(endpoint, &body).await;
+            return self.execute_for_node(endpoint, body).await;
         }
         match endpoint {
             b"snode_ping" => {
@@ -249,7 +251,7 @@ impl Client {
         }
         let slot = self.slot()?;
         match method {
-            None => onion(services, &body, slot).await,
+            None => onion(services, body, self.source, slot).await,
             Some(method) => {
                 self.allowed()?;
                 match services.rpc.call(method, &body).await {
@@ -261,9 +263,9 @@ impl Client {
     }
 
     /// What another node may ask; the answers of `storage_cc` are always bencoded.
-    async fn execute_for_node(&self, endpoint: &[u8], body: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+    async fn execute_for_node(&self, endpoint: &[u8], body: BytesMut) -> Result<Vec<u8>, Vec<u8>> {
         let services = &self.server.services;
-        let busy = || error(Status::SERVICE_UNAVAILABLE, b"Server busy, try again later");
+        let busy = || error(Status::SERVICE_UNAVAILABLE, BUSY.as_bytes());
         match endpoint {
             b"snode_ping" => {
                 services.pinged.quic.now();
@@ -271,26 +273,26 @@ impl Client {
             }
             b"data_ready" => {
                 let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
-                services.handshake.answer(&key, body).await.map(|()| b"OK".to_vec()).map_err(String::into_bytes)
+                services.handshake.answer(&key, &body).await.map(|()| b"OK".to_vec()).map_err(String::into_bytes)
             }
             b"onion_request" => {
                 let slot = self.server.from_peers.take().ok_or_else(busy)?;
-                let OnionAnswer { status, body, .. } = services.onion.hop(body, slot).await;
+                let OnionAnswer { status, body, .. } = services.onion.hop(body, self.source, slot).await;
                 Ok(Bt::List(vec![Bt::Int(status.as_u16().into()), body.as_ref().into()]).encode())
             }
             b"data" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
-                services.rpc.receive(body).await.map(|()| b"OK".to_vec()).map_err(|text| text.as_bytes().to_vec())
+                services.rpc.receive(&body).await.map(|()| b"OK".to_vec()).map_err(|text| text.as_bytes().to_vec())
             }
             b"reconcile" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
-                services.reconciler.answer(&key, body).await.map_err(String::into_bytes)
+                services.reconciler.answer(&key, &body).await.map_err(String::into_bytes)
             }
             b"storage_cc" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let invalid = |what: &str| format!("Invalid forwarded request: {what}").into_bytes();
-                let Ok(Bt::List(items)) = Bt::parse(body) else { return Err(invalid("not a bencoded list")) };
+                let Ok(Bt::List(items)) = Bt::parse(&body) else { return Err(invalid("not a bencoded list")) };
                 let [Bt::Bytes(method), Bt::Bytes(params)] = items.as_slice() else {
                     return Err(invalid("expected a method and its params"));
                 };
@@ -316,12 +318,12 @@ impl Client {
         if let Some(reason) = self.server.services.readiness.reason() {
             return Err(unavailable(&format!("Service node is not ready: {reason}\n")));
         }
-        self.server.requests.take().ok_or_else(|| unavailable("Server busy, try again later"))
+        self.server.requests.take().ok_or_else(|| unavailable(BUSY))
     }
 }
 
-async fn onion(services: &Services, payload: &[u8], slot: Slot) -> Result<Vec<u8>, Vec<u8>> {
-    let OnionAnswer { status, body, .. } = services.onion.entry(payload, slot).await;
+async fn onion(services: &Services, payload: BytesMut, source: Source, slot: Slot) -> Result<Vec<u8>, Vec<u8>> {
+    let OnionAnswer { status, body, .. } = services.onion.entry(payload, source, slot).await;
     match Status::from_code(status.as_u16()) {
         Status::OK => Ok(body.to_vec()),
         status => Err(error(status, &body)),
@@ -341,9 +343,12 @@ fn error(status: Status, body: &[u8]) -> Vec<u8> {
     [format!("{status}\n\n").as_bytes(), body].concat()
 }
 
-async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Bytes>) {
-    while let Some(frame) = queue.recv().await {
-        if stream.write_chunk(frame).await.is_err() {
+/// Sends what has queued as one: the connection makes as few datagrams, and system calls, of it as it can.
+async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Chunks>) {
+    let mut frames = Vec::new();
+    while queue.recv_many(&mut frames, TOGETHER).await > 0 {
+        let mut chunks: Vec<Bytes> = frames.drain(..).flatten().collect();
+        if stream.write_all_chunks(&mut chunks).await.is_err() {
             return;
         }
     }
@@ -353,7 +358,7 @@ async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Bytes>) {
 /// Notifications go out as commands on the stream that asked for them.
 struct StreamSubscriber {
     connection: Vec<u8>,
-    outgoing: mpsc::Sender<Bytes>,
+    outgoing: mpsc::Sender<Chunks>,
     next: AtomicI64,
 }
 
@@ -364,8 +369,7 @@ impl Subscriber for StreamSubscriber {
 
     fn notify(&self, dict: Bytes) {
         let rid = self.next.fetch_add(1, Ordering::Relaxed);
-        let command = Message::Command { rid, endpoint: b"notify".to_vec(), body: dict.to_vec() };
         // A subscriber that does not read loses what does not fit.
-        let _ = self.outgoing.try_send(command.encode());
+        let _ = self.outgoing.try_send(frame::command(rid, "notify", dict));
     }
 }

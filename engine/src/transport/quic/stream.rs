@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use quinn::{Connection, SendStream};
 use tokio::{
@@ -18,10 +19,10 @@ use tokio::{
 
 use super::{
     MAX_FRAME, QuicError,
-    frame::{Frames, Message},
+    frame::{self, Frames, Message},
 };
 
-type Answer = Result<Vec<u8>, QuicError>;
+type Answer = Result<BytesMut, QuicError>;
 
 /// What the asking end and the reader of answers share.
 struct Shared {
@@ -64,15 +65,16 @@ impl RequestStream {
         *self.shared.heard.lock()
     }
 
-    pub(super) async fn request(&self, endpoint: &str, body: &[u8], limit: Duration) -> Answer {
+    pub(super) async fn request(&self, endpoint: &str, body: impl Into<Bytes>, limit: Duration) -> Answer {
+        let body = body.into();
         let rid = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, coming) = oneshot::channel();
         self.shared.waiting.lock().insert(rid, answer);
         let _asked = Asked { shared: &self.shared, rid, bytes: body.len() };
         self.shared.outstanding.fetch_add(body.len(), Ordering::Relaxed);
-        let command = Message::Command { rid, endpoint: endpoint.as_bytes().to_vec(), body: body.to_vec() };
+        let mut command = frame::command(rid, endpoint, body);
         let asked = async {
-            let sent = self.send.lock().await.write_chunk(command.encode()).await;
+            let sent = self.send.lock().await.write_all_chunks(&mut command).await;
             sent.map_err(|error| QuicError::Connection(error.to_string()))?;
             coming.await.unwrap_or_else(|_| Err(QuicError::Connection("the stream was closed".to_owned())))
         };
@@ -103,13 +105,13 @@ impl Drop for Asked<'_> {
 async fn read(mut frames: Frames, shared: Arc<Shared>, pushed: Option<mpsc::Sender<Vec<u8>>>) {
     while let Ok(Some((frame, _share))) = frames.next().await {
         *shared.heard.lock() = Instant::now();
-        let (rid, answer) = match Message::parse(&frame) {
+        let (rid, answer) = match Message::parse(frame) {
             Ok(Message::Reply { rid, body }) => (rid, Ok(body)),
-            Ok(Message::Error { rid, body }) => (rid, Err(QuicError::Refused(body))),
+            Ok(Message::Error { rid, body }) => (rid, Err(QuicError::Refused(body.to_vec()))),
             Ok(Message::Command { body, .. }) => {
                 if let Some(pushed) = &pushed {
                     // Whoever does not take its notifications loses them.
-                    let _ = pushed.try_send(body);
+                    let _ = pushed.try_send(body.to_vec());
                 }
                 continue;
             }
