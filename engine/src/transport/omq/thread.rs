@@ -176,9 +176,9 @@ impl Io {
                 Ok(Command::Request { peer, command, parts, answer }) => self.request(&peer, command, &parts, answer),
                 Ok(Command::Daemon { command, params, answer }) => self.ask_daemon(command, &params, answer),
                 Ok(Command::Reply { to, tag, parts }) => {
-                    let mut frames: Vec<&[u8]> = vec![&to, b"REPLY", &tag];
-                    frames.extend(parts.iter().map(Bytes::as_ref));
-                    self.send_back(&frames);
+                    self.dirty.push(ROUTER);
+                    // As for `send_back`.
+                    let _ = self.router.send_parts(&[&to, b"REPLY", &tag], &parts);
                 }
                 Ok(Command::Notify { to, dict }) => {
                     if !self.send_back(&[&to, b"notify.message", &dict]) {
@@ -219,9 +219,7 @@ impl Io {
         let Some(peer) = self.peers.get_mut(&number) else { return };
         self.next_tag += 1;
         let tag = self.next_tag.to_be_bytes();
-        let mut frames: Vec<&[u8]> = vec![command.as_bytes(), &tag];
-        frames.extend(parts.iter().map(Bytes::as_ref));
-        match peer.socket.send(&frames) {
+        match peer.socket.send_parts(&[command.as_bytes(), &tag], parts) {
             Ok(()) => {
                 peer.pending.insert(self.next_tag, answer);
                 peer.used = Instant::now();

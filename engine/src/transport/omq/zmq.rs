@@ -19,6 +19,8 @@ const RCVMORE: c_int = 13;
 const FD: c_int = 14;
 const DONTWAIT: c_int = 1;
 const SNDMORE: c_int = 2;
+/// Copying fewer bytes costs less than lending them.
+const LARGE: usize = 2048;
 /// Closed, disconnected, and the three ways in which a handshake fails.
 const LOST_EVENTS: c_int = 0x0080 | 0x0200 | 0x0800 | 0x2000 | 0x4000;
 
@@ -81,6 +83,14 @@ unsafe extern "C" {
     fn zmq_connect(socket: *mut c_void, endpoint: *const c_char) -> c_int;
     fn zmq_send(socket: *mut c_void, bytes: *const c_void, length: usize, flags: c_int) -> c_int;
     fn zmq_msg_init(message: *mut RawMessage) -> c_int;
+    fn zmq_msg_init_data(
+        message: *mut RawMessage,
+        data: *mut c_void,
+        size: usize,
+        release: unsafe extern "C" fn(*mut c_void, *mut c_void),
+        hint: *mut c_void,
+    ) -> c_int;
+    fn zmq_msg_send(message: *mut RawMessage, socket: *mut c_void, flags: c_int) -> c_int;
     fn zmq_msg_recv(message: *mut RawMessage, socket: *mut c_void, flags: c_int) -> c_int;
     fn zmq_msg_close(message: *mut RawMessage) -> c_int;
     fn zmq_msg_data(message: *mut RawMessage) -> *mut c_void;
@@ -206,11 +216,31 @@ impl Socket {
 
     /// Sends one message of several frames; all or nothing, never waits ([`io::ErrorKind::WouldBlock`]).
     pub(super) fn send(&self, frames: &[&[u8]]) -> io::Result<()> {
-        let last = frames.len().saturating_sub(1);
-        for (index, frame) in frames.iter().enumerate() {
-            let flags = DONTWAIT | if index < last { SNDMORE } else { 0 };
+        self.send_parts(frames, &[])
+    }
+
+    /// [`Self::send`] of `head` and then `parts`, of which large ones are not copied.
+    pub(super) fn send_parts(&self, head: &[&[u8]], parts: &[Bytes]) -> io::Result<()> {
+        let mut left = head.len() + parts.len();
+        let mut flags = || {
+            left = left.saturating_sub(1);
+            DONTWAIT | if left > 0 { SNDMORE } else { 0 }
+        };
+        let copied = |frame: &[u8], flags| {
             // SAFETY: the socket is alive, libzmq copies `frame`.
-            check(unsafe { zmq_send(self.0.as_ptr(), frame.as_ptr().cast(), frame.len(), flags) })?;
+            check(unsafe { zmq_send(self.0.as_ptr(), frame.as_ptr().cast(), frame.len(), flags) })
+        };
+        for frame in head {
+            copied(frame, flags())?;
+        }
+        for part in parts {
+            if part.len() < LARGE {
+                copied(part, flags())?;
+            } else {
+                let mut message = Message::lending(part.clone())?;
+                // SAFETY: socket and message are alive; once sent, the message is empty.
+                check(unsafe { zmq_msg_send(message.as_mut(), self.0.as_ptr(), flags()) })?;
+            }
         }
         Ok(())
     }
@@ -247,6 +277,26 @@ impl Message {
             zmq_msg_init(raw.as_mut_ptr());
             Self(raw.assume_init())
         }
+    }
+
+    /// Of `bytes`, which are held until libzmq has sent them.
+    fn lending(bytes: Bytes) -> io::Result<Self> {
+        unsafe extern "C" fn release(_: *mut c_void, hint: *mut c_void) {
+            // SAFETY: made of a box below, and released once.
+            drop(unsafe { Box::from_raw(hint.cast::<Bytes>()) });
+        }
+        let (data, length) = (bytes.as_ptr(), bytes.len());
+        let hint = Box::into_raw(Box::new(bytes));
+        let mut raw = MaybeUninit::<RawMessage>::uninit();
+        // SAFETY: the data lives as long as the box, which `release` frees; libzmq does not write to it.
+        let made = unsafe { zmq_msg_init_data(raw.as_mut_ptr(), data.cast_mut().cast(), length, release, hint.cast()) };
+        if let Err(error) = check(made) {
+            // SAFETY: libzmq did not take it.
+            drop(unsafe { Box::from_raw(hint) });
+            return Err(error);
+        }
+        // SAFETY: initialised just now.
+        Ok(Self(unsafe { raw.assume_init() }))
     }
 
     const fn as_mut(&mut self) -> *mut RawMessage {
