@@ -1,5 +1,5 @@
 //! Builds libzmq with CURVE on top of the libsodium that `libsodium-sys-stable` built, and links both. Compiles the
-//! vector code of X25519 for the processors that it is for.
+//! vector code of curve25519 for the processors that it is for.
 
 use std::{
     env,
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match vectors() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("the vector code of X25519 could not be compiled: {error}");
+            eprintln!("the vector code of curve25519 could not be compiled: {error}");
             ExitCode::FAILURE
         }
     }
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 /// processor than the rest: `#[target_feature]` allows the instructions, but they are still scheduled for any processor,
 /// which halves the speed of a ladder.
 fn vectors() -> Result<(), String> {
-    const KERNEL: &str = "src/crypto/x25519/kernel";
+    const KERNEL: &str = "src/crypto/curve25519/kernel";
     println!("cargo:rerun-if-changed={KERNEL}");
     println!("cargo:rustc-check-cfg=cfg(allium_vectors)");
     if env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("x86_64") {
@@ -58,7 +58,7 @@ fn vectors() -> Result<(), String> {
         }
         archive.object(object);
     }
-    archive.try_compile("allium_x25519").map_err(|error| error.to_string())?;
+    archive.try_compile("allium_curve25519").map_err(|error| error.to_string())?;
     println!("cargo:rustc-cfg=allium_vectors");
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     crypto::Identity,
     replicate::{Daemon, Handshake, Merge, Movement, PeerLink, Reconciler, Redelivery},
-    rpc::{Rpc, RpcParts},
+    rpc::{Rpc, RpcParts, Verifier},
     store::{Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
     transport::{
@@ -38,8 +38,9 @@ const MAX_BODIES: usize = 512 << 20;
 /// How often what nobody needs any more is looked for.
 const TIDY: Duration = Duration::from_secs(10);
 
-/// Threads that serve requests for one that opens layers: opening them is less than a tenth of the work.
-const THREADS_PER_PEELER: usize = 4;
+/// Threads that serve requests for one that opens layers and one that verifies signatures: in batches, either is less than
+/// a tenth of the work.
+const THREADS_PER_BATCHER: usize = 4;
 
 /// How a node runs.
 #[derive(Clone, Debug)]
@@ -171,6 +172,7 @@ impl Node {
             clock: clock.clone(),
             peers: Arc::clone(&peers),
             redelivery: Arc::clone(&redelivery),
+            verifier: Verifier::start(config.worker_threads.div_ceil(THREADS_PER_BATCHER))?,
             daemon: config.oxend_rpc.as_ref().map(|_| -> Arc<dyn Daemon> { Arc::<OmqPeers>::clone(&omq_peers) }),
         }));
         let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
@@ -196,7 +198,7 @@ impl Node {
             peers,
             upstream,
             Arc::clone(&readiness),
-            Peeler::start(Arc::clone(&identity), config.worker_threads.div_ceil(THREADS_PER_PEELER))?,
+            Peeler::start(Arc::clone(&identity), config.worker_threads.div_ceil(THREADS_PER_BATCHER))?,
         );
         let clients = Slots::new(config.queue);
         let services = Arc::new(Services {
@@ -336,14 +338,12 @@ async fn tidy(services: Arc<Services>) {
 mod tests {
     use super::*;
     use crate::{
+        batch::Source,
         bencode::Bt,
         crypto::{Ed25519Secret, EncType},
         onion::build::{Destination, Hop, build},
         swarm::{NodeInfo, SwarmId},
-        transport::{
-            Source,
-            quic::{self, QuicClient, QuicError},
-        },
+        transport::quic::{self, QuicClient, QuicError},
         types::{AccountId, LegacyPublicKey},
     };
     use serde_json::{Value, json};

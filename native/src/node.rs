@@ -151,8 +151,10 @@ impl Node {
         dict.set_item("missed", stats.store.missed)?;
         dict.set_item("missed_dropped", stats.store.missed_dropped)?;
         dict.set_item("transfers", stats.transfers)?;
-        for (power, count) in stats.peel_batches.into_iter().enumerate() {
-            dict.set_item(format!("peel_batches_{}", 1 << power), count)?;
+        for (name, sizes) in [("peel", stats.peel_batches), ("verify", stats.verify_batches)] {
+            for (power, count) in sizes.into_iter().enumerate() {
+                dict.set_item(format!("{name}_batches_{}", 1 << power), count)?;
+            }
         }
         dict.set_item("compared_given", stats.compared.given)?;
         dict.set_item("compared_taken", stats.compared.taken)?;

@@ -137,7 +137,8 @@ class Node:
     def stats(self) -> dict[str, int]:
         """Counters and gauges by name.
 
-        `peel_batches_n` counts how often up to n onion layers were opened together.
+        `peel_batches_n` counts how often up to n onion layers were opened together, `verify_batches_n` the same of
+        signatures.
         """
 
     def shutdown(self) -> None:

@@ -7,7 +7,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::x25519::Backend;
+use super::curve25519::Backend;
 use crate::types::{Ed25519PublicKey, LegacyPublicKey, X25519PublicKey};
 
 /// An X25519 secret key.

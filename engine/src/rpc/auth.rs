@@ -5,7 +5,7 @@ use super::{
     value::Encoding,
 };
 use crate::{
-    crypto::{ed25519_to_x25519, verify_ed25519},
+    crypto::{Proof, ed25519_to_x25519},
     store::{Store, StoreError},
     types::AccountId,
 };
@@ -139,22 +139,37 @@ impl Auth {
         flags: u8,
         revocable: bool,
     ) -> Result<bool, StoreError> {
+        let proofs = self.proofs(store, account, text, flags, revocable)?;
+        Ok(proofs.is_some_and(|proofs| proofs.iter().all(Proof::holds)))
+    }
+
+    /// The signatures that must hold for [`Self::verify`]; `None` when they would prove nothing.
+    ///
+    /// # Errors
+    /// When the store cannot say what was revoked.
+    pub fn proofs(
+        &self,
+        store: &Store,
+        account: &AccountId,
+        text: &[u8],
+        flags: u8,
+        revocable: bool,
+    ) -> Result<Option<Vec<Proof>>, StoreError> {
         let main = match self.pubkey_ed25519 {
             None => account.key(),
             Some(key) if ed25519_to_x25519(&key) == Some(account.key()) => key,
-            Some(_) => return Ok(false),
+            Some(_) => return Ok(None),
         };
         let Some(subaccount) = &self.subaccount else {
-            return Ok(verify_ed25519(&main, text, &self.signature));
+            return Ok(Some(vec![Proof { key: main, message: text.to_vec(), signature: self.signature }]));
         };
         if revocable && store.is_revoked(account, &subaccount.token)? {
-            return Ok(false);
+            return Ok(None);
         }
         let prefix_fits = subaccount.token[0] == account.netid() || subaccount.permits(flag::ANY_PREFIX);
-        Ok(prefix_fits
-            && subaccount.permits(flags)
-            && verify_ed25519(&main, &subaccount.token, &subaccount.signature)
-            && verify_ed25519(&subaccount.key(), text, &self.signature))
+        let token = Proof { key: main, message: subaccount.token.to_vec(), signature: subaccount.signature };
+        let request = Proof { key: subaccount.key(), message: text.to_vec(), signature: self.signature };
+        Ok((prefix_fits && subaccount.permits(flags)).then(|| vec![token, request]))
     }
 }
 

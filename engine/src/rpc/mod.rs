@@ -9,6 +9,7 @@ mod request;
 mod service;
 mod status;
 mod value;
+mod verifier;
 
 pub use auth::{Auth, Subaccount, account, flag, token};
 pub use counts::{Counted, RequestCounts};
@@ -17,5 +18,6 @@ pub use params::{Field, Invalid, NamespaceOrAll, Params};
 pub use reply::{Body, Reply};
 pub use request::{METHODS, Request};
 pub use service::{PROTOCOL_VERSION, Rpc, RpcParts, base32z};
-pub use status::Status;
+pub use status::{BUSY, Status};
 pub use value::{Encoding, Value};
+pub use verifier::Verifier;

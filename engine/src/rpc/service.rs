@@ -16,10 +16,12 @@ use super::{
         Condition, Delete, Direction, Expire, GetExpiries, IfElse, MAX_MESSAGE, METHODS, Quantity, Request, Retrieve,
         Revocation, Store as StoreRequest, Timed,
     },
-    status::Status,
+    status::{BUSY, Status},
     value::{Encoding, Value},
+    verifier::Verifier,
 };
 use crate::{
+    batch::{BatchSizes, Full, Source},
     bencode::Bt,
     clock::Clock,
     crypto::Identity,
@@ -65,6 +67,8 @@ pub struct RpcParts {
     pub peers: Arc<dyn PeerLink>,
     /// Keeps what other members have missed.
     pub redelivery: Arc<Redelivery>,
+    /// Verifies signatures.
+    pub verifier: Verifier,
     /// The network's daemon, where there is one.
     pub daemon: Option<Arc<dyn Daemon>>,
 }
@@ -200,6 +204,12 @@ impl Rpc {
         }
     }
 
+    /// Signatures verified together, by number.
+    #[must_use]
+    pub fn batch_sizes(&self) -> BatchSizes {
+        self.parts.verifier.batch_sizes()
+    }
+
     /// Requests by kind.
     pub const fn counts(&self) -> &RequestCounts {
         &self.counts
@@ -282,18 +292,18 @@ impl Rpc {
                 }
                 Request::Retrieve(request) => {
                     self.counts.add(Counted::Retrieve);
-                    self.retrieve(&request)
+                    self.retrieve(&request).await
                 }
                 Request::Delete(request) => self.delete(request, origin).await,
                 Request::DeleteAll(request) => self.delete_all(request, origin).await,
                 Request::DeleteBefore(request) => self.delete_before(request, origin).await,
                 Request::ExpireAll(request) => self.expire_all(request, origin).await,
                 Request::Expire(request) => self.expire(request, origin).await,
-                Request::GetExpiries(request) => self.get_expiries(&request).unwrap_or_else(|refusal| refusal),
+                Request::GetExpiries(request) => self.get_expiries(&request).await.unwrap_or_else(|refusal| refusal),
                 Request::Revoke(request) => self.revoke(request, origin, false).await,
                 Request::Unrevoke(request) => self.revoke(request, origin, true).await,
                 Request::RevokedSubaccounts { account, timestamp, auth } => {
-                    self.revoked_subaccounts(&account, timestamp, &auth).unwrap_or_else(|refusal| refusal)
+                    self.revoked_subaccounts(&account, timestamp, &auth).await.unwrap_or_else(|refusal| refusal)
                 }
                 Request::GetSwarm(account) => {
                     let network = self.parts.network.load();
@@ -376,29 +386,34 @@ impl Rpc {
         time.min(self.parts.clock.now().plus(limit::SIGNATURE))
     }
 
-    fn proven(
+    async fn proven(
         &self,
         auth: &Auth,
         account: &AccountId,
-        text: impl AsRef<[u8]>,
+        text: impl AsRef<[u8]> + Send,
         flags: u8,
         revocable: bool,
         refusal: &'static str,
     ) -> Result<(), Reply> {
-        match auth.verify(&self.parts.store, account, text.as_ref(), flags, revocable) {
+        let proofs = auth.proofs(&self.parts.store, account, text.as_ref(), flags, revocable).map_err(|error| {
+            tracing::error!(%error, "revocations could not be read");
+            Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed")
+        })?;
+        let holds = match proofs {
+            Some(proofs) => self.parts.verifier.all(Source::of(&account.key()), proofs).await,
+            None => Ok(false),
+        };
+        match holds {
             Ok(true) => Ok(()),
             Ok(false) => Err(Reply::text(Status::UNAUTHORIZED, refusal)),
-            Err(error) => {
-                tracing::error!(%error, "revocations could not be read");
-                Err(Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed"))
-            }
+            Err(Full) => Err(Reply::text(Status::SERVICE_UNAVAILABLE, BUSY)),
         }
     }
 
     // ---- methods ----
 
     async fn store(&self, request: StoreRequest, origin: Origin) -> Reply {
-        let mates = match self.check_store(&request) {
+        let mates = match self.check_store(&request).await {
             Ok(mates) => mates,
             Err(refusal) => return refusal,
         };
@@ -460,7 +475,7 @@ impl Rpc {
         self.swarm_reply(swarm, ok, Some(hash))
     }
 
-    fn check_store(&self, request: &StoreRequest) -> Result<Vec<Arc<NodeInfo>>, Reply> {
+    async fn check_store(&self, request: &StoreRequest) -> Result<Vec<Arc<NodeInfo>>, Reply> {
         let StoreRequest { account, namespace, timestamp, expiry, auth, sig_timestamp, .. } = request;
         let mates = self.swarm_mates(account)?;
         let longest = if namespace.is_public_inbox() { limit::MAX_TTL_INBOX } else { limit::MAX_TTL };
@@ -480,23 +495,23 @@ impl Rpc {
             self.near_now(*sig_timestamp, limit::SIGNATURE, "store signature timestamp too far from current time")?;
             let flags = if namespace.is_public_outbox() { flag::WRITE | flag::DELETE } else { flag::WRITE };
             let text = format!("store{}{sig_timestamp}", namespace.signed_text());
-            self.proven(auth, account, &text, flags, true, "store signature verification failed")?;
+            self.proven(auth, account, &text, flags, true, "store signature verification failed").await?;
         }
         Ok(mates)
     }
 
-    fn retrieve(&self, request: &Retrieve) -> Reply {
-        self.try_retrieve(request).unwrap_or_else(|refusal| refusal)
+    async fn retrieve(&self, request: &Retrieve) -> Reply {
+        self.try_retrieve(request).await.unwrap_or_else(|refusal| refusal)
     }
 
-    fn try_retrieve(&self, request: &Retrieve) -> Result<Reply, Reply> {
+    async fn try_retrieve(&self, request: &Retrieve) -> Result<Reply, Reply> {
         let Retrieve { account, namespace, last_hash, max_count, max_size, auth } = request;
         self.swarm_mates(account)?;
         if let Some((auth, timestamp)) = auth {
             self.near_now(*timestamp, limit::SIGNATURE, "retrieve timestamp too far from current time")?;
             let text = format!("retrieve{}{timestamp}", namespace.signed_text());
             let refusal = "retrieve signature verification failed";
-            self.proven(auth, account, &text, flag::READ, !namespace.is_unrevocable(), refusal)?;
+            self.proven(auth, account, &text, flag::READ, !namespace.is_unrevocable(), refusal).await?;
         } else if !namespace.is_open_to_read() {
             return Err(Reply::text(Status::UNAUTHORIZED, "retrieve: request signature required"));
         }
@@ -523,13 +538,14 @@ impl Rpc {
 
     async fn delete(&self, request: Delete, origin: Origin) -> Reply {
         let Delete { account, messages, required, auth } = request;
-        let check = || {
+        let check = async {
             let mates = self.swarm_mates(&account)?;
             let text = format!("delete{}", messages.concat());
-            self.proven(&auth, &account, &text, flag::DELETE, true, "delete_msgs signature verification failed")?;
-            Ok(mates)
+            self.proven(&auth, &account, &text, flag::DELETE, true, "delete_msgs signature verification failed")
+                .await?;
+            Ok::<_, Reply>(mates)
         };
-        let mates = match check() {
+        let mates = match check.await {
             Ok(mates) => mates,
             Err(refusal) => return refusal,
         };
@@ -630,14 +646,14 @@ impl Rpc {
             NamespaceOrAll::One(one) => (Scope::One(one), one.signed_text(), Bt::Int(one.0.into())),
             NamespaceOrAll::All => (Scope::All, "all".to_owned(), Bt::Bytes(b"all".to_vec())),
         };
-        let check = || {
+        let check = async {
             let mates = self.swarm_mates(&account)?;
             time_check?;
             let text = format!("{}{signed_namespace}{time}", plan.method);
-            self.proven(&auth, &account, &text, flag::DELETE, true, plan.refusal)?;
-            Ok(mates)
+            self.proven(&auth, &account, &text, flag::DELETE, true, plan.refusal).await?;
+            Ok::<_, Reply>(mates)
         };
-        let mates = match check() {
+        let mates = match check.await {
             Ok(mates) => mates,
             Err(refusal) => return refusal,
         };
@@ -664,7 +680,7 @@ impl Rpc {
     }
 
     async fn expire(&self, request: Expire, origin: Origin) -> Reply {
-        let mates = match self.check_expire(&request, origin) {
+        let mates = match self.check_expire(&request, origin).await {
             Ok(mates) => mates,
             Err(refusal) => return refusal,
         };
@@ -740,7 +756,7 @@ impl Rpc {
         self.swarm_reply(swarm, ok, None)
     }
 
-    fn check_expire(&self, request: &Expire, origin: Origin) -> Result<Vec<Arc<NodeInfo>>, Reply> {
+    async fn check_expire(&self, request: &Expire, origin: Origin) -> Result<Vec<Arc<NodeInfo>>, Reply> {
         let Expire { account, messages, expiry, only, auth } = request;
         let mates = self.swarm_mates(account)?;
         let earliest = self.taken(origin).minus(limit::SIGNATURE);
@@ -753,7 +769,7 @@ impl Rpc {
         }
         let times: String = expiry.iter().map(Millis::to_string).collect();
         let text = format!("expire{}{times}{}", only.map_or("", Direction::name), messages.concat());
-        self.proven(auth, account, &text, flag::WRITE, true, "expire: signature verification failed")?;
+        self.proven(auth, account, &text, flag::WRITE, true, "expire: signature verification failed").await?;
         let may_shorten = auth.subaccount.as_ref().is_none_or(|token| token.permits(flag::DELETE));
         if *only == Some(Direction::Shorten) && !may_shorten {
             let text = "expire: shorten parameter cannot be used with this subaccount token (missing delete access)";
@@ -762,12 +778,12 @@ impl Rpc {
         Ok(mates)
     }
 
-    fn get_expiries(&self, request: &GetExpiries) -> Result<Reply, Reply> {
+    async fn get_expiries(&self, request: &GetExpiries) -> Result<Reply, Reply> {
         let GetExpiries { account, messages, timestamp, auth } = request;
         self.swarm_mates(account)?;
         self.near_now(*timestamp, limit::SIGNATURE, "get_expiries timestamp too far from current time")?;
         let text = format!("get_expiries{timestamp}{}", messages.concat());
-        self.proven(auth, account, &text, flag::READ, true, "get_expiries signature verification failed")?;
+        self.proven(auth, account, &text, flag::READ, true, "get_expiries signature verification failed").await?;
         let hashes: Vec<MessageHash> = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
         let found = self.parts.store.expiries(account, &hashes).map_err(|error| {
             tracing::error!(%error, "expiries could not be read");
@@ -781,14 +797,14 @@ impl Rpc {
         let plan = if back { &UNREVOKE } else { &REVOKE };
         let Revocation { account, tokens, timestamp, auth } = request;
         let signed = [timestamp.to_string().as_bytes(), tokens.as_flattened()].concat();
-        let check = || {
+        let check = async {
             let mates = self.swarm_mates(&account)?;
             self.near(timestamp, limit::SIGNATURE, origin, plan.too_far)?;
             let text = [plan.method.as_bytes(), &signed].concat();
-            self.proven(&auth, &account, text, 0, false, plan.refusal)?;
-            Ok(mates)
+            self.proven(&auth, &account, text, 0, false, plan.refusal).await?;
+            Ok::<_, Reply>(mates)
         };
-        let mates = match check() {
+        let mates = match check.await {
             Ok(mates) => mates,
             Err(refusal) => return refusal,
         };
@@ -814,12 +830,12 @@ impl Rpc {
         self.swarm_reply(swarm, ok, None)
     }
 
-    fn revoked_subaccounts(&self, account: &AccountId, timestamp: Millis, auth: &Auth) -> Result<Reply, Reply> {
+    async fn revoked_subaccounts(&self, account: &AccountId, timestamp: Millis, auth: &Auth) -> Result<Reply, Reply> {
         self.swarm_mates(account)?;
         self.near_now(timestamp, limit::SIGNATURE, "revoked_subaccounts timestamp too far from current time")?;
         let text = format!("revoked_subaccounts{timestamp}");
         let refusal = "revoked_subaccounts signature verification failed";
-        self.proven(auth, account, &text, 0, false, refusal)?;
+        self.proven(auth, account, &text, 0, false, refusal).await?;
         let tokens = self.parts.store.revoked(account).map_err(|error| {
             tracing::error!(%error, "revocations could not be read");
             let text = format!("Internal Server Error. Could not retrieve revoked_subaccounts for {account:?}");

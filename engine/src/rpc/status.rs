@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Instead of an answer, when as much is under way as may be (`spec/transports` §1.4).
+pub const BUSY: &str = "Server busy, try again later";
+
 /// A status that nodes and clients know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status(u16);

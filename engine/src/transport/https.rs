@@ -29,10 +29,13 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    AGENT, BUSY, MAX_BODY, certificate, limiter::ConnectionLimits, linger::Lingering, peeler::Source,
-    relay::OnionAnswer, services::Services, slots::Slot,
+    AGENT, MAX_BODY, certificate, limiter::ConnectionLimits, linger::Lingering, relay::OnionAnswer, services::Services,
+    slots::Slot,
 };
-use crate::rpc::{Encoding, Reply, Status};
+use crate::{
+    batch::Source,
+    rpc::{BUSY, Encoding, Reply, Status},
+};
 
 /// Open connections; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;

@@ -1,7 +1,6 @@
 //! Bytes in, requests out, answers back (`spec/transports`): HTTPS for clients, OMQ and QUIC for clients and nodes.
 
 mod certificate;
-mod fair;
 pub mod https;
 mod limiter;
 mod linger;
@@ -19,7 +18,7 @@ mod upstream;
 
 pub use limiter::{Limiter, RateLimits, parse_network};
 pub use liveness::Liveness;
-pub use peeler::{BatchSizes, Peeler, Source};
+pub use peeler::Peeler;
 pub use peers::Peers;
 pub use reachability::{Pinged, Reachable};
 pub use readiness::Readiness;
@@ -34,5 +33,3 @@ pub const AGENT: &str = "Oxen Storage Server/2.8.0";
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
 /// Instead of an answer that a transport cannot carry.
 const ANSWER_TOO_LARGE: &str = "Answer too large";
-/// Instead of an answer, when as much is under way as may be.
-const BUSY: &str = "Server busy, try again later";

@@ -7,17 +7,17 @@ use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::{
-    BUSY,
-    peeler::{BatchSizes, Full, Peeler, Source},
+    peeler::Peeler,
     readiness::Readiness,
     slots::{Slot, Slots},
     upstream::{Upstream, UpstreamError},
 };
 use crate::{
+    batch::{BatchSizes, Full, Source},
     crypto::{Identity, LayerKey},
     onion::{self, Layer, OnionError, Opened, PeelError, Peeled, Piece, ServerTarget},
     replicate::{PeerError, PeerLink},
-    rpc::{Counted, Rpc, Status},
+    rpc::{BUSY, Counted, Rpc, Status},
     swarm::Network,
     types::Ed25519PublicKey,
 };

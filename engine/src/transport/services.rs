@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{
-    limiter::Limiter, liveness::Liveness, peeler::BatchSizes, quic::QuicPeers, reachability::Pinged,
-    readiness::Readiness, relay::OnionRelay, slots::Slots,
+    limiter::Limiter, liveness::Liveness, quic::QuicPeers, reachability::Pinged, readiness::Readiness,
+    relay::OnionRelay, slots::Slots,
 };
 use crate::{
+    batch::BatchSizes,
     crypto::Identity,
     replicate::{Compared, Handshake, Movement, Reconciler},
     rpc::{PROTOCOL_VERSION, Rpc},
@@ -37,6 +38,8 @@ pub struct NodeStats {
     pub transfers: usize,
     /// Layers opened together, by number.
     pub peel_batches: BatchSizes,
+    /// Signatures verified together, by number.
+    pub verify_batches: BatchSizes,
     /// What comparing with other members has done.
     pub compared: Compared,
     /// Nodes in the snapshot in force.
@@ -120,6 +123,7 @@ impl Services {
             members_behind: self.rpc.members_behind(),
             transfers: self.movement.unfinished()?,
             peel_batches: self.onion.batch_sizes(),
+            verify_batches: self.rpc.batch_sizes(),
             compared: self.reconciler.total(),
             nodes: network.nodes().len(),
             height: network.height,
@@ -156,6 +160,7 @@ fn describe(stats: &NodeStats, census: &Census, answer: &mut Map<String, Value>)
     set("missed_dropped", stats.store.missed_dropped.into());
     set("transfers", stats.transfers.into());
     set("peel_batches", stats.peel_batches.to_vec().into());
+    set("verify_batches", stats.verify_batches.to_vec().into());
     set("compared_given", stats.compared.given.into());
     set("compared_taken", stats.compared.taken.into());
     set("compared_bytes", stats.compared.bytes.into());

@@ -102,6 +102,7 @@ fn fixture(count: u8) -> Fixture {
             clock: clock.clone(),
             peers: Arc::clone(&peers),
             redelivery,
+            verifier: Verifier::start(1).unwrap(),
             daemon: None,
         }));
         let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);

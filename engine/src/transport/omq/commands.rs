@@ -6,14 +6,16 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        ANSWER_TOO_LARGE, BUSY, MAX_BODY,
-        peeler::Source,
+        ANSWER_TOO_LARGE, MAX_BODY,
         services::Services,
         slots::{Slot, Slots},
     },
     Incoming,
 };
-use crate::rpc::{Encoding, METHODS, Reply, Status, Subscriber};
+use crate::{
+    batch::Source,
+    rpc::{BUSY, Encoding, METHODS, Reply, Status, Subscriber},
+};
 
 /// Who may call, and how many calls may be under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +167,7 @@ async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Optio
         }
         (Endpoint::Onion, _) => {
             let dict = parts.into_iter().next().unwrap_or_default();
-            let answer = services.onion.hop(dict, Source::node(&key), slot).await;
+            let answer = services.onion.hop(dict, Source::of(&key.0), slot).await;
             Some(vec![answer.status.as_u16().to_string().into(), answer.body])
         }
         (Endpoint::Forwarded, [method, params]) => {

@@ -18,9 +18,8 @@ use tokio::{
 
 use super::{
     super::{
-        ANSWER_TOO_LARGE, BUSY,
+        ANSWER_TOO_LARGE,
         limiter::ConnectionLimits,
-        peeler::Source,
         relay::OnionAnswer,
         services::Services,
         slots::{Slot, Slots},
@@ -30,8 +29,9 @@ use super::{
     tls,
 };
 use crate::{
+    batch::Source,
     bencode::Bt,
-    rpc::{Body, Encoding, METHODS, Reply, Status, Subscriber},
+    rpc::{BUSY, Body, Encoding, METHODS, Reply, Status, Subscriber},
     types::Ed25519PublicKey,
 };
 

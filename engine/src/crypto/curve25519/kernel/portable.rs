@@ -4,12 +4,16 @@ use proptest::prelude::*;
 
 use super::{
     batch::{self, batch},
+    edwards::recompute_all,
     field::Field,
     field25::Field25,
     field52::Field52,
     lanes::{Lanes, Madd52, Mul32},
 };
-use crate::crypto::x25519::tests::{edge_cases, reference};
+use crate::crypto::{
+    Ed25519Secret, Proof,
+    curve25519::tests::{edge_cases, reference},
+};
 
 #[derive(Clone, Copy, Debug)]
 struct Portable([u64; 8]);
@@ -102,6 +106,31 @@ fn edge_cases_in_plain_lanes() {
             check::<Field25<Portable>>(&scalar, points);
         }
     }
+}
+
+/// What is recomputed of true signatures is their R.
+#[test]
+fn signatures_in_plain_lanes() {
+    let proofs: Vec<Proof> = (0..9)
+        .map(|seed| {
+            let secret = Ed25519Secret::from_seed(&[seed; 32]);
+            Proof { key: secret.public().0, message: vec![seed; 50], signature: secret.sign(&[seed; 50]) }
+        })
+        .collect();
+    let (mut keys, mut s, mut k, mut r) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for proof in &proofs {
+        let (of_r, of_s, of_k) = proof.parts().unwrap();
+        keys.push(proof.key);
+        s.push(of_s);
+        k.push(of_k);
+        r.push(of_r);
+    }
+    // No point, and one of small order.
+    (keys[2], keys[4]) = ([2; 32], [0; 32]);
+    (r[2], r[4]) = ([0xff; 32], [0xff; 32]);
+    let mut points = vec![[0; 32]; keys.len()];
+    recompute_all::<Portable>(&keys, &s, &k, &mut points);
+    assert_eq!(points, r);
 }
 
 proptest! {

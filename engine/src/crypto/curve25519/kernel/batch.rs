@@ -9,17 +9,21 @@ pub(crate) const MAX: usize = 64;
 /// Vectors that they take, with four lanes each.
 const GROUPS: usize = MAX / 4;
 
-/// z^(p-2).
+/// `a`, squared `count` times.
 #[inline(always)]
-fn invert<F: Field>(z: &F::Operand) -> F::Operand {
+fn squares<F: Field>(a: &F::Operand, count: u32) -> F::Operand {
+    let mut a = *a;
+    for _ in 0..count {
+        a = F::carry(F::square(&a));
+    }
+    a
+}
+
+/// z^(2^250 - 1) and z^11.
+#[inline(always)]
+pub(crate) fn powers<F: Field>(z: &F::Operand) -> (F::Operand, F::Operand) {
     let mul = |a: &F::Operand, b: &F::Operand| F::carry(F::mul(a, b));
-    let squares = |a: &F::Operand, count: u32| {
-        let mut a = *a;
-        for _ in 0..count {
-            a = F::carry(F::square(&a));
-        }
-        a
-    };
+    let squares = squares::<F>;
     // Named after the exponent: e5 is z^(2^5 - 1).
     let z2 = squares(z, 1);
     let z9 = mul(&squares(&z2, 2), z);
@@ -31,8 +35,14 @@ fn invert<F: Field>(z: &F::Operand) -> F::Operand {
     let e50 = mul(&squares(&e40, 10), &e10);
     let e100 = mul(&squares(&e50, 50), &e50);
     let e200 = mul(&squares(&e100, 100), &e100);
-    let e250 = mul(&squares(&e200, 50), &e50);
-    mul(&squares(&e250, 5), &z11)
+    (mul(&squares(&e200, 50), &e50), z11)
+}
+
+/// z^(p-2).
+#[inline(always)]
+fn invert<F: Field>(z: &F::Operand) -> F::Operand {
+    let (e250, z11) = powers::<F>(z);
+    F::carry(F::mul(&squares::<F>(&e250, 5), &z11))
 }
 
 /// All ones where the number is zero.

@@ -11,6 +11,8 @@ mod ladder;
 mod lanes;
 
 #[cfg(allium_ifma)]
+mod edwards;
+#[cfg(allium_ifma)]
 mod field52;
 #[cfg(allium_ifma)]
 mod ifma;
@@ -59,5 +61,26 @@ pub unsafe extern "C" fn x25519(
             out("ymm7") _, out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _, out("ymm12") _,
             out("ymm13") _, out("ymm14") _, out("ymm15") _, options(nomem, nostack),
         );
+    }
+}
+
+/// s B - k A for `count` signatures, encoded; something that is no encoding where the key is none or of small order.
+///
+/// # Safety
+/// All are `count` values, and the processor is of the kind that this was compiled for.
+#[cfg(allium_ifma)]
+#[unsafe(export_name = "allium_ed25519_ifma")]
+pub unsafe extern "C" fn ed25519(
+    keys: *const [u8; 32],
+    s: *const [u8; 32],
+    k: *const [u8; 32],
+    points: *mut [u8; 32],
+    count: usize,
+) {
+    // SAFETY: as above.
+    unsafe {
+        let of = |pointer| core::slice::from_raw_parts(pointer, count);
+        let points = core::slice::from_raw_parts_mut(points, count);
+        edwards::recompute_all::<ifma::Ifma>(of(keys), of(s), of(k), points);
     }
 }

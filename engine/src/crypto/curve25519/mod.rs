@@ -1,4 +1,5 @@
-//! X25519 with one secret key and many public ones (RFC 7748), as fast as the processor can.
+//! X25519 with one secret key and many public ones (RFC 7748), and Ed25519 signatures of many (RFC 8032), as fast as the
+//! processor can.
 //!
 //! A relay's scalar is the same for every layer, so the ladders of many layers run side by side in vector registers.
 
@@ -10,5 +11,7 @@ mod scalar;
 mod tests;
 #[cfg(allium_vectors)]
 mod vector;
+mod verify;
 
 pub use backend::Backend;
+pub use verify::{Proof, verify_many};

@@ -4,6 +4,13 @@ use super::backend::MAX_BATCH;
 
 unsafe extern "C" {
     fn allium_x25519_ifma(scalar: *const [u8; 32], points: *const [u8; 32], shared: *mut [u8; 32], count: usize);
+    fn allium_ed25519_ifma(
+        keys: *const [u8; 32],
+        s: *const [u8; 32],
+        k: *const [u8; 32],
+        points: *mut [u8; 32],
+        count: usize,
+    );
     fn allium_x25519_avx2(scalar: *const [u8; 32], points: *const [u8; 32], shared: *mut [u8; 32], count: usize);
 }
 
@@ -37,6 +44,15 @@ pub(super) fn avx2(scalar: &[u8; 32], points: &[[u8; 32]], shared: &mut [[u8; 32
     // SAFETY: as many points as results; the caller has asked the processor.
     unsafe { allium_x25519_avx2(scalar, points.as_ptr(), shared.as_mut_ptr(), points.len()) };
     wipe_stack();
+}
+
+/// s B - k A of signatures in eight lanes, encoded; no encoding where the key A is no point, or one of small order. As many
+/// of each, and only where [`has_ifma`].
+pub(super) fn recompute(keys: &[[u8; 32]], s: &[[u8; 32]], k: &[[u8; 32]], points: &mut [[u8; 32]]) {
+    let count = points.len();
+    assert!(keys.len() == count && s.len() == count && k.len() == count);
+    // SAFETY: as many of each; the caller has asked the processor.
+    unsafe { allium_ed25519_ifma(keys.as_ptr(), s.as_ptr(), k.as_ptr(), points.as_mut_ptr(), count) }
 }
 
 /// Writes over the stack below the caller, where the vector code kept what did not fit into registers.

@@ -25,6 +25,12 @@ impl<T> FairQueue<T> {
         self.length == 0
     }
 
+    /// Whether there are exactly `length` items.
+    #[cfg(test)]
+    pub(super) const fn has(&self, length: usize) -> bool {
+        self.length == length
+    }
+
     /// Puts `item` at the end of the line of `source`; gives it back when the queue is full.
     ///
     /// # Errors

@@ -103,6 +103,10 @@ fn steps_in_52_bits_stay_in_their_ranges() {
     let state = State::<Field52<Range>> { doubled: (CARRIED52, CARRIED52), added: (CARRIED52, CARRIED52) };
     let State { doubled, added } = state.step(&u, 1);
     assert!(within(&doubled.0) && within(&doubled.1) && within(&added.0) && within(&added.1));
+    // Sums and differences of carried numbers, of which the formulas of Edwards curves consist beside products.
+    let carried = Field52::widen(&CARRIED52);
+    assert!(within(&Field52::carry(Field52::add(carried, carried))));
+    assert!(within(&Field52::carry(Field52::sub(carried, carried))));
     // Every carry leaves the same, whatever a product is made of: inversion and batch are products and squares.
     for product in [Field52::mul(&CARRIED52, &CARRIED52), Field52::square(&CARRIED52)] {
         assert!(product.0.iter().all(|column| column.high < 1 << 63));
