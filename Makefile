@@ -1,10 +1,11 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-x25519 test-chaos fuzz lint build bench bench-swarm bench-ledger bench-bls fmt lock clean
+.PHONY: help demo test test-rust test-python test-x25519 test-chaos fuzz lint build bench bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
 CASES ?= 1000000
+ROUNDS ?= 5
 BIN := $(VENV)/bin
 # One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
 CARGO_PROFILE := --profile fast
@@ -56,6 +57,12 @@ bench-bls: ## What BLS costs a node: signing, verifying, the sums of a whole net
 
 bench-ledger: build ## A year of mainnet's rewards replayed, fast and plain; a height of the state machine (ARGS=--help)
 	$(BIN)/python bench/ledger.py $(ARGS)
+
+bench-crypto: build ## What opening layers costs: libsodium, OpenSSL, ours with and without vectors (ROUNDS=n)
+	cargo build --locked --release -p allium-bench
+	$(BIN)/python bench/crypto.py --rounds $(ROUNDS)
+	$(BIN)/python -m pytest -q bench/bench_peel.py --benchmark-group-by=param:size
+	cargo bench --locked -p allium-bench --bench crypto
 
 fmt: $(VENV)/.requirements ## Format the sources
 	cargo fmt --all

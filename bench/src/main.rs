@@ -2,6 +2,8 @@
 //!
 //! The rounds of all rows alternate, so that what else the machine does falls on each alike; medians are shown.
 
+mod constant_time;
+mod crypto;
 mod flood;
 mod load;
 mod report;
@@ -78,6 +80,12 @@ enum Command {
     Flood,
     /// Onion paths of three nodes, which speak OMQ or QUIC to each other.
     Links,
+    /// What opening layers costs with the X25519 backend in force, as JSON (`make bench-crypto` shows it).
+    Crypto {
+        /// Times that each case is measured.
+        #[arg(default_value_t = 5)]
+        rounds: usize,
+    },
     /// Serve until standard input ends (the benchmark starts this itself).
     #[command(hide = true)]
     Serve(server::Serve),
@@ -99,6 +107,7 @@ fn main() -> Result<()> {
         None => rows::table(&table),
         Some(Command::Flood) => flood::flood(&table),
         Some(Command::Links) => rows::links(&table),
+        Some(Command::Crypto { rounds }) => crypto::run(rounds),
         Some(Command::Serve(serve)) => server::serve(&serve),
         Some(Command::Fill { dir, count, bytes }) => server::fill(&dir, count, bytes),
     }
