@@ -18,7 +18,7 @@ use crate::{
     crypto::Identity,
     replicate::{Daemon, Handshake, Merge, Movement, PeerLink, Reconciler, Redelivery},
     rpc::{Rpc, RpcParts, Verifier},
-    store::{Store, StoreConfig, StoreError},
+    store::{Durability, Store, StoreConfig, StoreError},
     swarm::{Network, Snapshot},
     transport::{
         Limiter, Liveness, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable, Readiness, Services,
@@ -61,6 +61,8 @@ pub struct NodeConfig {
     pub account_messages: u64,
     /// What members of the swarm have missed: things kept for them at most.
     pub max_missed: u64,
+    /// What the acknowledgement of a write means.
+    pub durability: Durability,
     /// Threads that serve requests.
     pub worker_threads: usize,
     /// Clients' requests that may be under way; more are told that the node is busy.
@@ -86,7 +88,8 @@ impl NodeConfig {
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
-        let StoreConfig { max_bytes, account_bytes, account_messages, max_missed, .. } = StoreConfig::new(&data_dir);
+        let StoreConfig { max_bytes, account_bytes, account_messages, max_missed, durability, .. } =
+            StoreConfig::new(&data_dir);
         Self {
             data_dir,
             bind_ip: Ipv4Addr::UNSPECIFIED.into(),
@@ -96,6 +99,7 @@ impl NodeConfig {
             account_bytes,
             account_messages,
             max_missed,
+            durability,
             worker_threads: 2,
             queue: 1000,
             rate_limits: RateLimits::default(),
@@ -148,6 +152,7 @@ impl Node {
         store_config.max_bytes = config.max_store_bytes;
         (store_config.account_bytes, store_config.account_messages) = (config.account_bytes, config.account_messages);
         store_config.max_missed = config.max_missed;
+        store_config.durability = config.durability;
         let store = Store::open(store_config, clock.clone())?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.worker_threads.max(1))

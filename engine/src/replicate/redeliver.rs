@@ -119,8 +119,8 @@ impl Redelivery {
         let Some(own) = network.by_ed25519(&self.own).filter(|own| own.is_active()) else { return Ok(()) };
         let mates = network.members(own.swarm).iter().map(|node| node.ed25519).filter(|key| *key != self.own);
         let mates: Vec<Ed25519PublicKey> = mates.collect();
-        for hash in self.store.take_unsettled() {
-            self.add(mates.clone(), Missed::Message(hash)).await?;
+        for (account, hash) in self.store.take_unsettled() {
+            self.add(mates.clone(), Missed::Message(account, hash)).await?;
         }
         Ok(())
     }
@@ -215,8 +215,9 @@ impl Redelivery {
         }
         let (mut numbers, mut messages, mut size) = (Vec::new(), Vec::new(), 0);
         for (number, item) in missed {
-            let Missed::Message(hash) = item else { break };
-            let found = self.store.messages(&[*hash]).map_err(|error| PeerError::Refused(error.to_string()))?;
+            let Missed::Message(account, hash) = item else { break };
+            let found =
+                self.store.messages(&[(*account, *hash)]).map_err(|error| PeerError::Refused(error.to_string()))?;
             // What maps elsewhere by now goes another way.
             let network = self.network.load();
             for message in found.into_iter().filter(|message| network.swarm_of(&message.account) == Some(node.swarm)) {

@@ -467,7 +467,7 @@ impl Rpc {
             Ok((entries, unsettled))
         };
         let Some(forward) = forward else { return peer_reply(local.await.map(|(entries, _)| entries)) };
-        let (mut swarm, ok) = self.store_everywhere(&mates, forward, local, hash).await;
+        let (mut swarm, ok) = self.store_everywhere(&mates, forward, local, (account, hash)).await;
         // A legacy of the reference that clients may read: the entry node's own entry tells the time too.
         if let Some(Value::Dict(own)) = swarm.get_mut(self.own.to_string().as_str()) {
             own.insert("t".into(), self.time());
@@ -931,13 +931,13 @@ impl Rpc {
         mates: &[Arc<NodeInfo>],
         forward: Forward,
         local: impl Future<Output = Result<(Entries, Option<Unsettled>), Entries>> + Send,
-        hash: MessageHash,
+        (account, hash): (AccountId, MessageHash),
     ) -> (Entries, bool) {
         let (own, others) = futures_util::join!(local, self.ask(mates, &forward));
         let missed_by = missed_by(&others);
         if own.is_ok()
             && !missed_by.is_empty()
-            && let Err(error) = self.parts.redelivery.add(missed_by, Missed::Message(hash)).await
+            && let Err(error) = self.parts.redelivery.add(missed_by, Missed::Message(account, hash)).await
         {
             tracing::error!(%error, "what members of the swarm have missed could not be kept");
         }

@@ -161,6 +161,17 @@ fn of_time(other: [u8; KEY]) -> [u8; KEY] {
     key
 }
 
+/// The key in `commands_by_time` that belongs to an entry of `commands`.
+pub(super) fn by_time_of(key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    Command::decode(value)?;
+    Some(by_time(key.try_into().ok()?).to_vec())
+}
+
+/// The key in `commands` that belongs to one of `commands_by_time`.
+pub(super) fn key_of_time(other: &[u8]) -> Option<Vec<u8>> {
+    Some(of_time(other.try_into().ok()?).to_vec())
+}
+
 impl Work<'_> {
     /// Remembers a command.
     pub(super) fn log(&mut self, account: &AccountId, at: Millis, command: &Command) -> Result<(), StoreError> {

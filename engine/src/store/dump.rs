@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::{
     Store, StoreError,
-    layout::{KEY, Record, damaged},
+    layout::{KEY, account_of, damaged},
     work::{NewMessage, Work},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Messages removed in one transaction.
-const STEP: usize = 1000;
+const STEP: usize = 200;
 const TOPOLOGY: &[u8] = b"topology";
 
 /// A transfer that is not finished: all messages of `swarm` go to `node`.
@@ -75,7 +75,7 @@ impl Work<'_> {
         self.guard(|work| {
             for key in keys {
                 // It may have expired since it was seen.
-                if work.tables.messages.get(&work.txn, key)?.is_some() {
+                if work.tables.data.get(&work.txn, key)?.is_some() {
                     work.remove(&[*key])?;
                 }
             }
@@ -140,9 +140,9 @@ impl Store {
         let start = if cursor.0.is_empty() { Bound::Unbounded } else { Bound::Excluded(cursor.0.as_slice()) };
         let (mut batch, mut taken) = (Batch::default(), 0);
         let mut last: Option<(AccountId, bool)> = None;
-        for entry in self.tables.messages.range(&txn, &(start, Bound::Unbounded))? {
-            let (key, value) = entry?;
-            let account = AccountId(*key.first_chunk().ok_or_else(damaged)?);
+        for entry in self.tables.messages(&txn, (start, Bound::Unbounded))? {
+            let (key, record) = entry?;
+            let account = AccountId(account_of(&key));
             // Messages of one account are neighbours.
             let wanted = match last {
                 Some((known, wanted)) if known == account => wanted,
@@ -152,7 +152,7 @@ impl Store {
             if !wanted {
                 continue;
             }
-            let message = Record::decode(value).ok_or_else(damaged)?.message(key)?;
+            let message = record.message(&key);
             taken += message.data.len() + 80;
             batch.messages.push(message);
             if taken >= size {
@@ -168,23 +168,33 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn purge(&self, belong: impl Fn(&AccountId) -> bool + Send) -> Result<u64, StoreError> {
-        let mut removed = 0;
+        let (mut removed, mut after) = (0, None);
         loop {
-            let keys = self.some_keys(&belong)?;
-            if keys.is_empty() {
-                return Ok(removed);
-            }
+            let keys = self.some_keys(after, &belong)?;
+            let Some(last) = keys.last() else {
+                if after.take().is_none() {
+                    return Ok(removed);
+                }
+                // Once more: some may have come behind.
+                continue;
+            };
+            after = Some(*last);
             removed += keys.len() as u64;
             self.writer.submit(move |work| work.remove_keys(&keys)).await?;
         }
     }
 
-    fn some_keys(&self, belong: impl Fn(&AccountId) -> bool) -> Result<Vec<[u8; KEY]>, StoreError> {
+    fn some_keys(
+        &self,
+        after: Option<[u8; KEY]>,
+        belong: impl Fn(&AccountId) -> bool,
+    ) -> Result<Vec<[u8; KEY]>, StoreError> {
         let txn = self.tables.env.read_txn()?;
         let mut keys = Vec::new();
-        for entry in self.tables.messages.iter(&txn)? {
-            let key: [u8; KEY] = entry?.0.try_into().map_err(|_| damaged())?;
-            if belong(&AccountId(*key.first_chunk().ok_or_else(damaged)?)) {
+        let start = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
+        for entry in self.tables.messages(&txn, (start, Bound::Unbounded))? {
+            let (key, _) = entry?;
+            if belong(&AccountId(account_of(&key))) {
                 keys.push(key);
                 if keys.len() == STEP {
                     break;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Bound};
 
 use super::{
     Store, StoreError,
-    layout::{KEY, Record, damaged},
+    layout::{KEY, Record, account_of, damaged},
     work::NewMessage,
 };
 use crate::types::{AccountId, Millis};
@@ -47,10 +47,9 @@ impl Store {
         let end = upper(&inventory.end);
         let range = (Bound::Included(from.0.as_slice()), end.as_ref().map(Vec::as_slice));
         let mut last: Option<(AccountId, bool)> = None;
-        for entry in self.tables.messages.range(&txn, &range)? {
-            let (key, value) = entry?;
-            let key: [u8; KEY] = key.try_into().map_err(|_| damaged())?;
-            let account = AccountId(*key.first_chunk().ok_or_else(damaged)?);
+        for entry in self.tables.messages(&txn, range)? {
+            let (key, record) = entry?;
+            let account = AccountId(account_of(&key));
             let wanted = match last {
                 Some((known, wanted)) if known == account => wanted,
                 _ if inventory.things.len() >= most => {
@@ -60,7 +59,6 @@ impl Store {
                 _ => belong(&account),
             };
             last = Some((account, wanted));
-            let record = Record::decode(value).ok_or_else(damaged)?;
             if wanted && record.expiry > horizon {
                 let state = [record.stored, record.changed, record.expiry].map(|time| time.0.to_be_bytes());
                 let digest = digest(b'm', &account.0, &[&record.hash.0, state.as_flattened()].concat());
@@ -86,8 +84,8 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn message_at(&self, key: &[u8; KEY]) -> Result<Option<NewMessage>, StoreError> {
         let txn = self.tables.env.read_txn()?;
-        let found = self.tables.messages.get(&txn, key)?;
-        found.map(|value| Record::decode(value).ok_or_else(damaged)?.message(key)).transpose()
+        let found = self.tables.data.get(&txn, key)?;
+        found.map(|value| Ok(Record::decode(value).ok_or_else(damaged)?.message(key))).transpose()
     }
 }
 

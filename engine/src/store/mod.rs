@@ -5,9 +5,14 @@ mod commands;
 mod dump;
 mod inventory;
 mod layout;
+mod migrate;
 mod pending;
+mod portable;
 mod read;
+mod tables;
 mod tombs;
+mod upkeep;
+mod verify;
 mod work;
 mod writer;
 
@@ -20,7 +25,10 @@ pub use commands::{AT, Change, Command, LATEST, latest_expiry};
 pub use dump::{Batch, Cursor, Dump};
 pub use inventory::{Inventory, Place};
 pub use pending::{Missed, Promised, Unsettled};
+pub use portable::{Exported, export, import};
 pub use read::{Census, Limits, Page, StoreStats, StoredMessage};
+pub use upkeep::{Compacted, Summary, compact, summary, verify};
+pub use verify::{Report, TableSize};
 pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};
 
 use parking_lot::Mutex;
@@ -29,12 +37,46 @@ use crate::{
     clock::Clock,
     types::{AccountId, MessageHash, Millis, Namespace},
 };
-use layout::Tables;
+use tables::Tables;
 use work::{Room, Work};
 use writer::Writer;
 
 /// How far ahead of our clock another member's may be, in milliseconds.
 const AHEAD: u64 = 60_000;
+
+/// What an acknowledgement means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// On disk: a power cut loses nothing that was acknowledged.
+    #[default]
+    Sync,
+    /// Given to the operating system, which is told to write every second: a crash of the process loses nothing, one of
+    /// the machine the last second or two, and it may leave the file damaged.
+    Async,
+}
+
+impl Durability {
+    /// As operators write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+        }
+    }
+}
+
+impl std::str::FromStr for Durability {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "sync" => Ok(Self::Sync),
+            "async" => Ok(Self::Async),
+            _ => Err(format!("durability is sync or async, not {text:?}")),
+        }
+    }
+}
 
 /// How a store is laid out and bounded.
 #[derive(Clone, Debug)]
@@ -54,6 +96,8 @@ pub struct StoreConfig {
     pub queue: usize,
     /// Writes in one transaction at most.
     pub batch: usize,
+    /// What an acknowledgement means.
+    pub durability: Durability,
 }
 
 impl StoreConfig {
@@ -68,6 +112,7 @@ impl StoreConfig {
             max_missed: 1 << 20,
             queue: 4096,
             batch: 1024,
+            durability: Durability::Sync,
         }
     }
 }
@@ -95,6 +140,21 @@ pub enum StoreError {
         /// What this code reads.
         known: u64,
     },
+    /// The map of the file has no room, whatever the messages are charged.
+    #[error("the store's file is full; room comes back as messages expire")]
+    MapFull,
+    /// The disk has no room.
+    #[error("the disk of the message store is full; free some of it, or lower max_store_bytes")]
+    DiskFull,
+    /// Another process writes there.
+    #[error("another process has the message store open: a node that runs, or an `allium store` command")]
+    InUse,
+    /// The file is not as it was written.
+    #[error(
+        "the message store is damaged ({0}); put a copy of data.mdb back, or move it away and start empty: \
+         the swarm sends its messages again"
+    )]
+    Damaged(String),
     /// The database or its disk.
     #[error("database: {0}")]
     Database(String),
@@ -102,7 +162,17 @@ pub enum StoreError {
 
 impl From<heed::Error> for StoreError {
     fn from(error: heed::Error) -> Self {
-        Self::Database(error.to_string())
+        use heed::MdbError as Mdb;
+        match &error {
+            heed::Error::Mdb(Mdb::MapFull) => Self::MapFull,
+            heed::Error::Mdb(Mdb::Corrupted | Mdb::PageNotFound | Mdb::Invalid | Mdb::VersionMismatch) => {
+                Self::Damaged(error.to_string())
+            }
+            heed::Error::Io(io) if matches!(io.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG)) => {
+                Self::DiskFull
+            }
+            _ => Self::Database(error.to_string()),
+        }
     }
 }
 
@@ -113,23 +183,26 @@ pub struct Store {
     clock: Clock,
     writer: Arc<Writer>,
     room: Room,
-    unsettled: Arc<Mutex<Vec<MessageHash>>>,
+    unsettled: Arc<Mutex<Vec<(AccountId, MessageHash)>>>,
+    durability: Durability,
 }
 
 impl Store {
     /// Opens the store and starts its writer.
     ///
     /// # Errors
-    /// [`StoreError::Format`], or [`StoreError::Database`] when the directory cannot be used.
+    /// [`StoreError::Format`], [`StoreError::InUse`], [`StoreError::Damaged`], or [`StoreError::Database`] when the
+    /// directory cannot be used.
     pub fn open(config: StoreConfig, clock: Clock) -> Result<Self, StoreError> {
         let tables = Arc::new(Tables::open(&config)?);
         let unsettled = Arc::new(Mutex::new(pending::unsettled(&tables)?));
         let writer = Arc::new(Writer::start(Arc::clone(&tables), &config, clock.clone())?);
-        let StoreConfig { max_bytes, account_bytes, account_messages, .. } = config;
-        Ok(Self { tables, clock, writer, room: Room { max_bytes, account_bytes, account_messages }, unsettled })
+        let StoreConfig { max_bytes, account_bytes, account_messages, durability, .. } = config;
+        let room = Room { max_bytes, account_bytes, account_messages };
+        Ok(Self { tables, clock, writer, room, unsettled, durability })
     }
 
-    /// Stores one message. The answer comes when it is on disk.
+    /// Stores one message. The answer comes when it is on disk ([`Durability`]).
     ///
     /// # Errors
     /// [`StoreError`].

@@ -8,16 +8,17 @@ use std::{
 use super::{
     Store, StoreError,
     commands::Command,
-    layout::{Meta, Record, Tables, damaged},
+    layout::{Meta, account_of, damaged, expiring, u64_at},
+    tables::Tables,
     work::{NewMessage, Work},
 };
-use crate::types::{Ed25519PublicKey, MessageHash, Millis};
+use crate::types::{AccountId, Ed25519PublicKey, MessageHash, Millis};
 
 /// Something that a member has to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missed {
-    /// A message that is in the store (if it is not any more, nobody needs it).
-    Message(MessageHash),
+    /// A message of an account that is in the store (if it is not any more, nobody needs it).
+    Message(AccountId, MessageHash),
     /// A client's command.
     Command(Command),
 }
@@ -26,8 +27,9 @@ impl Missed {
     fn encode(&self, now: Millis) -> Vec<u8> {
         let mut value = now.0.to_be_bytes().to_vec();
         match self {
-            Self::Message(hash) => {
+            Self::Message(account, hash) => {
                 value.push(0);
+                value.extend_from_slice(&account.0);
                 value.extend_from_slice(&hash.0);
             }
             Self::Command(command) => {
@@ -38,10 +40,13 @@ impl Missed {
         value
     }
 
-    fn decode(value: &[u8]) -> Option<Self> {
+    pub(super) fn decode(value: &[u8]) -> Option<Self> {
         let (kind, rest) = value.get(8..)?.split_first()?;
         match kind {
-            0 => Some(Self::Message(MessageHash(rest.try_into().ok()?))),
+            0 => {
+                let (account, hash) = rest.split_first_chunk()?;
+                Some(Self::Message(AccountId(*account), MessageHash(hash.try_into().ok()?)))
+            }
             1 => Some(Self::Command(Command::decode(rest)?)),
             _ => None,
         }
@@ -72,17 +77,17 @@ impl Drop for Unsettled {
 }
 
 /// Messages behind the mark that a crash has left.
-pub(super) fn unsettled(tables: &Tables) -> Result<Vec<MessageHash>, StoreError> {
+pub(super) fn unsettled(tables: &Tables) -> Result<Vec<(AccountId, MessageHash)>, StoreError> {
     let txn = tables.env.read_txn()?;
     let (settled, last) = (tables.meta(&txn, Meta::Settled)?, tables.meta(&txn, Meta::Sequence)?);
     let mut found = Vec::new();
     // 0: a version that kept no mark, or nothing to mark.
     if settled > 0 && settled < last {
-        for entry in tables.messages.iter(&txn)? {
-            let (key, value) = entry?;
-            let number = key.last_chunk().map(|number| u64::from_be_bytes(*number)).ok_or_else(damaged)?;
-            if number > settled {
-                found.push(Record::decode(value).ok_or_else(damaged)?.hash);
+        for entry in tables.expiries.iter(&txn)? {
+            let (at, whose) = entry?;
+            if at.get(8..).and_then(u64_at).ok_or_else(damaged)? > settled {
+                let (_, key) = expiring((at, whose)).ok_or_else(damaged)?;
+                found.push((AccountId(account_of(&key)), tables.record(&txn, &key)?.hash));
             }
         }
     }
@@ -154,7 +159,7 @@ impl Store {
 
     /// Messages that the last run may not have told the swarm of. None when asked again.
     #[must_use]
-    pub fn take_unsettled(&self) -> Vec<MessageHash> {
+    pub fn take_unsettled(&self) -> Vec<(AccountId, MessageHash)> {
         std::mem::take(&mut *self.unsettled.lock())
     }
 
@@ -197,17 +202,17 @@ impl Store {
         Ok(members)
     }
 
-    /// Messages as they are, by hash; those that are not there are left out.
+    /// Messages as they are, by account and hash; those that are not there are left out.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn messages(&self, hashes: &[MessageHash]) -> Result<Vec<NewMessage>, StoreError> {
+    pub fn messages(&self, wanted: &[(AccountId, MessageHash)]) -> Result<Vec<NewMessage>, StoreError> {
         let txn = self.tables.env.read_txn()?;
         let mut found = Vec::new();
-        for hash in hashes {
-            let Some(key) = self.tables.by_hash.get(&txn, &hash.0)? else { continue };
-            let value = self.tables.messages.get(&txn, key)?.ok_or_else(damaged)?;
-            found.push(Record::decode(value).ok_or_else(damaged)?.message(key)?);
+        for (account, hash) in wanted {
+            if let Some(key) = self.tables.find(&txn, &account.0, hash)? {
+                found.push(self.tables.record(&txn, &key)?.message(&key));
+            }
         }
         Ok(found)
     }
@@ -239,7 +244,7 @@ mod tests {
         let dir = tempfile::TempDir::new().unwrap();
         let (a, b) = (Ed25519PublicKey([1; 32]), Ed25519PublicKey([2; 32]));
         let open = || Store::open(StoreConfig::new(dir.path()), Clock::default()).unwrap();
-        let message = Missed::Message(MessageHash([7; 32]));
+        let message = Missed::Message(AccountId([5; 33]), MessageHash([7; 32]));
         let command = Missed::Command(Command { method: "delete".to_owned(), params: b"de".to_vec() });
         let store = open();
         assert!(store.behind().unwrap().is_empty());
@@ -264,7 +269,7 @@ mod tests {
         let config = StoreConfig { max_missed: 1, ..StoreConfig::new(dir.path()) };
         let store = Store::open(config, Clock::default()).unwrap();
         let (a, b) = (Ed25519PublicKey([1; 32]), Ed25519PublicKey([2; 32]));
-        let message = Missed::Message(MessageHash([7; 32]));
+        let message = Missed::Message(AccountId([5; 33]), MessageHash([7; 32]));
         assert_eq!(store.add_missed(vec![a, b], message).await, Ok(1));
         let stats = store.stats().unwrap();
         assert_eq!((stats.missed, stats.missed_dropped), (1, 1));

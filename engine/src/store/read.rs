@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, ops::Bound, sync::atomic::Ordering};
 
 use super::{
-    Store, StoreError,
-    layout::{self, KEY, Meta, Record, Revocation, damaged},
+    Durability, Store, StoreError,
+    layout::{self, Item, Meta, Record, Revocation, Usage, damaged},
+    tables::Tables,
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
@@ -52,6 +53,8 @@ pub struct StoreStats {
     pub missed: u64,
     /// Those that there was no room for, since the start.
     pub missed_dropped: u64,
+    /// What an acknowledgement means.
+    pub durability: Durability,
 }
 
 /// Every message counted.
@@ -67,11 +70,25 @@ pub struct Census {
     pub file_bytes: u64,
 }
 
-impl Census {
-    fn close(&mut self, messages: u64) {
-        if messages >= 2 {
-            self.by_account.push(messages);
+impl Tables {
+    pub(super) fn census(&self) -> Result<Census, StoreError> {
+        let txn = self.env.read_txn()?;
+        let mut census = Census::default();
+        for entry in self.data.iter(&txn)? {
+            let (key, value) = entry?;
+            match Item::of(key).ok_or_else(damaged)? {
+                Item::Usage(_) => {
+                    let Usage { messages, .. } = Usage::decode(value).ok_or_else(damaged)?;
+                    census.by_account.extend((messages >= 2).then_some(messages));
+                }
+                Item::Message(key) => *census.by_namespace.entry(layout::namespace_of(key).0).or_default() += 1,
+                Item::Hash(..) => {}
+            }
         }
+        census.by_account.sort_unstable();
+        census.used_bytes = self.env.non_free_pages_size()?;
+        census.file_bytes = self.env.real_disk_size()?;
+        Ok(census)
     }
 }
 
@@ -96,16 +113,16 @@ impl Store {
         let prefix = layout::prefix(account, namespace);
         let mut start = layout::key(account, namespace, 0);
         if let Some(hash) = after
-            && let Some(key) = self.tables.by_hash.get(&txn, &hash.0)?
+            && let Some(key) = self.tables.find(&txn, &account.0, hash)?
             && key.starts_with(&prefix)
         {
-            start = key.try_into().map_err(|_| damaged())?;
+            start = key;
         }
         let end = layout::key(account, namespace, u64::MAX);
         let range = (Bound::Excluded(start.as_slice()), Bound::Included(end.as_slice()));
         let mut page = Page::default();
         let mut size = 0;
-        for entry in self.tables.messages.range(&txn, &range)? {
+        for entry in self.tables.data.range(&txn, &range)? {
             let record = Record::decode(entry?.1).ok_or_else(damaged)?;
             size += charged(record.data.len());
             let count = page.messages.len() as u64;
@@ -135,10 +152,8 @@ impl Store {
         let txn = self.tables.env.read_txn()?;
         let mut found = Vec::new();
         for hash in hashes {
-            let Some(key) = self.tables.by_hash.get(&txn, &hash.0)? else { continue };
-            if key.starts_with(&account.0) {
-                let value = self.tables.messages.get(&txn, key)?.ok_or_else(damaged)?;
-                found.push((*hash, Record::decode(value).ok_or_else(damaged)?.expiry));
+            if let Some(key) = self.tables.find(&txn, &account.0, hash)? {
+                found.push((*hash, self.tables.record(&txn, &key)?.expiry));
             }
         }
         Ok(found)
@@ -175,26 +190,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn census(&self) -> Result<Census, StoreError> {
-        let txn = self.tables.env.read_txn()?;
-        let mut census = Census::default();
-        let mut current = (None, 0);
-        for entry in self.tables.messages.iter(&txn)? {
-            let key: &[u8; KEY] = entry?.0.try_into().map_err(|_| damaged())?;
-            *census.by_namespace.entry(layout::namespace_of(key).0).or_default() += 1;
-            // Keys of one account are neighbours.
-            let account = key.first_chunk::<33>();
-            if current.0.as_ref() == account {
-                current.1 += 1;
-            } else {
-                census.close(current.1);
-                current = (account.copied(), 1);
-            }
-        }
-        census.close(current.1);
-        census.by_account.sort_unstable();
-        census.used_bytes = self.tables.env.non_free_pages_size()?;
-        census.file_bytes = self.tables.env.real_disk_size()?;
-        Ok(census)
+        self.tables.census()
     }
 
     /// What the store holds.
@@ -204,13 +200,12 @@ impl Store {
     pub fn stats(&self) -> Result<StoreStats, StoreError> {
         let txn = self.tables.env.read_txn()?;
         Ok(StoreStats {
-            messages: self.tables.messages.len(&txn)?,
+            messages: self.tables.meta(&txn, Meta::Messages)?,
             bytes: self.tables.meta(&txn, Meta::Bytes)?,
             max_bytes: self.room.max_bytes,
             missed: self.tables.missed.len(&txn)?,
             missed_dropped: self.tables.missed_dropped.load(Ordering::Relaxed),
+            durability: self.durability,
         })
     }
 }
-
-const _: () = assert!(KEY == 33 + 2 + 8);

@@ -285,12 +285,12 @@ proptest! {
             }
             let total: usize = model.values().map(Vec::len).sum();
             prop_assert_eq!(store.stats().unwrap().messages, total as u64);
+            prop_assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
         }
     }
 }
 
-/// One account that is full is full alone, and has room again when it lets something go; also in a directory of a version
-/// that did not count.
+/// One account that is full is full alone, and has room again when it lets something go.
 #[test]
 fn an_account_cannot_take_the_room_of_others() {
     let dir = TempDir::new().unwrap();
@@ -313,10 +313,6 @@ fn an_account_cannot_take_the_room_of_others() {
     let gone = MessageHash::of(&account(1), Namespace(0), b"1");
     assert_eq!(runtime().block_on(store.delete(account(1), vec![gone], quiet(&store))).unwrap().done, [gone]);
     assert_eq!(put(&store, 1, b"4"), Ok(Outcome::New));
-    // As an older version left it.
-    let mut txn = store.tables.env.write_txn().unwrap();
-    store.tables.accounts.clear(&mut txn).unwrap();
-    txn.commit().unwrap();
     store.close();
     drop(store);
     let store = open();
@@ -380,7 +376,7 @@ fn the_order_in_which_changes_arrive_does_not_matter() {
     };
     let delete = |n: u64| Change { at: at(n), ..change(&a, "delete", format!("d8:messagesl43:{hash}ee").as_bytes()) };
     let state = |store: &Store| {
-        let found = store.messages(&[hash]).unwrap();
+        let found = store.messages(&[(account(1), hash)]).unwrap();
         found.first().map(|message| (message.stored.0 - start.0, message.changed.0 - start.0, message.expiry.0))
     };
     let run = |store: &Store, steps: &[u8]| {
@@ -413,29 +409,86 @@ fn the_order_in_which_changes_arrive_does_not_matter() {
     assert_eq!(run(&b, &[4, 2, 3, 1, 0]), Some((4, 5, far - 5)));
 }
 
-/// A directory of format 1 opens, and its messages are as they were.
-#[test]
-fn the_older_format_is_read() {
-    let dir = TempDir::new().unwrap();
-    let store = open(&dir, 1 << 20);
-    let old = message(1, 0, b"old", 7, FAR);
-    runtime().block_on(store.put(old.clone())).unwrap();
-    let mut txn = store.tables.env.write_txn().unwrap();
-    let key = store.tables.by_hash.get(&txn, &old.hash.0).unwrap().unwrap().to_vec();
-    // Hash, timestamp, expiry, data: 48 bytes and the data.
-    let value = [&old.hash.0[..], &7_u64.to_be_bytes(), &FAR.to_be_bytes(), b"old"].concat();
-    store.tables.messages.put(&mut txn, &key, &value).unwrap();
-    store.tables.set_meta(&mut txn, layout::Meta::Format, 1).unwrap();
-    store.tables.revoked.put(&mut txn, &layout::revoked_key(&account(1), &[3; 36]), &9_u64.to_be_bytes()).unwrap();
+/// A directory as format 1 or 2 left it, with these messages (expiry, and data that tells which) and one revocation.
+fn older(dir: &TempDir, format: u64, messages: &[NewMessage]) {
+    let path = dir.path().join("store");
+    std::fs::create_dir_all(&path).unwrap();
+    let mut options = heed::EnvOpenOptions::new();
+    options.map_size(256 << 20).max_dbs(32);
+    // SAFETY: nobody else has this file.
+    let env = unsafe { options.open(&path).unwrap() };
+    let mut txn = env.write_txn().unwrap();
+    let names = [
+        "messages",
+        "by_hash",
+        "by_expiry",
+        "accounts",
+        "missed",
+        "dumps",
+        "tombs",
+        "tombs_by_time",
+        "revoked",
+        "meta",
+    ];
+    let tables: BTreeMap<_, tables::Table> =
+        names.map(|name| (name, env.create_database(&mut txn, Some(name)).unwrap())).into();
+    let mut bytes = 0;
+    for (n, message) in (1..).zip(messages) {
+        let NewMessage { account, namespace, hash, timestamp, expiry, stored, changed, data } = message;
+        let namespace = (namespace.0.cast_unsigned() ^ 0x8000).to_be_bytes();
+        let n = u64::to_be_bytes(n);
+        let key = [&account.0[..], &namespace, &n].concat();
+        let [timestamp, stored, changed] = [timestamp, stored, changed].map(|time| time.0.to_be_bytes());
+        let value = match format {
+            1 => [&hash.0[..], &timestamp, &expiry.0.to_be_bytes(), data].concat(),
+            _ => [&hash.0[..], &timestamp, &(expiry.0 | 1 << 63).to_be_bytes(), &stored, &changed, data].concat(),
+        };
+        tables["messages"].put(&mut txn, &key, &value).unwrap();
+        tables["by_hash"].put(&mut txn, &hash.0, &key).unwrap();
+        tables["by_expiry"].put(&mut txn, &[expiry.0.to_be_bytes(), n].concat(), &key).unwrap();
+        bytes += layout::charge(data.len());
+    }
+    let first = &messages[0];
+    let missed = [&[0; 8][..], &[0], &first.hash.0].concat();
+    tables["missed"].put(&mut txn, &[&[4; 32][..], &1_u64.to_be_bytes()].concat(), &missed).unwrap();
+    tables["dumps"].put(&mut txn, &[6; 40], &[1; 43]).unwrap();
+    let end: &[u8] = if format == 1 { &[] } else { &[1] };
+    let revocation = [&9_u64.to_be_bytes()[..], end].concat();
+    tables["revoked"].put(&mut txn, &layout::revoked_key(&account(1), &[3; 36]), &revocation).unwrap();
+    let count = messages.len() as u64;
+    for (name, number) in [("format", format), ("sequence", count), ("bytes", bytes), ("missed", 1), ("settled", count)]
+    {
+        tables["meta"].put(&mut txn, name.as_bytes(), &number.to_be_bytes()).unwrap();
+    }
     txn.commit().unwrap();
-    store.close();
-    drop(store);
-    let store = open(&dir, 1 << 20);
-    assert_eq!(store.messages(&[old.hash]).unwrap(), std::slice::from_ref(&old));
-    assert!(store.is_revoked(&account(1), &[3; 36]).unwrap());
-    let again = now(&store, NewMessage { expiry: Millis(FAR + 1), ..old.clone() });
-    assert_eq!(runtime().block_on(store.put(again)).unwrap().outcome, Outcome::Extended);
-    assert_eq!(store.messages(&[old.hash]).unwrap()[0].expiry, Millis(FAR + 1));
+}
+
+/// Directories of formats 1 and 2 open, and all is as it was; also when the first start was cut off.
+#[test]
+fn older_formats_are_read() {
+    for format in [1, 2] {
+        let dir = TempDir::new().unwrap();
+        let mut messages: Vec<_> = (0..=255_u8)
+            .flat_map(|n| (0..20_u8).map(move |m| message(n % 50, i16::from(m % 3), &[n, m], 7, FAR + u64::from(m))))
+            .collect();
+        messages.push(message(1, 0, &[9; 70_000], 7, FAR));
+        older(&dir, format, &messages);
+        let store = open(&dir, 64 << 20);
+        let found = verify::verify(&store.tables, &mut |_| {}).unwrap();
+        assert_eq!((found.problems, found.messages), (Vec::new(), messages.len() as u64));
+        let wanted: Vec<_> = messages.iter().map(|message| (message.account, message.hash)).collect();
+        assert_eq!(store.messages(&wanted).unwrap(), messages);
+        assert!(store.is_revoked(&account(1), &[3; 36]).unwrap());
+        let member = crate::types::Ed25519PublicKey([4; 32]);
+        let missed = Missed::Message(messages[0].account, messages[0].hash);
+        assert_eq!(store.missed(&member, 9).unwrap(), [(1, missed)]);
+        assert_eq!(store.dumps().unwrap()[0].1, Cursor::default());
+        let again = now(&store, NewMessage { expiry: Millis(FAR + 99), ..messages[0].clone() });
+        assert_eq!(runtime().block_on(store.put(again)).unwrap().outcome, Outcome::Extended);
+        store.close();
+        drop(store);
+        assert_eq!(open(&dir, 64 << 20).stats().unwrap().messages, messages.len() as u64);
+    }
 }
 
 /// A message whose fan-out a crash cut off is named at the next start; one that was told of is not.
@@ -458,7 +511,220 @@ fn what_the_swarm_was_not_told_of_is_known_after_a_crash() {
     drop(guard);
     let again = open(&copy, 1 << 20);
     let named = again.take_unsettled();
-    assert!(named.contains(&untold.hash));
-    assert!(!named.contains(&MessageHash::of(&account(1), Namespace(0), b"told")));
+    assert!(named.contains(&(account(1), untold.hash)));
+    assert!(!named.contains(&(account(1), MessageHash::of(&account(1), Namespace(0), b"told"))));
     assert!(again.take_unsettled().is_empty());
+}
+
+/// What one process writes no other may.
+#[test]
+fn a_store_has_one_writer() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    let path = dir.path().join("store");
+    assert_eq!(compact(&path).unwrap_err(), StoreError::InUse);
+    store.close();
+    drop(store);
+    compact(&path).unwrap();
+}
+
+/// Every kind of inconsistency is named.
+#[test]
+fn what_does_not_agree_is_found() {
+    type Break = fn(&Tables, &mut heed::RwTxn<'_>, &[u8; layout::KEY], &NewMessage);
+    let breaks: [(&str, Break); 8] = [
+        ("its hash is", |tables, txn, key, message| {
+            let data = [&message.hash.0[..], &[0; 32], b"changed"].concat();
+            tables.data.put(txn, key, &data).unwrap();
+        }),
+        ("is not found by its hash", |tables, txn, _, message| {
+            assert!(tables.data.delete(txn, &layout::hash_key(&message.account.0, &message.hash)).unwrap());
+        }),
+        ("leads to", |tables, txn, key, _| assert!(tables.data.delete(txn, key).unwrap())),
+        ("is not in expiries", |tables, txn, key, message| {
+            assert!(tables.expiries.delete(txn, &layout::expiry_entry(message.expiry, key).0).unwrap());
+        }),
+        ("expiries says", |tables, txn, key, _| {
+            let (at, whose) = layout::expiry_entry(Millis(77), key);
+            tables.expiries.put(txn, &at, &whose).unwrap();
+        }),
+        ("its entry says", |tables, txn, _, message| {
+            tables.data.put(txn, &message.account.0, &layout::Usage { bytes: 1, messages: 1 }.encode()).unwrap();
+        }),
+        ("meta says", |tables, txn, _, _| tables.set_meta(txn, layout::Meta::Messages, 7).unwrap()),
+        ("tombs_by_time has", |tables, txn, _, _| {
+            tables.tombs.clear(txn).unwrap();
+        }),
+    ];
+    for (words, break_it) in breaks {
+        let dir = TempDir::new().unwrap();
+        let store = open(&dir, 1 << 20);
+        let (kept, gone) = (message(1, 0, b"kept", 1, FAR), message(1, 0, b"gone", 1, FAR));
+        runtime().block_on(async {
+            store.put(kept.clone()).await.unwrap();
+            store.put(gone.clone()).await.unwrap();
+            store.delete(account(1), vec![gone.hash], quiet(&store)).await.unwrap();
+        });
+        assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+        let mut txn = store.tables.env.write_txn().unwrap();
+        let key = store.tables.find(&txn, &account(1).0, &kept.hash).unwrap().unwrap();
+        break_it(&store.tables, &mut txn, &key, &kept);
+        txn.commit().unwrap();
+        let report = verify::verify(&store.tables, &mut |_| {}).unwrap();
+        assert!(report.problems.iter().any(|problem| problem.contains(words)), "{words}: {report:?}");
+    }
+}
+
+/// A limit that is lowered holds at once, a limit that is raised again makes room at once, and what is there stays.
+#[test]
+fn the_limit_may_change_over_restarts() {
+    let dir = TempDir::new().unwrap();
+    let put = |store: &Store, n: u16| {
+        runtime().block_on(store.put(message(1, 0, &[&n.to_be_bytes()[..], &[0; 4000]].concat(), 1, FAR)))
+    };
+    let count = 2000;
+    let store = open(&dir, 1 << 30);
+    for n in 0..count {
+        assert_eq!(put(&store, n).unwrap().outcome, Outcome::New);
+    }
+    store.close();
+    drop(store);
+    let store = open(&dir, 1 << 20);
+    assert_eq!(put(&store, count), Err(StoreError::Full));
+    let gone = runtime().block_on(store.delete_all(account(1), Scope::All, None, quiet(&store))).unwrap().done;
+    assert_eq!(gone.len(), usize::from(count));
+    assert_eq!(put(&store, count).unwrap().outcome, Outcome::New);
+    store.close();
+    drop(store);
+    let store = open(&dir, 1 << 30);
+    for n in 0..count {
+        assert_eq!(put(&store, n + count + 1).unwrap().outcome, Outcome::New);
+    }
+    assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+}
+
+/// Whatever fills the map, stores are told that all is full and deletions go on; then there is room again.
+#[test]
+fn a_full_map_is_answered_and_recovers() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    let filler = |n: u64| [&[7; 32][..], &n.to_be_bytes()].concat();
+    let mut n = 0;
+    // What messages are not charged for takes all of the map.
+    loop {
+        let mut txn = store.tables.env.write_txn().unwrap();
+        let full = (0..16).any(|_| {
+            n += 1;
+            store.tables.missed.put(&mut txn, &filler(n), &[0; 500_000]).is_err()
+        });
+        if full {
+            break;
+        }
+        txn.commit().unwrap();
+    }
+    assert!(store.tables.is_tight().unwrap());
+    let kept = message(1, 0, b"kept", 1, FAR);
+    assert_eq!(runtime().block_on(store.put(kept.clone())), Err(StoreError::Full));
+    let member = crate::types::Ed25519PublicKey([7; 32]);
+    assert!(runtime().block_on(store.forget_member(member)).unwrap() > 0);
+    assert_eq!(runtime().block_on(store.put(kept)).unwrap().outcome, Outcome::New);
+    assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+}
+
+/// A file that lost its end, or its head, is refused with what to do; as are those of later versions.
+#[test]
+fn a_torn_file_is_refused() {
+    let torn = |change: fn(&std::fs::File)| {
+        let dir = TempDir::new().unwrap();
+        let store = open(&dir, 1 << 20);
+        let all = (0..200_u8).map(|n| message(n, 0, &[n; 3000], 1, FAR)).collect();
+        runtime().block_on(store.receive(all)).unwrap();
+        store.close();
+        drop(store);
+        change(&std::fs::File::options().write(true).open(dir.path().join("store/data.mdb")).unwrap());
+        let config = StoreConfig { max_bytes: 1 << 20, ..StoreConfig::new(dir.path().join("store")) };
+        Store::open(config, Clock::default()).map(|_| ()).unwrap_err()
+    };
+    assert!(matches!(torn(|file| file.set_len(5000).unwrap()), StoreError::Damaged(_)));
+    for error in [
+        torn(|file| file.set_len(file.metadata().unwrap().len() / 2).unwrap()),
+        torn(|file| std::os::unix::fs::FileExt::write_all_at(file, &[0x5a; 8192], 0).unwrap()),
+    ] {
+        assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+        assert!(error.to_string().contains("move it away"), "{error}");
+    }
+}
+
+/// An export holds all that an import needs to have the same.
+#[test]
+fn what_goes_out_comes_in() {
+    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = open(&one, 1 << 20);
+    let clock = Clock::default().now().0;
+    let gone = now(&store, message(1, -3, b"gone", clock, clock + 90_000));
+    runtime().block_on(async {
+        for n in 0..200_u8 {
+            let message = message(n % 7, i16::from(n % 3) - 1, &[n; 30], clock + u64::from(n), clock + 60_000);
+            store.put(now(&store, message)).await.unwrap();
+        }
+        store.put(gone.clone()).await.unwrap();
+        store.delete(account(1), vec![gone.hash], quiet(&store)).await.unwrap();
+        store.set_revoked(account(2), vec![[4; 36], [5; 36]], true, quiet(&store)).await.unwrap();
+        store.set_revoked(account(2), vec![[5; 36]], false, quiet(&store)).await.unwrap();
+    });
+    let all = |store: &Store| {
+        let batch = store.batch(&Cursor::default(), usize::MAX, |_| true).unwrap().messages;
+        let commands: Vec<_> = {
+            let txn = store.tables.env.read_txn().unwrap();
+            let entries = store.tables.commands.iter(&txn).unwrap();
+            entries.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).unwrap()).collect()
+        };
+        (batch, commands, store.revoked(&account(2)).unwrap())
+    };
+    let held = all(&store);
+    store.close();
+    drop(store);
+    let mut text = Vec::new();
+    let out = export(&one.path().join("store"), &mut text, &mut |_| {}).unwrap();
+    let config = || StoreConfig::new(other.path().join("store"));
+    for _ in 0..2 {
+        assert_eq!(import(config(), &mut text.as_slice(), &mut |_| {}).unwrap(), out);
+        let copy = open(&other, 1 << 20);
+        assert_eq!(all(&copy), held);
+        assert_eq!(verify::verify(&copy.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+        let brought = runtime().block_on(copy.receive(vec![gone.clone()])).unwrap();
+        assert_eq!(brought[0].outcome, Outcome::Obsolete);
+    }
+    let cut = &text[..text.len() - 40];
+    for wrong in [cut, b"", b"{}\n", &text[20..], b"{\"allium_store\":{\"version\":9}}\n"] {
+        let refused = import(config(), &mut &*wrong, &mut |_| {}).unwrap_err().to_string();
+        assert!(refused.contains("line "), "{refused}");
+    }
+}
+
+/// What was acknowledged without being on disk is there after a clean end.
+#[test]
+fn async_is_told_and_written_at_the_end() {
+    let dir = TempDir::new().unwrap();
+    let config = StoreConfig { durability: Durability::Async, ..StoreConfig::new(dir.path().join("store")) };
+    let store = Store::open(config, Clock::default()).unwrap();
+    assert_eq!(store.stats().unwrap().durability, Durability::Async);
+    runtime().block_on(store.put(message(1, 0, b"x", 1, FAR))).unwrap();
+    store.close();
+    assert!(!store.tables.unsynced.load(Ordering::Relaxed));
+    drop(store);
+    assert_eq!(open(&dir, 1 << 20).stats().unwrap().messages, 1);
+}
+
+/// A tick of an idle store writes nothing.
+#[test]
+fn an_idle_store_does_not_write() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    runtime().block_on(store.put(message(1, 0, b"x", 1, FAR))).unwrap();
+    let last = store.tables.env.info().last_txn_id;
+    for _ in 0..3 {
+        runtime().block_on(store.clean_expired()).unwrap();
+    }
+    assert_eq!(store.tables.env.info().last_txn_id, last);
 }

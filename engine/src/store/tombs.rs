@@ -4,7 +4,7 @@
 
 use super::{
     StoreError,
-    layout::damaged,
+    layout::{damaged, u64_at},
     work::{NewMessage, Work},
 };
 use crate::types::{AccountId, MAX_LIFETIME, MessageHash, Millis};
@@ -13,6 +13,14 @@ use crate::types::{AccountId, MAX_LIFETIME, MessageHash, Millis};
 const MOST: u64 = 1 << 20;
 /// Unknown messages remembered of one request.
 pub(super) const UNKNOWN: usize = 1000;
+
+/// What is remembered of a message's deletion.
+pub(super) enum Tomb {
+    /// It was deleted after it was stored.
+    Closed,
+    /// It was stored again since.
+    Outlived([u8; 65]),
+}
 
 /// Whose message it is stands in the key: nobody can bury another account's.
 fn tomb_key(account: &AccountId, hash: &MessageHash) -> [u8; 65] {
@@ -27,6 +35,18 @@ fn by_time(until: Millis, tomb: &[u8; 65]) -> [u8; 73] {
     key[..8].copy_from_slice(&until.0.to_be_bytes());
     key[8..].copy_from_slice(tomb);
     key
+}
+
+/// The key in `tombs_by_time` that belongs to an entry of `tombs`.
+pub(super) fn by_time_of(tomb: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    let times: &[u8; 16] = value.try_into().ok()?;
+    Some(by_time(Millis(u64_at(times)?), tomb.try_into().ok()?).to_vec())
+}
+
+/// The key in `tombs` that belongs to one of `tombs_by_time`.
+pub(super) fn of_time(key: &[u8]) -> Option<Vec<u8>> {
+    let key: &[u8; 73] = key.try_into().ok()?;
+    Some(key[8..].to_vec())
 }
 
 impl Work<'_> {
@@ -52,7 +72,7 @@ impl Work<'_> {
         Ok(self.tables.tombs_by_time.put(&mut self.txn, &by_time(until, &tomb), &[])?)
     }
 
-    fn open(&mut self, tomb: &[u8; 65]) -> Result<(), StoreError> {
+    pub(super) fn open(&mut self, tomb: &[u8; 65]) -> Result<(), StoreError> {
         let until =
             self.tables.tombs.get(&self.txn, tomb)?.map(|value| value.first_chunk().copied().ok_or_else(damaged));
         if let Some(until) = until.transpose()? {
@@ -63,17 +83,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether this message was deleted since it was stored, as far as is remembered. Stored later, it is deleted no more.
-    pub(super) fn is_buried(&mut self, message: &NewMessage) -> Result<bool, StoreError> {
+    /// What is remembered of this message's deletion. Stored later, it is deleted no more.
+    pub(super) fn tomb(&self, message: &NewMessage) -> Result<Option<Tomb>, StoreError> {
         let tomb = tomb_key(&message.account, &message.hash);
-        let Some(found) = self.tables.tombs.get(&self.txn, &tomb)? else { return Ok(false) };
-        // One of format 1 does not say when.
-        let deleted = found.get(8..).and_then(|at| at.try_into().ok()).map_or(u64::MAX, u64::from_be_bytes);
-        if Millis(deleted) >= message.stored {
-            return Ok(true);
-        }
-        self.open(&tomb)?;
-        Ok(false)
+        let Some(found) = self.tables.tombs.get(&self.txn, &tomb)? else { return Ok(None) };
+        let deleted = found.get(8..).and_then(u64_at).ok_or_else(damaged)?;
+        Ok(Some(if Millis(deleted) >= message.stored { Tomb::Closed } else { Tomb::Outlived(tomb) }))
     }
 
     /// Forgets up to `step` messages that would have expired by now.

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use heed::RwTxn;
+use heed::{PutFlags, RwTxn};
 
 use super::{
     StoreError,
-    layout::{self, KEY, Meta, Record, Revocation, Tables, Usage, damaged},
-    tombs::UNKNOWN,
+    layout::{self, KEY, Meta, Record, Revocation, Usage, damaged},
+    tables::Tables,
+    tombs::{Tomb, UNKNOWN},
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
@@ -123,6 +124,11 @@ pub(super) struct Work<'e> {
     now: Millis,
     sequence: u64,
     bytes: u64,
+    messages: u64,
+    /// Only deletions have room.
+    tight: bool,
+    /// The last key of `expiries`.
+    last_expiry: Option<[u8; 16]>,
     /// Set when the database failed in the middle of an operation: nothing of this transaction may stay.
     failed: Option<StoreError>,
 }
@@ -132,15 +138,19 @@ type Done<T> = Result<T, StoreError>;
 impl<'e> Work<'e> {
     pub(super) fn new(tables: &'e Tables, txn: RwTxn<'e>, now: Millis) -> Done<Self> {
         let (sequence, bytes) = (tables.meta(&txn, Meta::Sequence)?, tables.meta(&txn, Meta::Bytes)?);
-        Ok(Self { tables, txn, now, sequence, bytes, failed: None })
+        let (messages, tight) = (tables.meta(&txn, Meta::Messages)?, tables.is_tight()?);
+        let last_expiry = tables.expiries.last(&txn)?.and_then(|(at, _)| at.try_into().ok());
+        Ok(Self { tables, txn, now, sequence, bytes, messages, tight, last_expiry, failed: None })
     }
 
+    /// Whether anything but the counters was changed is for LMDB to know: a transaction that wrote nothing is not synced.
     pub(super) fn commit(mut self) -> Done<()> {
         if let Some(error) = self.failed {
             return Err(error);
         }
         self.tables.set_meta(&mut self.txn, Meta::Sequence, self.sequence)?;
         self.tables.set_meta(&mut self.txn, Meta::Bytes, self.bytes)?;
+        self.tables.set_meta(&mut self.txn, Meta::Messages, self.messages)?;
         let settled = self.tables.in_flight.lock().first().map_or(self.sequence, |first| first - 1);
         self.tables.set_meta(&mut self.txn, Meta::Settled, settled)?;
         let latest = self.tables.latest.load(Ordering::Relaxed);
@@ -169,15 +179,20 @@ impl<'e> Work<'e> {
     pub(super) fn put(&mut self, message: &NewMessage, room: &Room) -> Done<Stored> {
         self.guard(|work| {
             let obsolete = Stored { outcome: Outcome::Obsolete, expiry: Millis(0) };
-            if work.is_buried(message)? {
+            let tomb = work.tomb(message)?;
+            if matches!(tomb, Some(Tomb::Closed)) {
                 return Ok(obsolete);
             }
             let Some((changed, expiry)) = work.fate(message)? else { return Ok(obsolete) };
-            if (changed, expiry) == (message.changed, message.expiry) {
-                work.put_message(message, room)
+            let stored = if (changed, expiry) == (message.changed, message.expiry) {
+                work.put_message(message, room)?
             } else {
-                work.put_message(&NewMessage { changed, expiry, ..message.clone() }, room)
+                work.put_message(&NewMessage { changed, expiry, ..message.clone() }, room)?
+            };
+            if let Some(Tomb::Outlived(tomb)) = tomb {
+                work.open(&tomb)?;
             }
+            Ok(stored)
         })
     }
 
@@ -204,30 +219,36 @@ impl<'e> Work<'e> {
                 replaced.push(key);
             }
         }
-        if let Some(key) = self.find(&message.account, &message.hash)? {
+        if let Some(key) = self.tables.find(&self.txn, &message.account.0, &message.hash)? {
             self.remove(&replaced)?;
             return self.merge(&key, message);
         }
         let charge = layout::charge(message.data.len());
-        if self.bytes.saturating_add(charge) > room.max_bytes {
+        if self.tight || self.bytes.saturating_add(charge) > room.max_bytes {
             return Err(StoreError::Full);
         }
         let usage = self.tables.usage(&self.txn, &message.account.0)?;
         if usage.bytes.saturating_add(charge) > room.account_bytes || usage.messages >= room.account_messages {
             return Err(StoreError::AccountFull);
         }
-        self.remove(&replaced)?;
-        let usage = self.tables.usage(&self.txn, &message.account.0)?;
+        let usage = if replaced.is_empty() {
+            usage
+        } else {
+            self.remove(&replaced)?;
+            self.tables.usage(&self.txn, &message.account.0)?
+        };
         let usage = Usage { bytes: usage.bytes + charge, messages: usage.messages + 1 };
-        self.tables.accounts.put(&mut self.txn, &message.account.0, &usage.encode())?;
+        self.tables.data.put(&mut self.txn, &message.account.0, &usage.encode())?;
         self.sequence += 1;
         let key = layout::key(&message.account, message.namespace, self.sequence);
         let NewMessage { hash, timestamp, expiry, stored, changed, .. } = *message;
         let record = Record { hash, timestamp, expiry, stored, changed, data: &message.data };
-        self.tables.messages.put(&mut self.txn, &key, &record.encode())?;
-        self.tables.by_hash.put(&mut self.txn, &message.hash.0, &key)?;
-        self.tables.by_expiry.put(&mut self.txn, &layout::expiry_key(message.expiry, &key), &key)?;
+        self.tables.data.put(&mut self.txn, &key, &record.encode())?;
+        let hash_key = layout::hash_key(&message.account.0, &message.hash);
+        self.tables.data.put(&mut self.txn, &hash_key, layout::place_of(&key))?;
+        self.put_expiry(message.expiry, &key)?;
         self.bytes += charge;
+        self.messages += 1;
         Ok(Stored { outcome: Outcome::New, expiry: message.expiry })
     }
 
@@ -257,7 +278,7 @@ impl<'e> Work<'e> {
         self.guard(|work| {
             let (mut deleted, mut unknown) = (Vec::new(), 0);
             for hash in hashes {
-                if let Some(key) = work.find(account, hash)? {
+                if let Some(key) = work.tables.find(&work.txn, &account.0, hash)? {
                     let held = work.times(&key)?;
                     if held.stored > at {
                         continue;
@@ -324,7 +345,7 @@ impl<'e> Work<'e> {
         self.guard(|work| {
             let mut result = ExpireResult::default();
             for &(hash, wanted) in changes {
-                let Some(key) = work.find(account, &hash)? else { continue };
+                let Some(key) = work.tables.find(&work.txn, &account.0, &hash)? else { continue };
                 let held = work.times(&key)?;
                 let change = held.changed <= at && mode.changes(held.expiry, wanted);
                 let expiry = if change { wanted } else { held.expiry };
@@ -379,13 +400,12 @@ impl<'e> Work<'e> {
     pub(super) fn clean_expired(&mut self, step: usize) -> Done<usize> {
         self.guard(|work| {
             let mut expired = Vec::new();
-            for entry in work.tables.by_expiry.iter(&work.txn)?.take(step) {
-                let (at, key) = entry?;
-                let at = at.first_chunk().map(|at| u64::from_be_bytes(*at)).ok_or_else(damaged)?;
-                if Millis(at) > work.now {
+            for entry in work.tables.expiries.iter(&work.txn)?.take(step) {
+                let (at, key) = layout::expiring(entry?).ok_or_else(damaged)?;
+                if at > work.now {
                     break;
                 }
-                expired.push(key.try_into().map_err(|_| damaged())?);
+                expired.push(key);
             }
             work.remove(&expired)?;
             work.clean_tombs(step)?;
@@ -394,24 +414,20 @@ impl<'e> Work<'e> {
         })
     }
 
-    /// The key of the message with this hash, if it is `account`'s.
-    fn find(&self, account: &AccountId, hash: &MessageHash) -> Done<Option<[u8; KEY]>> {
-        let Some(key) = self.tables.by_hash.get(&self.txn, &hash.0)? else { return Ok(None) };
-        let key: [u8; KEY] = key.try_into().map_err(|_| damaged())?;
-        Ok(key.starts_with(&account.0).then_some(key))
-    }
-
     fn list(&self, account: &AccountId, scope: Scope) -> Done<Vec<([u8; KEY], MessageHash, Millis)>> {
-        let one;
+        let (one, all);
         let prefix: &[u8] = match scope {
             Scope::One(namespace) => {
                 one = layout::prefix(account, namespace);
                 &one
             }
-            Scope::All => &account.0,
+            Scope::All => {
+                all = layout::messages_of(account);
+                &all
+            }
         };
         let mut found = Vec::new();
-        for entry in self.tables.messages.prefix_iter(&self.txn, prefix)? {
+        for entry in self.tables.data.prefix_iter(&self.txn, prefix)? {
             let (key, value) = entry?;
             let record = Record::decode(value).ok_or_else(damaged)?;
             found.push((key.try_into().map_err(|_| damaged())?, record.hash, record.timestamp));
@@ -420,39 +436,52 @@ impl<'e> Work<'e> {
     }
 
     fn times(&self, key: &[u8; KEY]) -> Done<Times> {
-        let value = self.tables.messages.get(&self.txn, key)?.ok_or_else(damaged)?;
-        let Record { stored, changed, expiry, .. } = Record::decode(value).ok_or_else(damaged)?;
+        let Record { stored, changed, expiry, .. } = self.tables.record(&self.txn, key)?;
         Ok(Times { stored, changed, expiry })
     }
 
     fn set_times(&mut self, key: &[u8; KEY], Times { stored, changed, expiry }: Times) -> Done<()> {
-        let value = self.tables.messages.get(&self.txn, key)?.ok_or_else(damaged)?;
-        let record = Record::decode(value).ok_or_else(damaged)?;
+        let record = self.tables.record(&self.txn, key)?;
         let (old, new) = (record.expiry, Record { stored, changed, expiry, ..record }.encode());
-        self.tables.messages.put(&mut self.txn, key, &new)?;
+        self.tables.data.put(&mut self.txn, key, &new)?;
         if old == expiry {
             return Ok(());
         }
-        self.tables.by_expiry.delete(&mut self.txn, &layout::expiry_key(old, key))?;
-        Ok(self.tables.by_expiry.put(&mut self.txn, &layout::expiry_key(expiry, key), key)?)
+        self.remove_expiry(old, key)?;
+        self.put_expiry(expiry, key)
+    }
+
+    fn put_expiry(&mut self, expiry: Millis, key: &[u8; KEY]) -> Done<()> {
+        let (at, whose) = layout::expiry_entry(expiry, key);
+        // Most come in order: their pages are filled to the end.
+        let flags = if self.last_expiry.is_none_or(|last| last < at) { PutFlags::APPEND } else { PutFlags::empty() };
+        if flags == PutFlags::APPEND {
+            self.last_expiry = Some(at);
+        }
+        Ok(self.tables.expiries.put_with_flags(&mut self.txn, flags, &at, &whose)?)
+    }
+
+    fn remove_expiry(&mut self, expiry: Millis, key: &[u8; KEY]) -> Done<()> {
+        self.tables.expiries.delete(&mut self.txn, &layout::expiry_entry(expiry, key).0)?;
+        Ok(())
     }
 
     pub(super) fn remove(&mut self, keys: &[[u8; KEY]]) -> Done<()> {
         for key in keys {
-            let value = self.tables.messages.get(&self.txn, key)?.ok_or_else(damaged)?;
-            let record = Record::decode(value).ok_or_else(damaged)?;
+            let record = self.tables.record(&self.txn, key)?;
             let (hash, expiry, charge) = (record.hash, record.expiry, layout::charge(record.data.len()));
-            self.tables.messages.delete(&mut self.txn, key)?;
-            self.tables.by_hash.delete(&mut self.txn, &hash.0)?;
-            self.tables.by_expiry.delete(&mut self.txn, &layout::expiry_key(expiry, key))?;
+            let account = layout::account_of(key);
+            self.tables.data.delete(&mut self.txn, key)?;
+            self.tables.data.delete(&mut self.txn, &layout::hash_key(&account, &hash))?;
+            self.remove_expiry(expiry, key)?;
             self.bytes = self.bytes.saturating_sub(charge);
-            let account: &[u8; 33] = key.first_chunk().ok_or_else(damaged)?;
-            let usage = self.tables.usage(&self.txn, account)?;
+            self.messages = self.messages.saturating_sub(1);
+            let usage = self.tables.usage(&self.txn, &account)?;
             if usage.messages <= 1 {
-                self.tables.accounts.delete(&mut self.txn, account)?;
+                self.tables.data.delete(&mut self.txn, &account)?;
             } else {
                 let usage = Usage { bytes: usage.bytes.saturating_sub(charge), messages: usage.messages - 1 };
-                self.tables.accounts.put(&mut self.txn, account, &usage.encode())?;
+                self.tables.data.put(&mut self.txn, &account, &usage.encode())?;
             }
         }
         Ok(())

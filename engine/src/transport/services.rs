@@ -183,4 +183,5 @@ fn describe(stats: &NodeStats, census: &Census, answer: &mut Map<String, Value>)
     set("db_used", census.used_bytes.into());
     set("db_total", census.file_bytes.into());
     set("db_max", stats.store.max_bytes.into());
+    set("durability", stats.store.durability.name().into());
 }

@@ -711,7 +711,8 @@ async fn a_member_that_was_away_catches_up() {
         tokio::task::yield_now().await;
     }
     let hashes = [&first, &second].map(|text| MessageHash::from_text(text).unwrap());
-    let held: Vec<_> = away.parts.store.messages(&hashes).unwrap().into_iter().map(|message| message.hash).collect();
+    let wanted = hashes.map(|hash| (user().1, hash));
+    let held: Vec<_> = away.parts.store.messages(&wanted).unwrap().into_iter().map(|message| message.hash).collect();
     assert_eq!(held, [hashes[1]]);
     // In its place again, it is asked like the others.
     let params = json!({"pubkey": user().1.hex(), "timestamp": net.now(), "ttl": 60_000, "data": base64(b"third")});
@@ -758,7 +759,7 @@ async fn messages_from_other_nodes_are_checked() {
     let stored = net.nodes[0].parts.store.stats().unwrap();
     assert_eq!(stored.messages, 1);
     let hash = MessageHash::of(&own, Namespace(-11), b"kept");
-    assert_eq!(net.nodes[0].parts.store.messages(&[hash]).unwrap().len(), 1);
+    assert_eq!(net.nodes[0].parts.store.messages(&[(own, hash)]).unwrap().len(), 1);
     assert_eq!(net.nodes[0].receive(b"").await, Err("Empty data push"));
     assert_eq!(net.nodes[0].receive(b"\x01l").await, Err("Failed to store messages"));
 }

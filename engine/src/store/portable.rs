@@ -1,0 +1,230 @@
+//! A store as text that any later version, and other programs, can read: a JSON object a line.
+//!
+//! The first line names the format, the last tells how many entries there were before it. What the store owes to other
+//! nodes (`missed`, `dumps`, the topology) is of this node alone and stays behind.
+
+use std::{
+    io::{BufRead, Read, Write},
+    ops::Bound,
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Store, StoreConfig, StoreError,
+    commands::Command,
+    layout::{Revocation, damaged, u64_at},
+    tables::Tables,
+    work::{NewMessage, Work},
+};
+use crate::{
+    clock::Clock,
+    types::{AccountId, MessageHash, Millis, Namespace},
+};
+
+const VERSION: u32 = 1;
+/// Bytes of a line at most.
+const LINE: u64 = 16 << 20;
+/// Entries in one transaction.
+const STEP: usize = 500;
+
+/// One line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Line {
+    AlliumStore { version: u32 },
+    Tomb { account: String, hash: String, until: u64, at: u64 },
+    Command { account: String, at: u64, method: String, params: String },
+    Revocation { account: String, token: String, at: u64, in_force: bool },
+    Message { account: String, namespace: i16, timestamp: u64, expiry: u64, stored: u64, changed: u64, data: String },
+    End { entries: u64 },
+}
+
+/// How much went out or came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Messages.
+    pub messages: u64,
+    /// All entries, messages included.
+    pub entries: u64,
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64_simd::STANDARD.encode_to_string(bytes)
+}
+
+fn failed(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Database(error.to_string())
+}
+
+/// Writes all that the store in `path` holds, as of one moment; `progress` gets the number of entries so far.
+///
+/// # Errors
+/// [`StoreError`], also when `out` fails.
+pub fn export(path: &Path, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<Exported, StoreError> {
+    let tables = Tables::open_to_read(path)?;
+    let txn = tables.env.read_txn()?;
+    let mut done = Exported::default();
+    let mut line = |line: &Line| {
+        serde_json::to_writer(&mut *out, line).map_err(failed)?;
+        out.write_all(b"\n").map_err(failed)
+    };
+    line(&Line::AlliumStore { version: VERSION })?;
+    let mut write = |entry: &Line| {
+        line(entry)?;
+        done.entries += 1;
+        done.messages += u64::from(matches!(entry, Line::Message { .. }));
+        if done.entries.is_multiple_of(1 << 12) {
+            progress(done.entries);
+        }
+        Ok::<_, StoreError>(())
+    };
+    // What was deleted comes first, so that nothing of it is taken in.
+    for entry in tables.tombs.iter(&txn)? {
+        let (key, value) = entry?;
+        let (hash, account) = key.split_first_chunk::<32>().ok_or_else(damaged)?;
+        let times = (u64_at(value), value.get(8..).and_then(u64_at));
+        let (Some(until), Some(at)) = times else { return Err(damaged()) };
+        write(&Line::Tomb { account: hex::encode(account), hash: MessageHash(*hash).to_string(), until, at })?;
+    }
+    for entry in tables.commands.iter(&txn)? {
+        let (key, value) = entry?;
+        let (account, rest) = key.split_first_chunk::<33>().ok_or_else(damaged)?;
+        let at = u64_at(rest).ok_or_else(damaged)?;
+        let Command { method, params } = Command::decode(value).ok_or_else(damaged)?;
+        write(&Line::Command { account: hex::encode(account), at, method, params: base64(&params) })?;
+    }
+    for entry in tables.revoked.iter(&txn)? {
+        let (key, value) = entry?;
+        let (account, token) = key.split_first_chunk::<33>().ok_or_else(damaged)?;
+        let Revocation { at, in_force } = Revocation::decode(value).ok_or_else(damaged)?;
+        write(&Line::Revocation { account: hex::encode(account), token: hex::encode(token), at: at.0, in_force })?;
+    }
+    for entry in tables.messages(&txn, (Bound::Unbounded, Bound::Unbounded))? {
+        let (key, record) = entry?;
+        let NewMessage { account, namespace, timestamp, expiry, stored, changed, data, .. } = record.message(&key);
+        let [timestamp, expiry, stored, changed] = [timestamp, expiry, stored, changed].map(|time| time.0);
+        let account = hex::encode(account.0);
+        let data = base64(&data);
+        write(&Line::Message { account, namespace: namespace.0, timestamp, expiry, stored, changed, data })?;
+    }
+    line(&Line::End { entries: done.entries })?;
+    out.flush().map_err(failed)?;
+    Ok(done)
+}
+
+fn account(text: &str) -> Result<AccountId, String> {
+    let mut account = [0; 33];
+    hex::decode_to_slice(text, &mut account).map_err(|error| format!("account {text:?}: {error}"))?;
+    Ok(AccountId(account))
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, String> {
+    base64_simd::STANDARD.decode_to_vec(text).map_err(|error| format!("base64: {error}"))
+}
+
+/// What a line asks the store to do.
+enum Entry {
+    Tomb(AccountId, MessageHash, Millis, Millis),
+    Command(AccountId, Millis, Command),
+    Revocation(AccountId, [u8; 36], Millis, bool),
+    Message(NewMessage),
+}
+
+impl Entry {
+    fn of(line: Line) -> Result<Self, String> {
+        Ok(match line {
+            Line::Tomb { account: whose, hash, until, at } => {
+                let hash = MessageHash::from_text(&hash).ok_or_else(|| format!("{hash:?} is no hash"))?;
+                Self::Tomb(account(&whose)?, hash, Millis(until), Millis(at))
+            }
+            Line::Command { account: whose, at, method, params } => {
+                if method.len() > usize::from(u8::MAX) {
+                    return Err("a method with so long a name does not exist".to_owned());
+                }
+                Self::Command(account(&whose)?, Millis(at), Command { method, params: bytes(&params)? })
+            }
+            Line::Revocation { account: whose, token, at, in_force } => {
+                let mut raw = [0; 36];
+                hex::decode_to_slice(&token, &mut raw).map_err(|error| format!("token: {error}"))?;
+                Self::Revocation(account(&whose)?, raw, Millis(at), in_force)
+            }
+            Line::Message { account: whose, namespace, timestamp, expiry, stored, changed, data } => {
+                let (account, namespace, data) = (account(&whose)?, Namespace(namespace), bytes(&data)?);
+                let hash = MessageHash::of(&account, namespace, &data);
+                let [timestamp, expiry, stored, changed] = [timestamp, expiry, stored, changed].map(Millis);
+                Self::Message(NewMessage { account, namespace, hash, timestamp, expiry, stored, changed, data })
+            }
+            Line::AlliumStore { .. } | Line::End { .. } => return Err("it stands where an entry should".to_owned()),
+        })
+    }
+}
+
+/// Takes in what [`export`] wrote, into a store that may hold something already: the later state of a message counts, and
+/// what was deleted stays so. `progress` gets the number of entries so far.
+///
+/// # Errors
+/// [`StoreError`], with the number of the line that cannot be used. What came before it is kept.
+pub fn import(
+    config: StoreConfig,
+    input: &mut dyn BufRead,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Exported, StoreError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
+    let store = Store::open(config, Clock::default())?;
+    let mut done = Exported::default();
+    let (mut number, mut entries, mut text) = (0_u64, Vec::new(), String::new());
+    loop {
+        text.clear();
+        number += 1;
+        let wrong = |what: String| StoreError::Database(format!("line {number}: {what}"));
+        if (&mut *input).take(LINE).read_line(&mut text).map_err(|error| wrong(error.to_string()))? == 0 {
+            return Err(wrong("the file ends in the middle".to_owned()));
+        }
+        let line: Line = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        match line {
+            Line::AlliumStore { version: VERSION } if number == 1 => continue,
+            Line::AlliumStore { version } if number == 1 => {
+                return Err(wrong(format!("it has version {version}, this program reads {VERSION}")));
+            }
+            _ if number == 1 => return Err(wrong("this is no export of a store".to_owned())),
+            Line::End { entries: told } if told == done.entries + entries.len() as u64 => {
+                runtime.block_on(store.take_in(std::mem::take(&mut entries), &mut done))?;
+                break;
+            }
+            Line::End { .. } => return Err(wrong("entries are missing".to_owned())),
+            line => entries.push(Entry::of(line).map_err(wrong)?),
+        }
+        if entries.len() == STEP {
+            runtime.block_on(store.take_in(std::mem::take(&mut entries), &mut done))?;
+            progress(done.entries);
+        }
+    }
+    store.close();
+    Ok(done)
+}
+
+impl Store {
+    async fn take_in(&self, entries: Vec<Entry>, done: &mut Exported) -> Result<(), StoreError> {
+        let room = self.room;
+        done.entries += entries.len() as u64;
+        done.messages += entries.iter().filter(|entry| matches!(entry, Entry::Message(_))).count() as u64;
+        let all = move |work: &mut Work<'_>| {
+            for entry in &entries {
+                match entry {
+                    Entry::Tomb(account, hash, until, at) => work.bury(account, hash, *at, Some(*until))?,
+                    Entry::Command(account, at, command) => work.log(account, *at, command)?,
+                    Entry::Revocation(account, token, at, in_force) => {
+                        work.set_revoked(account, &[*token], *in_force, *at)?;
+                    }
+                    Entry::Message(message) => {
+                        work.put(message, &room)?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        self.writer.submit(all).await
+    }
+}

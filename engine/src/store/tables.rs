@@ -1,0 +1,276 @@
+//! The open database: its file, its lock, its tables.
+
+use std::{
+    collections::BTreeSet,
+    fs::{File, TryLockError},
+    ops::Bound,
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls, types::Bytes};
+use parking_lot::Mutex;
+
+use super::{
+    Durability, StoreConfig, StoreError,
+    layout::{self, FORMAT, Item, KEY, Meta, Record, Usage, damaged, u64_at},
+    migrate,
+    verify::verify,
+};
+use crate::types::MessageHash;
+
+/// The database.
+pub(super) const FILE: &str = "data.mdb";
+/// Whoever writes holds a lock on this file; LMDB's own only sees to single transactions.
+const LOCK: &str = "store.lock";
+const MAX_TABLES: u32 = 32;
+/// Room in the map beside the messages: indices, free pages, and what it takes to delete when all is full.
+const MAP_RESERVE: u64 = 256 << 20;
+/// What of the map only deletions may use.
+const LAST_RESERVE: u64 = 64 << 20;
+
+pub(super) type Table = Database<Bytes, Bytes>;
+
+/// The open database.
+pub(super) struct Tables {
+    pub(super) env: Env<WithoutTls>,
+    pub(super) data: Table,
+    pub(super) expiries: Table,
+    pub(super) revoked: Table,
+    pub(super) missed: Table,
+    pub(super) dumps: Table,
+    pub(super) tombs: Table,
+    pub(super) tombs_by_time: Table,
+    pub(super) commands: Table,
+    pub(super) commands_by_time: Table,
+    pub(super) meta: Table,
+    /// The latest time that any change has: times given to changes never go back.
+    pub(super) latest: AtomicU64,
+    /// Sequence numbers of messages that other members may not have been told of.
+    pub(super) in_flight: Mutex<BTreeSet<u64>>,
+    pub(super) max_missed: u64,
+    /// What members have missed and there was no room to remember, since the start.
+    pub(super) missed_dropped: AtomicU64,
+    /// Something was committed that is not on disk yet.
+    pub(super) unsynced: AtomicBool,
+    _lock: Option<File>,
+}
+
+impl Tables {
+    /// For the one that writes.
+    pub(super) fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        let path = &config.path;
+        std::fs::create_dir_all(path).map_err(|error| io(path, &error))?;
+        let lock = lock(path)?;
+        let length = length(path)?;
+        // A limit that was lowered must leave room to delete in.
+        let map_size = config.max_bytes.saturating_mul(2).max(length).saturating_add(MAP_RESERVE) / 4096 * 4096;
+        let flags = match config.durability {
+            Durability::Sync => EnvFlags::empty(),
+            Durability::Async => EnvFlags::NO_SYNC,
+        };
+        let env = environment(path, Some(map_size), flags)?;
+        // Whoever was killed while it read keeps pages from being used again.
+        env.clear_stale_readers()?;
+        let short = extend(&env, path)?;
+        let mut txn = env.write_txn()?;
+        let mut table = |name| Ok(env.create_database(&mut txn, Some(name))?);
+        let tables = Self::of(&env, Some(lock), config.max_missed, &mut table)?;
+        let found = tables.meta(&txn, Meta::Format)?;
+        match found {
+            0 => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,
+            1..=FORMAT => {}
+            found => return Err(StoreError::Format { found, known: FORMAT }),
+        }
+        txn.commit()?;
+        // Pages at the end may have been freed before they were ever written. If they are in use, the file is torn.
+        if short && let Some(problem) = verify(&tables, &mut |_| {})?.problems.into_iter().next() {
+            return Err(StoreError::Damaged(problem));
+        }
+        migrate::to_present(&tables)?;
+        let txn = tables.env.read_txn()?;
+        let latest = tables.meta(&txn, Meta::Latest)?;
+        drop(txn);
+        tables.latest.store(latest, Ordering::Relaxed);
+        Ok(tables)
+    }
+
+    /// For one that looks, also while a node runs.
+    pub(super) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        if length(path)? == 0 {
+            return Err(StoreError::Database(format!("there is no message store in {}", path.display())));
+        }
+        let env = environment(path, None, EnvFlags::READ_ONLY)?;
+        if file_is_short(&env, path)? {
+            return Err(StoreError::Damaged("it is shorter than what it says it holds".to_owned()));
+        }
+        let txn = env.read_txn()?;
+        // Older formats have other tables, so their number comes first.
+        let meta: Table = env.open_database(&txn, Some("meta"))?.ok_or_else(damaged)?;
+        let found = meta.get(&txn, Meta::Format.name())?.and_then(u64_at).unwrap_or(0);
+        if found != FORMAT {
+            return Err(StoreError::Format { found, known: FORMAT });
+        }
+        let tables = Self::of(&env, None, 0, &mut |name| env.open_database(&txn, Some(name))?.ok_or_else(damaged))?;
+        txn.commit()?;
+        Ok(tables)
+    }
+
+    fn of(
+        env: &Env<WithoutTls>,
+        lock: Option<File>,
+        max_missed: u64,
+        table: &mut impl FnMut(&'static str) -> Result<Table, StoreError>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            env: env.clone(),
+            data: table("data")?,
+            expiries: table("expiries")?,
+            revoked: table("revoked")?,
+            missed: table("missed")?,
+            dumps: table("dumps")?,
+            tombs: table("tombs")?,
+            tombs_by_time: table("tombs_by_time")?,
+            commands: table("commands")?,
+            commands_by_time: table("commands_by_time")?,
+            meta: table("meta")?,
+            latest: AtomicU64::new(0),
+            in_flight: Mutex::default(),
+            max_missed,
+            missed_dropped: AtomicU64::new(0),
+            unsynced: AtomicBool::new(false),
+            _lock: lock,
+        })
+    }
+
+    /// What an account has.
+    pub(super) fn usage(&self, txn: &RoTxn<'_>, account: &[u8; 33]) -> Result<Usage, StoreError> {
+        Ok(self.data.get(txn, account)?.and_then(Usage::decode).unwrap_or_default())
+    }
+
+    /// The key of the message with this hash, if `account` has it.
+    pub(super) fn find(
+        &self,
+        txn: &RoTxn<'_>,
+        account: &[u8; 33],
+        hash: &MessageHash,
+    ) -> Result<Option<[u8; KEY]>, StoreError> {
+        let place = self.data.get(txn, &layout::hash_key(account, hash))?;
+        place.map(|place| layout::at_place(account, place).ok_or_else(damaged)).transpose()
+    }
+
+    /// The message there.
+    pub(super) fn record<'t>(&self, txn: &'t RoTxn<'_>, key: &[u8; KEY]) -> Result<Record<'t>, StoreError> {
+        self.data.get(txn, key)?.and_then(Record::decode).ok_or_else(damaged)
+    }
+
+    /// The messages whose keys are in `range`, in the order of accounts, namespaces and storing.
+    pub(super) fn messages<'t>(
+        &self,
+        txn: &'t RoTxn<'_>,
+        range: (Bound<&'t [u8]>, Bound<&'t [u8]>),
+    ) -> Result<impl Iterator<Item = Result<([u8; KEY], Record<'t>), StoreError>>, StoreError> {
+        let entries = self.data.range(txn, &range)?;
+        Ok(entries.filter_map(|entry| {
+            let (key, value) = match entry {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(error.into())),
+            };
+            match (Item::of(key), Record::decode(value)) {
+                (Some(Item::Message(key)), Some(record)) => Some(Ok((*key, record))),
+                (Some(Item::Usage(_) | Item::Hash(..)), _) => None,
+                _ => Some(Err(damaged())),
+            }
+        }))
+    }
+
+    /// A number of `meta`, 0 when it was never set.
+    pub(super) fn meta(&self, txn: &RoTxn<'_>, which: Meta) -> Result<u64, StoreError> {
+        Ok(self.meta.get(txn, which.name())?.and_then(u64_at).unwrap_or(0))
+    }
+
+    pub(super) fn set_meta(&self, txn: &mut RwTxn<'_>, which: Meta, value: u64) -> Result<(), StoreError> {
+        // A transaction that changes nothing is not written at all.
+        if self.meta(txn, which)? == value && self.meta.get(txn, which.name())?.is_some() {
+            return Ok(());
+        }
+        Ok(self.meta.put(txn, which.name(), &value.to_be_bytes())?)
+    }
+
+    /// Whether so little of the map is left that it is kept for deletions.
+    pub(super) fn is_tight(&self) -> Result<bool, StoreError> {
+        let info = self.env.info();
+        let map_size = info.map_size as u64;
+        let page = u64::from(self.env.stat().page_size);
+        if (info.last_page_number as u64 + 1) * page + LAST_RESERVE <= map_size {
+            return Ok(false);
+        }
+        Ok(self.env.non_free_pages_size()? + LAST_RESERVE > map_size)
+    }
+}
+
+pub(super) fn io(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Database(format!("{}: {error}", path.display()))
+}
+
+/// Held until it is dropped, also by a process that dies.
+pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
+    let path = path.join(LOCK);
+    let options = || File::options().create(true).truncate(false).write(true).open(&path);
+    let file = options().map_err(|error| io(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(TryLockError::Error(error)) => Err(io(&path, &error)),
+    }
+}
+
+/// Bytes of the file; 0 when there is none.
+fn length(path: &Path) -> Result<u64, StoreError> {
+    let path = path.join(FILE);
+    let length = match std::fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(io(&path, &error)),
+    };
+    // LMDB's two heads, a page each.
+    if length > 0 && length < 8192 {
+        return Err(StoreError::Damaged("it has no head".to_owned()));
+    }
+    Ok(length)
+}
+
+fn environment(path: &Path, map_size: Option<u64>, flags: EnvFlags) -> Result<Env<WithoutTls>, StoreError> {
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options.max_dbs(MAX_TABLES).max_readers(1024);
+    if let Some(size) = map_size {
+        let size = usize::try_from(size);
+        options.map_size(size.map_err(|_| StoreError::Database("max_bytes is more than this machine can map".into()))?);
+    }
+    // SAFETY: of the flags only `NO_SYNC` takes something away, which `Durability::Async` is for. The file is written
+    // through LMDB alone, by one process (`lock`), and nobody truncates it; where it is short, it is extended before
+    // anything of it is read.
+    unsafe {
+        options.flags(flags);
+        Ok(options.open(path)?)
+    }
+}
+
+fn pages_end(env: &Env<WithoutTls>) -> u64 {
+    (env.info().last_page_number as u64 + 1) * u64::from(env.stat().page_size)
+}
+
+fn file_is_short(env: &Env<WithoutTls>, path: &Path) -> Result<bool, StoreError> {
+    Ok(length(path)? < pages_end(env))
+}
+
+/// Makes the file as long as it says it is, so that no read falls behind its end; whether it was shorter.
+fn extend(env: &Env<WithoutTls>, path: &Path) -> Result<bool, StoreError> {
+    let short = length(path)? > 0 && file_is_short(env, path)?;
+    if short {
+        let path = path.join(FILE);
+        let file = File::options().write(true).open(&path).map_err(|error| io(&path, &error))?;
+        file.set_len(pages_end(env)).map_err(|error| io(&path, &error))?;
+    }
+    Ok(short)
+}
