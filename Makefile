@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-x25519 test-chaos fuzz lint build bench bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean
+.PHONY: help demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,6 +33,13 @@ test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats
 
 test-x25519: ## The standard's million iterations of X25519, on everything the processor has (minutes)
 	cargo test --locked --release -p allium-engine a_million_iterations -- --ignored
+
+test-crash: build ## One node killed 200 times in the middle of its work (KILLS=n; SEED=n repeats their choice)
+	ALLIUM_CRASH_KILLS=$(or $(KILLS),200) $(if $(SEED),ALLIUM_CRASH_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/test_crash.py
+
+bench-store: $(VENV)/.requirements ## What the store costs, empty and with a million messages; what their expiry costs others
+	cargo bench --locked -p allium-engine --bench store -- put
+	cargo bench --locked -p allium-engine --bench store -- expire
 
 fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of bytes (CASES=n)
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python PROPTEST_CASES=$(CASES) cargo test --locked -p allium-engine $(CARGO_PROFILE) fuzz_

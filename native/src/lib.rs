@@ -5,6 +5,7 @@ mod network;
 mod node;
 mod onion;
 mod quic;
+mod store;
 
 use pyo3::prelude::*;
 
@@ -22,5 +23,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
     module.add_function(wrap_pyfunction!(onion::peel_batch, module)?)?;
     module.add_function(wrap_pyfunction!(network::service_nodes, module)?)?;
-    module.add_function(wrap_pyfunction!(network::swarm_of, module)?)
+    module.add_function(wrap_pyfunction!(network::swarm_of, module)?)?;
+    module.add_function(wrap_pyfunction!(store::store_summary, module)?)?;
+    module.add_function(wrap_pyfunction!(store::store_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(store::store_compact, module)?)?;
+    module.add_function(wrap_pyfunction!(store::store_export, module)?)?;
+    module.add_function(wrap_pyfunction!(store::store_import, module)?)
 }

@@ -1,6 +1,7 @@
 """The engine's Python face. Every call that waits releases the interpreter lock."""
 
-from typing import Final, NotRequired, TypedDict, final
+from collections.abc import Callable
+from typing import Final, Literal, NotRequired, TypedDict, final
 
 #: Version of the protocol that the engine speaks, as nodes advertise it.
 PROTOCOL_VERSION: Final[tuple[int, int, int]]
@@ -94,6 +95,7 @@ class Node:
         account_bytes: int = 134_217_728,
         account_messages: int = 100_000,
         max_missed: int = 1_048_576,
+        durability: Literal["sync", "async"] = "sync",
         worker_threads: int = 2,
         queue: int = 1000,
         rate_limit: tuple[int, int] = (600, 300),
@@ -108,9 +110,10 @@ class Node:
 
         `rate_limit` is how many requests of one address may come at once, and how many per second in the long run;
         networks in `rate_limit_exempt` ("192.0.2.0/24") are not limited. `patience` is how many seconds an HTTPS client
-        may take for its handshake, the head of a request and its body. `admins` are X25519 keys, hex, that may ask
-        for `service.get_stats`. At `oxend_rpc` (`ipc://…`, `tcp://…`) is the network's daemon, which clients' questions
-        to it are passed to; without it the snapshot answers them.
+        may take for its handshake, the head of a request and its body. `durability` says what an acknowledged write is:
+        on disk (`sync`), or with the operating system, which writes every second (`async`). `admins` are X25519 keys,
+        hex, that may ask for `service.get_stats`. At `oxend_rpc` (`ipc://…`, `tcp://…`) is the network's daemon, which
+        clients' questions to it are passed to; without it the snapshot answers them.
         """
 
     def set_network(self, network: Network) -> None:
@@ -134,8 +137,8 @@ class Node:
     def not_ready(self) -> str | None:
         """Why requests are refused, as the refusal words it; `None` when the node serves."""
 
-    def stats(self) -> dict[str, int]:
-        """Counters and gauges by name.
+    def stats(self) -> dict[str, int | str]:
+        """Counters and gauges by name, and `durability` as it was set.
 
         `peel_batches_n` counts how often up to n onion layers were opened together, `verify_batches_n` the same of
         signatures.
@@ -196,3 +199,52 @@ def service_nodes(network: Network, params: str) -> str:
 
 def swarm_of(account_id: str, swarm_ids: list[int]) -> int | None:
     """The id of the swarm that an Account ID (66 hex digits) maps to; `None` without swarms."""
+
+class StoreSummary(TypedDict):
+    """What the message store of a directory holds."""
+
+    format: int
+    messages: int
+    #: Charged for them.
+    bytes: int
+    sequence: int
+    #: How many messages each account has that has at least two, ascending.
+    accounts_with_several: list[int]
+    #: Messages by namespace.
+    namespaces: dict[int, int]
+    used_bytes: int
+    file_bytes: int
+    #: Entries and bytes by table.
+    tables: dict[str, tuple[int, int]]
+
+class StoreReport(TypedDict):
+    """What a walk through a store has found."""
+
+    messages: int
+    accounts: int
+    bytes: int
+    entries: int
+    #: How many things do not agree.
+    found: int
+    #: What they are, the first thousand of them.
+    problems: list[str]
+
+# Each of these raises `OSError` when the store cannot be used; `progress` is called now and then with the number of
+# entries so far.
+
+def store_summary(data_dir: str) -> StoreSummary:
+    """What the store holds; also while a node runs there."""
+
+def store_verify(data_dir: str, progress: Callable[[int], object] | None = None) -> StoreReport:
+    """Walks every index both ways and computes every hash anew; also while a node runs there."""
+
+def store_compact(data_dir: str) -> tuple[int, int]:
+    """Writes the store anew without free pages; bytes of the file before and after."""
+
+def store_export(data_dir: str, file: str, progress: Callable[[int], object] | None = None) -> tuple[int, int]:
+    """Writes all to `file`; messages, and entries of all kinds. Also while a node runs there."""
+
+def store_import(
+    data_dir: str, file: str, max_store_bytes: int, progress: Callable[[int], object] | None = None
+) -> tuple[int, int]:
+    """Takes in an export; messages, and entries of all kinds."""

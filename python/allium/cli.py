@@ -21,6 +21,8 @@ from rich.table import Table
 
 import allium
 from allium.devnet.layout import DevnetError
+from allium.errors import CommandError
+from allium.store_cli import store_app
 
 if TYPE_CHECKING:
     from allium.client import Account, State, direct
@@ -40,13 +42,10 @@ app.add_typer(devnet_app, name="devnet")
 app.add_typer(account_app, name="account")
 contracts_app = typer.Typer(help="The staking contracts of a network.", no_args_is_help=True)
 app.add_typer(contracts_app, name="contracts")
+app.add_typer(store_app, name="store")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-class CommandError(Exception):
-    """Ends a command with exit code 1; the text says what went wrong and what to do."""
 
 
 def main(arguments: list[str]) -> int:

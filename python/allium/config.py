@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ByteSize, Field, IPvAnyAddress, IPvAnyNetwork, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -85,6 +85,11 @@ class NodeConfig(BaseSettings):
         default=1_048_576,
         ge=0,
         description="Messages and commands that are kept for members of the swarm that cannot be reached, at most.",
+    )
+    durability: Literal["sync", "async"] = Field(
+        default="sync",
+        description="sync: what is acknowledged is on disk. async: it is given to the operating system, which writes "
+        "every second; a crash of the machine loses the last two seconds at most, and may damage the store.",
     )
     worker_threads: int = Field(
         default=2, ge=1, le=1024, description="Threads that serve requests. One per core that the node may use."

@@ -76,6 +76,7 @@ def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
         account_bytes=int(config.account_max_bytes),
         account_messages=config.account_max_messages,
         max_missed=config.max_missed,
+        durability=config.durability,
         worker_threads=config.worker_threads,
         queue=config.queue,
         rate_limit=(config.rate_limit_burst, config.rate_limit_per_second),

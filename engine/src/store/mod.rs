@@ -143,8 +143,8 @@ pub enum StoreError {
     /// The map of the file has no room, whatever the messages are charged.
     #[error("the store's file is full; room comes back as messages expire")]
     MapFull,
-    /// The disk has no room.
-    #[error("the disk of the message store is full; free some of it, or lower max_store_bytes")]
+    /// The disk has no room, or takes nothing (LMDB says the same for a write that was cut off).
+    #[error("the disk of the message store is full, or fails; free some of it, or lower max_store_bytes")]
     DiskFull,
     /// Another process writes there.
     #[error("another process has the message store open: a node that runs, or an `allium store` command")]
@@ -168,7 +168,9 @@ impl From<heed::Error> for StoreError {
             heed::Error::Mdb(Mdb::Corrupted | Mdb::PageNotFound | Mdb::Invalid | Mdb::VersionMismatch) => {
                 Self::Damaged(error.to_string())
             }
-            heed::Error::Io(io) if matches!(io.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG)) => {
+            heed::Error::Io(io)
+                if matches!(io.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::EIO)) =>
+            {
                 Self::DiskFull
             }
             _ => Self::Database(error.to_string()),
