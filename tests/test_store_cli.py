@@ -37,9 +37,7 @@ def filled(lone_node: Callable[..., LoneNode], count: int) -> tuple[LoneNode, wi
     return node, user, stored
 
 
-def test_looking_is_possible_beside_a_node_changing_is_not(
-    lone_node: Callable[..., LoneNode], tmp_path: Path
-) -> None:
+def test_looking_is_possible_beside_a_node_changing_is_not(lone_node: Callable[..., LoneNode], tmp_path: Path) -> None:
     node, user, stored = filled(lone_node, 30)
     where = directory(node, tmp_path)
     told = allium("stats", "--data-dir", where, "--json")

@@ -66,6 +66,8 @@ impl Walk<'_> {
     }
 }
 
+type Part = fn(&mut Walk<'_>) -> Result<(), StoreError>;
+
 fn hex(bytes: &[u8]) -> String {
     hex::encode(bytes)
 }
@@ -74,7 +76,7 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) fn verify(tables: &Tables, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreError> {
     let txn = tables.env.read_txn()?;
     let mut walk = Walk { tables, txn: &txn, report: Report::default(), progress };
-    let parts: [(&str, fn(&mut Walk<'_>) -> Result<(), StoreError>); 7] = [
+    let parts: [(&str, Part); 7] = [
         ("data", data),
         ("expiries", expiries),
         ("tombs", tombs_both),
