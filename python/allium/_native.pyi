@@ -190,8 +190,8 @@ def onion_build(
 def peel_batch(x25519_secret: bytes, layers: list[tuple[str, bytes, bytes]]) -> list[bytes | None]:
     """What is in onion layers for the node with this secret key, opened together.
 
-    A layer is (cipher, ephemeral X25519 key, ciphertext); `None` for one that does not open. `ValueError` for a cipher that
-    is none.
+    A layer is (cipher, ephemeral X25519 key, ciphertext); `None` for one that does not open. `ValueError` for a cipher
+    that is none.
     """
 
 def service_nodes(network: Network, params: str) -> str:
