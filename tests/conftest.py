@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import allium.staking  # noqa: F401, before web3: it keeps the limit of recursion
 import chain as chains
 from allium import _native, keys
 from allium.devnet import anvil, ports

@@ -329,3 +329,9 @@ def test_anvil_on_the_path_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     mine.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert anvil.find() == mine
+
+
+def test_what_web3_brings_leaves_the_limit_of_recursion() -> None:
+    limit = "sys.getrecursionlimit()"
+    code = f"import sys; before = {limit}; import allium.staking.deploy; assert {limit} == before"
+    subprocess.run([sys.executable, "-c", code], check=True)
