@@ -24,7 +24,7 @@ pub(crate) enum Work {
     RetrieveNothing,
     /// Signed; ten messages.
     RetrieveTen,
-    /// `info` in this many onion layers.
+    /// `info`, padded to the size of a message, in this many onion layers.
     OnionInfo(usize),
     /// [`Work::RetrieveNothing`] in one onion layer.
     OnionRetrieve,
@@ -168,7 +168,11 @@ impl Requests {
             Work::Store => Vec::new(),
             Work::RetrieveNothing => retrieve(true)?.to_string().into_bytes(),
             Work::RetrieveTen => retrieve(false)?.to_string().into_bytes(),
-            Work::OnionInfo(layers) => self.onion(layers, &info)?,
+            Work::OnionInfo(layers) => {
+                // As large as a message: layers cost by their size too.
+                let padded = json!({"method": "info", "params": {"padding": "0".repeat(self.bytes)}});
+                self.onion(layers, &padded)?
+            }
             Work::OnionRetrieve => self.onion(1, &retrieve(true)?)?,
         };
         self.whole = http(self.work.route(), &body);
