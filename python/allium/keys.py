@@ -1,6 +1,7 @@
-"""The key files of a node: `key_ed25519` and `key`, in the form that the network's own daemon keeps them.
+"""The key files of a node: `key_ed25519` and `key`, as the network's own daemon keeps them, and `key_bls`.
 
-Formats: `spec/transports` §0. A node's registration names its keys, so a file that exists is never written again.
+Formats: `spec/transports` §0; `key_bls` is a scalar, 32 bytes big-endian. A node's registration names its keys, so a
+file that exists is never written again.
 """
 
 from __future__ import annotations
@@ -10,11 +11,17 @@ import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nacl import bindings
 
+if TYPE_CHECKING:
+    from allium._native import BlsSecretKey
+
 ED25519_FILE = "key_ed25519"
 LEGACY_FILE = "key"
+#: Only a node that is staked for has one.
+BLS_FILE = "key_bls"
 
 #: Order of the prime-order subgroup of Curve25519.
 _GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -96,6 +103,30 @@ def load(directory: Path) -> NodeKeys:
     if not _is_scalar(keys.legacy_secret):
         raise KeyFileError(f"{directory / LEGACY_FILE} is damaged (not a scalar of the group); restore your backup")
     return keys
+
+
+def create_bls(directory: Path) -> BlsSecretKey:
+    """Generates the key that signs what is paid and who leaves, and writes its file; raises as `create` does."""
+    from allium._native import BlsSecretKey
+
+    secret = BlsSecretKey.random()
+    try:
+        _write(directory / BLS_FILE, secret.to_bytes())
+    except FileExistsError:
+        raise KeyFileError(f"{directory / BLS_FILE} is there already, and keys are never overwritten") from None
+    return secret
+
+
+def load_bls(directory: Path) -> BlsSecretKey:
+    """Reads the BLS key; raises `KeyFileError` for one that is missing, damaged or readable by others."""
+    from allium._native import BlsSecretKey
+
+    try:
+        return BlsSecretKey(_read(directory / BLS_FILE, 32))
+    except KeyFileError:
+        raise
+    except ValueError:
+        raise KeyFileError(f"{directory / BLS_FILE} is damaged (it is no scalar); restore your backup") from None
 
 
 def of_secrets(ed25519: bytes, legacy: bytes, x25519: bytes) -> NodeKeys:
