@@ -1,0 +1,207 @@
+"""A node's view of the EVM chain: what the rewards contract said up to a final height, and the reward rate there.
+
+The state machine is the checkpoint: it knows the height up to which it has taken events, and the hash of the block
+there. So nothing is kept here but what a provider was found to be good for, and a start is a question like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from eth_utils.address import to_checksum_address
+from web3 import AsyncWeb3
+from web3.exceptions import BlockNotFound, Web3RPCError
+from web3.types import BlockIdentifier, FilterParams
+
+from allium.appchain.events import Event
+from allium.appchain.input import MAX_EVENTS, MAX_RATE, Observation
+from allium.appchain.types import Address, AtomicSesh, Hash, L2Height
+from allium.consensus import ConsensusError, NotFinalError
+from allium.staking import abi, logs
+from allium.staking.panel import Panel
+from allium.staking.provider import Provider, ProviderFault, TooMuch
+
+#: How many blocks of logs are asked for at once, at most.
+LOG_BLOCKS = 1000
+#: How far one observation reaches, so that a long way is made in steps.
+_MAX_BLOCKS = 100_000
+#: A provider that is further behind the others is named.
+_LAG_BLOCKS = 120
+_RATE = abi.selector(next(entry for entry in abi.load("RewardRatePool") if entry.get("name") == "rewardRate"))
+
+
+class FinalityError(ConsensusError):
+    """The EVM chain took back what was final. No state that was computed from it can be relied on."""
+
+
+@dataclass(frozen=True)
+class Contracts:
+    """What is followed, and where."""
+
+    chain_id: int
+    rewards: Address
+    pool: Address
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What one provider says about the blocks after a height, up to another."""
+
+    #: Of the block at the first height.
+    before: Hash
+    seen: Observation
+
+
+class Follower:
+    """A `Source` over several providers."""
+
+    def __init__(
+        self,
+        panel: Panel,
+        contracts: Contracts,
+        *,
+        depth: int | None = None,
+        log_blocks: int = LOG_BLOCKS,
+        lag_blocks: int = _LAG_BLOCKS,
+    ) -> None:
+        """With `depth`, a block is final when so many are above it, whatever the provider says of finality."""
+        self._panel, self._contracts, self._depth = panel, contracts, depth
+        self._rewards, self._pool = map(to_checksum_address, (contracts.rewards, contracts.pool))
+        self._log_blocks, self._lag_blocks = log_blocks, lag_blocks
+        #: The last block that was told of: what is final stays.
+        self._anchor: tuple[L2Height, Hash] | None = None
+
+    def resume(self, height: L2Height, block: Hash) -> None:
+        """Holds the providers to a block that was final before."""
+        self._anchor = height, block
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self._panel.close()
+
+    async def observe(self, after: L2Height, upto: L2Height | None = None) -> Observation:
+        """As `Source` says; also raises `FinalityError` when enough providers have another block than was final."""
+        goal = await self._goal(after, upto)
+        answer = await self._panel.agreed(
+            lambda provider: self._answer(provider, after, goal, exactly=upto is not None),
+            lambda provider: provider.final >= goal,
+        )
+        if self._anchor is not None and self._anchor[0] == after and self._anchor[1] != answer.before:
+            raise FinalityError(
+                f"the EVM chain's block {after} was final as {self._anchor[1].hex()} and is now {answer.before.hex()}: "
+                f"either it was taken back, or {self._panel.quorum} providers say what is not true"
+            )
+        self._anchor = answer.seen.l2_height, answer.seen.l2_hash
+        return answer.seen
+
+    async def _goal(self, after: L2Height, upto: L2Height | None) -> L2Height:
+        """Up to where to look: a height that enough providers have as final."""
+        wanted = after if upto is None else upto
+        if upto is None or self._agreed_final() < wanted:
+            await self._learn_finality()
+        final = self._agreed_final()
+        if final < wanted:
+            wrong = "".join(f"; {name}: {trouble}" for name, trouble in self._panel.troubles.items())
+            raise NotFinalError(f"the EVM chain is final up to {max(final, 0)} here, and {wanted} is asked for{wrong}")
+        return L2Height(min(final, after + _MAX_BLOCKS)) if upto is None else upto
+
+    def _agreed_final(self) -> int:
+        return sorted((provider.final for provider in self._panel.providers), reverse=True)[self._panel.quorum - 1]
+
+    async def _learn_finality(self) -> None:
+        for provider in self._panel.providers:
+            provider.final = -1
+        answered = await self._panel.everybody(self._final)
+        for provider, height in answered:
+            provider.final = height
+        final = self._agreed_final()
+        for provider, height in answered:
+            if height < final - self._lag_blocks:
+                self._panel.shun(provider, f"is {final - height} blocks behind the others")
+            else:
+                self._panel.acquit(provider)
+
+    async def _final(self, provider: Provider) -> int:
+        async def ask(w3: AsyncWeb3[Any]) -> int:
+            if provider.chain_id is None:
+                provider.chain_id = await w3.eth.chain_id
+            if provider.chain_id != self._contracts.chain_id:
+                wrong, provider.chain_id = provider.chain_id, None
+                raise ProviderFault(f"has chain {wrong}, not {self._contracts.chain_id}")
+            if self._depth is not None:
+                return max(0, await w3.eth.block_number - self._depth)
+            try:
+                return (await _block(w3, "finalized"))[0]
+            except (BlockNotFound, Web3RPCError):
+                raise ProviderFault("does not say which blocks are final; set l2_depth to how deep they are") from None
+
+        return await provider.ask(ask)
+
+    async def _answer(self, provider: Provider, after: L2Height, goal: L2Height, exactly: bool) -> _Answer:
+        events = await self._events(provider, after, goal)
+        if len(events) > MAX_EVENTS:
+            if exactly:
+                raise ProviderFault(f"has more than {MAX_EVENTS} events after {after}, up to {goal}")
+            # The block of the first that is too many is left for the next time, as a whole.
+            goal = L2Height(events[MAX_EVENTS].position.l2_height - 1)
+            events = [event for event in events if event.position.l2_height <= goal]
+
+        async def ask(w3: AsyncWeb3[Any]) -> _Answer:
+            before, last = await _block(w3, after), await _block(w3, goal)
+            if (before[0], last[0]) != (after, goal):
+                raise ProviderFault("gives another block than it was asked for")
+            told = await w3.eth.call({"to": self._pool, "data": f"0x{_RATE.hex()}"}, goal)  # type: ignore[typeddict-item]
+            if len(told) not in (0, 32) or (rate := int.from_bytes(told, "big")) > MAX_RATE:
+                raise ProviderFault("gives a reward rate that is none")
+            return _Answer(before[1], Observation(goal, last[1], AtomicSesh(rate), tuple(events)))
+
+        return await provider.ask(ask)
+
+    async def _events(self, provider: Provider, after: L2Height, goal: L2Height) -> list[Event]:
+        """All events in a range, in order; more than `MAX_EVENTS` mean that there may be more."""
+        events: list[Event] = []
+        first = after + 1
+        while first <= goal and len(events) <= MAX_EVENTS:
+            span = min(provider.span or self._log_blocks, goal - first + 1)
+            try:
+                events += await self._part(provider, first, first + span - 1)
+            except TooMuch:
+                provider.span = span // 2 or None
+                if provider.span is None:
+                    raise
+            else:
+                first += span
+        return events
+
+    async def _part(self, provider: Provider, first: int, last: int) -> list[Event]:
+        wanted: FilterParams = {
+            "address": self._rewards,
+            "topics": [logs.TOPICS],
+            "fromBlock": first,
+            "toBlock": last,
+        }
+
+        async def ask(w3: AsyncWeb3[Any]) -> list[Event]:
+            told = await w3.eth.get_logs(wanted)
+            return [self._event(entry, first, last) for entry in told]
+
+        events = await provider.ask(ask)
+        if any(not left.position < right.position for left, right in pairwise(events)):
+            raise ProviderFault("gives logs that are not in order")
+        return events
+
+    def _event(self, entry: Mapping[str, Any], first: int, last: int) -> Event:
+        if entry["address"] != self._rewards or not first <= entry["blockNumber"] <= last or entry.get("removed"):
+            raise ProviderFault("gives logs that it was not asked for")
+        return logs.read(entry)
+
+
+async def _block(w3: AsyncWeb3[Any], which: BlockIdentifier) -> tuple[int, Hash]:
+    block = await w3.eth.get_block(which)
+    number, digest = int(block["number"]), Hash(bytes(block["hash"]))
+    if number < 0 or len(digest) != 32:
+        raise ProviderFault("gives a block that is none")
+    return number, digest
