@@ -63,6 +63,25 @@ class NodeConfig(BaseSettings):
     feed_port: int | None = Field(
         default=None, ge=1, le=65535, description="TCP port at which others may follow the chain through this node."
     )
+    l2_rpc: list[Annotated[str, Field(pattern="^https?://.")]] = Field(
+        default=[],
+        description="URLs of JSON-RPC providers of the EVM chain that chain_file names, the preferred first. The "
+        "sequencer needs one; any other node with some compares what the sequencer says with what it sees itself.",
+    )
+    l2_quorum: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many of l2_rpc have to say the same. None: more than half. Two by themselves cannot be used "
+        "when one is down; three can.",
+    )
+    l2_depth: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many blocks deep is final, where providers do not say which are. None: as they say.",
+    )
+    l2_log_blocks: int = Field(
+        default=1000, ge=1, le=100_000, description="Blocks of logs that a provider is asked for at once, at most."
+    )
     bind_ip: IPvAnyAddress = Field(
         default="0.0.0.0",
         validate_default=True,
@@ -153,7 +172,15 @@ class NodeConfig(BaseSettings):
         return [Endpoint.parse_seed(seed) for seed in seeds]
 
     @field_validator(
-        "network_file", "oxend_rpc", "bootstrap_seeds", "chain_file", "feed_port", "levers_file", mode="before"
+        "network_file",
+        "oxend_rpc",
+        "bootstrap_seeds",
+        "chain_file",
+        "feed_port",
+        "l2_quorum",
+        "l2_depth",
+        "levers_file",
+        mode="before",
     )
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
@@ -202,6 +229,10 @@ class NodeConfig(BaseSettings):
             )
         if config.chain_file is not None and config.network_file is None:
             raise ConfigError(f"{where}: chain_file goes with network_file, which has the nodes' addresses")
+        if config.l2_rpc and config.chain_file is None:
+            raise ConfigError(f"{where}: l2_rpc goes with chain_file, which names the chain and its contracts")
+        if config.l2_quorum is not None and config.l2_quorum > len(config.l2_rpc):
+            raise ConfigError(f"{where}: l2_quorum is more than there are providers in l2_rpc")
         if config.testnet:
             ports = {name: port for name, port in _TESTNET_PORTS.items() if name not in config.model_fields_set}
             return config.model_copy(update=ports)

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from allium.reachability import Reachability
 
 if TYPE_CHECKING:
     from allium._native import Node, NodeEntry
+    from allium.consensus.chainfile import ChainFile
+    from allium.membership.appchain import View
 
 EXIT_OK = 0
 #: The machine refused something that may be different at the next start, such as a port in use.
@@ -96,7 +99,22 @@ def _membership(config: NodeConfig, network_file: Path, node_keys: NodeKeys) -> 
     from allium.membership.appchain import open_chain
 
     listen = None if config.feed_port is None else Listen(str(config.bind_ip), config.feed_port)
-    return open_chain(config.chain_file, network_file, config.data_dir, node_keys, listen, source=None)
+    look = partial(_look, config) if config.l2_rpc else None
+    return open_chain(config.chain_file, network_file, config.data_dir, node_keys, listen, look)
+
+
+def _look(config: NodeConfig, chain: ChainFile) -> View:
+    """The node's own view of the EVM chain."""
+    try:
+        from allium.staking import follower
+    except ModuleNotFoundError as error:
+        raise MembershipError(
+            f"l2_rpc needs {error.name}, which is not installed; run: pip install 'allium[chain]'"
+        ) from None
+    providers = follower.Panel(config.l2_rpc, config.l2_quorum)
+    return follower.Follower(
+        providers, follower.Contracts.of(chain), depth=config.l2_depth, log_blocks=config.l2_log_blocks
+    )
 
 
 class _Orchestrator:

@@ -3,6 +3,7 @@
 {"network": "devnet",            the rules to begin with: mainnet's or a devnet's
  "l2_chain_id": 31337,           of the EVM chain
  "rewards_contract": "0x…",
+ "reward_pool": "0x…",            whose rate is paid; needed by those who look at the EVM chain themselves
  "l2_start": 0,                  events count from the block after it
  "rules": {"payable_after": 4},  rules that are others, by their names in `Parameters`
  "sequencer": "…",               Ed25519 key of the node that orders, 64 hex digits
@@ -23,6 +24,7 @@ from allium.consensus import ConsensusError
 
 #: Rules that have a place of their own in the file.
 _APART = {"name", "l2_chain_id", "rewards_contract", "l2_start"}
+_ADDRESS = "^0x[0-9a-fA-F]{40}$"
 _RULES = {field.name for field in fields(Parameters)} - _APART
 
 
@@ -33,7 +35,8 @@ class ChainFile(BaseModel):
 
     network: Literal["mainnet", "devnet"]
     l2_chain_id: NonNegativeInt
-    rewards_contract: Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
+    rewards_contract: Annotated[str, Field(pattern=_ADDRESS)]
+    reward_pool: Annotated[str, Field(pattern=_ADDRESS)] | None = None
     l2_start: NonNegativeInt = 0
     rules: dict[str, NonNegativeInt] = {}
     sequencer: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]

@@ -7,17 +7,17 @@ that the file does not name is a member all the same, without an address.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nacl import bindings
 
 from allium import log
 from allium.appchain.nodes import Node
 from allium.appchain.state import State
-from allium.appchain.types import PublicKey
+from allium.appchain.types import Hash, L2Height, PublicKey
 from allium.consensus import Consensus, ConsensusError, Source
 from allium.consensus.chainfile import ChainFile
 from allium.consensus.solo import Follower, Listen, Sequencer
@@ -34,11 +34,24 @@ STORE_FILE = "appchain.sqlite"
 _NOWHERE = "0.0.0.0"
 
 
+class View(Source, Protocol):
+    """A source that goes on from where the network is."""
+
+    def resume(self, height: L2Height, block: Hash) -> None:
+        """What the network has seen before: the block of that height is this one."""
+        ...
+
+    async def close(self) -> None:
+        """Ends its connections."""
+        ...
+
+
 class AppchainMembership:
     """Runs the engine of agreement and yields a snapshot for every state. When the engine ends, the last one stays."""
 
-    def __init__(self, consensus: Consensus, contacts_file: Path) -> None:
-        self._consensus, self._path = consensus, contacts_file
+    def __init__(self, consensus: Consensus, contacts_file: Path, view: View | None = None) -> None:
+        """`view`, if the engine has one, is closed at the end."""
+        self._consensus, self._path, self._view = consensus, contacts_file, view
         self._contacts: dict[str, NodeEntry] = {}
         self._news = asyncio.Event()
         self._logger = log.get("membership")
@@ -71,6 +84,8 @@ class AppchainMembership:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if self._view is not None:
+                await self._view.close()
 
     def _explain(self, ended: asyncio.Task[None], at_once: bool) -> None:
         error = ended.exception()
@@ -96,26 +111,37 @@ class AppchainMembership:
 
 
 def open_chain(
-    chain_file: Path, network_file: Path, data_dir: Path, keys: NodeKeys, listen: Listen | None, source: Source | None
+    chain_file: Path,
+    network_file: Path,
+    data_dir: Path,
+    keys: NodeKeys | None,
+    listen: Listen | None,
+    look: Callable[[ChainFile], View] | None,
 ) -> AppchainMembership:
     """The membership by a chain file, ordering if the node's key is the sequencer's, following if not.
 
-    Raises `MembershipError` when a file is unusable, and when the sequencer has no view of the EVM chain.
+    `look` makes the node's own view of the EVM chain. Raises `MembershipError` when a file is unusable, and when the
+    sequencer has no such view.
     """
     try:
         chain = ChainFile.read(chain_file)
+        source = None if look is None else look(chain)
         store = Store(data_dir / STORE_FILE, chain.parameters, chain.sequencer_key)
-        if chain.sequencer_key != keys.ed25519_public:
+        if keys is None or chain.sequencer_key != keys.ed25519_public:
             engine: Consensus = Follower(
                 store, chain.parameters, chain.sequencer_key, chain.feeds, source=source, listen=listen
             )
         elif source is None or listen is None:
-            raise MembershipError("the sequencer needs a view of the EVM chain and a port to be followed at")
+            raise MembershipError(
+                "the sequencer needs a view of the EVM chain (l2_rpc) and a port to be followed at (feed_port)"
+            )
         else:
             engine = Sequencer(store, source, keys.ed25519_secret, listen)
     except ConsensusError as error:
         raise MembershipError(str(error)) from None
-    return AppchainMembership(engine, network_file)
+    if source is not None and engine.state.height:
+        source.resume(engine.state.l2_height, engine.state.l2_hash)
+    return AppchainMembership(engine, network_file, source)
 
 
 def snapshot(state: State, contacts: Mapping[str, NodeEntry]) -> Network:

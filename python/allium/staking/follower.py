@@ -20,9 +20,12 @@ from allium.appchain.events import Event
 from allium.appchain.input import MAX_EVENTS, MAX_RATE, Observation
 from allium.appchain.types import Address, AtomicSesh, Hash, L2Height
 from allium.consensus import ConsensusError, NotFinalError
+from allium.consensus.chainfile import ChainFile
 from allium.staking import abi, logs
 from allium.staking.panel import Panel
 from allium.staking.provider import Provider, ProviderFault, TooMuch
+
+__all__ = ["Contracts", "FinalityError", "Follower", "Panel"]
 
 #: How many blocks of logs are asked for at once, at most.
 LOG_BLOCKS = 1000
@@ -44,6 +47,14 @@ class Contracts:
     chain_id: int
     rewards: Address
     pool: Address
+
+    @classmethod
+    def of(cls, chain: ChainFile) -> Contracts:
+        """Those that a chain file names; raises `ConsensusError` when one is missing there."""
+        if chain.reward_pool is None:
+            raise ConsensusError("the chain file names no reward_pool, whose rate is wanted; add its address")
+        pool = Address(bytes.fromhex(chain.reward_pool[2:]))
+        return cls(chain.l2_chain_id, chain.parameters.rewards_contract, pool)
 
 
 @dataclass(frozen=True)
