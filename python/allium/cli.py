@@ -188,9 +188,29 @@ def devnet_up(
     rate_limit: Annotated[
         bool, typer.Option("--rate-limit", help="Limit clients on this machine as if they were strangers.")
     ] = False,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="Stake for every node on an EVM chain, which then says who is in.")
+    ] = False,
+    contracts: Annotated[
+        Path | None, typer.Option(help="Addresses of contracts that are there already, instead of new ones.")
+    ] = None,
+    rpc: Annotated[str | None, typer.Option(help="URL of the JSON-RPC of their chain.")] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="Key of who pays there, hex; else ALLIUM_WALLET_KEY has it, or it is anvil's.")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=0, help="Blocks of their chain until one is final; else as it says.")
+    ] = None,
 ) -> None:
-    """Start a network, and return when every node serves."""
-    from allium.devnet.network import Devnet
+    """Start a network, and return when every node serves.
+
+    With --chain the network's own algorithm makes the swarms.
+    """
+    from allium.devnet.network import ChainOptions, Devnet
+
+    if not chain and (contracts, rpc, key_file, depth) != (None, None, None, None):
+        raise CommandError("--contracts, --rpc, --key-file and --depth go with --chain")
+    ground = ChainOptions(contracts, rpc, key_file, depth) if chain else None
 
     with err.status("starting") as status:
         ready = 0
@@ -200,9 +220,11 @@ def devnet_up(
             ready += step.startswith("node ")
             status.update(f"{ready}/{nodes} nodes up · {step}")
 
-        network = Devnet(directory).up(nodes, swarm_size, base_port, rate_limit, progress)
+        network = Devnet(directory).up(nodes, swarm_size, base_port, rate_limit, progress, ground)
     swarms = len({node.swarm_id for node in network.nodes})
     out.print(f"{nodes} nodes in {swarms} {'swarm' if swarms == 1 else 'swarms'}, seed {network.seed_url}")
+    if network.chain is not None:
+        out.print(f"staked for on {network.chain.rpc_url}, rewards contract {network.chain.contracts['rewards']}")
     out.print(f"{directory / 'network.json'} describes them. End it with: allium devnet down --dir {directory}")
 
 
@@ -333,6 +355,15 @@ def devnet_remove(index: _Index, directory: _Directory = _DEVNET) -> None:
 
     Devnet(directory).remove(index)
     out.print(f"node {index} has left")
+
+
+@devnet_app.command("leave")
+def devnet_leave(index: _Index, directory: _Directory = _DEVNET) -> None:
+    """Let the operator of a node that was staked for ask the contract to leave."""
+    from allium.devnet.network import Devnet
+
+    Devnet(directory).leave(index)
+    out.print(f"node {index} leaves when its time is up")
 
 
 @devnet_app.command("move")

@@ -3,7 +3,13 @@
 nodes.json        the network as every node reads it (membership/static)
 network.json      what a client or a test needs; there only while the network is up
 node-I/           data directory of node I: config.toml, keys, store, node.log
-seed.log
+seed.log          what the seed printed
+
+With a chain also:
+seed/             the seed's copy of that chain
+chain.json        which chain the nodes follow (consensus/chainfile)
+ADDRESSES.json    where its contracts are (staking/deploy)
+anvil.log         when the chain runs here
 """
 
 from __future__ import annotations
@@ -40,12 +46,52 @@ class NodeRecord:
 
 
 @dataclass(frozen=True)
+class StakerRecord:
+    """Somebody with a part of a node. The key is a test network's: it is worth nothing."""
+
+    address: str
+    #: 64 hex digits.
+    key: str
+    #: Atomic units.
+    amount: int
+
+
+@dataclass(frozen=True)
+class StakeRecord:
+    """What stands behind one node, the operator first."""
+
+    contract_id: int
+    #: Hundredths of a percent.
+    fee: int
+    #: Of the contract that collected the parts; `None` when there is one part.
+    contribution: str | None
+    stakers: tuple[StakerRecord, ...]
+
+
+@dataclass(frozen=True)
+class ChainRecord:
+    """The EVM chain of a devnet."""
+
+    rpc_url: str
+    #: `None` when somebody else runs it.
+    anvil_pid: int | None
+    #: As in ADDRESSES.json.
+    contracts: dict[str, Any]
+    #: Key of the account that paid for everything; `None` when it was given from outside.
+    key: str | None
+    #: By the number of the node.
+    stakes: tuple[StakeRecord, ...]
+
+
+@dataclass(frozen=True)
 class NetworkRecord:
-    """`network.json`: the seed's URL and process, and the nodes in the order of their numbers."""
+    """`network.json`: the seed's URL and process, the nodes in the order of their numbers, and the chain."""
 
     seed_url: str
     seed_pid: int
     nodes: tuple[NodeRecord, ...]
+    #: `None` when a file says who is in the network.
+    chain: ChainRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +113,29 @@ class Layout:
         return self.directory / "nodes.json"
 
     @property
+    def chain(self) -> Path:
+        """`chain.json`."""
+        return self.directory / "chain.json"
+
+    @property
+    def addresses(self) -> Path:
+        """`ADDRESSES.json`."""
+        return self.directory / "ADDRESSES.json"
+
+    @property
+    def anvil_log(self) -> Path:
+        """What the chain printed."""
+        return self.directory / "anvil.log"
+
+    @property
     def seed_log(self) -> Path:
         """What the seed printed."""
         return self.directory / "seed.log"
+
+    @property
+    def seed_dir(self) -> Path:
+        """The seed's copy of the chain."""
+        return self.directory / "seed"
 
     def data_dir(self, index: int) -> Path:
         """The data directory of node `index`."""
@@ -92,7 +158,8 @@ class Layout:
         try:
             document = json.loads(self.network.read_bytes())
             nodes = tuple(NodeRecord(**node) for node in document["nodes"])
-            return NetworkRecord(document["seed_url"], document["seed_pid"], nodes)
+            chain = None if document.get("chain") is None else _chain(document["chain"])
+            return NetworkRecord(document["seed_url"], document["seed_pid"], nodes, chain)
         except FileNotFoundError:
             raise DevnetError(
                 f"no network is up in {self.directory}; start one with: allium devnet up --dir {self.directory}"
@@ -103,6 +170,14 @@ class Layout:
     def write_network(self, record: NetworkRecord) -> None:
         """Replaces `network.json` in one step."""
         write_json(self.network, asdict(record))
+
+
+def _chain(document: dict[str, Any]) -> ChainRecord:
+    stakes = tuple(
+        StakeRecord(**{**stake, "stakers": tuple(StakerRecord(**staker) for staker in stake["stakers"])})
+        for stake in document["stakes"]
+    )
+    return ChainRecord(**{**document, "stakes": stakes})
 
 
 def write_json(path: Path, document: Any) -> None:

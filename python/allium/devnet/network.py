@@ -7,15 +7,28 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from allium import config, keys
 from allium.appchain.swarms import UNASSIGNED, assign
 from allium.devnet import ports, process
-from allium.devnet.layout import LOOPBACK, LOOPBACK_NETWORK, DevnetError, Layout, NetworkRecord, NodeRecord, write_json
+from allium.devnet.layout import (
+    LOOPBACK,
+    LOOPBACK_NETWORK,
+    ChainRecord,
+    DevnetError,
+    Layout,
+    NetworkRecord,
+    NodeRecord,
+    write_json,
+)
 
 DEFAULT_NODES = 15
 DEFAULT_SWARM_SIZE = 5
@@ -26,9 +39,23 @@ _START_SECONDS = 60.0
 #: A node finishes what is under way for up to 25 s, the longest a peer may take.
 _STOP_SECONDS = 30.0
 _PORTS_PER_NODE = 2
+_POLL_SECONDS = 0.2
 _NODE_STORE_BYTES = 256 << 20
 
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ChainOptions:
+    """On which EVM chain a network is to stand. Without anything: on one of its own, with contracts of its own."""
+
+    #: File with the addresses of contracts that are there already, and where their chain is to be asked.
+    contracts: Path | None = None
+    rpc_url: str | None = None
+    #: File with the key of an account there that pays for all; `None`: the environment has it, or anvil.
+    key_file: Path | None = None
+    #: How many blocks deep is final; `None`: as the chain says.
+    depth: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +87,12 @@ class Devnet:
         base_port: int | None = None,
         rate_limit: bool = False,
         progress: Progress = lambda _: None,
+        chain: ChainOptions | None = None,
     ) -> NetworkRecord:
         """Starts `nodes` new nodes in swarms of `swarm_size` (the last ones may be larger) and the seed.
+
+        With `chain`, every node is staked for on an EVM chain, and the network forms from what its contracts say. The
+        network's algorithm then chooses the swarms, and `swarm_size` says nothing.
 
         Returns when all of them serve. `base_port` is the seed's; the nodes' follow. `rate_limit`: clients on this
         machine are limited as strangers are. Raises `DevnetError`, and leaves
@@ -78,20 +109,28 @@ class Devnet:
             raise DevnetError(
                 f"{self.layout.directory} holds an earlier network; remove it, or choose another directory with --dir"
             )
-        with ports.reserve(1 + _PORTS_PER_NODE * nodes, base_port) as free:
+        with ports.reserve(2 + _PORTS_PER_NODE * nodes, base_port) as free, ExitStack() as undo:
             progress("making keys")
-            seed_port, *node_ports = free
+            seed_port, feed_port, *node_ports = free
+            swarms = swarm_ids(nodes, swarm_size) if chain is None else [UNASSIGNED] * nodes
             records = [
-                self._create(index, swarm, node_ports[_PORTS_PER_NODE * index :], rate_limit)
-                for index, swarm in enumerate(swarm_ids(nodes, swarm_size))
+                self._create(index, swarm, node_ports[_PORTS_PER_NODE * index :], rate_limit, chain is not None)
+                for index, swarm in enumerate(swarms)
             ]
             write_json(self.layout.nodes, {"height": 1, "nodes": [_member(record) for record in records]})
+            grounded = None if chain is None else self._ground(chain, records, feed_port, progress, undo)
             with _listen(seed_port) as listener:
-                commands = [*(self._node_command(index) for index in range(nodes)), self._seed_command(listener)]
+                commands = [*(self._node_command(index) for index in range(nodes))]
+                commands.append(self._seed_command(listener, chain is not None))
                 *pids, seed_pid = process.start(commands, _START_SECONDS, lambda ready: progress(f"{ready.name} is up"))
-        up = tuple(replace(record, pid=pid) for record, pid in zip(records, pids, strict=True))
-        network = NetworkRecord(f"http://{LOOPBACK}:{seed_port}/", seed_pid, up)
-        self.layout.write_network(network)
+            undo.callback(process.stop, [*pids, seed_pid], 0)
+            up = tuple(replace(record, pid=pid) for record, pid in zip(records, pids, strict=True))
+            network = NetworkRecord(f"http://{LOOPBACK}:{seed_port}/", seed_pid, up, grounded)
+            if grounded is not None:
+                progress("waiting for the swarms")
+                network = self._formed(network, _START_SECONDS)
+            self.layout.write_network(network)
+            undo.pop_all()
         return network
 
     def down(self) -> None:
@@ -101,6 +140,10 @@ class Devnet:
         if process.is_running(network.seed_pid, str(self.layout.nodes)):
             pids.append(network.seed_pid)
         process.stop(pids, _STOP_SECONDS)
+        chain = network.chain
+        # Only the chain that was started here has this port.
+        if chain and chain.anvil_pid and process.is_running(chain.anvil_pid, chain.rpc_url.rpartition(":")[2]):
+            process.stop([chain.anvil_pid], _STOP_SECONDS)
         self.layout.network.unlink()
 
     def status(self) -> list[NodeStatus]:
@@ -145,7 +188,7 @@ class Devnet:
 
     def add(self, swarm_id: int) -> int:
         """Starts a new node in this swarm; its number."""
-        network = self.layout.read_network()
+        network = self._without_chain()
         index = len(network.nodes)
         if keys.exist(self.layout.data_dir(index)):
             raise DevnetError(f"{self.layout.data_dir(index)} holds another node; remove it")
@@ -159,6 +202,7 @@ class Devnet:
 
     def remove(self, index: int) -> None:
         """Takes a node out of the network for good, and ends it. It keeps its number, and its data."""
+        self._without_chain()
         status = self._one(index)
         key = status.node.pubkey_ed25519
         self._change_network(lambda members: members.remove(next(m for m in members if m["pubkey_ed25519"] == key)))
@@ -168,7 +212,7 @@ class Devnet:
 
     def move(self, swarms: Mapping[int, int]) -> None:
         """Puts nodes (by number) into swarms, all at once."""
-        nodes = self.layout.read_network().nodes
+        nodes = self._without_chain().nodes
         by_key = {nodes[self._one(index).index].pubkey_ed25519: swarm for index, swarm in swarms.items()}
 
         def change(members: list[dict[str, Any]]) -> None:
@@ -181,6 +225,7 @@ class Devnet:
 
     def regroup(self, seed: int) -> dict[int, int]:
         """Lets the network's own algorithm put every node into a swarm; the swarm of each node."""
+        self._without_chain()
         document = json.loads(self.layout.nodes.read_bytes())
         current = {bytes.fromhex(member["pubkey_legacy"]): member["swarm_id"] for member in document["nodes"]}
         assigned = {key.hex(): swarm for key, swarm in assign(current, seed).items()}
@@ -188,6 +233,56 @@ class Devnet:
         swarms = {i: assigned[node.pubkey_legacy] for i, node in enumerate(nodes) if node.pubkey_legacy in assigned}
         self.move(swarms)
         return swarms
+
+    def leave(self, index: int) -> None:
+        """Lets the operator of a node ask the contract to leave. The node serves until the network lets it go."""
+        network = self.layout.read_network()
+        self._one(index)
+        if network.chain is None:
+            raise DevnetError("nobody staked for this network's nodes; take one out with: allium devnet remove")
+        from allium.devnet import evm
+
+        evm.leave(network.chain, index)
+
+    def _ground(
+        self,
+        chain: ChainOptions,
+        records: Sequence[NodeRecord],
+        feed_port: int,
+        progress: Progress,
+        undo: ExitStack,
+    ) -> ChainRecord:
+        """Stakes for every node, and lets the first one look at the chain and order what it sees."""
+        from allium.devnet import evm
+
+        ground = evm.prepare(self.layout, chain, len(records), undo, progress)
+        write_json(self.layout.chain, ground.chain_file(records[0].pubkey_ed25519, f"http://{LOOPBACK}:{feed_port}"))
+        self._configure(0, l2_rpc=[ground.record.rpc_url], feed_port=feed_port, **ground.finality)
+        return ground.record
+
+    def _formed(self, network: NetworkRecord, seconds: float) -> NetworkRecord:
+        """The network with the swarm of every node, when all of them have one."""
+        deadline = time.monotonic() + seconds
+        while True:
+            swarms = listed(network.seed_url)
+            missing = [
+                i for i, node in enumerate(network.nodes) if swarms.get(node.pubkey_ed25519, UNASSIGNED) == UNASSIGNED
+            ]
+            if not missing:
+                return replace(
+                    network, nodes=tuple(replace(node, swarm_id=swarms[node.pubkey_ed25519]) for node in network.nodes)
+                )
+            if time.monotonic() > deadline:
+                raise DevnetError(
+                    f"the network does not have node {missing[0]} after {seconds:.0f} s; look into the logs"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _without_chain(self) -> NetworkRecord:
+        network = self.layout.read_network()
+        if network.chain is not None:
+            raise DevnetError("stakes decide who is in this network, and its algorithm on the swarms")
+        return network
 
     def _signal(self, index: int, number: signal.Signals) -> None:
         status = self._one(index)
@@ -223,23 +318,30 @@ class Devnet:
         running = process.is_running(node.pid, str(self.layout.config(index)))
         return NodeStatus(index, node, running, process.resident_bytes(node.pid) if running else None)
 
-    def _create(self, index: int, swarm_id: int, free: list[int], rate_limit: bool) -> NodeRecord:
+    def _configure(self, index: int, **more: config.Setting) -> None:
+        """Writes the node's configuration, or writes it again with more in it."""
+        path = self.layout.config(index)
+        before = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        path.write_text(config.commented_toml(**{**before, **more}), encoding="utf-8")
+
+    def _create(self, index: int, swarm_id: int, free: list[int], rate_limit: bool, staked: bool = False) -> NodeRecord:
         directory = self.layout.data_dir(index)
         https_port, omq_port = free[:_PORTS_PER_NODE]
         node_keys = keys.create(directory)
-        self.layout.config(index).write_text(
-            config.commented_toml(
-                data_dir=".",
-                network_file="../nodes.json",
-                levers_file=Layout.LEVERS,
-                bind_ip=LOOPBACK,
-                https_port=https_port,
-                omq_port=omq_port,
-                max_store_bytes=_NODE_STORE_BYTES,
-                rate_limit_exempt=[] if rate_limit else [LOOPBACK_NETWORK],
-                allow_private_servers=True,
-            ),
-            encoding="utf-8",
+        if staked:
+            keys.create_bls(directory)
+        self._configure(
+            index,
+            data_dir=".",
+            network_file="../nodes.json",
+            levers_file=Layout.LEVERS,
+            bind_ip=LOOPBACK,
+            https_port=https_port,
+            omq_port=omq_port,
+            max_store_bytes=_NODE_STORE_BYTES,
+            rate_limit_exempt=[] if rate_limit else [LOOPBACK_NETWORK],
+            allow_private_servers=True,
+            **({"chain_file": "../chain.json"} if staked else {}),
         )
         return NodeRecord(
             ip=LOOPBACK,
@@ -257,9 +359,12 @@ class Devnet:
         arguments = [sys.executable, "-m", "allium", "node", "run", "--config", str(self.layout.config(index))]
         return process.Command(f"node {index}", arguments, self.layout.log(index))
 
-    def _seed_command(self, listener: socket.socket) -> process.Command:
+    def _seed_command(self, listener: socket.socket, chain: bool) -> process.Command:
         descriptor = listener.fileno()
         arguments = [sys.executable, "-m", "allium.devnet.seed", str(self.layout.nodes), "--fd", str(descriptor)]
+        if chain:
+            self.layout.seed_dir.mkdir()
+            arguments += ["--chain", str(self.layout.chain)]
         return process.Command("seed", arguments, self.layout.seed_log, (descriptor,))
 
 
@@ -267,6 +372,20 @@ def swarm_ids(nodes: int, swarm_size: int) -> list[int]:
     """The swarm of each node: as many swarms as `swarm_size` gives, evenly spaced over all accounts, dealt in turn."""
     swarms = max(1, nodes // swarm_size)
     return [(2 * (index % swarms) + 1) * (1 << 64) // (2 * swarms) for index in range(nodes)]
+
+
+def listed(seed_url: str) -> dict[str, int]:
+    """The swarm of every node in the network, by Ed25519 key, as a seed tells it."""
+    call = {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "method": "get_service_nodes",
+        "params": {"fields": ["pubkey_ed25519", "swarm_id"]},
+    }
+    asking = Request(f"{seed_url}json_rpc", json.dumps(call).encode(), {"Content-Type": "application/json"})  # noqa: S310
+    with urlopen(asking, timeout=10) as answer:  # noqa: S310 - our own seed
+        told = json.loads(answer.read())
+    return {node["pubkey_ed25519"]: node["swarm_id"] for node in told["result"]["service_node_states"]}
 
 
 def _member(record: NodeRecord) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,18 @@ from aiohttp import web
 
 from allium import _native, notify
 from allium.membership import MembershipError, static
+from allium.membership.appchain import open_chain
 
 #: The methods a client asks for the list with; the answers are the same.
 _METHODS = ("get_n_service_nodes", "get_service_nodes")
 _MAX_REQUEST_BYTES = 1 << 16
 
 
-class Seed:
-    """Answers from one membership file, read again when it has changed."""
+Current = Callable[[], "_native.Network"]
+
+
+class FileList:
+    """The list of one membership file, read again when it has changed."""
 
     def __init__(self, nodes: Path) -> None:
         """Raises `MembershipError` when the file is unusable."""
@@ -30,7 +36,8 @@ class Seed:
         self._signature = static.signature(nodes)
         self._network = static.read(nodes)
 
-    def _current(self) -> _native.Network:
+    def current(self) -> _native.Network:
+        """The list now."""
         if (signature := static.signature(self._path)) != self._signature:
             try:
                 self._network = static.read(self._path)
@@ -38,6 +45,39 @@ class Seed:
             except MembershipError:
                 pass  # the nodes log it; the list before it stays
         return self._network
+
+
+class ChainList:
+    """The list of the chain that the nodes follow, which the seed follows too."""
+
+    def __init__(self, nodes: Path, chain: Path, directory: Path) -> None:
+        """`directory` keeps the chain; raises `MembershipError` when a file is unusable."""
+        self._membership = open_chain(chain, nodes, directory, None, None, None)
+        self._network: _native.Network | None = None
+        self._begun = asyncio.Event()
+
+    def current(self) -> _native.Network:
+        """The list now, once `begun` has returned."""
+        if self._network is None:
+            raise MembershipError("the chain is not known yet")
+        return self._network
+
+    async def begun(self) -> None:
+        """Returns when there is a list."""
+        await self._begun.wait()
+
+    async def follow(self) -> None:
+        """Runs until cancelled."""
+        async for network in self._membership:
+            self._network = network
+            self._begun.set()
+
+
+class Seed:
+    """Answers from a list of nodes."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
 
     async def answer(self, request: web.Request) -> web.Response:
         """One JSON-RPC call, whatever its Content-Type says."""
@@ -63,26 +103,39 @@ def _reply(outcome: dict[str, Any], identifier: Any) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": "application/json"})
 
 
-async def _serve(nodes: Path, listener: socket.socket) -> None:
-    app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
-    app.router.add_post("/json_rpc", Seed(nodes).answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, listener).start()
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    notify.ready()
-    await stop.wait()
-    await runner.cleanup()
+async def _serve(nodes: Path, chain: Path | None, listener: socket.socket) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        if chain is None:
+            current = FileList(nodes).current
+        else:
+            followed = ChainList(nodes, chain, nodes.parent / "seed")
+            following = asyncio.create_task(followed.follow())
+            stack.callback(following.cancel)
+            begun = asyncio.create_task(followed.begun())
+            await asyncio.wait({following, begun}, return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                return following.result()
+            current = followed.current
+        app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+        app.router.add_post("/json_rpc", Seed(current).answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        notify.ready()
+        await stop.wait()
+        await runner.cleanup()
 
 
 def main() -> None:
-    """`python -m allium.devnet.seed NODES_JSON --fd N`: serves on the listening socket that was inherited as N."""
+    """`python -m allium.devnet.seed NODES_JSON [--chain CHAIN_JSON] --fd N`: serves on the socket inherited as N."""
     parser = argparse.ArgumentParser(prog="allium.devnet.seed")
     parser.add_argument("nodes", type=Path)
+    parser.add_argument("--chain", type=Path)
     parser.add_argument("--fd", type=int, required=True)
     arguments = parser.parse_args()
-    uvloop.run(_serve(arguments.nodes, socket.socket(fileno=arguments.fd)))
+    uvloop.run(_serve(arguments.nodes, arguments.chain, socket.socket(fileno=arguments.fd)))
 
 
 if __name__ == "__main__":

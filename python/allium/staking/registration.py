@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from eth_typing import ChecksumAddress
 from eth_utils.address import to_canonical_address
 from nacl import bindings
+from web3.types import TxReceipt
 
 from allium._native import BlsDomain, BlsSecretKey
 from allium.appchain.events import registration_message
@@ -81,11 +82,17 @@ async def register(
     contributors = [((stake.address, stake.beneficiary or stake.address), stake.amount) for stake in stakes]
     arguments = (registration.key, registration.proof, registration.params(fee), contributors)
     transaction = sender.transaction("ServiceNodeRewards", addresses.rewards, "addBLSPublicKey", *arguments)
-    receipt = await sender.send("ServiceNodeRewards.addBLSPublicKey", transaction)
+    return joined(await sender.send("ServiceNodeRewards.addBLSPublicKey", transaction), addresses)
+
+
+def joined(receipt: TxReceipt, addresses: Addresses) -> int:
+    """The contract's number of the node that a transaction brought in; `StakingError` when it brought none."""
     for log in receipt["logs"]:
         if log["address"] == addresses.rewards and len(log["topics"]) == 2 and bytes(log["topics"][0]) == _JOINED:
             return int.from_bytes(log["topics"][1], "big")
-    raise StakingError(f"{addresses.rewards} took the stake and says nothing of a new node: it is no rewards contract")
+    raise StakingError(
+        f"{addresses.rewards} says nothing of a new node in transaction {receipt['transactionHash'].to_0x_hex()}"
+    )
 
 
 def words(data: bytes) -> tuple[int, ...]:
