@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import signal
 import tempfile
 import time
@@ -19,8 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from allium.client import Account, Client, NetworkError, Poll, RefusedError, SendResult, Snode
+from allium.devnet import anvil
 from allium.devnet.layout import DevnetError, NetworkRecord
-from allium.devnet.network import DEFAULT_SWARM_SIZE, Devnet
+from allium.devnet.network import DEFAULT_SWARM_SIZE, ChainOptions, Devnet
 
 FIRST_TEXT = "Three layers, and nobody knows both ends."
 SECOND_TEXT = "One of your nodes is down, and this still arrives."
@@ -146,7 +148,8 @@ def main(nodes: int, once: bool) -> int:
         devnet = Devnet(Path(directory))
         try:
             with View(console) as view:
-                asyncio.run(_play(devnet, nodes, view))
+                network = _bring_up(devnet, nodes, view)
+                asyncio.run(_play(devnet, network, view))
             console.print(f"\nevery step held, in {time.monotonic() - began:.1f} s")
             if not once:
                 console.print(f"the network stays up: allium devnet status --dir {directory}   (Ctrl-C ends it)")
@@ -162,8 +165,7 @@ def main(nodes: int, once: bool) -> int:
                 devnet.down()
 
 
-async def _play(devnet: Devnet, nodes: int, view: View) -> None:
-    network = _bring_up(devnet, nodes, view)
+async def _play(devnet: Devnet, network: NetworkRecord, view: View) -> None:
     with view.step("Alice and Bob make accounts") as step:
         alice_account, bob_account = Account.new(), Account.new()
         step.details += [f"Alice {alice_account.account_id}", f"Bob   {bob_account.account_id}"]
@@ -179,18 +181,34 @@ async def _play(devnet: Devnet, nodes: int, view: View) -> None:
 
 
 def _bring_up(devnet: Devnet, nodes: int, view: View) -> NetworkRecord:
+    chain, missing = _chain()
     with view.step(f"{nodes} nodes start") as step:
-        ready: list[str] = []
 
         def progress(line: str) -> None:
-            ready.append(line)
             step.details[:] = [line]
 
-        network = devnet.up(nodes, DEFAULT_SWARM_SIZE, progress=progress)
+        network = devnet.up(nodes, DEFAULT_SWARM_SIZE, progress=progress, chain=chain)
         swarms = len({node.swarm_id for node in network.nodes})
         step.details[:] = [f"{nodes} processes, {swarms} swarms, seed {network.seed_url}"]
+        if network.chain is not None:
+            step.details.append(f"every node is staked for on a chain of its own, anvil at {network.chain.rpc_url}")
+        else:
+            step.details.append(f"a file says who is in the network, and no chain: {missing}")
         view.network(network)
     return network
+
+
+def _chain() -> tuple[ChainOptions | None, str]:
+    """The chain to stand on, or why there is none."""
+    try:
+        for module in ("vyper", "snekmate", "web3"):
+            importlib.import_module(module)
+        anvil.find()
+    except ModuleNotFoundError as error:
+        return None, f"{error.name} is not installed"
+    except DevnetError as error:
+        return None, str(error)
+    return ChainOptions(), ""
 
 
 async def _send(

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+from pydantic_core import from_json
 from web3 import AsyncWeb3
 from web3.providers.async_base import AsyncJSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
@@ -52,7 +53,9 @@ class _Http(AsyncJSONBaseProvider):
                 raise TooMuch(f"HTTP status 413 in answer to {method}")
             if answer.status >= 500 or answer.status in (401, 403, 404, 429):
                 raise ProviderFault(f"HTTP status {answer.status}")
-        return self.decode_rpc_response(b"".join(parts))
+        # Not Python's own reader, whose depth is only limited by what other libraries set for the whole process.
+        told: RPCResponse = from_json(b"".join(parts))
+        return told
 
     async def disconnect(self) -> None:
         if self._session is not None:
