@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import subprocess
@@ -10,11 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
+from urllib.request import Request, urlopen
 
 import pytest
+from nacl import bindings
 
-from allium.appchain.encoding import decode
+from allium import keys
+from allium.appchain.certificates import Certificate, Verdict, Vote, vote_message
+from allium.appchain.encoding import decode, encode
+from allium.appchain.machine import possible
 from allium.appchain.nodes import Node
+from allium.appchain.state import State
+from allium.appchain.types import Index, PublicKey, Reasons, Signature
 from allium.client import Account, Client
 from allium.consensus.block import Block
 from allium.consensus.chainfile import ChainFile
@@ -65,11 +73,41 @@ def blocks(store: Path) -> dict[int, Block]:
     return {block.given.height: block for block in made}
 
 
-def state(net: Devnet, index: int) -> dict[str, Node]:
-    """The members as one node has computed them, from what it keeps on the disk."""
+def state(net: Devnet, index: int) -> State:
+    """What one node has computed, from what it keeps on the disk."""
     chain = ChainFile.read(net.directory / "chain.json")
     with Store(stores(net)[index], chain.parameters, chain.sequencer_key) as store:
-        return {key.hex(): node for key, node in store.load().nodes.items()}
+        return store.load()
+
+
+def members(net: Devnet, index: int) -> dict[str, Node]:
+    """Who is in the network, as one node has computed it."""
+    return {key.hex(): node for key, node in state(net, index).nodes.items()}
+
+
+def vote(net: Devnet, index: int, verdict: Verdict) -> None:
+    """Lets the testers of a height give a verdict on a node, as soon as the rules allow it."""
+    key = PublicKey(bytes.fromhex(net.nodes[index]["pubkey_ed25519"]))
+    secrets = {
+        bytes.fromhex(node["pubkey_ed25519"]): keys.load(Path(node["data_dir"])).ed25519_secret for node in net.nodes
+    }
+
+    def certificate() -> Certificate | None:
+        now = state(net, 1)
+        drawn = now.quorum(now.height)
+        if drawn is None or possible(now.nodes[key], now.height, verdict, now.parameters) is not None:
+            return None
+        worker = Index(drawn.workers.index(key))
+        message = vote_message(now.parameters.chain, now.height, worker, verdict, Reasons(1))
+        voters = drawn.validators[: drawn.threshold]
+        votes = [Signature(bindings.crypto_sign(message, secrets[voter])[:64]) for voter in voters]
+        return Certificate(
+            now.height, worker, verdict, tuple(Vote(Index(i), Reasons(1), each) for i, each in enumerate(votes))
+        )
+
+    [feed] = json.loads((net.directory / "chain.json").read_text())["feeds"]
+    with urlopen(Request(f"{feed}/v1/certificates", encode(eventually(certificate))), timeout=10) as answer:
+        assert answer.status == 202
 
 
 def test_a_network_is_up_in_time_and_described(net: tuple[Devnet, float]) -> None:
@@ -89,14 +127,16 @@ def test_a_network_is_up_in_time_and_described(net: tuple[Devnet, float]) -> Non
 
 def test_every_node_is_a_member_by_its_stake(net: tuple[Devnet, float]) -> None:
     up, _ = net
-    members = state(up, 7)
-    assert set(members) == {node["pubkey_ed25519"] for node in up.nodes}
+    joined = members(up, 7)
+    assert set(joined) == {node["pubkey_ed25519"] for node in up.nodes}
     for record, stake in zip(up.nodes, up.network["chain"]["stakes"], strict=True):
-        node = members[record["pubkey_ed25519"]]
+        node = joined[record["pubkey_ed25519"]]
         assert (node.contract_id, node.fee) == (stake["contract_id"], stake["fee"])
         assert [c.amount for c in node.contributors] == [staker["amount"] for staker in stake["stakers"]]
         assert node.swarm == record["swarm_id"] != UNASSIGNED
     assert listed(up.network["seed_url"]) == {node["pubkey_ed25519"]: node["swarm_id"] for node in up.nodes}
+    # The second node looks at the chain itself, and has found nothing else there than the first.
+    assert "l2_rpc = [" in (up.directory / "node-1" / "config.toml").read_text()
     assert all("chain_file" in (up.directory / f"node-{i}" / "config.toml").read_text() for i in range(NODES))
 
 
@@ -113,12 +153,15 @@ def test_all_nodes_compute_the_same(net: tuple[Devnet, float]) -> None:
     for height in common:
         assert len({each[height].root for each in kept}) == 1
     # Heights are signed by one, and computed by all: a store loads only what it computes again itself.
-    assert len(state(up, 3)) == NODES
+    assert len(members(up, 3)) == NODES
     print(f"\n{len(common)} roots compared over {NODES} nodes")
 
 
-async def test_a_message_arrives(net: tuple[Devnet, float]) -> None:
-    up, _ = net
+def test_a_message_arrives(net: tuple[Devnet, float]) -> None:
+    asyncio.run(a_message_arrives(net[0]))
+
+
+async def a_message_arrives(up: Devnet) -> None:
     alice, bob = Account.new(), Account.new()
     seeds = [up.network["seed_url"]]
     async with Client(alice, seeds) as sender, Client(bob, seeds) as receiver:
@@ -156,11 +199,34 @@ def test_a_node_that_asks_to_leave_leaves(net: tuple[Devnet, float]) -> None:
     leaver = up.nodes[4]
     up.run("leave", "4")
     eventually(lambda: leaver["pubkey_ed25519"] not in listed(up.network["seed_url"]) or None)
-    eventually(lambda: leaver["pubkey_ed25519"] not in state(up, 9) or None)
+    eventually(lambda: leaver["pubkey_ed25519"] not in members(up, 9) or None)
+    rows = up.run("status")
+    assert f"{UNASSIGNED:016x}" in rows
     left = listed(up.network["seed_url"])
     assert len(left) == NODES - 1 and UNASSIGNED not in left.values()
     said = (up.directory / "node-9" / "node.log").read_text()
     assert "leaves after height" in said
+
+
+def test_a_chain_that_is_gone_is_told_of_and_messages_go_on(net: tuple[Devnet, float]) -> None:
+    up, _ = net
+    process.kill(up.network["chain"]["anvil_pid"])
+    log = up.directory / "node-0" / "node.log"
+    eventually(lambda: "no height can be made" in log.read_text() or None)
+    assert "cannot be reached" in log.read_text()
+    asyncio.run(a_message_arrives(up))
+
+
+def a_node_that_is_voted_down_leaves(net: Devnet, index: int) -> None:
+    key, seed = net.nodes[index]["pubkey_ed25519"], net.network["seed_url"]
+    vote(net, index, Verdict.DECOMMISSION)
+    eventually(lambda: listed(seed)[key] == UNASSIGNED or None)
+    vote(net, index, Verdict.DEREGISTER)
+    eventually(lambda: key not in listed(seed) or None)
+    kept = [blocks(store) for store in stores(net)]
+    newest = min(map(max, kept))
+    assert len({each[newest].root for each in kept}) == 1
+    assert key not in members(net, index), "it knows itself that it is out"
 
 
 def test_a_network_on_contracts_that_are_there(tmp_path: Path) -> None:
@@ -178,10 +244,10 @@ def test_a_network_on_contracts_that_are_there(tmp_path: Path) -> None:
             chain = net.network["chain"]
             assert (chain["rpc_url"], chain["anvil_pid"]) == (local.url, None)
             assert chain["contracts"] == json.loads(addresses.read_text())
-            members = state(net, 2)
-            assert len(members) == 6 and {sum(c.amount for c in n.contributors) for n in members.values()} == {
-                100 * 10**9
-            }
+            joined = members(net, 2)
+            assert len(joined) == 6
+            assert {sum(c.amount for c in node.contributors) for node in joined.values()} == {100 * 10**9}
+            a_node_that_is_voted_down_leaves(net, 3)
         finally:
             net.run("down")
         assert process.is_running(local.pid, str(local.port)), "it is not ours to end"

@@ -101,6 +101,20 @@ def test_a_chain_goes_with_addresses(tmp_path: Path) -> None:
         NodeConfig.load(path)
 
 
+def test_providers_of_the_evm_chain_go_with_a_chain(tmp_path: Path) -> None:
+    path = write(tmp_path, 'l2_rpc = ["http://127.0.0.1:1", "https://rpc.example/key"]\n')
+    with pytest.raises(ConfigError, match="l2_rpc goes with chain_file"):
+        NodeConfig.load(path)
+    chain = {"chain_file": "chain.json"}
+    config = NodeConfig.load(path, chain)
+    assert (len(config.l2_rpc), config.l2_quorum, config.l2_depth, config.l2_log_blocks) == (2, None, None, 1000)
+    assert NodeConfig.load(path, {**chain, "l2_quorum": 2}).l2_quorum == 2
+    with pytest.raises(ConfigError, match="l2_quorum is more than there are"):
+        NodeConfig.load(path, {**chain, "l2_quorum": 3})
+    with pytest.raises(ConfigError, match="should match pattern"):
+        NodeConfig.load(path, {**chain, "l2_rpc": ["ftp://x"]})
+
+
 def test_the_test_network_has_ports_and_seeds_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('data_dir = "data"\noxend_rpc = "ipc://x"\nomq_port = 5\n')

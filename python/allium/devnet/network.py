@@ -10,7 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,13 @@ class Devnet:
 
     def status(self) -> list[NodeStatus]:
         """Every node, whether its process lives, and its size."""
-        return [self._status(index, node) for index, node in enumerate(self.layout.read_network().nodes)]
+        network = self.layout.read_network()
+        nodes = network.nodes
+        if network.chain is not None:
+            with suppress(OSError):  # without the seed, what it said when the network came up
+                swarms = listed(network.seed_url)
+                nodes = tuple(replace(n, swarm_id=swarms.get(n.pubkey_ed25519, UNASSIGNED)) for n in nodes)
+        return [self._status(index, node) for index, node in enumerate(nodes)]
 
     def kill(self, index: int) -> None:
         """SIGKILL to one node."""
@@ -252,12 +258,14 @@ class Devnet:
         progress: Progress,
         undo: ExitStack,
     ) -> ChainRecord:
-        """Stakes for every node, and lets the first one look at the chain and order what it sees."""
+        """Stakes for every node. The first one looks at the chain and orders what it sees, the second looks too."""
         from allium.devnet import evm
 
         ground = evm.prepare(self.layout, chain, len(records), undo, progress)
         write_json(self.layout.chain, ground.chain_file(records[0].pubkey_ed25519, f"http://{LOOPBACK}:{feed_port}"))
-        self._configure(0, l2_rpc=[ground.record.rpc_url], feed_port=feed_port, **ground.finality)
+        self._configure(0, feed_port=feed_port)
+        for index in range(min(2, len(records))):
+            self._configure(index, l2_rpc=[ground.record.rpc_url], **ground.finality)
         return ground.record
 
     def _formed(self, network: NetworkRecord, seconds: float) -> NetworkRecord:

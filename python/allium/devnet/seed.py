@@ -104,28 +104,37 @@ def _reply(outcome: dict[str, Any], identifier: Any) -> web.Response:
 
 
 async def _serve(nodes: Path, chain: Path | None, listener: socket.socket) -> None:
+    stop = asyncio.Event()
+    stopped = asyncio.create_task(stop.wait())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    ends: set[asyncio.Task[Any]] = {stopped}
     async with contextlib.AsyncExitStack() as stack:
         if chain is None:
             current = FileList(nodes).current
         else:
             followed = ChainList(nodes, chain, nodes.parent / "seed")
             following = asyncio.create_task(followed.follow())
-            stack.callback(following.cancel)
+            ends.add(following)
             begun = asyncio.create_task(followed.begun())
-            await asyncio.wait({following, begun}, return_when=asyncio.FIRST_COMPLETED)
+            stack.callback(begun.cancel)
+            stack.callback(following.cancel)
+            await asyncio.wait({*ends, begun}, return_when=asyncio.FIRST_COMPLETED)
             if following.done():
                 return following.result()
+            if stopped.done():
+                return None
             current = followed.current
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
         app.router.add_post("/json_rpc", Seed(current).answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
+        stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener).start()
-        stop = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         notify.ready()
-        await stop.wait()
-        await runner.cleanup()
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for ended in done:
+            ended.result()
+    return None
 
 
 def main() -> None:
