@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Semaphore,
@@ -16,13 +18,14 @@ use tokio::{
 use crate::{
     clock::Clock,
     crypto::Identity,
-    replicate::{Daemon, Handshake, Merge, Movement, PeerLink, Reconciler, Redelivery},
+    replicate::{Daemon, Handshake, Merge, Movement, PeerError, PeerLink, Reconciler, Redelivery},
     rpc::{Rpc, RpcParts, Verifier},
     store::{Durability, Store, StoreConfig, StoreError},
-    swarm::{Network, Snapshot},
+    swarm::{Network, NodeInfo, Snapshot},
     transport::{
         Limiter, Liveness, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable, Readiness, Services,
-        Slots, Upstream,
+        Slots, Upstream, control,
+        control::Control,
         https::Https,
         omq::{Omq, OmqPeers},
         quic::{Quic, QuicPeers},
@@ -35,6 +38,10 @@ pub use crate::transport::NodeStats;
 
 /// Bytes of request bodies in memory at once, over HTTPS.
 const MAX_BODIES: usize = 512 << 20;
+/// Nodes that one question is put to at the same time.
+const ASKED_AT_ONCE: usize = 256;
+/// Bytes of the answer of one of them.
+const MAX_ANSWER: usize = 64 << 10;
 /// How often what nobody needs any more is looked for.
 const TIDY: Duration = Duration::from_secs(10);
 
@@ -127,6 +134,9 @@ pub enum NodeError {
     Tls(#[from] rustls::Error),
 }
 
+/// What nodes answered, later.
+pub type Answers = mpsc::Receiver<Vec<Result<Vec<Bytes>, PeerError>>>;
+
 /// A running node. Dropping it shuts it down.
 pub struct Node {
     services: Arc<Services>,
@@ -217,6 +227,7 @@ impl Node {
             handshake,
             pinged: Pinged::default(),
             liveness,
+            control: Arc::default(),
             oxend_rpc: config.oxend_rpc.clone(),
             quic_peers: Arc::clone(&quic_peers),
             store: store.clone(),
@@ -284,6 +295,39 @@ impl Node {
         Some(coming)
     }
 
+    /// Questions of other nodes and of people, for whoever runs this one.
+    #[must_use]
+    pub fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.services.control)
+    }
+
+    /// Puts one of [`control::COMMANDS`] to many nodes: their answers come in the order of `nodes`, all at once, or
+    /// nothing when the node shuts down. `None` for another command, and after the shutdown.
+    #[must_use]
+    pub fn ask(&self, nodes: Vec<NodeInfo>, command: &str, parts: Vec<Bytes>, limit: Duration) -> Option<Answers> {
+        let command = *control::COMMANDS.iter().find(|name| **name == command)?;
+        let runtime = self.runtime.as_ref()?;
+        let (answer, coming) = mpsc::channel();
+        let links = Arc::clone(&self.links);
+        runtime.spawn(async move {
+            let asked = stream::iter(nodes).map(|node| {
+                let (links, parts) = (Arc::clone(&links), parts.clone());
+                async move {
+                    let answer = links.request_omq(&Arc::new(node), command, parts, limit).await?;
+                    let length: usize = answer.iter().map(Bytes::len).sum();
+                    // All of them are held at the same time.
+                    if length > MAX_ANSWER {
+                        Err(PeerError::Refused("too long an answer".to_owned()))
+                    } else {
+                        Ok(answer)
+                    }
+                }
+            });
+            answer.send(asked.buffered(ASKED_AT_ONCE).collect().await)
+        });
+        Some(coming)
+    }
+
     /// When somebody has last tested whether this node can be reached.
     #[must_use]
     pub fn pinged(&self) -> &Pinged {
@@ -308,6 +352,7 @@ impl Node {
     pub fn shutdown(&mut self) {
         let Some(runtime) = self.runtime.take() else { return };
         self.services.readiness.close();
+        self.services.control.close();
         if let Some(https) = self.https.take() {
             runtime.block_on(https.close());
         }

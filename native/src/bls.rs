@@ -85,6 +85,25 @@ impl BlsDomain {
         Ok(PyBytes::new(py, &signature.to_bytes()).unbind())
     }
 
+    fn faulty(&self, py: Python<'_>, message: &[u8], signed: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<Vec<usize>> {
+        py.detach(|| {
+            let (mut places, mut pairs, mut found) = (Vec::new(), Vec::new(), Vec::new());
+            for (place, (key, signature)) in signed.iter().enumerate() {
+                match (self::key(key), self::signature(signature)) {
+                    (Ok(key), Ok(signature)) => {
+                        places.push(place);
+                        pairs.push((key, signature));
+                    }
+                    _ => found.push(place),
+                }
+            }
+            let bad = bls::faulty(&pairs, message, &self.0.hash_to_g2).map_err(refused)?;
+            found.extend(bad.into_iter().map(|index| places[index]));
+            found.sort_unstable();
+            Ok(found)
+        })
+    }
+
     fn verify(&self, py: Python<'_>, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         py.detach(|| match (self::key(key), self::signature(signature)) {
             (Ok(key), Ok(signature)) => key.verify(message, &self.0.hash_to_g2, &signature),

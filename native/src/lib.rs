@@ -16,6 +16,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bls::BlsSecretKey>()?;
     module.add_class::<bls::BlsDomain>()?;
     module.add_class::<node::Node>()?;
+    module.add_class::<node::Question>()?;
     module.add_class::<onion::ReplyKey>()?;
     module.add_class::<quic::QuicClient>()?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_keys, module)?)?;

@@ -20,9 +20,14 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn snapshot(self, py: Python<'_>) -> PyResult<Snapshot> {
-        let nodes = self.nodes.iter().map(|entry| Entry { py, entry }.node()).collect::<PyResult<Vec<_>>>()?;
+        let nodes = entries(py, &self.nodes)?;
         Snapshot::new(self.height, self.block_hash, self.hardfork, nodes).map_err(invalid)
     }
+}
+
+/// Nodes from a list of `NodeEntry`.
+pub(crate) fn entries(py: Python<'_>, nodes: &[HashMap<String, Py<PyAny>>]) -> PyResult<Vec<NodeInfo>> {
+    nodes.iter().map(|entry| Entry { py, entry }.node()).collect()
 }
 
 pub(crate) fn invalid(error: impl std::fmt::Display) -> PyErr {

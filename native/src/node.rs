@@ -1,24 +1,28 @@
 //! A running node.
 
-use std::{net::IpAddr, sync::Mutex, time::Duration};
+use std::{collections::HashMap, net::IpAddr, sync::Mutex, time::Duration};
 
 use allium_engine::{
     crypto::Identity,
     node::{Node as EngineNode, NodeConfig, NodeError},
-    transport::{Patience, RateLimits, parse_network},
+    transport::{Patience, RateLimits, control, parse_network},
     types::{Ed25519PublicKey, LegacyPublicKey},
 };
+use bytes::Bytes;
 use pyo3::{
     exceptions::{PyOSError, PyRuntimeError, PyValueError},
     prelude::*,
-    types::PyDict,
+    types::{PyBytes, PyDict},
 };
 use zeroize::Zeroizing;
 
-use crate::network::{Network, invalid};
+use crate::network::{Network, entries, invalid};
 
 /// Over HTTPS, OMQ and QUIC; `None` for what was not tested.
 type Reached = (bool, Option<bool>, Option<bool>);
+
+/// The parts of another node's answer, or why there is none.
+type Answer = (Option<Vec<Vec<u8>>>, String);
 
 /// One running node: its sockets, its store and the threads that serve them.
 #[pyclass(frozen, module = "allium._native")]
@@ -128,6 +132,37 @@ impl Node {
         Ok(result.map(|result| (result.https, result.omq, result.quic)))
     }
 
+    fn next_question(&self, py: Python<'_>) -> PyResult<Option<Question>> {
+        let control = self.with(EngineNode::control)?;
+        // The node is free for others meanwhile.
+        let question = py.detach(move || control.next());
+        Ok(question.map(|question| Question(Mutex::new(Some(question)))))
+    }
+
+    fn ask(
+        &self,
+        py: Python<'_>,
+        nodes: Vec<HashMap<String, Py<PyAny>>>,
+        command: &str,
+        parts: Vec<Vec<u8>>,
+        timeout: f64,
+    ) -> PyResult<Vec<Answer>> {
+        let nodes = entries(py, &nodes)?;
+        let limit = Duration::try_from_secs_f64(timeout).map_err(invalid)?;
+        let parts = parts.into_iter().map(Bytes::from).collect();
+        let coming = self.with(|node| node.ask(nodes, command, parts, limit))?;
+        let coming = coming.ok_or_else(|| PyValueError::new_err(format!("other nodes are not asked for {command}")))?;
+        let answers =
+            py.detach(move || coming.recv()).map_err(|_| PyRuntimeError::new_err("the node was shut down"))?;
+        Ok(answers
+            .into_iter()
+            .map(|answer| match answer {
+                Ok(parts) => (Some(parts.iter().map(|part| part.to_vec()).collect()), String::new()),
+                Err(error) => (None, error.to_string()),
+            })
+            .collect())
+    }
+
     fn pinged<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         let seconds = self
@@ -173,6 +208,37 @@ impl Node {
     fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
         let node = self.node.lock().map_err(|_| PyRuntimeError::new_err("the node has failed"))?.take();
         py.detach(|| drop(node));
+        Ok(())
+    }
+}
+
+/// One question, which can be answered once.
+#[pyclass(frozen, module = "allium._native")]
+pub(crate) struct Question(Mutex<Option<control::Question>>);
+
+impl Question {
+    fn with<T>(&self, what: impl FnOnce(&control::Question) -> T) -> PyResult<T> {
+        let question = self.0.lock().map_err(|_| PyRuntimeError::new_err("the question has failed"))?;
+        question.as_ref().map(what).ok_or_else(|| PyRuntimeError::new_err("the question was answered already"))
+    }
+}
+
+#[pymethods]
+impl Question {
+    #[getter]
+    fn command(&self) -> PyResult<&'static str> {
+        self.with(|question| question.command)
+    }
+
+    #[getter]
+    fn parts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        self.with(|question| question.parts.iter().map(|part| PyBytes::new(py, part)).collect())
+    }
+
+    fn answer(&self, parts: Vec<Vec<u8>>) -> PyResult<()> {
+        let question = self.0.lock().map_err(|_| PyRuntimeError::new_err("the question has failed"))?.take();
+        let question = question.ok_or_else(|| PyRuntimeError::new_err("the question was answered already"))?;
+        question.answer(parts.into_iter().map(Bytes::from).collect());
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 """The engine's Python face. Every call that waits releases the interpreter lock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, NotRequired, TypedDict, final
 
 #: Version of the protocol that the engine speaks, as nodes advertise it.
@@ -75,6 +75,9 @@ class BlsDomain:
     def sign(self, secret: BlsSecretKey, message: bytes) -> bytes:
         """The signature of a message."""
 
+    def faulty(self, message: bytes, signed: Sequence[tuple[bytes, bytes]]) -> list[int]:
+        """The places of those (key, signature) whose signature is not theirs; the others verify together."""
+
     def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is by `key`; False also for bytes that are no key or no signature."""
 
@@ -131,6 +134,17 @@ class Node:
         Waits for some seconds. `None` for a node that is not in the network in force, or has no address there.
         """
 
+    def next_question(self) -> Question | None:
+        """Waits for the next `bls.*` command that somebody sends; `None` once the node is shut down."""
+
+    def ask(
+        self, nodes: list[NodeEntry], command: str, parts: list[bytes], timeout: float
+    ) -> list[tuple[list[bytes] | None, str]]:
+        """Sends a `bls.*` command to many nodes at once: the parts of each answer, or `None` and why there is none.
+
+        Waits until all have answered or are out of time (seconds).
+        """
+
     def pinged(self) -> dict[str, int]:
         """When somebody last tested whether this node is reached, by transport: Unix time in seconds, 0 for never."""
 
@@ -146,6 +160,21 @@ class Node:
 
     def shutdown(self) -> None:
         """Refuses new requests, finishes those under way, syncs and closes. Idempotent."""
+
+@final
+class Question:
+    """A command that waits for its answer. Dropped without one, it is refused."""
+
+    @property
+    def command(self) -> str:
+        """Such as `bls.get_rewards`; `RuntimeError` once it was answered, also of the others."""
+
+    @property
+    def parts(self) -> list[bytes]:
+        """What came with it."""
+
+    def answer(self, parts: list[bytes]) -> None:
+        """Sends the answer."""
 
 @final
 class ReplyKey:

@@ -183,6 +183,36 @@ impl BlsSignature {
     }
 }
 
+/// The places of those whose signature of `message` under `tag` is not by their key, in order. All are tried together,
+/// then halves of what is bad, so that few are found with little work.
+///
+/// What is left verifies as a whole, which is all that an aggregate is used for.
+///
+/// # Errors
+/// `Unhashable`.
+pub fn faulty(signed: &[(BlsPublicKey, BlsSignature)], message: &[u8], tag: &[u8; 32]) -> Result<Vec<usize>, BlsError> {
+    let hash = hash_to_g2(message, tag)?.into_affine();
+    let good = |part: &[(BlsPublicKey, BlsSignature)]| {
+        let key = part.iter().fold(G1Projective::ZERO, |sum, (key, _)| sum + key.0).into_affine();
+        let signature = part.iter().fold(G2Projective::ZERO, |sum, (_, one)| sum + one.0).into_affine();
+        Bn254::multi_pairing([G1Affine::generator(), -key], [signature, hash]).is_zero()
+    };
+    let mut found = Vec::new();
+    let mut doubted = vec![(0, signed.len())];
+    while let Some((start, end)) = doubted.pop() {
+        if start == end || good(&signed[start..end]) {
+            continue;
+        }
+        if end - start == 1 {
+            found.push(start);
+            continue;
+        }
+        let middle = usize::midpoint(start, end);
+        doubted.extend([(middle, end), (start, middle)]);
+    }
+    Ok(found)
+}
+
 /// The bytes that one rewards contract on one chain has signed, and the tag they are hashed under
 /// (`spec/contracts` §5.2, §5.3).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Bytes in, requests out, answers back (`spec/transports`): HTTPS for clients, OMQ and QUIC for clients and nodes.
 
 mod certificate;
+pub mod control;
 pub mod https;
 mod limiter;
 mod linger;

@@ -55,6 +55,20 @@ impl Peers {
             && PeerLink::request(self.omq.as_ref(), node, "sn.ping", Vec::new(), limit).await.is_ok()
     }
 
+    /// Asks over OMQ, which has commands that QUIC has not.
+    pub(crate) async fn request_omq(
+        &self,
+        node: &Arc<NodeInfo>,
+        command: &'static str,
+        parts: Vec<Bytes>,
+        limit: Duration,
+    ) -> Result<Vec<Bytes>, PeerError> {
+        if self.is_cut_off(&node.ed25519) {
+            return Err(PeerError::Timeout);
+        }
+        PeerLink::request(self.omq.as_ref(), node, command, parts, limit).await
+    }
+
     async fn over_quic(
         &self,
         connection: Arc<PeerConnection>,

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{
-    limiter::Limiter, liveness::Liveness, quic::QuicPeers, reachability::Pinged, readiness::Readiness,
-    relay::OnionRelay, slots::Slots,
+    control::Control, limiter::Limiter, liveness::Liveness, quic::QuicPeers, reachability::Pinged,
+    readiness::Readiness, relay::OnionRelay, slots::Slots,
 };
 use crate::{
     batch::BatchSizes,
@@ -87,6 +87,8 @@ pub struct Services {
     pub pinged: Pinged,
     /// How other nodes have answered.
     pub liveness: Arc<Liveness>,
+    /// Questions for whoever runs the node.
+    pub control: Arc<Control>,
     /// Where the network's daemon listens for OMQ, if there is one.
     pub oxend_rpc: Option<String>,
     /// Its QUIC connections to other nodes.

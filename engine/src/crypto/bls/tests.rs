@@ -317,6 +317,19 @@ proptest! {
         }
     }
 
+    #[test]
+    fn who_signed_wrongly_is_found(count in 0_u64..12, wrong in 0_u16..1 << 12) {
+        let tag = [7; 32];
+        let is_wrong = |place: usize| wrong >> place & 1 == 1;
+        let pairs: Vec<_> = (0..count).enumerate().map(|(place, seed)| {
+            let secret = BlsSecretKey(Fr::from(seed + 1));
+            let message: &[u8] = if is_wrong(place) { b"another" } else { b"message" };
+            (secret.public(), secret.sign(message, &tag).unwrap())
+        }).collect();
+        let expected: Vec<_> = (0..pairs.len()).filter(|place| is_wrong(*place)).collect();
+        prop_assert_eq!(faulty(&pairs, b"message", &tag).unwrap(), expected);
+    }
+
     /// Bytes that are read say the same when written.
     #[test]
     fn fuzz_bls_bytes(low: [u8; 32], high: [u8; 32]) {

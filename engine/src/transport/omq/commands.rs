@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        ANSWER_TOO_LARGE, MAX_BODY,
+        ANSWER_TOO_LARGE, MAX_BODY, control,
         services::Services,
         slots::{Slot, Slots},
     },
@@ -28,6 +28,8 @@ pub(super) enum Category {
     Monitor,
     /// Configured keys.
     Service,
+    /// Anyone.
+    Control,
 }
 
 /// Calls under way, by category.
@@ -36,11 +38,18 @@ pub(super) struct InFlight {
     storage: Slots,
     monitor: Slots,
     service: Slots,
+    control: Slots,
 }
 
 impl InFlight {
     pub(super) fn new() -> Self {
-        Self { sn: Slots::new(1000), storage: Slots::new(200), monitor: Slots::new(500), service: Slots::new(20) }
+        Self {
+            sn: Slots::new(1000),
+            storage: Slots::new(200),
+            monitor: Slots::new(500),
+            service: Slots::new(20),
+            control: Slots::new(128),
+        }
     }
 
     pub(super) const fn of(&self, category: Category) -> &Slots {
@@ -49,6 +58,7 @@ impl InFlight {
             Category::Storage => &self.storage,
             Category::Monitor => &self.monitor,
             Category::Service => &self.service,
+            Category::Control => &self.control,
         }
     }
 }
@@ -66,6 +76,8 @@ pub(super) enum Endpoint {
     Stats,
     /// A client method of this name.
     Rpc(&'static str),
+    /// A question for whoever runs the node.
+    Control(&'static str),
 }
 
 impl Endpoint {
@@ -80,6 +92,10 @@ impl Endpoint {
             b"monitor.messages" => Some(Self::Monitor),
             b"service.get_stats" => Some(Self::Stats),
             _ => {
+                let named = |name: &&&str| name.as_bytes() == command;
+                if let Some(name) = control::COMMANDS.iter().find(named) {
+                    return Some(Self::Control(name));
+                }
                 let method = command.strip_prefix(b"storage.")?;
                 METHODS.iter().find(|name| name.as_bytes() == method).map(|name| Self::Rpc(name))
             }
@@ -94,6 +110,7 @@ impl Endpoint {
             Self::Rpc(_) => Category::Storage,
             Self::Monitor => Category::Monitor,
             Self::Stats => Category::Service,
+            Self::Control(_) => Category::Control,
         }
     }
 }
@@ -197,6 +214,10 @@ async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Optio
             services.rpc.call(method, params).await.map(|(encoding, reply)| answer(&reply, encoding))
         }
         (Endpoint::Rpc(_), parts) => Some(miscounted(1, parts)),
+        (Endpoint::Control(command), _) => {
+            let answer = services.control.ask(command, parts).await;
+            Some(answer.unwrap_or_else(|(status, text)| refusal(status, text).into()))
+        }
     }
 }
 

@@ -408,7 +408,7 @@ impl Io {
                 self.send_back(&[&to, error, b"REPLY", &tag]);
                 continue;
             }
-            if matches!(endpoint.category(), Category::Storage | Category::Monitor) {
+            if matches!(endpoint.category(), Category::Storage | Category::Monitor | Category::Control) {
                 let address = sender.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
                 if !self.services.limiter.allow(address) {
                     let [code, text] = commands::too_many();

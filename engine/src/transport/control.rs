@@ -1,0 +1,148 @@
+//! Questions that the engine does not answer itself: what a node signs for the network is decided by whoever runs it.
+//!
+//! They leave through a short queue, one by one, and nothing of the data plane waits for them.
+
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::rpc::Status;
+
+/// What may be asked (`spec/appchain` §7).
+pub const COMMANDS: [&str; 6] = [
+    "bls.get_rewards",
+    "bls.get_exit",
+    "bls.get_liquidation",
+    "bls.rewards_request",
+    "bls.exit_liquidation_request",
+    "bls.get_accrued_rewards",
+];
+
+/// Questions that may wait.
+const QUEUE: usize = 64;
+/// Bytes of one question.
+const MAX_QUESTION: usize = 64 << 10;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A question that waits for [`Question::answer`]. Dropped without, it is refused.
+#[derive(Debug)]
+pub struct Question {
+    /// One of [`COMMANDS`].
+    pub command: &'static str,
+    /// What came with it.
+    pub parts: Vec<Bytes>,
+    answer: oneshot::Sender<Vec<Bytes>>,
+}
+
+impl Question {
+    /// Gives the answer's parts. Whoever asked may be gone.
+    pub fn answer(self, parts: Vec<Bytes>) {
+        let _ = self.answer.send(parts);
+    }
+}
+
+/// The queue of questions.
+pub struct Control {
+    /// Nothing once the node shuts down.
+    queue: Mutex<Option<SyncSender<Question>>>,
+    questions: Mutex<Receiver<Question>>,
+    attended: AtomicBool,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        let (queue, questions) = sync_channel(QUEUE);
+        Self { queue: Mutex::new(Some(queue)), questions: Mutex::new(questions), attended: AtomicBool::new(false) }
+    }
+}
+
+impl Control {
+    /// Waits for the next question; `None` once the node shuts down. From the first call on, questions are taken.
+    #[must_use]
+    pub fn next(&self) -> Option<Question> {
+        self.attended.store(true, Ordering::Release);
+        self.questions.lock().recv().ok()
+    }
+
+    /// Ends every wait.
+    pub fn close(&self) {
+        self.queue.lock().take();
+    }
+
+    /// What is answered to a question, or why nothing is.
+    pub(super) async fn ask(&self, command: &'static str, parts: Vec<Bytes>) -> Result<Vec<Bytes>, (Status, &str)> {
+        if !self.attended.load(Ordering::Acquire) {
+            return Err((Status::SERVICE_UNAVAILABLE, "This node signs nothing for the network"));
+        }
+        if parts.iter().map(Bytes::len).sum::<usize>() > MAX_QUESTION {
+            return Err((Status::BAD_REQUEST, "The question is too long"));
+        }
+        let (answer, coming) = oneshot::channel();
+        let sent = match &*self.queue.lock() {
+            Some(queue) => queue.try_send(Question { command, parts, answer }),
+            None => return Err((Status::SERVICE_UNAVAILABLE, "The node is shutting down")),
+        };
+        match sent {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err((Status::SERVICE_UNAVAILABLE, "Server busy, try again later")),
+            Err(TrySendError::Disconnected(_)) => {
+                return Err((Status::SERVICE_UNAVAILABLE, "The node is shutting down"));
+            }
+        }
+        match tokio::time::timeout(PATIENCE, coming).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err((Status::INTERNAL_SERVER_ERROR, "The question was not answered")),
+            Err(_) => Err((Status::GATEWAY_TIMEOUT, "No answer in time")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn questions_wait_in_a_short_queue_and_end_with_the_node() {
+        let control = Arc::new(Control::default());
+        let asked = |bytes: usize| control.ask(COMMANDS[0], vec![Bytes::from(vec![0; bytes])]);
+        assert_eq!(asked(1).await.unwrap_err().0, Status::SERVICE_UNAVAILABLE);
+        let (first, attendant) = {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let attendant = Arc::clone(&control);
+            let thread = std::thread::spawn(move || {
+                while let Some(question) = attendant.next() {
+                    if sender.send(question).is_err() {
+                        return;
+                    }
+                }
+            });
+            (receiver, thread)
+        };
+        while !control.attended.load(Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(asked(MAX_QUESTION + 1).await.unwrap_err().0, Status::BAD_REQUEST);
+        let asker = tokio::spawn({
+            let control = Arc::clone(&control);
+            async move { control.ask(COMMANDS[1], vec![Bytes::from_static(b"what")]).await.map_err(|(status, _)| status) }
+        });
+        let question = tokio::task::spawn_blocking(move || first.recv().unwrap()).await.unwrap();
+        assert_eq!((question.command, question.parts[0].as_ref()), (COMMANDS[1], &b"what"[..]));
+        question.answer(vec![Bytes::from_static(b"that")]);
+        assert_eq!(asker.await.unwrap().unwrap(), [Bytes::from_static(b"that")]);
+        control.close();
+        attendant.join().unwrap();
+        assert_eq!(asked(1).await.unwrap_err().0, Status::SERVICE_UNAVAILABLE);
+    }
+}
