@@ -117,6 +117,11 @@ def create_bls(directory: Path) -> BlsSecretKey:
     return secret
 
 
+def has_bls(directory: Path) -> bool:
+    """Whether the node has a BLS key."""
+    return os.path.lexists(directory / BLS_FILE)
+
+
 def load_bls(directory: Path) -> BlsSecretKey:
     """Reads the BLS key; raises `KeyFileError` for one that is missing, damaged or readable by others."""
     from allium._native import BlsSecretKey

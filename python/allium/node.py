@@ -26,7 +26,7 @@ from allium.membership.static import StaticMembership, changes
 from allium.reachability import Reachability
 
 if TYPE_CHECKING:
-    from allium._native import Node, NodeEntry
+    from allium._native import BlsSecretKey, Node, NodeEntry
     from allium.consensus.chainfile import ChainFile
     from allium.membership.appchain import View
 
@@ -115,6 +115,16 @@ def _look(config: NodeConfig, chain: ChainFile) -> View:
     return follower.Follower(
         providers, follower.Contracts.of(chain), depth=config.l2_depth, log_blocks=config.l2_log_blocks
     )
+
+
+async def _claims(engine: Node, membership: Membership, secret: BlsSecretKey) -> None:
+    """Signs with the others what the staking contracts want signed."""
+    from allium.membership.appchain import AppchainMembership
+    from allium.rewards.service import Service
+
+    if not isinstance(membership, AppchainMembership):
+        raise TypeError("only the chain's state says what to sign")
+    await Service(engine, membership.consensus, secret, lambda: membership.contacts).run()
 
 
 class _Orchestrator:
@@ -210,6 +220,8 @@ class _Orchestrator:
         elif config.network_file is not None:
             self._membership = _membership(config, config.network_file, node_keys)
             self._reachability = Reachability(engine, own, interval=config.reachability_seconds)
+            if config.chain_file is not None and keys.has_bls(config.data_dir):
+                duties["claims"] = _claims(engine, self._membership, keys.load_bls(config.data_dir))
         if self._membership is not None and self._reachability is not None:
             duties["membership"] = self._follow_membership(engine, self._membership, self._reachability)
             duties["reachability"] = self._reachability.run()

@@ -56,6 +56,16 @@ class AppchainMembership:
         self._news = asyncio.Event()
         self._logger = log.get("membership")
 
+    @property
+    def consensus(self) -> Consensus:
+        """The engine of agreement."""
+        return self._consensus
+
+    @property
+    def contacts(self) -> Mapping[str, NodeEntry]:
+        """Where nodes can be reached, by their Ed25519 keys, hex."""
+        return self._contacts
+
     def reload(self) -> None:
         """Reads the network file again at once."""
         self._read_contacts()

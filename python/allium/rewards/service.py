@@ -1,0 +1,119 @@
+"""Answers the `bls.*` commands that come to a node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from allium import log
+from allium._native import BlsDomain, BlsSecretKey
+from allium.appchain.claims import Code, RefusedError, claimable, stakes
+from allium.appchain.types import Address, BlsKey, Height, Seconds
+from allium.consensus import Consensus
+from allium.rewards import wire
+from allium.rewards.aggregator import AT_ONCE, Aggregator, BusyError, Collected, TooFewError
+from allium.rewards.signer import Signer
+
+if TYPE_CHECKING:
+    from allium._native import Node, NodeEntry, Question
+
+#: Addresses whose balances one question may be about.
+_MAX_ADDRESSES = 256
+
+
+class Service:
+    """A node's part in claims, exits and liquidations."""
+
+    def __init__(
+        self, engine: Node, consensus: Consensus, secret: BlsSecretKey, contacts: Callable[[], Mapping[str, NodeEntry]]
+    ) -> None:
+        """`contacts` has the nodes' addresses by Ed25519 key, hex."""
+        rules = consensus.state.parameters
+        domain = BlsDomain(rules.l2_chain_id, rules.rewards_contract)
+        self._engine, self._consensus = engine, consensus
+        self._signer = Signer(consensus, secret, domain)
+        self._aggregator = Aggregator(consensus, self._signer, contacts, self._ask)
+        # Threads of its own: they wait for others, and the loop's are for work.
+        self._threads = ThreadPoolExecutor(1 + AT_ONCE, thread_name_prefix="claims")
+        self._logger = log.get("claims")
+
+    async def run(self) -> None:
+        """Answers until cancelled, or until the engine is shut down."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as answers:
+                # As many are under way as the engine lets in.
+                while (question := await loop.run_in_executor(self._threads, self._engine.next_question)) is not None:
+                    answers.create_task(self._answer(question))
+        finally:
+            self._aggregator.close()
+            # The wait for a question ends with the engine.
+            self._threads.shutdown(wait=False)
+
+    async def _ask(
+        self, nodes: list[NodeEntry], command: str, body: bytes, seconds: float
+    ) -> list[tuple[list[bytes] | None, str]]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._engine.ask, nodes, command, [body], seconds)
+
+    async def _answer(self, question: Question) -> None:
+        try:
+            parts = wire.answer(await self._carry_out(question.command, wire.decode(question.parts)))
+        except RefusedError as error:
+            parts = wire.refusal(error.code, str(error))
+        except TooFewError as error:
+            parts = wire.refusal(wire.UNAVAILABLE, str(error))
+        except BusyError:
+            parts = wire.refusal(wire.UNAVAILABLE, "Server busy, try again later")
+        except Exception as error:
+            # One question must not end the answering of others.
+            self._logger.error("a question was not answered", command=question.command, exc_info=error)
+            parts = wire.refusal(500, "The question was not answered")
+        question.answer(parts)
+
+    async def _carry_out(self, command: str, fields: wire.Fields) -> Mapping[str, Any]:
+        match command:
+            case wire.GET_REWARDS:
+                address, height = Address(wire.raw(fields, "address", 20)), Height(wire.number(fields, "height"))
+                amount, signature = await self._signer.rewards(address, height)
+                return {"address": address, "amount": amount, "height": height, "signature": signature}
+            case wire.GET_EXIT | wire.GET_LIQUIDATION:
+                key, asked = _bls_key(fields), Seconds(wire.number(fields, "timestamp"))
+                liquidate = command == wire.GET_LIQUIDATION
+                signature = self._signer.leaving(key, asked, liquidate)
+                name = "liquidate" if liquidate else "remove"
+                return {name: key, "timestamp": asked, "signature": signature}
+            case wire.REWARDS_REQUEST:
+                address = Address(wire.raw(fields, "address", 20))
+                made = await self._aggregator.rewards(address, wire.number(fields, "height", -1, least=-(2**62)))
+                told = {"address": made.address, "amount": made.amount, "height": made.height}
+                return told | _sum(made.collected, fields)
+            case wire.LEAVING_REQUEST:
+                key = _bls_key(fields) if b"bls_pubkey" in fields else self._aggregator.bls_key(_pubkey(fields))
+                left = await self._aggregator.leave(key, bool(wire.number(fields, "liquidate", 0)))
+                return {"bls_pubkey": left.bls_key, "timestamp": left.timestamp} | _sum(left.collected, fields)
+            case wire.ACCRUED:
+                return self._accrued(wire.raws(fields, "addresses", 20, _MAX_ADDRESSES))
+        raise RefusedError(Code.BAD_REQUEST, f"there is no {command}")
+
+    def _accrued(self, addresses: list[bytes]) -> Mapping[str, Any]:
+        state = self._consensus.state
+        balances = []
+        for address in map(Address, addresses):
+            staked = stakes(state, address)
+            balances.append([address, claimable(state, address), staked.locked, staked.returning])
+        return {"status": "OK", "height": state.height, "balances": balances}
+
+
+def _bls_key(fields: wire.Fields) -> BlsKey:
+    return BlsKey(wire.raw(fields, "bls_pubkey", 64))
+
+
+def _pubkey(fields: wire.Fields) -> bytes:
+    return wire.raw(fields, "pubkey", 32)
+
+
+def _sum(collected: Collected, fields: wire.Fields) -> dict[str, Any]:
+    return collected.sum(wire.numbers(fields, "without"))
