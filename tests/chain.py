@@ -66,8 +66,9 @@ class Node:
 class Chain:
     """One anvil with a network's contracts. `send` sends, `refused` says why a call would revert."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, parameters: deploy.Parameters | None = None) -> None:
         self.url = url
+        self._parameters = parameters
         self.w3 = Web3(HTTPProvider(url))
         #: What is at an address, for the table of gas.
         self.names: dict[str, str] = {}
@@ -88,7 +89,7 @@ class Chain:
     async def _deploy(self) -> deploy.Addresses:
         w3: AsyncWeb3[Any] = AsyncWeb3(AsyncHTTPProvider(self.url))
         try:
-            return await deploy.deploy(w3, anvil.account(0))
+            return await deploy.deploy(w3, anvil.account(0), self._parameters)
         finally:
             await w3.provider.disconnect()
 

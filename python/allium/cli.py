@@ -9,19 +9,21 @@ import os
 import random
 import sys
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.pretty import Pretty
 from rich.table import Table
 
 import allium
+from allium.console import err, out, staking
 from allium.devnet.layout import DevnetError
 from allium.errors import CommandError
+from allium.rewards import cli as rewards_cli
+from allium.staking import cli as staking_cli
 from allium.store_cli import store_app
 
 if TYPE_CHECKING:
@@ -43,9 +45,9 @@ app.add_typer(account_app, name="account")
 contracts_app = typer.Typer(help="The staking contracts of a network.", no_args_is_help=True)
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(store_app, name="store")
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+app.add_typer(rewards_cli.app, name="rewards")
+app.add_typer(staking_cli.stake_app, name="stake")
+staking_cli.mount(node_app)
 
 
 def main(arguments: list[str]) -> int:
@@ -587,7 +589,7 @@ async def _choose_node(seed: str, start: str, account_id: Any) -> tuple[direct.N
 @contracts_app.command("build")
 def contracts_build() -> None:
     """Compile the contracts, if they are not yet, and list the size of their code."""
-    with _staking():
+    with staking():
         from allium.staking import abi, artifacts
 
         table = Table("contract", "bytes of code", "bytes to create it", box=None)
@@ -619,7 +621,7 @@ def contracts_deploy(
     """Deploy a new network's contracts. The main network's parameters are the defaults."""
     if addresses.exists():
         raise CommandError(f"{addresses} is there already and stays as it is; choose another file with --out")
-    with _staking():
+    with staking():
         from web3 import AsyncHTTPProvider, AsyncWeb3
 
         from allium.staking import deploy, wallet
@@ -650,19 +652,6 @@ def contracts_deploy(
     except OSError as error:
         raise CommandError(f"{addresses} cannot be written: {error.strerror}; it would say {made}") from None
     out.print(f"Deployed by {account.address}; {addresses} names the contracts.")
-
-
-@contextlib.contextmanager
-def _staking() -> Iterator[None]:
-    """What goes wrong with contracts in words; without the optional packages they cannot be used at all."""
-    from allium.staking import StakingError
-
-    try:
-        yield
-    except StakingError as error:
-        raise CommandError(str(error)) from None
-    except ModuleNotFoundError as error:
-        raise CommandError(f"{error.name} is not installed; run: pip install 'allium[chain]'") from None
 
 
 @app.command()

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from allium.console import err, out
 from allium.errors import CommandError
 
 if TYPE_CHECKING:
     from allium._native import StoreReport
 
 store_app = typer.Typer(help="Look after a node's message store.", no_args_is_help=True)
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _DataDir = Annotated[Path, typer.Option("--data-dir", help="Directory of the node's keys and messages.")]
 _Json = Annotated[bool, typer.Option("--json", help="For machines.")]
