@@ -868,10 +868,14 @@ def test_other_processes_find_the_same_roots() -> None:
 
 
 def test_the_machine_reads_no_clock_and_no_file() -> None:
-    """It imports nothing that does I/O, and nothing of it is a float."""
+    """It imports nothing that does I/O, and nothing of it is a float; nor is what it uses of the ledger."""
     folder = Path(allium.appchain.__file__).parent
     forbidden = {"asyncio", "io", "os", "pathlib", "random", "secrets", "socket", "sqlite3", "time", "datetime"}
-    for path in [*folder.glob("*.py"), *(folder.parent / "rewards").glob("*.py")]:
+    ledger = [folder.parent / "rewards" / f"{name}.py" for name in ("ledger", "model", "shares")]
+    code = "import sys, allium.appchain.machine; print(*(name for name in sys.modules if name.startswith('allium.')))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {name.split(".")[1] for name in loaded} <= {"appchain", "rewards"}
+    for path in [*folder.glob("*.py"), *ledger]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 assert not forbidden & {alias.name.split(".")[0] for alias in node.names}, path
