@@ -188,13 +188,13 @@ impl Work<'_> {
             if kept >= OF_ACCOUNT {
                 let oldest = work.tables.commands.prefix_iter(&work.txn, &account.0)?.next().transpose()?;
                 gone.extend(oldest.and_then(|(key, _)| <[u8; KEY]>::try_from(key).ok()));
-            } else if work.tables.commands.len(&work.txn)? >= MOST {
-                let oldest = work.tables.commands_by_time.first(&work.txn)?;
+            } else if work.tables.len(&work.tables.commands, &work.txn) >= MOST {
+                let oldest = work.tables.commands_by_time.iter(&work.txn)?.next().transpose()?;
                 gone.extend(oldest.and_then(|(other, _)| other.try_into().ok()).map(of_time));
             }
             work.forget_commands(&gone)?;
             work.tables.commands.put(&mut work.txn, &key, &value)?;
-            Ok(work.tables.commands_by_time.put(&mut work.txn, &by_time(&key), &[])?)
+            work.tables.commands_by_time.put(&mut work.txn, &by_time(&key), &[])
         })
     }
 
@@ -260,7 +260,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn command(&self, key: &[u8; 49]) -> Result<Option<Command>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view()?;
         let found = self.tables.commands.get(&txn, key)?;
         found.map(|value| Command::decode(value).ok_or_else(damaged)).transpose()
     }

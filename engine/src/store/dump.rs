@@ -90,7 +90,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn topology(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view()?;
         Ok(self.tables.meta.get(&txn, TOPOLOGY)?.map(<[u8]>::to_vec))
     }
 
@@ -107,7 +107,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn dumps(&self) -> Result<Vec<(Dump, Cursor)>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view()?;
         let mut found = Vec::new();
         for entry in self.tables.dumps.iter(&txn)? {
             let (key, cursor) = entry?;
@@ -136,7 +136,7 @@ impl Store {
         size: usize,
         belong: impl Fn(&AccountId) -> bool,
     ) -> Result<Batch, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.long_view()?;
         let start = if cursor.0.is_empty() { Bound::Unbounded } else { Bound::Excluded(cursor.0.as_slice()) };
         let (mut batch, mut taken) = (Batch::default(), 0);
         let mut last: Option<(AccountId, bool)> = None;
@@ -189,7 +189,7 @@ impl Store {
         after: Option<[u8; KEY]>,
         belong: impl Fn(&AccountId) -> bool,
     ) -> Result<Vec<[u8; KEY]>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.long_view()?;
         let mut keys = Vec::new();
         let start = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
         for entry in self.tables.messages(&txn, (start, Bound::Unbounded))? {

@@ -41,7 +41,7 @@ impl Store {
         horizon: Millis,
         belong: impl Fn(&AccountId) -> bool,
     ) -> Result<Inventory, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.long_view()?;
         let mut inventory = Inventory { end: to.copied(), ..Inventory::default() };
         let upper = |end: &Option<AccountId>| end.map_or(Bound::Unbounded, |end| Bound::Excluded(end.0.to_vec()));
         let end = upper(&inventory.end);
@@ -83,7 +83,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn message_at(&self, key: &[u8; KEY]) -> Result<Option<NewMessage>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view()?;
         let found = self.tables.data.get(&txn, key)?;
         found.map(|value| Ok(Record::decode(value).ok_or_else(damaged)?.message(key))).transpose()
     }

@@ -1,4 +1,4 @@
-//! The on-disk format, version 3; `docs/on-disk-format.md` tells it to people. All integers big-endian, so that LMDB's byte
+//! The on-disk format, version 4; `docs/on-disk-format.md` tells it to people. All integers big-endian, so that LMDB's byte
 //! order is theirs.
 //!
 //! | table | key | value |
@@ -21,7 +21,7 @@
 use super::{StoreError, work::NewMessage};
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
-pub(super) const FORMAT: u64 = 3;
+pub(super) const FORMAT: u64 = 4;
 /// Bytes of a message's key.
 pub(super) const KEY: usize = 44;
 const HEAD: usize = 64;
@@ -45,6 +45,8 @@ pub(super) enum Meta {
     Missed,
     /// The latest time that any change has.
     Latest,
+    /// The last epoch of the redo log that is in the trees.
+    Folded,
 }
 
 impl Meta {
@@ -57,6 +59,7 @@ impl Meta {
             Self::Settled => b"settled",
             Self::Missed => b"missed",
             Self::Latest => b"latest",
+            Self::Folded => b"folded",
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Directories of formats 1 and 2 become format 3 when they are opened, in steps: one that is cut off goes on at the next
-//! start.
+//! Directories of older formats become format 4 when they are opened, in steps: one that is cut off goes on at the next
+//! start. Format 3 had no redo log.
 //!
-//! Both had a table for each of the things that `data` holds now:
+//! Formats 1 and 2 had a table for each of the things that `data` holds now:
 //!
 //! | table | key | value |
 //! |---|---|---|
@@ -12,12 +12,12 @@
 //!
 //! In `missed`, kind 0 was a hash alone. Tombs of format 1 had no time of deletion, its revocations no second field.
 
-use heed::RwTxn;
+use heed::{Database, RwTxn, types::Bytes};
 
 use super::{
     StoreError,
     layout::{self, FORMAT, Meta, Record, Revocation, Usage, charge, damaged, u64_at},
-    tables::{Table, Tables},
+    tables::Tables,
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
@@ -26,11 +26,13 @@ const STEP: usize = 2000;
 /// In the expiry of a message of format 2. No time has it.
 const TIMES: u64 = 1 << 63;
 
-/// The tables that format 3 has no more.
+type Tree = Database<Bytes, Bytes>;
+
+/// The tables that are no more.
 struct Older {
-    messages: Table,
-    by_hash: Table,
-    rest: Vec<Table>,
+    messages: Tree,
+    by_hash: Tree,
+    rest: Vec<Tree>,
 }
 
 impl Older {
@@ -56,10 +58,10 @@ impl Older {
         for (key, now) in missed {
             match now {
                 Some(value) => tables.missed.put(txn, &key, &value)?,
-                None => drop(tables.missed.delete(txn, &key)?),
+                None => tables.missed.delete(txn, &key)?,
             }
         }
-        let short = |table: Table, txn: &RwTxn<'_>, length: usize, more: &[u8]| {
+        let short = |table: super::recent::Table, txn: &RwTxn<'_>, length: usize, more: &[u8]| {
             let mut found = Vec::new();
             for entry in table.iter(txn)? {
                 let (key, value) = entry?;
@@ -134,7 +136,10 @@ fn decode(value: &[u8]) -> Option<Record<'_>> {
 pub(super) fn to_present(tables: &Tables) -> Result<(), StoreError> {
     let mut txn = tables.env.write_txn()?;
     let found = tables.meta(&txn, Meta::Format)?;
-    let Some(older) = Older::open(tables, &txn)? else { return Ok(()) };
+    let Some(older) = Older::open(tables, &txn)? else {
+        tables.set_meta(&mut txn, Meta::Format, FORMAT)?;
+        return Ok(txn.commit()?);
+    };
     if found < FORMAT {
         tracing::info!(found, now = FORMAT, messages = older.messages.len(&txn)?, "the store gets the present format");
         older.rewrite(tables, &mut txn)?;

@@ -3,12 +3,15 @@
 
 mod commands;
 mod dump;
+mod fold;
 mod inventory;
 mod layout;
 mod migrate;
 mod pending;
 mod portable;
 mod read;
+mod recent;
+mod redo;
 mod tables;
 mod tombs;
 mod upkeep;
@@ -50,8 +53,8 @@ pub enum Durability {
     /// On disk: a power cut loses nothing that was acknowledged.
     #[default]
     Sync,
-    /// Given to the operating system, which is told to write every second: a crash of the process loses nothing, one of
-    /// the machine the last second or two, and it may leave the file damaged.
+    /// Given to the operating system, and on disk a second or two later: a crash of the process loses nothing, one of
+    /// the machine what was not on disk.
     Async,
 }
 
@@ -160,6 +163,11 @@ pub enum StoreError {
     Database(String),
 }
 
+/// Whether the disk has no room, or fails.
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::EIO))
+}
+
 impl From<heed::Error> for StoreError {
     fn from(error: heed::Error) -> Self {
         use heed::MdbError as Mdb;
@@ -168,11 +176,7 @@ impl From<heed::Error> for StoreError {
             heed::Error::Mdb(Mdb::Corrupted | Mdb::PageNotFound | Mdb::Invalid | Mdb::VersionMismatch) => {
                 Self::Damaged(error.to_string())
             }
-            heed::Error::Io(io)
-                if matches!(io.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::EIO)) =>
-            {
-                Self::DiskFull
-            }
+            heed::Error::Io(io) if is_full(io) => Self::DiskFull,
             _ => Self::Database(error.to_string()),
         }
     }
@@ -348,6 +352,19 @@ impl Store {
                 return Ok(removed);
             }
         }
+    }
+
+    /// Puts all that was acknowledged into the trees of the file now, where other programs find it, rather than in a moment.
+    /// While that is not possible, it stays in the redo log.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`], [`StoreError::Closed`].
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        self.writer.submit(|work| {
+            work.settle = true;
+            Ok(())
+        })
+        .await
     }
 
     /// Writes what has queued, then stops the writer. Later writes are refused, reads go on.

@@ -78,7 +78,7 @@ impl Drop for Unsettled {
 
 /// Messages behind the mark that a crash has left.
 pub(super) fn unsettled(tables: &Tables) -> Result<Vec<(AccountId, MessageHash)>, StoreError> {
-    let txn = tables.env.read_txn()?;
+    let txn = tables.view()?;
     let (settled, last) = (tables.meta(&txn, Meta::Settled)?, tables.meta(&txn, Meta::Sequence)?);
     let mut found = Vec::new();
     // 0: a version that kept no mark, or nothing to mark.
@@ -108,7 +108,7 @@ impl Work<'_> {
         self.guard(|work| {
             let mut added = Vec::new();
             for member in members {
-                if work.tables.missed.len(&work.txn)? >= work.tables.max_missed {
+                if work.tables.len(&work.tables.missed, &work.txn) >= work.tables.max_missed {
                     break;
                 }
                 let sequence = work.tables.meta(&work.txn, Meta::Missed)? + 1;
@@ -135,7 +135,10 @@ impl Work<'_> {
         self.guard(|work| {
             let (first, last) = (key(member, 0), key(member, u64::MAX));
             let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
-            Ok(work.tables.missed.delete_range(&mut work.txn, &range)? as u64)
+            let entries = work.tables.missed.range(&work.txn, &range)?;
+            let keys = entries.map(|entry| Ok(entry?.0.to_vec())).collect::<Result<Vec<_>, StoreError>>()?;
+            keys.iter().try_for_each(|key| work.tables.missed.delete(&mut work.txn, key))?;
+            Ok(keys.len() as u64)
         })
     }
 }
@@ -176,7 +179,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn missed(&self, member: &Ed25519PublicKey, count: usize) -> Result<Vec<(u64, Missed)>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view()?;
         let mut found = Vec::new();
         for entry in self.tables.missed.prefix_iter(&txn, &member.0)?.take(count) {
             let (key, value) = entry?;
@@ -191,10 +194,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn behind(&self) -> Result<Vec<Ed25519PublicKey>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view()?;
         let mut members: Vec<Ed25519PublicKey> = Vec::new();
         let mut from = [0; 40];
-        while let Some((key, _)) = self.tables.missed.get_greater_than(&txn, &from)? {
+        while let Some(entry) = self.tables.missed.range(&txn, &(Bound::Excluded(&from[..]), Bound::Unbounded))?.next() {
+            let (key, _) = entry?;
             let member = Ed25519PublicKey(*key.first_chunk().ok_or_else(damaged)?);
             from = self::key(&member, u64::MAX);
             members.push(member);
@@ -207,7 +211,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn messages(&self, wanted: &[(AccountId, MessageHash)]) -> Result<Vec<NewMessage>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view()?;
         let mut found = Vec::new();
         for (account, hash) in wanted {
             if let Some(key) = self.tables.find(&txn, &account.0, hash)? {

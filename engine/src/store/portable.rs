@@ -64,7 +64,7 @@ fn failed(error: impl std::fmt::Display) -> StoreError {
 /// [`StoreError`], also when `out` fails.
 pub fn export(path: &Path, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<Exported, StoreError> {
     let tables = Tables::open_to_read(path)?;
-    let txn = tables.env.read_txn()?;
+    let txn = tables.view()?;
     let mut done = Exported::default();
     let mut line = |line: &Line| {
         serde_json::to_writer(&mut *out, line).map_err(failed)?;

@@ -72,7 +72,7 @@ pub struct Census {
 
 impl Tables {
     pub(super) fn census(&self) -> Result<Census, StoreError> {
-        let txn = self.env.read_txn()?;
+        let txn = self.long_view()?;
         let mut census = Census::default();
         for entry in self.data.iter(&txn)? {
             let (key, value) = entry?;
@@ -109,7 +109,7 @@ impl Store {
         after: Option<&MessageHash>,
         limits: Limits,
     ) -> Result<Page, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view_of(account)?;
         let prefix = layout::prefix(account, namespace);
         let mut start = layout::key(account, namespace, 0);
         if let Some(hash) = after
@@ -149,7 +149,7 @@ impl Store {
         account: &AccountId,
         hashes: &[MessageHash],
     ) -> Result<Vec<(MessageHash, Millis)>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view_of(account)?;
         let mut found = Vec::new();
         for hash in hashes {
             if let Some(key) = self.tables.find(&txn, &account.0, hash)? {
@@ -164,7 +164,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn is_revoked(&self, account: &AccountId, token: &[u8; 36]) -> Result<bool, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view_of(account)?;
         let found = self.tables.revoked.get(&txn, &layout::revoked_key(account, token))?;
         Ok(found.and_then(Revocation::decode).is_some_and(|revocation| revocation.in_force))
     }
@@ -174,7 +174,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn revoked(&self, account: &AccountId) -> Result<Vec<[u8; 36]>, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view_of(account)?;
         let mut tokens = Vec::new();
         for entry in self.tables.revoked.prefix_iter(&txn, &account.0)? {
             let (key, value) = entry?;
@@ -198,12 +198,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn stats(&self) -> Result<StoreStats, StoreError> {
-        let txn = self.tables.env.read_txn()?;
+        let txn = self.tables.view()?;
         Ok(StoreStats {
             messages: self.tables.meta(&txn, Meta::Messages)?,
             bytes: self.tables.meta(&txn, Meta::Bytes)?,
             max_bytes: self.room.max_bytes,
-            missed: self.tables.missed.len(&txn)?,
+            missed: self.tables.len(&self.tables.missed, &txn),
             missed_dropped: self.tables.missed_dropped.load(Ordering::Relaxed),
             durability: self.durability,
         })

@@ -3,21 +3,24 @@
 use std::{
     collections::BTreeSet,
     fs::{File, TryLockError},
-    ops::Bound,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    thread::JoinHandle,
 };
 
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls, types::Bytes};
-use parking_lot::Mutex;
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, WithoutTls, types::Bytes};
+use parking_lot::{Mutex, RwLock};
 
 use super::{
-    Durability, StoreConfig, StoreError,
+    StoreConfig, StoreError,
+    is_full,
     layout::{self, FORMAT, Item, KEY, Meta, Record, Usage, damaged, u64_at},
     migrate,
+    recent::{Bounds, Changes, Over, Reads, Recent, TABLES, Table, Touched, View, Writes},
+    redo,
     verify::verify,
 };
-use crate::types::MessageHash;
+use crate::types::{AccountId, MessageHash};
 
 /// The database.
 pub(super) const FILE: &str = "data.mdb";
@@ -28,8 +31,20 @@ const MAX_TABLES: u32 = 32;
 const MAP_RESERVE: u64 = 256 << 20;
 /// What of the map only deletions may use.
 const LAST_RESERVE: u64 = 64 << 20;
+/// What changes may take in the trees at most, by what they take before.
+const FOLDED: u64 = 4;
 
-pub(super) type Table = Database<Bytes, Bytes>;
+impl Table {
+    /// Whether it is known how many entries it has.
+    pub(super) const fn is_counted(&self) -> bool {
+        matches!(self.id, 3 | 5 | 7)
+    }
+
+    /// Whether its keys begin with an account.
+    const fn is_by_account(&self) -> bool {
+        matches!(self.id, 0 | 2 | 7)
+    }
+}
 
 /// The open database.
 pub(super) struct Tables {
@@ -51,8 +66,11 @@ pub(super) struct Tables {
     pub(super) max_missed: u64,
     /// What members have missed and there was no room to remember, since the start.
     pub(super) missed_dropped: AtomicU64,
-    /// Something was committed that is not on disk yet.
-    pub(super) unsynced: AtomicBool,
+    /// What is not in the trees yet.
+    pub(super) recent: RwLock<Recent>,
+    pub(super) touched: Touched,
+    /// Entries of the tables that are counted.
+    lengths: [AtomicI64; TABLES],
     _lock: Option<File>,
 }
 
@@ -61,15 +79,15 @@ impl Tables {
     pub(super) fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         let path = &config.path;
         std::fs::create_dir_all(path).map_err(|error| io(path, &error))?;
-        let lock = lock(path)?;
+        Self::open_with(config, lock(path)?)
+    }
+
+    fn open_with(config: &StoreConfig, lock: File) -> Result<Self, StoreError> {
+        let path = &config.path;
         let length = length(path)?;
         // A limit that was lowered must leave room to delete in.
         let map_size = config.max_bytes.saturating_mul(2).max(length).saturating_add(MAP_RESERVE) / 4096 * 4096;
-        let flags = match config.durability {
-            Durability::Sync => EnvFlags::empty(),
-            Durability::Async => EnvFlags::NO_SYNC,
-        };
-        let env = environment(path, Some(map_size), flags)?;
+        let env = environment(path, Some(map_size), EnvFlags::empty())?;
         // Whoever was killed while it read keeps pages from being used again.
         env.clear_stale_readers()?;
         let short = extend(&env, path)?;
@@ -88,15 +106,52 @@ impl Tables {
             return Err(StoreError::Damaged(problem));
         }
         migrate::to_present(&tables)?;
+        tables.replay(path)?;
         let txn = tables.env.read_txn()?;
         let latest = tables.meta(&txn, Meta::Latest)?;
+        for table in tables.all().into_iter().filter(Table::is_counted) {
+            let length = i64::try_from(table.tree.len(&txn)?).map_err(|_| damaged())?;
+            tables.lengths[usize::from(table.id)].store(length, Ordering::Relaxed);
+        }
         drop(txn);
         tables.latest.store(latest, Ordering::Relaxed);
         Ok(tables)
     }
 
-    /// For one that looks, also while a node runs.
+    /// What a crash has left in the redo log goes into the trees.
+    fn replay(&self, path: &Path) -> Result<(), StoreError> {
+        let mut txn = self.env.write_txn()?;
+        let folded = self.meta(&txn, Meta::Folded)?;
+        let last = redo::replay(path, folded, |table, key, value| txn.change(&self.table(table)?, key, value))?;
+        self.set_meta(&mut txn, Meta::Folded, last)?;
+        Ok(txn.commit()?)
+    }
+
+    /// For one that looks, also while a node runs; what the node wrote in the last moments is not seen.
     pub(super) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        Self::open_to_read_with(path, || lock(path))
+    }
+
+    /// `lock`: what it takes to write.
+    pub(super) fn open_to_read_with(
+        path: &Path,
+        lock: impl FnOnce() -> Result<File, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let (tables, folded) = Self::open_trees(path)?;
+        if !redo::has_more(path, folded)? {
+            return Ok(tables);
+        }
+        drop(tables);
+        match lock() {
+            // A crash has left it there.
+            Ok(lock) => drop(Self::open_with(&StoreConfig::new(path), lock)?),
+            Err(StoreError::InUse) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self::open_trees(path)?.0)
+    }
+
+    fn open_trees(path: &Path) -> Result<(Self, u64), StoreError> {
         if length(path)? == 0 {
             return Err(StoreError::Database(format!("there is no message store in {}", path.display())));
         }
@@ -106,22 +161,27 @@ impl Tables {
         }
         let txn = env.read_txn()?;
         // Older formats have other tables, so their number comes first.
-        let meta: Table = env.open_database(&txn, Some("meta"))?.ok_or_else(damaged)?;
-        let found = meta.get(&txn, Meta::Format.name())?.and_then(u64_at).unwrap_or(0);
+        let meta: Database<Bytes, Bytes> = env.open_database(&txn, Some("meta"))?.ok_or_else(damaged)?;
+        let number = |which: Meta| Ok::<_, StoreError>(meta.get(&txn, which.name())?.and_then(u64_at).unwrap_or(0));
+        let found = number(Meta::Format)?;
         if found != FORMAT {
             return Err(StoreError::Format { found, known: FORMAT });
         }
+        let folded = number(Meta::Folded)?;
         let tables = Self::of(&env, None, 0, &mut |name| env.open_database(&txn, Some(name))?.ok_or_else(damaged))?;
         txn.commit()?;
-        Ok(tables)
+        Ok((tables, folded))
     }
 
     fn of(
         env: &Env<WithoutTls>,
         lock: Option<File>,
         max_missed: u64,
-        table: &mut impl FnMut(&'static str) -> Result<Table, StoreError>,
+        tree: &mut impl FnMut(&'static str) -> Result<Database<Bytes, Bytes>, StoreError>,
     ) -> Result<Self, StoreError> {
+        // Their order is that of the redo log, so it stays.
+        let mut ids = 0..;
+        let mut table = |name| Ok::<_, StoreError>(Table { id: ids.next().unwrap_or(u8::MAX), tree: tree(name)? });
         Ok(Self {
             env: env.clone(),
             data: table("data")?,
@@ -138,20 +198,84 @@ impl Tables {
             in_flight: Mutex::default(),
             max_missed,
             missed_dropped: AtomicU64::new(0),
-            unsynced: AtomicBool::new(false),
+            recent: RwLock::default(),
+            touched: Touched::default(),
+            lengths: [(); TABLES].map(|()| AtomicI64::new(0)),
             _lock: lock,
         })
     }
 
+    /// In the order of their numbers.
+    pub(super) const fn all(&self) -> [Table; TABLES] {
+        [
+            self.data,
+            self.expiries,
+            self.revoked,
+            self.missed,
+            self.dumps,
+            self.tombs,
+            self.tombs_by_time,
+            self.commands,
+            self.commands_by_time,
+            self.meta,
+        ]
+    }
+
+    pub(super) fn table(&self, id: u8) -> Result<Table, StoreError> {
+        self.all().get(usize::from(id)).copied().ok_or_else(damaged)
+    }
+
+    /// All that was written; the writer waits as long as it is kept.
+    pub(super) fn view(&self) -> Result<View<'_>, StoreError> {
+        let over = Over::Held(self.recent.read_recursive());
+        Ok(View::new(over, self.env.read_txn()?))
+    }
+
+    /// As [`Self::view`], for what concerns one account.
+    pub(super) fn view_of(&self, account: &AccountId) -> Result<View<'_>, StoreError> {
+        if self.touched.may_have(&account.0) {
+            return self.view();
+        }
+        Ok(View::new(Over::Nothing, self.env.read_txn()?))
+    }
+
+    /// As [`Self::view`], for a walk that takes its time.
+    pub(super) fn long_view(&self) -> Result<View<'_>, StoreError> {
+        let recent = self.recent.read_recursive();
+        let copy = recent.clone();
+        let trees = self.env.read_txn()?;
+        drop(recent);
+        Ok(View::new(Over::Copied(copy), trees))
+    }
+
+    /// What is on disk is to be seen.
+    pub(super) fn publish(&self, changes: Changes, side: usize) {
+        let by_account = self.all().map(|table| table.is_by_account());
+        for (table, key, _) in changes.iter().filter(|(table, ..)| by_account[usize::from(*table)]) {
+            debug_assert!(key.len() >= 33, "table {table}");
+            self.touched.mark(side, key);
+        }
+        for (length, more) in self.lengths.iter().zip(changes.more_entries()) {
+            length.fetch_add(more, Ordering::Relaxed);
+        }
+        self.recent.write().add(changes);
+    }
+
+    /// How many entries a table has that is counted.
+    pub(super) fn len(&self, table: &Table, view: &View<'_>) -> u64 {
+        let length = self.lengths[usize::from(table.id)].load(Ordering::Relaxed);
+        u64::try_from(length + view.more_entries(table)).unwrap_or(0)
+    }
+
     /// What an account has.
-    pub(super) fn usage(&self, txn: &RoTxn<'_>, account: &[u8; 33]) -> Result<Usage, StoreError> {
+    pub(super) fn usage(&self, txn: &impl Reads, account: &[u8; 33]) -> Result<Usage, StoreError> {
         Ok(self.data.get(txn, account)?.and_then(Usage::decode).unwrap_or_default())
     }
 
     /// The key of the message with this hash, if `account` has it.
     pub(super) fn find(
         &self,
-        txn: &RoTxn<'_>,
+        txn: &impl Reads,
         account: &[u8; 33],
         hash: &MessageHash,
     ) -> Result<Option<[u8; KEY]>, StoreError> {
@@ -160,21 +284,21 @@ impl Tables {
     }
 
     /// The message there.
-    pub(super) fn record<'t>(&self, txn: &'t RoTxn<'_>, key: &[u8; KEY]) -> Result<Record<'t>, StoreError> {
+    pub(super) fn record<'t>(&self, txn: &'t impl Reads, key: &[u8; KEY]) -> Result<Record<'t>, StoreError> {
         self.data.get(txn, key)?.and_then(Record::decode).ok_or_else(damaged)
     }
 
     /// The messages whose keys are in `range`, in the order of accounts, namespaces and storing.
-    pub(super) fn messages<'t>(
+    pub(super) fn messages<'t, V: Reads>(
         &self,
-        txn: &'t RoTxn<'_>,
-        range: (Bound<&'t [u8]>, Bound<&'t [u8]>),
-    ) -> Result<impl Iterator<Item = Result<([u8; KEY], Record<'t>), StoreError>>, StoreError> {
+        txn: &'t V,
+        range: Bounds<'_>,
+    ) -> Result<impl Iterator<Item = Result<([u8; KEY], Record<'t>), StoreError>> + use<'t, V>, StoreError> {
         let entries = self.data.range(txn, &range)?;
         Ok(entries.filter_map(|entry| {
             let (key, value) = match entry {
                 Ok(entry) => entry,
-                Err(error) => return Some(Err(error.into())),
+                Err(error) => return Some(Err(error)),
             };
             match (Item::of(key), Record::decode(value)) {
                 (Some(Item::Message(key)), Some(record)) => Some(Ok((*key, record))),
@@ -185,16 +309,16 @@ impl Tables {
     }
 
     /// A number of `meta`, 0 when it was never set.
-    pub(super) fn meta(&self, txn: &RoTxn<'_>, which: Meta) -> Result<u64, StoreError> {
+    pub(super) fn meta(&self, txn: &impl Reads, which: Meta) -> Result<u64, StoreError> {
         Ok(self.meta.get(txn, which.name())?.and_then(u64_at).unwrap_or(0))
     }
 
-    pub(super) fn set_meta(&self, txn: &mut RwTxn<'_>, which: Meta, value: u64) -> Result<(), StoreError> {
+    pub(super) fn set_meta(&self, txn: &mut impl Writes, which: Meta, value: u64) -> Result<(), StoreError> {
         // A transaction that changes nothing is not written at all.
         if self.meta(txn, which)? == value && self.meta.get(txn, which.name())?.is_some() {
             return Ok(());
         }
-        Ok(self.meta.put(txn, which.name(), &value.to_be_bytes())?)
+        self.meta.put(txn, which.name(), &value.to_be_bytes())
     }
 
     /// Whether so little of the map is left that it is kept for deletions.
@@ -202,15 +326,22 @@ impl Tables {
         let info = self.env.info();
         let map_size = info.map_size as u64;
         let page = u64::from(self.env.stat().page_size);
-        if (info.last_page_number as u64 + 1) * page + LAST_RESERVE <= map_size {
+        let reserve = LAST_RESERVE + FOLDED * self.recent.read_recursive().bytes() as u64;
+        if (info.last_page_number as u64 + 1) * page + reserve <= map_size {
             return Ok(false);
         }
-        Ok(self.env.non_free_pages_size()? + LAST_RESERVE > map_size)
+        Ok(self.env.non_free_pages_size()? + reserve > map_size)
     }
 }
 
 pub(super) fn io(path: &Path, error: &std::io::Error) -> StoreError {
-    StoreError::Database(format!("{}: {error}", path.display()))
+    if is_full(error) { StoreError::DiskFull } else { StoreError::Database(format!("{}: {error}", path.display())) }
+}
+
+/// A thread of the store.
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map_err(|error| StoreError::Database(error.to_string()))
 }
 
 /// Held until it is dropped, also by a process that dies.
@@ -247,9 +378,8 @@ fn environment(path: &Path, map_size: Option<u64>, flags: EnvFlags) -> Result<En
         let size = usize::try_from(size);
         options.map_size(size.map_err(|_| StoreError::Database("max_bytes is more than this machine can map".into()))?);
     }
-    // SAFETY: of the flags only `NO_SYNC` takes something away, which `Durability::Async` is for. The file is written
-    // through LMDB alone, by one process (`lock`), and nobody truncates it; where it is short, it is extended before
-    // anything of it is read.
+    // SAFETY: no flag takes anything away. The file is written through LMDB alone, by one process (`lock`), and nobody
+    // truncates it; where it is short, it is extended before anything of it is read.
     unsafe {
         options.flags(flags);
         Ok(options.open(path)?)

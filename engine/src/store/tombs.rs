@@ -58,7 +58,7 @@ impl Work<'_> {
         at: Millis,
         expiry: Option<Millis>,
     ) -> Result<(), StoreError> {
-        if self.tables.tombs.len(&self.txn)? >= MOST {
+        if self.tables.len(&self.tables.tombs, &self.txn) >= MOST {
             return Ok(());
         }
         let tomb = tomb_key(account, hash);
@@ -69,7 +69,7 @@ impl Work<'_> {
         self.open(&tomb)?;
         let until = expiry.unwrap_or_else(|| self.now().plus(MAX_LIFETIME));
         self.tables.tombs.put(&mut self.txn, &tomb, &[until.0.to_be_bytes(), at.0.to_be_bytes()].concat())?;
-        Ok(self.tables.tombs_by_time.put(&mut self.txn, &by_time(until, &tomb), &[])?)
+        self.tables.tombs_by_time.put(&mut self.txn, &by_time(until, &tomb), &[])
     }
 
     pub(super) fn open(&mut self, tomb: &[u8; 65]) -> Result<(), StoreError> {

@@ -7,7 +7,8 @@ use heed::CompactionOption;
 use super::{
     Census, StoreError,
     layout::{FORMAT, Meta},
-    tables::{FILE, Table, Tables, io, lock},
+    recent::Table,
+    tables::{FILE, Tables, io, lock},
     verify::{self, Report, TableSize},
 };
 
@@ -61,7 +62,7 @@ impl Tables {
     fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
         let txn = self.env.read_txn()?;
         let size = |(name, table): (&'static str, Table)| {
-            let stat = table.stat(&txn)?;
+            let stat = table.tree.stat(&txn)?;
             let pages = (stat.branch_pages + stat.leaf_pages + stat.overflow_pages) as u64;
             Ok(TableSize { name, entries: stat.entries as u64, bytes: pages * u64::from(stat.page_size) })
         };
@@ -103,7 +104,7 @@ pub fn compact(path: &Path) -> Result<Compacted, StoreError> {
     let lock = lock(path)?;
     let (file, copy) = (path.join(FILE), path.join(COPY));
     let length = || file.metadata().map(|metadata| metadata.len()).map_err(|error| io(&file, &error));
-    let tables = Tables::open_to_read(path)?;
+    let tables = Tables::open_to_read_with(path, || lock.try_clone().map_err(|error| io(path, &error)))?;
     let before = length()?;
     let entries = |tables: &Tables| Ok::<_, StoreError>(tables.sizes()?.into_iter().map(|size| size.entries).collect());
     let held: Vec<u64> = entries(&tables)?;

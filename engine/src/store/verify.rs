@@ -1,12 +1,11 @@
 //! Whether all that the store knows twice agrees: every table is walked, and each entry is looked up in its counterpart.
 
-use heed::RoTxn;
-
 use super::{
     StoreError, commands,
     layout::{self, Item, KEY, Meta, Record, Revocation, Usage, charge, expiry_entry},
     pending::Missed,
-    tables::{Table, Tables},
+    recent::{Table, View},
+    tables::Tables,
     tombs,
 };
 use crate::types::{AccountId, MessageHash};
@@ -45,7 +44,7 @@ pub struct Report {
 /// One snapshot, so that a node that runs meanwhile changes nothing.
 struct Walk<'a> {
     tables: &'a Tables,
-    txn: &'a RoTxn<'a>,
+    txn: &'a View<'a>,
     report: Report,
     progress: &'a mut dyn FnMut(u64),
 }
@@ -74,7 +73,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Walks every table both ways; `progress` gets the entries so far, now and then.
 pub(super) fn verify(tables: &Tables, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreError> {
-    let txn = tables.env.read_txn()?;
+    let txn = tables.long_view()?;
     let mut walk = Walk { tables, txn: &txn, report: Report::default(), progress };
     let parts: [(&str, Part); 7] = [
         ("data", data),
@@ -151,7 +150,7 @@ fn data(walk: &mut Walk<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn message(walk: &mut Walk<'_>, txn: &RoTxn<'_>, key: &[u8; KEY], record: &Record<'_>) -> Result<(), StoreError> {
+fn message(walk: &mut Walk<'_>, txn: &View<'_>, key: &[u8; KEY], record: &Record<'_>) -> Result<(), StoreError> {
     let (tables, account) = (walk.tables, layout::account_of(key));
     let hash = MessageHash::of(&AccountId(account), layout::namespace_of(key), record.data);
     if hash != record.hash {

@@ -2,11 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use heed::{PutFlags, RwTxn};
-
 use super::{
     StoreError,
     layout::{self, KEY, Meta, Record, Revocation, Usage, damaged},
+    recent::{Changes, View},
     tables::Tables,
     tombs::{Tomb, UNKNOWN},
 };
@@ -117,18 +116,18 @@ pub struct ExpireResult {
     pub unchanged: Vec<(MessageHash, Millis)>,
 }
 
-/// A write transaction with the counters it changes.
+/// A transaction with the counters it changes.
 pub(super) struct Work<'e> {
     pub(super) tables: &'e Tables,
-    pub(super) txn: RwTxn<'e>,
+    pub(super) txn: View<'e>,
+    /// All that is acknowledged is to be in the trees before the answers go.
+    pub(super) settle: bool,
     now: Millis,
     sequence: u64,
     bytes: u64,
     messages: u64,
     /// Only deletions have room.
     tight: bool,
-    /// The last key of `expiries`.
-    last_expiry: Option<[u8; 16]>,
     /// Set when the database failed in the middle of an operation: nothing of this transaction may stay.
     failed: Option<StoreError>,
 }
@@ -136,15 +135,15 @@ pub(super) struct Work<'e> {
 type Done<T> = Result<T, StoreError>;
 
 impl<'e> Work<'e> {
-    pub(super) fn new(tables: &'e Tables, txn: RwTxn<'e>, now: Millis) -> Done<Self> {
+    pub(super) fn new(tables: &'e Tables, now: Millis) -> Done<Self> {
+        let txn = tables.view()?;
         let (sequence, bytes) = (tables.meta(&txn, Meta::Sequence)?, tables.meta(&txn, Meta::Bytes)?);
         let (messages, tight) = (tables.meta(&txn, Meta::Messages)?, tables.is_tight()?);
-        let last_expiry = tables.expiries.last(&txn)?.and_then(|(at, _)| at.try_into().ok());
-        Ok(Self { tables, txn, now, sequence, bytes, messages, tight, last_expiry, failed: None })
+        Ok(Self { tables, txn, settle: tight, now, sequence, bytes, messages, tight, failed: None })
     }
 
-    /// Whether anything but the counters was changed is for LMDB to know: a transaction that wrote nothing is not synced.
-    pub(super) fn commit(mut self) -> Done<()> {
+    /// What has changed, counters included.
+    pub(super) fn finish(mut self) -> Done<Changes> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -155,7 +154,7 @@ impl<'e> Work<'e> {
         self.tables.set_meta(&mut self.txn, Meta::Settled, settled)?;
         let latest = self.tables.latest.load(Ordering::Relaxed);
         self.tables.set_meta(&mut self.txn, Meta::Latest, latest)?;
-        Ok(self.txn.commit()?)
+        Ok(self.txn.into_changes())
     }
 
     pub(super) const fn now(&self) -> Millis {
@@ -453,17 +452,11 @@ impl<'e> Work<'e> {
 
     fn put_expiry(&mut self, expiry: Millis, key: &[u8; KEY]) -> Done<()> {
         let (at, whose) = layout::expiry_entry(expiry, key);
-        // Most come in order: their pages are filled to the end.
-        let flags = if self.last_expiry.is_none_or(|last| last < at) { PutFlags::APPEND } else { PutFlags::empty() };
-        if flags == PutFlags::APPEND {
-            self.last_expiry = Some(at);
-        }
-        Ok(self.tables.expiries.put_with_flags(&mut self.txn, flags, &at, &whose)?)
+        self.tables.expiries.put(&mut self.txn, &at, &whose)
     }
 
     fn remove_expiry(&mut self, expiry: Millis, key: &[u8; KEY]) -> Done<()> {
-        self.tables.expiries.delete(&mut self.txn, &layout::expiry_entry(expiry, key).0)?;
-        Ok(())
+        self.tables.expiries.delete(&mut self.txn, &layout::expiry_entry(expiry, key).0)
     }
 
     pub(super) fn remove(&mut self, keys: &[[u8; KEY]]) -> Done<()> {

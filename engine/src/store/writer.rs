@@ -1,10 +1,10 @@
-//! The one writer: takes what has queued, writes it as one transaction, syncs, then answers every request in it.
+//! The one writer: takes what has queued, writes it to the redo log as one transaction, syncs, then answers every request
+//! in it. What was written goes into the trees later, much at once.
 
 use std::{
     sync::{
         Arc,
-        atomic::Ordering,
-        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -13,7 +13,14 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{Durability, StoreConfig, StoreError, tables::Tables, work::Work};
+use super::{
+    Durability, StoreConfig, StoreError,
+    fold::{Fold, Folder},
+    layout::Meta,
+    redo::Redo,
+    tables::{Tables, spawn},
+    work::Work,
+};
 use crate::clock::Clock;
 
 /// How often expired messages are looked for (`spec/storage` §3).
@@ -23,8 +30,11 @@ const EXPIRY_TICK: Duration = Duration::from_secs(10);
 pub(super) const EXPIRY_STEP: usize = 50;
 const MOST_EXPIRED: usize = 3200;
 const MOMENT: Duration = Duration::from_millis(10);
-/// How often [`Durability::Async`] has the system write.
-const SYNC_TICK: Duration = Duration::from_secs(1);
+/// What was written last takes so much memory before it goes into the trees, some 6,000 messages of 1 KiB, or so long.
+const FOLD_BYTES: usize = 8 << 20;
+const FOLD_AFTER: Duration = Duration::from_secs(1);
+/// And so much at most, while what was written before goes there.
+const MOST_BYTES: usize = 4 * FOLD_BYTES;
 
 /// Tells the requester; runs after the commit, with its outcome.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -32,28 +42,18 @@ type Job = Box<dyn FnOnce(&mut Work<'_>) -> Answer + Send>;
 
 pub(super) struct Writer {
     jobs: Mutex<Option<SyncSender<Job>>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
     pub(super) fn start(tables: Arc<Tables>, config: &StoreConfig, clock: Clock) -> Result<Self, StoreError> {
         let (sender, receiver) = sync_channel(config.queue.max(1));
         let batch = config.batch.max(1);
-        let mut threads = Vec::new();
-        let mut start = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
-            threads.push(thread.map_err(|error| StoreError::Database(error.to_string()))?);
-            Ok::<_, StoreError>(())
-        };
-        let mut ended = None;
-        if config.durability == Durability::Async {
-            let (sender, receiver) = channel();
-            ended = Some(sender);
-            let tables = Arc::clone(&tables);
-            start("allium-sync", Box::new(move || sync(&tables, &receiver)))?;
-        }
-        start("allium-store", Box::new(move || run(&tables, &receiver, batch, &clock, ended)))?;
-        Ok(Self { jobs: Mutex::new(Some(sender)), threads: Mutex::new(threads) })
+        let folded = tables.meta(&tables.env.read_txn()?, Meta::Folded)?;
+        let redo = Redo::open(&config.path, folded + 1, config.durability == Durability::Sync)?;
+        let folder = Folder::start(Arc::clone(&tables))?;
+        let thread = spawn("allium-store", move || Run { tables, clock, redo, folder, since: None }.run(&receiver, batch))?;
+        Ok(Self { jobs: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues `job` and awaits its result, which comes after the commit.
@@ -77,10 +77,8 @@ impl Writer {
 
     pub(super) fn close(&self) {
         drop(self.jobs.lock().take());
-        for thread in self.threads.lock().drain(..).rev() {
-            if thread.join().is_err() {
-                tracing::error!("the store's writer ended abnormally");
-            }
+        if self.thread.lock().take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's writer ended abnormally");
         }
     }
 }
@@ -91,83 +89,142 @@ impl Drop for Writer {
     }
 }
 
-/// `_ended` tells the other thread when this one has written all.
-fn run(tables: &Tables, jobs: &Receiver<Job>, batch: usize, clock: &Clock, _ended: Option<Sender<()>>) {
-    let (mut next_tick, mut step) = (Instant::now(), EXPIRY_STEP);
-    // After a transaction that did not fit, requests go one by one: a deletion is not to fail for the stores beside it.
-    let mut one_by_one = false;
-    loop {
-        let first = match jobs.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
-            Ok(job) => Some(job),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        let mut removed = 0;
-        let began = Instant::now();
-        let expire = began >= next_tick;
-        let queued = first.into_iter().chain(jobs.try_iter()).take(if one_by_one { 1 } else { batch });
-        let outcome = commit(tables, clock, queued, |work| {
-            if expire && !one_by_one {
-                removed = work.clean_expired(step)?;
+/// The writer's thread.
+struct Run {
+    tables: Arc<Tables>,
+    clock: Clock,
+    redo: Redo,
+    folder: Folder,
+    /// When the first change was made that is not being folded.
+    since: Option<Instant>,
+}
+
+impl Run {
+    fn run(mut self, jobs: &Receiver<Job>, batch: usize) {
+        let (mut next_tick, mut step) = (Instant::now(), EXPIRY_STEP);
+        // After a transaction that did not fit, requests go one by one: a deletion is not to fail for the stores beside it.
+        let mut one_by_one = false;
+        loop {
+            let until = match self.since {
+                Some(since) if !self.folder.is_busy() => next_tick.min(since + FOLD_AFTER),
+                Some(_) => next_tick.min(Instant::now() + MOMENT),
+                None => next_tick,
+            };
+            let first = match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
+            };
+            let mut removed = 0;
+            let began = Instant::now();
+            let expire = began >= next_tick;
+            if first.is_some() || expire {
+                let queued = first.into_iter().chain(jobs.try_iter()).take(if one_by_one { 1 } else { batch });
+                let outcome = self.commit(queued, |work| {
+                    if expire && !one_by_one {
+                        removed = work.clean_expired(step)?;
+                    }
+                    Ok(())
+                });
+                let did_not_fit = matches!(outcome, Err(StoreError::MapFull | StoreError::DiskFull));
+                if !expire {
+                    one_by_one |= did_not_fit;
+                } else if one_by_one {
+                    // Once more with everything, expired messages first.
+                    one_by_one = false;
+                    step = EXPIRY_STEP;
+                } else if did_not_fit {
+                    one_by_one = true;
+                    next_tick = Instant::now() + EXPIRY_TICK;
+                } else if removed < step {
+                    (next_tick, step) = (Instant::now() + EXPIRY_TICK, EXPIRY_STEP);
+                } else if began.elapsed() < MOMENT {
+                    step = (step * 2).min(MOST_EXPIRED);
+                } else {
+                    step = (step / 2).max(EXPIRY_STEP);
+                }
             }
-            Ok(())
+            self.fold_when_due();
+        }
+    }
+
+    /// One transaction around all of `jobs` and `also`.
+    fn commit(
+        &mut self,
+        jobs: impl Iterator<Item = Job>,
+        also: impl FnOnce(&mut Work<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut answers: Vec<Answer> = Vec::new();
+        let tables = Arc::clone(&self.tables);
+        let mut outcome = Work::new(&tables, self.clock.now()).and_then(|mut work| {
+            answers.extend(jobs.map(|job| job(&mut work)));
+            also(&mut work)?;
+            Ok((work.settle, work.finish()?))
         });
-        let did_not_fit = matches!(outcome, Err(StoreError::MapFull | StoreError::DiskFull));
-        if !expire {
-            one_by_one |= did_not_fit;
-        } else if one_by_one {
-            // Once more with everything, expired messages first.
-            one_by_one = false;
-            step = EXPIRY_STEP;
-        } else if did_not_fit {
-            one_by_one = true;
-            next_tick = Instant::now() + EXPIRY_TICK;
-        } else if removed < step {
-            (next_tick, step) = (Instant::now() + EXPIRY_TICK, EXPIRY_STEP);
-        } else if began.elapsed() < MOMENT {
-            step = (step * 2).min(MOST_EXPIRED);
-        } else {
-            step = (step / 2).max(EXPIRY_STEP);
-        }
-    }
-}
-
-/// One transaction around all of `jobs` and `also`.
-fn commit(
-    tables: &Tables,
-    clock: &Clock,
-    jobs: impl Iterator<Item = Job>,
-    also: impl FnOnce(&mut Work<'_>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut answers: Vec<Answer> = Vec::new();
-    let outcome = tables.env.write_txn().map_err(StoreError::from).and_then(|txn| {
-        let mut work = Work::new(tables, txn, clock.now())?;
-        answers.extend(jobs.map(|job| job(&mut work)));
-        also(&mut work)?;
-        work.commit()
-    });
-    if let Err(error) = &outcome {
-        tracing::error!(%error, "a transaction was given up");
-    }
-    tables.unsynced.store(true, Ordering::Relaxed);
-    for answer in answers {
-        answer(outcome.clone());
-    }
-    outcome
-}
-
-/// Beside the writer, so that nothing waits for it.
-fn sync(tables: &Tables, ended: &Receiver<()>) {
-    loop {
-        let last = ended.recv_timeout(SYNC_TICK) == Err(RecvTimeoutError::Disconnected);
-        if tables.unsynced.swap(false, Ordering::Relaxed)
-            && let Err(error) = tables.env.force_sync()
+        if let Ok((_, changes)) = &outcome
+            && !changes.is_empty()
+            && let Err(error) = self.make_room().and_then(|()| self.redo.append(changes))
         {
-            tracing::error!(%error, "the store could not be written to disk");
-            tables.unsynced.store(true, Ordering::Relaxed);
+            outcome = Err(error);
         }
-        if last {
-            return;
+        let outcome = outcome.map(|(settle, changes)| {
+            if !changes.is_empty() {
+                self.since.get_or_insert_with(Instant::now);
+                tables.publish(changes, self.redo.side());
+            }
+            // It is on disk, whatever comes of this.
+            if settle && let Err(error) = self.settle() {
+                tracing::warn!(%error, "what was written last is in the redo log still");
+            }
+        });
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "a transaction was given up");
+        }
+        for answer in answers {
+            answer(outcome.clone());
+        }
+        outcome
+    }
+
+    /// Has the changes since the last time folded, beside us.
+    fn fold(&mut self) {
+        let side = self.redo.side();
+        let changes = self.tables.recent.write().freeze();
+        self.folder.begin(Fold { epoch: self.redo.turn(), side, changes });
+        self.since = None;
+    }
+
+    fn fold_when_due(&mut self) {
+        let Some(since) = self.since else { return };
+        let due = self.tables.recent.read().bytes() >= FOLD_BYTES || since.elapsed() >= FOLD_AFTER;
+        if due && !self.folder.is_busy() {
+            self.fold();
+        }
+    }
+
+    /// Waits while more would take too much memory; an error while it cannot be otherwise.
+    fn make_room(&mut self) -> Result<(), StoreError> {
+        if self.tables.recent.read().bytes() < MOST_BYTES {
+            return Ok(());
+        }
+        self.folder.wait()?;
+        self.fold();
+        Ok(())
+    }
+
+    /// Returns when all is in the trees.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        self.folder.wait()?;
+        if self.since.is_some() {
+            self.fold();
+        }
+        self.folder.wait()
+    }
+
+    fn end(mut self) {
+        match self.settle() {
+            Ok(()) => self.redo.remove(),
+            Err(error) => tracing::error!(%error, "the redo log has what is not in the trees; the next start puts it there"),
         }
     }
 }

@@ -1,0 +1,169 @@
+//! Puts what was written last into the trees, beside the writer.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use heed::PutFlags;
+use parking_lot::{Condvar, Mutex};
+
+use super::{
+    StoreError,
+    layout::Meta,
+    recent::Changes,
+    tables::{Tables, spawn},
+};
+
+/// After a fold that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Changes in one transaction, where all at once do not fit into the file.
+const STEP: usize = 256;
+
+/// Changes that are to go into the trees.
+pub(super) struct Fold {
+    pub(super) epoch: u64,
+    pub(super) side: usize,
+    pub(super) changes: Arc<Changes>,
+}
+
+#[derive(Default)]
+struct State {
+    busy: bool,
+    /// Why it does not come to an end.
+    stuck: Option<StoreError>,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// The thread that folds, as the writer has it.
+pub(super) struct Folder {
+    folds: Option<Sender<Fold>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Folder {
+    pub(super) fn start(tables: Arc<Tables>) -> Result<Self, StoreError> {
+        let (sender, receiver) = channel();
+        let shared = Arc::<Shared>::default();
+        let of_thread = Arc::clone(&shared);
+        let thread = spawn("allium-fold", move || run(&tables, &receiver, &of_thread))?;
+        Ok(Self { folds: Some(sender), shared, thread: Some(thread) })
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.shared.state.lock().busy
+    }
+
+    /// Only when it is not busy.
+    pub(super) fn begin(&self, fold: Fold) {
+        self.shared.state.lock().busy = true;
+        if self.folds.as_ref().is_none_or(|folds| folds.send(fold).is_err()) {
+            let mut state = self.shared.state.lock();
+            state.stuck = Some(StoreError::Closed);
+        }
+    }
+
+    /// Returns when all is in the trees, or why it cannot be now.
+    pub(super) fn wait(&self) -> Result<(), StoreError> {
+        let mut state = self.shared.state.lock();
+        loop {
+            match &state.stuck {
+                _ if !state.busy => return Ok(()),
+                Some(error) => return Err(error.clone()),
+                None => self.shared.changed.wait(&mut state),
+            }
+        }
+    }
+
+    /// Ends the thread, also when it is stuck.
+    fn end(&mut self) {
+        self.folds = None;
+        self.shared.state.lock().ended = true;
+        self.shared.changed.notify_all();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that folds ended abnormally");
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn run(tables: &Tables, folds: &Receiver<Fold>, shared: &Shared) {
+    for Fold { epoch, side, changes } in folds {
+        while let Err(error) = tables.fold(&changes, epoch) {
+            tracing::error!(%error, "what was written last could not be put into the store's trees yet");
+            let mut state = shared.state.lock();
+            state.stuck = Some(error);
+            shared.changed.notify_all();
+            if !state.ended {
+                shared.changed.wait_for(&mut state, PAUSE);
+            }
+            if state.ended {
+                return;
+            }
+        }
+        drop(changes);
+        // What is in the trees is seen there before it is not seen here any more.
+        let folded = tables.recent.write().folded();
+        tables.touched.clear(side);
+        drop(folded);
+        let mut state = shared.state.lock();
+        (state.busy, state.stuck) = (false, None);
+        shared.changed.notify_all();
+    }
+}
+
+impl Tables {
+    /// One transaction; several, where that does not fit: what is folded twice is the same.
+    fn fold(&self, changes: &Changes, epoch: u64) -> Result<(), StoreError> {
+        match self.put_all(changes.iter(), Some(epoch)) {
+            Err(StoreError::MapFull) => {}
+            done => return done,
+        }
+        let all: Vec<_> = changes.iter().collect();
+        for some in all.chunks(STEP) {
+            self.put_all(some.iter().copied(), None)?;
+        }
+        self.put_all(std::iter::empty(), Some(epoch))
+    }
+
+    fn put_all<'c>(
+        &self,
+        changes: impl Iterator<Item = (u8, &'c [u8], Option<&'c [u8]>)>,
+        epoch: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let mut txn = self.env.write_txn()?;
+        let mut last = self.expiries.tree.last(&txn)?.map(|(key, _)| key.to_vec());
+        for (table, key, value) in changes {
+            let table = self.table(table)?;
+            match value {
+                // Most of these come in order: their pages are filled to the end.
+                Some(value) if table.id == self.expiries.id && last.as_deref().is_none_or(|last| last < key) => {
+                    table.tree.put_with_flags(&mut txn, PutFlags::APPEND, key, value)?;
+                    last = Some(key.to_vec());
+                }
+                Some(value) => table.tree.put(&mut txn, key, value)?,
+                None => drop(table.tree.delete(&mut txn, key)?),
+            }
+        }
+        if let Some(epoch) = epoch {
+            self.set_meta(&mut txn, Meta::Folded, epoch)?;
+        }
+        Ok(txn.commit()?)
+    }
+}

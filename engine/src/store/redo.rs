@@ -1,0 +1,195 @@
+//! The redo log: what is acknowledged is there before it is in the trees. `docs/on-disk-format.md` tells the format to
+//! people.
+//!
+//! | record | bytes |
+//! |---|---|
+//! | epoch | 8 |
+//! | length of the changes | 4 |
+//! | CRC-32 of all but itself | 4 |
+//! | changes: each table 1, length of the key 2, length of the value 4 (all ones: removed), key, value | the rest |
+//!
+//! Two files by turns, each of one epoch, written from its start over what it had: once a file has its length, a record is
+//! written and synced without a change of the file's own data. `meta` says which epochs are in the trees.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use super::{StoreError, recent::Changes, tables::io};
+
+const FILES: [&str; 2] = ["redo.0", "redo.1"];
+const HEAD: usize = 16;
+const REMOVED: u32 = u32::MAX;
+/// Files grow by this.
+const STEP: u64 = 1 << 20;
+
+/// The log, as its one writer has it.
+pub(super) struct Redo {
+    directory: PathBuf,
+    files: [File; 2],
+    lengths: [u64; 2],
+    epoch: u64,
+    position: u64,
+    record: Vec<u8>,
+    sync: bool,
+}
+
+fn too_long(_: std::num::TryFromIntError) -> StoreError {
+    StoreError::Database("too much for one transaction".to_owned())
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn checksum(head: &[u8], changes: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(head);
+    crc.update(changes);
+    crc.finalize()
+}
+
+impl Redo {
+    /// `epoch`: later than any that is in the trees. `sync`: a record is on disk when it is written.
+    pub(super) fn open(directory: &Path, epoch: u64, sync: bool) -> Result<Self, StoreError> {
+        let open = |name: &str| {
+            let path = directory.join(name);
+            let file = File::options().create(true).truncate(false).write(true).open(&path);
+            let file = file.map_err(|error| io(&path, &error))?;
+            let length = file.metadata().map_err(|error| io(&path, &error))?.len();
+            Ok::<_, StoreError>((file, length))
+        };
+        let ((one, of_one), (other, of_other)) = (open(FILES[0])?, open(FILES[1])?);
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| io(directory, &error))?;
+        let (files, lengths) = ([one, other], [of_one, of_other]);
+        Ok(Self { directory: directory.to_owned(), files, lengths, epoch, position: 0, record: Vec::new(), sync })
+    }
+
+    /// Which of the two files, and sides of `Touched`, is in use.
+    pub(super) const fn side(&self) -> usize {
+        (self.epoch % 2) as usize
+    }
+
+    /// All of `changes`, or nothing of them.
+    pub(super) fn append(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        let record = &mut self.record;
+        record.clear();
+        record.resize(HEAD, 0);
+        for (table, key, value) in changes.iter() {
+            record.push(table);
+            record.extend_from_slice(&u16::try_from(key.len()).map_err(too_long)?.to_be_bytes());
+            let length = value.map_or(Ok(REMOVED), |value| u32::try_from(value.len())).map_err(too_long)?;
+            record.extend_from_slice(&length.to_be_bytes());
+            record.extend_from_slice(key);
+            record.extend_from_slice(value.unwrap_or_default());
+        }
+        let length = u32::try_from(record.len() - HEAD).map_err(too_long)?;
+        record[..8].copy_from_slice(&self.epoch.to_be_bytes());
+        record[8..12].copy_from_slice(&length.to_be_bytes());
+        let crc = checksum(&record[..12], &record[HEAD..]);
+        record[12..HEAD].copy_from_slice(&crc.to_be_bytes());
+        let (side, end) = (self.side(), self.position + self.record.len() as u64);
+        let (file, path) = (&self.files[side], || self.directory.join(FILES[side]));
+        if end > self.lengths[side] {
+            // Where there is no room for that, there may be for the record.
+            let more = vec![0; usize::try_from((end - self.lengths[side]).next_multiple_of(STEP)).map_err(too_long)?];
+            if file.write_all_at(&more, self.lengths[side]).is_ok() {
+                self.lengths[side] += more.len() as u64;
+            }
+        }
+        file.write_all_at(&self.record, self.position).map_err(|error| io(&path(), &error))?;
+        if self.sync {
+            file.sync_data().map_err(|error| io(&path(), &error))?;
+        }
+        self.position = end;
+        // One large transaction is not to be paid for ever after.
+        self.record.shrink_to(STEP as usize);
+        Ok(())
+    }
+
+    /// Begins the next epoch; the one that ended.
+    pub(super) const fn turn(&mut self) -> u64 {
+        self.epoch += 1;
+        self.position = 0;
+        self.epoch - 1
+    }
+
+    /// All of it is in the trees.
+    pub(super) fn remove(self) {
+        for name in FILES {
+            let path = self.directory.join(name);
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!(%error, "the redo log could not be removed");
+            }
+        }
+    }
+}
+
+/// The changes of the epochs after `folded`, in order; and the last epoch of all.
+pub(super) fn replay(
+    directory: &Path,
+    folded: u64,
+    mut change: impl FnMut(u8, &[u8], Option<&[u8]>) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
+    let mut last = folded;
+    let mut logs = Vec::new();
+    for name in FILES {
+        let log = read(&directory.join(name))?;
+        if let Some(epoch) = log.first_chunk::<8>().map(|epoch| number(epoch)).filter(|epoch| *epoch > folded) {
+            logs.push((epoch, log));
+        }
+    }
+    logs.sort_by_key(|(epoch, _)| *epoch);
+    for (epoch, log) in logs {
+        let mut rest = log.as_slice();
+        while let Some((changes, after)) = record(epoch, rest) {
+            each(changes, &mut change).ok_or_else(|| StoreError::Damaged("a record of the redo log".to_owned()))??;
+            (rest, last) = (after, epoch);
+        }
+    }
+    Ok(last)
+}
+
+/// Whether there is anything after `folded`.
+pub(super) fn has_more(directory: &Path, folded: u64) -> Result<bool, StoreError> {
+    Ok(replay(directory, folded, |_, _, _| Ok(()))? > folded)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let mut log = Vec::new();
+    match File::open(path).and_then(|mut file| file.read_to_end(&mut log)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io(path, &error)),
+        _ => Ok(log),
+    }
+}
+
+/// The changes of the first record, and what is after it; `None` where none was finished.
+fn record(epoch: u64, log: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, rest) = log.split_at_checked(HEAD)?;
+    let (changes, rest) = rest.split_at_checked(usize::try_from(number(&head[8..12])).ok()?)?;
+    let whole = number(&head[..8]) == epoch && number(&head[12..]) == u64::from(checksum(&head[..12], changes));
+    whole.then_some((changes, rest))
+}
+
+/// `None` when they cannot be read, though their checksum is right.
+fn each<E>(mut changes: &[u8], change: &mut impl FnMut(u8, &[u8], Option<&[u8]>) -> Result<(), E>) -> Option<Result<(), E>> {
+    while !changes.is_empty() {
+        let (head, rest) = changes.split_at_checked(7)?;
+        let (key, rest) = rest.split_at_checked(usize::try_from(number(&head[1..3])).ok()?)?;
+        let length = number(&head[3..]);
+        let (value, rest) = if length == u64::from(REMOVED) {
+            (None, rest)
+        } else {
+            let (value, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            (Some(value), rest)
+        };
+        if let Err(error) = change(head[0], key, value) {
+            return Some(Err(error));
+        }
+        changes = rest;
+    }
+    Some(Ok(()))
+}
