@@ -119,9 +119,9 @@ def test_every_table_is_as_documented(lone_node: Callable[..., LoneNode], tmp_pa
 
     meta = {name.decode(): value for name, value in held["meta"].items()}
     numbers = {name: int.from_bytes(value) for name, value in meta.items() if name != "topology"}
-    assert numbers["format"] == 3 and numbers["messages"] == len(messages)
+    assert numbers["format"] == 4 and numbers["messages"] == len(messages)
     assert numbers["bytes"] == sum(charge(len(one)) for one in data)
     assert numbers["sequence"] == len(data) + 1 == numbers["settled"]
     assert numbers["missed"] == int.from_bytes(missed[-1][0][32:])
     assert numbers["latest"] >= max(times[3] for _, times, _ in messages.values())
-    assert set(numbers) == {"format", "messages", "bytes", "sequence", "settled", "missed", "latest"}
+    assert set(numbers) == {"format", "messages", "bytes", "sequence", "settled", "missed", "latest", "folded"}

@@ -360,11 +360,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Busy`], [`StoreError::Closed`].
     pub async fn settle(&self) -> Result<(), StoreError> {
-        self.writer.submit(|work| {
-            work.settle = true;
-            Ok(())
-        })
-        .await
+        self.writer
+            .submit(|work| {
+                work.settle = true;
+                Ok(())
+            })
+            .await
     }
 
     /// Writes what has queued, then stops the writer. Later writes are refused, reads go on.

@@ -197,7 +197,8 @@ impl Store {
         let txn = self.tables.view()?;
         let mut members: Vec<Ed25519PublicKey> = Vec::new();
         let mut from = [0; 40];
-        while let Some(entry) = self.tables.missed.range(&txn, &(Bound::Excluded(&from[..]), Bound::Unbounded))?.next() {
+        while let Some(entry) = self.tables.missed.range(&txn, &(Bound::Excluded(&from[..]), Bound::Unbounded))?.next()
+        {
             let (key, _) = entry?;
             let member = Ed25519PublicKey(*key.first_chunk().ok_or_else(damaged)?);
             from = self::key(&member, u64::MAX);

@@ -86,9 +86,9 @@ impl Changes {
 
     /// By table, each in the order of its keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u8, &[u8], Option<&[u8]>)> {
-        (0..).zip(&self.tables).flat_map(|(table, changes)| {
-            changes.iter().map(move |(key, value)| (table, &**key, value.as_deref()))
-        })
+        (0..)
+            .zip(&self.tables)
+            .flat_map(|(table, changes)| changes.iter().map(move |(key, value)| (table, &**key, value.as_deref())))
     }
 
     pub(super) fn more_entries(&self) -> impl Iterator<Item = i64> {
@@ -99,7 +99,9 @@ impl Changes {
         let ordered = match (start, end) {
             (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
             (Bound::Excluded(start), Bound::Excluded(end)) => start < end,
-            (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => start <= end,
+            (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => {
+                start <= end
+            }
         };
         let changes = &self.tables[usize::from(table)];
         (ordered && !changes.is_empty()).then(|| changes.range::<[u8], _>((*start, *end)).peekable())
@@ -219,7 +221,7 @@ pub(super) enum Over<'e> {
     /// For a look: the writer has to wait.
     Held(RwLockReadGuard<'e, Recent>),
     /// For a long walk.
-    Copied(Recent),
+    Copied(Box<Recent>),
 }
 
 /// All that was written, as of one moment, and what its owner changes in it.
@@ -251,7 +253,7 @@ impl Reads for View<'_> {
         let recent = match &self.over {
             Over::Nothing => None,
             Over::Held(recent) => Some(&**recent),
-            Over::Copied(recent) => Some(recent),
+            Over::Copied(recent) => Some(&**recent),
         };
         [Some(&self.own), recent.map(|recent| &recent.newest), recent.and_then(|recent| recent.folding.as_deref())]
     }

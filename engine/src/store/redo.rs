@@ -104,6 +104,7 @@ impl Redo {
         if self.sync {
             file.sync_data().map_err(|error| io(&path(), &error))?;
         }
+        self.lengths[side] = self.lengths[side].max(end);
         self.position = end;
         // One large transaction is not to be paid for ever after.
         self.record.shrink_to(STEP as usize);
@@ -153,11 +154,6 @@ pub(super) fn replay(
     Ok(last)
 }
 
-/// Whether there is anything after `folded`.
-pub(super) fn has_more(directory: &Path, folded: u64) -> Result<bool, StoreError> {
-    Ok(replay(directory, folded, |_, _, _| Ok(()))? > folded)
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut log = Vec::new();
     match File::open(path).and_then(|mut file| file.read_to_end(&mut log)) {
@@ -175,7 +171,10 @@ fn record(epoch: u64, log: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// `None` when they cannot be read, though their checksum is right.
-fn each<E>(mut changes: &[u8], change: &mut impl FnMut(u8, &[u8], Option<&[u8]>) -> Result<(), E>) -> Option<Result<(), E>> {
+fn each<E>(
+    mut changes: &[u8],
+    change: &mut impl FnMut(u8, &[u8], Option<&[u8]>) -> Result<(), E>,
+) -> Option<Result<(), E>> {
     while !changes.is_empty() {
         let (head, rest) = changes.split_at_checked(7)?;
         let (key, rest) = rest.split_at_checked(usize::try_from(number(&head[1..3])).ok()?)?;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::{File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
     thread::JoinHandle,
 };
@@ -12,8 +12,7 @@ use heed::{Database, Env, EnvFlags, EnvOpenOptions, WithoutTls, types::Bytes};
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    StoreConfig, StoreError,
-    is_full,
+    StoreConfig, StoreError, is_full,
     layout::{self, FORMAT, Item, KEY, Meta, Record, Usage, damaged, u64_at},
     migrate,
     recent::{Bounds, Changes, Over, Reads, Recent, TABLES, Table, Touched, View, Writes},
@@ -71,6 +70,8 @@ pub(super) struct Tables {
     pub(super) touched: Touched,
     /// Entries of the tables that are counted.
     lengths: [AtomicI64; TABLES],
+    /// Where the redo log is of another process that may be writing.
+    beside: Option<PathBuf>,
     _lock: Option<File>,
 }
 
@@ -82,7 +83,8 @@ impl Tables {
         Self::open_with(config, lock(path)?)
     }
 
-    fn open_with(config: &StoreConfig, lock: File) -> Result<Self, StoreError> {
+    /// `lock`: [`lock`] of the same directory.
+    pub(super) fn open_with(config: &StoreConfig, lock: File) -> Result<Self, StoreError> {
         let path = &config.path;
         let length = length(path)?;
         // A limit that was lowered must leave room to delete in.
@@ -127,31 +129,8 @@ impl Tables {
         Ok(txn.commit()?)
     }
 
-    /// For one that looks, also while a node runs; what the node wrote in the last moments is not seen.
+    /// For one that looks, also while a node runs.
     pub(super) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
-        Self::open_to_read_with(path, || lock(path))
-    }
-
-    /// `lock`: what it takes to write.
-    pub(super) fn open_to_read_with(
-        path: &Path,
-        lock: impl FnOnce() -> Result<File, StoreError>,
-    ) -> Result<Self, StoreError> {
-        let (tables, folded) = Self::open_trees(path)?;
-        if !redo::has_more(path, folded)? {
-            return Ok(tables);
-        }
-        drop(tables);
-        match lock() {
-            // A crash has left it there.
-            Ok(lock) => drop(Self::open_with(&StoreConfig::new(path), lock)?),
-            Err(StoreError::InUse) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(Self::open_trees(path)?.0)
-    }
-
-    fn open_trees(path: &Path) -> Result<(Self, u64), StoreError> {
         if length(path)? == 0 {
             return Err(StoreError::Database(format!("there is no message store in {}", path.display())));
         }
@@ -162,15 +141,14 @@ impl Tables {
         let txn = env.read_txn()?;
         // Older formats have other tables, so their number comes first.
         let meta: Database<Bytes, Bytes> = env.open_database(&txn, Some("meta"))?.ok_or_else(damaged)?;
-        let number = |which: Meta| Ok::<_, StoreError>(meta.get(&txn, which.name())?.and_then(u64_at).unwrap_or(0));
-        let found = number(Meta::Format)?;
+        let found = meta.get(&txn, Meta::Format.name())?.and_then(u64_at).unwrap_or(0);
         if found != FORMAT {
             return Err(StoreError::Format { found, known: FORMAT });
         }
-        let folded = number(Meta::Folded)?;
-        let tables = Self::of(&env, None, 0, &mut |name| env.open_database(&txn, Some(name))?.ok_or_else(damaged))?;
+        let mut tables = Self::of(&env, None, 0, &mut |name| env.open_database(&txn, Some(name))?.ok_or_else(damaged))?;
         txn.commit()?;
-        Ok((tables, folded))
+        tables.beside = Some(path.to_owned());
+        Ok(tables)
     }
 
     fn of(
@@ -201,6 +179,7 @@ impl Tables {
             recent: RwLock::default(),
             touched: Touched::default(),
             lengths: [(); TABLES].map(|()| AtomicI64::new(0)),
+            beside: None,
             _lock: lock,
         })
     }
@@ -227,6 +206,9 @@ impl Tables {
 
     /// All that was written; the writer waits as long as it is kept.
     pub(super) fn view(&self) -> Result<View<'_>, StoreError> {
+        if let Some(directory) = &self.beside {
+            return self.view_beside(directory);
+        }
         let over = Over::Held(self.recent.read_recursive());
         Ok(View::new(over, self.env.read_txn()?))
     }
@@ -241,11 +223,33 @@ impl Tables {
 
     /// As [`Self::view`], for a walk that takes its time.
     pub(super) fn long_view(&self) -> Result<View<'_>, StoreError> {
+        if let Some(directory) = &self.beside {
+            return self.view_beside(directory);
+        }
         let recent = self.recent.read_recursive();
         let copy = recent.clone();
         let trees = self.env.read_txn()?;
         drop(recent);
-        Ok(View::new(Over::Copied(copy), trees))
+        Ok(View::new(Over::Copied(Box::new(copy)), trees))
+    }
+
+    /// What is in the trees, and what the log has after that. A file of the log is only written over when it has gone into
+    /// the trees.
+    fn view_beside(&self, directory: &Path) -> Result<View<'_>, StoreError> {
+        loop {
+            let trees = self.env.read_txn()?;
+            let folded = self.meta(&trees, Meta::Folded)?;
+            let mut changes = Changes::default();
+            redo::replay(directory, folded, |table, key, value| {
+                changes.put(table, key, value);
+                Ok(())
+            })?;
+            if self.meta(&self.env.read_txn()?, Meta::Folded)? == folded {
+                let mut recent = Recent::default();
+                recent.add(changes);
+                return Ok(View::new(Over::Copied(Box::new(recent)), trees));
+            }
+        }
     }
 
     /// What is on disk is to be seen.

@@ -170,6 +170,8 @@ enum Op {
     ExpireAll { owner: u8, namespace: Option<i16>, expiry: u64 },
     Expire { owner: u8, namespace: i16, data: u8, expiry: u64, mode: u8 },
     Reopen,
+    Settle,
+    Crash,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -194,7 +196,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..3_u8, namespace, 0..6_u8, 0..9_u64, 0..3_u8).prop_map(|(owner, namespace, data, expiry, mode)| {
             Op::Expire { owner, namespace, data, expiry: FAR + expiry, mode }
         }),
-        1 => Just(Op::Reopen),
+        1 => prop::sample::select(vec![Op::Reopen, Op::Settle, Op::Crash]),
     ]
 }
 
@@ -209,11 +211,50 @@ fn scope(namespace: Option<i16>) -> Scope {
     namespace.map_or(Scope::All, |namespace| Scope::One(Namespace(namespace)))
 }
 
+/// What a crash of the process would leave now, while nothing is written.
+fn copied(dir: &TempDir) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    std::fs::create_dir(copy.path().join("store")).unwrap();
+    for file in ["data.mdb", "redo.0", "redo.1"] {
+        std::fs::copy(dir.path().join("store").join(file), copy.path().join("store").join(file)).unwrap();
+    }
+    copy
+}
+
+/// Wherever the log is cut off or spoilt, what was before that is there, whole transactions of it, and nothing else.
+#[test]
+fn a_torn_log_keeps_what_was_before() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    let messages: Vec<_> = (0..20_u8).map(|n| message(n, 0, &[n; 100], 1, FAR)).collect();
+    for message in &messages {
+        runtime().block_on(store.put(message.clone())).unwrap();
+    }
+    let left = copied(&dir);
+    let log = ["redo.0", "redo.1"].map(|name| left.path().join("store").join(name));
+    let log = log.iter().find(|log| std::fs::read(log).unwrap().iter().any(|byte| *byte != 0)).unwrap();
+    let whole = std::fs::read(log).unwrap();
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut kept = Vec::new();
+    for cut in (0..end).step_by(end / 40) {
+        for spoilt in [whole[..cut].to_vec(), [&whole[..cut], &[0x5a][..], &whole[cut + 1..]].concat()] {
+            std::fs::write(log, spoilt).unwrap();
+            let again = copied(&left);
+            let store = open(&again, 1 << 20);
+            let held = store.batch(&Cursor::default(), usize::MAX, |_| true).unwrap().messages;
+            assert_eq!(held, messages[..held.len()]);
+            assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+            kept.push(held.len());
+        }
+    }
+    assert!(kept.contains(&0) && kept.iter().any(|kept| *kept > 15), "{kept:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn the_store_is_what_a_simple_model_says(ops in prop::collection::vec(op(), 1..60)) {
-        let (dir, runtime) = (TempDir::new().unwrap(), runtime());
+        let (mut dir, runtime) = (TempDir::new().unwrap(), runtime());
         let mut store = open(&dir, 1 << 20);
         let mut model = Model::new();
         for op in ops {
@@ -276,6 +317,13 @@ proptest! {
                     store.close();
                     drop(store);
                     store = open(&dir, 1 << 20);
+                }
+                Op::Settle => runtime.block_on(store.settle()).unwrap(),
+                Op::Crash => {
+                    let left = copied(&dir);
+                    prop_assert_eq!(upkeep::verify(&left.path().join("store"), &mut |_| {}).unwrap().found, 0);
+                    store = open(&left, 1 << 20);
+                    dir = left;
                 }
             }
             for (&(owner, namespace), held) in &model {

@@ -5,7 +5,7 @@ use std::{fs::File, path::Path};
 use heed::CompactionOption;
 
 use super::{
-    Census, StoreError,
+    Census, StoreConfig, StoreError,
     layout::{FORMAT, Meta},
     recent::Table,
     tables::{FILE, Tables, io, lock},
@@ -76,7 +76,7 @@ impl Tables {
 /// [`StoreError`].
 pub fn summary(path: &Path) -> Result<Summary, StoreError> {
     let tables = Tables::open_to_read(path)?;
-    let txn = tables.env.read_txn()?;
+    let txn = tables.view()?;
     Ok(Summary {
         format: FORMAT,
         messages: tables.meta(&txn, Meta::Messages)?,
@@ -104,7 +104,10 @@ pub fn compact(path: &Path) -> Result<Compacted, StoreError> {
     let lock = lock(path)?;
     let (file, copy) = (path.join(FILE), path.join(COPY));
     let length = || file.metadata().map(|metadata| metadata.len()).map_err(|error| io(&file, &error));
-    let tables = Tables::open_to_read_with(path, || lock.try_clone().map_err(|error| io(path, &error)))?;
+    // The redo log does not come along. What cannot be read is not touched.
+    drop(Tables::open_to_read(path)?);
+    drop(Tables::open_with(&StoreConfig::new(path), lock.try_clone().map_err(|error| io(path, &error))?)?);
+    let tables = Tables::open_to_read(path)?;
     let before = length()?;
     let entries = |tables: &Tables| Ok::<_, StoreError>(tables.sizes()?.into_iter().map(|size| size.entries).collect());
     let held: Vec<u64> = entries(&tables)?;

@@ -52,7 +52,8 @@ impl Writer {
         let folded = tables.meta(&tables.env.read_txn()?, Meta::Folded)?;
         let redo = Redo::open(&config.path, folded + 1, config.durability == Durability::Sync)?;
         let folder = Folder::start(Arc::clone(&tables))?;
-        let thread = spawn("allium-store", move || Run { tables, clock, redo, folder, since: None }.run(&receiver, batch))?;
+        let thread =
+            spawn("allium-store", move || Run { tables, clock, redo, folder, since: None }.run(&receiver, batch))?;
         Ok(Self { jobs: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -224,7 +225,9 @@ impl Run {
     fn end(mut self) {
         match self.settle() {
             Ok(()) => self.redo.remove(),
-            Err(error) => tracing::error!(%error, "the redo log has what is not in the trees; the next start puts it there"),
+            Err(error) => {
+                tracing::error!(%error, "the redo log has what is not in the trees; the next start puts it there")
+            }
         }
     }
 }
