@@ -50,7 +50,7 @@ def _application(replica: Replica, submit: Submit) -> web.Application:
     async def blocks(request: web.Request) -> web.Response:
         after = _number(request, "after", _MAX_HEIGHT)
         wait = _number(request, "wait", WAIT_SECONDS)
-        await replica.reached(Height(after), wait)
+        await replica.states.reached(Height(after), wait)
         return web.Response(body=await replica.blocks(Height(after)))
 
     async def newest(_: web.Request) -> web.Response:

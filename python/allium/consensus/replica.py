@@ -1,16 +1,16 @@
-"""The chain as one node holds it: the last state, what is on disk, and who waits for the next."""
+"""The chain as one node holds it: the last state, and what is on disk."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from bencode2 import bencode
 
-from allium import log
 from allium.appchain.state import State
 from allium.appchain.types import Height
 from allium.consensus.block import Block
+from allium.consensus.states import States
 from allium.consensus.store import Store
 
 #: What one answer of the feed may hold.
@@ -23,50 +23,27 @@ class Replica:
     def __init__(self, store: Store, snapshot_every: int) -> None:
         """Raises `StoreError` when what is on the disk cannot be followed from."""
         self._store, self._snapshot_every = store, snapshot_every
-        self._state = store.load()
-        self._moved = asyncio.Event()
-        self._logger = log.get("consensus")
+        self.states = States(store.load())
 
     @property
     def state(self) -> State:
         """The last state."""
-        return self._state
-
-    async def __aiter__(self) -> AsyncIterator[State]:
-        """The state now, then newer ones; those that came while the last was looked at are one."""
-        told: State | None = None
-        while True:
-            if self._state is not told:
-                told = self._state
-                yield told
-            else:
-                await self._moved.wait()
-
-    async def reached(self, height: Height, seconds: float) -> None:
-        """Returns when there is a state beyond `height`, or after a time."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self._state.height <= height:
-                    await self._moved.wait()
-        except TimeoutError:
-            return
+        return self.states.last
 
     async def commit(self, block: Block, state: State) -> None:
         """Makes `state`, which is the one after `block`, the last. Nobody hears of it before it is on the disk."""
         keep = state if state.height % self._snapshot_every == 0 else None
         await asyncio.to_thread(self._store.append, block, keep)
-        self._publish(state)
-        for note in state.notes:
-            self._logger.info(note.text, height=state.height, contract_id=note.contract_id)
+        self.states.publish(state)
 
     async def adopt(self, block: Block, state: State) -> None:
         """Begins at a state that is not the next one."""
         await asyncio.to_thread(self._store.append, block, state)
-        self._publish(state)
+        self.states.publish(state)
 
     async def computed(self, make: Callable[[State], State]) -> State:
         """What `make` makes of the state, without holding up the event loop."""
-        return await asyncio.to_thread(make, self._state)
+        return await asyncio.to_thread(make, self.state)
 
     async def blocks(self, after: Height) -> bytes:
         """Encoded blocks after a height, as one list."""
@@ -79,8 +56,3 @@ class Replica:
             if block is not None:
                 return bencode([block, encoded])
         return None
-
-    def _publish(self, state: State) -> None:
-        self._state = state
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()

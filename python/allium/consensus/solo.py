@@ -68,7 +68,7 @@ class Sequencer:
         return self._replica.state
 
     def __aiter__(self) -> AsyncIterator[State]:
-        return aiter(self._replica)
+        return aiter(self._replica.states)
 
     async def submit(self, certificate: Certificate) -> None:
         """Takes a certificate for one of the next inputs; raises `RefusedError`."""
@@ -137,7 +137,7 @@ class Follower:
         return self._replica.state
 
     def __aiter__(self) -> AsyncIterator[State]:
-        return aiter(self._replica)
+        return aiter(self._replica.states)
 
     async def submit(self, certificate: Certificate) -> None:
         """Hands a certificate to the first feed that answers; raises `RefusedError`."""

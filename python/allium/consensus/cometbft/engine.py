@@ -1,0 +1,194 @@
+"""The engine of agreement of many machines: a `Consensus` by CometBFT."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from allium import log
+from allium.appchain.certificates import Certificate
+from allium.appchain.encoding import encode
+from allium.appchain.machine import objection
+from allium.appchain.parameters import Parameters
+from allium.appchain.state import State, genesis
+from allium.appchain.types import Height
+from allium.consensus import ConsensusError, DivergedError, NotFinalError, RefusedError, Source
+from allium.consensus.chainfile import Beginning
+from allium.consensus.cometbft import abci, home, rpc
+from allium.consensus.cometbft.application import Application
+from allium.consensus.cometbft.committee import address, drawn_again
+from allium.consensus.cometbft.home import Settings, Trust
+from allium.consensus.cometbft.process import Process
+from allium.consensus.cometbft.store import Standing, Store
+
+STORE_FILE = "cometbft.sqlite"
+DIRECTORY = "cometbft"
+_RETRY_SECONDS = 0.5
+_SNAPSHOT_EVERY = 360
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an operator wants to know."""
+
+    height: int
+    votes: bool
+    committee: int
+    pid: int | None
+
+
+class CometBFT:
+    """One node's part in the agreement. A `Consensus`."""
+
+    def __init__(
+        self,
+        store: Store,
+        parameters: Parameters,
+        beginning: Beginning,
+        settings: Settings,
+        binary: Path,
+        *,
+        source: Source | None = None,
+        snapshot_every: int = _SNAPSHOT_EVERY,
+    ) -> None:
+        """Continues what is in `store`; raises `ConsensusError` when that is not on the way that `beginning` says.
+
+        Without a `source` the node computes what the committee decides and can vote for nothing new.
+        """
+        self._settings, self._parameters, self._beginning, self._binary = settings, parameters, beginning, binary
+        self._store, self._source = store, source
+        standing = store.load(Standing(genesis(parameters), beginning.keys))
+        self._standing = standing = _on_the_way(store, standing, beginning, settings)
+        self._application = Application(
+            store,
+            standing,
+            Height(beginning.height),
+            source,
+            patience=home.timeout(parameters),
+            snapshot_every=snapshot_every,
+            retain=home.RETAIN_DAYS * parameters.day,
+        )
+        self._process = Process(binary, settings.directory)
+        self._logger = log.get("consensus")
+
+    @property
+    def state(self) -> State:
+        """The last state."""
+        return self._application.states.last
+
+    @property
+    def status(self) -> Status:
+        """How far it is, and in which part."""
+        committee = self._application.committee
+        votes = self._settings.secret[32:] in committee
+        return Status(self.state.height, votes, len(committee), self._process.pid)
+
+    def __aiter__(self) -> AsyncIterator[State]:
+        return aiter(self._application.states)
+
+    async def submit(self, certificate: Certificate) -> None:
+        """Gives a certificate to CometBFT, which tells all others; raises `RefusedError`."""
+        if (why := objection(self.state, certificate)) is not None:
+            raise RefusedError(why)
+        try:
+            why = await rpc.broadcast(f"http://{self._settings.rpc}/", encode(certificate))
+        except rpc.RpcError as error:
+            if "tx already exists in cache" in str(error):
+                return
+            raise RefusedError(f"CometBFT does not take it: {error}; try again later") from None
+        if why is not None:
+            raise RefusedError(why)
+
+    def cut_off(self, keys: Collection[bytes]) -> None:
+        """Lets CometBFT speak no more to the nodes with these Ed25519 keys, as if the network were cut there."""
+        shunned = frozenset(address(key).hex() for key in keys)
+        if shunned != self._application.shunned:
+            self._application.shunned = shunned
+            self._process.restart()
+
+    async def run(self) -> None:
+        """Takes part until cancelled; raises `ConsensusError`."""
+        home.prepare(await self._with_trust(), self._parameters, self._beginning)
+        async with abci.serving(self._settings.directory, self._application.answer):
+            tasks = {
+                asyncio.create_task(self._process.run(), name="CometBFT"),
+                asyncio.create_task(self._look_again(), name="looking again"),
+                asyncio.create_task(self._fatal(), name="fatal"),
+            }
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for ended in done:
+                    ended.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fatal(self) -> None:
+        raise await asyncio.shield(self._application.fatal)
+
+    async def _look_again(self) -> None:
+        """Compares with the own view what was put in before this node could."""
+        while True:
+            after, said = await self._application.unseen.get()
+            while self._source is not None:
+                try:
+                    seen = await self._source.observe(after, said.l2_height)
+                except NotFinalError as error:
+                    self._logger.warning("waits for its own view of the EVM chain", reason=str(error))
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                if seen != said:
+                    raise DivergedError(
+                        f"the committee's view of the EVM chain up to {said.l2_height} is not what this node sees "
+                        f"there; if its l2_rpc is not to blame, the committee is"
+                    )
+                break
+
+    async def _with_trust(self) -> Settings:
+        """The settings, for a node that is to begin at a snapshot with what to trust."""
+        settings = self._settings
+        if not settings.sync or self._standing.state.height > self._beginning.height:
+            return replace(settings, trust=None)
+        home.forget(settings.directory, but_signatures=True)
+        return settings if settings.trust is not None else replace(settings, trust=await _newest(settings.sync))
+
+
+def _on_the_way(store: Store, standing: Standing, beginning: Beginning, settings: Settings) -> Standing:
+    state = standing.state
+    if beginning.height == 0 or state.height > beginning.height:
+        return standing
+    if state.height == 0 and settings.sync:
+        return standing
+    if state.height < beginning.height:
+        raise ConsensusError(
+            f"the network goes on after height {beginning.height}, and this node has {state.height}; let it catch up "
+            f"by the chain file before, or give it cometbft_sync and move {store.path} away"
+        )
+    if state.root.hex() != beginning.root:
+        raise DivergedError(f"the network goes on from root {beginning.root}, and this node has {state.root.hex()}")
+    if drawn_again(state, beginning.attempt) != beginning.keys:
+        raise ConsensusError(f"the committee is not the one of attempt {beginning.attempt}")
+    if standing.committee != beginning.keys:
+        standing = Standing(state, beginning.keys)
+        store.rebase(standing)
+    return standing
+
+
+async def _newest(urls: Collection[str]) -> Trust | None:
+    """What all of `urls` say is the newest header; `None` when there is no snapshot to be had yet."""
+    heights, headers = [], set()
+    try:
+        for url in urls:
+            status = await rpc.call(url, "status")
+            heights.append(int(status["sync_info"]["latest_block_height"]))
+        for url in urls:
+            commit = await rpc.call(url, "commit", height=str(min(heights)))
+            headers.add(str(commit["signed_header"]["commit"]["block_id"]["hash"]))
+    except (rpc.RpcError, KeyError, ValueError, TypeError) as error:
+        raise ConsensusError(f"cometbft_sync: {error}; set it to nodes that answer") from None
+    if len(headers) != 1:
+        raise ConsensusError(f"cometbft_sync: they disagree about height {min(heights)}; set cometbft_trust to the right")
+    return Trust(min(heights), headers.pop())

@@ -1,0 +1,38 @@
+"""What CometBFT is asked over its own RPC."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import aiohttp
+
+_SECONDS = 10.0
+
+
+class RpcError(Exception):
+    """No answer, or one that says no."""
+
+
+async def call(url: str, method: str, **parameters: Any) -> dict[str, Any]:
+    """One call; raises `RpcError`."""
+    body = {"jsonrpc": "2.0", "id": 0, "method": method, "params": parameters}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as session,
+            session.post(url, json=body) as answer,
+        ):
+            told = await answer.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise RpcError(f"{url}: {error!r}") from None
+    if not isinstance(told, dict) or not isinstance(told.get("result"), dict):
+        error = told.get("error") if isinstance(told, dict) else None
+        raise RpcError(str(error.get("data") or error.get("message")) if isinstance(error, dict) else f"{url}: {told!r}")
+    result: dict[str, Any] = told["result"]
+    return result
+
+
+async def broadcast(url: str, transaction: bytes) -> str | None:
+    """Hands a transaction in; why it is refused. Raises `RpcError`."""
+    result = await call(url, "broadcast_tx_sync", tx=base64.b64encode(transaction).decode())
+    return None if result.get("code") == 0 else str(result.get("log"))

@@ -1,0 +1,114 @@
+"""One node of a CometBFT network whose EVM chain is a file: a line per observation, encoded, in hex.
+
+Prints a line of JSON for every state, and one with the reason when it ends by itself. A line `cut KEY…` on its input
+cuts it off from those nodes; `submit CERTIFICATE` hands one in, and what comes of it is printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from allium.appchain.certificates import Certificate
+from allium.appchain.encoding import decode
+from allium.appchain.input import Observation
+from allium.appchain.parameters import Parameters
+from allium.appchain.types import AtomicSesh, L2Height
+from allium.consensus import ConsensusError, RefusedError
+from allium.consensus.chainfile import Beginning
+from allium.consensus.cometbft.engine import CometBFT
+from allium.consensus.cometbft.home import Peer, Place, Settings
+from allium.consensus.cometbft.process import find
+from allium.consensus.cometbft.store import Store
+from solo_process import FileChain
+
+HOST = "127.0.0.1"
+
+
+class LyingChain(FileChain):
+    """A provider that says of every block that its pool pays one unit more."""
+
+    async def observe(self, after: L2Height, upto: L2Height | None = None) -> Observation:
+        seen = await super().observe(after, upto)
+        return replace(seen, reward_rate=AtomicSesh(seen.reward_rate + 1))
+
+
+def engine(settings: dict[str, Any]) -> CometBFT:
+    parameters = decode(Parameters, bytes.fromhex(settings["parameters"]))
+    directory = Path(settings["directory"])
+    directory.mkdir(exist_ok=True)
+    chain = LyingChain if settings.get("lies") else FileChain
+    peers = [Peer(bytes.fromhex(key), Place(HOST, port)) for key, port in settings["peers"]]
+    return CometBFT(
+        Store(directory / "store", parameters),
+        parameters,
+        Beginning(**settings["beginning"]),
+        Settings(
+            directory / "cometbft",
+            bytes.fromhex(settings["secret"]),
+            Place(HOST, settings["port"]),
+            Place(HOST, settings["rpc"]),
+            peers,
+            sync=settings.get("sync", ()),
+            private=True,
+        ),
+        find(),
+        source=chain(Path(settings["chain"])),
+        snapshot_every=settings["snapshot_every"],
+    )
+
+
+def say(**said: Any) -> None:
+    print(json.dumps(said), flush=True)
+
+
+async def obey(consensus: CometBFT) -> None:
+    lines = asyncio.StreamReader(limit=1 << 20)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := (await lines.readline()).decode():
+        order, *arguments = line.split()
+        if order == "cut":
+            consensus.cut_off([bytes.fromhex(key) for key in arguments])
+            continue
+        try:
+            await consensus.submit(decode(Certificate, bytes.fromhex(arguments[0])))
+            say(submitted=True)
+        except RefusedError as error:
+            say(submitted=False, why=str(error))
+    raise ConsensusError("nobody wants it any more")
+
+
+async def tell(consensus: CometBFT) -> None:
+    async for state in consensus:
+        status = consensus.status
+        say(
+            height=state.height,
+            root=state.root.hex(),
+            nodes=len(state.nodes),
+            down=sum(node.decommissioned for node in state.nodes.values()),
+            committee=status.committee,
+            pid=status.pid,
+        )
+
+
+async def main(settings: dict[str, Any]) -> None:
+    consensus = engine(settings)
+    async with asyncio.TaskGroup() as tasks:
+        told = [tasks.create_task(tell(consensus)), tasks.create_task(obey(consensus))]
+        try:
+            await consensus.run()
+        finally:
+            for task in told:
+                task.cancel()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(json.loads(sys.argv[1])))
+    except* ConsensusError as errors:
+        say(ended=str(errors.exceptions[0]))
+        sys.exit(1)
