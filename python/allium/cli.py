@@ -203,6 +203,9 @@ def devnet_up(
     depth: Annotated[
         int | None, typer.Option(min=0, help="Blocks of their chain until one is final; else as it says.")
     ] = None,
+    consensus: Annotated[
+        str, typer.Option(help="Who orders the inputs: solo, the first node; cometbft, a committee of all.")
+    ] = "solo",
 ) -> None:
     """Start a network, and return when every node serves.
 
@@ -210,9 +213,11 @@ def devnet_up(
     """
     from allium.devnet.network import ChainOptions, Devnet
 
-    if not chain and (contracts, rpc, key_file, depth) != (None, None, None, None):
-        raise CommandError("--contracts, --rpc, --key-file and --depth go with --chain")
-    ground = ChainOptions(contracts, rpc, key_file, depth) if chain else None
+    if not chain and (contracts, rpc, key_file, depth, consensus) != (None, None, None, None, "solo"):
+        raise CommandError("--contracts, --rpc, --key-file, --depth and --consensus go with --chain")
+    if consensus not in ("solo", "cometbft"):
+        raise CommandError(f"--consensus is solo or cometbft, not {consensus}")
+    ground = ChainOptions(contracts, rpc, key_file, depth, consensus) if chain else None
 
     with err.status("starting") as status:
         ready = 0

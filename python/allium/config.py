@@ -28,6 +28,8 @@ _SEEDS = [
 _TESTNET_SEEDS = [
     "storage.seed2.loki.network:38161/9c5201e30957cd44e3dcc8ad7f94f48e6914deef77390f77a439a2d7e7f4cb5c",
 ]
+#: An IPv4 address and a port.
+_PLACE = r"^[0-9.]+:[0-9]{1,5}$"
 #: What the file being loaded says.
 _FILE: ContextVar[dict[str, Any]] = ContextVar("_FILE")
 
@@ -81,6 +83,24 @@ class NodeConfig(BaseSettings):
     )
     l2_log_blocks: int = Field(
         default=1000, ge=1, le=100_000, description="Blocks of logs that a provider is asked for at once, at most."
+    )
+    cometbft_port: int = Field(
+        default=26656, ge=1, le=65535, description="TCP port for other nodes' CometBFT, where chain_file asks for it."
+    )
+    cometbft_rpc: Annotated[str, Field(pattern=_PLACE)] = Field(
+        default="127.0.0.1:26657",
+        description="Address and port of CometBFT's RPC. Another than this machine's lets newcomers begin at a snapshot.",
+    )
+    cometbft: Path | None = Field(
+        default=None, description="The program. Relative to this file. None: on the PATH, or beside Python (`make cometbft`)."
+    )
+    cometbft_sync: list[Annotated[str, Field(pattern="^https?://.")]] = Field(
+        default=[],
+        description="RPC URLs of other nodes' CometBFT: a node that has nothing yet begins at one of their snapshots.",
+    )
+    cometbft_trust: Annotated[str, Field(pattern="^[0-9]+:[0-9a-fA-F]{64}$")] | None = Field(
+        default=None,
+        description="HEIGHT:HASH of a header to verify that snapshot from. None: what all of cometbft_sync say.",
     )
     bind_ip: IPvAnyAddress = Field(
         default="0.0.0.0",
@@ -179,6 +199,8 @@ class NodeConfig(BaseSettings):
         "feed_port",
         "l2_quorum",
         "l2_depth",
+        "cometbft",
+        "cometbft_trust",
         "levers_file",
         mode="before",
     )
@@ -210,7 +232,7 @@ class NodeConfig(BaseSettings):
         _refuse_unknown(values, where)
         _refuse_misspelt(os.environ)
         if path is not None:
-            for name in ("data_dir", "network_file", "chain_file", "levers_file"):
+            for name in ("data_dir", "network_file", "chain_file", "cometbft", "levers_file"):
                 if isinstance(values.get(name), str) and values[name]:
                     values[name] = path.resolve().parent / Path(values[name]).expanduser()
         token = _FILE.set(values)

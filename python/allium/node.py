@@ -28,6 +28,7 @@ from allium.reachability import Reachability
 if TYPE_CHECKING:
     from allium._native import BlsSecretKey, Node, NodeEntry
     from allium.consensus.chainfile import ChainFile
+    from allium.consensus.cometbft.engine import CometBFT, Part
     from allium.membership.appchain import View
 
 EXIT_OK = 0
@@ -100,7 +101,24 @@ def _membership(config: NodeConfig, network_file: Path, node_keys: NodeKeys) -> 
 
     listen = None if config.feed_port is None else Listen(str(config.bind_ip), config.feed_port)
     look = partial(_look, config) if config.l2_rpc else None
-    return open_chain(config.chain_file, network_file, config.data_dir, node_keys, listen, look)
+    return open_chain(config.chain_file, network_file, config.data_dir, node_keys, listen, look, _part(config))
+
+
+def _part(config: NodeConfig) -> Part:
+    """How this node runs CometBFT, if the chain file asks for it."""
+    from allium.consensus.cometbft.engine import Part
+    from allium.consensus.cometbft.home import Place, Trust
+
+    host, _, port = config.cometbft_rpc.rpartition(":")
+    trusted, _, header = (config.cometbft_trust or "").partition(":")
+    return Part(
+        Place(str(config.bind_ip), config.cometbft_port),
+        Place(host, int(port)),
+        config.cometbft,
+        config.cometbft_sync,
+        Trust(int(trusted), header) if trusted else None,
+        config.allow_private_servers,
+    )
 
 
 def _look(config: NodeConfig, chain: ChainFile) -> View:
@@ -265,6 +283,8 @@ class _Orchestrator:
             try:
                 levers = json.loads(path.read_bytes())  # noqa: ASYNC240 - a line
                 engine.cut_off(levers.get("cut_off", []))
+                if (committee := self._committee()) is not None:
+                    committee.cut_off([bytes.fromhex(key) for key in levers.get("cut_off", [])])
                 engine.set_clock_offset(levers.get("clock_offset_ms", 0))
             except FileNotFoundError:
                 continue
@@ -288,7 +308,19 @@ class _Orchestrator:
         if self._engine is None or not self._ready:
             return "waiting for the network"
         reason = self._engine.not_ready()
-        return "serving" if reason is None else f"refusing requests: {reason}"
+        serving = "serving" if reason is None else f"refusing requests: {reason}"
+        committee = self._committee()
+        return serving if committee is None else f"{serving}; {committee.status}"
+
+    def _committee(self) -> CometBFT | None:
+        """The engine of agreement of many machines, if that is how the network agrees."""
+        if self._config.chain_file is None:
+            return None
+        from allium.consensus.cometbft.engine import CometBFT
+        from allium.membership.appchain import AppchainMembership
+
+        engine = self._membership.consensus if isinstance(self._membership, AppchainMembership) else None
+        return engine if isinstance(engine, CometBFT) else None
 
     def _explain(self, ended: asyncio.Task[None]) -> int:
         """Logs why a task that should never end did; the exit code for it."""

@@ -34,8 +34,8 @@ class Ground:
     #: Settings of a node that looks at the chain.
     finality: dict[str, int]
 
-    def chain_file(self, sequencer: str, feed: str) -> dict[str, Any]:
-        """`chain.json` of a network that the node with this key orders."""
+    def chain_file(self, order: dict[str, Any]) -> dict[str, Any]:
+        """`chain.json` of a network; `order` is the part of it that says who orders."""
         addresses, rules = self.staked.addresses, self.staked.rules
         return {
             "network": "devnet",
@@ -44,8 +44,7 @@ class Ground:
             "reward_pool": addresses.pool,
             "l2_start": max(0, addresses.block - 1),
             "rules": {"staking_requirement": rules.requirement, "max_contributors": rules.max_contributors},
-            "sequencer": sequencer,
-            "feeds": [feed],
+            **order,
         }
 
 

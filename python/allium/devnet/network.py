@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.request import Request, urlopen
 
 from allium import config, keys
 from allium.appchain.swarms import UNASSIGNED, assign
+from allium.consensus.cometbft.committee import SEATS
 from allium.devnet import ports, process
 from allium.devnet.layout import (
     LOOPBACK,
@@ -39,10 +40,12 @@ _START_SECONDS = 60.0
 #: A node finishes what is under way for up to 25 s, the longest a peer may take.
 _STOP_SECONDS = 30.0
 _PORTS_PER_NODE = 2
+_PORTS_OF_COMETBFT = 2
 _POLL_SECONDS = 0.2
 _NODE_STORE_BYTES = 256 << 20
 
 Progress = Callable[[str], None]
+Consensus = Literal["solo", "cometbft"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class ChainOptions:
     key_file: Path | None = None
     #: How many blocks deep is final; `None`: as the chain says.
     depth: int | None = None
+    #: Who orders the inputs: the first node, or a committee of all.
+    consensus: Consensus = "solo"
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Devnet:
         machine are limited as strangers are. Raises `DevnetError`, and leaves
         no process, when one does not come up.
         """
-        if nodes < 1 or not 1 <= swarm_size <= nodes:
+        if nodes < 1 or (chain is None and not 1 <= swarm_size <= nodes):
             raise DevnetError("a network needs at least one node, and a swarm no more nodes than there are")
         if self.layout.network.exists():
             raise DevnetError(
@@ -109,19 +114,21 @@ class Devnet:
             raise DevnetError(
                 f"{self.layout.directory} holds an earlier network; remove it, or choose another directory with --dir"
             )
-        with ports.reserve(2 + _PORTS_PER_NODE * nodes, base_port) as free, ExitStack() as undo:
+        committee = chain is not None and chain.consensus == "cometbft"
+        count = _PORTS_PER_NODE + (_PORTS_OF_COMETBFT if committee else 0)
+        with ports.reserve(2 + count * nodes, base_port) as free, ExitStack() as undo:
             progress("making keys")
             seed_port, feed_port, *node_ports = free
             swarms = swarm_ids(nodes, swarm_size) if chain is None else [UNASSIGNED] * nodes
             records = [
-                self._create(index, swarm, node_ports[_PORTS_PER_NODE * index :], rate_limit, chain is not None)
+                self._create(index, swarm, node_ports[count * index :][:count], rate_limit, chain is not None)
                 for index, swarm in enumerate(swarms)
             ]
             write_json(self.layout.nodes, {"height": 1, "nodes": [_member(record) for record in records]})
             grounded = None if chain is None else self._ground(chain, records, feed_port, progress, undo)
             with _listen(seed_port) as listener:
                 commands = [*(self._node_command(index) for index in range(nodes))]
-                commands.append(self._seed_command(listener, chain is not None))
+                commands.append(self._seed_command(listener, None if chain is None else chain.consensus))
                 *pids, seed_pid = process.start(commands, _START_SECONDS, lambda ready: progress(f"{ready.name} is up"))
             undo.callback(process.stop, [*pids, seed_pid], 0)
             up = tuple(replace(record, pid=pid) for record, pid in zip(records, pids, strict=True))
@@ -157,7 +164,7 @@ class Devnet:
         return [self._status(index, node) for index, node in enumerate(nodes)]
 
     def kill(self, index: int) -> None:
-        """SIGKILL to one node."""
+        """SIGKILL to one node, and to its CometBFT."""
         status = self._one(index)
         if not status.running:
             raise DevnetError(f"node {index} is not running")
@@ -258,13 +265,23 @@ class Devnet:
         progress: Progress,
         undo: ExitStack,
     ) -> ChainRecord:
-        """Stakes for every node. The first one looks at the chain and orders what it sees, the second looks too."""
+        """Stakes for every node.
+
+        The first one looks at the chain and orders what it sees, the second looks too; of a committee, all do.
+        """
         from allium.devnet import evm
 
         ground = evm.prepare(self.layout, chain, len(records), undo, progress)
-        write_json(self.layout.chain, ground.chain_file(records[0].pubkey_ed25519, f"http://{LOOPBACK}:{feed_port}"))
-        self._configure(0, feed_port=feed_port)
-        for index in range(min(2, len(records))):
+        looking = len(records)
+        if chain.consensus == "cometbft":
+            first = [record.pubkey_ed25519 for record in records[:SEATS]]
+            order: dict[str, Any] = {"cometbft": {"time": int(time.time()), "committee": first}}
+        else:
+            order = {"sequencer": records[0].pubkey_ed25519, "feeds": [f"http://{LOOPBACK}:{feed_port}"]}
+            self._configure(0, feed_port=feed_port)
+            looking = min(2, len(records))
+        write_json(self.layout.chain, ground.chain_file(order))
+        for index in range(looking):
             self._configure(index, l2_rpc=[ground.record.rpc_url], **ground.finality)
         return ground.record
 
@@ -296,7 +313,7 @@ class Devnet:
         status = self._one(index)
         if not status.running:
             raise DevnetError(f"node {index} is not running")
-        os.kill(status.node.pid, number)
+        process.signal_all(status.node.pid, number)
 
     def _pretend(self, index: int, **levers: Any) -> None:
         path = self.layout.levers(index)
@@ -334,7 +351,7 @@ class Devnet:
 
     def _create(self, index: int, swarm_id: int, free: list[int], rate_limit: bool, staked: bool = False) -> NodeRecord:
         directory = self.layout.data_dir(index)
-        https_port, omq_port = free[:_PORTS_PER_NODE]
+        https_port, omq_port, *cometbft = free
         node_keys = keys.create(directory)
         if staked:
             keys.create_bls(directory)
@@ -350,6 +367,7 @@ class Devnet:
             rate_limit_exempt=[] if rate_limit else [LOOPBACK_NETWORK],
             allow_private_servers=True,
             **({"chain_file": "../chain.json"} if staked else {}),
+            **({"cometbft_port": cometbft[0], "cometbft_rpc": f"{LOOPBACK}:{cometbft[1]}"} if cometbft else {}),
         )
         return NodeRecord(
             ip=LOOPBACK,
@@ -361,16 +379,20 @@ class Devnet:
             swarm_id=swarm_id,
             data_dir=str(directory),
             pid=0,
+            cometbft_port=cometbft[0] if cometbft else None,
+            cometbft_rpc_port=cometbft[1] if cometbft else None,
         )
 
     def _node_command(self, index: int) -> process.Command:
         arguments = [sys.executable, "-m", "allium", "node", "run", "--config", str(self.layout.config(index))]
         return process.Command(f"node {index}", arguments, self.layout.log(index))
 
-    def _seed_command(self, listener: socket.socket, chain: bool) -> process.Command:
+    def _seed_command(self, listener: socket.socket, consensus: Consensus | None) -> process.Command:
         descriptor = listener.fileno()
         arguments = [sys.executable, "-m", "allium.devnet.seed", str(self.layout.nodes), "--fd", str(descriptor)]
-        if chain:
+        if consensus == "cometbft":
+            arguments.append("--ask")
+        elif consensus == "solo":
             self.layout.seed_dir.mkdir()
             arguments += ["--chain", str(self.layout.chain)]
         return process.Command("seed", arguments, self.layout.seed_log, (descriptor,))
@@ -399,7 +421,7 @@ def listed(seed_url: str) -> dict[str, int]:
 def _member(record: NodeRecord) -> dict[str, Any]:
     member = asdict(record)
     del member["pid"], member["data_dir"]
-    return member
+    return {name: value for name, value in member.items() if value is not None}
 
 
 def _listen(port: int) -> socket.socket:

@@ -120,8 +120,14 @@ def resident_bytes(pid: int) -> int | None:
 
 
 def kill(pid: int) -> None:
-    """Ends a process as a power cut would, and returns when it is gone."""
+    """Ends a process and those that it started, as a power cut would, and returns when it is gone."""
     stop([pid], timeout=0)
+
+
+def signal_all(pid: int, number: signal.Signals) -> None:
+    """To a process that `start` started and those that it started itself, which are its group."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, number)
 
 
 def stop(pids: Sequence[int], timeout: float) -> None:
@@ -135,6 +141,10 @@ def stop(pids: Sequence[int], timeout: float) -> None:
         if timeout > 0:
             _signal(selector, signal.SIGTERM)
             _await_end(selector, timeout)
+        for key in list(selector.get_map().values()):
+            # A stranger's group is left alone.
+            if os.getpgid(key.data) == key.data:
+                signal_all(key.data, signal.SIGKILL)
         _signal(selector, signal.SIGKILL)
         _await_end(selector, None)
 

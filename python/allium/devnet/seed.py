@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import json
 import signal
@@ -16,12 +17,17 @@ import uvloop
 from aiohttp import web
 
 from allium import _native, notify
+from allium.appchain.encoding import EncodingError
+from allium.appchain.state import restore
+from allium.consensus.cometbft import rpc
+from allium.consensus.cometbft.application import STATE_PATH
 from allium.membership import MembershipError, static
-from allium.membership.appchain import open_chain
+from allium.membership.appchain import open_chain, snapshot
 
 #: The methods a client asks for the list with; the answers are the same.
 _METHODS = ("get_n_service_nodes", "get_service_nodes")
 _MAX_REQUEST_BYTES = 1 << 16
+_ASK_SECONDS = 0.5
 
 
 Current = Callable[[], "_native.Network"]
@@ -73,6 +79,50 @@ class ChainList:
             self._begun.set()
 
 
+class AskedList:
+    """The list of the chain of a committee, as the node that is furthest tells it. Nothing of it is verified."""
+
+    def __init__(self, nodes: Path) -> None:
+        """Raises `MembershipError` when the file is unusable."""
+        contacts = json.loads(nodes.read_bytes())["nodes"]
+        self._urls = [f"http://{node['ip']}:{node['cometbft_rpc_port']}/" for node in contacts]
+        self._contacts = {node["pubkey_ed25519"]: node for node in static.read(nodes)["nodes"]}
+        self._network: _native.Network | None = None
+        self._begun = asyncio.Event()
+
+    def current(self) -> _native.Network:
+        """The list now, once `begun` has returned."""
+        if self._network is None:
+            raise MembershipError("no node has told of the chain yet")
+        return self._network
+
+    async def begun(self) -> None:
+        """Returns when there is a list."""
+        await self._begun.wait()
+
+    async def follow(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            heights = await asyncio.gather(*map(self._height, self._urls))
+            furthest = max(range(len(heights)), key=heights.__getitem__)
+            if heights[furthest] > (0 if self._network is None else self._network["height"]):
+                with contextlib.suppress(rpc.RpcError, EncodingError, ValueError, KeyError):
+                    self._network = await self._ask(self._urls[furthest])
+                    self._begun.set()
+            await asyncio.sleep(_ASK_SECONDS)
+
+    async def _height(self, url: str) -> int:
+        try:
+            told = await rpc.call(url, "abci_info", seconds=_ASK_SECONDS)
+            return int(told["response"].get("last_block_height", 0))
+        except (rpc.RpcError, ValueError, KeyError):
+            return 0
+
+    async def _ask(self, url: str) -> _native.Network:
+        told = await rpc.call(url, "abci_query", path=STATE_PATH)
+        return snapshot(restore(base64.b64decode(told["response"]["value"])), self._contacts)
+
+
 class Seed:
     """Answers from a list of nodes."""
 
@@ -103,16 +153,16 @@ def _reply(outcome: dict[str, Any], identifier: Any) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": "application/json"})
 
 
-async def _serve(nodes: Path, chain: Path | None, listener: socket.socket) -> None:
+async def _serve(nodes: Path, chain: Path | None, ask: bool, listener: socket.socket) -> None:
     stop = asyncio.Event()
     stopped = asyncio.create_task(stop.wait())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     ends: set[asyncio.Task[Any]] = {stopped}
     async with contextlib.AsyncExitStack() as stack:
-        if chain is None:
+        if chain is None and not ask:
             current = FileList(nodes).current
         else:
-            followed = ChainList(nodes, chain, nodes.parent / "seed")
+            followed = AskedList(nodes) if chain is None else ChainList(nodes, chain, nodes.parent / "seed")
             following = asyncio.create_task(followed.follow())
             ends.add(following)
             begun = asyncio.create_task(followed.begun())
@@ -138,13 +188,14 @@ async def _serve(nodes: Path, chain: Path | None, listener: socket.socket) -> No
 
 
 def main() -> None:
-    """`python -m allium.devnet.seed NODES_JSON [--chain CHAIN_JSON] --fd N`: serves on the socket inherited as N."""
+    """`python -m allium.devnet.seed NODES_JSON [--chain CHAIN_JSON | --ask] --fd N`: serves on the socket inherited as N."""
     parser = argparse.ArgumentParser(prog="allium.devnet.seed")
     parser.add_argument("nodes", type=Path)
     parser.add_argument("--chain", type=Path)
+    parser.add_argument("--ask", action="store_true")
     parser.add_argument("--fd", type=int, required=True)
     arguments = parser.parse_args()
-    uvloop.run(_serve(arguments.nodes, arguments.chain, socket.socket(fileno=arguments.fd)))
+    uvloop.run(_serve(arguments.nodes, arguments.chain, arguments.ask, socket.socket(fileno=arguments.fd)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from allium.appchain.state import State
 from allium.appchain.types import Hash, L2Height, PublicKey
 from allium.consensus import Consensus, ConsensusError, Source
 from allium.consensus.chainfile import ChainFile
+from allium.consensus.cometbft.engine import Part, open_part
 from allium.consensus.solo import Follower, Listen, Sequencer
 from allium.consensus.store import Store
 from allium.membership import MembershipError, static
@@ -127,31 +128,54 @@ def open_chain(
     keys: NodeKeys | None,
     listen: Listen | None,
     look: Callable[[ChainFile], View] | None,
+    part: Part | None = None,
 ) -> AppchainMembership:
-    """The membership by a chain file, ordering if the node's key is the sequencer's, following if not.
+    """The membership by a chain file: with the engine that it names, in the part that the node's key has there.
 
-    `look` makes the node's own view of the EVM chain. Raises `MembershipError` when a file is unusable, and when the
-    sequencer has no such view.
+    `look` makes the node's own view of the EVM chain, `part` says how CometBFT is run. Raises `MembershipError` when a
+    file is unusable, and when something is missing for the node's part.
     """
     try:
         chain = ChainFile.read(chain_file)
         source = None if look is None else look(chain)
-        store = Store(data_dir / STORE_FILE, chain.parameters, chain.sequencer_key)
-        if keys is None or chain.sequencer_key != keys.ed25519_public:
-            engine: Consensus = Follower(
-                store, chain.parameters, chain.sequencer_key, chain.feeds, source=source, listen=listen
-            )
-        elif source is None or listen is None:
-            raise MembershipError(
-                "the sequencer needs a view of the EVM chain (l2_rpc) and a port to be followed at (feed_port)"
-            )
+        if chain.cometbft is not None:
+            engine = _committee(chain, network_file, data_dir, keys, source, part)
         else:
-            engine = Sequencer(store, source, keys.ed25519_secret, listen)
+            engine = _solo(chain, data_dir, keys, source, listen)
     except ConsensusError as error:
         raise MembershipError(str(error)) from None
-    if source is not None and engine.state.height:
+    if source is not None and any(engine.state.l2_hash):
         source.resume(engine.state.l2_height, engine.state.l2_hash)
     return AppchainMembership(engine, network_file, source)
+
+
+def _solo(
+    chain: ChainFile, data_dir: Path, keys: NodeKeys | None, source: View | None, listen: Listen | None
+) -> Consensus:
+    """Ordering if the node's key is the sequencer's, following if not."""
+    store = Store(data_dir / STORE_FILE, chain.parameters, chain.sequencer_key)
+    if keys is None or chain.sequencer_key != keys.ed25519_public:
+        return Follower(store, chain.parameters, chain.sequencer_key, chain.feeds, source=source, listen=listen)
+    if source is None or listen is None:
+        raise MembershipError(
+            "the sequencer needs a view of the EVM chain (l2_rpc) and a port to be followed at (feed_port)"
+        )
+    return Sequencer(store, source, keys.ed25519_secret, listen)
+
+
+def _committee(
+    chain: ChainFile,
+    network_file: Path,
+    data_dir: Path,
+    keys: NodeKeys | None,
+    source: View | None,
+    part: Part | None,
+) -> Consensus:
+    """One of the committee when it is drawn, one who follows else. Without keys it is never drawn."""
+    if part is None:
+        raise MembershipError("the chain file asks for CometBFT, which only a node runs")
+    secret = bindings.crypto_sign_keypair()[1] if keys is None else keys.ed25519_secret
+    return open_part(chain, network_file, data_dir, secret, source, part)
 
 
 def snapshot(state: State, contacts: Mapping[str, NodeEntry]) -> Network:

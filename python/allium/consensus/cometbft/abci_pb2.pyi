@@ -576,15 +576,21 @@ class ResponseQuery(google.protobuf.message.Message):
 
     CODE_FIELD_NUMBER: builtins.int
     LOG_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    HEIGHT_FIELD_NUMBER: builtins.int
     code: builtins.int
     log: builtins.str
+    value: builtins.bytes
+    height: builtins.int
     def __init__(
         self,
         *,
         code: builtins.int = ...,
         log: builtins.str = ...,
+        value: builtins.bytes = ...,
+        height: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["code", b"code", "log", b"log"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["code", b"code", "height", b"height", "log", b"log", "value", b"value"]) -> None: ...
 
 global___ResponseQuery = ResponseQuery
 

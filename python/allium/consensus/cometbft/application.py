@@ -18,6 +18,7 @@ from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.input import Input, Observation
 from allium.appchain.machine import InvalidInputError, admissible, apply, objection
+from allium.appchain.state import snapshot
 from allium.appchain.types import Height, L2Height, Seconds
 from allium.consensus import ConsensusError, DivergedError, NotFinalError, Source
 from allium.consensus.cometbft import abci_pb2 as abci
@@ -26,6 +27,8 @@ from allium.consensus.cometbft.home import MAX_CERTIFICATE_BYTES
 from allium.consensus.cometbft.store import Standing, Store, unpack
 from allium.consensus.states import States
 
+#: The query that is answered with the last state.
+STATE_PATH = "/state"
 #: How many certificates are looked at for one proposal.
 _CANDIDATES = 1024
 #: What a transaction takes in a block beside its bytes.
@@ -131,7 +134,10 @@ class Application:
         return abci.ResponseInfo(data="allium", last_block_height=state.height, last_block_app_hash=state.root)
 
     async def _query(self, asked: abci.RequestQuery) -> abci.ResponseQuery:
-        """Whether a peer is welcome: /p2p/filter/id/NAME and /p2p/filter/addr/PLACE."""
+        """The last state, or whether a peer is welcome: /p2p/filter/id/NAME and /p2p/filter/addr/PLACE."""
+        if asked.path == STATE_PATH:
+            state = self._standing.state
+            return abci.ResponseQuery(value=await asyncio.to_thread(snapshot, state), height=state.height)
         refused = asked.path.rpartition("/")[2] in self.shunned
         return abci.ResponseQuery(code=_REFUSED, log="not spoken to") if refused else abci.ResponseQuery()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, genesis
 from allium.appchain.types import Height
 from allium.consensus import ConsensusError, DivergedError, NotFinalError, RefusedError, Source
-from allium.consensus.chainfile import Beginning
+from allium.consensus.chainfile import Beginning, ChainFile
 from allium.consensus.cometbft import abci, home, rpc
 from allium.consensus.cometbft.application import Application
 from allium.consensus.cometbft.committee import address, drawn_again
-from allium.consensus.cometbft.home import Settings, Trust
-from allium.consensus.cometbft.process import Process
+from allium.consensus.cometbft.home import Place, Settings, Trust
+from allium.consensus.cometbft.process import Process, find
 from allium.consensus.cometbft.store import Standing, Store
 
 STORE_FILE = "cometbft.sqlite"
@@ -30,13 +30,34 @@ _SNAPSHOT_EVERY = 360
 
 
 @dataclass(frozen=True)
+class Part:
+    """How one node runs CometBFT."""
+
+    listen: Place
+    rpc: Place
+    #: `None`: wherever it is found.
+    binary: Path | None = None
+    sync: Sequence[str] = ()
+    trust: Trust | None = None
+    #: All are on one machine.
+    private: bool = False
+
+
+@dataclass(frozen=True)
 class Status:
     """What an operator wants to know."""
 
     height: int
+    #: Whether this node is in the committee, and how many are.
     votes: bool
     committee: int
+    #: Of CometBFT, while it runs.
     pid: int | None
+
+    def __str__(self) -> str:
+        part = "votes in" if self.votes else "follows"
+        process = "CometBFT is down" if self.pid is None else f"CometBFT is process {self.pid}"
+        return f"height {self.height}, {part} a committee of {self.committee}, {process}"
 
 
 class CometBFT:
@@ -154,6 +175,29 @@ class CometBFT:
             return replace(settings, trust=None)
         home.forget(settings.directory, but_signatures=True)
         return settings if settings.trust is not None else replace(settings, trust=await _newest(settings.sync))
+
+
+def open_part(
+    chain: ChainFile, network_file: Path, data_dir: Path, secret: bytes, source: Source | None, part: Part
+) -> CometBFT:
+    """The engine by a chain file that asks for CometBFT; `secret` is the node's. Raises `ConsensusError`."""
+    if chain.cometbft is None:
+        raise ConsensusError("the chain file does not ask for CometBFT")
+    peers = home.read_peers(network_file)
+    settings = Settings(
+        data_dir / DIRECTORY,
+        secret,
+        part.listen,
+        part.rpc,
+        peers,
+        external=next((peer.place for peer in peers if peer.key == secret[32:]), None),
+        sync=part.sync,
+        trust=part.trust,
+        private=part.private,
+    )
+    binary = find(part.binary)
+    store = Store(data_dir / STORE_FILE, chain.parameters)
+    return CometBFT(store, chain.parameters, chain.cometbft, settings, binary, source=source)
 
 
 def _on_the_way(store: Store, standing: Standing, beginning: Beginning, settings: Settings) -> Standing:

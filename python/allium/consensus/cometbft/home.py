@@ -71,10 +71,12 @@ class Settings:
     listen: Place
     rpc: Place
     peers: Sequence[Peer] = ()
+    #: Where others reach it; `None`: where it listens.
+    external: Place | None = None
     #: RPC URLs of others, and what to trust: begins at one of their snapshots.
     sync: Sequence[str] = ()
     trust: Trust | None = None
-    #: Peers at private addresses are as good as others.
+    #: All are on one machine: nodes know those that they are told of, and no others.
     private: bool = False
 
 
@@ -183,9 +185,11 @@ def _config(settings: Settings, parameters: Parameters) -> dict[str, Any]:
         "rpc": {"laddr": f"tcp://{settings.rpc}", "pprof_laddr": ""},
         "p2p": {
             "laddr": f"tcp://{settings.listen}",
+            "external_address": "" if settings.external is None else str(settings.external),
             "persistent_peers": ",".join(
                 f"{address(peer.key).hex()}@{peer.place}" for peer in neighbours(settings.secret[32:], settings.peers)
             ),
+            "pex": not settings.private,
             "addr_book_strict": not settings.private,
             "allow_duplicate_ip": settings.private,
             "persistent_peers_max_dial_period": f"{max(2, parameters.block_seconds // 2)}s",

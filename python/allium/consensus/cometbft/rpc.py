@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import aiohttp
 
 _SECONDS = 10.0
+#: What one answer may have: a state as base64, and what is around it.
+_MAX_ANSWER = 128 << 20
 
 
 class RpcError(Exception):
     """No answer, or one that says no."""
 
 
-async def call(url: str, method: str, **parameters: Any) -> dict[str, Any]:
+async def call(url: str, method: str, *, seconds: float = _SECONDS, **parameters: Any) -> dict[str, Any]:
     """One call; raises `RpcError`."""
     body = {"jsonrpc": "2.0", "id": 0, "method": method, "params": parameters}
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
             session.post(url, json=body) as answer,
         ):
-            told = await answer.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            told = json.loads(await _whole(answer))
+    except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
         raise RpcError(f"{url}: {error!r}") from None
     if not isinstance(told, dict) or not isinstance(told.get("result"), dict):
         error = told.get("error") if isinstance(told, dict) else None
         raise RpcError(str(error.get("data") or error.get("message")) if isinstance(error, dict) else f"{url}: {told!r}")
     result: dict[str, Any] = told["result"]
     return result
+
+
+async def _whole(answer: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for part in answer.content.iter_any():
+        body += part
+        if len(body) > _MAX_ANSWER:
+            raise RpcError(f"an answer of more than {_MAX_ANSWER} bytes")
+    return bytes(body)
 
 
 async def broadcast(url: str, transaction: bytes) -> str | None:
