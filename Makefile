@@ -1,12 +1,15 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean
+.PHONY: help cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
 CASES ?= 1000000
 ROUNDS ?= 5
 BIN := $(VENV)/bin
+# Its v0.38 line, whose questions the application answers.
+COMETBFT := v0.38.26
+GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 # One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
 CARGO_PROFILE := --profile fast
 RUST := $(shell find engine native Cargo.toml Cargo.lock -name '*.rs' -o -name 'Cargo.*')
@@ -25,7 +28,7 @@ test: test-rust test-python ## Every test, with real processes, sockets and stor
 test-rust: $(VENV)/.requirements
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace $(CARGO_PROFILE)
 
-test-python: build
+test-python: build cometbft
 	$(BIN)/python -m pytest
 
 test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
@@ -52,6 +55,8 @@ lint: $(VENV)/.requirements ## rustfmt, clippy, ruff and mypy, warnings refused
 	$(BIN)/mypy
 
 build: $(VENV)/.installed ## Everything, installed editable in .venv
+
+cometbft: $(VENV)/.cometbft-$(COMETBFT) ## The engine of agreement of many machines, from its sources (needs Go)
 
 bench: ## Throughput, latency and CPU time of one node (release build; ARGS=--help)
 	cargo run --locked --release -p allium-bench -- $(ARGS)
@@ -91,6 +96,11 @@ $(VENV)/.requirements: requirements.lock
 	@cargo --version >/dev/null || { echo "Allium needs a Rust toolchain >= 1.90: https://rustup.rs" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes -r requirements.lock
+	touch $@
+
+$(VENV)/.cometbft-$(COMETBFT): $(VENV)/.requirements
+	@$(GO) version >/dev/null || { echo "CometBFT needs a Go toolchain: https://go.dev/dl" >&2; exit 1; }
+	GOBIN=$(CURDIR)/$(BIN) $(GO) install github.com/cometbft/cometbft/cmd/cometbft@$(COMETBFT)
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml setup.py $(RUST) $(CYTHON)

@@ -12,13 +12,14 @@ import time
 from collections.abc import Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.pretty import Pretty
 from rich.table import Table
 
 import allium
+from allium.chain_cli import chain_app
 from allium.console import err, out, staking
 from allium.devnet.layout import DevnetError
 from allium.errors import CommandError
@@ -45,6 +46,7 @@ app.add_typer(account_app, name="account")
 contracts_app = typer.Typer(help="The staking contracts of a network.", no_args_is_help=True)
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(store_app, name="store")
+app.add_typer(chain_app, name="chain")
 app.add_typer(rewards_cli.app, name="rewards")
 app.add_typer(staking_cli.stake_app, name="stake")
 staking_cli.mount(node_app)
@@ -204,7 +206,8 @@ def devnet_up(
         int | None, typer.Option(min=0, help="Blocks of their chain until one is final; else as it says.")
     ] = None,
     consensus: Annotated[
-        str, typer.Option(help="Who orders the inputs: solo, the first node; cometbft, a committee of all.")
+        Literal["solo", "cometbft"],
+        typer.Option(help="Who orders the inputs: solo, the first node; cometbft, a committee of all."),
     ] = "solo",
 ) -> None:
     """Start a network, and return when every node serves.
@@ -215,8 +218,6 @@ def devnet_up(
 
     if not chain and (contracts, rpc, key_file, depth, consensus) != (None, None, None, None, "solo"):
         raise CommandError("--contracts, --rpc, --key-file, --depth and --consensus go with --chain")
-    if consensus not in ("solo", "cometbft"):
-        raise CommandError(f"--consensus is solo or cometbft, not {consensus}")
     ground = ChainOptions(contracts, rpc, key_file, depth, consensus) if chain else None
 
     with err.status("starting") as status:

@@ -89,10 +89,11 @@ class NodeConfig(BaseSettings):
     )
     cometbft_rpc: Annotated[str, Field(pattern=_PLACE)] = Field(
         default="127.0.0.1:26657",
-        description="Address and port of CometBFT's RPC. Another than this machine's lets newcomers begin at a snapshot.",
+        description="Address and port of CometBFT's RPC. Newcomers verify snapshots by it, where they can reach it.",
     )
     cometbft: Path | None = Field(
-        default=None, description="The program. Relative to this file. None: on the PATH, or beside Python (`make cometbft`)."
+        default=None,
+        description="The program. Relative to this file. None: on the PATH, or beside Python (`make cometbft`).",
     )
     cometbft_sync: list[Annotated[str, Field(pattern="^https?://.")]] = Field(
         default=[],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import sys
@@ -351,7 +350,11 @@ class Devnet:
 
     def _create(self, index: int, swarm_id: int, free: list[int], rate_limit: bool, staked: bool = False) -> NodeRecord:
         directory = self.layout.data_dir(index)
-        https_port, omq_port, *cometbft = free
+        https_port, omq_port, *more = free
+        cometbft_port, rpc_port = more or (None, None)
+        cometbft: dict[str, config.Setting] = {}
+        if cometbft_port is not None:
+            cometbft = {"cometbft_port": cometbft_port, "cometbft_rpc": f"{LOOPBACK}:{rpc_port}"}
         node_keys = keys.create(directory)
         if staked:
             keys.create_bls(directory)
@@ -367,7 +370,7 @@ class Devnet:
             rate_limit_exempt=[] if rate_limit else [LOOPBACK_NETWORK],
             allow_private_servers=True,
             **({"chain_file": "../chain.json"} if staked else {}),
-            **({"cometbft_port": cometbft[0], "cometbft_rpc": f"{LOOPBACK}:{cometbft[1]}"} if cometbft else {}),
+            **cometbft,
         )
         return NodeRecord(
             ip=LOOPBACK,
@@ -379,8 +382,8 @@ class Devnet:
             swarm_id=swarm_id,
             data_dir=str(directory),
             pid=0,
-            cometbft_port=cometbft[0] if cometbft else None,
-            cometbft_rpc_port=cometbft[1] if cometbft else None,
+            cometbft_port=cometbft_port,
+            cometbft_rpc_port=rpc_port,
         )
 
     def _node_command(self, index: int) -> process.Command:

@@ -188,7 +188,7 @@ async def _serve(nodes: Path, chain: Path | None, ask: bool, listener: socket.so
 
 
 def main() -> None:
-    """`python -m allium.devnet.seed NODES_JSON [--chain CHAIN_JSON | --ask] --fd N`: serves on the socket inherited as N."""
+    """`python -m allium.devnet.seed NODES_JSON [--chain CHAIN_JSON | --ask] --fd N`: serves on socket N, inherited."""
     parser = argparse.ArgumentParser(prog="allium.devnet.seed")
     parser.add_argument("nodes", type=Path)
     parser.add_argument("--chain", type=Path)

@@ -270,9 +270,7 @@ class Application:
             return abci.ResponseExtendVote()
         return abci.ResponseExtendVote(vote_extension=encode(sighting.of(seen)))
 
-    async def _verify_vote_extension(
-        self, asked: abci.RequestVerifyVoteExtension
-    ) -> abci.ResponseVerifyVoteExtension:
+    async def _verify_vote_extension(self, asked: abci.RequestVerifyVoteExtension) -> abci.ResponseVerifyVoteExtension:
         """By the bytes alone, so that everybody judges alike."""
         try:
             sighting.parse(asked.vote_extension)

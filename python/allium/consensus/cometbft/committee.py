@@ -21,17 +21,21 @@ _KIND: Any = 4
 Committee = tuple[PublicKey, ...]
 
 
-def draw(active: Sequence[PublicKey], beacon: Hash) -> Committee:
+def draw(active: Sequence[PublicKey], beacon: Hash, seats: int = SEATS) -> Committee:
     """A committee of nodes that are ordered by key."""
     order = list(active)
     Mt19937.of_block(_KIND, beacon).shuffle(order)
-    return tuple(sorted(order[:SEATS]))
+    return tuple(sorted(order[:seats]))
 
 
 def drawn_again(state: State, attempt: int) -> Committee:
-    """Who goes on from a state at which the network stopped; every attempt draws others."""
+    """Who goes on from a state at which the network stopped: others at every attempt, and of few nodes only half.
+
+    Where all had a seat, those that are gone would have one each time.
+    """
+    active = state.sittings[-1].roster.active
     seed = blake2b(state.root + attempt.to_bytes(4, "little"), digest_size=32, person=b"allium.restart").digest()
-    return draw(state.sittings[-1].roster.active, Hash(seed))
+    return draw(active, Hash(seed), min(SEATS, (len(active) + 1) // 2))
 
 
 def seated(committee: Committee, before: State, after: State) -> Committee:

@@ -234,5 +234,7 @@ async def _newest(urls: Collection[str]) -> Trust | None:
     except (rpc.RpcError, KeyError, ValueError, TypeError) as error:
         raise ConsensusError(f"cometbft_sync: {error}; set it to nodes that answer") from None
     if len(headers) != 1:
-        raise ConsensusError(f"cometbft_sync: they disagree about height {min(heights)}; set cometbft_trust to the right")
+        raise ConsensusError(
+            f"cometbft_sync: they disagree about height {min(heights)}; set cometbft_trust to the right"
+        )
     return Trust(min(heights), headers.pop())

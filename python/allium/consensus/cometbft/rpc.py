@@ -28,10 +28,11 @@ async def call(url: str, method: str, *, seconds: float = _SECONDS, **parameters
             told = json.loads(await _whole(answer))
     except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
         raise RpcError(f"{url}: {error!r}") from None
-    if not isinstance(told, dict) or not isinstance(told.get("result"), dict):
-        error = told.get("error") if isinstance(told, dict) else None
-        raise RpcError(str(error.get("data") or error.get("message")) if isinstance(error, dict) else f"{url}: {told!r}")
-    result: dict[str, Any] = told["result"]
+    if not isinstance(told, dict):
+        raise RpcError(f"{url} does not answer as CometBFT does")
+    result, why = told.get("result"), told.get("error")
+    if not isinstance(result, dict):
+        raise RpcError(str(why.get("data") or why.get("message")) if isinstance(why, dict) else "no result")
     return result
 
 

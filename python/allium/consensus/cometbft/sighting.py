@@ -1,4 +1,4 @@
-"""How the committee agrees up to where it sees the EVM chain: what a vote says of it, and what many of them amount to."""
+"""How the committee agrees up to where it sees the EVM chain: what a vote says of it, and what many amount to."""
 
 from __future__ import annotations
 
