@@ -1,7 +1,7 @@
 """One node of a CometBFT network whose EVM chain is a file: a line per observation, encoded, in hex.
 
-Prints a line of JSON for every state, and one with the reason when it ends by itself. A line `cut KEY…` on its input
-cuts it off from those nodes; `submit CERTIFICATE` hands one in, and what comes of it is printed.
+Prints a line of JSON for every state, and one with the reason when it ends by itself. A line of Ed25519 keys on its
+input cuts it off from those nodes; an empty one heals that.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import decode
 from allium.appchain.input import Observation
 from allium.appchain.parameters import Parameters
 from allium.appchain.types import AtomicSesh, L2Height
-from allium.consensus import ConsensusError, RefusedError
+from allium.consensus import ConsensusError
 from allium.consensus.chainfile import Beginning
+from allium.consensus.cometbft.application import Application
 from allium.consensus.cometbft.engine import CometBFT
 from allium.consensus.cometbft.home import Peer, Place, Settings
 from allium.consensus.cometbft.process import find
@@ -29,19 +29,31 @@ from solo_process import FileChain
 HOST = "127.0.0.1"
 
 
+def more(seen: Observation) -> Observation:
+    return replace(seen, reward_rate=AtomicSesh(seen.reward_rate + 1))
+
+
 class LyingChain(FileChain):
-    """A provider that says of every block that its pool pays one unit more."""
+    """A provider that says of every block that the pool pays one unit more there."""
 
     async def observe(self, after: L2Height, upto: L2Height | None = None) -> Observation:
-        seen = await super().observe(after, upto)
-        return replace(seen, reward_rate=AtomicSesh(seen.reward_rate + 1))
+        return more(await super().observe(after, upto))
+
+
+def propose_lies() -> None:
+    honest = Application._proposal
+
+    async def lie(application: Application, votes: Any) -> Observation:
+        return more(await honest(application, votes))
+
+    Application._proposal = lie  # type: ignore[method-assign] # the member that cheats
 
 
 def engine(settings: dict[str, Any]) -> CometBFT:
     parameters = decode(Parameters, bytes.fromhex(settings["parameters"]))
     directory = Path(settings["directory"])
     directory.mkdir(exist_ok=True)
-    chain = LyingChain if settings.get("lies") else FileChain
+    chain = LyingChain if settings.get("lied_to") else FileChain
     peers = [Peer(bytes.fromhex(key), Place(HOST, port)) for key, port in settings["peers"]]
     return CometBFT(
         Store(directory / "store", parameters),
@@ -67,19 +79,10 @@ def say(**said: Any) -> None:
 
 
 async def obey(consensus: CometBFT) -> None:
-    lines = asyncio.StreamReader(limit=1 << 20)
+    lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    while line := (await lines.readline()).decode():
-        order, *arguments = line.split()
-        if order == "cut":
-            consensus.cut_off([bytes.fromhex(key) for key in arguments])
-            continue
-        try:
-            await consensus.submit(decode(Certificate, bytes.fromhex(arguments[0])))
-            say(submitted=True)
-        except RefusedError as error:
-            say(submitted=False, why=str(error))
-    raise ConsensusError("nobody wants it any more")
+    while line := await lines.readline():
+        consensus.cut_off([bytes.fromhex(key) for key in line.decode().split()])
 
 
 async def tell(consensus: CometBFT) -> None:
@@ -88,14 +91,16 @@ async def tell(consensus: CometBFT) -> None:
         say(
             height=state.height,
             root=state.root.hex(),
-            nodes=len(state.nodes),
             down=sum(node.decommissioned for node in state.nodes.values()),
             committee=status.committee,
+            votes=status.votes,
             pid=status.pid,
         )
 
 
 async def main(settings: dict[str, Any]) -> None:
+    if settings.get("lies"):
+        propose_lies()
     consensus = engine(settings)
     async with asyncio.TaskGroup() as tasks:
         told = [tasks.create_task(tell(consensus)), tasks.create_task(obey(consensus))]

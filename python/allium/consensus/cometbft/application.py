@@ -91,7 +91,8 @@ class Application:
         self._decided: Decided | None = None
         self._seen: Observation | None = None
         self._offered: _Offered | None = None
-        self._adopted = False
+        #: Where it stands is not on the disk: at the beginning, and after a snapshot came in.
+        self._unkept = standing.state.height == base
         self._logger = log.get("consensus")
 
     @property
@@ -302,11 +303,11 @@ class Application:
         if (decided := self._decided) is None:
             raise ConsensusError("CometBFT commits what was not decided")
         before, after, said = self._standing, decided.after, decided.given.observation
-        due = [before] if self._adopted else []
+        due = [before] if self._unkept else []
         if after.state.height % self._snapshot_every == 0:
             due.append(after)
         await asyncio.to_thread(self._store.append, decided.given, after.state.root, *due)
-        self._standing, self._decided, self._computed, self._adopted = after, None, None, False
+        self._standing, self._decided, self._computed, self._unkept = after, None, None, False
         self.states.publish(after.state)
         if self._source is not None and said not in (self._seen, sighting.nothing_new(before.state)):
             await self.unseen.put((before.state.l2_height, said))
@@ -364,7 +365,7 @@ class Application:
                 result=abci.ResponseApplySnapshotChunk.REJECT_SNAPSHOT, reject_senders=[asked.sender]
             )
         # Kept with the height after it: CometBFT keeps nothing of its own before.
-        self._standing, self._adopted = standing, True
+        self._standing, self._unkept = standing, True
         self.states.publish(standing.state)
         self._logger.info("begins at a snapshot", height=standing.state.height)
         return abci.ResponseApplySnapshotChunk(result=abci.ResponseApplySnapshotChunk.ACCEPT)
