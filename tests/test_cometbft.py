@@ -7,6 +7,7 @@ import contextlib
 import copy
 import json
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -340,10 +341,14 @@ def test_a_cut_network_stops_and_goes_on_when_it_is_healed(four: Net) -> None:
 
 def test_all_are_killed_and_go_on(four: Net) -> None:
     before = {name: dict(node.states) for name, node in four.nodes.items()}
-    pids = [node.states[max(node.states)]["pid"] for node in four.nodes.values()]
-    for node in four.nodes.values():
-        node.end()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    with contextlib.ExitStack() as stack:
+        engines = [os.pidfd_open(node.states[max(node.states)]["pid"]) for node in four.nodes.values()]
+        for engine in engines:
+            stack.callback(os.close, engine)
+        for node in four.nodes.values():
+            node.end()
+        # None outlives its node.
+        assert all(select.select([engine], [], [], PATIENCE)[0] for engine in engines)
     top = max(max(states) for states in before.values())
     for name in list(four.nodes):
         four.start(name)
