@@ -129,7 +129,7 @@ class NodeConfig(BaseSettings):
     durability: Literal["sync", "async"] = Field(
         default="sync",
         description="sync: what is acknowledged is on disk. async: it is given to the operating system, which writes "
-        "every second; a crash of the machine loses the last two seconds at most, and may damage the store.",
+        "every second; a crash of the machine loses the last two seconds at most.",
     )
     worker_threads: int = Field(
         default=2, ge=1, le=1024, description="Threads that serve requests. One per core that the node may use."
