@@ -4,6 +4,7 @@
 //! | record | bytes |
 //! |---|---|
 //! | epoch | 8 |
+//! | end of the epoch before in its file | 8 |
 //! | length of the changes | 4 |
 //! | CRC-32 of all but itself | 4 |
 //! | changes: each table 1, length of the key 2, length of the value 4 (all ones: removed), key, value | the rest |
@@ -21,7 +22,9 @@ use std::{
 use super::{StoreError, recent::Changes, tables::io};
 
 const FILES: [&str; 2] = ["redo.0", "redo.1"];
-const HEAD: usize = 16;
+const HEAD: usize = 24;
+/// The checksum is the last thing in it.
+const SUMMED: usize = HEAD - 4;
 const REMOVED: u32 = u32::MAX;
 /// Files grow by this.
 const STEP: u64 = 1 << 20;
@@ -32,6 +35,8 @@ pub(super) struct Redo {
     files: [File; 2],
     lengths: [u64; 2],
     epoch: u64,
+    /// Where the epoch before ended.
+    before: u64,
     position: u64,
     record: Vec<u8>,
     sync: bool,
@@ -65,7 +70,16 @@ impl Redo {
         let ((one, of_one), (other, of_other)) = (open(FILES[0])?, open(FILES[1])?);
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| io(directory, &error))?;
         let (files, lengths) = ([one, other], [of_one, of_other]);
-        Ok(Self { directory: directory.to_owned(), files, lengths, epoch, position: 0, record: Vec::new(), sync })
+        Ok(Self {
+            directory: directory.to_owned(),
+            files,
+            lengths,
+            epoch,
+            before: 0,
+            position: 0,
+            record: Vec::new(),
+            sync,
+        })
     }
 
     /// Which of the two files, and sides of `Touched`, is in use.
@@ -88,9 +102,10 @@ impl Redo {
         }
         let length = u32::try_from(record.len() - HEAD).map_err(too_long)?;
         record[..8].copy_from_slice(&self.epoch.to_be_bytes());
-        record[8..12].copy_from_slice(&length.to_be_bytes());
-        let crc = checksum(&record[..12], &record[HEAD..]);
-        record[12..HEAD].copy_from_slice(&crc.to_be_bytes());
+        record[8..16].copy_from_slice(&self.before.to_be_bytes());
+        record[16..SUMMED].copy_from_slice(&length.to_be_bytes());
+        let crc = checksum(&record[..SUMMED], &record[HEAD..]);
+        record[SUMMED..HEAD].copy_from_slice(&crc.to_be_bytes());
         let (side, end) = (self.side(), self.position + self.record.len() as u64);
         let (file, path) = (&self.files[side], || self.directory.join(FILES[side]));
         if end > self.lengths[side] {
@@ -100,9 +115,11 @@ impl Redo {
                 self.lengths[side] += more.len() as u64;
             }
         }
-        file.write_all_at(&self.record, self.position).map_err(|error| io(&path(), &error))?;
-        if self.sync {
-            file.sync_data().map_err(|error| io(&path(), &error))?;
+        let written = file.write_all_at(&self.record, self.position);
+        if let Err(error) = written.and_then(|()| if self.sync { file.sync_data() } else { Ok(()) }) {
+            // What is refused is not to come back, whole as it may be in the file.
+            drop(file.write_all_at(&[0; HEAD], self.position));
+            return Err(io(&path(), &error));
         }
         self.lengths[side] = self.lengths[side].max(end);
         self.position = end;
@@ -114,7 +131,7 @@ impl Redo {
     /// Begins the next epoch; the one that ended.
     pub(super) const fn turn(&mut self) -> u64 {
         self.epoch += 1;
-        self.position = 0;
+        (self.before, self.position) = (self.position, 0);
         self.epoch - 1
     }
 
@@ -144,12 +161,18 @@ pub(super) fn replay(
         }
     }
     logs.sort_by_key(|(epoch, _)| *epoch);
+    let mut ended = None;
     for (epoch, log) in logs {
         let mut rest = log.as_slice();
+        // A log that was not synced may have lost what came before.
+        if epoch != last + 1 || ended.is_some_and(|ended| rest.get(8..16).map(number) != Some(ended)) {
+            break;
+        }
         while let Some((changes, after)) = record(epoch, rest) {
             each(changes, &mut change).ok_or_else(|| StoreError::Damaged("a record of the redo log".to_owned()))??;
             (rest, last) = (after, epoch);
         }
+        ended = Some((log.len() - rest.len()) as u64);
     }
     Ok(last)
 }
@@ -165,8 +188,9 @@ fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
 /// The changes of the first record, and what is after it; `None` where none was finished.
 fn record(epoch: u64, log: &[u8]) -> Option<(&[u8], &[u8])> {
     let (head, rest) = log.split_at_checked(HEAD)?;
-    let (changes, rest) = rest.split_at_checked(usize::try_from(number(&head[8..12])).ok()?)?;
-    let whole = number(&head[..8]) == epoch && number(&head[12..]) == u64::from(checksum(&head[..12], changes));
+    let (changes, rest) = rest.split_at_checked(usize::try_from(number(&head[16..SUMMED])).ok()?)?;
+    let crc = u64::from(checksum(&head[..SUMMED], changes));
+    let whole = number(&head[..8]) == epoch && number(&head[SUMMED..]) == crc;
     whole.then_some((changes, rest))
 }
 
@@ -191,4 +215,46 @@ fn each<E>(
         changes = rest;
     }
     Some(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys that are left, and the last epoch; one record is spoilt, by its file and its number there.
+    fn left(spoilt: Option<(usize, usize)>) -> (Vec<Vec<u8>>, u64) {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut redo = Redo::open(dir.path(), 1, false).unwrap();
+        let mut ends = [Vec::new(), Vec::new()];
+        for epoch in 1..=2_u8 {
+            for n in 0..3_u8 {
+                let mut changes = Changes::default();
+                changes.put(0, &[epoch, n], Some(&[n; 40]));
+                redo.append(&changes).unwrap();
+                ends[redo.side()].push(redo.position);
+            }
+            redo.turn();
+        }
+        if let Some((side, number)) = spoilt {
+            let file = File::options().write(true).open(dir.path().join(FILES[side])).unwrap();
+            file.write_all_at(&[0xff; 8], ends[side][number] - 8).unwrap();
+        }
+        let mut keys = Vec::new();
+        let last = replay(dir.path(), 0, |_, key, _| {
+            keys.push(key.to_vec());
+            Ok(())
+        });
+        (keys, last.unwrap())
+    }
+
+    /// A system that crashes writes pages in any order: nothing is taken of what came after something that is lost.
+    #[test]
+    fn nothing_counts_behind_a_gap() {
+        let all: Vec<Vec<u8>> = (1..=2).flat_map(|epoch| (0..3).map(move |n| vec![epoch, n])).collect();
+        assert_eq!(left(None), (all.clone(), 2));
+        for number in 0..3 {
+            assert_eq!(left(Some((1, number))), (all[..number].to_vec(), u64::from(number > 0)));
+            assert_eq!(left(Some((0, number))), (all[..3 + number].to_vec(), 1 + u64::from(number > 0)));
+        }
+    }
 }
