@@ -1,5 +1,6 @@
-//! The message store (`spec/storage`): LMDB, one writer that commits whatever has queued as one transaction, readers on
-//! snapshots that never wait for it.
+//! The message store (`spec/storage`): one writer that puts whatever has queued into a redo log as one transaction, and a
+//! thread that folds the log into LMDB. Readers see a snapshot, and wait for neither but for the moment in which what is on
+//! disk is shown to them.
 
 mod commands;
 mod dump;

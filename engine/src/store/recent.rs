@@ -2,7 +2,7 @@
 //! thread beside the writer folds it into the trees, sorted and much at once (`fold`).
 //!
 //! A tree costs a page of 4 KiB and some of its branches for each message that is put into it alone. Sorted, and some
-//! thousands at once, messages share them: `docs/on-disk-format.md` has the figures.
+//! thousands at once, messages share them.
 
 use std::{
     collections::{BTreeMap, btree_map},
@@ -31,10 +31,26 @@ type Range<'v> = btree_map::Range<'v, Arc<[u8]>, Value>;
 pub(super) type Bounds<'b> = (Bound<&'b [u8]>, Bound<&'b [u8]>);
 type Found<T> = Result<T, StoreError>;
 
+/// The tables by the numbers that they have in the redo log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Id {
+    Data,
+    Expiries,
+    Revoked,
+    Missed,
+    Dumps,
+    Tombs,
+    TombsByTime,
+    Commands,
+    CommandsByTime,
+    Meta,
+}
+
 /// A table: its tree, and its place among the [`Changes`].
 #[derive(Clone, Copy)]
 pub(super) struct Table {
-    pub(super) id: u8,
+    pub(super) id: Id,
     pub(super) tree: Database<Bytes, Bytes>,
 }
 
@@ -244,7 +260,7 @@ impl<'e> View<'e> {
 
     /// How many entries a table has more by what was changed in it.
     pub(super) fn more_entries(&self, table: &Table) -> i64 {
-        self.own.entries[usize::from(table.id)]
+        self.own.entries[table.id as usize]
     }
 }
 
@@ -267,23 +283,33 @@ impl Writes for View<'_> {
     fn change(&mut self, table: &Table, key: &[u8], value: Option<&[u8]>) -> Found<()> {
         if table.is_counted() {
             let before = table.get(self, key)?.is_some();
-            self.own.entries[usize::from(table.id)] += i64::from(value.is_some()) - i64::from(before);
+            self.own.entries[table.id as usize] += i64::from(value.is_some()) - i64::from(before);
         }
-        self.own.put(table.id, key, value);
+        self.own.put(table.id as u8, key, value);
         Ok(())
     }
 }
 
 impl Table {
+    /// Whether it is known how many entries it has.
+    pub(super) const fn is_counted(&self) -> bool {
+        matches!(self.id, Id::Missed | Id::Tombs | Id::Commands)
+    }
+
+    /// Whether its keys begin with an account.
+    pub(super) const fn is_by_account(&self) -> bool {
+        matches!(self.id, Id::Data | Id::Revoked | Id::Commands)
+    }
+
     pub(super) fn get<'v>(&self, view: &'v impl Reads, key: &[u8]) -> Found<Option<&'v [u8]>> {
-        match view.layers().into_iter().flatten().find_map(|changes| changes.get(self.id, key)) {
+        match view.layers().into_iter().flatten().find_map(|changes| changes.get(self.id as u8, key)) {
             Some(found) => Ok(found),
             None => Ok(self.tree.get(view.trees(), key)?),
         }
     }
 
     pub(super) fn range<'v>(&self, view: &'v impl Reads, bounds: &Bounds<'_>) -> Found<Merged<'v>> {
-        let layers = view.layers().map(|changes| changes.and_then(|changes| changes.range(self.id, bounds)));
+        let layers = view.layers().map(|changes| changes.and_then(|changes| changes.range(self.id as u8, bounds)));
         Ok(Merged { layers, tree: self.tree.range(view.trees(), bounds)?.peekable() })
     }
 

@@ -15,7 +15,7 @@ use super::{
     StoreConfig, StoreError, is_full,
     layout::{self, FORMAT, Item, KEY, Meta, Record, Usage, damaged, u64_at},
     migrate,
-    recent::{Bounds, Changes, Over, Reads, Recent, TABLES, Table, Touched, View, Writes},
+    recent::{Bounds, Changes, Id, Over, Reads, Recent, TABLES, Table, Touched, View, Writes},
     redo,
     verify::verify,
 };
@@ -32,18 +32,6 @@ const MAP_RESERVE: u64 = 256 << 20;
 const LAST_RESERVE: u64 = 64 << 20;
 /// What changes may take in the trees at most, by what they take before.
 const FOLDED: u64 = 4;
-
-impl Table {
-    /// Whether it is known how many entries it has.
-    pub(super) const fn is_counted(&self) -> bool {
-        matches!(self.id, 3 | 5 | 7)
-    }
-
-    /// Whether its keys begin with an account.
-    const fn is_by_account(&self) -> bool {
-        matches!(self.id, 0 | 2 | 7)
-    }
-}
 
 /// The open database.
 pub(super) struct Tables {
@@ -113,7 +101,7 @@ impl Tables {
         let latest = tables.meta(&txn, Meta::Latest)?;
         for table in tables.all().into_iter().filter(Table::is_counted) {
             let length = i64::try_from(table.tree.len(&txn)?).map_err(|_| damaged())?;
-            tables.lengths[usize::from(table.id)].store(length, Ordering::Relaxed);
+            tables.lengths[table.id as usize].store(length, Ordering::Relaxed);
         }
         drop(txn);
         tables.latest.store(latest, Ordering::Relaxed);
@@ -157,21 +145,19 @@ impl Tables {
         max_missed: u64,
         tree: &mut impl FnMut(&'static str) -> Result<Database<Bytes, Bytes>, StoreError>,
     ) -> Result<Self, StoreError> {
-        // Their order is that of the redo log, so it stays.
-        let mut ids = 0..;
-        let mut table = |name| Ok::<_, StoreError>(Table { id: ids.next().unwrap_or(u8::MAX), tree: tree(name)? });
+        let mut table = |id, name| Ok::<_, StoreError>(Table { id, tree: tree(name)? });
         Ok(Self {
             env: env.clone(),
-            data: table("data")?,
-            expiries: table("expiries")?,
-            revoked: table("revoked")?,
-            missed: table("missed")?,
-            dumps: table("dumps")?,
-            tombs: table("tombs")?,
-            tombs_by_time: table("tombs_by_time")?,
-            commands: table("commands")?,
-            commands_by_time: table("commands_by_time")?,
-            meta: table("meta")?,
+            data: table(Id::Data, "data")?,
+            expiries: table(Id::Expiries, "expiries")?,
+            revoked: table(Id::Revoked, "revoked")?,
+            missed: table(Id::Missed, "missed")?,
+            dumps: table(Id::Dumps, "dumps")?,
+            tombs: table(Id::Tombs, "tombs")?,
+            tombs_by_time: table(Id::TombsByTime, "tombs_by_time")?,
+            commands: table(Id::Commands, "commands")?,
+            commands_by_time: table(Id::CommandsByTime, "commands_by_time")?,
+            meta: table(Id::Meta, "meta")?,
             latest: AtomicU64::new(0),
             in_flight: Mutex::default(),
             max_missed,
@@ -267,7 +253,7 @@ impl Tables {
 
     /// How many entries a table has that is counted.
     pub(super) fn len(&self, table: &Table, view: &View<'_>) -> u64 {
-        let length = self.lengths[usize::from(table.id)].load(Ordering::Relaxed);
+        let length = self.lengths[table.id as usize].load(Ordering::Relaxed);
         u64::try_from(length + view.more_entries(table)).unwrap_or(0)
     }
 

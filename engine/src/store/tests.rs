@@ -227,9 +227,11 @@ fn a_torn_log_keeps_what_was_before() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, 1 << 20);
     let messages: Vec<_> = (0..20_u8).map(|n| message(n, 0, &[n; 100], 1, FAR)).collect();
-    for message in &messages {
-        runtime().block_on(store.put(message.clone())).unwrap();
-    }
+    runtime().block_on(async {
+        for message in &messages {
+            store.put(message.clone()).await.unwrap();
+        }
+    });
     let left = copied(&dir);
     let log = ["redo.0", "redo.1"].map(|name| left.path().join("store").join(name));
     let log = log.iter().find(|log| std::fs::read(log).unwrap().iter().any(|byte| *byte != 0)).unwrap();
@@ -542,7 +544,7 @@ fn older_formats_are_read() {
 /// A message whose fan-out a crash cut off is named at the next start; one that was told of is not.
 #[test]
 fn what_the_swarm_was_not_told_of_is_known_after_a_crash() {
-    let (dir, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let dir = TempDir::new().unwrap();
     let store = open(&dir, 1 << 20);
     let runtime = runtime();
     let untold = message(1, 0, b"untold", 1, FAR);
@@ -554,10 +556,7 @@ fn what_the_swarm_was_not_told_of_is_known_after_a_crash() {
     });
     assert!(store.take_unsettled().is_empty());
     // What is on disk while the guard is held is what a crash would leave.
-    std::fs::create_dir(copy.path().join("store")).unwrap();
-    for file in ["data.mdb", "redo.0", "redo.1"] {
-        std::fs::copy(dir.path().join("store").join(file), copy.path().join("store").join(file)).unwrap();
-    }
+    let copy = copied(&dir);
     drop(guard);
     let again = open(&copy, 1 << 20);
     let named = again.take_unsettled();
