@@ -6,7 +6,7 @@ from allium.appchain.parameters import Parameters
 from allium.appchain.types import AtomicSesh
 
 #: The contract's `rewardRate()` is for this long.
-_RATE_SECONDS = 120
+RATE_SECONDS = 120
 
 
 def limited(before: AtomicSesh, wanted: AtomicSesh, parameters: Parameters) -> AtomicSesh:
@@ -25,5 +25,5 @@ def paid(rates: tuple[AtomicSesh, ...], parameters: Parameters) -> AtomicSesh:
 def follow(rates: tuple[AtomicSesh, ...], sample: AtomicSesh, parameters: Parameters) -> tuple[AtomicSesh, ...]:
     """`rates` with the one that the pool's `sample` (per 120 s) leads to, and without those that no longer matter."""
     before = rates[-1] if rates else parameters.initial_reward
-    wanted = AtomicSesh(sample * parameters.block_seconds // _RATE_SECONDS)
+    wanted = AtomicSesh(sample * parameters.block_seconds // RATE_SECONDS)
     return (*rates, limited(before, wanted, parameters))[-parameters.reward_window :]

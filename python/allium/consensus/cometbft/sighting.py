@@ -8,11 +8,10 @@ from hashlib import blake2b
 
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.input import MAX_RATE, Observation
+from allium.appchain.rates import RATE_SECONDS
 from allium.appchain.state import State
 from allium.appchain.types import AtomicSesh, Hash, L2Height
 
-#: The contract's rate is for so long (`appchain.rates`).
-_RATE_SECONDS = 120
 _MAX_BYTES = 128
 
 
@@ -79,5 +78,5 @@ def is_supported(votes: Iterable[Vote], observation: Observation) -> bool:
 def nothing_new(state: State) -> Observation:
     """What is put in when the committee sees no further than before: the rate stays."""
     rate = state.rates[-1] if state.rates else state.parameters.initial_reward
-    sample = -(-rate * _RATE_SECONDS // state.parameters.block_seconds)
+    sample = -(-rate * RATE_SECONDS // state.parameters.block_seconds)
     return Observation(state.l2_height, state.l2_hash, AtomicSesh(sample), ())
