@@ -142,9 +142,10 @@ def stop(pids: Sequence[int], timeout: float) -> None:
             _signal(selector, signal.SIGTERM)
             _await_end(selector, timeout)
         for key in list(selector.get_map().values()):
-            # A stranger's group is left alone.
-            if os.getpgid(key.data) == key.data:
-                signal_all(key.data, signal.SIGKILL)
+            # A stranger's group is left alone; one that has just ended has none.
+            with suppress(ProcessLookupError):
+                if os.getpgid(key.data) == key.data:
+                    signal_all(key.data, signal.SIGKILL)
         _signal(selector, signal.SIGKILL)
         _await_end(selector, None)
 
