@@ -29,6 +29,7 @@ from allium.appchain.parameters import Parameters
 from allium.appchain.state import genesis
 from allium.appchain.types import Blocks, L2Height
 from allium.consensus.cometbft import rpc
+from allium.consensus.cometbft.committee import drawn_again
 from allium.consensus.cometbft.sighting import nothing_new
 from allium.consensus.cometbft.store import Standing
 from allium.consensus.cometbft.store import Store as CometStore
@@ -357,6 +358,44 @@ def test_all_are_killed_and_go_on(four: Net) -> None:
     for name, states in before.items():
         for height in set(states) & set(four.nodes[0].states):
             assert states[height]["root"] == four.nodes[0].states[height]["root"], name
+
+
+def test_a_network_goes_on_without_those_that_are_gone(tmp_path: Path) -> None:
+    with network(tmp_path, 4, 4) as net:
+        net.reach(6)
+        for name in (1, 3):
+            net.nodes.pop(name).end()
+        # Nothing is decided any more; who is a height behind gets there.
+        top = max(node.height for node in net.nodes.values())
+        states = {}
+        for name, node in net.nodes.items():
+            if node.height < top:
+                node.until(top)
+            node.end(signal.SIGTERM)
+            store = CometStore(node.store, net.parameters)
+            states[name] = store.load(Standing(genesis(net.parameters), ())).state
+            store.close()
+        assert states[0].root == states[2].root
+        left = tuple(sorted(pubkey(name) for name in net.nodes))
+        attempt = next(number for number in range(1, 1000) if drawn_again(states[0], number) == left)
+        another = next(number for number in range(1, 1000) if drawn_again(states[0], number) != left)
+        right = {
+            "time": states[0].time + 1,
+            "committee": [key.hex() for key in left],
+            "height": states[0].height,
+            "root": states[0].root.hex(),
+            "attempt": attempt,
+        }
+        for wrong, why in (({"root": "00" * 32}, "goes on from root"), ({"attempt": another}, "is not the one of")):
+            net.beginning = {**right, **wrong}
+            refused = net.start(2)
+            assert why in refused.reason()
+            refused.end()
+        net.beginning = right
+        for name in list(net.nodes):
+            net.start(name)
+        net.reach(states[0].height + 3)
+        net.agree()
 
 
 def test_a_late_joiner_begins_at_a_snapshot(four: Net) -> None:
