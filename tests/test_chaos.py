@@ -243,3 +243,50 @@ def test_a_swarm_converges_after_faults(tmp_path: Path) -> None:
         assert count > 0 and sum(swarm.faults.values()) > 3, (count, swarm.faults)
     finally:
         net.down()
+
+
+def test_a_deletion_counts_though_its_member_never_heard_of_the_message(tmp_path: Path) -> None:
+    """The clock of the member that stores is ahead, the other's is behind, and they are cut off from each other."""
+    net = Devnet(tmp_path / "net")
+    net.up(3, 3)
+    try:
+        swarm, user = Swarm(net, random.Random(1)), wire.User()
+        ahead, behind, _ = swarm.members()
+        keys = [net.layout.read_network().nodes[index].pubkey_ed25519 for index in swarm._members]
+
+        def store(node: dict[str, Any], data: bytes) -> dict[str, Any]:
+            reply = wire.rpc(node, "store", wire.store_params(user.account_id, data))
+            assert reply.status == 200
+            answer: dict[str, Any] = reply.json()
+            return answer
+
+        def delete(node: dict[str, Any], name: str) -> None:
+            params = {**user.auth(f"delete{name}"), "messages": [name]}
+            assert wire.rpc(node, "delete", params).status == 200
+
+        def error(node: dict[str, Any]) -> int:
+            told: int = wire.rpc(node, "info", {}).json()["timestamp"]
+            return told - wire.now_ms()
+
+        def all_hold(names: set[str]) -> bool:
+            return all(held(node, user).keys() == names for node in swarm.members())
+
+        net.skew(swarm._members[0], SKEW)
+        net.skew(swarm._members[1], -SKEW)
+        await_that("clocks are wrong", lambda: error(ahead) > 900 * SKEW and error(behind) < -900 * SKEW)
+        before = store(ahead, b"before")["hash"]
+        net.partition({swarm._members[0], swarm._members[2]}, {swarm._members[1]})
+        # From its first miss on a member is not waited for.
+        await_that("it is cut off", lambda: "failed" in store(ahead, b"another")["swarm"][keys[1]])
+        await_that("all others are", lambda: "failed" in store(behind, b"another")["swarm"][keys[2]])
+        kept = store(ahead, b"another")["hash"]
+        delete(ahead, before)
+        name = store(ahead, b"message")["hash"]
+        delete(behind, name)
+        net.partition()
+        await_that("the deletion is known", lambda: all_hold({kept}))
+        # Whoever has it still may store it again, with the clock that is behind as well.
+        assert store(behind, b"message")["hash"] == name
+        await_that("it is back", lambda: all_hold({kept, name}))
+    finally:
+        net.down()

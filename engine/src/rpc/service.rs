@@ -419,14 +419,25 @@ impl Rpc {
         };
         let StoreRequest { account, namespace, timestamp, expiry, data, auth, sig_timestamp } = request;
         let hash = MessageHash::of(&account, namespace, &data);
+        let unset = Millis(0);
+        let mut message =
+            NewMessage { account, namespace, hash, timestamp, expiry, stored: unset, changed: unset, data };
         let stored = match origin {
             // Every member takes the same.
             Origin::Peer { at: None, .. } => self.believable(timestamp),
-            _ => self.time_of_change(origin),
+            Origin::Peer { at: Some(at), .. } => at,
+            Origin::Client => match self.parts.store.stamp_message(&message) {
+                Ok(stored) => stored,
+                Err(error) => {
+                    tracing::error!(%error, "deletions could not be read");
+                    return Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed");
+                }
+            },
         };
-        let forward = || {
+        (message.stored, message.changed) = (stored, stored);
+        let forward = |message: &NewMessage| {
             let mut fields = forwarded(&account, auth.as_ref());
-            fields.push(("data", data.as_slice().into()));
+            fields.push(("data", message.data.as_slice().into()));
             fields.push(("expiry", expiry.0.into()));
             fields.push(("timestamp", timestamp.0.into()));
             if auth.is_some() {
@@ -440,10 +451,9 @@ impl Rpc {
         let forward = (origin == Origin::Client).then(|| match mates.as_slice() {
             // A swarm of this node alone.
             [] => Forward::to_nobody(stored),
-            _ => Forward::new("store", forward(), stored),
+            _ => Forward::new("store", forward(&message), stored),
         });
         let local = async {
-            let message = NewMessage { account, namespace, hash, timestamp, expiry, stored, changed: stored, data };
             let watched = self.monitors.any(&account).then(|| message.clone());
             let store = &self.parts.store;
             let (stored, unsettled) = match origin {
@@ -553,7 +563,7 @@ impl Rpc {
         let list = messages.iter().map(|hash| hash.as_bytes().into()).collect();
         forward.push(("messages", Bt::List(list)));
         let at = match origin {
-            Origin::Client => self.parts.store.stamp_after(limit::CLOCK),
+            Origin::Client => self.parts.store.stamp_deletion(limit::CLOCK),
             Origin::Peer { .. } => self.time_of_change(origin),
         };
         let forward = Forward::new("delete", forward, at);

@@ -234,17 +234,28 @@ impl Store {
     /// clocks of other members say.
     #[must_use]
     pub fn stamp(&self) -> Millis {
-        self.stamp_after(0)
-    }
-
-    /// A time for a deletion that a client asks for now. The client knows the message, so it comes after its storing, however
-    /// far ahead the clock was of the member that stored it, up to `margin` milliseconds.
-    #[must_use]
-    pub fn stamp_after(&self, margin: u64) -> Millis {
-        let least = self.clock.now().plus(margin).0;
+        let least = self.clock.now().0;
         let latest =
             self.tables.latest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| Some(least.max(latest + 1)));
         Millis(latest.map_or(least, |latest| least.max(latest + 1)))
+    }
+
+    /// As [`Self::stamp`], for a message that a client stores: it also comes after its own deletion, of which [`Self::stamp`]
+    /// knows nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn stamp_message(&self, message: &NewMessage) -> Result<Millis, StoreError> {
+        let stamp = self.stamp();
+        Ok(self.deleted_at(message, stamp)?.map_or(stamp, |deleted| stamp.max(deleted.plus(1))))
+    }
+
+    /// A time for the deletion of messages that a client names. The client knows them, so it comes after their storing, though
+    /// this member may not have heard of them and the clock may have been ahead, by less than `margin` milliseconds, of the
+    /// one that stored them. It makes no other change later, or they could come after the next deletion.
+    #[must_use]
+    pub fn stamp_deletion(&self, margin: u64) -> Millis {
+        self.clock.now().plus(margin).max(Millis(self.tables.latest.load(Ordering::Relaxed)).plus(1))
     }
 
     /// Another member has given this time to a change. One that is far ahead is not believed.
@@ -260,6 +271,15 @@ impl Store {
         operation: impl FnOnce(&mut Work<'_>, Millis) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Promised<T>, StoreError> {
         self.observe(change.at);
+        self.carry_out(account, change, operation).await
+    }
+
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        account: AccountId,
+        change: Change,
+        operation: impl FnOnce(&mut Work<'_>, Millis) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Promised<T>, StoreError> {
         let all = move |work: &mut Work<'_>| {
             let Change { at, command, members } = change;
             let done = operation(work, at)?;
@@ -270,7 +290,8 @@ impl Store {
         self.writer.submit(all).await
     }
 
-    /// Removes these messages of `account`; the answer names those that were there.
+    /// Removes these messages of `account`; the answer names those that were there. The time is one of
+    /// [`Self::stamp_deletion`].
     ///
     /// # Errors
     /// [`StoreError`].
@@ -280,7 +301,7 @@ impl Store {
         hashes: Vec<MessageHash>,
         change: Change,
     ) -> Result<Promised<Vec<MessageHash>>, StoreError> {
-        self.change(account, change, move |work, at| work.delete(&account, &hashes, at)).await
+        self.carry_out(account, change, move |work, at| work.delete(&account, &hashes, at)).await
     }
 
     /// Removes all messages in `scope`, or those with a timestamp up to `before`.

@@ -411,6 +411,40 @@ fn what_was_deleted_is_not_brought_back() {
     });
 }
 
+/// A member deletes what it never heard of, with a clock that is behind; and what is deleted can be stored again.
+#[test]
+fn a_deletion_comes_after_the_storing_and_before_the_next() {
+    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (ahead, behind) = (open(&one, 1 << 20), open(&other, 1 << 20));
+    let margin = 10_000;
+    let delete = |at, hash| {
+        let command = Command { method: "delete".to_owned(), params: format!("d8:messagesl43:{hash}ee").into_bytes() };
+        Change { at, command, members: Vec::new() }
+    };
+    ahead.clock.set_offset(3_000);
+    behind.clock.set_offset(-3_000);
+    let fresh = |n: u8| message(1, 0, &[n], ahead.clock.now().0, ahead.clock.now().0 + 60_000);
+    runtime().block_on(async {
+        // Deletions that came before make no storing later.
+        let first = now(&ahead, fresh(1));
+        ahead.put(first.clone()).await.unwrap();
+        let change = delete(ahead.stamp_deletion(margin), first.hash);
+        ahead.delete(account(1), vec![first.hash], change).await.unwrap();
+        let second = NewMessage { stored: ahead.stamp_message(&fresh(2)).unwrap(), ..fresh(2) };
+        ahead.put(second.clone()).await.unwrap();
+        let change = delete(behind.stamp_deletion(margin), second.hash);
+        behind.delete(account(1), vec![second.hash], change.clone()).await.unwrap();
+        assert_eq!(behind.put(second.clone()).await.unwrap().outcome, Outcome::Obsolete);
+        let deleted = ahead.delete(account(1), vec![second.hash], change).await.unwrap().done;
+        assert_eq!(deleted, [second.hash]);
+        // Stored again, it is later than both of its deletions.
+        for store in [&ahead, &behind] {
+            let again = NewMessage { stored: store.stamp_message(&second).unwrap(), ..second.clone() };
+            assert_eq!(store.put(again).await.unwrap().outcome, Outcome::New);
+        }
+    });
+}
+
 /// Members take the same changes in any order, and end with the same.
 #[test]
 fn the_order_in_which_changes_arrive_does_not_matter() {

@@ -5,6 +5,8 @@
 use super::{
     StoreError,
     layout::{damaged, u64_at},
+    recent::Reads,
+    tables::Tables,
     work::{NewMessage, Work},
 };
 use crate::types::{AccountId, MAX_LIFETIME, MessageHash, Millis};
@@ -49,6 +51,19 @@ pub(super) fn of_time(key: &[u8]) -> Option<Vec<u8>> {
     Some(key[8..].to_vec())
 }
 
+impl Tables {
+    /// When this message was deleted, if that is remembered.
+    pub(super) fn buried_at(
+        &self,
+        view: &impl Reads,
+        account: &AccountId,
+        hash: &MessageHash,
+    ) -> Result<Option<Millis>, StoreError> {
+        let found = self.tombs.get(view, &tomb_key(account, hash))?;
+        found.map(|value| value.get(8..).and_then(u64_at).map(Millis).ok_or_else(damaged)).transpose()
+    }
+}
+
 impl Work<'_> {
     /// This message was deleted. `expiry`: when it would have gone by itself, if that is known.
     pub(super) fn bury(
@@ -85,10 +100,9 @@ impl Work<'_> {
 
     /// What is remembered of this message's deletion. Stored later, it is deleted no more.
     pub(super) fn tomb(&self, message: &NewMessage) -> Result<Option<Tomb>, StoreError> {
-        let tomb = tomb_key(&message.account, &message.hash);
-        let Some(found) = self.tables.tombs.get(&self.txn, &tomb)? else { return Ok(None) };
-        let deleted = found.get(8..).and_then(u64_at).ok_or_else(damaged)?;
-        Ok(Some(if Millis(deleted) >= message.stored { Tomb::Closed } else { Tomb::Outlived(tomb) }))
+        let Some(deleted) = self.tables.buried_at(&self.txn, &message.account, &message.hash)? else { return Ok(None) };
+        let outlived = || Tomb::Outlived(tomb_key(&message.account, &message.hash));
+        Ok(Some(if deleted >= message.stored { Tomb::Closed } else { outlived() }))
     }
 
     /// Forgets up to `step` messages that would have expired by now.
