@@ -123,6 +123,55 @@ impl Load {
     }
 }
 
+/// Connections that are kept and do nothing.
+pub(crate) struct Crowd {
+    runtime: Runtime,
+    tls: TlsConnector,
+    address: SocketAddr,
+    connections: Vec<Connection>,
+}
+
+impl Crowd {
+    pub(crate) fn new(address: SocketAddr) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, tls: tls()?, address, connections: Vec::new() })
+    }
+
+    /// So many more connections, each of which has asked once.
+    pub(crate) fn join(&mut self, count: usize) -> Result<()> {
+        let info = http("/storage_rpc/v1", br#"{"method":"info","params":{}}"#);
+        self.runtime.block_on(async {
+            for number in 0..count {
+                let mut connection = Connection::open(&self.tls, self.address).await?;
+                connection.ask(&info).await.with_context(|| format!("connection {number}"))?;
+                connection.read = Vec::new();
+                self.connections.push(connection);
+            }
+            Ok(())
+        })
+    }
+
+    /// So many more that ask for all of an account's messages and do not read them.
+    pub(crate) fn stall(&mut self, count: usize, mut requests: Requests) -> Result<()> {
+        self.runtime.block_on(async {
+            for number in 0..count {
+                let mut connection = Connection::open(&self.tls, self.address).await?;
+                if number == 0 {
+                    for request in requests.preparation()? {
+                        connection.ask(&request).await?;
+                    }
+                }
+                requests.begin()?;
+                connection.stream.write_all(requests.next()?).await?;
+                // The answer has begun.
+                connection.stream.read_u8().await.with_context(|| format!("slow connection {number}"))?;
+                self.connections.push(connection);
+            }
+            Ok(())
+        })
+    }
+}
+
 /// One request to a node; the answer to it.
 pub(crate) fn ask_once(address: SocketAddr, request: &Value) -> Result<Value> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

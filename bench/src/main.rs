@@ -3,12 +3,15 @@
 //! The rounds of all rows alternate, so that what else the machine does falls on each alike; medians are shown.
 
 mod constant_time;
+mod crowd;
 mod crypto;
 mod flood;
 mod load;
 mod report;
 mod rows;
+mod scaling;
 mod server;
+mod soak;
 mod work;
 
 use std::{path::PathBuf, time::Duration};
@@ -53,6 +56,9 @@ struct Table {
     /// Threads that serve requests in each node.
     #[arg(long, default_value_t = 2)]
     worker_threads: usize,
+    /// Processors that nodes may run on (`0,1`); all, unless given.
+    #[arg(long, value_delimiter = ',')]
+    cpus: Vec<usize>,
     /// Drives the node at this URL (`https://127.0.0.1:22021`) in place of nodes of its own: any server that speaks the
     /// protocol and does not limit us.
     #[arg(long)]
@@ -80,6 +86,23 @@ enum Command {
     Flood,
     /// Onion paths of three nodes, which speak OMQ or QUIC to each other.
     Links,
+    /// What a second core gives a node, and costs it.
+    Scaling,
+    /// A node under mixed load for long: what its memory does.
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 60.0)]
+        minutes: f64,
+    },
+    /// A node with very many connections, some of which do not read their answers: its memory, and what others wait.
+    Crowd {
+        /// Connections that are kept and silent.
+        #[arg(long, default_value_t = 10_000)]
+        idle: usize,
+        /// Connections that ask for what they do not read.
+        #[arg(long, default_value_t = 1_000)]
+        slow: usize,
+    },
     /// What opening layers costs with the X25519 backend in force, as JSON (`make bench-crypto` shows it).
     Crypto {
         /// Times that each case is measured.
@@ -107,6 +130,9 @@ fn main() -> Result<()> {
         None => rows::table(&table),
         Some(Command::Flood) => flood::flood(&table),
         Some(Command::Links) => rows::links(&table),
+        Some(Command::Scaling) => scaling::scaling(&table),
+        Some(Command::Soak { minutes }) => soak::soak(&table, minutes),
+        Some(Command::Crowd { idle, slow }) => crowd::crowd(&table, idle, slow),
         Some(Command::Crypto { rounds }) => crypto::run(rounds),
         Some(Command::Serve(serve)) => server::serve(&serve),
         Some(Command::Fill { dir, count, bytes }) => server::fill(&dir, count, bytes),

@@ -28,9 +28,9 @@ const ROWS: [(&str, usize, Work); 9] = [
 ];
 
 /// A row that is being measured.
-struct Case {
+pub(crate) struct Case {
     name: String,
-    network: usize,
+    pub(crate) network: usize,
     connections: usize,
     stored: u64,
     work: Work,
@@ -105,6 +105,15 @@ pub(crate) fn links(table: &Table) -> Result<()> {
 }
 
 fn run(cases: &mut [Case], networks: &[Network], table: &Table) -> Result<()> {
+    run_rounds(cases, networks, table)?;
+    println!("{}", report::HEAD);
+    let rows = cases.iter().map(|case| case.row(&networks[case.network])).collect::<Result<Vec<_>>>()?;
+    rows.iter().for_each(Row::print);
+    report::write(&rows, &table.out)
+}
+
+/// All rounds of all rows, by turns.
+pub(crate) fn run_rounds(cases: &mut [Case], networks: &[Network], table: &Table) -> Result<()> {
     for round in 0..=table.rounds {
         for case in &mut *cases {
             eprint!("\rround {round} of {}: {:<28} {:>5}  ", table.rounds, case.name, case.connections);
@@ -113,14 +122,11 @@ fn run(cases: &mut [Case], networks: &[Network], table: &Table) -> Result<()> {
         }
     }
     eprintln!("\r{:<60}", "");
-    println!("{}", report::HEAD);
-    let rows = cases.iter().map(|case| case.row(&networks[case.network])).collect::<Result<Vec<_>>>()?;
-    rows.iter().for_each(Row::print);
-    report::write(&rows, &table.out)
+    Ok(())
 }
 
 impl Case {
-    fn new(
+    pub(crate) fn new(
         name: &str,
         number: usize,
         network: &Network,
@@ -163,7 +169,7 @@ impl Case {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "for people")]
-    fn row(&self, network: &Network) -> Result<Row> {
+    pub(crate) fn row(&self, network: &Network) -> Result<Row> {
         let (rss, anon) = network.nodes()[0].resident()?.unwrap_or_default();
         let disk = self.disk.filter(|_| self.work == Work::Store && self.written > 0);
         let median = |figure: &dyn Fn(&Round) -> f64| median(&self.rounds, figure);

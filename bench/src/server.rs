@@ -43,6 +43,9 @@ pub(crate) struct Serve {
     number: usize,
     #[arg(long, default_value_t = 2)]
     worker_threads: usize,
+    /// Processors that it may run on; all, unless given.
+    #[arg(long, value_delimiter = ',')]
+    cpus: Vec<usize>,
     /// Speak OMQ to other nodes although they have QUIC.
     #[arg(long)]
     omq: bool,
@@ -56,6 +59,7 @@ fn identity(number: usize) -> Identity {
 
 /// Tells its ports on standard output, reads everybody's from standard input, serves until that ends.
 pub(crate) fn serve(serve: &Serve) -> Result<()> {
+    run_on(&serve.cpus)?;
     let [https, omq] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     let mut config = NodeConfig::new(&serve.dir);
     (config.https_port, config.omq_port) = (https?.local_addr()?.port(), omq?.local_addr()?.port());
@@ -89,6 +93,24 @@ pub(crate) fn serve(serve: &Serve) -> Result<()> {
     println!("ready");
     std::io::stdin().read_to_end(&mut Vec::new())?;
     node.shutdown();
+    Ok(())
+}
+
+/// Threads begun from now on run on these processors.
+fn run_on(cpus: &[usize]) -> Result<()> {
+    if cpus.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: a set of bits, for which all zeroes is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for &cpu in cpus {
+        ensure!(cpu < usize::try_from(libc::CPU_SETSIZE)?, "no processor has the number {cpu}");
+        // SAFETY: the set is valid, and has this bit.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
+    // SAFETY: the set is valid and of this size; 0 is this thread.
+    let refused = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+    ensure!(refused == 0, "processors {cpus:?} cannot be had: {}", std::io::Error::last_os_error());
     Ok(())
 }
 
@@ -147,6 +169,10 @@ impl Network {
             command.arg("--worker-threads").arg(table.worker_threads.to_string());
             if !quic {
                 command.arg("--omq");
+            }
+            if !table.cpus.is_empty() {
+                let cpus: Vec<String> = table.cpus.iter().map(ToString::to_string).collect();
+                command.arg("--cpus").arg(cpus.join(","));
             }
             let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
             let mut output = BufReader::new(process.stdout.take().context("no output of a node")?);

@@ -132,6 +132,8 @@ pub(crate) struct Requests {
     random: Random,
     bytes: usize,
     user: User,
+    /// How long messages are to be kept, in milliseconds.
+    ttl: u64,
     /// The user's newest message.
     pub(crate) last_hash: Option<String>,
     path: Vec<Hop>,
@@ -143,7 +145,13 @@ impl Requests {
     pub(crate) fn new(work: Work, bytes: usize, path: &[Hop]) -> Result<Self> {
         let mut random = Random::new()?;
         let user = User::new(&mut random)?;
-        Ok(Self { work, random, bytes, user, last_hash: None, path: path.to_vec(), whole: Vec::new() })
+        let (path, whole) = (path.to_vec(), Vec::new());
+        Ok(Self { work, random, bytes, user, ttl: DAY, last_hash: None, path, whole })
+    }
+
+    /// Messages of [`Work::Store`] are to be kept for so many milliseconds.
+    pub(crate) fn keeping(self, ttl: u64) -> Self {
+        Self { ttl, ..self }
     }
 
     /// The requests that give the user ten messages.
@@ -187,9 +195,10 @@ impl Requests {
             let account = account(self.random.next());
             // Written by hand: the load must not cost more than the node.
             let body = format!(
-                r#"{{"method":"store","params":{{"pubkey":"{}","timestamp":{},"ttl":{DAY},"data":"{}"}}}}"#,
+                r#"{{"method":"store","params":{{"pubkey":"{}","timestamp":{},"ttl":{},"data":"{}"}}}}"#,
                 hex::encode(account),
                 now_ms()?,
+                self.ttl,
                 base64_simd::STANDARD.encode_to_string(&data),
             );
             self.whole = http(self.work.route(), body.as_bytes());
