@@ -69,6 +69,7 @@ bench-bls: ## What BLS costs a node: signing, verifying, the sums of a whole net
 
 bench-ledger: build ## A year of mainnet's rewards replayed, fast and plain; a height of the state machine (ARGS=--help)
 	$(BIN)/python bench/ledger.py $(ARGS)
+	$(BIN)/python -m pytest -q bench/bench_orchestrator.py
 
 bench-crypto: build ## What opening layers costs: libsodium, OpenSSL, ours with and without vectors (ROUNDS=n)
 	cargo build --locked --release -p allium-bench
