@@ -5,14 +5,28 @@ from __future__ import annotations
 import hashlib
 from bisect import insort
 from copy import copy
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import swarm_model
+from allium.appchain import ranking
 from allium.appchain.mt19937 import Mt19937, Quorum, obligations_quorum
 from allium.appchain.stdsort import _Sorter, std_sort
-from allium.appchain.swarms import MAX_ID, MIN_SIZE, UNASSIGNED, assign, new_id, seed_of, update
+from allium.appchain.swarms import (
+    MAX_ID,
+    MIN_SIZE,
+    UNASSIGNED,
+    SizeOrder,
+    assign,
+    new_id,
+    reference_order,
+    seed_of,
+    stable_order,
+    update,
+)
 
 BLOCK = bytes(range(32))
 HALF, QUARTER = MAX_ID // 2, MAX_ID // 4
@@ -161,6 +175,34 @@ def test_every_node_is_somewhere_and_swarms_are_large_enough(nodes: int, seed: i
         sizes = [list(current.values()).count(swarm) for swarm in set(current.values())]
         assert len(sizes) == 1 or min(sizes) >= MIN_SIZE
     assert set(second) == set(remaining)
+
+
+@given(
+    st.dictionaries(st.integers(0, MAX_ID), st.integers(0, 12), max_size=60),
+    st.integers(0, 60),
+    st.integers(0, 2**64 - 1),
+    st.sampled_from([stable_order, reference_order]),
+    st.sampled_from([1, 2, 128]),
+)
+def test_the_same_as_step_by_step(sizes: dict[int, int], new: int, seed: int, order: SizeOrder, block: int) -> None:
+    keys = iter(range(10_000))
+    swarms = {swarm: [next(keys) for _ in range(size)] for swarm, size in sizes.items()}
+    unassigned = [next(keys) for _ in range(new)]
+    if sum(sizes.values()) + new < MIN_SIZE:
+        return  # the reference knows no answer when nobody is left to make a swarm of
+    with patch.object(ranking, "_BLOCK", block):
+        assert update(swarms, unassigned, seed, order) == swarm_model.update(swarms, unassigned, seed, order)
+
+
+@given(st.sets(st.integers(0, MAX_ID) | st.integers(0, 40), min_size=1, max_size=40))
+def test_new_ids_as_step_by_step(ids: set[int]) -> None:
+    assert new_id(sorted(ids)) == swarm_model.new_id(sorted(ids))
+
+
+def test_a_hundred_thousand_new_nodes_are_no_matter() -> None:
+    swarms = update({}, range(100_000), 7, stable_order)
+    assert len(swarms) == 14_285
+    assert {len(keys) for keys in swarms.values()} <= {5, 6, 7, 8, 9}
 
 
 @given(st.lists(st.integers(0, 9), max_size=200))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from allium.appchain.mt19937 import Mt19937
+from allium.appchain.ranking import Gaps, Order, Pool, Ranked, Ranking, Resorted, Size
 from allium.appchain.stdsort import std_sort
 
 #: The id of nodes in no swarm.
@@ -23,10 +23,8 @@ STEAL_PERCENTILE = 75
 Key = TypeVar("Key")
 #: A public key, by whose bytes nodes are ordered.
 Name = TypeVar("Name", bound=bytes)
-#: A swarm's id and how many it has.
-Size = tuple[int, int]
 #: Orders swarms by size. Which of equal ones comes first decides the result, so a network has to agree on one.
-SizeOrder = Callable[[list[Size]], list[Size]]
+SizeOrder = Order
 
 
 def reference_order(sizes: list[Size]) -> list[Size]:
@@ -70,12 +68,11 @@ def update(
 
 def new_id(ids: Sequence[int]) -> int:
     """The id of a swarm that joins those of `ids` (ascending): the middle of the largest gap."""
-    if not ids:
-        return 0
-    gap, base = 0, ids[0]
-    for lower, upper in pairwise(ids):
-        if upper - lower > gap:
-            gap, base = upper - lower, lower
+    return _middle(ids, *Gaps(ids).largest()) if ids else 0
+
+
+def _middle(ids: Sequence[int], gap: int, base: int) -> int:
+    """Of the gap above `base`, or of the one over the ring's end if that is larger."""
     wrapping = MAX_ID - ids[-1] + ids[0] + 1
     if wrapping > gap:
         gap, base = wrapping, ids[-1]
@@ -84,76 +81,87 @@ def new_id(ids: Sequence[int]) -> int:
 
 
 class _Run(Generic[Key]):
-    """One run, with the sums that it needs at each step."""
+    """One run, with what it needs to know at each step."""
 
     def __init__(self, swarms: Mapping[int, Sequence[Key]], generator: Mt19937, order: SizeOrder) -> None:
-        self._generator, self._order = generator, order
+        self._generator = generator
         self.members: dict[int, list[Key]] = {swarm: list(keys) for swarm, keys in swarms.items()} or {0: []}
         self.ids = sorted(self.members)
-        sizes = [len(keys) for keys in self.members.values()]
-        self._poor = sum(size < MIN_SIZE for size in sizes)
-        self._excess = sum(max(0, size - MIN_SIZE) for size in sizes)
+        sizes = [(swarm, len(keys)) for swarm, keys in self.members.items()]
+        self._ranking: Ranking = Ranked(sizes) if order is stable_order else Resorted(sizes, order)
+        self._gaps, self._spare = Gaps(self.ids), Pool(self.members, MIN_SIZE)
+        self._pools = [self._spare]
+        self._poor = sum(size < MIN_SIZE for _, size in sizes)
 
     def assign(self, keys: Iterable[Key], percentile: int) -> None:
         """Gives each node to one of the smallest swarms, and makes a swarm when there are enough to spare."""
         for key in keys:
-            sizes = self._sorted_sizes()
-            upper = percentile * (len(sizes) - 1) // 100
-            size = sizes[upper][1]
-            while upper + 1 < len(sizes) and sizes[upper + 1][1] <= size:
-                upper += 1
-            self._add(sizes[self._generator.below(upper + 1)][0], key)
+            among = self._ranking.smallest(percentile)
+            self._add(self._ranking.at(self._generator.below(among)), key)
             self.create()
 
     def steal(self) -> None:
         """Fills swarms that are too small from those that are large."""
         if not self._poor:
             return
-        sizes = self._sorted_sizes()
-        threshold = max(MIN_SIZE, sizes[STEAL_PERCENTILE * (len(sizes) - 1) // 100][1] - 1)
+        sizes = self._ranking.sizes()
+        rich = Pool(self.members, max(MIN_SIZE, sizes[STEAL_PERCENTILE * (len(sizes) - 1) // 100][1] - 1))
+        self._pools.append(rich)
+        self._fill(sizes, rich)
+        self._pools.remove(rich)
+
+    def _fill(self, sizes: Iterable[Size], rich: Pool) -> None:
         for poor, listed in sizes:
             if listed >= MIN_SIZE:
                 return
-            while len(self.members[poor]) < MIN_SIZE:
-                rich = [swarm for swarm in self.ids if len(self.members[swarm]) > threshold]
-                excess = sum(len(self.members[swarm]) - MIN_SIZE for swarm in rich)
-                if excess < MIN_SIZE - len(self.members[poor]):
+            while (size := len(self.members[poor])) < MIN_SIZE:
+                if rich.members - MIN_SIZE * rich.swarms < MIN_SIZE - size:
                     return
                 self._add(poor, self._take(rich))
 
     def create(self) -> None:
         """Makes swarms of those who are too many elsewhere, if no swarm is too small."""
         while not self._poor and self._excess >= NEW_SIZE + IDEAL_MARGIN * len(self.ids):
-            picked = [self._take([s for s in self.ids if len(self.members[s]) > MIN_SIZE]) for _ in range(NEW_SIZE)]
-            swarm = new_id(self.ids)
+            picked = [self._take(self._spare) for _ in range(NEW_SIZE)]
+            swarm = _middle(self.ids, *self._gaps.largest())
             insort(self.ids, swarm)
+            self._gaps.changed(swarm)
             self.members[swarm] = picked
-            self._excess += NEW_SIZE - MIN_SIZE
+            self._resize(swarm, None, NEW_SIZE)
 
     def dissolve(self) -> None:
         """Spreads the members of swarms that are still too small, the lowest id first."""
-        while self._poor and len(self.ids) > 1:
-            swarm = next(swarm for swarm in self.ids if len(self.members[swarm]) < MIN_SIZE)
-            self.ids.remove(swarm)
-            self._poor -= 1
-            self.assign(self.members.pop(swarm), DISSOLVED_PERCENTILE)
+        for swarm in [swarm for swarm in self.ids if len(self.members[swarm]) < MIN_SIZE]:
+            if len(self.ids) == 1:
+                return
+            keys = self.members[swarm]
+            if len(keys) < MIN_SIZE:
+                self.ids.remove(swarm)
+                self._gaps.changed(swarm)
+                self._resize(swarm, len(keys), None)
+                del self.members[swarm]
+                self._poor -= 1
+                self.assign(keys, DISSOLVED_PERCENTILE)
 
-    def _sorted_sizes(self) -> list[Size]:
-        return self._order([(swarm, len(self.members[swarm])) for swarm in self.ids])
+    @property
+    def _excess(self) -> int:
+        return self._spare.members - MIN_SIZE * self._spare.swarms
 
     def _add(self, swarm: int, key: Key) -> None:
         keys = self.members[swarm]
         keys.append(key)
         self._poor -= len(keys) == MIN_SIZE
-        self._excess += len(keys) > MIN_SIZE
+        self._resize(swarm, len(keys) - 1, len(keys))
 
-    def _take(self, swarms: Sequence[int]) -> Key:
+    def _take(self, pool: Pool) -> Key:
         """Removes one member of these swarms, each with the same chance. None of them falls below `MIN_SIZE`."""
-        index = self._generator.below(sum(len(self.members[swarm]) for swarm in swarms))
-        for swarm in swarms:
-            keys = self.members[swarm]
-            if index < len(keys):
-                self._excess -= 1
-                return keys.pop(index)
-            index -= len(keys)
-        raise AssertionError("an index beyond the pool")
+        swarm, index = pool.find(self._generator.below(pool.members))
+        keys = self.members[swarm]
+        taken = keys.pop(index)
+        self._resize(swarm, len(keys) + 1, len(keys))
+        return taken
+
+    def _resize(self, swarm: int, before: int | None, after: int | None) -> None:
+        self._ranking.resize(swarm, before, after)
+        for pool in self._pools:
+            pool.resize(swarm, before, after)
