@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -31,6 +31,16 @@ class Table(Mapping[K, V], Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    # A `Mapping` would look every key up.
+
+    def items(self) -> ItemsView[K, V]:
+        """The entries."""
+        return self._entries.items()
+
+    def values(self) -> ValuesView[V]:
+        """The entries' values."""
+        return self._entries.values()
 
     def changed(self, changes: Mapping[K, V | None]) -> Table[K, V]:
         """The table with other values; `None` takes an entry out. Itself when nothing changes."""
