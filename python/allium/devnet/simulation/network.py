@@ -1,0 +1,56 @@
+"""The ways between nodes: how long messages take, and which do not arrive.
+
+Proofs, votes and certificates are passed on from neighbour to neighbour. A node's neighbours are those 1, 2, 4, 8 ...
+places further among all nodes by key, so it has as many as the number of nodes has bits, and is as many steps from
+another as the distance between them has bits that are set.
+"""
+
+from __future__ import annotations
+
+from allium.devnet.simulation.chance import Chance
+from allium.devnet.simulation.scenario import Scenario
+
+#: In a network of at most this many others, all are neighbours.
+FEW = 8
+#: How much latencies differ: the standard deviation of their logarithm.
+_SIGMA = 0.5
+
+
+class Network:
+    """One network's ways. Nodes are numbers; `what` is the number of a message."""
+
+    def __init__(self, scenario: Scenario, chance: Chance) -> None:
+        self._latency, self.loss, self._chance = scenario.latency, scenario.loss, chance
+        #: How many there are, and which share of them passes messages on.
+        self.members, self.passing = scenario.nodes, 1.0
+
+    @property
+    def is_mesh(self) -> bool:
+        """Whether all are neighbours."""
+        return self.members - 1 <= FEW
+
+    @property
+    def neighbours(self) -> int:
+        """To how many a node passes messages on."""
+        return self.members - 1 if self.is_mesh else (self.members - 1).bit_length()
+
+    def steps(self, source: int, target: int) -> int:
+        """How many links are between two nodes."""
+        return 1 if self.is_mesh else max(1, ((target - source) % self.members).bit_count())
+
+    def delay(self, steps: int, *question: int) -> float:
+        """Seconds that so many links take together."""
+        return steps * self._chance.spread(self._latency, _SIGMA / steps**0.5, *question)
+
+    def spread(self, source: int, target: int, what: int) -> float | None:
+        """After how many seconds a message that is passed on by all arrives; `None`: it does not.
+
+        It does not when none of the neighbours of one end passes it on to, or from, the other.
+        """
+        if source == target:
+            return 0.0
+        if (missing := 1.0 - self.passing * (1.0 - self.loss)) > 0.0:
+            alone = missing**self.neighbours
+            if self._chance.uniform(what, source) < alone or self._chance.uniform(what, source, target) < alone:
+                return None
+        return self.delay(self.steps(source, target), what, source, target)
