@@ -35,7 +35,8 @@ class Committee:
     ) -> None:
         self.members, self._lives, self._network, self._chance = members, lives, network, chance
         numbers = [lives[key].number for key in members]
-        self._ways = [[self._way(source, target) for target in numbers] for source in numbers]
+        #: By target, then by source.
+        self._ways = [[self._way(source, target) for source in numbers] for target in numbers]
 
     def _way(self, source: int, target: int) -> float:
         if source == target:
@@ -56,7 +57,7 @@ class Committee:
             if place in voting:
                 return Agreed(lost + self._round(height, place, voting, need), self.members[place], turn + 1)
             # The proposal does not come; prevotes and precommits for nothing take a way each.
-            lost += 2 * step + turn * step / 2 + 2 * max(self._ways[voting[0]])
+            lost += 2 * step + turn * step / 2 + 2 * max(self._ways[place])
         return None
 
     def _votes(self, key: PublicKey) -> bool:
@@ -64,11 +65,12 @@ class Committee:
         return life.up and life.hostile is not Hostile.MUTE
 
     def _round(self, height: Height, proposer: int, voting: Sequence[int], need: int) -> float:
-        slow = {place: self._chance.spread(1.0, 0.25, _JITTER, height, place) for place in voting}
-        ready = {place: self._ways[proposer][place] * slow[place] for place in voting}
+        slow = [self._chance.spread(1.0, 0.25, _JITTER, height, place) for place in voting]
+        ways = [[self._ways[target][source] for source in voting] for target in voting]
+        ready = [self._ways[target][proposer] * slow[voting.index(proposer)] for target in voting]
         for _ in ("prevote", "precommit"):
-            ready = {
-                target: sorted(ready[source] + self._ways[source][target] * slow[source] for source in voting)[need - 1]
-                for target in voting
-            }
-        return sorted(ready.values())[need - 1]
+            ready = [
+                sorted([start + way * late for start, way, late in zip(ready, row, slow, strict=True)])[need - 1]
+                for row in ways
+            ]
+        return sorted(ready)[need - 1]

@@ -14,6 +14,10 @@ from allium.devnet.simulation.scenario import Scenario
 FEW = 8
 #: How much latencies differ: the standard deviation of their logarithm.
 _SIGMA = 0.5
+#: No message takes so many latencies.
+_LONGEST = 200.0
+#: What happens as rarely as this does not.
+NEVER = 1e-12
 
 
 class Network:
@@ -21,8 +25,13 @@ class Network:
 
     def __init__(self, scenario: Scenario, chance: Chance) -> None:
         self._latency, self.loss, self._chance = scenario.latency, scenario.loss, chance
-        #: How many there are, and which share of them passes messages on.
-        self.members, self.passing = scenario.nodes, 1.0
+        self.follow(scenario.nodes, 1.0)
+
+    def follow(self, members: int, passing: float) -> None:
+        """Notes how many nodes there are, and which share of them passes messages on."""
+        self.members = members
+        #: How likely it is that nothing comes over any way of a node.
+        self._alone = (1.0 - passing * (1.0 - self.loss)) ** self.neighbours
 
     @property
     def is_mesh(self) -> bool:
@@ -49,8 +58,19 @@ class Network:
         """
         if source == target:
             return 0.0
-        if (missing := 1.0 - self.passing * (1.0 - self.loss)) > 0.0:
-            alone = missing**self.neighbours
-            if self._chance.uniform(what, source) < alone or self._chance.uniform(what, source, target) < alone:
-                return None
+        if self._is_lost(source, target, what):
+            return None
         return self.delay(self.steps(source, target), what, source, target)
+
+    def has_arrived(self, source: int, target: int, what: int, age: float) -> bool:
+        """Whether what was sent `age` seconds ago has arrived."""
+        if age > _LONGEST * self._latency:
+            return not self._is_lost(source, target, what)
+        way = self.spread(source, target, what)
+        return way is not None and way <= age
+
+    def _is_lost(self, source: int, target: int, what: int) -> bool:
+        alone = self._alone
+        return alone > NEVER and (
+            self._chance.uniform(what, source) < alone or self._chance.uniform(what, source, target) < alone
+        )

@@ -10,7 +10,7 @@ from nacl import bindings
 from allium.appchain.types import L2Height, PublicKey, Seconds
 from allium.appchain.verdicts import Found
 from allium.devnet.simulation.chance import Chance
-from allium.devnet.simulation.network import Network
+from allium.devnet.simulation.network import NEVER, Network
 from allium.devnet.simulation.scenario import LIMITS, PROOF_SECONDS, Hostile
 from allium.reachability import INTERVAL_SECONDS
 
@@ -81,11 +81,15 @@ class Knowledge:
 
     def __init__(self, network: Network, chance: Chance) -> None:
         self._network, self._chance = network, chance
+        #: How likely it is that a node that serves fails every test for as long as it may.
+        streak = network.loss**_REPEATS if network.loss else 0.0
+        self._streak = streak if streak > NEVER else 0.0
 
     def found(self, tester: Life, node: Life, now: float, epoch: int) -> Found:
         """For `judge`. Unix time is `epoch` + seconds."""
         proven = next((sent for sent in reversed(node.proofs) if self._heard(tester, node, sent, now)), None)
-        unreached = None if node.serves and not self._chance_of_streak else self._unreached(tester, node, now, epoch)
+        served = node.serves and not self._streak
+        unreached = None if served else self._unreached(tester, node, now, epoch)
         return _found(node, proven, unreached, epoch)
 
     @staticmethod
@@ -98,17 +102,12 @@ class Knowledge:
         return _found(node, proven, unreached, epoch)
 
     def _heard(self, tester: Life, node: Life, sent: float, now: float) -> bool:
-        delay = self._network.spread(node.number, tester.number, floor(sent) << 4 | _PROOF)
-        return delay is not None and sent + delay <= now
-
-    @property
-    def _chance_of_streak(self) -> float:
-        loss = self._network.loss
-        return loss**_REPEATS if loss else 0.0
+        what = floor(sent) << 4 | _PROOF
+        return self._network.has_arrived(node.number, tester.number, what, now - sent)
 
     def _unreached(self, tester: Life, node: Life, now: float, epoch: int) -> tuple[Seconds, Seconds] | None:
         if node.serves:
-            if self._chance.uniform(_STREAK, tester.number, node.number, floor(now)) >= self._chance_of_streak:
+            if self._chance.uniform(_STREAK, tester.number, node.number, floor(now)) >= self._streak:
                 return None
             first = now - LIMITS.unreachable - 1
         else:

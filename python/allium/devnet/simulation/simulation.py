@@ -16,6 +16,7 @@ from allium.appchain.input import MAX_EVENTS, Input
 from allium.appchain.machine import admissible, apply, objection, possible, target
 from allium.appchain.state import State
 from allium.appchain.types import Height, Index, PublicKey, Seconds
+from allium.appchain.verdicts import Reason
 from allium.consensus.cometbft.committee import draw, seated
 from allium.devnet.simulation import costs
 from allium.devnet.simulation.agreement import Agreed, Committee
@@ -36,7 +37,7 @@ from allium.devnet.simulation.scenario import (
     Hostile,
     Scenario,
 )
-from allium.devnet.simulation.testing import Counted, Question, Sitting, truth
+from allium.devnet.simulation.testing import Counted, Question, Sitting, faults, truth
 from allium.reachability import INTERVAL_SECONDS
 
 #: How long one tester after the other waits to hand in a certificate, as part of the time between two heights.
@@ -280,7 +281,7 @@ class _Simulation:
         sitting = Sitting(state, self._lives, self._knowledge, self._network)
         for key in sitting.drawn.workers:
             node, life = state.nodes[key], self._lives[key]
-            if self._tally.awaits(key) and truth(node, life, state.height, now, self._parameters) in OUT:
+            if self._tally.awaits(key) and Reason.NO_PROOF in faults(node, life, now):
                 self._tally.due[key] = state.height
         for question in sitting.votes(now):
             key = sitting.drawn.workers[question.worker]
@@ -333,7 +334,7 @@ class _Simulation:
         registered = len(self._state.nodes)
         self._passing = sum(life.hostile is not Hostile.MUTE for life in up)
         self._unserved = [self._lives[key] for key in self._state.nodes if not self._lives[key].serves]
-        self._network.members, self._network.passing = registered, self._passing / registered
+        self._network.follow(registered, self._passing / registered)
         members = registered + len(self._state.departed)
         signing = sum(life.hostile not in (Hostile.MUTE, Hostile.LIE) for life in up)
         self._tally.claimable += members - signing <= absent_allowed(members)

@@ -61,11 +61,16 @@ class Counted:
     voters: tuple[Index, ...]
 
 
+def faults(node: Node, life: Life, now: float) -> Reason:
+    """Why a node fails, to who knows everything at once."""
+    return failures(
+        Knowledge.truth(life, now, EPOCH), node.decommissioned, Seconds(EPOCH + floor(now)), L2Height(0), LIMITS
+    )
+
+
 def truth(node: Node, life: Life, height: Height, now: float, parameters: Parameters) -> Verdict | None:
     """What testers would say who know everything at once."""
-    found = Knowledge.truth(life, now, EPOCH)
-    why = failures(found, node.decommissioned, Seconds(EPOCH + floor(now)), L2Height(0), LIMITS)
-    return verdict(node, height, why, False, parameters)
+    return verdict(node, height, faults(node, life, now), False, parameters)
 
 
 class Sitting:
