@@ -22,6 +22,7 @@ import allium
 from allium.chain_cli import chain_app
 from allium.console import err, out, staking
 from allium.devnet.layout import DevnetError
+from allium.devnet.simulation import cli as simulation_cli
 from allium.errors import CommandError
 from allium.rewards import cli as rewards_cli
 from allium.staking import cli as staking_cli
@@ -48,6 +49,7 @@ app.add_typer(contracts_app, name="contracts")
 app.add_typer(store_app, name="store")
 app.add_typer(chain_app, name="chain")
 app.add_typer(rewards_cli.app, name="rewards")
+app.add_typer(simulation_cli.app, name="simulate")
 app.add_typer(staking_cli.stake_app, name="stake")
 staking_cli.mount(node_app)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -83,8 +84,10 @@ class _Simulation:
         self._network = Network(scenario, self._chance)
         self._knowledge = Knowledge(self._network, self._chance)
         self._lives: dict[PublicKey, Life] = {}
-        #: Those that may fail.
+        #: Those that may fail, those that no test reaches (in the order in which it became so), and hostile ones.
         self._mortal: list[Life] = []
+        self._absent: dict[Life, None] = {}
+        self._hostile: list[Life] = []
         self._questions = 0
         founders = [self._new() for _ in range(scenario.nodes)]
         self._state = found(founders, scenario.seed, self._chance, lambda nodes: progress(0.0, nodes))
@@ -144,7 +147,18 @@ class _Simulation:
         self._lives[life.key] = life
         if hostile is None:
             self._mortal.append(life)
+        else:
+            self._hostile.append(life)
+        self._turn(life, True)
         return life
+
+    def _turn(self, life: Life, up: bool) -> None:
+        """A node comes up or goes down."""
+        life.up, life.changed = up, self._loop.now
+        if life.serves:
+            self._absent.pop(life, None)
+        else:
+            self._absent[life] = None
 
     def _settle(self, life: Life, age: float) -> None:
         """Makes a node one that has been there for long."""
@@ -177,7 +191,7 @@ class _Simulation:
         if life is None:
             return
         self._mortal.remove(life)
-        life.up, life.changed = False, self._loop.now
+        self._turn(life, False)
         node = self._state.nodes.get(life.key)
         if node is not None and not node.decommissioned:
             self._tally.died[life.key] = self._loop.now
@@ -185,12 +199,12 @@ class _Simulation:
     def _go_away(self) -> None:
         if (life := self._pick()) is None:
             return
-        life.up, life.changed = False, self._loop.now
+        self._turn(life, False)
         self._loop.after(self._chance.exponential(OUTAGE_SECONDS, _AWAY, self._next()), partial(self._come_back, life))
 
     def _come_back(self, life: Life) -> None:
         if not life.gone:
-            life.up, life.changed = True, self._loop.now
+            self._turn(life, True)
             self._start(life, FIRST_PROOF_SECONDS)
 
     def _join(self) -> None:
@@ -262,7 +276,8 @@ class _Simulation:
         life.proofs.clear()
         if key not in self._state.nodes:
             # It is registered no longer, and nothing depends on it.
-            life.up, life.gone = False, True
+            life.gone = True
+            self._turn(life, False)
             if life in self._mortal:
                 self._mortal.remove(life)
         elif life.up:
@@ -330,13 +345,14 @@ class _Simulation:
     # What is counted.
 
     def _count_passing(self) -> None:
-        up = [self._lives[key] for key in self._state.nodes if self._lives[key].up]
-        registered = len(self._state.nodes)
-        self._passing = sum(life.hostile is not Hostile.MUTE for life in up)
-        self._unserved = [self._lives[key] for key in self._state.nodes if not self._lives[key].serves]
-        self._network.follow(registered, self._passing / registered)
-        members = registered + len(self._state.departed)
-        signing = sum(life.hostile not in (Hostile.MUTE, Hostile.LIE) for life in up)
+        nodes = self._state.nodes
+        self._unserved = [life for life in self._absent if life.key in nodes]
+        kinds = Counter(life.hostile for life in self._hostile if life.key in nodes)
+        up = len(nodes) - sum(not life.up for life in self._unserved)
+        self._passing = up - kinds[Hostile.MUTE]
+        self._network.follow(len(nodes), self._passing / len(nodes))
+        members = len(nodes) + len(self._state.departed)
+        signing = self._passing - kinds[Hostile.LIE]
         self._tally.claimable += members - signing <= absent_allowed(members)
         self._tally.samples += 1
 
