@@ -228,6 +228,7 @@ impl Node {
             pinged: Pinged::default(),
             liveness,
             control: Arc::default(),
+            gossip: Arc::default(),
             oxend_rpc: config.oxend_rpc.clone(),
             quic_peers: Arc::clone(&quic_peers),
             store: store.clone(),
@@ -301,11 +302,17 @@ impl Node {
         Arc::clone(&self.services.control)
     }
 
-    /// Puts one of [`control::COMMANDS`] to many nodes: their answers come in the order of `nodes`, all at once, or
+    /// What other nodes tell of who works, for whoever runs this one.
+    #[must_use]
+    pub fn gossip(&self) -> Arc<Control> {
+        Arc::clone(&self.services.gossip)
+    }
+
+    /// Puts one of [`control::CLAIMS`] or [`control::LIVENESS`] to many nodes: their answers come in the order of `nodes`, all at once, or
     /// nothing when the node shuts down. `None` for another command, and after the shutdown.
     #[must_use]
     pub fn ask(&self, nodes: Vec<NodeInfo>, command: &str, parts: Vec<Bytes>, limit: Duration) -> Option<Answers> {
-        let command = *control::COMMANDS.iter().find(|name| **name == command)?;
+        let command = *control::CLAIMS.iter().chain(&control::LIVENESS).find(|name| **name == command)?;
         let runtime = self.runtime.as_ref()?;
         let (answer, coming) = mpsc::channel();
         let links = Arc::clone(&self.links);
@@ -353,6 +360,7 @@ impl Node {
         let Some(runtime) = self.runtime.take() else { return };
         self.services.readiness.close();
         self.services.control.close();
+        self.services.gossip.close();
         if let Some(https) = self.https.take() {
             runtime.block_on(https.close());
         }

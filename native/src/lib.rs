@@ -1,6 +1,7 @@
 //! The engine's Python face: conversions and nothing else. `python/allium/_native.pyi` is its contract.
 
 mod bls;
+mod ed25519;
 mod network;
 mod node;
 mod onion;
@@ -21,6 +22,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<quic::QuicClient>()?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_keys, module)?)?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_signatures, module)?)?;
+    module.add_function(wrap_pyfunction!(ed25519::verify_ed25519, module)?)?;
     module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
     module.add_function(wrap_pyfunction!(onion::peel_batch, module)?)?;
     module.add_function(wrap_pyfunction!(network::service_nodes, module)?)?;

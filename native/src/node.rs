@@ -1,6 +1,11 @@
 //! A running node.
 
-use std::{collections::HashMap, net::IpAddr, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use allium_engine::{
     crypto::Identity,
@@ -133,10 +138,11 @@ impl Node {
     }
 
     fn next_question(&self, py: Python<'_>) -> PyResult<Option<Question>> {
-        let control = self.with(EngineNode::control)?;
-        // The node is free for others meanwhile.
-        let question = py.detach(move || control.next());
-        Ok(question.map(|question| Question(Mutex::new(Some(question)))))
+        Ok(next(py, self.with(EngineNode::control)?))
+    }
+
+    fn next_tidings(&self, py: Python<'_>) -> PyResult<Option<Question>> {
+        Ok(next(py, self.with(EngineNode::gossip)?))
     }
 
     fn ask(
@@ -212,6 +218,11 @@ impl Node {
     }
 }
 
+/// Waits for a question; the node is free for others meanwhile.
+fn next(py: Python<'_>, desk: Arc<control::Control>) -> Option<Question> {
+    py.detach(move || desk.next()).map(|question| Question(Mutex::new(Some(question))))
+}
+
 /// One question, which can be answered once.
 #[pyclass(frozen, module = "allium._native")]
 pub(crate) struct Question(Mutex<Option<control::Question>>);
@@ -228,6 +239,11 @@ impl Question {
     #[getter]
     fn command(&self) -> PyResult<&'static str> {
         self.with(|question| question.command)
+    }
+
+    #[getter]
+    fn sender(&self) -> PyResult<Option<String>> {
+        self.with(|question| question.from.map(|key| key.to_string()))
     }
 
     #[getter]

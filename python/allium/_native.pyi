@@ -137,12 +137,15 @@ class Node:
     def next_question(self) -> Question | None:
         """Waits for the next `bls.*` command that somebody sends; `None` once the node is shut down."""
 
+    def next_tidings(self) -> Question | None:
+        """Waits for the next `liveness.*` command that another node sends; `None` once the node is shut down."""
+
     def ask(
         self, nodes: list[NodeEntry], command: str, parts: list[bytes], timeout: float
     ) -> list[tuple[list[bytes] | None, str]]:
-        """Sends a `bls.*` command to many nodes at once: the parts of each answer, or `None` and why there is none.
+        """Sends a `bls.*` or `liveness.*` command to many nodes at once and waits for all answers, or `timeout` seconds.
 
-        Waits until all have answered or are out of time (seconds).
+        Gives the parts of each answer, or `None` and why there is none.
         """
 
     def pinged(self) -> dict[str, int]:
@@ -168,6 +171,10 @@ class Question:
     @property
     def command(self) -> str:
         """Such as `bls.get_rewards`; `RuntimeError` once it was answered, also of the others."""
+
+    @property
+    def sender(self) -> str | None:
+        """The node that sent it, by its Ed25519 key, hex; `None` for anybody else."""
 
     @property
     def parts(self) -> list[bytes]:
@@ -204,6 +211,12 @@ def bls_aggregate_keys(keys: list[bytes]) -> bytes:
 
 def bls_aggregate_signatures(signatures: list[bytes]) -> bytes:
     """The signature of all signers of one message together; `ValueError` for bytes that are no signature."""
+
+def verify_ed25519(proofs: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+    """Whether each of (key, message, signature) holds, as libsodium sees it; side by side where the processor can.
+
+    `ValueError` when a key has not 32 bytes, or a signature not 64.
+    """
 
 def onion_build(
     path: list[tuple[bytes, bytes]],

@@ -211,6 +211,10 @@ def devnet_up(
         Literal["solo", "cometbft"],
         typer.Option(help="Who orders the inputs: solo, the first node; cometbft, a committee of all."),
     ] = "solo",
+    uptime: Annotated[
+        float,
+        typer.Option(min=1, max=3600, help="Seconds between a node's proofs; without for twice as long, it is out."),
+    ] = 30,
 ) -> None:
     """Start a network, and return when every node serves.
 
@@ -218,9 +222,9 @@ def devnet_up(
     """
     from allium.devnet.network import ChainOptions, Devnet
 
-    if not chain and (contracts, rpc, key_file, depth, consensus) != (None, None, None, None, "solo"):
-        raise CommandError("--contracts, --rpc, --key-file, --depth and --consensus go with --chain")
-    ground = ChainOptions(contracts, rpc, key_file, depth, consensus) if chain else None
+    if not chain and (contracts, rpc, key_file, depth, consensus, uptime) != (None, None, None, None, "solo", 30):
+        raise CommandError("--contracts, --rpc, --key-file, --depth, --consensus and --uptime go with --chain")
+    ground = ChainOptions(contracts, rpc, key_file, depth, consensus, uptime) if chain else None
 
     with err.status("starting") as status:
         ready = 0

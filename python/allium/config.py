@@ -176,6 +176,13 @@ class NodeConfig(BaseSettings):
         le=3600,
         description="Mean time between two tests of whether another node is reachable. Other than 10 only in tests.",
     )
+    uptime_seconds: float = Field(
+        default=3600,
+        ge=1,
+        le=3600,
+        description="Time between two proofs to the others, on a chain, that this node is there; how long it may fail "
+        "goes by it. The same on all nodes, and other than 3600 only in tests.",
+    )
     log_level: Level = Field(default="info", description="debug, info, warning or error.")
     log_format: Format = Field(default="console", description="console for people, json for machines.")
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from allium._native import BlsSecretKey, Node, NodeEntry
     from allium.consensus.chainfile import ChainFile
     from allium.consensus.cometbft.engine import CometBFT, Part
+    from allium.consensus.liveness.part import Liveness
     from allium.membership.appchain import View
 
 EXIT_OK = 0
@@ -145,6 +146,20 @@ async def _claims(engine: Node, membership: Membership, secret: BlsSecretKey) ->
     await Service(engine, membership.consensus, secret, lambda: membership.contacts).run()
 
 
+def _liveness(config: NodeConfig, engine: Node, membership: Membership, node_keys: NodeKeys) -> Liveness:
+    """Finds out with the others who works."""
+    from allium.consensus.liveness.clocks import Clocks
+    from allium.consensus.liveness.part import Liveness, Surroundings
+    from allium.membership.appchain import AppchainMembership
+
+    if not isinstance(membership, AppchainMembership):
+        raise TypeError("only the chain's state says who is to work")
+    around = Surroundings(
+        node_keys, lambda: membership.contacts, lambda: membership.l2_final, config.allow_private_servers
+    )
+    return Liveness(engine, membership.consensus, around, Clocks.of(config.uptime_seconds))
+
+
 class _Orchestrator:
     """The tasks of a running node, and the order in which they begin and end."""
 
@@ -155,6 +170,7 @@ class _Orchestrator:
         self._engine: Node | None = None
         self._membership: Membership | None = None
         self._reachability: Reachability | None = None
+        self._liveness: Liveness | None = None
         self._stop = asyncio.Event()
         self._ready = False
         self._logger = log.get("node")
@@ -237,9 +253,13 @@ class _Orchestrator:
             duties["ping"] = self._ping_daemon(daemon, own)
         elif config.network_file is not None:
             self._membership = _membership(config, config.network_file, node_keys)
-            self._reachability = Reachability(engine, own, interval=config.reachability_seconds)
-            if config.chain_file is not None and keys.has_bls(config.data_dir):
-                duties["claims"] = _claims(engine, self._membership, keys.load_bls(config.data_dir))
+            report = None
+            if config.chain_file is not None:
+                self._liveness = _liveness(config, engine, self._membership, node_keys)
+                duties["liveness"], report = self._liveness.run(), self._liveness.reported
+                if keys.has_bls(config.data_dir):
+                    duties["claims"] = _claims(engine, self._membership, keys.load_bls(config.data_dir))
+            self._reachability = Reachability(engine, own, report, config.reachability_seconds)
         if self._membership is not None and self._reachability is not None:
             duties["membership"] = self._follow_membership(engine, self._membership, self._reachability)
             duties["reachability"] = self._reachability.run()
@@ -286,6 +306,8 @@ class _Orchestrator:
                 if (committee := self._committee()) is not None:
                     committee.cut_off([bytes.fromhex(key) for key in levers.get("cut_off", [])])
                 engine.set_clock_offset(levers.get("clock_offset_ms", 0))
+                if self._liveness is not None:
+                    self._liveness.clock_offset = levers.get("clock_offset_ms", 0) / 1000
             except FileNotFoundError:
                 continue
             except (ValueError, TypeError, AttributeError, OSError) as error:

@@ -1,6 +1,8 @@
-//! Questions that the engine does not answer itself: what a node signs for the network is decided by whoever runs it.
+//! Questions that the engine does not answer itself: what a node signs for the network, and what it thinks of other nodes,
+//! is decided by whoever runs it.
 //!
-//! They leave through a short queue, one by one, and nothing of the data plane waits for them.
+//! They leave through a short queue, one by one, and nothing of the data plane waits for them. What nodes tell each other
+//! has a queue of its own, so that strangers cannot fill it.
 
 use std::{
     sync::{
@@ -14,10 +16,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::rpc::Status;
+use crate::{rpc::Status, types::Ed25519PublicKey};
 
-/// What may be asked (`spec/appchain` §7).
-pub const COMMANDS: [&str; 6] = [
+/// What anybody may ask (`spec/appchain` §7).
+pub const CLAIMS: [&str; 6] = [
     "bls.get_rewards",
     "bls.get_exit",
     "bls.get_liquidation",
@@ -25,6 +27,9 @@ pub const COMMANDS: [&str; 6] = [
     "bls.exit_liquidation_request",
     "bls.get_accrued_rewards",
 ];
+
+/// What nodes tell each other of who works (docs/liveness.md): strangers are refused.
+pub const LIVENESS: [&str; 2] = ["liveness.tell", "liveness.time"];
 
 /// Questions that may wait.
 const QUEUE: usize = 64;
@@ -36,8 +41,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A question that waits for [`Question::answer`]. Dropped without, it is refused.
 #[derive(Debug)]
 pub struct Question {
-    /// One of [`COMMANDS`].
+    /// One of [`CLAIMS`] or [`LIVENESS`].
     pub command: &'static str,
+    /// The node that asks; `None` for anybody else.
+    pub from: Option<Ed25519PublicKey>,
     /// What came with it.
     pub parts: Vec<Bytes>,
     answer: oneshot::Sender<Vec<Bytes>>,
@@ -79,7 +86,12 @@ impl Control {
     }
 
     /// What is answered to a question, or why nothing is.
-    pub(super) async fn ask(&self, command: &'static str, parts: Vec<Bytes>) -> Result<Vec<Bytes>, (Status, &str)> {
+    pub(super) async fn ask(
+        &self,
+        command: &'static str,
+        from: Option<Ed25519PublicKey>,
+        parts: Vec<Bytes>,
+    ) -> Result<Vec<Bytes>, (Status, &str)> {
         if !self.attended.load(Ordering::Acquire) {
             return Err((Status::SERVICE_UNAVAILABLE, "This node signs nothing for the network"));
         }
@@ -88,7 +100,7 @@ impl Control {
         }
         let (answer, coming) = oneshot::channel();
         let sent = match &*self.queue.lock() {
-            Some(queue) => queue.try_send(Question { command, parts, answer }),
+            Some(queue) => queue.try_send(Question { command, from, parts, answer }),
             None => return Err((Status::SERVICE_UNAVAILABLE, "The node is shutting down")),
         };
         match sent {
@@ -115,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn questions_wait_in_a_short_queue_and_end_with_the_node() {
         let control = Arc::new(Control::default());
-        let asked = |bytes: usize| control.ask(COMMANDS[0], vec![Bytes::from(vec![0; bytes])]);
+        let asked = |bytes: usize| control.ask(CLAIMS[0], None, vec![Bytes::from(vec![0; bytes])]);
         assert_eq!(asked(1).await.unwrap_err().0, Status::SERVICE_UNAVAILABLE);
         let (first, attendant) = {
             let (sender, receiver) = std::sync::mpsc::channel();
@@ -135,10 +147,12 @@ mod tests {
         assert_eq!(asked(MAX_QUESTION + 1).await.unwrap_err().0, Status::BAD_REQUEST);
         let asker = tokio::spawn({
             let control = Arc::clone(&control);
-            async move { control.ask(COMMANDS[1], vec![Bytes::from_static(b"what")]).await.map_err(|(status, _)| status) }
+            let (from, parts) = (Some(Ed25519PublicKey([7; 32])), vec![Bytes::from_static(b"what")]);
+            async move { control.ask(LIVENESS[1], from, parts).await.map_err(|(status, _)| status) }
         });
         let question = tokio::task::spawn_blocking(move || first.recv().unwrap()).await.unwrap();
-        assert_eq!((question.command, question.parts[0].as_ref()), (COMMANDS[1], &b"what"[..]));
+        assert_eq!((question.command, question.parts[0].as_ref()), (LIVENESS[1], &b"what"[..]));
+        assert_eq!(question.from, Some(Ed25519PublicKey([7; 32])));
         question.answer(vec![Bytes::from_static(b"that")]);
         assert_eq!(asker.await.unwrap().unwrap(), [Bytes::from_static(b"that")]);
         control.close();

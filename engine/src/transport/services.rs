@@ -87,8 +87,10 @@ pub struct Services {
     pub pinged: Pinged,
     /// How other nodes have answered.
     pub liveness: Arc<Liveness>,
-    /// Questions for whoever runs the node.
+    /// Anybody's questions for whoever runs the node.
     pub control: Arc<Control>,
+    /// What other nodes tell whoever runs the node.
+    pub gossip: Arc<Control>,
     /// Where the network's daemon listens for OMQ, if there is one.
     pub oxend_rpc: Option<String>,
     /// Its QUIC connections to other nodes.

@@ -29,10 +29,12 @@ from allium.devnet.layout import (
     NodeRecord,
     write_json,
 )
+from allium.reachability import INTERVAL_SECONDS
 
 DEFAULT_NODES = 15
 DEFAULT_SWARM_SIZE = 5
 DEFAULT_DIRECTORY = Path("devnet")
+DEFAULT_UPTIME = 30.0
 
 #: A node that needs longer than this to start has a fault.
 _START_SECONDS = 60.0
@@ -41,6 +43,8 @@ _STOP_SECONDS = 30.0
 _PORTS_PER_NODE = 2
 _PORTS_OF_COMETBFT = 2
 _POLL_SECONDS = 0.2
+#: How many others a node tests in the time between two proofs, if that is short.
+_TESTS_PER_PROOF = 6
 _NODE_STORE_BYTES = 256 << 20
 
 Progress = Callable[[str], None]
@@ -60,6 +64,8 @@ class ChainOptions:
     depth: int | None = None
     #: Who orders the inputs: the first node, or a committee of all.
     consensus: Consensus = "solo"
+    #: Seconds between two proofs of a node that it is there: after twice as long without, it is voted out.
+    uptime: float = DEFAULT_UPTIME
 
 
 @dataclass(frozen=True)
@@ -272,6 +278,9 @@ class Devnet:
 
         ground = evm.prepare(self.layout, chain, len(records), undo, progress)
         looking = len(records)
+        for index in range(len(records)):
+            often = min(INTERVAL_SECONDS, chain.uptime / _TESTS_PER_PROOF)
+            self._configure(index, uptime_seconds=chain.uptime, reachability_seconds=often)
         if chain.consensus == "cometbft":
             first = [record.pubkey_ed25519 for record in records[:SEATS]]
             order: dict[str, Any] = {"cometbft": {"time": int(time.time()), "committee": first}}

@@ -42,6 +42,11 @@ class View(Source, Protocol):
         """What the network has seen before: the block of that height is this one."""
         ...
 
+    @property
+    def final(self) -> int:
+        """Up to where it is final, 0 at first."""
+        ...
+
     async def close(self) -> None:
         """Ends its connections."""
         ...
@@ -66,6 +71,11 @@ class AppchainMembership:
     def contacts(self) -> Mapping[str, NodeEntry]:
         """Where nodes can be reached, by their Ed25519 keys, hex."""
         return self._contacts
+
+    @property
+    def l2_final(self) -> int:
+        """Up to where this node itself sees the EVM chain final; 0 when it does not look there."""
+        return 0 if self._view is None else self._view.final
 
     def reload(self) -> None:
         """Reads the network file again at once."""

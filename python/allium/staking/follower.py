@@ -89,6 +89,11 @@ class Follower:
         """Holds the providers to a block that was final before."""
         self._anchor = height, block
 
+    @property
+    def final(self) -> int:
+        """Up to where enough providers have had the chain as final when they were asked last; 0 before."""
+        return max(0, self._agreed_final())
+
     async def close(self) -> None:
         """Ends all connections."""
         await self._panel.close()

@@ -30,6 +30,8 @@ pub(super) enum Category {
     Service,
     /// Anyone.
     Control,
+    /// Other nodes, also those that are not active.
+    Gossip,
 }
 
 /// Calls under way, by category.
@@ -39,6 +41,7 @@ pub(super) struct InFlight {
     monitor: Slots,
     service: Slots,
     control: Slots,
+    gossip: Slots,
 }
 
 impl InFlight {
@@ -49,6 +52,7 @@ impl InFlight {
             monitor: Slots::new(500),
             service: Slots::new(20),
             control: Slots::new(128),
+            gossip: Slots::new(128),
         }
     }
 
@@ -59,6 +63,7 @@ impl InFlight {
             Category::Monitor => &self.monitor,
             Category::Service => &self.service,
             Category::Control => &self.control,
+            Category::Gossip => &self.gossip,
         }
     }
 }
@@ -78,6 +83,8 @@ pub(super) enum Endpoint {
     Rpc(&'static str),
     /// A question for whoever runs the node.
     Control(&'static str),
+    /// What a node tells whoever runs this one.
+    Gossip(&'static str),
 }
 
 impl Endpoint {
@@ -93,8 +100,11 @@ impl Endpoint {
             b"service.get_stats" => Some(Self::Stats),
             _ => {
                 let named = |name: &&&str| name.as_bytes() == command;
-                if let Some(name) = control::COMMANDS.iter().find(named) {
+                if let Some(name) = control::CLAIMS.iter().find(named) {
                     return Some(Self::Control(name));
+                }
+                if let Some(name) = control::LIVENESS.iter().find(named) {
+                    return Some(Self::Gossip(name));
                 }
                 let method = command.strip_prefix(b"storage.")?;
                 METHODS.iter().find(|name| name.as_bytes() == method).map(|name| Self::Rpc(name))
@@ -111,6 +121,7 @@ impl Endpoint {
             Self::Monitor => Category::Monitor,
             Self::Stats => Category::Service,
             Self::Control(_) => Category::Control,
+            Self::Gossip(_) => Category::Gossip,
         }
     }
 }
@@ -214,8 +225,10 @@ async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Optio
             services.rpc.call(method, params).await.map(|(encoding, reply)| answer(&reply, encoding))
         }
         (Endpoint::Rpc(_), parts) => Some(miscounted(1, parts)),
-        (Endpoint::Control(command), _) => {
-            let answer = services.control.ask(command, parts).await;
+        (Endpoint::Control(command) | Endpoint::Gossip(command), _) => {
+            let desk = if endpoint.category() == Category::Gossip { &services.gossip } else { &services.control };
+            let from = services.network.load().by_x25519(&key).map(|node| node.ed25519);
+            let answer = desk.ask(command, from, parts).await;
             Some(answer.unwrap_or_else(|(status, text)| refusal(status, text).into()))
         }
     }

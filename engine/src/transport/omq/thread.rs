@@ -401,6 +401,7 @@ impl Io {
             };
             let refused: Option<&[u8]> = match endpoint.category() {
                 Category::Sn if !self.is_active_node(&key) => Some(b"FORBIDDEN_SN"),
+                Category::Gossip if self.services.network.load().by_x25519(&key).is_none() => Some(b"FORBIDDEN_SN"),
                 Category::Service if !self.services.admins.contains(&key) => Some(b"FORBIDDEN"),
                 _ => None,
             };

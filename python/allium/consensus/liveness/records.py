@@ -1,0 +1,127 @@
+"""What a node knows of the others: their proofs, and what it found itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from allium.appchain.state import State
+from allium.appchain.types import Height, L2Height, PublicKey, Seconds
+from allium.appchain.verdicts import HISTORY, Found, Proven
+from allium.consensus.liveness.clocks import SKEW_SECONDS, Clocks
+from allium.consensus.liveness.proof import Uptime, fault
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A proof, and when it came."""
+
+    uptime: Uptime
+    at: Seconds
+
+
+@dataclass
+class _Record:
+    """Of one node."""
+
+    active_since: Height
+    decommissioned_at: Height
+    excused: Seconds
+    #: Those that count, newest last.
+    proofs: deque[Accepted] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    #: The last of every address of these, oldest first.
+    addresses: dict[str, Seconds] = field(default_factory=dict)
+    unreached: tuple[Seconds, Seconds] | None = None
+    answered: deque[bool] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    in_time: deque[bool] = field(default_factory=lambda: deque(maxlen=HISTORY))
+
+
+class Records:
+    """Of every node that is registered. Times are Unix time by the own clock."""
+
+    def __init__(self, clocks: Clocks, private: bool) -> None:
+        """`private`: nodes of this network may be at addresses that only one machine reaches."""
+        self._clocks, self._private = clocks, private
+        self._records: dict[PublicKey, _Record] = {}
+
+    def follow(self, state: State) -> None:
+        """Forgets those that are gone. Who came back begins anew, and who was voted down has proven nothing yet."""
+        for key in self._records.keys() - state.nodes.keys():
+            del self._records[key]
+        for key, node in state.nodes.items():
+            record = self._records.get(key)
+            if record is None:
+                # A node that starts does not know when it saw this last.
+                ago = (state.height - node.active_since) * state.parameters.block_seconds
+                since = Seconds(max(0, state.time - ago))
+                self._records[key] = _Record(node.active_since, node.last_decommission_height, since)
+                continue
+            if record.decommissioned_at != node.last_decommission_height:
+                record.decommissioned_at = node.last_decommission_height
+                record.proofs.clear()
+            if record.active_since != node.active_since:
+                record.active_since, record.excused = node.active_since, state.time
+                record.answered.clear()
+                record.in_time.clear()
+
+    def refusal(self, uptime: Uptime, now: float) -> str | None:
+        """Why a proof is not taken; `None` when it is, if its signature is right."""
+        if (why := fault(uptime, now, self._clocks.tolerance, self._private)) is not None:
+            return why
+        if (record := self._records.get(uptime.pubkey)) is None:
+            return "it is by nobody who is registered"
+        if record.proofs and uptime.time - record.proofs[-1].uptime.time < self._clocks.proof / 2:
+            return "the one before is too new"
+        return None
+
+    def take(self, uptime: Uptime, now: float) -> None:
+        """Notes a proof that is not refused."""
+        record = self._records[uptime.pubkey]
+        record.proofs.append(Accepted(uptime, Seconds(int(now))))
+        record.addresses.pop(uptime.ip, None)
+        record.addresses[uptime.ip] = Seconds(int(now))
+        while len(record.addresses) > 2:
+            del record.addresses[next(iter(record.addresses))]
+
+    def reported(self, key: PublicKey, reached: bool, now: float) -> None:
+        """Notes whether a node was reached."""
+        if (record := self._records.get(key)) is not None:
+            at = Seconds(int(now))
+            since = at if record.unreached is None else record.unreached[0]
+            record.unreached = None if reached else (since, at)
+
+    def asked(self, key: PublicKey, skew: float | None) -> None:
+        """Notes by how many seconds a node's clock differs; `None` when it did not say."""
+        if (record := self._records.get(key)) is not None:
+            record.answered.append(skew is not None)
+            if skew is not None:
+                record.in_time.append(abs(skew) <= SKEW_SECONDS)
+
+    def last(self, key: PublicKey) -> Accepted | None:
+        """A node's last proof that counts."""
+        record = self._records.get(key)
+        return record.proofs[-1] if record is not None and record.proofs else None
+
+    def history(self, key: PublicKey) -> tuple[Accepted, ...]:
+        """A node's last proofs that count, oldest first."""
+        record = self._records.get(key)
+        return () if record is None else tuple(record.proofs)
+
+    def found(self) -> Mapping[PublicKey, Found]:
+        """All that is known, for whoever judges."""
+        return {key: _found(record) for key, record in self._records.items()}
+
+
+def _found(record: _Record) -> Found:
+    last = record.proofs[-1] if record.proofs else None
+    return Found(
+        # A proof from the future lasts no longer for that.
+        proven=Seconds(0) if last is None else min(last.uptime.time, last.at),
+        excused=record.excused,
+        l2_height=L2Height(0) if last is None else last.uptime.l2_height,
+        unreached=record.unreached,
+        answered=tuple(record.answered),
+        in_time=tuple(record.in_time),
+        addresses=tuple(Proven(ip, time) for ip, time in record.addresses.items()),
+    )
