@@ -96,7 +96,7 @@ class Allowances:
         """Takes so much from what a sender has; whether it had anything."""
         left, since = self._left.get(sender, (_BURST, now))
         left = min(_BURST, left + (now - since) * _RATE)
-        self._left[sender] = max(left - count, -_BURST), now
+        self._left[sender] = (left - count if left >= 1 else left), now
         return left >= 1
 
     def keep(self, senders: Iterable[PublicKey]) -> None:
@@ -111,7 +111,9 @@ def neighbours(own: PublicKey, others: Iterable[PublicKey]) -> list[PublicKey]:
     if len(ordered) <= _FEW:
         return ordered
     first = sum(key < own for key in ordered)
-    return [ordered[(first + (1 << power) - 1) % len(ordered)] for power in range(len(ordered).bit_length())]
+    steps = [1 << power for power in range(len(ordered).bit_length())]
+    places = [first + step - 1 for step in steps] + [first - step for step in steps]
+    return sorted({ordered[place % len(ordered)] for place in places})
 
 
 @dataclass
