@@ -143,7 +143,7 @@ class Node:
     def ask(
         self, nodes: list[NodeEntry], command: str, parts: list[bytes], timeout: float
     ) -> list[tuple[list[bytes] | None, str]]:
-        """Sends a `bls.*` or `liveness.*` command to many nodes at once and waits for all answers, or `timeout` seconds.
+        """Sends a `bls.*` or `liveness.*` command to many nodes and waits for all answers, or `timeout` seconds.
 
         Gives the parts of each answer, or `None` and why there is none.
         """

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _PROOF, _BALLOT = b"p", b"v"
 _MAX_MESSAGE = 1 + 64 + MAX_BYTES
-#: How many messages travel at once, and their bytes.
-MAX_MESSAGES = 128
+#: How many messages travel at once, and their bytes. The engine takes no more than some sixty parts of anything.
+MAX_MESSAGES = 48
 _MAX_TOGETHER = 48 << 10
 #: How many wait for one neighbour; the oldest go first, and come on other ways.
 _MAX_WAITING = 4096
