@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import wire
 from allium._native import PROTOCOL_VERSION
-from allium.appchain.certificates import Verdict
-from allium.appchain.state import State
-from allium.appchain.types import Height, Index, L2Height, Reasons, Seconds, Signature
+from allium.appchain.certificates import Certificate, Verdict
+from allium.appchain.claims import claimable
+from allium.appchain.encoding import decode
+from allium.appchain.input import Input
+from allium.appchain.state import State, genesis
+from allium.appchain.types import Address, Height, Index, L2Height, PublicKey, Reasons, Seconds, Signature
 from allium.appchain.verdicts import Judgement
+from allium.consensus.chainfile import ChainFile
+from allium.consensus.cometbft.committee import drawn_again
+from allium.consensus.cometbft.engine import STORE_FILE
+from allium.consensus.cometbft.store import Standing
+from allium.consensus.cometbft.store import Store as CometStore
 from allium.consensus.liveness.ballots import Ballot, cast
 from allium.consensus.liveness.clocks import Clocks
 from allium.consensus.liveness.gossip import MAX_MESSAGES, pack
@@ -24,10 +38,12 @@ from allium.consensus.liveness.proof import SignedProof, Uptime, sign
 from allium.consensus.solo import Listen, Sequencer
 from allium.consensus.store import Store
 from allium.devnet import ports
+from allium.devnet.network import listed
 from allium.keys import NodeKeys, generate
 from appchain_world import RULES, World, pubkey, secret
-from conftest import UNASSIGNED, LoneNode
+from conftest import UNASSIGNED, Devnet, LoneNode
 from solo_process import FileChain, append
+from test_redelivery import await_that, held
 
 PATIENCE = 60.0
 NODES = 7
@@ -265,3 +281,164 @@ async def test_a_vote_that_comes_before_its_height_counts_then(tmp_path: Path) -
         assert drawn is not None
         place = drawn.validators.index(pubkey(6))
         assert first.liveness._tally._votes == {(height, 0): {place: tried[place]}}
+
+
+# A devnet of real processes, ordered by a committee of all.
+
+UPTIME = 8
+KILLED = 3
+
+
+@pytest.fixture(scope="module")
+def devnet_of_seven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    net = Devnet(tmp_path_factory.mktemp("liveness") / "net")
+    more = ["--chain", "--consensus", "cometbft", "--uptime", str(UPTIME)]
+    said = net.run("up", "--nodes", str(NODES), *more)
+    try:
+        assert f"{NODES} nodes in 1 swarm" in said
+        yield net
+    finally:
+        net.run("down")
+
+
+class Writer(threading.Thread):
+    """Stores messages through one node, one after the other."""
+
+    def __init__(self, node: dict[str, Any]) -> None:
+        super().__init__()
+        self.user, self._node = wire.User(), node
+        self.stored: list[str] = []
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.1):
+            reply = wire.rpc(self._node, "store", wire.store_params(self.user.account_id, b"%d" % len(self.stored)))
+            assert reply.status == 200
+            self.stored.append(reply.json()["hash"])
+
+
+def standing(net: Devnet, index: int) -> Standing:
+    """Where a node is by what it keeps on the disk."""
+    chain = ChainFile.read(net.directory / "chain.json")
+    assert chain.cometbft is not None
+    store = CometStore(net.directory / f"node-{index}" / STORE_FILE, chain.parameters)
+    try:
+        return store.load(Standing(genesis(chain.parameters), chain.cometbft.keys))
+    finally:
+        store.close()
+
+
+def inputs(net: Devnet, index: int) -> list[Input]:
+    """All that a node has computed from."""
+    path = net.directory / f"node-{index}" / STORE_FILE
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT encoded FROM input ORDER BY height").fetchall()
+    return [decode(Input, row[0]) for row in rows]
+
+
+def verdicts(net: Devnet, index: int) -> list[tuple[int, Certificate]]:
+    """What was decided of nodes, and at which heights."""
+    return [(given.height, certificate) for given in inputs(net, index) for certificate in given.certificates]
+
+
+def status(net: Devnet, index: int) -> dict[str, Any]:
+    config = str(net.directory / f"node-{index}" / "config.toml")
+    told: dict[str, Any] = json.loads(net.allium("chain", "status", "--config", config, "--json"))
+    return told
+
+
+def swarm_of(net: Devnet, index: int) -> int:
+    return listed(net.network["seed_url"])[net.nodes[index]["pubkey_ed25519"]]
+
+
+def test_a_dead_node_is_voted_out_and_in_when_it_is_back(devnet_of_seven: Devnet) -> None:
+    net = devnet_of_seven
+    clocks = Clocks.of(UPTIME)
+    writer = Writer(net.nodes[0])
+    writer.start()
+    try:
+        # Nobody judges others before he has worked for so long, nor is anybody voted out before.
+        up = time.monotonic()
+        await_that("all are paid", lambda: len(standing(net, 0).state.ledger.payees) == NODES)
+        time.sleep(max(0.0, up + clocks.limits.proof_validity - time.monotonic()))
+        assert not verdicts(net, 1)
+        net.run("kill", str(KILLED))
+        killed = time.monotonic()
+        await_that("it is voted out", lambda: swarm_of(net, KILLED) == UNASSIGNED)
+        took = time.monotonic() - killed
+        print(f"\n{took:.1f} s from kill to decommission; a proof counts for {clocks.limits.proof_validity} s")
+        # Its last proof was new or old then; votes need a height or two more, on a busy machine some.
+        assert took < clocks.limits.proof_validity + 15
+        net.run("start", str(KILLED))
+        started = time.monotonic()
+        await_that("it is voted in", lambda: swarm_of(net, KILLED) != UNASSIGNED)
+        print(f"{time.monotonic() - started:.1f} s from its start to recommission")
+        back = standing(net, 0).state.height
+        later = back + RULES.payable_after + 3
+        await_that("it is paid again", lambda: standing(net, 0).state.height >= later)
+    finally:
+        writer.over.set()
+        writer.join()
+    # One verdict each, by enough of those who were drawn, and all nodes found the same.
+    (out, down), (inn, up_again) = verdicts(net, 1)
+    assert (down.verdict, up_again.verdict) == (Verdict.DECOMMISSION, Verdict.RECOMMISSION)
+    assert len(down.votes) >= 5 and len(up_again.votes) >= 4
+    assert {vote.reasons for vote in up_again.votes} == {0}
+    await_that("it has followed", lambda: verdicts(net, KILLED) == verdicts(net, 1))
+    # Its income ends with the verdict and comes again when the rules say so, nobody else's does.
+    state = standing(net, 1).state
+    key = PublicKey(bytes.fromhex(net.nodes[KILLED]["pubkey_ed25519"]))
+    node = state.nodes[key]
+    assert (node.last_decommission_height, node.active_since, node.decommission_count) == (out, inn, 1)
+    resumed = inn + RULES.payable_after
+    for index, stake in enumerate(net.network["chain"]["stakes"]):
+        address = Address(bytes.fromhex(stake["stakers"][0]["address"][2:]))
+        earned = [claimable(state, address, Height(height)) for height in range(out - 3, state.height + 1)]
+        paid = {height: after > before for height, (before, after) in enumerate(pairwise(earned), out - 2)}
+        expected = {height: index != KILLED or not out <= height < resumed for height in paid}
+        assert paid == expected, f"node {index}"
+    # And nothing is lost of what was stored before, while it was away and after.
+    assert len(writer.stored) > 50
+    for index in range(NODES):
+        await_that(
+            f"node {index} has all",
+            lambda index=index: sorted(held(net.nodes[index], writer.user)) == sorted(writer.stored),  # type: ignore[misc]
+        )
+
+
+def test_a_network_that_lost_its_committee_is_restarted_by_command(devnet_of_seven: Devnet) -> None:
+    net = devnet_of_seven
+    gone, left = (4, 5, 6), (0, 1, 2, 3)
+    for index in gone:
+        net.run("kill", str(index))
+    # Four of seven decide nothing more; who is a height behind gets there.
+    told: list[dict[str, Any]] = []
+
+    def stands_still() -> bool:
+        before, told[:] = list(told), [status(net, index) for index in left]
+        return before == told and len({(each["height"], each["root"]) for each in told}) == 1
+
+    await_that("they stand still at one height", stands_still)
+    before = told[0]
+    state = standing(net, 0).state
+    keys = tuple(sorted(bytes.fromhex(net.nodes[index]["pubkey_ed25519"]) for index in left))
+    attempt = next(number for number in range(1, 9999) if drawn_again(state, number) == keys)
+    command = ["chain", "restart", "--config", str(net.directory / "node-0" / "config.toml"), "--attempt", str(attempt)]
+    chain_file = (net.directory / "chain.json").read_bytes()
+    said = net.allium(*command, "--dry-run")
+    assert said.split() == [key.hex() for key in keys]
+    assert (net.directory / "chain.json").read_bytes() == chain_file
+    said = net.allium(*command)
+    assert f"goes on after height {before['height']}, root {before['root']}" in said
+    for index in left:
+        net.run("kill", str(index))
+        net.run("start", str(index))
+    await_that("it goes on", lambda: all(status(net, index)["height"] >= before["height"] + 3 for index in left))
+    after = [status(net, index) for index in left]
+    assert {each["chain"] for each in after} == {f"{before['chain']}-{before['height']}-{attempt}"}
+    assert after[0]["committee"] == [key.hex() for key in keys]
+    first = {given.height: given for given in inputs(net, 0)}
+    assert all(first[given.height] == given for given in inputs(net, 3) if given.height in first)
+    user = wire.User()
+    reply = wire.rpc(net.nodes[0], "store", wire.store_params(user.account_id, b"still here"))
+    assert reply.status == 200 and held(net.nodes[3], user) == [reply.json()["hash"]]
