@@ -10,9 +10,11 @@ pub mod clock;
 pub mod crypto;
 #[cfg(test)]
 mod fuzz;
+pub mod metrics;
 pub mod node;
 pub mod onion;
 pub mod replicate;
+pub mod report;
 pub mod rpc;
 pub mod store;
 pub mod swarm;

@@ -23,8 +23,8 @@ use crate::{
     store::{Durability, Store, StoreConfig, StoreError},
     swarm::{Network, NodeInfo, Snapshot},
     transport::{
-        Limiter, Liveness, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable, Readiness, Services,
-        Slots, Upstream, control,
+        Limiter, Liveness, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable, Readiness, Refusals,
+        Services, Slots, Upstream, control,
         control::Control,
         https::Https,
         omq::{Omq, OmqPeers},
@@ -235,6 +235,7 @@ impl Node {
             clients,
             bodies: Semaphore::new(MAX_BODIES),
             limiter: Limiter::new(config.rate_limits.clone()),
+            refusals: Refusals::default(),
             patience: config.patience,
             connections_per_address: config.connections_per_address,
             admins: config.admins.clone(),
@@ -345,6 +346,22 @@ impl Node {
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
         self.services.readiness.reason()
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub(crate) const fn https(&self) -> Option<&Https> {
+        self.https.as_ref()
+    }
+
+    pub(crate) const fn omq(&self) -> Option<&Omq> {
+        self.omq.as_ref()
+    }
+
+    pub(crate) const fn quic(&self) -> Option<&Quic> {
+        self.quic.as_ref()
     }
 
     /// What the node is doing.

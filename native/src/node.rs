@@ -21,7 +21,10 @@ use pyo3::{
 };
 use zeroize::Zeroizing;
 
-use crate::network::{Network, entries, invalid};
+use crate::{
+    metrics,
+    network::{Network, entries, invalid},
+};
 
 /// Over HTTPS, OMQ and QUIC; `None` for what was not tested.
 type Reached = (bool, Option<bool>, Option<bool>);
@@ -209,6 +212,11 @@ impl Node {
         dict.set_item("store_max_bytes", stats.store.max_bytes)?;
         dict.set_item("durability", stats.store.durability.name())?;
         Ok(dict)
+    }
+
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let told = py.detach(|| self.with(EngineNode::metrics))?;
+        metrics::dict(py, told.map_err(|error| PyOSError::new_err(error.to_string()))?)
     }
 
     fn shutdown(&self, py: Python<'_>) -> PyResult<()> {

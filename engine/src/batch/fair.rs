@@ -25,10 +25,10 @@ impl<T> FairQueue<T> {
         self.length == 0
     }
 
-    /// Whether there are exactly `length` items.
-    #[cfg(test)]
-    pub(super) const fn has(&self, length: usize) -> bool {
-        self.length == length
+    /// How many items there are.
+    #[must_use]
+    pub(super) const fn len(&self) -> usize {
+        self.length
     }
 
     /// Puts `item` at the end of the line of `source`; gives it back when the queue is full.

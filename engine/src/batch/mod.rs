@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 
 use fair::FairQueue;
 
+use crate::metrics::{Distribution, Histograms, bound};
+
 /// Jobs that wait, at most.
 const QUEUE: usize = 4096;
 /// Jobs done together, at most.
@@ -68,17 +70,10 @@ struct Shared<J, D> {
     filled: Condvar,
     /// Somebody does a job on its own thread.
     alone: AtomicBool,
-    sizes: [AtomicU64; SIZES],
+    sizes: Histograms,
 }
 
 impl<J, D> Shared<J, D> {
-    fn count(&self, size: usize) {
-        let bucket = size.max(1).next_power_of_two().ilog2();
-        if let Some(count) = self.sizes.get(bucket as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     fn work(&self, together: impl Fn(Vec<J>) -> Vec<D>) {
         loop {
             let waiting = {
@@ -89,7 +84,7 @@ impl<J, D> Shared<J, D> {
             if waiting.is_empty() {
                 return;
             }
-            self.count(waiting.len());
+            self.sizes.size(0, waiting.len());
             let (jobs, askers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
             for (done, asker) in together(jobs).into_iter().zip(askers) {
                 // Who has gone needs no answer.
@@ -119,7 +114,7 @@ impl<J: Send + 'static, D: Send + 'static> Batcher<J, D> {
             queue: Mutex::new(Queue { jobs: FairQueue::new(QUEUE), closing: false }),
             filled: Condvar::new(),
             alone: AtomicBool::new(false),
-            sizes: Default::default(),
+            sizes: Histograms::of_sizes(1, BATCH),
         });
         let mut batcher = Self { shared, threads: Vec::with_capacity(threads) };
         for _ in 0..threads.max(1) {
@@ -137,7 +132,7 @@ impl<J, D> Batcher<J, D> {
     #[must_use]
     pub fn alone(&self) -> Option<Alone<'_>> {
         self.shared.alone.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        self.shared.count(1);
+        self.shared.sizes.size(0, 1);
         Some(Alone(&self.shared.alone))
     }
 
@@ -156,7 +151,25 @@ impl<J, D> Batcher<J, D> {
     /// Batches so far, by their size.
     #[must_use]
     pub fn sizes(&self) -> BatchSizes {
-        std::array::from_fn(|size| self.shared.sizes[size].load(Ordering::Relaxed))
+        let mut sizes = [0; SIZES];
+        for (bucket, count) in self.batches().counts.into_iter().enumerate() {
+            if let Some(size) = sizes.get_mut(bound(bucket).next_power_of_two().ilog2() as usize) {
+                *size += count;
+            }
+        }
+        sizes
+    }
+
+    /// Batches so far: how many jobs there were in each.
+    #[must_use]
+    pub fn batches(&self) -> Distribution {
+        self.shared.sizes.read(0)
+    }
+
+    /// Jobs that wait, and how many may.
+    #[must_use]
+    pub fn queued(&self) -> (usize, usize) {
+        (self.shared.queue.lock().jobs.len(), QUEUE)
     }
 }
 
@@ -206,7 +219,7 @@ mod tests {
         assert_eq!(begun.recv().unwrap(), 1);
         let others: Vec<_> = (1..=70).map(ask).collect();
         // All have queued once so many are in line.
-        while !batcher.shared.queue.lock().jobs.has(70) {
+        while !batcher.shared.queue.lock().jobs.len() == 70 {
             tokio::task::yield_now().await;
         }
         for _ in 0..3 {

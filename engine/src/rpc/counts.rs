@@ -2,11 +2,12 @@
 
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
+
+use crate::metrics::Stripes;
 
 /// How far back "recent" goes.
 const WINDOW: Duration = Duration::from_secs(600);
@@ -43,24 +44,24 @@ type Totals = [u64; KINDS];
 /// The counters. Counting is one addition; what is recent is found from samples of the sums.
 #[derive(Debug)]
 pub struct RequestCounts {
-    totals: [AtomicU64; KINDS],
+    totals: Stripes,
     samples: Mutex<VecDeque<(Instant, Totals)>>,
 }
 
 impl Default for RequestCounts {
     fn default() -> Self {
-        Self { totals: Default::default(), samples: Mutex::new(VecDeque::from([(Instant::now(), [0; KINDS])])) }
+        Self { totals: Stripes::new(KINDS), samples: Mutex::new(VecDeque::from([(Instant::now(), [0; KINDS])])) }
     }
 }
 
 impl RequestCounts {
     /// One more.
     pub fn add(&self, kind: Counted) {
-        self.totals[kind as usize].fetch_add(1, Ordering::Relaxed);
+        self.totals.add(kind as usize, 1);
     }
 
     fn totals(&self) -> Totals {
-        std::array::from_fn(|kind| self.totals[kind].load(Ordering::Relaxed))
+        std::array::from_fn(|kind| self.totals.sum(kind))
     }
 
     /// To be called now and then: remembers the sums, forgets those that are too old.
@@ -84,7 +85,7 @@ impl RequestCounts {
         let (since, before) = self.samples.lock().front().copied().unwrap_or((now, totals));
         answer.insert("recent_timespan".to_owned(), now.duration_since(since).as_secs_f64().into());
         for kind in Counted::ALL {
-            let (total, recent) = (totals[kind as usize], totals[kind as usize] - before[kind as usize]);
+            let (total, recent) = (totals[kind as usize], totals[kind as usize].saturating_sub(before[kind as usize]));
             answer.insert(format!("total_{}_requests", kind.name()), total.into());
             answer.insert(format!("recent_{}_requests", kind.name()), recent.into());
         }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod counts;
+mod metrics;
 mod monitor;
 mod params;
 mod reply;
@@ -13,6 +14,7 @@ mod verifier;
 
 pub use auth::{Auth, Subaccount, account, flag, token};
 pub use counts::{Counted, RequestCounts};
+pub use metrics::{RequestMetrics, RequestTimes, Requests, Via};
 pub use monitor::{Monitors, Subscriber};
 pub use params::{Field, Invalid, NamespaceOrAll, Params};
 pub use reply::{Body, Reply};

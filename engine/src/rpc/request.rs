@@ -254,6 +254,31 @@ pub const METHODS: &[&str] = &[
 ];
 
 impl Request {
+    /// The place of its method in [`METHODS`]; the first of two names.
+    #[must_use]
+    pub const fn place(&self) -> usize {
+        match self {
+            Self::Store(_) => 0,
+            Self::Retrieve(_) => 1,
+            Self::Delete(_) => 2,
+            Self::DeleteAll(_) => 3,
+            Self::DeleteBefore(_) => 4,
+            Self::ExpireAll(_) => 5,
+            Self::Expire(_) => 6,
+            Self::GetExpiries(_) => 7,
+            Self::Revoke(_) => 8,
+            Self::Unrevoke(_) => 9,
+            Self::RevokedSubaccounts { .. } => 10,
+            Self::GetSwarm(_) => 11,
+            Self::Oxend { .. } => 13,
+            Self::Info => 14,
+            Self::ActiveNodes => 15,
+            Self::Batch(_) => 16,
+            Self::Sequence(_) => 17,
+            Self::IfElse(_) => 18,
+        }
+    }
+
     /// The request `method` with `params`; `None` when there is no such method.
     ///
     /// # Errors
@@ -751,5 +776,24 @@ mod tests {
         let params = Params::Json(params.as_object().unwrap().clone());
         let Ok(Some(Request::Store(store))) = Request::parse("store", &params) else { panic!("refused") };
         assert_eq!((store.expiry, store.data.as_slice()), (Millis(1_700_086_400_000), b"hi".as_slice()));
+    }
+
+    #[test]
+    fn every_request_knows_the_place_of_its_method() {
+        let key = format!("03{}", "0".repeat(64));
+        let sig = "A".repeat(86);
+        let hash = "A".repeat(43);
+        let any = json!({
+            "pubkey": key, "signature": sig, "timestamp": 5_000_000_000_u64, "before": 5_000_000_000_u64,
+            "expiry": 5_000_000_000_u64, "data": "", "messages": [hash], "revoke": ["00".repeat(36)],
+            "unrevoke": ["00".repeat(36)], "endpoint": "ons_resolve", "if": {"height_before": 1},
+            "then": {"method": "info", "params": {}}, "requests": [{"method": "info", "params": {}}],
+        });
+        for (place, method) in METHODS.iter().enumerate() {
+            let Json::Object(params) = any.clone() else { panic!() };
+            let request = Request::parse(method, &Params::Json(params)).unwrap().unwrap();
+            let place = if *method == "get_snodes_for_pubkey" { place - 1 } else { place };
+            assert_eq!(request.place(), place, "{method}");
+        }
     }
 }

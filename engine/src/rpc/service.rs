@@ -1,6 +1,6 @@
 //! One path for every request: decode, find the swarm, check time and proof, act, answer (`spec/node-rpc`).
 
-use std::{borrow::Cow, collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, pin::Pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::{
     auth::{Auth, flag},
     counts::{Counted, RequestCounts},
+    metrics::{RequestMetrics, Via},
     monitor::{self, Monitors, Refusal, Subscriber, Subscription},
     params::{Invalid, NamespaceOrAll, Params},
     reply::{Body, Reply},
@@ -25,6 +26,7 @@ use crate::{
     bencode::Bt,
     clock::Clock,
     crypto::Identity,
+    metrics::Distribution,
     replicate::{Daemon, MemberAnswer, Merge, PeerLink, Redelivery, Thing, fan_out, transfer},
     store::{
         AT, Change, Command, ExpireMode, LATEST, Limits, Missed, NewMessage, Outcome, Promised, Scope, Store,
@@ -85,6 +87,20 @@ enum Origin {
     },
 }
 
+/// How and when a request came.
+#[derive(Clone, Copy)]
+struct Asked {
+    via: Via,
+    came: Instant,
+}
+
+impl Asked {
+    /// Now, as a part of another request.
+    fn within() -> Self {
+        Self { via: Via::Batch, came: Instant::now() }
+    }
+}
+
 type Entries = BTreeMap<Cow<'static, str>, Value>;
 type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 
@@ -94,6 +110,7 @@ pub struct Rpc {
     own: Ed25519PublicKey,
     monitors: Monitors,
     counts: RequestCounts,
+    metrics: RequestMetrics,
 }
 
 impl Rpc {
@@ -101,28 +118,40 @@ impl Rpc {
     #[must_use]
     pub fn new(parts: RpcParts) -> Self {
         let own = parts.identity.ed25519.public();
-        Self { parts, own, monitors: Monitors::default(), counts: RequestCounts::default() }
+        Self {
+            parts,
+            own,
+            monitors: Monitors::default(),
+            counts: RequestCounts::default(),
+            metrics: RequestMetrics::default(),
+        }
     }
 
     /// `{"method", "params"}`: HTTPS `storage_rpc` and the innermost onion layer.
-    pub async fn call_json(&self, body: &[u8]) -> Reply {
-        let bad = |text: Cow<'static, str>| Reply::text(Status::BAD_REQUEST, text);
-        let Ok(mut body) = serde_json::from_slice::<Json>(body) else { return bad("invalid json".into()) };
+    pub async fn call_json(&self, body: &[u8], via: Via) -> Reply {
+        let came = Instant::now();
+        let bad = |method: &str, text: Cow<'static, str>| {
+            let reply = Reply::text(Status::BAD_REQUEST, text);
+            self.metrics.unread(via, method, reply.status, came.elapsed());
+            reply
+        };
+        let Ok(mut body) = serde_json::from_slice::<Json>(body) else { return bad("", "invalid json".into()) };
         let Some(Json::String(method)) = body.get_mut("method").map(Json::take) else {
-            return bad("invalid json: no `method` field".into());
+            return bad("", "invalid json: no `method` field".into());
         };
         let Some(Json::Object(params)) = body.get_mut("params").map(Json::take) else {
-            return bad("invalid json: no `params` field".into());
+            return bad(&method, "invalid json: no `params` field".into());
         };
         match Request::parse(&method, &Params::Json(params)) {
-            Ok(Some(request)) => self.run(request, Origin::Client).await,
-            Ok(None) => bad(format!("no method {method}").into()),
-            Err(invalid) => refused(&invalid),
+            Ok(Some(request)) => self.run(request, Origin::Client, Asked { via, came }).await,
+            Ok(None) => bad(&method, format!("no method {method}").into()),
+            Err(invalid) => self.refused(&method, &invalid, Asked { via, came }),
         }
     }
 
     /// `method` with JSON or bencoded `params`: OMQ and QUIC. `None` when there is no such method.
-    pub async fn call(&self, method: &str, params: &[u8]) -> Option<(Encoding, Reply)> {
+    pub async fn call(&self, method: &str, params: &[u8], via: Via) -> Option<(Encoding, Reply)> {
+        let asked = Asked { via, came: Instant::now() };
         if !METHODS.contains(&method) {
             return None;
         }
@@ -135,22 +164,29 @@ impl Rpc {
             Some(_) => serde_json::from_slice(params).ok().map(Params::Json),
         };
         let Some(params) = params else {
-            let text = "invalid body: expected json or bt_dict";
-            return Some((Encoding::Json, Reply::text(Status::BAD_REQUEST, text)));
+            let reply = Reply::text(Status::BAD_REQUEST, "invalid body: expected json or bt_dict");
+            self.metrics.unread(via, method, reply.status, asked.came.elapsed());
+            return Some((Encoding::Json, reply));
         };
         let encoding = params.encoding();
         let reply = match Request::parse(method, &params) {
-            Ok(Some(request)) => self.run(request, Origin::Client).await,
+            Ok(Some(request)) => self.run(request, Origin::Client, asked).await,
             Ok(None) => return None,
-            Err(invalid) => refused(&invalid),
+            Err(invalid) => self.refused(method, &invalid, asked),
         };
         Some((encoding, reply))
     }
 
     /// `sn.storage_cc`: a client's command, passed on by another member. The answer is bencoded.
     pub async fn call_forwarded(&self, method: &str, params: &[u8]) -> Reply {
+        let asked = Asked { via: Via::Swarm, came: Instant::now() };
+        let bad = |text| {
+            let reply = Reply::text(Status::BAD_REQUEST, text);
+            self.metrics.unread(asked.via, method, reply.status, asked.came.elapsed());
+            reply
+        };
         let Ok(Bt::Dict(mut params)) = Bt::parse(params) else {
-            return Reply::text(Status::BAD_REQUEST, "invalid request: expected a bencoded dict");
+            return bad("invalid request: expected a bencoded dict");
         };
         let mut time = |key: &[u8]| match params.remove(key) {
             Some(Bt::Int(time)) => u64::try_from(time).ok().map(Millis),
@@ -158,13 +194,16 @@ impl Rpc {
         };
         let (at, latest) = (time(AT).map(|at| self.believable(at)), time(LATEST));
         match Request::parse(method, &Params::Bencode(params)) {
-            Ok(Some(request)) if request.is_recursive() => self.run(request, Origin::Peer { at, latest }).await,
-            Ok(_) => {
-                let text = "invalid request: received invalid forwarded non-forwardable request";
-                Reply::text(Status::BAD_REQUEST, text)
-            }
-            Err(invalid) => refused(&invalid),
+            Ok(Some(request)) if request.is_recursive() => self.run(request, Origin::Peer { at, latest }, asked).await,
+            Ok(_) => bad("invalid request: received invalid forwarded non-forwardable request"),
+            Err(invalid) => self.refused(method, &invalid, asked),
         }
+    }
+
+    fn refused(&self, method: &str, invalid: &Invalid, asked: Asked) -> Reply {
+        let reply = refused(invalid);
+        self.metrics.unread(asked.via, method, reply.status, asked.came.elapsed());
+        reply
     }
 
     /// `monitor`: subscribes, and answers each subscription in the request. Bencode both ways.
@@ -208,6 +247,23 @@ impl Rpc {
     #[must_use]
     pub fn batch_sizes(&self) -> BatchSizes {
         self.parts.verifier.batch_sizes()
+    }
+
+    /// What became of requests.
+    pub const fn metrics(&self) -> &RequestMetrics {
+        &self.metrics
+    }
+
+    /// Signatures that wait to be verified, and how many may.
+    #[must_use]
+    pub fn verifying(&self) -> (usize, usize) {
+        self.parts.verifier.queued()
+    }
+
+    /// Signatures verified together.
+    #[must_use]
+    pub fn verify_batches(&self) -> Distribution {
+        self.parts.verifier.batches()
     }
 
     /// Requests by kind.
@@ -281,56 +337,65 @@ impl Rpc {
         if all_are_ours { Ok(()) } else { Err("Swarm mismatch") }
     }
 
-    fn run(&self, request: Request, origin: Origin) -> Answering<'_> {
+    /// Carries a request out, and counts it.
+    fn run(&self, request: Request, origin: Origin, asked: Asked) -> Answering<'_> {
         Box::pin(async move {
-            match request {
-                Request::Store(request) => {
-                    if origin == Origin::Client {
-                        self.counts.add(Counted::Store);
-                    }
-                    self.store(request, origin).await
-                }
-                Request::Retrieve(request) => {
-                    self.counts.add(Counted::Retrieve);
-                    self.retrieve(&request).await
-                }
-                Request::Delete(request) => self.delete(request, origin).await,
-                Request::DeleteAll(request) => self.delete_all(request, origin).await,
-                Request::DeleteBefore(request) => self.delete_before(request, origin).await,
-                Request::ExpireAll(request) => self.expire_all(request, origin).await,
-                Request::Expire(request) => self.expire(request, origin).await,
-                Request::GetExpiries(request) => self.get_expiries(&request).await.unwrap_or_else(|refusal| refusal),
-                Request::Revoke(request) => self.revoke(request, origin, false).await,
-                Request::Unrevoke(request) => self.revoke(request, origin, true).await,
-                Request::RevokedSubaccounts { account, timestamp, auth } => {
-                    self.revoked_subaccounts(&account, timestamp, &auth).await.unwrap_or_else(|refusal| refusal)
-                }
-                Request::GetSwarm(account) => {
-                    let network = self.parts.network.load();
-                    Reply::value(Status::OK, Value::Dict(self.swarm_answer(&network, &account)))
-                }
-                Request::Oxend { endpoint, params } => self.oxend(&endpoint, &params).await,
-                Request::Info => self.info(),
-                Request::ActiveNodes => self.active_nodes(),
-                Request::IfElse(request) => self.if_else(*request, origin).await,
-                Request::Batch(requests) => {
-                    let replies = join_all(requests.into_iter().map(|request| self.run(request, origin))).await;
-                    results(&replies)
-                }
-                Request::Sequence(requests) => {
-                    let mut replies = Vec::new();
-                    for request in requests {
-                        let reply = self.run(request, origin).await;
-                        let go_on = reply.status.is_success();
-                        replies.push(reply);
-                        if !go_on {
-                            break;
-                        }
-                    }
-                    results(&replies)
-                }
-            }
+            let place = request.place();
+            let reply = self.carry_out(request, origin).await;
+            self.metrics.done(asked.via, place, reply.status, asked.came.elapsed());
+            reply
         })
+    }
+
+    async fn carry_out(&self, request: Request, origin: Origin) -> Reply {
+        match request {
+            Request::Store(request) => {
+                if origin == Origin::Client {
+                    self.counts.add(Counted::Store);
+                }
+                self.store(request, origin).await
+            }
+            Request::Retrieve(request) => {
+                self.counts.add(Counted::Retrieve);
+                self.retrieve(&request).await
+            }
+            Request::Delete(request) => self.delete(request, origin).await,
+            Request::DeleteAll(request) => self.delete_all(request, origin).await,
+            Request::DeleteBefore(request) => self.delete_before(request, origin).await,
+            Request::ExpireAll(request) => self.expire_all(request, origin).await,
+            Request::Expire(request) => self.expire(request, origin).await,
+            Request::GetExpiries(request) => self.get_expiries(&request).await.unwrap_or_else(|refusal| refusal),
+            Request::Revoke(request) => self.revoke(request, origin, false).await,
+            Request::Unrevoke(request) => self.revoke(request, origin, true).await,
+            Request::RevokedSubaccounts { account, timestamp, auth } => {
+                self.revoked_subaccounts(&account, timestamp, &auth).await.unwrap_or_else(|refusal| refusal)
+            }
+            Request::GetSwarm(account) => {
+                let network = self.parts.network.load();
+                Reply::value(Status::OK, Value::Dict(self.swarm_answer(&network, &account)))
+            }
+            Request::Oxend { endpoint, params } => self.oxend(&endpoint, &params).await,
+            Request::Info => self.info(),
+            Request::ActiveNodes => self.active_nodes(),
+            Request::IfElse(request) => self.if_else(*request, origin).await,
+            Request::Batch(requests) => {
+                let replies =
+                    join_all(requests.into_iter().map(|request| self.run(request, origin, Asked::within()))).await;
+                results(&replies)
+            }
+            Request::Sequence(requests) => {
+                let mut replies = Vec::new();
+                for request in requests {
+                    let reply = self.run(request, origin, Asked::within()).await;
+                    let go_on = reply.status.is_success();
+                    replies.push(reply);
+                    if !go_on {
+                        break;
+                    }
+                }
+                results(&replies)
+            }
+        }
     }
 
     // ---- what comes before acting ----
@@ -891,7 +956,7 @@ impl Rpc {
             ("condition".into(), Value::Bool(condition)),
         ]);
         if let Some(chosen) = if condition { request.then } else { request.otherwise } {
-            entries.insert("result".into(), result(&self.run(chosen, origin).await));
+            entries.insert("result".into(), result(&self.run(chosen, origin, Asked::within()).await));
         }
         Reply::value(Status::OK, Value::Dict(entries))
     }

@@ -5,6 +5,7 @@ use std::io;
 use crate::{
     batch::{BatchSizes, Batcher, Full, Source},
     crypto::{Proof, verify_many},
+    metrics::Distribution,
 };
 
 /// A longer text takes longer to hash than to hand over.
@@ -39,5 +40,17 @@ impl Verifier {
     #[must_use]
     pub fn batch_sizes(&self) -> BatchSizes {
         self.0.sizes()
+    }
+
+    /// Signatures verified together.
+    #[must_use]
+    pub fn batches(&self) -> Distribution {
+        self.0.batches()
+    }
+
+    /// Signatures that wait, and how many may.
+    #[must_use]
+    pub fn queued(&self) -> (usize, usize) {
+        self.0.queued()
     }
 }

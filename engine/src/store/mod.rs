@@ -7,6 +7,7 @@ mod dump;
 mod fold;
 mod inventory;
 mod layout;
+mod metrics;
 mod migrate;
 mod pending;
 mod portable;
@@ -28,10 +29,11 @@ use std::{
 pub use commands::{AT, Change, Command, LATEST, latest_expiry};
 pub use dump::{Batch, Cursor, Dump};
 pub use inventory::{Inventory, Place};
+pub use metrics::StoreMetrics;
 pub use pending::{Missed, Promised, Unsettled};
 pub use portable::{Exported, export, import};
 pub use read::{Census, Limits, Page, StoreStats, StoredMessage};
-pub use upkeep::{Compacted, Summary, compact, summary, verify};
+pub use upkeep::{Compacted, Summary, compact, format, summary, verify};
 pub use verify::{Report, TableSize};
 pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};
 

@@ -70,6 +70,18 @@ impl Tables {
     }
 }
 
+/// The format of the store in `path`, and the one that this version writes. Takes no time.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn format(path: &Path) -> Result<(u64, u64), StoreError> {
+    match Tables::open_to_read(path) {
+        Ok(_) => Ok((FORMAT, FORMAT)),
+        Err(StoreError::Format { found, known }) => Ok((found, known)),
+        Err(error) => Err(error),
+    }
+}
+
 /// What the store in `path` holds.
 ///
 /// # Errors

@@ -122,6 +122,8 @@ pub(super) struct Work<'e> {
     pub(super) txn: View<'e>,
     /// All that is acknowledged is to be in the trees before the answers go.
     pub(super) settle: bool,
+    /// Messages removed because their time was over.
+    pub(super) expired: usize,
     now: Millis,
     sequence: u64,
     bytes: u64,
@@ -139,7 +141,7 @@ impl<'e> Work<'e> {
         let txn = tables.view()?;
         let (sequence, bytes) = (tables.meta(&txn, Meta::Sequence)?, tables.meta(&txn, Meta::Bytes)?);
         let (messages, tight) = (tables.meta(&txn, Meta::Messages)?, tables.is_tight()?);
-        Ok(Self { tables, txn, settle: tight, now, sequence, bytes, messages, tight, failed: None })
+        Ok(Self { tables, txn, settle: tight, expired: 0, now, sequence, bytes, messages, tight, failed: None })
     }
 
     /// What has changed, counters included.
@@ -409,6 +411,7 @@ impl<'e> Work<'e> {
             work.remove(&expired)?;
             work.clean_tombs(step)?;
             work.clean_commands(step)?;
+            work.expired += expired.len();
             Ok(expired.len())
         })
     }

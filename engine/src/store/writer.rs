@@ -17,6 +17,7 @@ use super::{
     Durability, StoreConfig, StoreError,
     fold::{Fold, Folder},
     layout::Meta,
+    metrics::Counts,
     redo::Redo,
     tables::{Tables, spawn},
     work::Work,
@@ -43,22 +44,48 @@ type Job = Box<dyn FnOnce(&mut Work<'_>) -> Answer + Send>;
 pub(super) struct Writer {
     jobs: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    counts: Arc<Counts>,
+    queue: usize,
 }
 
 impl Writer {
     pub(super) fn start(tables: Arc<Tables>, config: &StoreConfig, clock: Clock) -> Result<Self, StoreError> {
-        let (sender, receiver) = sync_channel(config.queue.max(1));
+        let queue = config.queue.max(1);
+        let (sender, receiver) = sync_channel(queue);
+        let counts = Arc::<Counts>::default();
+        let of_thread = Arc::clone(&counts);
         let batch = config.batch.max(1);
         let folded = tables.meta(&tables.env.read_txn()?, Meta::Folded)?;
         let redo = Redo::open(&config.path, folded + 1, config.durability == Durability::Sync)?;
         let folder = Folder::start(Arc::clone(&tables))?;
-        let thread =
-            spawn("allium-store", move || Run { tables, clock, redo, folder, since: None }.run(&receiver, batch))?;
-        Ok(Self { jobs: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+        let thread = spawn("allium-store", move || {
+            Run { tables, clock, redo, folder, since: None, counts: of_thread }.run(&receiver, batch)
+        })?;
+        Ok(Self { jobs: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), counts, queue })
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Writes that may wait.
+    pub(super) const fn queue(&self) -> usize {
+        self.queue
     }
 
     /// Queues `job` and awaits its result, which comes after the commit.
     pub(super) async fn submit<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let done = self.done(job).await;
+        if let Err(error) = &done {
+            self.counts.refused(error);
+        }
+        done
+    }
+
+    async fn done<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -69,7 +96,7 @@ impl Writer {
             Box::new(move |committed| drop(answer.send(committed.and(done))))
         });
         match self.jobs.lock().as_ref().map(|jobs| jobs.try_send(job)) {
-            Some(Ok(())) => {}
+            Some(Ok(())) => self.counts.submitted(),
             Some(Err(TrySendError::Full(_))) => return Err(StoreError::Busy),
             Some(Err(TrySendError::Disconnected(_))) | None => return Err(StoreError::Closed),
         }
@@ -98,6 +125,7 @@ struct Run {
     folder: Folder,
     /// When the first change was made that is not being folded.
     since: Option<Instant>,
+    counts: Arc<Counts>,
 }
 
 impl Run {
@@ -155,20 +183,22 @@ impl Run {
         jobs: impl Iterator<Item = Job>,
         also: impl FnOnce(&mut Work<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        let began = Instant::now();
         let mut answers: Vec<Answer> = Vec::new();
         let tables = Arc::clone(&self.tables);
         let mut outcome = Work::new(&tables, self.clock.now()).and_then(|mut work| {
             answers.extend(jobs.map(|job| job(&mut work)));
             also(&mut work)?;
-            Ok((work.settle, work.finish()?))
+            Ok((work.settle, work.expired, work.finish()?))
         });
-        if let Ok((_, changes)) = &outcome
+        if let Ok((.., changes)) = &outcome
             && !changes.is_empty()
             && let Err(error) = self.make_room().and_then(|()| self.redo.append(changes))
         {
             outcome = Err(error);
         }
-        let outcome = outcome.map(|(settle, changes)| {
+        let outcome = outcome.map(|(settle, expired, changes)| {
+            self.counts.expired(expired);
             if !changes.is_empty() {
                 self.since.get_or_insert_with(Instant::now);
                 tables.publish(changes, self.redo.side());
@@ -181,6 +211,7 @@ impl Run {
         if let Err(error) = &outcome {
             tracing::error!(%error, "a transaction was given up");
         }
+        self.counts.committed(answers.len(), began.elapsed());
         for answer in answers {
             answer(outcome.clone());
         }

@@ -29,12 +29,12 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    AGENT, MAX_BODY, certificate, limiter::ConnectionLimits, linger::Lingering, relay::OnionAnswer, services::Services,
-    slots::Slot,
+    AGENT, MAX_BODY, certificate, limiter::ConnectionLimits, linger::Lingering, metrics::Refusal as Why,
+    relay::OnionAnswer, services::Services, slots::Slot,
 };
 use crate::{
     batch::Source,
-    rpc::{BUSY, Encoding, Reply, Status},
+    rpc::{BUSY, Encoding, Reply, Status, Via},
 };
 
 /// Open connections; more wait in the kernel's queue.
@@ -67,6 +67,13 @@ impl Https {
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let accepting = tokio::spawn(accept(listener, tls, services, closed, Arc::clone(&connections)));
         Ok(Self { closing, accepting, connections })
+    }
+
+    /// Open connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        // One place is held for the next.
+        (MAX_CONNECTIONS - 1).saturating_sub(self.connections.available_permits())
     }
 
     /// Accepts nothing more and waits for the requests under way.
@@ -111,7 +118,10 @@ async fn accept(
             Ok((stream, remote)) => {
                 let exempt = services.limiter.is_exempt(remote.ip());
                 // One address with too many connections: this one is closed at once.
-                let Some(of_address) = by_address.take(remote.ip(), exempt) else { continue };
+                let Some(of_address) = by_address.take(remote.ip(), exempt) else {
+                    services.refusals.add(Via::Https, Why::Connections);
+                    continue;
+                };
                 let (tls, services, closed) = (tls.clone(), Arc::clone(&services), closed.clone());
                 tokio::spawn(async move {
                     connection(stream, remote.ip(), tls, services, closed).await;
@@ -180,6 +190,7 @@ async fn onion(services: &Services, request: Request<Incoming>, source: Source) 
 async fn rpc(services: &Services, request: Request<Incoming>, remote: IpAddr) -> Result<Answer, Refusal> {
     check_ready(services)?;
     if !services.limiter.allow(remote) {
+        services.refusals.add(Via::Https, Why::TooFast);
         return Err(refusal(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"));
     }
     if request.headers().get("x-loki-long-poll").is_some_and(|value| !value.is_empty()) {
@@ -188,7 +199,7 @@ async fn rpc(services: &Services, request: Request<Incoming>, remote: IpAddr) ->
     }
     let body = body(services, request).await?;
     let _slot = slot(services)?;
-    Ok(reply(&services.rpc.call_json(&body.bytes).await))
+    Ok(reply(&services.rpc.call_json(&body.bytes, Via::Https).await))
 }
 
 fn ping_test(services: &Services) -> Answer {
@@ -209,12 +220,16 @@ fn stats() -> Answer {
 
 fn check_ready(services: &Services) -> Result<(), Refusal> {
     services.readiness.reason().map_or(Ok(()), |reason| {
+        services.refusals.add(Via::Https, Why::NotReady);
         Err(refusal(StatusCode::SERVICE_UNAVAILABLE, format!("Service node is not ready: {reason}\n")))
     })
 }
 
 fn slot(services: &Services) -> Result<Slot, Refusal> {
-    services.clients.take().ok_or_else(busy)
+    services.clients.take().ok_or_else(|| {
+        services.refusals.add(Via::Https, Why::Busy);
+        busy()
+    })
 }
 
 fn busy() -> Refusal {
@@ -223,12 +238,16 @@ fn busy() -> Refusal {
 
 /// The whole body, counted as it comes: what `Content-Length` says is only the first check.
 async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<Body<'a>, Refusal> {
-    let too_large = || closing(refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"));
+    let unread = |status, text: &'static str| {
+        services.refusals.add(Via::Https, Why::Unread);
+        closing(refusal(status, text))
+    };
+    let too_large = || unread(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large");
     let mut promised = 0;
     if let Some(length) = request.headers().get(header::CONTENT_LENGTH) {
         let length = length.to_str().ok().and_then(|length| length.trim().parse::<u64>().ok());
         let Some(length) = length else {
-            return Err(closing(refusal(StatusCode::BAD_REQUEST, "invalid Content-Length")));
+            return Err(unread(StatusCode::BAD_REQUEST, "invalid Content-Length"));
         };
         if length > MAX_BODY as u64 {
             return Err(too_large());
@@ -239,8 +258,11 @@ async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<
     match read.unwrap_or(Err(Unread::Lost)) {
         Ok(body) => Ok(body),
         Err(Unread::TooLarge) => Err(too_large()),
-        Err(Unread::NoRoom) => Err(closing(busy())),
-        Err(Unread::Lost) => Err(closing(refusal(StatusCode::BAD_REQUEST, "Bad Request\n"))),
+        Err(Unread::NoRoom) => {
+            services.refusals.add(Via::Https, Why::Busy);
+            Err(closing(busy()))
+        }
+        Err(Unread::Lost) => Err(unread(StatusCode::BAD_REQUEST, "Bad Request\n")),
     }
 }
 

@@ -9,12 +9,23 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::reachability::Reachable;
-use crate::{swarm::Snapshot, types::Ed25519PublicKey};
+use crate::{metrics::Stripes, swarm::Snapshot, types::Ed25519PublicKey};
 
 /// What is remembered of every node that was asked or tested.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Liveness {
     peers: Mutex<HashMap<Ed25519PublicKey, Record>>,
+    /// By transport, those that failed and those that passed.
+    tests: Stripes,
+}
+
+/// The transports that are tested, in the order of [`Reachable`]'s fields.
+const TESTED: [&str; 3] = ["https", "omq", "quic"];
+
+impl Default for Liveness {
+    fn default() -> Self {
+        Self { peers: Mutex::default(), tests: Stripes::new(2 * TESTED.len()) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -33,8 +44,28 @@ impl Liveness {
 
     /// A test has ended.
     pub fn tested(&self, node: Ed25519PublicKey, result: Reachable) {
+        let Reachable { https, omq, quic } = result;
+        for (place, reached) in [Some(https), omq, quic].into_iter().enumerate() {
+            if let Some(reached) = reached {
+                self.tests.add(2 * place + usize::from(reached), 1);
+            }
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.peers.lock().entry(node).or_default().tested = Some((now.as_secs_f64(), result));
+    }
+
+    /// Tests that have ended: transport, whether the node was reached, number.
+    #[must_use]
+    pub fn tests(&self) -> Vec<(&'static str, bool, u64)> {
+        let of = |place: usize, reached| (TESTED[place], reached, self.tests.sum(2 * place + usize::from(reached)));
+        (0..TESTED.len()).flat_map(|place| [of(place, false), of(place, true)]).collect()
+    }
+
+    /// Nodes that were not reached when they were last tested.
+    #[must_use]
+    pub fn unreachable(&self) -> usize {
+        let failed = |record: &&Record| record.tested.is_some_and(|(_, result)| !result.passed());
+        self.peers.lock().values().filter(failed).count()
     }
 
     /// Forgets who is not in the network any more.

@@ -6,6 +6,7 @@ pub mod https;
 mod limiter;
 mod linger;
 mod liveness;
+mod metrics;
 pub mod omq;
 mod peeler;
 mod peers;
@@ -19,6 +20,7 @@ mod upstream;
 
 pub use limiter::{Limiter, RateLimits, parse_network};
 pub use liveness::Liveness;
+pub use metrics::{OnionMetrics, Refusal, Refusals};
 pub use peeler::Peeler;
 pub use peers::Peers;
 pub use reachability::{Pinged, Reachable};

@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 use crate::{
     batch::{BatchSizes, Batcher, Full, Source},
     crypto::Identity,
+    metrics::Distribution,
     onion::{self, Layer, Opened},
 };
 
@@ -45,6 +46,18 @@ impl Peeler {
     #[must_use]
     pub fn batch_sizes(&self) -> BatchSizes {
         self.batcher.sizes()
+    }
+
+    /// Layers opened together.
+    #[must_use]
+    pub fn batches(&self) -> Distribution {
+        self.batcher.batches()
+    }
+
+    /// Layers that wait, and how many may.
+    #[must_use]
+    pub fn queued(&self) -> (usize, usize) {
+        self.batcher.queued()
     }
 }
 

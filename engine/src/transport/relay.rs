@@ -1,12 +1,16 @@
 //! An onion request on its way: peeled, then executed, passed to the next node or posted to a server (`spec/onion`).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::{
+    metrics::{Inside, OnionMetrics},
     peeler::Peeler,
     readiness::Readiness,
     slots::{Slot, Slots},
@@ -17,7 +21,7 @@ use crate::{
     crypto::{Identity, LayerKey},
     onion::{self, Layer, OnionError, Opened, PeelError, Peeled, Piece, ServerTarget},
     replicate::{PeerError, PeerLink},
-    rpc::{BUSY, Counted, Rpc, Status},
+    rpc::{BUSY, Counted, Rpc, Status, Via},
     swarm::Network,
     types::Ed25519PublicKey,
 };
@@ -55,6 +59,7 @@ pub struct OnionRelay {
     readiness: Arc<Readiness>,
     peeler: Peeler,
     waiting: Slots,
+    metrics: OnionMetrics,
 }
 
 impl OnionRelay {
@@ -69,13 +74,26 @@ impl OnionRelay {
         readiness: Arc<Readiness>,
         peeler: Peeler,
     ) -> Self {
-        Self { identity, network, rpc, peers, upstream, readiness, peeler, waiting: Slots::new(MAX_WAITING) }
+        let waiting = Slots::new(MAX_WAITING);
+        Self { identity, network, rpc, peers, upstream, readiness, peeler, waiting, metrics: OnionMetrics::default() }
     }
 
     /// Requests that wait for another node or a server.
     #[must_use]
     pub const fn waiting(&self) -> &Slots {
         &self.waiting
+    }
+
+    /// What became of onion requests.
+    #[must_use]
+    pub const fn metrics(&self) -> &OnionMetrics {
+        &self.metrics
+    }
+
+    /// Opens layers.
+    #[must_use]
+    pub const fn peeler(&self) -> &Peeler {
+        &self.peeler
     }
 
     /// How many layers were opened together.
@@ -95,6 +113,20 @@ impl OnionRelay {
     }
 
     async fn process(&self, layer: Result<Layer, OnionError>, from: Source, slot: Slot) -> OnionAnswer {
+        let came = Instant::now();
+        let mut inside = Inside::Nothing;
+        let answer = self.open(layer, from, slot, &mut inside).await;
+        self.metrics.done(inside, answer.status, came.elapsed());
+        answer
+    }
+
+    async fn open(
+        &self,
+        layer: Result<Layer, OnionError>,
+        from: Source,
+        slot: Slot,
+        inside: &mut Inside,
+    ) -> OnionAnswer {
         let layer = match layer {
             Ok(layer) => layer,
             Err(error) => return OnionAnswer::plain(Status::BAD_REQUEST, error.to_string()),
@@ -108,6 +140,12 @@ impl OnionRelay {
         let Some(key) = key else {
             return OnionAnswer::plain(Status::BAD_REQUEST, PeelError::Ciphertext.to_string());
         };
+        *inside = match &peeled {
+            Ok(Peeled::Final { .. }) => Inside::Request,
+            Ok(Peeled::Relay { .. }) => Inside::Layer,
+            Ok(Peeled::Server { .. }) => Inside::Server,
+            Err(_) => Inside::Nothing,
+        };
         let ready = self.readiness.reason().is_none();
         match peeled {
             Ok(Peeled::Final { base64, .. }) if !ready => {
@@ -119,7 +157,7 @@ impl OnionRelay {
                 OnionAnswer::plain(Status::SERVICE_UNAVAILABLE, text)
             }
             Ok(Peeled::Final { body, json, base64 }) => {
-                let reply = self.rpc.call_json(&body).await;
+                let reply = self.rpc.call_json(&body, Via::Onion).await;
                 let mut body = reply.json_body();
                 if !json && !body.is_string() {
                     body = body.to_string().into();

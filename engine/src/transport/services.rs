@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{
-    control::Control, limiter::Limiter, liveness::Liveness, quic::QuicPeers, reachability::Pinged,
+    control::Control, limiter::Limiter, liveness::Liveness, metrics::Refusals, quic::QuicPeers, reachability::Pinged,
     readiness::Readiness, relay::OnionRelay, slots::Slots,
 };
 use crate::{
@@ -103,6 +103,8 @@ pub struct Services {
     pub bodies: Semaphore,
     /// How fast one address may ask.
     pub limiter: Limiter,
+    /// Requests that were turned away.
+    pub refusals: Refusals,
     /// How long an HTTPS client may take.
     pub patience: Patience,
     /// Connections that one address may have, on each transport.

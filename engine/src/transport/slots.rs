@@ -40,6 +40,12 @@ impl Slots {
         self.0.taken.load(Ordering::Acquire)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
     /// Waits until none is taken.
     pub async fn empty(&self) {
         loop {

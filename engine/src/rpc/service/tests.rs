@@ -128,7 +128,7 @@ fn base64(bytes: &[u8]) -> String {
 impl Fixture {
     async fn call(&self, method: &str, params: Json) -> (u16, Json) {
         let body = json!({"method": method, "params": params}).to_string();
-        let reply = self.nodes[0].call_json(body.as_bytes()).await;
+        let reply = self.nodes[0].call_json(body.as_bytes(), Via::Https).await;
         (reply.status.code(), reply.json_body())
     }
 
@@ -376,7 +376,7 @@ async fn refusals() {
         ("[]", "invalid json: no `method` field"),
         (r#"{"method":"info"}"#, "invalid json: no `params` field"),
     ] {
-        assert_eq!(net.nodes[0].call_json(body.as_bytes()).await.json_body(), want);
+        assert_eq!(net.nodes[0].call_json(body.as_bytes(), Via::Https).await.json_body(), want);
     }
 }
 
@@ -406,12 +406,12 @@ async fn bencode_in_bencode_out() {
         ("timestamp", net.now().into()),
         ("ttl", Bt::Int(60_000)),
     ]);
-    let (encoding, reply) = net.nodes[0].call("store", &params.encode()).await.unwrap();
+    let (encoding, reply) = net.nodes[0].call("store", &params.encode(), Via::Omq).await.unwrap();
     assert_eq!(encoding, Encoding::Bencode);
     let Ok(Bt::Dict(body)) = Bt::parse(&reply.encode(encoding)) else { panic!("not a dict") };
     assert_eq!(body[b"hash".as_slice()], Bt::Bytes(H0.into()));
-    assert!(net.nodes[0].call("nope", b"").await.is_none());
-    let (_, reply) = net.nodes[0].call("info", b"x").await.unwrap();
+    assert!(net.nodes[0].call("nope", b"", Via::Omq).await.is_none());
+    let (_, reply) = net.nodes[0].call("info", b"x", Via::Omq).await.unwrap();
     assert_eq!(reply.json_body(), "invalid body: expected json or bt_dict");
 }
 
@@ -586,7 +586,7 @@ async fn conditions_choose_a_branch() {
 #[tokio::test]
 async fn active_nodes_are_51_bytes_each() {
     let net = fixture(2);
-    let reply = net.nodes[0].call_json(br#"{"method":"active_nodes_bin","params":{}}"#).await;
+    let reply = net.nodes[0].call_json(br#"{"method":"active_nodes_bin","params":{}}"#, Via::Https).await;
     let Body::Binary(records) = &reply.body else { panic!("{reply:?}") };
     assert_eq!(records.len(), 2 * 51);
     assert_eq!(records[..32], net.nodes[0].own.0);
@@ -660,7 +660,7 @@ proptest::proptest! {
     fn fuzz_json_body(body in crate::fuzz::hostile("json")) {
         let _alone = ONE_AT_A_TIME.lock();
         let (runtime, net) = lone_node();
-        let reply = runtime.block_on(net.nodes[0].call_json(&body));
+        let reply = runtime.block_on(net.nodes[0].call_json(&body, Via::Https));
         proptest::prop_assert!(!reply.encode(Encoding::Json).is_empty());
     }
 
@@ -679,7 +679,7 @@ proptest::proptest! {
         let (method, params) = request.split_at(split);
         let params = params.strip_prefix(b"\n").unwrap_or(params);
         let method = String::from_utf8_lossy(method);
-        if let Some((encoding, reply)) = runtime.block_on(net.nodes[0].call(&method, params)) {
+        if let Some((encoding, reply)) = runtime.block_on(net.nodes[0].call(&method, params, Via::Omq)) {
             proptest::prop_assert!(!reply.encode(encoding).is_empty());
         }
         let reply = runtime.block_on(net.nodes[0].call_forwarded(&method, params));
@@ -810,7 +810,7 @@ async fn members_that_compare_are_alike() {
     // The other takes something too, and hears of all of it when the signatures are long too old.
     let data = json!({"pubkey": user().1.hex(), "timestamp": now, "ttl": 86_400_000, "data": base64(b"elsewhere")});
     let body = json!({"method": "store", "params": data}).to_string();
-    assert_eq!(net.nodes[1].call_json(body.as_bytes()).await.status, Status::OK);
+    assert_eq!(net.nodes[1].call_json(body.as_bytes(), Via::Https).await.status, Status::OK);
     net.clock.set_offset(7_200_000);
     net.swarm.0.lock().clone_from(&both);
     let Compared { given, taken, .. } = net.compare(1, 0).await;

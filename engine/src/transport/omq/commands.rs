@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     super::{
         ANSWER_TOO_LARGE, MAX_BODY, control,
+        metrics::Refusal,
         services::Services,
         slots::{Slot, Slots},
     },
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     batch::Source,
-    rpc::{BUSY, Encoding, METHODS, Reply, Status, Subscriber},
+    rpc::{BUSY, Encoding, METHODS, Reply, Status, Subscriber, Via},
 };
 
 /// Who may call, and how many calls may be under way.
@@ -34,7 +35,8 @@ pub(super) enum Category {
     Gossip,
 }
 
-/// Calls under way, by category.
+/// Calls under way, by category. Clones share them.
+#[derive(Clone)]
 pub(super) struct InFlight {
     sn: Slots,
     storage: Slots,
@@ -54,6 +56,18 @@ impl InFlight {
             control: Slots::new(128),
             gossip: Slots::new(128),
         }
+    }
+
+    /// By name: how many there are, and may be.
+    pub(super) fn read(&self) -> [(&'static str, usize, usize); 5] {
+        [
+            ("omq_sn", &self.sn),
+            ("omq_storage", &self.storage),
+            ("omq_monitor", &self.monitor),
+            ("omq_service", &self.service),
+            ("omq_control", &self.control),
+        ]
+        .map(|(name, slots)| (name, slots.taken(), slots.limit()))
     }
 
     pub(super) const fn of(&self, category: Category) -> &Slots {
@@ -218,11 +232,12 @@ async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Optio
         (Endpoint::Stats, _) => Some(vec![services.stats_json().into()]),
         (Endpoint::Rpc(method), [] | [_]) => {
             if let Some(reason) = services.readiness.reason() {
+                services.refusals.add(Via::Omq, Refusal::NotReady);
                 let text = format!("Service node is not ready: {reason}\n");
                 return Some(refusal(Status::SERVICE_UNAVAILABLE, &text).into());
             }
             let params = parts.first().map_or(&[][..], Bytes::as_ref);
-            services.rpc.call(method, params).await.map(|(encoding, reply)| answer(&reply, encoding))
+            services.rpc.call(method, params, Via::Omq).await.map(|(encoding, reply)| answer(&reply, encoding))
         }
         (Endpoint::Rpc(_), parts) => Some(miscounted(1, parts)),
         (Endpoint::Control(command) | Endpoint::Gossip(command), _) => {

@@ -172,6 +172,7 @@ impl Daemon for OmqPeers {
 pub struct Omq {
     sender: Sender,
     thread: Option<JoinHandle<()>>,
+    in_flight: commands::InFlight,
 }
 
 impl Omq {
@@ -187,9 +188,16 @@ impl Omq {
     ) -> io::Result<Self> {
         let receiver = peers.receiver.lock().take().ok_or_else(|| io::Error::other("OMQ is already running"))?;
         let sender = peers.sender.clone();
-        let io = thread::Io::bind(address, receiver, sender.clone(), services, runtime)?;
+        let in_flight = commands::InFlight::new();
+        let io = thread::Io::bind(address, receiver, sender.clone(), services, runtime, in_flight.clone())?;
         let thread = std::thread::Builder::new().name("allium-omq".to_owned()).spawn(move || io.run())?;
-        Ok(Self { sender, thread: Some(thread) })
+        Ok(Self { sender, thread: Some(thread), in_flight })
+    }
+
+    /// Calls under way by category: its name, how many there are, and may be.
+    #[must_use]
+    pub fn under_way(&self) -> [(&'static str, usize, usize); 5] {
+        self.in_flight.read()
     }
 
     /// Sends the answers that are queued and closes every connection.

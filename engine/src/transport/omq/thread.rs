@@ -15,13 +15,13 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{
-    super::services::Services,
+    super::{metrics::Refusal, services::Services},
     Answer, Command, Incoming, OmqSubscriber, Sender,
     commands::{self, Asked, Category, InFlight},
     epoll::{Epoll, Waker},
     zmq::{self, BytesOption, Context, IntOption, Kind, Socket},
 };
-use crate::{replicate::PeerError, swarm::NodeInfo, types::X25519PublicKey};
+use crate::{replicate::PeerError, rpc::Via, swarm::NodeInfo, types::X25519PublicKey};
 
 /// `spec/transports` §2.1, milliseconds and bytes.
 const HEARTBEAT: i32 = 15_000;
@@ -91,6 +91,7 @@ impl Io {
         sender: Sender,
         services: Arc<Services>,
         runtime: tokio::runtime::Handle,
+        in_flight: InFlight,
     ) -> io::Result<Self> {
         let context = Context::new(MAX_SOCKETS)?;
         let epoll = Epoll::new()?;
@@ -116,7 +117,7 @@ impl Io {
             sender,
             services,
             runtime,
-            in_flight: InFlight::new(),
+            in_flight,
             zap,
             router,
             peers: HashMap::new(),
@@ -406,12 +407,14 @@ impl Io {
                 _ => None,
             };
             if let Some(error) = refused {
+                self.services.refusals.add(Via::Omq, Refusal::Forbidden);
                 self.send_back(&[&to, error, b"REPLY", &tag]);
                 continue;
             }
             if matches!(endpoint.category(), Category::Storage | Category::Monitor | Category::Control) {
                 let address = sender.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
                 if !self.services.limiter.allow(address) {
+                    self.services.refusals.add(Via::Omq, Refusal::TooFast);
                     let [code, text] = commands::too_many();
                     self.send_back(&[&to, b"REPLY", &tag, &code, &text]);
                     continue;
@@ -430,6 +433,7 @@ impl Io {
 
     fn dispatch(&mut self, to: Bytes, tag: Bytes, incoming: Incoming) {
         let Some(slot) = self.in_flight.of(incoming.endpoint.category()).take() else {
+            self.services.refusals.add(Via::Omq, Refusal::Busy);
             let [code, text] = commands::busy();
             self.send_back(&[&to, b"REPLY", &tag, &code, &text]);
             return;

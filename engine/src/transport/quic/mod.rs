@@ -84,6 +84,18 @@ impl Quic {
         Ok(Self { endpoint, server, peers })
     }
 
+    /// Open connections, those that this node opened included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.endpoint.open_connections()
+    }
+
+    /// Requests under way, of clients and of nodes: its name, how many there are, and may be.
+    #[must_use]
+    pub fn under_way(&self) -> [(&'static str, usize, usize); 2] {
+        self.server.under_way()
+    }
+
     /// Accepts nothing more, waits for the requests under way, closes every connection.
     pub async fn close(self) {
         self.endpoint.set_server_config(None);

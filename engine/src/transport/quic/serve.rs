@@ -20,6 +20,7 @@ use super::{
     super::{
         ANSWER_TOO_LARGE,
         limiter::ConnectionLimits,
+        metrics::Refusal,
         relay::OnionAnswer,
         services::Services,
         slots::{Slot, Slots},
@@ -31,7 +32,7 @@ use super::{
 use crate::{
     batch::Source,
     bencode::Bt,
-    rpc::{BUSY, Body, Encoding, METHODS, Reply, Status, Subscriber},
+    rpc::{BUSY, Body, Encoding, METHODS, Reply, Status, Subscriber, Via},
     types::Ed25519PublicKey,
 };
 
@@ -68,6 +69,12 @@ impl Server {
         Self { services, requests, from_peers, connections, next: AtomicU64::new(0) }
     }
 
+    /// Requests under way, of clients and of nodes: how many there are, and may be.
+    pub(super) fn under_way(&self) -> [(&'static str, usize, usize); 2] {
+        [("quic", &self.requests), ("quic_nodes", &self.from_peers)]
+            .map(|(name, slots)| (name, slots.taken(), slots.limit()))
+    }
+
     /// Waits until no request is under way.
     pub(super) async fn idle(&self) {
         self.requests.empty().await;
@@ -79,6 +86,7 @@ impl Server {
             let address = incoming.remote_address().ip();
             let exempt = self.services.limiter.is_exempt(address);
             let Some(place) = self.connections.take(address, exempt) else {
+                self.services.refusals.add(Via::Quic, Refusal::Connections);
                 incoming.refuse();
                 continue;
             };
@@ -254,7 +262,7 @@ impl Client {
             None => onion(services, body, self.source, slot).await,
             Some(method) => {
                 self.allowed()?;
-                match services.rpc.call(method, &body).await {
+                match services.rpc.call(method, &body, Via::Quic).await {
                     Some((encoding, reply)) => wrapped(&reply, encoding),
                     None => Err(b"An error occurred while processing the request".to_vec()),
                 }
@@ -265,7 +273,10 @@ impl Client {
     /// What another node may ask; the answers of `storage_cc` are always bencoded.
     async fn execute_for_node(&self, endpoint: &[u8], body: BytesMut) -> Result<Vec<u8>, Vec<u8>> {
         let services = &self.server.services;
-        let busy = || error(Status::SERVICE_UNAVAILABLE, BUSY.as_bytes());
+        let busy = || {
+            services.refusals.add(Via::Quic, Refusal::Busy);
+            error(Status::SERVICE_UNAVAILABLE, BUSY.as_bytes())
+        };
         match endpoint {
             b"snode_ping" => {
                 services.pinged.quic.now();
@@ -310,15 +321,19 @@ impl Client {
         if self.server.services.limiter.allow(self.address) {
             return Ok(());
         }
+        self.server.services.refusals.add(Via::Quic, Refusal::TooFast);
         Err(error(Status::TOO_MANY_REQUESTS, b"Too many requests, try again later"))
     }
 
     fn slot(&self) -> Result<Slot, Vec<u8>> {
-        let unavailable = |text: &str| error(Status::SERVICE_UNAVAILABLE, text.as_bytes());
+        let unavailable = |refusal, text: &str| {
+            self.server.services.refusals.add(Via::Quic, refusal);
+            error(Status::SERVICE_UNAVAILABLE, text.as_bytes())
+        };
         if let Some(reason) = self.server.services.readiness.reason() {
-            return Err(unavailable(&format!("Service node is not ready: {reason}\n")));
+            return Err(unavailable(Refusal::NotReady, &format!("Service node is not ready: {reason}\n")));
         }
-        self.server.requests.take().ok_or_else(|| unavailable(BUSY))
+        self.server.requests.take().ok_or_else(|| unavailable(Refusal::Busy, BUSY))
     }
 }
 

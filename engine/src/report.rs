@@ -1,0 +1,115 @@
+//! What a node tells of itself to whoever runs it.
+
+use crate::{
+    metrics::Distribution,
+    node::Node,
+    rpc::{RequestTimes, Requests, Status},
+    store::{StoreError, StoreMetrics},
+    transport::NodeStats,
+    types::Ed25519PublicKey,
+};
+
+/// A place where requests or work wait, or are under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Its name.
+    pub name: &'static str,
+    /// How many there are.
+    pub taken: usize,
+    /// How many there may be.
+    pub limit: usize,
+}
+
+impl From<(&'static str, usize, usize)> for Queue {
+    fn from((name, taken, limit): (&'static str, usize, usize)) -> Self {
+        Self { name, taken, limit }
+    }
+}
+
+/// All that a node counts.
+#[derive(Clone, Debug)]
+pub struct NodeMetrics {
+    /// What it is doing.
+    pub stats: NodeStats,
+    /// Requests, by how they came, what for, and how they ended.
+    pub requests: Vec<Requests>,
+    /// How long they took.
+    pub request_times: Vec<RequestTimes>,
+    /// Requests turned away: transport, reason, number.
+    pub refusals: Vec<(&'static str, &'static str, u64)>,
+    /// Onion requests: what was inside, the outer status, number.
+    pub onions: Vec<(&'static str, Status, u64)>,
+    /// How long they took, by what was inside.
+    pub onion_times: Vec<(&'static str, Distribution)>,
+    /// Where something waits or is under way.
+    pub queues: Vec<Queue>,
+    /// How much was done together, by what.
+    pub batches: Vec<(&'static str, Distribution)>,
+    /// What its store counts.
+    pub store: StoreMetrics,
+    /// Open connections by transport.
+    pub connections: Vec<(&'static str, usize)>,
+    /// Swarms of the network in force.
+    pub swarms: usize,
+    /// Members of the node's own swarm, itself included; 0 in none.
+    pub swarm_members: usize,
+    /// Tests of whether others can be reached: transport, whether so, number.
+    pub tests: Vec<(&'static str, bool, u64)>,
+    /// Nodes that were not reached when they were last tested.
+    pub unreachable: usize,
+}
+
+impl Node {
+    /// All that it counts.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn metrics(&self) -> Result<NodeMetrics, StoreError> {
+        let services = self.services();
+        let (rpc, onion) = (&services.rpc, &services.onion);
+        let store = services.store.metrics()?;
+        let queue = |name, (taken, limit): (usize, usize)| Queue { name, taken, limit };
+        let waits = usize::try_from(store.queued).unwrap_or(usize::MAX);
+        let mut queues = vec![
+            queue("https", (services.clients.taken(), services.clients.limit())),
+            queue("relay", (onion.waiting().taken(), onion.waiting().limit())),
+            queue("peel", onion.peeler().queued()),
+            queue("verify", rpc.verifying()),
+            queue("store", (waits, store.queue)),
+        ];
+        let mut connections = Vec::new();
+        if let Some(https) = self.https() {
+            connections.push(("https", https.connections()));
+        }
+        if let Some(omq) = self.omq() {
+            queues.extend(omq.under_way().map(Queue::from));
+        }
+        if let Some(quic) = self.quic() {
+            queues.extend(quic.under_way().map(Queue::from));
+            connections.push(("quic", quic.connections()));
+        }
+        let network = services.network.load();
+        let own: Ed25519PublicKey = services.identity.ed25519.public();
+        let swarm = network.by_ed25519(&own).map(|node| node.swarm);
+        Ok(NodeMetrics {
+            stats: services.stats()?,
+            requests: rpc.metrics().requests(),
+            request_times: rpc.metrics().times(),
+            refusals: services.refusals.read(),
+            onions: onion.metrics().requests(),
+            onion_times: onion.metrics().times(),
+            queues,
+            batches: vec![
+                ("peel", onion.peeler().batches()),
+                ("verify", rpc.verify_batches()),
+                ("store", store.batches.clone()),
+            ],
+            store,
+            connections,
+            swarms: network.swarms().len(),
+            swarm_members: swarm.map_or(0, |swarm| network.members(swarm).len()),
+            tests: services.liveness.tests(),
+            unreachable: services.liveness.unreachable(),
+        })
+    }
+}

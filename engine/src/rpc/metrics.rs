@@ -1,0 +1,154 @@
+//! What became of requests: how many there were, and how long they took.
+
+use std::time::Duration;
+
+use super::{request::METHODS, status::Status};
+use crate::metrics::{Distribution, Histograms, Stripes};
+
+/// How a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// By HTTPS.
+    Https,
+    /// In an onion layer.
+    Onion,
+    /// By OMQ.
+    Omq,
+    /// By QUIC.
+    Quic,
+    /// From another member of the swarm, which had it from a client.
+    Swarm,
+    /// As a part of another request: `batch`, `sequence`, `ifelse`.
+    Batch,
+}
+
+impl Via {
+    const ALL: [Self; 6] = [Self::Https, Self::Onion, Self::Omq, Self::Quic, Self::Swarm, Self::Batch];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Onion => "onion",
+            Self::Omq => "omq",
+            Self::Quic => "quic",
+            Self::Swarm => "swarm",
+            Self::Batch => "batch",
+        }
+    }
+}
+
+/// What a request asked for, as a place in [`METHODS`]; behind them is what asked for nothing that there is.
+const KINDS: usize = METHODS.len() + 1;
+const CODES: usize = Status::ALL.len();
+
+fn name(kind: usize) -> &'static str {
+    METHODS.get(kind).copied().unwrap_or("unknown")
+}
+
+/// The counters.
+#[derive(Debug)]
+pub struct RequestMetrics {
+    codes: Stripes,
+    times: Histograms,
+}
+
+/// Those requests that came one way, asked for one thing and had one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requests {
+    /// How they came.
+    pub via: Via,
+    /// What for.
+    pub method: &'static str,
+    /// Their end.
+    pub status: Status,
+    /// How many.
+    pub count: u64,
+}
+
+/// How long those took that came one way and asked for one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestTimes {
+    /// How they came.
+    pub via: Via,
+    /// What for.
+    pub method: &'static str,
+    /// The durations.
+    pub times: Distribution,
+}
+
+impl Default for RequestMetrics {
+    fn default() -> Self {
+        let series = Via::ALL.len() * KINDS;
+        Self { codes: Stripes::new(series * CODES), times: Histograms::of_times(series) }
+    }
+}
+
+impl RequestMetrics {
+    /// A request for what is at `place` of [`METHODS`] is answered.
+    pub(super) fn done(&self, via: Via, place: usize, status: Status, took: Duration) {
+        let series = via as usize * KINDS + place;
+        self.codes.add(series * CODES + status.place(), 1);
+        self.times.time(series, took);
+    }
+
+    /// A request that could not be read is answered. `method` is what it says that it asks for.
+    pub(super) fn unread(&self, via: Via, method: &str, status: Status, took: Duration) {
+        let place = METHODS.iter().position(|name| *name == method).unwrap_or(METHODS.len());
+        self.done(via, place, status, took);
+    }
+
+    fn series() -> impl Iterator<Item = (Via, usize)> {
+        Via::ALL.into_iter().flat_map(|via| (0..KINDS).map(move |kind| (via, kind)))
+    }
+
+    /// All that there were.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Requests> {
+        let ends = Self::series().enumerate().flat_map(|(series, (via, kind))| {
+            Status::ALL.into_iter().enumerate().map(move |(code, status)| {
+                let count = self.codes.sum(series * CODES + code);
+                Requests { via, method: name(kind), status, count }
+            })
+        });
+        ends.filter(|requests| requests.count > 0).collect()
+    }
+
+    /// How long they took.
+    #[must_use]
+    pub fn times(&self) -> Vec<RequestTimes> {
+        let read = |(series, (via, kind))| RequestTimes { via, method: name(kind), times: self.times.read(series) };
+        Self::series().enumerate().map(read).filter(|read| read.times.count() > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_how_they_came_what_for_and_how_they_ended() {
+        let metrics = RequestMetrics::default();
+        let took = Duration::from_micros(3);
+        metrics.done(Via::Batch, METHODS.len() - 1, Status::GATEWAY_TIMEOUT, took);
+        metrics.unread(Via::Https, "store", Status::BAD_REQUEST, took);
+        metrics.unread(Via::Https, "stor", Status::BAD_REQUEST, took);
+        metrics.done(Via::Https, 0, Status::OK, took);
+        metrics.done(Via::Https, 0, Status::OK, took);
+        let told: Vec<_> =
+            metrics.requests().into_iter().map(|r| (r.via.name(), r.method, r.status.code(), r.count)).collect();
+        let last = METHODS[METHODS.len() - 1];
+        assert_eq!(
+            told,
+            [
+                ("https", "store", 200, 2),
+                ("https", "store", 400, 1),
+                ("https", "unknown", 400, 1),
+                ("batch", last, 504, 1)
+            ]
+        );
+        let times: Vec<_> = metrics.times().into_iter().map(|t| (t.via, t.method, t.times.counts[2])).collect();
+        assert_eq!(times, [(Via::Https, "store", 3), (Via::Https, "unknown", 1), (Via::Batch, last, 1)]);
+    }
+}
