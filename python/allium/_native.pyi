@@ -29,6 +29,53 @@ class Network(TypedDict):
     hardfork: tuple[int, int]
     nodes: list[NodeEntry]
 
+#: How many values are in each bucket and beyond all, and their sum.
+Histogram = tuple[list[int], float]
+
+class NodeMetrics(TypedDict):
+    """All that a node's engine counts, since its start. Durations add up to seconds."""
+
+    #: The largest value of each bucket: microseconds, or how many were done together. Batches use the first of them.
+    bounds: list[int]
+    #: How it came, method, status, number.
+    requests: list[tuple[str, str, int, int]]
+    request_times: list[tuple[str, str, Histogram]]
+    #: Transport, reason, number.
+    refusals: list[tuple[str, str, int]]
+    #: What was inside, outer status, number.
+    onions: list[tuple[str, int, int]]
+    onion_times: list[tuple[str, Histogram]]
+    #: Name, how many there are, how many there may be.
+    queues: list[tuple[str, int, int]]
+    batches: list[tuple[str, Histogram]]
+    connections: list[tuple[str, int]]
+    commits: Histogram
+    store_refused: list[tuple[str, int]]
+    expired: int
+    #: Seconds for which the message has been due that should have gone first.
+    expiry_lag: float
+    unfolded_bytes: int
+    swarms: int
+    swarm_members: int
+    #: Transport, whether the node was reached, number.
+    tests: list[tuple[str, bool, int]]
+    unreachable: int
+    messages: int
+    store_bytes: int
+    store_max_bytes: int
+    missed: int
+    missed_dropped: int
+    members_behind: int
+    transfers: int
+    monitors: int
+    quic_peers: int
+    compared_given: int
+    compared_taken: int
+    compared_bytes: int
+    nodes: int
+    height: int
+    durability: str
+
 @final
 class BlsSecretKey:
     """A BLS secret key on BN254. Zeroized when it is dropped; its public key is 64 bytes, `X || Y`."""
@@ -161,6 +208,9 @@ class Node:
         signatures.
         """
 
+    def metrics(self) -> NodeMetrics:
+        """All that it counts; `OSError` when the store cannot be read."""
+
     def shutdown(self) -> None:
         """Refuses new requests, finishes those under way, syncs and closes. Idempotent."""
 
@@ -242,6 +292,9 @@ def service_nodes(network: Network, params: str) -> str:
 def swarm_of(account_id: str, swarm_ids: list[int]) -> int | None:
     """The id of the swarm that an Account ID (66 hex digits) maps to; `None` without swarms."""
 
+def x25519_backend() -> tuple[str, str]:
+    """The code that computes X25519 in this process, and the best that the processor can run."""
+
 class StoreSummary(TypedDict):
     """What the message store of a directory holds."""
 
@@ -273,6 +326,9 @@ class StoreReport(TypedDict):
 
 # Each of these raises `OSError` when the store cannot be used; `progress` is called now and then with the number of
 # entries so far.
+
+def store_format(data_dir: str) -> tuple[int, int]:
+    """The format of the store, and the one that this version writes; also while a node runs there."""
 
 def store_summary(data_dir: str) -> StoreSummary:
     """What the store holds; also while a node runs there."""

@@ -166,6 +166,14 @@ class NodeConfig(BaseSettings):
         default=False,
         description="Relay onion requests to servers at private addresses too. Only for networks on one machine.",
     )
+    metrics_ip: IPvAnyAddress = Field(
+        default="127.0.0.1",
+        validate_default=True,
+        description="Address at which Prometheus is answered. What it is told is nobody else's business.",
+    )
+    metrics_port: int | None = Field(
+        default=22029, ge=1, le=65535, description='TCP port at which Prometheus is answered. "": nowhere.'
+    )
     levers_file: Path | None = Field(
         default=None,
         description="Only for test networks: JSON file that says what to pretend. Relative to this file.",
@@ -209,6 +217,7 @@ class NodeConfig(BaseSettings):
         "l2_depth",
         "cometbft",
         "cometbft_trust",
+        "metrics_port",
         "levers_file",
         mode="before",
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from allium import keys, log, notify
+from allium.appchain.types import PublicKey
 from allium.config import ConfigError, NodeConfig
 from allium.keys import KeyFileError, NodeKeys
 from allium.membership import Membership, MembershipError
@@ -23,6 +24,7 @@ from allium.membership.daemon import Daemon
 from allium.membership.omq import Endpoint, OmqError
 from allium.membership.oxend import FEW_NODES, FEW_NODES_TESTNET, OxendMembership
 from allium.membership.static import StaticMembership, changes
+from allium.operate import facts, server
 from allium.reachability import Reachability
 
 if TYPE_CHECKING:
@@ -263,6 +265,9 @@ class _Orchestrator:
         if self._membership is not None and self._reachability is not None:
             duties["membership"] = self._follow_membership(engine, self._membership, self._reachability)
             duties["reachability"] = self._reachability.run()
+        own_key = PublicKey(node_keys.ed25519_public)
+        source = facts.Source(config, engine, own_key, self._membership, daemon, lambda: self._ready)
+        duties["operators"] = server.serve(source)
         if config.levers_file is not None:
             duties["levers"] = self._follow_levers(engine, config.levers_file)
         return duties

@@ -23,7 +23,8 @@ RETESTS_PER_TICK = 4
 #: As parts of the mean.
 _DEVIATION = 0.3
 _LONGEST_PAUSE = 12.0
-_SILENCE = 12.0
+#: How long nobody may test a node before something is wrong with it.
+SILENCE = 12.0
 #: Tests under way at once. A node that answers nothing takes five seconds.
 _TESTS = 32
 
@@ -101,7 +102,7 @@ class Scheduler:
 class PingWatch:
     """Notices when nobody has tested us over a transport for long. Times are seconds of one clock."""
 
-    def __init__(self, now: float, silence: float = _SILENCE * INTERVAL_SECONDS) -> None:
+    def __init__(self, now: float, silence: float = SILENCE * INTERVAL_SECONDS) -> None:
         self._since = now
         self._silence = silence
         self._warned: dict[str, float] = {}
@@ -131,7 +132,7 @@ class Reachability:
         self._own = own_ed25519
         self._report = report
         self._scheduler = Scheduler(time.monotonic(), interval)
-        self._watch = PingWatch(time.time(), _SILENCE * interval)
+        self._watch = PingWatch(time.time(), SILENCE * interval)
         self._nodes: dict[str, NodeEntry] = {}
         self._tests: set[asyncio.Task[None]] = set()
         self._logger = log.get("reachability")

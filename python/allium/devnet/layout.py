@@ -43,6 +43,8 @@ class NodeRecord:
     swarm_id: int
     data_dir: str
     pid: int
+    #: Where Prometheus is answered.
+    metrics_port: int
     #: Where its CometBFT is reached by others, and by RPC; `None` without one.
     cometbft_port: int | None = None
     cometbft_rpc_port: int | None = None

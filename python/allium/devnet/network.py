@@ -40,7 +40,7 @@ DEFAULT_UPTIME = 30.0
 _START_SECONDS = 60.0
 #: A node finishes what is under way for up to 25 s, the longest a peer may take.
 _STOP_SECONDS = 30.0
-_PORTS_PER_NODE = 2
+_PORTS_PER_NODE = 3
 _PORTS_OF_COMETBFT = 2
 _POLL_SECONDS = 0.2
 #: How many others a node tests in the time between two proofs, if that is short.
@@ -359,7 +359,7 @@ class Devnet:
 
     def _create(self, index: int, swarm_id: int, free: list[int], rate_limit: bool, staked: bool = False) -> NodeRecord:
         directory = self.layout.data_dir(index)
-        https_port, omq_port, *more = free
+        https_port, omq_port, metrics_port, *more = free
         cometbft_port, rpc_port = more or (None, None)
         cometbft: dict[str, config.Setting] = {}
         if cometbft_port is not None:
@@ -375,6 +375,7 @@ class Devnet:
             bind_ip=LOOPBACK,
             https_port=https_port,
             omq_port=omq_port,
+            metrics_port=metrics_port,
             max_store_bytes=_NODE_STORE_BYTES,
             rate_limit_exempt=[] if rate_limit else [LOOPBACK_NETWORK],
             allow_private_servers=True,
@@ -391,6 +392,7 @@ class Devnet:
             swarm_id=swarm_id,
             data_dir=str(directory),
             pid=0,
+            metrics_port=metrics_port,
             cometbft_port=cometbft_port,
             cometbft_rpc_port=rpc_port,
         )
@@ -432,7 +434,7 @@ def listed(seed_url: str) -> dict[str, int]:
 
 def _member(record: NodeRecord) -> dict[str, Any]:
     member = asdict(record)
-    del member["pid"], member["data_dir"]
+    del member["pid"], member["data_dir"], member["metrics_port"]
     return {name: value for name, value in member.items() if value is not None}
 
 

@@ -68,6 +68,11 @@ class AppchainMembership:
         return self._consensus
 
     @property
+    def view(self) -> View | None:
+        """The node's own view of the EVM chain, if it has one."""
+        return self._view
+
+    @property
     def contacts(self) -> Mapping[str, NodeEntry]:
         """Where nodes can be reached, by their Ed25519 keys, hex."""
         return self._contacts

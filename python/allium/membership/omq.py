@@ -71,6 +71,11 @@ class OmqConnection:
         self._pending: dict[bytes, tuple[bytes, asyncio.Future[list[bytes]]]] = {}
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._connected.is_set()
+
     async def request(self, command: str, *parts: bytes, timeout: float = TIMEOUT) -> list[bytes]:
         """The data parts of the answer; `OmqError` when there is none in time. Waits for a connection as well."""
         tag = os.urandom(8)

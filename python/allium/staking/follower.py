@@ -85,6 +85,11 @@ class Follower:
         #: The last block that was told of: what is final stays.
         self._anchor: tuple[L2Height, Hash] | None = None
 
+    @property
+    def panel(self) -> Panel:
+        """Who is asked."""
+        return self._panel
+
     def resume(self, height: L2Height, block: Hash) -> None:
         """Holds the providers to a block that was final before."""
         self._anchor = height, block

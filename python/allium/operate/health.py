@@ -1,0 +1,194 @@
+"""Whether all is well with a running node, judged by its facts, and what to do when not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from allium.operate.facts import Chain, Facts
+
+#: Parts of a limit beyond which something is nearly, or as good as, full.
+_NEARLY_FULL, _FULL = 0.85, 0.97
+_BUSY = 0.9
+#: Free disk below which writes are in danger, in bytes, and as a part of the disk below which it is time to act.
+_LITTLE_DISK = 256 << 20
+_LITTLE_PART = 0.05
+#: The writer looks for expired messages every ten seconds.
+_EXPIRY_LAG = 120.0
+#: Heights, and seconds, that a state may be behind the time.
+_HEIGHTS_BEHIND = 10
+_SECONDS_BEHIND = 60.0
+#: Nodes of which as many were tested must not all be unreachable.
+_MANY_UNREACHABLE = 0.5
+
+
+class Level(StrEnum):
+    """How bad something is."""
+
+    OK = "ok"
+    #: The node serves, and something needs looking after.
+    WARNING = "warning"
+    #: The node does not do its work, or soon will not.
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    level: Level
+    what: str
+    remedy: str
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """What is not well, the worst first; empty when all is well."""
+    found = [*_serving(facts), *_room(facts), *_work(facts), *_reach(facts), *_network(facts)]
+    return sorted(found, key=lambda finding: finding.level is not Level.FAILED)
+
+
+def _failed(what: str, remedy: str) -> Finding:
+    return Finding(Level.FAILED, what, remedy)
+
+
+def _warning(what: str, remedy: str) -> Finding:
+    return Finding(Level.WARNING, what, remedy)
+
+
+def _serving(facts: Facts) -> Iterator[Finding]:
+    if facts.daemon is False:
+        yield _failed("the network's daemon is not connected", "start the daemon, or set oxend_rpc to where it listens")
+    if not facts.has_network:
+        yield _failed("there is no list of nodes yet", "wait a minute; after that, the node's log says what is missing")
+    elif facts.not_ready is not None:
+        remedy = "it serves by itself once that has passed"
+        if "swarm" in facts.not_ready:
+            remedy = (
+                "the network has this node in no swarm: check that it is registered, staked for and not decommissioned"
+            )
+        yield _failed(f"requests are refused: {facts.not_ready}", remedy)
+
+
+def _room(facts: Facts) -> Iterator[Finding]:
+    engine, disk = facts.engine, facts.disk
+    held, limit = engine["store_bytes"], engine["store_max_bytes"]
+    if held >= _NEARLY_FULL * limit:
+        level = Level.FAILED if held >= _FULL * limit else Level.WARNING
+        yield Finding(
+            level,
+            f"the message store is {held / limit:.0%} full",
+            "raise max_store_bytes and restart; else new messages are refused until others expire",
+        )
+    if disk.free < _LITTLE_DISK:
+        yield _failed(f"the disk has {disk.free / 1e6:.0f} MB left", "free some of it now, or lower max_store_bytes")
+    elif disk.free < max(0, limit - held) or disk.free < _LITTLE_PART * disk.size:
+        yield _warning(
+            f"the disk has {disk.free / 1e9:.1f} GB left, and the store may take {max(0, limit - held) / 1e9:.1f} more",
+            "free some of it, or lower max_store_bytes",
+        )
+    if engine["expiry_lag"] > _EXPIRY_LAG:
+        yield _warning(
+            f"expired messages have waited for {engine['expiry_lag']:.0f} s to be removed",
+            "the disk does not keep up: look at its load, and at `allium doctor`",
+        )
+    if facts.process.open_files >= _NEARLY_FULL * facts.process.max_files:
+        yield _warning(
+            f"{facts.process.open_files} of {facts.process.max_files} files are open",
+            "raise the limit of open files (LimitNOFILE= in the unit) and restart",
+        )
+
+
+def _work(facts: Facts) -> Iterator[Finding]:
+    for name, taken, limit in facts.engine["queues"]:
+        if limit and taken >= _BUSY * limit:
+            remedy = (
+                "the machine has more to do than it can: raise worker_threads to its cores, or give it more of them"
+            )
+            if name == "https":
+                remedy = (
+                    "clients are told that it is busy: raise queue if the machine has time left, else worker_threads"
+                )
+            elif name == "store":
+                remedy = "the disk does not keep up: `allium doctor` measures it"
+            yield _warning(f"queue {name} is full: {taken} of {limit}", remedy)
+    if facts.metrics_trouble is not None:
+        yield _warning(f"metrics are not served: {facts.metrics_trouble}", "set another metrics_port, and restart")
+    if dropped := facts.engine["missed_dropped"]:
+        yield _warning(
+            f"{dropped} things that members of the swarm have missed were not kept for them", "raise max_missed"
+        )
+
+
+def _reach(facts: Facts) -> Iterator[Finding]:
+    engine = facts.engine
+    if engine["nodes"] <= 1 or not facts.has_network:
+        return
+    silent = [
+        transport
+        for transport, seconds in facts.pinged.items()
+        if facts.now - max(seconds, facts.started) >= facts.silence
+    ]
+    if silent:
+        yield _warning(
+            f"nobody has tested this node over {', '.join(silent)} for {facts.silence:.0f} s",
+            "open its ports to the outside: https_port (TCP), omq_port (TCP and UDP)",
+        )
+    if engine["unreachable"] > _MANY_UNREACHABLE * (engine["nodes"] - 1):
+        yield _warning(
+            f"{engine['unreachable']} of {engine['nodes'] - 1} other nodes cannot be reached",
+            "check this machine's own way out: firewall, routes, address",
+        )
+
+
+def _network(facts: Facts) -> Iterator[Finding]:
+    chain = facts.chain
+    if chain is None:
+        return
+    yield from _agreement(chain)
+    yield from _providers(chain)
+    stake = chain.stake
+    if stake.left is not None:
+        yield _warning(
+            f"this node is registered no more ({stake.left})",
+            "take its stake out with `allium node exit`, or stake anew",
+        )
+    elif not stake.registered and chain.height:
+        yield _warning("this node is not registered", "register it with `allium node register`")
+    elif stake.decommissioned:
+        seconds = max(0, stake.credit) * chain.block_seconds
+        yield _failed(
+            f"the network has decommissioned this node; in {seconds / 3600:.1f} h it is deregistered",
+            "make it reachable: ports, clock, disk (`allium doctor`); the network then takes it back",
+        )
+
+
+def _agreement(chain: Chain) -> Iterator[Finding]:
+    behind = max(_HEIGHTS_BEHIND * chain.block_seconds, _SECONDS_BEHIND)
+    committee = chain.committee
+    if committee is not None and committee.height is None:
+        yield _failed(
+            "CometBFT does not answer" if committee.running else "CometBFT does not run",
+            "look into the node's log for what it said when it ended; docs/consensus.md",
+        )
+    elif committee is not None and committee.catching_up:
+        yield _warning("CometBFT catches up with the others", "wait; a long way takes minutes")
+    elif committee is not None and committee.peers == 0 and committee.members > 1:
+        yield _failed(
+            "CometBFT is connected to nobody", "open cometbft_port to the outside, and check the network file"
+        )
+    if chain.height and chain.lag > behind:
+        yield _failed(
+            f"the last height ({chain.height}) is {chain.lag:.0f} s old",
+            "check the way to the network, and to the providers of the EVM chain; if all nodes have stopped: "
+            "docs/consensus.md",
+        )
+
+
+def _providers(chain: Chain) -> Iterator[Finding]:
+    troubled = [each for each in chain.providers if each.trouble is not None]
+    told = "; ".join(f"{each.number}: {each.trouble}" for each in troubled)
+    if troubled and len(chain.providers) - len(troubled) < chain.quorum:
+        yield _failed(f"too few providers of the EVM chain can be relied on ({told})", "set l2_rpc to others")
+    elif troubled:
+        yield _warning(f"a provider of the EVM chain is not relied on ({told})", "repair it, or replace it in l2_rpc")

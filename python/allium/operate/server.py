@@ -1,0 +1,101 @@
+"""Where a node answers those who run it: a socket in its data directory, and a port for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from allium import log
+from allium.operate import exposition, health
+from allium.operate.facts import Facts, Source
+
+SOCKET = "admin.sock"
+_MODE = 0o600
+
+
+async def serve(source: Source) -> None:
+    """Answers until cancelled. Without the socket, or the port, the node works all the same, and its log says why."""
+    config, logger = source.config, log.get("operate")
+    runners = []
+    try:
+        admin = _runner(source, status=True)
+        runners.append(admin)
+        try:
+            await admin.setup()
+            await web.SockSite(admin, _listener(config.data_dir)).start()
+        except OSError as error:
+            logger.error("`allium status` will find no node", socket=SOCKET, reason=str(error))
+        if config.metrics_port is not None:
+            metrics = _runner(source, status=False)
+            runners.append(metrics)
+            try:
+                await metrics.setup()
+                await web.TCPSite(metrics, str(config.metrics_ip), config.metrics_port).start()
+                logger.info("metrics", ip=str(config.metrics_ip), port=config.metrics_port)
+            except OSError as error:
+                source.metrics_trouble = f"port {config.metrics_port}: {os.strerror(error.errno or 0)}"
+                logger.error("metrics are not served", reason=source.metrics_trouble)
+        await asyncio.Event().wait()
+    finally:
+        (config.data_dir / SOCKET).unlink(missing_ok=True)
+        await asyncio.gather(*(runner.cleanup() for runner in runners))
+
+
+def _runner(source: Source, status: bool) -> web.AppRunner:
+    async def metrics(request: web.Request) -> web.Response:
+        facts = await _gathered(source)
+        text, content_type = exposition.render(facts, request.headers.get("Accept", ""))
+        return web.Response(body=text, headers={"Content-Type": content_type})
+
+    async def told(_: web.Request) -> web.Response:
+        return web.json_response(document(await _gathered(source)))
+
+    application = web.Application(client_max_size=1)
+    application.router.add_get("/metrics", metrics)
+    if status:
+        application.router.add_get("/status", told)
+    return web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+
+
+async def _gathered(source: Source) -> Facts:
+    try:
+        return await source.gather()
+    except (OSError, RuntimeError) as error:
+        raise web.HTTPServiceUnavailable(text=f"{error}\n") from None
+
+
+def document(facts: Facts) -> dict[str, Any]:
+    """What `allium status --json` prints."""
+    findings = health.judge(facts)
+    facts_only = asdict(facts)
+    return {
+        "well": not findings,
+        "problems": [asdict(finding) for finding in findings],
+        **facts_only,
+    }
+
+
+def _listener(directory: Path) -> socket.socket:
+    """A socket that nobody but the node's own user, and root, can connect to."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # The engine holds the directory's lock: whatever is there was left by a process that is no more.
+    (directory / SOCKET).unlink(missing_ok=True)
+    place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # The file gets the mode that the socket has now.
+        os.fchmod(listener.fileno(), _MODE)
+        # A socket's path has at most 107 bytes, and the directory's may be longer.
+        listener.bind(f"/proc/self/fd/{place}/{SOCKET}")
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.close(place)
+    listener.setblocking(False)
+    return listener
