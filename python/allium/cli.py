@@ -24,6 +24,7 @@ from allium.console import err, out, staking
 from allium.devnet.layout import DevnetError
 from allium.devnet.simulation import cli as simulation_cli
 from allium.errors import CommandError
+from allium.operate import cli as operate_cli
 from allium.rewards import cli as rewards_cli
 from allium.staking import cli as staking_cli
 from allium.store_cli import store_app
@@ -52,6 +53,7 @@ app.add_typer(rewards_cli.app, name="rewards")
 app.add_typer(simulation_cli.app, name="simulate")
 app.add_typer(staking_cli.stake_app, name="stake")
 staking_cli.mount(node_app)
+operate_cli.mount(app)
 
 
 def main(arguments: list[str]) -> int:

@@ -17,6 +17,8 @@ from allium.operate.facts import Facts, Source
 
 SOCKET = "admin.sock"
 _MODE = 0o600
+#: What metrics show and a person would not read.
+_HISTOGRAMS = ("bounds", "request_times", "onion_times", "batches", "commits")
 
 
 async def serve(source: Source) -> None:
@@ -73,12 +75,9 @@ async def _gathered(source: Source) -> Facts:
 def document(facts: Facts) -> dict[str, Any]:
     """What `allium status --json` prints."""
     findings = health.judge(facts)
-    facts_only = asdict(facts)
-    return {
-        "well": not findings,
-        "problems": [asdict(finding) for finding in findings],
-        **facts_only,
-    }
+    told = {"well": not findings, "problems": [asdict(finding) for finding in findings], **asdict(facts)}
+    told["engine"] = {name: value for name, value in facts.engine.items() if name not in _HISTOGRAMS}
+    return told
 
 
 def _listener(directory: Path) -> socket.socket:

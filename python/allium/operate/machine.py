@@ -1,0 +1,216 @@
+"""Checks of the machine: key files, the store, the disk, limits, the processor."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import stat
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from allium import keys as key_files
+from allium.config import NodeConfig
+from allium.keys import KeyFileError
+from allium.operate.result import Result, failed, ok, warning
+
+#: The engine's lock file: whoever runs there holds it.
+_LOCK = "store.lock"
+#: CometBFT's copy of the node's key.
+_COMETBFT_KEY = Path("cometbft/config/priv_validator_key.json")
+
+#: As many connections as the engine takes over HTTPS and OMQ, and files beside.
+_FILES = 2 * 16_384 + 1024
+#: With less, a few hundred clients are too many.
+_FEWEST_FILES = 1024
+
+#: A store waits for one fdatasync; milliseconds.
+_SLOW_DISK, _TOO_SLOW_DISK = 10.0, 100.0
+_WRITES, _WRITE_BYTES, _WRITE_SECONDS = 64, 4096, 2.0
+_LITTLE_DISK = 256 << 20
+
+#: Flags of /proc/cpuinfo that make onion layers cheap.
+_AES = {"aes", "asimd"}
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process has the store open. Looked up: to try the lock would refuse it to a node that starts now."""
+    try:
+        inode = (directory / _LOCK).stat().st_ino
+        locks = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return False
+    # "1: FLOCK  ADVISORY  WRITE 4711 fe:01:1234 0 EOF"
+    return any(fields[1] == "FLOCK" and fields[5].endswith(f":{inode}") for fields in map(str.split, locks))
+
+
+def keys(config: NodeConfig) -> Iterator[Result]:
+    """The key files: there, whole, and nobody else's business."""
+    directory = config.data_dir
+    if config.oxend_rpc is None:
+        yield _loaded("keys", lambda: key_files.load(directory), "the node's keys are whole and its own")
+    else:
+        yield ok("keys", "come from the network's daemon")
+    if key_files.has_bls(directory):
+        yield _loaded(
+            "key_bls", lambda: key_files.load_bls(directory), "the key for claims is whole and the node's own"
+        )
+    copy = directory / _COMETBFT_KEY
+    if copy.is_file() and (mode := stat.S_IMODE(copy.stat().st_mode)) & 0o077:
+        yield failed("keys", f"{copy} can be read by others (mode {mode:03o})", f"chmod 600 {copy}")
+
+
+def _loaded(check: str, load: Callable[[], object], fine: str) -> Result:
+    try:
+        load()
+    except KeyFileError as error:
+        found, _, remedy = str(error).partition("; ")
+        return failed(check, found, remedy or "restore your backup")
+    return ok(check, fine)
+
+
+def directory(path: Path) -> Result:
+    """Who may look into the data directory."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o022:
+        return failed("directory", f"{path} can be changed by others (mode {mode:03o})", f"chmod 700 {path}")
+    if mode & 0o055:
+        return warning("directory", f"{path} can be read by others (mode {mode:03o})", f"chmod 700 {path}")
+    return ok("directory", f"{path} is the node's own")
+
+
+def store(path: Path, running: bool) -> Result:
+    """Whether this version can use the store."""
+    from allium import _native
+
+    if not (path / "data.mdb").exists():
+        return ok("store", "there is none yet; the first start makes it")
+    try:
+        found, known = _native.store_format(str(path))
+    except OSError as error:
+        return failed("store", str(error), "run `allium store verify`")
+    if found > known:
+        remedy = "run the version that wrote it, or a newer one"
+        return failed("store", f"format {found}, of which this version knows nothing (it writes {known})", remedy)
+    if found < known:
+        remedy = f"the next start converts it to format {known}; keep a copy if you may want the older version again"
+        return warning("store", f"format {found}", remedy)
+    return ok("store", f"format {found}{', in use' if running else ''}")
+
+
+def space(config: NodeConfig) -> Result:
+    """Whether the store can grow as far as it may."""
+    held = os.statvfs(config.data_dir)
+    free = held.f_bavail * held.f_frsize
+    path = config.data_dir / "data.mdb"
+    to_come = max(0, int(config.max_store_bytes) - (path.stat().st_size if path.exists() else 0))
+    told = f"{free / 1e9:.1f} GB are free, the store may take {to_come / 1e9:.1f} GB more"
+    if free < _LITTLE_DISK:
+        return failed("space", told, "free some of it, or put data_dir on a larger disk")
+    if free < to_come:
+        return warning("space", told, "free some of it, or lower max_store_bytes")
+    return ok("space", told)
+
+
+def disk(path: Path) -> Result:
+    """How long a write takes until it is on the disk. Writes a small file without a name, a few times."""
+    try:
+        descriptor = os.open(path, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR):
+            return warning("disk", "its speed cannot be measured on this file system", "use ext4 or xfs")
+        return failed(
+            "disk", f"{path} cannot be written: {os.strerror(error.errno or 0)}", "run this as the node's user"
+        )
+    took: list[float] = []
+    until = time.monotonic() + _WRITE_SECONDS
+    try:
+        while len(took) < _WRITES and time.monotonic() < until:
+            began = time.perf_counter()
+            os.pwrite(descriptor, os.urandom(_WRITE_BYTES), len(took) * _WRITE_BYTES)
+            os.fdatasync(descriptor)
+            took.append((time.perf_counter() - began) * 1e3)
+    finally:
+        os.close(descriptor)
+    median, worst = statistics.median(took), max(took)
+    told = f"a write is on it after {median:.2f} ms (median of {len(took)}, the slowest {worst:.1f} ms)"
+    if median >= _TOO_SLOW_DISK:
+        return failed("disk", told, 'every store waits so long: use another disk, or durability = "async"')
+    if median >= _SLOW_DISK:
+        return warning("disk", told, "every store waits so long: an SSD takes less than a millisecond or two")
+    return ok("disk", told)
+
+
+def open_files(pid: int | None) -> Result:
+    """How many connections the process may have."""
+    limit = _limit(pid, "Max open files", resource.RLIMIT_NOFILE)
+    whose = "this shell's limit; the node's own may differ" if pid is None else "the node's limit"
+    told = f"{'any number of' if limit is None else limit} open files ({whose})"
+    remedy = f"LimitNOFILE={1 << 16} in the unit, or ulimit -n {1 << 16} before the start"
+    if limit is not None and limit < _FEWEST_FILES:
+        return failed("limits", told, remedy)
+    if limit is not None and limit < _FILES:
+        return warning("limits", told, remedy)
+    return ok("limits", told)
+
+
+def memory(pid: int | None) -> Result:
+    """Whether secrets may come onto a disk."""
+    limit = _limit(pid, "Max locked memory", resource.RLIMIT_MEMLOCK)
+    locked = "any amount of memory" if limit is None else f"{limit >> 10} KiB"
+    try:
+        swaps = [line.split()[0] for line in Path("/proc/swaps").read_text().splitlines()[1:]]
+    except OSError:
+        swaps = []
+    disks = [swap for swap in swaps if not swap.startswith("/dev/zram")]
+    told = f"{locked} may be locked (the node locks none)"
+    if disks:
+        return warning(
+            "memory", f"{told}; swap is on: {', '.join(disks)}", "keys may be written there: encrypt it, or swapoff -a"
+        )
+    return ok("memory", f"{told}; no swap on a disk")
+
+
+def processor() -> Result:
+    """Which code opens onion layers here."""
+    from allium import _native
+
+    chosen, best = _native.x25519_backend()
+    missing = [] if _AES & _flags() else ["AES instructions"]
+    told = f"X25519 with {chosen}{'' if missing else ', AES in hardware'}"
+    if chosen != best:
+        return warning("processor", f"{told}; this processor can {best}", "unset ALLIUM_X25519")
+    if missing:
+        return warning(
+            "processor", f"{told}; it has no {missing[0]}", "a processor with them opens layers many times faster"
+        )
+    if chosen == "scalar":
+        return warning(
+            "processor", told, "a processor with AVX2, or better AVX-512 IFMA, opens layers several times faster"
+        )
+    return ok("processor", told)
+
+
+def _flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    found = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features")))
+    return set(next(found, []))
+
+
+def _limit(pid: int | None, name: str, number: int) -> int | None:
+    """The limit in force for a process, or for this one; `None` when there is none."""
+    soft = resource.getrlimit(number)[0]
+    own = None if soft == resource.RLIM_INFINITY else soft
+    if pid is None:
+        return own
+    try:
+        lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    except OSError:
+        return own
+    told = next((line[len(name) :].split()[0] for line in lines if line.startswith(name)), "")
+    return int(told) if told.isdigit() else None

@@ -1,0 +1,266 @@
+"""Checks of what is around a node: clocks, ports, providers of the EVM chain, the network's daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import random
+import socket
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+from allium import keys
+from allium.client import direct
+from allium.client.errors import NetworkError
+from allium.config import NodeConfig
+from allium.consensus import ConsensusError
+from allium.consensus.chainfile import ChainFile
+from allium.keys import KeyFileError
+from allium.membership import MembershipError, static
+from allium.operate.result import Result, failed, ok, warning
+
+if TYPE_CHECKING:
+    from allium._native import Network
+
+#: Other nodes whose clocks are asked.
+_PEERS = 5
+_SECONDS = 5.0
+#: Requests are refused when two clocks are further apart (`spec/node-rpc` §2.5), and when it is time to act.
+_CLOCK_REFUSED, _CLOCK_BAD = 10.0, 2.0
+#: A provider's newest block, and its last final one, should not be older.
+_BLOCK_OLD = 120.0
+#: What `adjtimex` answers when nothing keeps the clock right.
+_TIME_ERROR = 5
+_STRUCT_TIMEX = 512
+
+
+def network(config: NodeConfig) -> Network | None:
+    """The network by the file, if there is one that can be used."""
+    if config.network_file is None:
+        return None
+    try:
+        return static.read(config.network_file)
+    except MembershipError:
+        return None
+
+
+def own_node(config: NodeConfig, known: Network | None) -> direct.Node | None:
+    """The node as others see it; at its own address of this machine when the network has none of it."""
+    try:
+        own = keys.load(config.data_dir)
+    except KeyFileError:
+        return None
+    key = own.ed25519_public.hex()
+    entry = next((node for node in known["nodes"] if node["pubkey_ed25519"] == key), None) if known else None
+    ip = entry["ip"] if entry is not None and entry["ip"] != "0.0.0.0" else _local(config)
+    return direct.Node(ip, config.https_port, config.omq_port, own.ed25519_public, own.x25519_public)
+
+
+def _local(config: NodeConfig) -> str:
+    """An address of this machine at which the node listens."""
+    return "127.0.0.1" if config.bind_ip.is_unspecified else str(config.bind_ip)
+
+
+async def clock(known: Network | None, own: direct.Node | None) -> list[Result]:
+    """How far this machine's clock is from other nodes'."""
+    own_key = own.ed25519.hex() if own else ""
+    others = [node for node in (known["nodes"] if known else []) if node["pubkey_ed25519"] != own_key]
+    others = [node for node in others if node["ip"] != "0.0.0.0"]
+    asked = random.sample(others, min(_PEERS, len(others)))
+    offsets = [offset for offset in await asyncio.gather(*map(_offset, asked)) if offset is not None]
+    if not offsets:
+        return [_by_kernel("no other node could be asked" if asked else "there is no other node to ask")]
+    offset = statistics.median(offsets)
+    told = f"{abs(offset):.2f} s {'behind' if offset > 0 else 'ahead of'} {len(offsets)} other nodes"
+    remedy = "set it by a time service: timedatectl set-ntp true, or chrony"
+    if abs(offset) >= _CLOCK_REFUSED:
+        return [failed("clock", f"{told}: requests are refused", remedy)]
+    if abs(offset) >= _CLOCK_BAD:
+        return [warning("clock", told, remedy)]
+    return [ok("clock", told)]
+
+
+async def _offset(node: Any) -> float | None:
+    """How far another node's clock is ahead of ours, in seconds; `None` without an answer."""
+    try:
+        began = time.time()
+        answer = await direct.call(direct.Node.parse(node), "info", {}, timeout=_SECONDS)
+        told = json.loads(answer.body)["timestamp"] / 1000
+        return float(told) - (began + answer.seconds / 2)
+    except (NetworkError, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _by_kernel(why: str) -> Result:
+    """What the kernel says of the clock: the last resort."""
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_STRUCT_TIMEX))
+    except (OSError, AttributeError):
+        state = _TIME_ERROR
+    if state in (-1, _TIME_ERROR):
+        remedy = "set it by a time service: timedatectl set-ntp true, or chrony"
+        return warning("clock", f"{why}, and the kernel knows of no time service", remedy)
+    return ok("clock", f"{why}; the kernel says that a time service keeps it")
+
+
+async def ports(
+    config: NodeConfig, own: direct.Node | None, running: bool, told: dict[str, Any] | None
+) -> list[Result]:
+    """Whether the ports answer, where the node runs, or are free, where it does not."""
+    if not running:
+        return [_free(config)]
+    results = [] if told is None else [_tested(told)]
+    if own is None:
+        return results
+    local = direct.Node(_local(config), own.https_port, own.omq_port, own.ed25519, own.x25519)
+    results.append(await _answers("ports", local, "the node's log says why it does not listen; restart it"))
+    if own.ip != local.ip:
+        public = await _answers(
+            "address",
+            own,
+            "open the ports to the outside; if this machine only cannot reach itself by that address, it is well",
+        )
+        # From behind some routers a machine does not reach its own public address.
+        results.append(public if not public.remedy else warning(public.check, public.found, public.remedy))
+    return results
+
+
+async def _answers(check: str, node: direct.Node, remedy: str) -> Result:
+    transports: list[direct.TransportName] = ["https", "omq", "quic"]
+
+    async def one(transport: direct.TransportName) -> str | None:
+        try:
+            await direct.call(node, "info", {}, transport=transport, timeout=_SECONDS)
+        except (NetworkError, OSError, ValueError) as error:
+            return f"{transport}: {error}"
+        return None
+
+    silent = [why for why in await asyncio.gather(*map(one, transports)) if why is not None]
+    where = f"{node.ip}: https {node.https_port}, omq and quic {node.omq_port}"
+    if silent:
+        return failed(check, f"{where}: {'; '.join(silent)}", remedy)
+    return ok(check, f"{where} answer")
+
+
+def _tested(told: dict[str, Any]) -> Result:
+    silent = [
+        name
+        for name, seconds in told["pinged"].items()
+        if told["now"] - max(seconds, told["started"]) > told["silence"]
+    ]
+    if silent and told["engine"]["nodes"] > 1:
+        remedy = "open https_port (TCP) and omq_port (TCP and UDP) to the outside"
+        return warning("reachable", f"nobody has tested this node over {', '.join(silent)} lately", remedy)
+    tested = [name for name, seconds in told["pinged"].items() if seconds]
+    return ok(
+        "reachable", f"others have reached it over {', '.join(tested)}" if tested else "nobody had time to test it yet"
+    )
+
+
+def _free(config: NodeConfig) -> Result:
+    wanted = [
+        (socket.SOCK_STREAM, config.https_port, "https_port"),
+        (socket.SOCK_STREAM, config.omq_port, "omq_port"),
+        (socket.SOCK_DGRAM, config.omq_port, "omq_port"),
+    ]
+    family = socket.AF_INET6 if config.bind_ip.version == 6 else socket.AF_INET
+    for kind, port, name in wanted:
+        with socket.socket(family, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((str(config.bind_ip), port))
+            except OSError as error:
+                protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+                return failed(
+                    "ports",
+                    f"{protocol} port {port} at {config.bind_ip}: {error.strerror}",
+                    f"end the program that has it (ss -lptun), or set another {name}",
+                )
+    return ok("ports", f"https {config.https_port}, omq and quic {config.omq_port} are free")
+
+
+async def providers(config: NodeConfig) -> list[Result]:
+    """The providers of the EVM chain, each for itself."""
+    if not config.l2_rpc or config.chain_file is None:
+        return []
+    try:
+        chain = ChainFile.read(config.chain_file)
+        from allium.staking.provider import Provider, ProviderFault
+    except ConsensusError as error:
+        return [failed("providers", str(error), "set chain_file")]
+    except ModuleNotFoundError as error:
+        return [failed("providers", f"{error.name} is not installed", "pip install 'allium[chain]'")]
+
+    async def one(number: int, url: str) -> Result:
+        provider = Provider(url, number)
+        name = f"{number} of l2_rpc"
+
+        async def ask(w3: Any) -> tuple[int, int, int]:
+            block = await w3.eth.get_block("latest")
+            return await w3.eth.chain_id, int(block["number"]), int(block["timestamp"])
+
+        began = time.monotonic()
+        try:
+            chain_id, height, at = await provider.ask(ask)
+        except ProviderFault as error:
+            return failed("providers", f"{name}: {error}", "replace it in l2_rpc, or repair the way to it")
+        finally:
+            await provider.close()
+        took, age = time.monotonic() - began, time.time() - at
+        told = f"{name}: chain {chain_id}, block {height}, {max(0, age):.0f} s old, answered in {took * 1e3:.0f} ms"
+        if chain_id != chain.l2_chain_id:
+            return failed("providers", told, f"the chain is {chain.l2_chain_id}: set l2_rpc to providers of that one")
+        if age > _BLOCK_OLD:
+            return warning("providers", told, "it lags, or this machine's clock is ahead; replace it in l2_rpc")
+        return ok("providers", told)
+
+    results = list(await asyncio.gather(*(one(number, url) for number, url in enumerate(config.l2_rpc))))
+    quorum = config.l2_quorum or len(config.l2_rpc) // 2 + 1
+    if sum(not result.remedy for result in results) >= quorum:
+        # Enough others can be relied on.
+        results = [
+            result if not result.remedy else warning(result.check, result.found, result.remedy) for result in results
+        ]
+    return results
+
+
+async def daemon(config: NodeConfig) -> list[Result]:
+    """Whether the network's daemon takes connections."""
+    if config.oxend_rpc is None:
+        return []
+    from allium.membership.daemon import Daemon
+    from allium.membership.omq import Endpoint
+
+    connected = asyncio.Event()
+    async with Daemon(Endpoint(config.oxend_rpc)) as connection:
+        connection.on_connect.append(connected.set)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(connected.wait(), _SECONDS)
+    if not connected.is_set():
+        return [failed("daemon", f"{config.oxend_rpc} does not answer", "start the daemon, or set oxend_rpc")]
+    return [ok("daemon", f"{config.oxend_rpc} answers")]
+
+
+async def cometbft(config: NodeConfig) -> list[Result]:
+    """Whether CometBFT is there, where the chain file asks for it."""
+    if config.chain_file is None:
+        return []
+    from allium.consensus.cometbft.process import find
+
+    try:
+        if ChainFile.read(config.chain_file).cometbft is None:
+            return []
+        binary = find(config.cometbft)
+    except ConsensusError as error:
+        return [failed("cometbft", str(error), "run `make cometbft`, or set cometbft to the program")]
+    process = await asyncio.create_subprocess_exec(
+        binary, "version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    version, _ = await process.communicate()
+    if process.returncode != 0:
+        return [failed("cometbft", f"{binary} does not run", "build it again: `make cometbft`")]
+    return [ok("cometbft", f"{binary}, version {version.decode(errors='replace').strip()}")]
