@@ -71,6 +71,28 @@ def shared_devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
         net.run("down")
 
 
+@pytest.fixture(scope="session")
+def small_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    """Three nodes that are staked for and agree by CometBFT, for tests that leave all of them alive."""
+    net = Devnet(tmp_path_factory.mktemp("small") / "net")
+    net.run("up", "--chain", "--consensus", "cometbft", "--nodes", "3")
+    try:
+        yield net
+    finally:
+        net.run("down")
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    """Two nodes in one swarm, for tests that bring back what they take away."""
+    net = Devnet(tmp_path_factory.mktemp("pair") / "net")
+    net.run("up", "--nodes", "2", "--swarm-size", "2")
+    try:
+        yield net
+    finally:
+        net.run("down")
+
+
 #: "In no swarm".
 UNASSIGNED = 2**64 - 1
 

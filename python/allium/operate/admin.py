@@ -12,7 +12,7 @@ from typing import Any
 from allium.operate.server import SOCKET
 
 #: A node that needs longer to say how it is, is not well.
-_SECONDS = 10.0
+_SECONDS = 5.0
 _MAX_ANSWER = 16 << 20
 
 
