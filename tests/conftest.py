@@ -36,6 +36,10 @@ class Devnet:
         """`allium devnet …` for this network."""
         return self.allium("devnet", *arguments, "--dir", str(self.directory))
 
+    def skew(self, index: int, seconds: float) -> None:
+        """Lets one node's clock run ahead."""
+        self.allium("devnet", "skew", "--dir", str(self.directory), "--", str(index), str(seconds))
+
     @property
     def network(self) -> dict[str, Any]:
         """network.json as it is now."""
