@@ -46,8 +46,8 @@ def ask(directory: Path, path: str) -> bytes:
         if not directory.is_dir():
             raise NoNodeError(f"there is no {directory}; name the node's data directory") from None
         raise NoNodeError(
-            f"no node runs in {directory}; start it (`allium node run`, or systemctl start), and if it ends again, its "
-            f"log and `allium doctor` say why"
+            f"no node runs in {directory}, or it still waits for its daemon; start it (`allium node run`, or systemctl "
+            f"start), and if it ends again, its log and `allium doctor` say why"
         ) from None
     except ConnectionRefusedError:
         raise NoNodeError(
