@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use allium_engine::store::{self, Exported, StoreConfig, StoreError};
+use allium_engine::store::{self, Durability, Exported, StoreConfig, StoreError};
 use pyo3::{exceptions::PyOSError, prelude::*, types::PyDict};
 
 fn failed(error: StoreError) -> PyErr {
@@ -106,7 +106,16 @@ pub(crate) fn store_import(
 ) -> PyResult<(u64, u64)> {
     let mut progress = Progress::new(progress);
     let mut input = BufReader::new(File::open(&file)?);
-    let config = StoreConfig { max_bytes: max_store_bytes, ..StoreConfig::new(data_dir) };
+    // What an account has already is not taken from it.
+    let (account_bytes, account_messages) = (u64::MAX, u64::MAX);
+    let config = StoreConfig {
+        max_bytes: max_store_bytes,
+        account_bytes,
+        account_messages,
+        // Nothing is acknowledged before all is on disk.
+        durability: Durability::Async,
+        ..StoreConfig::new(data_dir)
+    };
     let done = py.detach(|| store::import(config, &mut input, &mut |count| progress.tell(count)));
     let Exported { messages, entries } = progress.done(done)?;
     Ok((messages, entries))

@@ -28,6 +28,7 @@ from allium.operate import cli as operate_cli
 from allium.rewards import cli as rewards_cli
 from allium.staking import cli as staking_cli
 from allium.store_cli import store_app
+from allium.takeover_cli import export_app, import_app
 
 if TYPE_CHECKING:
     from allium.client import Account, State, direct
@@ -48,6 +49,8 @@ app.add_typer(account_app, name="account")
 contracts_app = typer.Typer(help="The staking contracts of a network.", no_args_is_help=True)
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(store_app, name="store")
+app.add_typer(import_app, name="import")
+app.add_typer(export_app, name="export")
 app.add_typer(chain_app, name="chain")
 app.add_typer(rewards_cli.app, name="rewards")
 app.add_typer(simulation_cli.app, name="simulate")
@@ -118,6 +121,28 @@ def node_init(
         f"Back up {data_dir / keys.ED25519_FILE} and {data_dir / keys.LEGACY_FILE}: nothing else can replace them."
     )
     out.print(f"Start it with: allium node run --config {file}")
+
+
+@node_app.command("seal")
+def node_seal(
+    data_dir: Annotated[Path, typer.Option(help="Directory of the node's keys.")],
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="File that has it, mode 600; it is asked for without one.")
+    ] = None,
+) -> None:
+    """Close the key files with a passphrase, which the node then needs to start."""
+    from allium import keys, sealed
+
+    try:
+        if passphrase_file is not None:
+            passphrase = sealed.read(passphrase_file)
+        else:
+            passphrase = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True).encode()
+        done = keys.seal(data_dir, passphrase)
+    except (keys.KeyFileError, sealed.PassphraseError) as error:
+        raise CommandError(str(error)) from None
+    out.print(f"sealed: {', '.join(done)}" if done else "every key file was sealed already")
+    out.print(f"A node finds the passphrase in the file that {sealed.ENVIRONMENT} names, or asks for it.")
 
 
 @node_app.command("run")

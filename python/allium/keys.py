@@ -1,11 +1,13 @@
 """The key files of a node: `key_ed25519` and `key`, as the network's own daemon keeps them, and `key_bls`.
 
-Formats: `spec/transports` §0; `key_bls` is a scalar, 32 bytes big-endian. A node's registration names its keys, so a
-file that exists is never written again.
+Formats: `spec/transports` §0, `spec/portal` §5.3; `key_bls` is a scalar, 32 bytes big-endian. A file is those bytes, or
+their hex digits after `0x`, or either sealed with a passphrase (`allium.sealed`). A node's registration names its keys,
+so a file that exists is never written again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from nacl import bindings
 
+from allium import sealed
+
 if TYPE_CHECKING:
     from allium._native import BlsSecretKey
 
@@ -23,6 +27,8 @@ LEGACY_FILE = "key"
 #: Only a node that is staked for has one.
 BLS_FILE = "key_bls"
 
+#: Bytes of a sealed file of hex digits, and then some.
+_LONGEST = 1024
 #: Order of the prime-order subgroup of Curve25519.
 _GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
 
@@ -134,6 +140,51 @@ def load_bls(directory: Path) -> BlsSecretKey:
         raise KeyFileError(f"{directory / BLS_FILE} is damaged (it is no scalar); restore your backup") from None
 
 
+def adopt(source: Path, directory: Path) -> NodeKeys:
+    """Copies the key files of the network's daemon in `source`, also `key_bls` if there is one; all of them or none.
+
+    Raises `KeyFileError` when one of them cannot be used, or `directory` has keys already.
+    """
+    keys = load(source)
+    files = {ED25519_FILE: keys.ed25519_secret, LEGACY_FILE: keys.legacy_secret}
+    if has_bls(source):
+        files[BLS_FILE] = load_bls(source).to_bytes()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    written: list[Path] = []
+    try:
+        for name, secret in files.items():
+            _write(directory / name, secret)
+            written.append(directory / name)
+    except OSError as error:
+        for path in written:
+            path.unlink()
+        raise KeyFileError(
+            f"{directory} already holds keys, which are never overwritten; choose another directory"
+            if isinstance(error, FileExistsError)
+            else f"{directory} cannot be written: {error.strerror}"
+        ) from None
+    return keys
+
+
+def seal(directory: Path, passphrase: bytes) -> list[str]:
+    """Closes the key files of `directory` with `passphrase`; the names of those that were open until now.
+
+    Raises `KeyFileError` for a file that cannot be used. Copies that were made before stay open, as may what the disk
+    keeps of the files that were there.
+    """
+    lengths = {ED25519_FILE: 64, LEGACY_FILE: 32, BLS_FILE: 32}
+    there = {name: directory / name for name in lengths if os.path.lexists(directory / name)}
+    still_open = {name: path for name, path in there.items() if not sealed.is_sealed(path.read_bytes())}
+    if still_open:
+        load(directory)
+    for name, path in still_open.items():
+        closed = path.with_name(f"{name}.new")
+        closed.unlink(missing_ok=True)
+        _write(closed, sealed.seal(_read(path, lengths[name]), passphrase))
+        closed.replace(path)
+    return list(still_open)
+
+
 def of_secrets(ed25519: bytes, legacy: bytes, x25519: bytes) -> NodeKeys:
     """The keys that a daemon gave; `ValueError` when they are damaged or do not belong together."""
     if len(ed25519) != 64 or not _halves_match(ed25519):
@@ -171,7 +222,7 @@ def _read(path: Path, length: int) -> bytes:
                 raise KeyFileError(f"{path} is not a regular file; put the key file there")
             if mode & 0o077:
                 raise KeyFileError(f"{path} can be read by others (mode {mode & 0o777:03o}); run: chmod 600 {path}")
-            secret = file.read(length + 1)
+            content = file.read(_LONGEST + 1)
     except FileNotFoundError:
         raise KeyFileError(
             f"{path} does not exist; restore your backup, or for a node that was never registered run "
@@ -179,6 +230,19 @@ def _read(path: Path, length: int) -> bytes:
         ) from None
     except OSError as error:
         raise KeyFileError(f"{path} cannot be read: {error.strerror}; run the node as the file's owner") from None
+    try:
+        secret = _digits(sealed.unseal(content) if sealed.is_sealed(content) else content, length)
+    except sealed.PassphraseError as error:
+        raise KeyFileError(f"{path} {error}") from None
     if len(secret) != length:
         raise KeyFileError(f"{path} is not {length} bytes long, so it is no key of ours; restore your backup")
     return secret
+
+
+def _digits(content: bytes, length: int) -> bytes:
+    """What the daemon writes as text, as bytes; anything else as it is."""
+    text = content.strip()
+    if len(text) == 2 * length + 2 and text.startswith(b"0x"):
+        with contextlib.suppress(ValueError):
+            return bytes.fromhex(text[2:].decode())
+    return content

@@ -1,0 +1,92 @@
+"""`allium import` and `allium export`: to and from the software that an operator ran before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from allium.console import err, out
+from allium.errors import CommandError
+
+if TYPE_CHECKING:
+    from allium.oxen_storage import Moved
+
+import_app = typer.Typer(help="Take over what another program has.", no_args_is_help=True)
+export_app = typer.Typer(help="Give it back.", no_args_is_help=True)
+
+_DataDir = Annotated[Path, typer.Option("--data-dir", help="Directory of the node's keys and messages.")]
+
+
+# A group, however few commands it has.
+@import_app.callback()
+def _import() -> None:
+    pass
+
+
+@export_app.callback()
+def _export() -> None:
+    pass
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], object]]:
+    with err.status(what) as status:
+
+        def show(done: int, total: int) -> None:
+            status.update(f"{what} · {done:,}" + (f" of {total:,} messages" if total else " messages"))
+
+        yield show
+
+
+def _tell(moved: Moved) -> None:
+    out.print(f"{moved.messages:,} messages, {moved.revocations:,} revocations")
+    if moved.renamed:
+        out.print(f"{moved.renamed:,} of them had a hash that is not that of their content, and got the right one")
+    for why, count in sorted(moved.left.items()):
+        out.print(f"left behind: {count:,} {why}")
+
+
+@import_app.command("oxen-storage")
+def import_oxen_storage(
+    path: Annotated[Path, typer.Argument(help="The storage server's data directory, or its storage.db.")],
+    data_dir: _DataDir,
+    keys_dir: Annotated[
+        Path | None, typer.Option("--keys", help="The daemon's data directory, to copy the node's keys from too.")
+    ] = None,
+    max_store_bytes: Annotated[int, typer.Option(min=1 << 20, help="As the node is set.")] = 3_758_096_384,
+) -> None:
+    """Take over the reference storage server's messages, and the node's keys. Stop it first; it is only read."""
+    from allium import keys, oxen_storage
+
+    source = oxen_storage.find(path)
+    if keys_dir is not None:
+        try:
+            adopted = keys.adopt(keys_dir, data_dir)
+        except keys.KeyFileError as error:
+            raise CommandError(str(error)) from None
+        out.print(f"keys of node {adopted.ed25519_public.hex()}")
+    try:
+        with _progress("taking over") as progress:
+            moved = oxen_storage.take_over(source, data_dir, max_store_bytes, progress)
+    except BaseException:
+        if keys_dir is not None:
+            for name in (keys.ED25519_FILE, keys.LEGACY_FILE, keys.BLS_FILE):
+                (data_dir / name).unlink(missing_ok=True)  # all of it or nothing: they came a moment ago
+        raise
+    _tell(moved)
+
+
+@export_app.command("oxen-storage")
+def export_oxen_storage(
+    path: Annotated[Path, typer.Argument(help="The database to make, such as storage.db.")], data_dir: _DataDir
+) -> None:
+    """Write all messages into a new database of the reference storage server, also while a node runs."""
+    from allium import oxen_storage
+
+    with _progress("giving back") as progress:
+        moved = oxen_storage.give_back(data_dir, path, progress)
+    _tell(moved)
