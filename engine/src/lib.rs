@@ -16,5 +16,6 @@ pub mod replicate;
 pub mod rpc;
 pub mod store;
 pub mod swarm;
+mod threads;
 pub mod transport;
 pub mod types;

@@ -41,7 +41,8 @@ pub struct Page {
 }
 
 /// What the store holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreStats {
     /// Messages.
     pub messages: u64,
