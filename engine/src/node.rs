@@ -127,6 +127,7 @@ impl NodeConfig {
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NodeError {
     /// Its messages cannot be opened.
     #[error("the message store cannot be opened: {0}")]
@@ -360,6 +361,12 @@ impl Node {
     /// When the store cannot be read.
     pub fn stats(&self) -> Result<NodeStats, StoreError> {
         self.services.stats()
+    }
+
+    /// The picture of the network that is in force.
+    #[must_use]
+    pub fn network(&self) -> Arc<Snapshot> {
+        self.services.network.load()
     }
 
     /// Its messages, if it keeps any.

@@ -1,6 +1,11 @@
 //! The runtime that serves: the engine's own, or one that is lent to it.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    future::Future,
+    io,
+    sync::mpsc::{self, SendError},
+    time::Duration,
+};
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -57,11 +62,20 @@ impl Drop for Threads {
             duty.abort();
         }
         let Some(runtime) = self.own.take() else { return };
-        // Inside another runtime nothing may wait.
-        if Handle::try_current().is_ok() {
-            runtime.shutdown_background();
-        } else {
+        if Handle::try_current().is_err() {
             runtime.shutdown_timeout(END);
+            return;
+        }
+        // Inside another runtime nobody may wait for this one's threads, so another thread does.
+        let (last, runtimes) = mpsc::channel::<Runtime>();
+        let end = move || runtimes.into_iter().for_each(|runtime| runtime.shutdown_timeout(END));
+        let waiting = std::thread::Builder::new().name("allium-end".to_owned()).spawn(end);
+        if let Err(SendError(runtime)) = last.send(runtime) {
+            runtime.shutdown_background();
+        }
+        drop(last);
+        if let Ok(waiting) = waiting {
+            let _ = waiting.join();
         }
     }
 }

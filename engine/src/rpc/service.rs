@@ -1054,11 +1054,11 @@ impl Rpc {
 
     /// `get_swarm`'s answer, which is also the body of a 421.
     fn swarm_answer(&self, network: &Snapshot, account: &AccountId) -> Entries {
-        let swarm = network.swarm_of(account);
-        let members = swarm.map_or(&[][..], |swarm| network.members(swarm));
+        let swarm = network.swarm(account);
+        let (id, members) = swarm.map_or((SwarmId::UNASSIGNED, &[][..]), |swarm| (swarm.id, swarm.members));
         let mut entries = Entries::new();
         entries.insert("snodes".into(), Value::List(members.iter().map(|node| snode(node)).collect()));
-        entries.insert("swarm".into(), Value::text(swarm.unwrap_or(SwarmId::UNASSIGNED).to_string()));
+        entries.insert("swarm".into(), Value::text(id.to_string()));
         self.stamp(&mut entries);
         entries
     }

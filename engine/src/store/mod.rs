@@ -4,6 +4,7 @@
 
 mod commands;
 mod dump;
+mod embed;
 mod fold;
 mod inventory;
 mod layout;
@@ -25,15 +26,30 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+pub use dump::{Batch, Cursor};
+pub use read::{Limits, Page, StoreStats, StoredMessage};
+pub use upkeep::{Compacted, compact, verify};
+pub use verify::Report;
+pub use work::{NewMessage, Outcome, Stored};
+
+#[doc(hidden)]
 pub use commands::{AT, Change, Command, LATEST, latest_expiry};
-pub use dump::{Batch, Cursor, Dump};
+#[doc(hidden)]
+pub use dump::Dump;
+#[doc(hidden)]
 pub use inventory::{Inventory, Place};
+#[doc(hidden)]
 pub use pending::{Missed, Promised, Unsettled};
+#[doc(hidden)]
 pub use portable::{Exported, export, import};
-pub use read::{Census, Limits, Page, StoreStats, StoredMessage};
-pub use upkeep::{Compacted, Summary, compact, summary, verify};
-pub use verify::{Report, TableSize};
-pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};
+#[doc(hidden)]
+pub use read::Census;
+#[doc(hidden)]
+pub use upkeep::{Summary, summary};
+#[doc(hidden)]
+pub use verify::TableSize;
+#[doc(hidden)]
+pub use work::{ExpireMode, ExpireResult, Scope};
 
 use parking_lot::Mutex;
 
@@ -123,6 +139,7 @@ impl StoreConfig {
 
 /// Why the store did not do what was asked. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// No room until messages expire.
     #[error("the store is full; room comes back as messages expire")]
@@ -224,6 +241,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn put_first(&self, message: NewMessage) -> Result<(Stored, Unsettled), StoreError> {
         let room = self.room;
         let (stored, number) = self.writer.submit(move |work| work.put_first(&message, &room)).await?;
@@ -233,6 +251,7 @@ impl Store {
     /// A time for a change that a client asks for now: later than that of every change that is known here, whatever the
     /// clocks of other members say.
     #[must_use]
+    #[doc(hidden)]
     pub fn stamp(&self) -> Millis {
         self.stamp_after(0)
     }
@@ -240,6 +259,7 @@ impl Store {
     /// A time for a deletion that a client asks for now. The client knows the message, so it comes after its storing, however
     /// far ahead the clock was of the member that stored it, up to `margin` milliseconds.
     #[must_use]
+    #[doc(hidden)]
     pub fn stamp_after(&self, margin: u64) -> Millis {
         let least = self.clock.now().plus(margin).0;
         let latest =
@@ -248,6 +268,7 @@ impl Store {
     }
 
     /// Another member has given this time to a change. One that is far ahead is not believed.
+    #[doc(hidden)]
     pub fn observe(&self, time: Millis) {
         self.tables.latest.fetch_max(time.min(self.clock.now().plus(AHEAD)).0, Ordering::Relaxed);
     }
@@ -274,6 +295,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn delete(
         &self,
         account: AccountId,
@@ -287,6 +309,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn delete_all(
         &self,
         account: AccountId,
@@ -301,6 +324,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn expire_all(
         &self,
         account: AccountId,
@@ -315,6 +339,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn expire(
         &self,
         account: AccountId,
@@ -330,6 +355,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn set_revoked(
         &self,
         account: AccountId,
@@ -344,6 +370,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn clean_expired(&self) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {
@@ -360,6 +387,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Busy`], [`StoreError::Closed`].
+    #[doc(hidden)]
     pub async fn settle(&self) -> Result<(), StoreError> {
         self.writer
             .submit(|work| {

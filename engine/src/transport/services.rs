@@ -21,6 +21,7 @@ use crate::{
 
 /// What a node is doing.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct NodeStats {
     /// Of its store; nothing but zeros without one.
     pub store: StoreStats,
