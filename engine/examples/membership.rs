@@ -56,7 +56,7 @@ fn main() -> Result<(), Failure> {
 }
 
 /// Without a runtime of one's own: the engine brings its threads along, and blocking is fine.
-pub fn run(https_port: u16, omq_port: u16) -> Result<(), Failure> {
+pub(crate) fn run(https_port: u16, omq_port: u16) -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
     let identity = Identity::new(&[7; 32], LegacyPublicKey([1; 32]));
     let (ed25519, x25519) = (identity.ed25519.public(), identity.x25519.public());

@@ -27,7 +27,7 @@ async fn main() -> Result<(), Failure> {
     run(ports.next().transpose()?.unwrap_or(22021), ports.next().transpose()?.unwrap_or(22020)).await
 }
 
-pub async fn run(https_port: u16, omq_port: u16) -> Result<(), Failure> {
+pub(crate) async fn run(https_port: u16, omq_port: u16) -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
     let seed = [7; 32];
     let legacy = LegacyPublicKey(Ed25519Secret::from_seed(&seed).public().0);

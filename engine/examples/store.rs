@@ -16,7 +16,7 @@ async fn main() -> Result<(), Failure> {
 }
 
 /// Any executor will do.
-pub async fn run() -> Result<(), Failure> {
+pub(crate) async fn run() -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
     let mut config = StoreConfig::new(directory.path());
     config.max_bytes = 64 << 20;
