@@ -18,11 +18,11 @@ pub struct AlliumCall {
 
 /// Told of a request, on a thread that serves others too: it must not wait. `call` belongs to the callback, which gives it
 /// to `allium_call_answer` or `allium_call_refuse`, then or within 30 s from any thread. `user` is what it was set with.
-pub type AlliumOnCall = unsafe extern "C" fn(user: *mut c_void, call: *mut AlliumCall);
+pub type AlliumOnCall = Option<unsafe extern "C" fn(user: *mut c_void, call: *mut AlliumCall)>;
 
 /// A callback and what it is called with.
 pub(crate) struct Handler {
-    pub(crate) callback: AlliumOnCall,
+    pub(crate) callback: unsafe extern "C" fn(user: *mut c_void, call: *mut AlliumCall),
     pub(crate) user: *mut c_void,
 }
 

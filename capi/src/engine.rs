@@ -22,9 +22,6 @@ use crate::{
     store::AlliumStore,
 };
 
-type Error<'a> = Option<&'a mut MaybeUninit<AlliumError>>;
-type Out<'a, T> = Option<&'a mut MaybeUninit<T>>;
-
 /// How an engine is to run.
 pub struct AlliumBuilder(Option<EngineBuilder>);
 
@@ -52,8 +49,8 @@ pub struct AlliumIdentity {
 #[unsafe(no_mangle)]
 pub extern "C" fn allium_identity(
     seed: Option<&AlliumKey>,
-    identity: Out<'_, AlliumIdentity>,
-    error: Error<'_>,
+    identity: Option<&mut MaybeUninit<AlliumIdentity>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (seed, out) = (given(seed, "seed")?, given(identity, "identity")?);
@@ -76,8 +73,8 @@ pub unsafe extern "C" fn allium_builder_new(
     data_dir: *const c_char,
     ed25519_seed: Option<&AlliumKey>,
     legacy_key: Option<&AlliumKey>,
-    builder: Out<'_, *mut AlliumBuilder>,
-    error: Error<'_>,
+    builder: Option<&mut MaybeUninit<*mut AlliumBuilder>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         // SAFETY: as the header asks.
@@ -107,7 +104,7 @@ pub unsafe extern "C" fn allium_builder_bind(
     ip: *const c_char,
     https_port: u16,
     omq_port: u16,
-    error: Error<'_>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         // SAFETY: as the header asks.
@@ -118,10 +115,7 @@ pub unsafe extern "C" fn allium_builder_bind(
     })
 }
 
-fn change(
-    builder: Option<&mut AlliumBuilder>,
-    change: impl FnOnce(EngineBuilder) -> EngineBuilder,
-) -> AlliumStatus {
+fn change(builder: Option<&mut AlliumBuilder>, change: impl FnOnce(EngineBuilder) -> EngineBuilder) -> AlliumStatus {
     guard(None, || {
         given(builder, "builder")?.change(change);
         Ok(())
@@ -191,9 +185,9 @@ pub unsafe extern "C" fn allium_builder_answers(
     builder: Option<&mut AlliumBuilder>,
     methods: *const *const c_char,
     count: usize,
-    callback: Option<AlliumOnCall>,
+    callback: AlliumOnCall,
     user: *mut c_void,
-    error: Error<'_>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         // SAFETY: as the header asks.
@@ -212,8 +206,8 @@ pub unsafe extern "C" fn allium_builder_answers(
 #[unsafe(no_mangle)]
 pub extern "C" fn allium_engine_start(
     builder: Option<Box<AlliumBuilder>>,
-    engine: Out<'_, *mut AlliumEngine>,
-    error: Error<'_>,
+    engine: Option<&mut MaybeUninit<*mut AlliumEngine>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (builder, out) = (given(builder, "builder")?, given(engine, "engine")?);
@@ -283,7 +277,7 @@ pub unsafe extern "C" fn allium_engine_set_network(
     revision: u16,
     nodes: *const AlliumNode,
     count: usize,
-    error: Error<'_>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let engine = given(engine, "engine")?;
@@ -299,7 +293,10 @@ pub unsafe extern "C" fn allium_engine_set_network(
 
 /// Whether the engine serves; if not, `why`, where not NULL, says why not.
 #[unsafe(no_mangle)]
-pub extern "C" fn allium_engine_is_ready(engine: Option<&AlliumEngine>, why: Error<'_>) -> bool {
+pub extern "C" fn allium_engine_is_ready(
+    engine: Option<&AlliumEngine>,
+    why: Option<&mut MaybeUninit<AlliumError>>,
+) -> bool {
     let status = guard(why, || match given(engine, "engine")?.0.not_ready() {
         Some(reason) => Err(Failure(AlliumStatus::Busy, reason)),
         None => Ok(()),
@@ -319,8 +316,8 @@ pub struct AlliumAnswer {
 fn answer(
     engine: Option<&AlliumEngine>,
     request: AlliumSlice,
-    answer: Out<'_, AlliumAnswer>,
-    error: Error<'_>,
+    answer: Option<&mut MaybeUninit<AlliumAnswer>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
     ask: impl FnOnce(&Engine, Vec<u8>) -> Answer,
 ) -> AlliumStatus {
     guard(error, || {
@@ -339,8 +336,8 @@ fn answer(
 pub extern "C" fn allium_engine_onion(
     engine: Option<&AlliumEngine>,
     payload: AlliumSlice,
-    out: Out<'_, AlliumAnswer>,
-    error: Error<'_>,
+    out: Option<&mut MaybeUninit<AlliumAnswer>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     answer(engine, payload, out, error, |engine, payload| pollster::block_on(engine.onion(payload)))
 }
@@ -351,8 +348,8 @@ pub extern "C" fn allium_engine_onion(
 pub extern "C" fn allium_engine_request(
     engine: Option<&AlliumEngine>,
     body: AlliumSlice,
-    out: Out<'_, AlliumAnswer>,
-    error: Error<'_>,
+    out: Option<&mut MaybeUninit<AlliumAnswer>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     answer(engine, body, out, error, |engine, body| pollster::block_on(engine.request(body)))
 }
@@ -395,7 +392,7 @@ pub unsafe extern "C" fn allium_engine_stats(
     engine: Option<&AlliumEngine>,
     stats: *mut AlliumStats,
     size: usize,
-    error: Error<'_>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         if stats.is_null() {
@@ -430,8 +427,8 @@ pub unsafe extern "C" fn allium_engine_stats(
 #[unsafe(no_mangle)]
 pub extern "C" fn allium_engine_store(
     engine: Option<&AlliumEngine>,
-    store: Out<'_, *mut AlliumStore>,
-    error: Error<'_>,
+    store: Option<&mut MaybeUninit<*mut AlliumStore>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (engine, out) = (given(engine, "engine")?, given(store, "store")?);

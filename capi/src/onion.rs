@@ -17,9 +17,6 @@ use crate::{
     error::{AlliumError, AlliumStatus, Failure, given, guard, invalid, quietly},
 };
 
-type Error<'a> = Option<&'a mut MaybeUninit<AlliumError>>;
-type Out<'a, T> = Option<&'a mut MaybeUninit<T>>;
-
 /// Seals the answer to one layer.
 pub struct AlliumLayerKey(LayerKey);
 
@@ -124,8 +121,8 @@ impl AlliumPeeled {
 pub unsafe extern "C" fn allium_onion_peel(
     x25519_secret: Option<&AlliumKey>,
     payload: AlliumSlice,
-    peeled: Out<'_, AlliumPeeled>,
-    error: Error<'_>,
+    peeled: Option<&mut MaybeUninit<AlliumPeeled>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     let peeled = peeled.map_or(ptr::null_mut(), MaybeUninit::as_mut_ptr);
     // SAFETY: one of each, as the header asks.
@@ -139,7 +136,7 @@ pub unsafe extern "C" fn allium_onion_peel_batch(
     payloads: *const AlliumSlice,
     count: usize,
     peeled: *mut AlliumPeeled,
-    error: Error<'_>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let secret = X25519Secret::from_bytes(given(x25519_secret, "x25519_secret")?.bytes);
@@ -156,10 +153,8 @@ pub unsafe extern "C" fn allium_onion_peel_batch(
         let parsed: Vec<Result<Layer, String>> = payloads.iter().map(parse).collect::<Result<_, Failure>>()?;
         let mut layers = Vec::with_capacity(count);
         // What is no layer keeps its place.
-        let places: Vec<Option<String>> = parsed
-            .into_iter()
-            .map(|layer| layer.map(|layer| layers.push(layer)).err())
-            .collect();
+        let places: Vec<Option<String>> =
+            parsed.into_iter().map(|layer| layer.map(|layer| layers.push(layer)).err()).collect();
         let mut opened = peel_batch(&secret, layers).into_iter().map(AlliumPeeled::of);
         for (number, malformed) in places.into_iter().enumerate() {
             let one = match malformed {
@@ -200,8 +195,8 @@ pub unsafe extern "C" fn allium_onion_seal(
     key: Option<&AlliumLayerKey>,
     plaintext: AlliumSlice,
     base64: bool,
-    sealed: Out<'_, AlliumBytes>,
-    error: Error<'_>,
+    sealed: Option<&mut MaybeUninit<AlliumBytes>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (key, out) = (given(key, "key")?, given(sealed, "sealed")?);
@@ -240,9 +235,9 @@ pub unsafe extern "C" fn allium_onion_build(
     destination: Option<&AlliumHop>,
     body: AlliumSlice,
     enc_type: *const c_char,
-    payload: Out<'_, AlliumBytes>,
-    key: Out<'_, *mut AlliumReplyKey>,
-    error: Error<'_>,
+    payload: Option<&mut MaybeUninit<AlliumBytes>>,
+    key: Option<&mut MaybeUninit<*mut AlliumReplyKey>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         // SAFETY: as the header asks.
@@ -270,8 +265,8 @@ pub unsafe extern "C" fn allium_reply_key_open(
     key: Option<&AlliumReplyKey>,
     reply: AlliumSlice,
     base64: bool,
-    plaintext: Out<'_, AlliumBytes>,
-    error: Error<'_>,
+    plaintext: Option<&mut MaybeUninit<AlliumBytes>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (key, out) = (given(key, "key")?, given(plaintext, "plaintext")?);

@@ -17,9 +17,6 @@ use crate::{
     error::{AlliumError, AlliumStatus, Failure, given, guard, quietly},
 };
 
-type Error<'a> = Option<&'a mut MaybeUninit<AlliumError>>;
-type Out<'a, T> = Option<&'a mut MaybeUninit<T>>;
-
 /// Bytes of messages read at once when all are gone through.
 const BATCH: usize = 1 << 20;
 
@@ -47,8 +44,8 @@ pub unsafe extern "C" fn allium_store_open(
     account_bytes: u64,
     account_messages: u64,
     sync: bool,
-    store: Out<'_, *mut AlliumStore>,
-    error: Error<'_>,
+    store: Option<&mut MaybeUninit<*mut AlliumStore>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         // SAFETY: as the header asks.
@@ -132,17 +129,16 @@ pub enum AlliumOutcome {
 pub unsafe extern "C" fn allium_store_put(
     store: Option<&AlliumStore>,
     message: Option<&AlliumMessage>,
-    hash: Out<'_, AlliumKey>,
-    outcome: Out<'_, AlliumOutcome>,
-    error: Error<'_>,
+    hash: Option<&mut MaybeUninit<AlliumKey>>,
+    outcome: Option<&mut MaybeUninit<AlliumOutcome>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (store, message) = (given(store, "store")?, given(message, "message")?);
         let AlliumMessage { account, namespace_id, timestamp, expiry, data, .. } = *message;
         // SAFETY: as the header asks.
         let data = unsafe { data.bytes() }?.to_vec();
-        let message =
-            NewMessage::new(account.id(), Namespace(namespace_id), Millis(timestamp), Millis(expiry), data);
+        let message = NewMessage::new(account.id(), Namespace(namespace_id), Millis(timestamp), Millis(expiry), data);
         let name = message.hash;
         let stored = pollster::block_on(store.store.put(message))?;
         if let Some(hash) = hash {
@@ -167,9 +163,9 @@ pub extern "C" fn allium_store_get(
     store: Option<&AlliumStore>,
     account: Option<&AlliumAccount>,
     hash: Option<&AlliumKey>,
-    data: Out<'_, AlliumBytes>,
-    message: Out<'_, AlliumMessage>,
-    error: Error<'_>,
+    data: Option<&mut MaybeUninit<AlliumBytes>>,
+    message: Option<&mut MaybeUninit<AlliumMessage>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (store, account, hash) = (given(store, "store")?, given(account, "account")?, given(hash, "hash")?);
@@ -185,9 +181,11 @@ pub extern "C" fn allium_store_get(
 }
 
 /// Told of a message, which is valid until it returns; false ends the walk. It may call the library.
-pub type AlliumOnMessage = unsafe extern "C" fn(user: *mut c_void, message: *const AlliumMessage) -> bool;
+pub type AlliumOnMessage = Option<unsafe extern "C" fn(user: *mut c_void, message: *const AlliumMessage) -> bool>;
 
-fn tell(callback: AlliumOnMessage, user: *mut c_void, message: &NewMessage) -> bool {
+type OnMessage = unsafe extern "C" fn(*mut c_void, *const AlliumMessage) -> bool;
+
+fn tell(callback: OnMessage, user: *mut c_void, message: &NewMessage) -> bool {
     let message = AlliumMessage::of(message);
     // SAFETY: the callback is one of C's, called on its caller's thread.
     unsafe { callback(user, &raw const message) }
@@ -204,10 +202,10 @@ pub extern "C" fn allium_store_retrieve(
     after: Option<&AlliumKey>,
     max_count: u64,
     max_size: u64,
-    callback: Option<AlliumOnMessage>,
+    callback: AlliumOnMessage,
     user: *mut c_void,
-    more: Out<'_, bool>,
-    error: Error<'_>,
+    more: Option<&mut MaybeUninit<bool>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (store, account) = (given(store, "store")?, given(account, "account")?.id());
@@ -235,9 +233,9 @@ pub extern "C" fn allium_store_retrieve(
 #[unsafe(no_mangle)]
 pub extern "C" fn allium_store_each(
     store: Option<&AlliumStore>,
-    callback: Option<AlliumOnMessage>,
+    callback: AlliumOnMessage,
     user: *mut c_void,
-    error: Error<'_>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (store, callback) = (given(store, "store")?, given(callback, "callback")?);
@@ -259,7 +257,7 @@ pub extern "C" fn allium_store_remove(
     store: Option<&AlliumStore>,
     account: Option<&AlliumAccount>,
     hash: Option<&AlliumKey>,
-    error: Error<'_>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let (store, account, hash) = (given(store, "store")?, given(account, "account")?, given(hash, "hash")?);
@@ -272,9 +270,9 @@ pub extern "C" fn allium_store_remove(
 #[unsafe(no_mangle)]
 pub extern "C" fn allium_store_count(
     store: Option<&AlliumStore>,
-    messages: Out<'_, u64>,
-    bytes: Out<'_, u64>,
-    error: Error<'_>,
+    messages: Option<&mut MaybeUninit<u64>>,
+    bytes: Option<&mut MaybeUninit<u64>>,
+    error: Option<&mut MaybeUninit<AlliumError>>,
 ) -> AlliumStatus {
     guard(error, || {
         let stats = given(store, "store")?.store.stats()?;

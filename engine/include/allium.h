@@ -213,14 +213,10 @@ typedef struct AlliumReplyKey AlliumReplyKey;
  */
 typedef struct AlliumStore AlliumStore;
 
-typedef struct Option_AlliumOnCall Option_AlliumOnCall;
-
-typedef struct Option_AlliumOnMessage Option_AlliumOnMessage;
-
 /**
  * Bytes that belong to the caller.
  */
-typedef struct AlliumBytes {
+typedef struct {
   /**
    * NULL when there are none.
    */
@@ -234,7 +230,7 @@ typedef struct AlliumBytes {
 /**
  * A key or a hash.
  */
-typedef struct AlliumKey {
+typedef struct {
   /**
    * As it is.
    */
@@ -244,55 +240,53 @@ typedef struct AlliumKey {
 /**
  * A node's public keys, and the secret one that opens its layers.
  */
-typedef struct AlliumIdentity {
+typedef struct {
   /**
    * Names it.
    */
-  struct AlliumKey ed25519;
+  AlliumKey ed25519;
   /**
    * Onion layers are encrypted to it.
    */
-  struct AlliumKey x25519;
+  AlliumKey x25519;
   /**
    * Opens them; wipe it.
    */
-  struct AlliumKey x25519_secret;
+  AlliumKey x25519_secret;
 } AlliumIdentity;
-
-typedef struct AlliumIdentity *Out_AlliumIdentity;
 
 /**
  * Why a call failed, in words.
  */
-typedef struct AlliumError {
+typedef struct {
   /**
    * Cut off where it does not fit.
    */
   char text[256];
 } AlliumError;
 
-typedef struct AlliumError *Error;
-
-typedef struct AlliumBuilder **Out_____AlliumBuilder;
-
-typedef struct AlliumEngine **Out_____AlliumEngine;
+/**
+ * Told of a request, on a thread that serves others too: it must not wait. `call` belongs to the callback, which gives it
+ * to `allium_call_answer` or `allium_call_refuse`, then or within 30 s from any thread. `user` is what it was set with.
+ */
+typedef void (*AlliumOnCall)(void *user, AlliumCall *call);
 
 /**
  * One registered node.
  */
-typedef struct AlliumNode {
+typedef struct {
   /**
    * Registered key.
    */
-  struct AlliumKey legacy;
+  AlliumKey legacy;
   /**
    * Names it in onion layers.
    */
-  struct AlliumKey ed25519;
+  AlliumKey ed25519;
   /**
    * Its layers are encrypted to it.
    */
-  struct AlliumKey x25519;
+  AlliumKey x25519;
   /**
    * Public IPv4 address; 0.0.0.0 while unknown.
    */
@@ -322,7 +316,7 @@ typedef struct AlliumNode {
 /**
  * Bytes that somebody else owns.
  */
-typedef struct AlliumSlice {
+typedef struct {
   /**
    * May be NULL when there are none.
    */
@@ -336,7 +330,7 @@ typedef struct AlliumSlice {
 /**
  * An answer to a request.
  */
-typedef struct AlliumAnswer {
+typedef struct {
   /**
    * An HTTP status.
    */
@@ -344,15 +338,13 @@ typedef struct AlliumAnswer {
   /**
    * For `allium_bytes_free`.
    */
-  struct AlliumBytes body;
+  AlliumBytes body;
 } AlliumAnswer;
-
-typedef struct AlliumAnswer *Out_AlliumAnswer;
 
 /**
  * What an engine is doing. New numbers come at the end.
  */
-typedef struct AlliumStats {
+typedef struct {
   /**
    * Nodes in the network in force.
    */
@@ -407,12 +399,10 @@ typedef struct AlliumStats {
   uint64_t verify_batches[7];
 } AlliumStats;
 
-typedef struct AlliumStore **Out_____AlliumStore;
-
 /**
  * A layer, opened or not. For `allium_peeled_free`.
  */
-typedef struct AlliumPeeled {
+typedef struct {
   /**
    * What there is.
    */
@@ -420,23 +410,23 @@ typedef struct AlliumPeeled {
   /**
    * Seals the answer; NULL when nothing was opened.
    */
-  struct AlliumLayerKey *key;
+  AlliumLayerKey *key;
   /**
    * As `kind` says.
    */
-  struct AlliumBytes body;
+  AlliumBytes body;
   /**
    * Of a relay.
    */
-  struct AlliumKey destination;
+  AlliumKey destination;
   /**
    * Of a server: its name or address, not ended with NUL.
    */
-  struct AlliumBytes host;
+  AlliumBytes host;
   /**
    * Of a server: the path, not ended with NUL.
    */
-  struct AlliumBytes target;
+  AlliumBytes target;
   /**
    * Of a server.
    */
@@ -455,30 +445,24 @@ typedef struct AlliumPeeled {
   bool base64;
 } AlliumPeeled;
 
-typedef struct AlliumPeeled *Out_AlliumPeeled;
-
-typedef struct AlliumBytes *Out_AlliumBytes;
-
 /**
  * A node on a path.
  */
-typedef struct AlliumHop {
+typedef struct {
   /**
    * How the hop before it names it.
    */
-  struct AlliumKey ed25519;
+  AlliumKey ed25519;
   /**
    * What its layer is encrypted to.
    */
-  struct AlliumKey x25519;
+  AlliumKey x25519;
 } AlliumHop;
-
-typedef struct AlliumReplyKey **Out_____AlliumReplyKey;
 
 /**
  * An account: the network's byte (5 for users), and a key.
  */
-typedef struct AlliumAccount {
+typedef struct {
   /**
    * As it is.
    */
@@ -488,11 +472,11 @@ typedef struct AlliumAccount {
 /**
  * A message. Times are milliseconds since 1970.
  */
-typedef struct AlliumMessage {
+typedef struct {
   /**
    * Whose it is.
    */
-  struct AlliumAccount account;
+  AlliumAccount account;
   /**
    * Where in the account.
    */
@@ -508,22 +492,17 @@ typedef struct AlliumMessage {
   /**
    * What it says. Of a message that a callback is told of, valid until the callback returns.
    */
-  struct AlliumSlice data;
+  AlliumSlice data;
   /**
    * Its name, which follows from account, namespace and data. Not read by `allium_store_put`.
    */
-  struct AlliumKey hash;
+  AlliumKey hash;
 } AlliumMessage;
 
-typedef struct AlliumKey *Out_AlliumKey;
-
-typedef AlliumOutcome *Out_AlliumOutcome;
-
-typedef struct AlliumMessage *Out_AlliumMessage;
-
-typedef bool *Out_bool;
-
-typedef uint64_t *Out_u64;
+/**
+ * Told of a message, which is valid until it returns; false ends the walk. It may call the library.
+ */
+typedef bool (*AlliumOnMessage)(void *user, const AlliumMessage *message);
 
 #ifdef __cplusplus
 extern "C" {
@@ -537,33 +516,33 @@ uint32_t allium_abi_version(void);
 /**
  * Gives bytes back. None are left in `bytes`, so that a second time does nothing.
  */
-void allium_bytes_free(struct AlliumBytes *bytes);
+void allium_bytes_free(AlliumBytes *bytes);
 
 /**
  * The method that is asked for. Valid until the call is answered or refused.
  */
-const char *allium_call_method(const struct AlliumCall *call);
+const char *allium_call_method(const AlliumCall *call);
 
 /**
  * Its params: a JSON object. Valid until the call is answered or refused.
  */
-const char *allium_call_params(const struct AlliumCall *call);
+const char *allium_call_params(const AlliumCall *call);
 
 /**
  * Answers with an HTTP status and JSON; a JSON string is told as text. Takes `call`, whatever the status returned: with
  * another than `ALLIUM_STATUS_OK` it is refused.
  */
-AlliumStatus allium_call_answer(struct AlliumCall *call, uint16_t status, const char *json);
+AlliumStatus allium_call_answer(AlliumCall *call, uint16_t status, const char *json);
 
 /**
  * Refuses with status 500. Takes `call`.
  */
-void allium_call_refuse(struct AlliumCall *call);
+void allium_call_refuse(AlliumCall *call);
 
 /**
  * The keys that belong to an Ed25519 seed.
  */
-AlliumStatus allium_identity(const struct AlliumKey *seed, Out_AlliumIdentity identity, Error error);
+AlliumStatus allium_identity(const AlliumKey *seed, AlliumIdentity *identity, AlliumError *error);
 
 /**
  * An engine whose messages and certificate are in the directory `data_dir`, which is made when it is not there, whose
@@ -571,34 +550,34 @@ AlliumStatus allium_identity(const struct AlliumKey *seed, Out_AlliumIdentity id
  * has it. `builder` is for `allium_engine_start` or `allium_builder_free`.
  */
 AlliumStatus allium_builder_new(const char *data_dir,
-                                const struct AlliumKey *ed25519_seed,
-                                const struct AlliumKey *legacy_key,
-                                Out_____AlliumBuilder builder,
-                                Error error);
+                                const AlliumKey *ed25519_seed,
+                                const AlliumKey *legacy_key,
+                                AlliumBuilder **builder,
+                                AlliumError *error);
 
 /**
  * Takes `builder` without starting anything.
  */
-void allium_builder_free(struct AlliumBuilder *builder);
+void allium_builder_free(AlliumBuilder *builder);
 
 /**
  * Listens on the address `ip`: HTTPS on TCP `https_port`, OMQ on TCP `omq_port`, QUIC on UDP `omq_port`.
  */
-AlliumStatus allium_builder_bind(struct AlliumBuilder *builder,
+AlliumStatus allium_builder_bind(AlliumBuilder *builder,
                                  const char *ip,
                                  uint16_t https_port,
                                  uint16_t omq_port,
-                                 Error error);
+                                 AlliumError *error);
 
 /**
  * Keeps no messages: relays onion requests, and tells clients which swarm has what they ask for.
  */
-AlliumStatus allium_builder_without_store(struct AlliumBuilder *builder);
+AlliumStatus allium_builder_without_store(AlliumBuilder *builder);
 
 /**
  * Bytes that messages may take, of all accounts and of one, and messages that one account may have.
  */
-AlliumStatus allium_builder_store_limits(struct AlliumBuilder *builder,
+AlliumStatus allium_builder_store_limits(AlliumBuilder *builder,
                                          uint64_t bytes,
                                          uint64_t account_bytes,
                                          uint64_t account_messages);
@@ -607,162 +586,156 @@ AlliumStatus allium_builder_store_limits(struct AlliumBuilder *builder,
  * Whether an acknowledged write is on disk (true, as it is from the start), or with the operating system, which writes
  * every second.
  */
-AlliumStatus allium_builder_sync(struct AlliumBuilder *builder, bool sync);
+AlliumStatus allium_builder_sync(AlliumBuilder *builder, bool sync);
 
 /**
  * Threads that serve requests.
  */
-AlliumStatus allium_builder_workers(struct AlliumBuilder *builder, size_t threads);
+AlliumStatus allium_builder_workers(AlliumBuilder *builder, size_t threads);
 
 /**
  * Clients' requests that may be under way; more are told that the node is busy.
  */
-AlliumStatus allium_builder_queue(struct AlliumBuilder *builder, size_t requests);
+AlliumStatus allium_builder_queue(AlliumBuilder *builder, size_t requests);
 
 /**
  * How many requests of one address may come at once, and per second in the long run.
  */
-AlliumStatus allium_builder_rate_limit(struct AlliumBuilder *builder, uint32_t burst, uint32_t per_second);
+AlliumStatus allium_builder_rate_limit(AlliumBuilder *builder, uint32_t burst, uint32_t per_second);
 
 /**
  * Posts onion requests also to servers at private, loopback and link-local addresses. For test networks.
  */
-AlliumStatus allium_builder_allow_private_servers(struct AlliumBuilder *builder);
+AlliumStatus allium_builder_allow_private_servers(AlliumBuilder *builder);
 
 /**
  * Hands clients' requests for any of `count` `methods` over, whether the protocol knows them or not. `user` goes with
  * `callback`, which is called from several threads at once, until `allium_engine_stop` returns.
  */
-AlliumStatus allium_builder_answers(struct AlliumBuilder *builder,
+AlliumStatus allium_builder_answers(AlliumBuilder *builder,
                                     const char *const *methods,
                                     size_t count,
-                                    struct Option_AlliumOnCall callback,
+                                    AlliumOnCall callback,
                                     void *user,
-                                    Error error);
+                                    AlliumError *error);
 
 /**
  * Opens the store, binds the sockets, serves. Requests are refused until there is a network with this node in it. Takes
  * `builder`, also when it fails. `engine` is for `allium_engine_stop`.
  */
-AlliumStatus allium_engine_start(struct AlliumBuilder *builder, Out_____AlliumEngine engine, Error error);
+AlliumStatus allium_engine_start(AlliumBuilder *builder, AlliumEngine **engine, AlliumError *error);
 
 /**
  * Refuses new requests, finishes those under way (for at most 70 s), writes what is queued, closes. Takes `engine`. Waits.
  */
-void allium_engine_stop(struct AlliumEngine *engine);
+void allium_engine_stop(AlliumEngine *engine);
 
 /**
  * Puts a new picture of the network in force, as of the block at `height` with the hash `block_hash` (64 hex digits, or
  * empty). `hardfork` is two numbers, such as 19 and 4.
  */
-AlliumStatus allium_engine_set_network(const struct AlliumEngine *engine,
+AlliumStatus allium_engine_set_network(const AlliumEngine *engine,
                                        uint64_t height,
                                        const char *block_hash,
                                        uint16_t hardfork,
                                        uint16_t revision,
-                                       const struct AlliumNode *nodes,
+                                       const AlliumNode *nodes,
                                        size_t count,
-                                       Error error);
+                                       AlliumError *error);
 
 /**
  * Whether the engine serves; if not, `why`, where not NULL, says why not.
  */
-bool allium_engine_is_ready(const struct AlliumEngine *engine, Error why);
+bool allium_engine_is_ready(const AlliumEngine *engine, AlliumError *why);
 
 /**
  * An onion request that came over a transport of the embedder's own. Waits, for other nodes at most 30 s each. Not for
  * callbacks.
  */
-AlliumStatus allium_engine_onion(const struct AlliumEngine *engine,
-                                 struct AlliumSlice payload,
-                                 Out_AlliumAnswer out,
-                                 Error error);
+AlliumStatus allium_engine_onion(const AlliumEngine *engine,
+                                 AlliumSlice payload,
+                                 AlliumAnswer *out,
+                                 AlliumError *error);
 
 /**
  * A client's request, JSON `{"method", "params"}`, that came over a transport of the embedder's own. Waits. Not for
  * callbacks.
  */
-AlliumStatus allium_engine_request(const struct AlliumEngine *engine,
-                                   struct AlliumSlice body,
-                                   Out_AlliumAnswer out,
-                                   Error error);
+AlliumStatus allium_engine_request(const AlliumEngine *engine, AlliumSlice body, AlliumAnswer *out, AlliumError *error);
 
 /**
  * What the engine is doing. `size` is `sizeof(AlliumStats)`: no more is written than the program knows of.
  */
-AlliumStatus allium_engine_stats(const struct AlliumEngine *engine,
-                                 struct AlliumStats *stats,
-                                 size_t size,
-                                 Error error);
+AlliumStatus allium_engine_stats(const AlliumEngine *engine, AlliumStats *stats, size_t size, AlliumError *error);
 
 /**
  * The engine's messages; `ALLIUM_STATUS_NOT_FOUND` when it keeps none. `store` is for `allium_store_close`, which leaves the
  * engine's store open.
  */
-AlliumStatus allium_engine_store(const struct AlliumEngine *engine,
-                                 Out_____AlliumStore store,
-                                 Error error);
+AlliumStatus allium_engine_store(const AlliumEngine *engine,
+                                 AlliumStore **store,
+                                 AlliumError *error);
 
 /**
  * Opens the layer of a payload that a client has posted, with the node's X25519 secret. What is wrong with the payload is
  * for whoever sent it, and in `peeled`; the status is about the call.
  */
-AlliumStatus allium_onion_peel(const struct AlliumKey *x25519_secret,
-                               struct AlliumSlice payload,
-                               Out_AlliumPeeled peeled,
-                               Error error);
+AlliumStatus allium_onion_peel(const AlliumKey *x25519_secret,
+                               AlliumSlice payload,
+                               AlliumPeeled *peeled,
+                               AlliumError *error);
 
 /**
  * `allium_onion_peel` for `count` payloads at a fraction of the cost; `peeled` has room for as many.
  */
-AlliumStatus allium_onion_peel_batch(const struct AlliumKey *x25519_secret,
-                                     const struct AlliumSlice *payloads,
+AlliumStatus allium_onion_peel_batch(const AlliumKey *x25519_secret,
+                                     const AlliumSlice *payloads,
                                      size_t count,
-                                     struct AlliumPeeled *peeled,
-                                     Error error);
+                                     AlliumPeeled *peeled,
+                                     AlliumError *error);
 
 /**
  * Gives back what is in a layer, key included. Nothing is left in it.
  */
-void allium_peeled_free(struct AlliumPeeled *peeled);
+void allium_peeled_free(AlliumPeeled *peeled);
 
 /**
  * Seals an answer for whoever sent the layer of `key`, in base64 or raw. `sealed` is for `allium_bytes_free`.
  */
-AlliumStatus allium_onion_seal(const struct AlliumLayerKey *key,
-                               struct AlliumSlice plaintext,
+AlliumStatus allium_onion_seal(const AlliumLayerKey *key,
+                               AlliumSlice plaintext,
                                bool base64,
-                               Out_AlliumBytes sealed,
-                               Error error);
+                               AlliumBytes *sealed,
+                               AlliumError *error);
 
 /**
  * What a client posts to the first of `count` nodes of `path` (to `destination` itself without any). `body` is JSON
  * `{"method", "params"}`; `enc_type` is `aes-gcm` (also for NULL), `xchacha20` or `aes-cbc`. `payload` is for
  * `allium_bytes_free`, `key` for `allium_reply_key_free`.
  */
-AlliumStatus allium_onion_build(const struct AlliumHop *path,
+AlliumStatus allium_onion_build(const AlliumHop *path,
                                 size_t count,
-                                const struct AlliumHop *destination,
-                                struct AlliumSlice body,
+                                const AlliumHop *destination,
+                                AlliumSlice body,
                                 const char *enc_type,
-                                Out_AlliumBytes payload,
-                                Out_____AlliumReplyKey key,
-                                Error error);
+                                AlliumBytes *payload,
+                                AlliumReplyKey **key,
+                                AlliumError *error);
 
 /**
  * The plaintext of the answer to a request; `ALLIUM_STATUS_CIPHERTEXT` when it is not from the destination. `plaintext` is
  * for `allium_bytes_free`.
  */
-AlliumStatus allium_reply_key_open(const struct AlliumReplyKey *key,
-                                   struct AlliumSlice reply,
+AlliumStatus allium_reply_key_open(const AlliumReplyKey *key,
+                                   AlliumSlice reply,
                                    bool base64,
-                                   Out_AlliumBytes plaintext,
-                                   Error error);
+                                   AlliumBytes *plaintext,
+                                   AlliumError *error);
 
 /**
  * Takes `key`.
  */
-void allium_reply_key_free(struct AlliumReplyKey *key);
+void allium_reply_key_free(AlliumReplyKey *key);
 
 /**
  * Opens the store in the directory `path`, which is made when it is not there. The limits are bytes that messages may
@@ -775,72 +748,69 @@ AlliumStatus allium_store_open(const char *path,
                                uint64_t account_bytes,
                                uint64_t account_messages,
                                bool sync,
-                               Out_____AlliumStore store,
-                               Error error);
+                               AlliumStore **store,
+                               AlliumError *error);
 
 /**
  * Writes what is queued and closes; an engine's store stays open. Takes `store`. Waits.
  */
-void allium_store_close(struct AlliumStore *store);
+void allium_store_close(AlliumStore *store);
 
 /**
  * Stores a message; `hash` and `outcome` may be NULL. Waits until it is on disk (or with the operating system, if the
  * store was opened so). Puts from several threads share one write.
  */
-AlliumStatus allium_store_put(const struct AlliumStore *store,
-                              const struct AlliumMessage *message,
-                              Out_AlliumKey hash,
-                              Out_AlliumOutcome outcome,
-                              Error error);
+AlliumStatus allium_store_put(const AlliumStore *store,
+                              const AlliumMessage *message,
+                              AlliumKey *hash,
+                              AlliumOutcome *outcome,
+                              AlliumError *error);
 
 /**
  * One message of an account; `ALLIUM_STATUS_NOT_FOUND` when it is not there. `data` is for `allium_bytes_free`; `message`,
  * which may be NULL, has no data.
  */
-AlliumStatus allium_store_get(const struct AlliumStore *store,
-                              const struct AlliumAccount *account,
-                              const struct AlliumKey *hash,
-                              Out_AlliumBytes data,
-                              Out_AlliumMessage message,
-                              Error error);
+AlliumStatus allium_store_get(const AlliumStore *store,
+                              const AlliumAccount *account,
+                              const AlliumKey *hash,
+                              AlliumBytes *data,
+                              AlliumMessage *message,
+                              AlliumError *error);
 
 /**
  * Messages of one namespace of an account in the order in which they were stored, after the one with the hash `after` if
  * that is there, else (also with NULL) from the start. At most `max_count` (0 is any number) of at most `max_size` bytes
  * together, but at least one. `more`, which may be NULL, says whether there are further ones.
  */
-AlliumStatus allium_store_retrieve(const struct AlliumStore *store,
-                                   const struct AlliumAccount *account,
+AlliumStatus allium_store_retrieve(const AlliumStore *store,
+                                   const AlliumAccount *account,
                                    int16_t namespace_id,
-                                   const struct AlliumKey *after,
+                                   const AlliumKey *after,
                                    uint64_t max_count,
                                    uint64_t max_size,
-                                   struct Option_AlliumOnMessage callback,
+                                   AlliumOnMessage callback,
                                    void *user,
-                                   Out_bool more,
-                                   Error error);
+                                   bool *more,
+                                   AlliumError *error);
 
 /**
  * Every message of every account, those of one account and namespace beside each other. What is stored meanwhile may be
  * told of or not.
  */
-AlliumStatus allium_store_each(const struct AlliumStore *store,
-                               struct Option_AlliumOnMessage callback,
-                               void *user,
-                               Error error);
+AlliumStatus allium_store_each(const AlliumStore *store, AlliumOnMessage callback, void *user, AlliumError *error);
 
 /**
  * Removes a message; `ALLIUM_STATUS_NOT_FOUND` when it is not there. Waits as `allium_store_put` does.
  */
-AlliumStatus allium_store_remove(const struct AlliumStore *store,
-                                 const struct AlliumAccount *account,
-                                 const struct AlliumKey *hash,
-                                 Error error);
+AlliumStatus allium_store_remove(const AlliumStore *store,
+                                 const AlliumAccount *account,
+                                 const AlliumKey *hash,
+                                 AlliumError *error);
 
 /**
  * How many messages there are and what they are charged; either may be NULL.
  */
-AlliumStatus allium_store_count(const struct AlliumStore *store, Out_u64 messages, Out_u64 bytes, Error error);
+AlliumStatus allium_store_count(const AlliumStore *store, uint64_t *messages, uint64_t *bytes, AlliumError *error);
 
 #ifdef __cplusplus
 }  // extern "C"
