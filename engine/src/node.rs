@@ -442,7 +442,9 @@ impl Node {
         self.end(threads);
     }
 
-    fn runtime(&self) -> Option<&Handle> {
+    /// Where it runs; `None` after the shutdown.
+    #[must_use]
+    pub fn runtime(&self) -> Option<&Handle> {
         self.threads.as_ref().map(Threads::handle)
     }
 
