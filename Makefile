@@ -12,7 +12,7 @@ COMETBFT := v0.38.26
 GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 # One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
 CARGO_PROFILE := --profile fast
-RUST := $(shell find engine native capi Cargo.toml Cargo.lock -name '*.rs' -o -name 'Cargo.*')
+RUST := $(shell find engine native Cargo.toml Cargo.lock -name '*.rs' -o -name 'Cargo.*')
 CYTHON := $(shell find python -name '*.pyx')
 # The build runs without isolation, so the build tools of the lock file have to be on the PATH.
 PIP := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --disable-pip-version-check

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,7 +85,9 @@ async def test_a_store_by_itself(tmp_path: Path) -> None:
             await store.put("05", b"")
         with pytest.raises(ValueError, match="hash"):
             await store.get(ACCOUNT, "?")
-    # Closed, and open to others.
+    with pytest.raises(OSError, match="closed"):
+        store._store.count()
+    # Open to others.
     async with Store(tmp_path, durability="async") as store:
         found = await store.get(ACCOUNT, many[7].hash)
         assert found is not None
@@ -156,7 +158,7 @@ async def test_requests_are_answered_by_the_program(engine: Callable[..., Made])
 async def test_membership_is_followed(engine: Callable[..., Made]) -> None:
     one, own = engine()
 
-    async def membership():
+    async def membership() -> AsyncIterator[dict]:
         for height in (3, 4):
             yield {**network(own), "height": height}
 

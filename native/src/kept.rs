@@ -8,6 +8,7 @@ use allium_engine::{
     types::{AccountId, MessageHash, Millis, Namespace},
 };
 use futures_util::future::try_join_all;
+use parking_lot::Mutex;
 use pyo3::{
     exceptions::{PyOSError, PyValueError},
     prelude::*,
@@ -49,14 +50,19 @@ pub(crate) struct Cursor(store::Cursor);
 
 #[pyclass(frozen, module = "allium._native")]
 pub(crate) struct Store {
-    store: EngineStore,
+    /// Nothing once it is closed: the files are free for others when the last handle has gone.
+    store: Mutex<Option<EngineStore>>,
     ours: bool,
 }
 
 impl Store {
     /// An engine's, which goes on without this handle.
     pub(crate) const fn of_engine(store: EngineStore) -> Self {
-        Self { store, ours: false }
+        Self { store: Mutex::new(Some(store)), ours: false }
+    }
+
+    fn open(&self) -> PyResult<EngineStore> {
+        self.store.lock().clone().ok_or_else(|| failed(StoreError::Closed))
     }
 }
 
@@ -74,13 +80,14 @@ impl Store {
         let durability = durability.parse().map_err(PyValueError::new_err::<String>)?;
         let config = StoreConfig { max_bytes, account_bytes, account_messages, durability, ..StoreConfig::new(path) };
         let store = py.detach(|| EngineStore::open(config, Clock::default())).map_err(failed)?;
-        Ok(Self { store, ours: true })
+        Ok(Self { store: Mutex::new(Some(store)), ours: true })
     }
 
     fn put(&self, py: Python<'_>, messages: Vec<New>) -> PyResult<Vec<(String, &'static str, u64)>> {
         let messages: Vec<NewMessage> = messages.into_iter().map(message).collect::<PyResult<_>>()?;
         let hashes: Vec<String> = messages.iter().map(|message| message.hash.to_string()).collect();
-        let puts = messages.into_iter().map(|message| self.store.put(message));
+        let store = self.open()?;
+        let puts = messages.into_iter().map(|message| store.put(message));
         let stored = py.detach(|| pollster::block_on(try_join_all(puts))).map_err(failed)?;
         let outcome = |outcome| match outcome {
             Outcome::New => "new",
@@ -94,7 +101,8 @@ impl Store {
 
     fn get<'py>(&self, py: Python<'py>, account: &str, hash: &str) -> PyResult<Option<Kept<'py>>> {
         let (account, hash) = (self::account(account)?, self::hash(hash)?);
-        let found = py.detach(|| self.store.get(&account, &hash)).map_err(failed)?;
+        let store = self.open()?;
+        let found = py.detach(move || store.get(&account, &hash)).map_err(failed)?;
         Ok(found.map(|message| kept(py, message)))
     }
 
@@ -110,7 +118,8 @@ impl Store {
         let (account, namespace) = (self::account(account)?, Namespace(namespace));
         let after = after.map(self::hash).transpose()?;
         let limits = Limits { max_count, max_size };
-        let page = py.detach(|| self.store.retrieve(&account, namespace, after.as_ref(), limits)).map_err(failed)?;
+        let store = self.open()?;
+        let page = py.detach(move || store.retrieve(&account, namespace, after.as_ref(), limits)).map_err(failed)?;
         let messages = page.messages.into_iter().map(|message| {
             let data = PyBytes::new(py, &message.data);
             (account.hex(), namespace.0, message.timestamp.0, message.expiry.0, data, message.hash.to_string())
@@ -125,25 +134,31 @@ impl Store {
         size: usize,
     ) -> PyResult<(Vec<Kept<'py>>, Option<Cursor>)> {
         let start = cursor.map(|cursor| cursor.0.clone()).unwrap_or_default();
-        let batch = py.detach(|| self.store.scan(&start, size)).map_err(failed)?;
+        let store = self.open()?;
+        let batch = py.detach(move || store.scan(&start, size)).map_err(failed)?;
         Ok((batch.messages.into_iter().map(|message| kept(py, message)).collect(), batch.next.map(Cursor)))
     }
 
     fn remove(&self, py: Python<'_>, account: &str, hashes: Vec<String>) -> PyResult<Vec<String>> {
         let account = self::account(account)?;
         let hashes = hashes.iter().map(|text| hash(text)).collect::<PyResult<_>>()?;
-        let removed = py.detach(|| pollster::block_on(self.store.remove(account, hashes))).map_err(failed)?;
+        let store = self.open()?;
+        let removed = py.detach(move || pollster::block_on(store.remove(account, hashes))).map_err(failed)?;
         Ok(removed.iter().map(MessageHash::to_string).collect())
     }
 
     fn count(&self, py: Python<'_>) -> PyResult<(u64, u64)> {
-        let stats = py.detach(|| self.store.stats()).map_err(failed)?;
+        let store = self.open()?;
+        let stats = py.detach(move || store.stats()).map_err(failed)?;
         Ok((stats.messages, stats.bytes))
     }
 
     fn close(&self, py: Python<'_>) {
-        if self.ours {
-            py.detach(|| self.store.close());
-        }
+        let store = self.store.lock().take();
+        py.detach(|| {
+            if let Some(store) = store.filter(|_| self.ours) {
+                store.close();
+            }
+        });
     }
 }
