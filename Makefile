@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean
+.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,14 +47,25 @@ bench-store: $(VENV)/.requirements ## What the store costs, empty and with a mil
 fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of bytes (CASES=n)
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python PROPTEST_CASES=$(CASES) cargo test --locked -p allium-engine $(CARGO_PROFILE) fuzz_
 
-lint: $(VENV)/.requirements ## rustfmt, clippy, ruff and mypy, warnings refused
+lint: $(VENV)/.requirements ## rustfmt, clippy, rustdoc, ruff and mypy, warnings refused
 	cargo fmt --all --check
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --workspace --all-targets $(CARGO_PROFILE) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p allium-engine $(CARGO_PROFILE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 build: $(VENV)/.installed ## Everything, installed editable in .venv
+
+wheel: $(VENV)/.requirements ## The package as a wheel, in dist/; its tag says which systems it is for
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist -C build-args="--compatibility pypi --strip" .
+
+capi: ## The engine for C and C++: target/release/liballium.so and liballium.a; the header is engine/include/allium.h
+	cargo rustc --locked --release -p allium-capi --crate-type cdylib -- -C strip=symbols
+	cargo rustc --locked --release -p allium-capi --crate-type staticlib
+
+header: ## Write engine/include/allium.h anew from capi/src
+	ALLIUM_WRITE_HEADER=1 cargo test --locked $(CARGO_PROFILE) -p allium-capi --test header
 
 cometbft: $(VENV)/.cometbft-$(COMETBFT) ## The engine of agreement of many machines, from its sources (needs Go)
 

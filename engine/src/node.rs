@@ -10,21 +10,21 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::Semaphore,
-};
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
+    batch::Source,
     clock::Clock,
     crypto::Identity,
+    onion::Piece,
     replicate::{Daemon, Handshake, Merge, Movement, PeerError, PeerLink, Reconciler, Redelivery},
-    rpc::{Rpc, RpcParts, Verifier},
+    rpc::{BUSY, Encoding, Kept, Own, Rpc, RpcParts, Status, Verifier, Via},
     store::{Durability, Store, StoreConfig, StoreError},
     swarm::{Network, NodeInfo, Snapshot},
+    threads::Threads,
     transport::{
-        Limiter, Liveness, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable, Readiness, Refusals,
-        Services, Slots, Upstream, control,
+        Keeping, Limiter, Liveness, OnionAnswer, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable,
+        Readiness, Refusals, Services, Slot, Slots, Upstream, control,
         control::Control,
         https::Https,
         omq::{Omq, OmqPeers},
@@ -44,6 +44,8 @@ const ASKED_AT_ONCE: usize = 256;
 const MAX_ANSWER: usize = 64 << 10;
 /// How often what nobody needs any more is looked for.
 const TIDY: Duration = Duration::from_secs(10);
+/// What a request is told that comes too late.
+const CLOSED: &[u8] = b"Service node is not ready: shutting down\n";
 
 /// Threads that serve requests for one that opens layers and one that verifies signatures: in batches, either is less than
 /// a tenth of the work.
@@ -88,6 +90,8 @@ pub struct NodeConfig {
     pub oxend_rpc: Option<String>,
     /// Whether onion requests may be posted to private, loopback and link-local addresses.
     pub allow_private_servers: bool,
+    /// Whether the node keeps messages. One that does not relays onion requests, and sends clients to the swarms.
+    pub keeps_messages: bool,
 }
 
 impl NodeConfig {
@@ -116,12 +120,14 @@ impl NodeConfig {
             quic_between_nodes: true,
             oxend_rpc: None,
             allow_private_servers: false,
+            keeps_messages: true,
         }
     }
 }
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NodeError {
     /// Its messages cannot be opened.
     #[error("the message store cannot be opened: {0}")]
@@ -137,16 +143,33 @@ pub enum NodeError {
 /// What nodes answered, later.
 pub type Answers = mpsc::Receiver<Vec<Result<Vec<Bytes>, PeerError>>>;
 
+/// What goes back to whoever asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// An HTTP status.
+    pub status: u16,
+    /// What is said.
+    pub body: Bytes,
+}
+
+/// What a node is given by whoever embeds it.
+#[derive(Default)]
+pub struct Lent {
+    /// Where it runs, rather than on threads of its own.
+    pub runtime: Option<Handle>,
+    /// Requests that it hands over.
+    pub own: Option<Own>,
+}
+
 /// A running node. Dropping it shuts it down.
 pub struct Node {
     services: Arc<Services>,
     links: Arc<Peers>,
     clock: Clock,
-    store: Store,
     https: Option<Https>,
     omq: Option<Omq>,
     quic: Option<Quic>,
-    runtime: Option<Runtime>,
+    threads: Option<Threads>,
 }
 
 impl Node {
@@ -156,55 +179,52 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; nothing is left running.
     pub fn start(config: &NodeConfig, identity: Identity) -> Result<Self, NodeError> {
+        Self::start_with(config, identity, Lent::default())
+    }
+
+    /// As [`Self::start`], with what is `lent` to the node.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing is left running.
+    pub fn start_with(config: &NodeConfig, identity: Identity, lent: Lent) -> Result<Self, NodeError> {
         std::fs::create_dir_all(&config.data_dir)?;
         let clock = Clock::default();
-        let mut store_config = StoreConfig::new(&config.data_dir);
-        store_config.max_bytes = config.max_store_bytes;
-        (store_config.account_bytes, store_config.account_messages) = (config.account_bytes, config.account_messages);
-        store_config.max_missed = config.max_missed;
-        store_config.durability = config.durability;
-        let store = Store::open(store_config, clock.clone())?;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(config.worker_threads.max(1))
-            .thread_name("allium-worker")
-            .enable_all()
-            .build()?;
+        let store = config.keeps_messages.then(|| open_store(config, clock.clone())).transpose()?;
+        let mut threads = match lent.runtime {
+            Some(handle) => Threads::lent(handle),
+            None => Threads::own(config.worker_threads)?,
+        };
         let identity = Arc::new(identity);
         let network = Arc::new(Network::default());
-        let readiness = Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public()));
+        let readiness = Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public(), store.is_some()));
         let omq_peers = Arc::new(OmqPeers::new()?);
         let quic_peers = QuicPeers::new(Arc::clone(&identity), config.quic_between_nodes);
         let liveness = Arc::new(Liveness::default());
         let links = Arc::new(Peers::new(Arc::clone(&omq_peers), Arc::clone(&quic_peers), Arc::clone(&liveness)));
         let peers: Arc<dyn PeerLink> = Arc::<Peers>::clone(&links);
         let own = identity.ed25519.public();
-        let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own)?;
-        let redelivery = Arc::new(redelivery);
+        let kept = match &store {
+            Some(store) => {
+                let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own)?;
+                Some(Kept { store: store.clone(), redelivery: Arc::new(redelivery) })
+            }
+            None => None,
+        };
+        let redelivery = kept.as_ref().map(|kept| Arc::clone(&kept.redelivery));
         let rpc = Arc::new(Rpc::new(RpcParts {
-            store: store.clone(),
+            kept,
             network: Arc::clone(&network),
             identity: Arc::clone(&identity),
             clock: clock.clone(),
             peers: Arc::clone(&peers),
-            redelivery: Arc::clone(&redelivery),
             verifier: Verifier::start(config.worker_threads.div_ceil(THREADS_PER_BATCHER))?,
             daemon: config.oxend_rpc.as_ref().map(|_| -> Arc<dyn Daemon> { Arc::<OmqPeers>::clone(&omq_peers) }),
+            own: lent.own,
         }));
-        let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
-        let reconciler =
-            Reconciler::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own, clock.clone(), merge);
-        let reconciler = Arc::new(reconciler);
-        let movement =
-            Movement::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own, Arc::clone(&reconciler));
-        let movement = Arc::new(movement);
-        runtime.spawn(Arc::clone(&movement).run());
-        runtime.spawn(Arc::clone(&reconciler).run());
-        let handshake =
-            Handshake::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own, Arc::clone(&movement));
-        let handshake = Arc::new(handshake);
-        runtime.spawn(Arc::clone(&handshake).run());
-        let caught_up = Arc::clone(&reconciler);
-        runtime.spawn(redelivery.run(move |member| caught_up.want(member)));
+        let keeping = store.zip(redelivery).map(|(store, redelivery)| {
+            let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
+            keep(&mut threads, store, redelivery, Parts { network: &network, peers: &peers, own, clock: &clock, merge })
+        });
         let upstream = Upstream::new(config.allow_private_servers)?;
         let onion = OnionRelay::new(
             Arc::clone(&identity),
@@ -222,16 +242,13 @@ impl Node {
             rpc,
             onion,
             readiness,
-            movement,
-            reconciler,
-            handshake,
+            keeping,
             pinged: Pinged::default(),
             liveness,
             control: Arc::default(),
             gossip: Arc::default(),
             oxend_rpc: config.oxend_rpc.clone(),
             quic_peers: Arc::clone(&quic_peers),
-            store: store.clone(),
             clients,
             bodies: Semaphore::new(MAX_BODIES),
             limiter: Limiter::new(config.rate_limits.clone()),
@@ -241,23 +258,21 @@ impl Node {
             admins: config.admins.clone(),
         });
         let address = |port| SocketAddr::new(config.bind_ip, port);
-        let https_address = address(config.https_port);
-        let https = runtime.block_on(Https::start(https_address, &config.data_dir, Arc::clone(&services)))?;
+        threads.duty(tidy(Arc::clone(&services)));
+        let handle = threads.handle().clone();
         // From here on the drop of `node` cleans up.
-        let mut node =
-            Self { services, links, clock, store, https: Some(https), omq: None, quic: None, runtime: Some(runtime) };
-        let handle = node.runtime.as_ref().map(|runtime| runtime.handle().clone());
-        if let Some(handle) = handle {
-            let services = || Arc::clone(&node.services);
-            let omq = Omq::start(address(config.omq_port), &omq_peers, services(), handle.clone())?;
-            let quic = {
-                let _entered = handle.enter();
-                Quic::start(address(config.omq_port), services())
-            };
-            handle.spawn(tidy(services()));
-            node.omq = Some(omq);
-            node.quic = Some(quic?);
-        }
+        let mut node = Self { services, links, clock, https: None, omq: None, quic: None, threads: Some(threads) };
+        let https = {
+            let _entered = handle.enter();
+            Https::start(address(config.https_port), &config.data_dir, Arc::clone(&node.services))
+        };
+        node.https = Some(https?);
+        node.omq = Some(Omq::start(address(config.omq_port), &omq_peers, Arc::clone(&node.services), handle.clone())?);
+        let quic = {
+            let _entered = handle.enter();
+            Quic::start(address(config.omq_port), Arc::clone(&node.services))
+        };
+        node.quic = Some(quic?);
         Ok(node)
     }
 
@@ -265,9 +280,9 @@ impl Node {
     pub fn set_network(&self, snapshot: Snapshot) {
         self.services.liveness.keep(&snapshot);
         self.services.network.replace(snapshot);
-        self.services.movement.network_changed();
-        self.services.reconciler.network_changed();
-        self.services.handshake.network_changed();
+        if let Some(keeping) = &self.services.keeping {
+            keeping.network_changed();
+        }
         self.services.rpc.network_changed();
     }
 
@@ -286,7 +301,7 @@ impl Node {
     #[must_use]
     pub fn test_peer(&self, node: &Ed25519PublicKey) -> Option<mpsc::Receiver<Reachable>> {
         let node = Arc::clone(self.services.network.load().by_ed25519(node)?);
-        let runtime = self.runtime.as_ref().filter(|_| node.is_reachable())?;
+        let runtime = self.runtime().filter(|_| node.is_reachable())?;
         let (answer, coming) = mpsc::channel();
         let (services, links) = (Arc::clone(&self.services), Arc::clone(&self.links));
         runtime.spawn(async move {
@@ -314,7 +329,7 @@ impl Node {
     #[must_use]
     pub fn ask(&self, nodes: Vec<NodeInfo>, command: &str, parts: Vec<Bytes>, limit: Duration) -> Option<Answers> {
         let command = *control::CLAIMS.iter().chain(&control::LIVENESS).find(|name| **name == command)?;
-        let runtime = self.runtime.as_ref()?;
+        let runtime = self.runtime()?;
         let (answer, coming) = mpsc::channel();
         let links = Arc::clone(&self.links);
         runtime.spawn(async move {
@@ -372,23 +387,115 @@ impl Node {
         self.services.stats()
     }
 
-    /// Refuses new requests, finishes those under way, writes what is queued, closes. Idempotent.
+    /// The picture of the network that is in force.
+    #[must_use]
+    pub fn network(&self) -> Arc<Snapshot> {
+        self.services.network.load()
+    }
+
+    /// Its messages, if it keeps any.
+    #[must_use]
+    pub fn store(&self) -> Option<&Store> {
+        self.services.keeping.as_ref().map(|keeping| &keeping.store)
+    }
+
+    /// An onion request that came another way than through the node's own sockets. It is carried out also when nobody waits
+    /// for the answer.
+    pub fn onion(&self, payload: impl Into<Piece>) -> impl Future<Output = Answer> + Send + 'static {
+        let payload = payload.into();
+        self.carry_out(|services, slot| async move {
+            let OnionAnswer { status, body, .. } = services.onion.entry(payload, Source::new(), slot).await;
+            Answer { status: status.as_u16(), body }
+        })
+    }
+
+    /// A client's request `{"method", "params"}` in JSON that came another way than through the node's own sockets. It is
+    /// carried out also when nobody waits for the answer.
+    pub fn request(&self, body: impl Into<Bytes>) -> impl Future<Output = Answer> + Send + 'static {
+        let body = body.into();
+        self.carry_out(|services, slot| async move {
+            let reply = services.rpc.call_json(&body, Via::Program).await;
+            drop(slot);
+            Answer { status: reply.status.code(), body: reply.encode(Encoding::Json).into() }
+        })
+    }
+
+    fn carry_out<F: Future<Output = Answer> + Send + 'static>(
+        &self,
+        what: impl FnOnce(Arc<Services>, Slot) -> F,
+    ) -> impl Future<Output = Answer> + Send + 'static {
+        let services = &self.services;
+        let slot = match services.readiness.reason() {
+            Some(reason) => Err(format!("Service node is not ready: {reason}\n").into()),
+            None => services.clients.take().ok_or(Bytes::from_static(BUSY.as_bytes())),
+        };
+        let answer = match (slot, self.runtime()) {
+            (Ok(slot), Some(runtime)) => Ok(runtime.spawn(what(Arc::clone(services), slot))),
+            (Err(text), _) => Err(text),
+            (Ok(_), None) => Err(Bytes::from_static(CLOSED)),
+        };
+        async move {
+            let body = match answer {
+                Ok(answer) => match answer.await {
+                    Ok(answer) => return answer,
+                    Err(_) => Bytes::from_static(CLOSED),
+                },
+                Err(text) => text,
+            };
+            Answer { status: Status::SERVICE_UNAVAILABLE.code(), body }
+        }
+    }
+
+    /// Refuses new requests, finishes those under way, writes what is queued, closes. Idempotent. On a runtime that is lent
+    /// to the node, which may have no other thread than this one, it waits for no request; [`Self::close`] does.
     pub fn shutdown(&mut self) {
-        let Some(runtime) = self.runtime.take() else { return };
+        let Some(threads) = self.threads.take() else { return };
+        let closing = threads.handle().spawn(self.closing());
+        if threads.is_own() {
+            let (done, wait) = mpsc::channel();
+            threads.handle().spawn(async move { done.send(closing.await) });
+            let _ = wait.recv();
+        }
+        self.end(threads);
+    }
+
+    /// As [`Self::shutdown`], from inside a runtime: it waits for the requests under way wherever they run.
+    pub async fn close(&mut self) {
+        let Some(threads) = self.threads.take() else { return };
+        let _ = threads.handle().spawn(self.closing()).await;
+        self.end(threads);
+    }
+
+    /// Where it runs; `None` after the shutdown.
+    #[must_use]
+    pub fn runtime(&self) -> Option<&Handle> {
+        self.threads.as_ref().map(Threads::handle)
+    }
+
+    /// Refuses new requests at once, and finishes those under way.
+    fn closing(&mut self) -> impl Future<Output = ()> + Send + use<> {
         self.services.readiness.close();
         self.services.control.close();
         self.services.gossip.close();
-        if let Some(https) = self.https.take() {
-            runtime.block_on(https.close());
+        let (https, quic) = (self.https.take(), self.quic.take());
+        async move {
+            if let Some(https) = https {
+                https.close().await;
+            }
+            if let Some(quic) = quic {
+                quic.close().await;
+            }
         }
-        if let Some(quic) = self.quic.take() {
-            runtime.block_on(quic.close());
-        }
+    }
+
+    fn end(&mut self, threads: Threads) {
         if let Some(omq) = self.omq.take() {
             omq.close();
         }
-        self.store.close();
-        runtime.shutdown_timeout(Duration::from_secs(5));
+        if let Some(store) = self.store() {
+            store.close();
+        }
+        drop(threads);
     }
 }
 
@@ -396,6 +503,42 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+fn open_store(config: &NodeConfig, clock: Clock) -> Result<Store, StoreError> {
+    let store = StoreConfig {
+        max_bytes: config.max_store_bytes,
+        account_bytes: config.account_bytes,
+        account_messages: config.account_messages,
+        max_missed: config.max_missed,
+        durability: config.durability,
+        ..StoreConfig::new(&config.data_dir)
+    };
+    Store::open(store, clock)
+}
+
+/// What the parts that keep messages have in common.
+struct Parts<'a> {
+    network: &'a Arc<Network>,
+    peers: &'a Arc<dyn PeerLink>,
+    own: Ed25519PublicKey,
+    clock: &'a Clock,
+    merge: Arc<dyn Merge>,
+}
+
+/// Starts what a node does for its messages besides answering.
+fn keep(threads: &mut Threads, store: Store, redelivery: Arc<Redelivery>, parts: Parts<'_>) -> Keeping {
+    let Parts { network, peers, own, clock, merge } = parts;
+    let (network, peers) = (|| Arc::clone(network), || Arc::clone(peers));
+    let reconciler = Arc::new(Reconciler::new(store.clone(), network(), peers(), own, clock.clone(), merge));
+    let movement = Arc::new(Movement::new(store.clone(), network(), peers(), own, Arc::clone(&reconciler)));
+    let handshake = Arc::new(Handshake::new(store.clone(), network(), peers(), own, Arc::clone(&movement)));
+    threads.duty(Arc::clone(&movement).run());
+    threads.duty(Arc::clone(&reconciler).run());
+    threads.duty(Arc::clone(&handshake).run());
+    let caught_up = Arc::clone(&reconciler);
+    threads.duty(redelivery.run(move |member| caught_up.want(member)));
+    Keeping { store, movement, reconciler, handshake }
 }
 
 async fn tidy(services: Arc<Services>) {
@@ -413,7 +556,6 @@ async fn tidy(services: Arc<Services>) {
 mod tests {
     use super::*;
     use crate::{
-        batch::Source,
         bencode::Bt,
         crypto::{Ed25519Secret, EncType},
         onion::build::{Destination, Hop, build},
@@ -459,7 +601,7 @@ mod tests {
         const LIMIT: Duration = Duration::from_secs(20);
         let directory = tempfile::tempdir().unwrap();
         let (mut node, info) = lone_node(directory.path());
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
             let endpoint = quic::client_endpoint((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
             let address = SocketAddr::new(info.ip.into(), info.omq_port);
@@ -565,11 +707,8 @@ mod tests {
             let (payload, key) =
                 build(&hops[..2], &Destination::Node(hops[2]), body.as_bytes(), EncType::AesGcm).unwrap();
             let slot = node.services.clients.take().unwrap();
-            let answer = node.runtime.as_ref().unwrap().block_on(node.services.onion.entry(
-                payload.as_slice(),
-                Source::new(),
-                slot,
-            ));
+            let answer =
+                node.runtime().unwrap().block_on(node.services.onion.entry(payload.as_slice(), Source::new(), slot));
             (answer, key)
         };
         let (answer, key) = onion(&nodes[0]);

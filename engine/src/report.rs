@@ -45,7 +45,7 @@ pub struct NodeMetrics {
     pub queues: Vec<Queue>,
     /// How much was done together, by what.
     pub batches: Vec<(&'static str, Distribution)>,
-    /// What its store counts.
+    /// What its store counts; nothing when it has none.
     pub store: StoreMetrics,
     /// Open connections by transport.
     pub connections: Vec<(&'static str, usize)>,
@@ -67,7 +67,7 @@ impl Node {
     pub fn metrics(&self) -> Result<NodeMetrics, StoreError> {
         let services = self.services();
         let (rpc, onion) = (&services.rpc, &services.onion);
-        let store = services.store.metrics()?;
+        let store = services.keeping.as_ref().map(|keeping| keeping.store.metrics()).transpose()?.unwrap_or_default();
         let queue = |name, (taken, limit): (usize, usize)| Queue { name, taken, limit };
         let waits = usize::try_from(store.queued).unwrap_or(usize::MAX);
         let mut queues = vec![

@@ -1,11 +1,14 @@
 //! The engine's Python face: conversions and nothing else. `python/allium/_native.pyi` is its contract.
 
 mod bls;
+mod call;
 mod ed25519;
+mod kept;
 mod metrics;
 mod network;
 mod node;
 mod onion;
+mod peel;
 mod quic;
 mod store;
 
@@ -17,15 +20,21 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PROTOCOL_VERSION", <(u16, u16, u16)>::from(allium_engine::rpc::PROTOCOL_VERSION))?;
     module.add_class::<bls::BlsSecretKey>()?;
     module.add_class::<bls::BlsDomain>()?;
+    module.add_class::<call::Call>()?;
+    module.add_class::<kept::Cursor>()?;
+    module.add_class::<kept::Store>()?;
     module.add_class::<node::Node>()?;
     module.add_class::<node::Question>()?;
     module.add_class::<onion::ReplyKey>()?;
+    module.add_class::<peel::Peeled>()?;
     module.add_class::<quic::QuicClient>()?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_keys, module)?)?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_signatures, module)?)?;
     module.add_function(wrap_pyfunction!(ed25519::verify_ed25519, module)?)?;
     module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
     module.add_function(wrap_pyfunction!(onion::peel_batch, module)?)?;
+    module.add_function(wrap_pyfunction!(peel::onion_peel, module)?)?;
+    module.add_function(wrap_pyfunction!(peel::node_keys, module)?)?;
     module.add_function(wrap_pyfunction!(network::service_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(network::swarm_of, module)?)?;
     module.add_function(wrap_pyfunction!(metrics::store_format, module)?)?;

@@ -9,7 +9,7 @@ use std::{
 
 use allium_engine::{
     crypto::Identity,
-    node::{Node as EngineNode, NodeConfig, NodeError},
+    node::{Lent, Node as EngineNode, NodeConfig, NodeError},
     transport::{Patience, RateLimits, control, parse_network},
     types::{Ed25519PublicKey, LegacyPublicKey},
 };
@@ -22,6 +22,8 @@ use pyo3::{
 use zeroize::Zeroizing;
 
 use crate::{
+    call,
+    kept::Store,
     metrics,
     network::{Network, entries, invalid},
 };
@@ -51,7 +53,7 @@ impl Node {
     #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
         max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, max_missed=1_048_576, durability="sync", worker_threads=2, queue=1000,
         rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, patience=(10.0, 60.0, 60.0), admins=Vec::new(),
-        oxend_rpc=None, allow_private_servers=false))]
+        oxend_rpc=None, allow_private_servers=false, keeps_messages=true, answers=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -75,6 +77,8 @@ impl Node {
         admins: Vec<String>,
         oxend_rpc: Option<String>,
         allow_private_servers: bool,
+        keeps_messages: bool,
+        answers: Option<(Vec<String>, Py<PyAny>)>,
     ) -> PyResult<Self> {
         let seed = Zeroizing::new(<[u8; 32]>::try_from(ed25519_seed).map_err(|_| invalid("ed25519_seed: 32 bytes"))?);
         let bind_ip: IpAddr =
@@ -107,10 +111,12 @@ impl Node {
             admins,
             oxend_rpc,
             allow_private_servers,
+            keeps_messages,
             ..NodeConfig::new(data_dir)
         };
         let identity = Identity::new(&seed, LegacyPublicKey(legacy_pubkey));
-        let node = py.detach(|| EngineNode::start(&config, identity)).map_err(|error| match error {
+        let lent = Lent { own: answers.map(|(methods, tell)| call::own(methods, tell)), ..Lent::default() };
+        let node = py.detach(|| EngineNode::start_with(&config, identity, lent)).map_err(|error| match error {
             NodeError::Io(error) => PyOSError::new_err(error.to_string()),
             error => PyOSError::new_err(error.to_string()),
         })?;
@@ -138,6 +144,18 @@ impl Node {
         // The node is free for others meanwhile.
         let result = coming.and_then(|coming| py.detach(move || coming.recv().ok()));
         Ok(result.map(|result| (result.https, result.omq, result.quic)))
+    }
+
+    fn onion(&self, payload: Vec<u8>, done: Py<PyAny>) -> PyResult<()> {
+        self.with(|node| call::then(node, node.onion(payload), done))?
+    }
+
+    fn request(&self, body: Vec<u8>, done: Py<PyAny>) -> PyResult<()> {
+        self.with(|node| call::then(node, node.request(body), done))?
+    }
+
+    fn store(&self) -> PyResult<Option<Store>> {
+        self.with(|node| node.store().cloned().map(Store::of_engine))
     }
 
     fn next_question(&self, py: Python<'_>) -> PyResult<Option<Question>> {

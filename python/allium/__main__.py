@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+#: As for a wrong configuration (`EX_CONFIG`): somebody has to change something first.
+EXIT_INCOMPLETE = 78
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,13 +21,28 @@ def main(arguments: list[str] | None = None) -> int:
         case ["node", "run", "--config", path]:
             # structlog loads rich where it is installed: 6 MB and 45 ms for colours that no log file shows.
             sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
-            from allium import node
+            with _complaint():
+                from allium import node
 
             return node.main(Path(path))
         case rest:
-            from allium import cli
+            with _complaint():
+                from allium import cli
 
             return cli.main(rest)
+
+
+@contextmanager
+def _complaint() -> Iterator[None]:
+    """Says what to install, where this package was installed without what its command needs."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "allium":
+            raise
+        text = f"the allium command needs {error.name}, which is not installed; run: pip install 'allium[node]'"
+        print(text, file=sys.stderr)
+        sys.exit(EXIT_INCOMPLETE)
 
 
 if __name__ == "__main__":

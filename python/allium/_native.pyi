@@ -155,6 +155,8 @@ class Node:
         admins: list[str] = ...,
         oxend_rpc: str | None = None,
         allow_private_servers: bool = False,
+        keeps_messages: bool = True,
+        answers: tuple[list[str], Callable[[Call], object]] | None = None,
     ) -> None:
         """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change.
 
@@ -163,7 +165,8 @@ class Node:
         may take for its handshake, the head of a request and its body. `durability` says what an acknowledged write is:
         on disk (`sync`), or with the operating system, which writes every second (`async`). `admins` are X25519 keys,
         hex, that may ask for `service.get_stats`. At `oxend_rpc` (`ipc://…`, `tcp://…`) is the network's daemon, which
-        clients' questions to it are passed to; without it the snapshot answers them.
+        clients' questions to it are passed to; without it the snapshot answers them. `answers` are methods that are
+        handed over, and what is told of each request for one, on a thread of the engine's that may wait.
         """
 
     def set_network(self, network: Network) -> None:
@@ -180,6 +183,15 @@ class Node:
 
         Waits for some seconds. `None` for a node that is not in the network in force, or has no address there.
         """
+
+    def onion(self, payload: bytes, done: Callable[[int, bytes], object]) -> None:
+        """Answers an onion request: `done` is called with status and body, on a thread of the engine's."""
+
+    def request(self, body: bytes, done: Callable[[int, bytes], object]) -> None:
+        """Answers a request in JSON, as `onion` does."""
+
+    def store(self) -> Store | None:
+        """Its messages; `None` when it keeps none."""
 
     def next_question(self) -> Question | None:
         """Waits for the next `bls.*` command that somebody sends; `None` once the node is shut down."""
@@ -234,6 +246,99 @@ class Question:
         """Sends the answer."""
 
 @final
+class Call:
+    """A client's request that waits for its answer. Dropped without one, it is refused."""
+
+    @property
+    def method(self) -> str:
+        """What is asked for."""
+
+    @property
+    def params(self) -> str:
+        """With what: a JSON object."""
+
+    def answer(self, status: int, body: str) -> None:
+        """Sends an HTTP status and JSON; a JSON string is told as text. `ValueError` for what is no JSON."""
+
+@final
+class Cursor:
+    """Where a walk through all messages has come to."""
+
+@final
+class Store:
+    """A message store. Calls wait without the interpreter lock; `OSError` when it cannot be used.
+
+    A message is (account, namespace, timestamp, expiry, data, hash): account 66 hex digits, times in milliseconds.
+    """
+
+    def __init__(
+        self, path: str, max_bytes: int, account_bytes: int, account_messages: int, durability: Literal["sync", "async"]
+    ) -> None:
+        """Opens the store in the directory `path`, which is made when it is not there."""
+
+    def put(
+        self, messages: list[tuple[str, int, int, int, bytes]]
+    ) -> list[tuple[str, Literal["new", "extended", "exists", "obsolete"], int]]:
+        """Stores messages; the hash of each, what became of it, and the expiry in force."""
+
+    def get(self, account: str, message_hash: str) -> tuple[str, int, int, int, bytes, str] | None:
+        """One message."""
+
+    def retrieve(
+        self, account: str, namespace: int, after: str | None, max_count: int | None, max_size: int
+    ) -> tuple[list[tuple[str, int, int, int, bytes, str]], bool]:
+        """Messages after the one with the hash `after`, and whether there are more."""
+
+    def scan(
+        self, cursor: Cursor | None, size: int
+    ) -> tuple[list[tuple[str, int, int, int, bytes, str]], Cursor | None]:
+        """Messages of all accounts, of about `size` bytes together, and where the next begin."""
+
+    def remove(self, account: str, hashes: list[str]) -> list[str]:
+        """Removes messages; the hashes of those that were there."""
+
+    def count(self) -> tuple[int, int]:
+        """Messages, and bytes charged for them."""
+
+    def close(self) -> None:
+        """Writes what is queued and closes; an engine's store stays open."""
+
+@final
+class Peeled:
+    """What is under an onion layer."""
+
+    @property
+    def kind(self) -> Literal["final", "server", "relay", "ciphertext", "json", "url", "malformed"]:
+        """`final`: a request for this node; `server`, `relay`: for another. The others say what is wrong.
+
+        `json` and `url` are answered sealed; `ciphertext` (with `Invalid ciphertext`) and `malformed` (with the text in
+        `body`) in the clear, all with status 400.
+        """
+
+    @property
+    def body(self) -> bytes:
+        """A request's JSON, a server's POST, or what `sn.onion_request` of the next node takes."""
+
+    @property
+    def destination(self) -> bytes | None:
+        """The next node's Ed25519 key."""
+
+    @property
+    def server(self) -> tuple[bool, str, int, str] | None:
+        """HTTPS rather than HTTP, host, port, path."""
+
+    @property
+    def json(self) -> bool:
+        """Whether the answer's `body` is to be a JSON value rather than text."""
+
+    @property
+    def base64(self) -> bool:
+        """Whether the answer is to be in base64 rather than raw."""
+
+    def seal(self, plaintext: bytes, base64: bool = True) -> bytes:
+        """The answer for whoever sent the layer; `ValueError` when nothing was opened."""
+
+@final
 class ReplyKey:
     """Opens the one answer to an onion request."""
 
@@ -285,6 +390,12 @@ def peel_batch(x25519_secret: bytes, layers: list[tuple[str, bytes, bytes]]) -> 
     A layer is (cipher, ephemeral X25519 key, ciphertext); `None` for one that does not open. `ValueError` for a cipher
     that is none.
     """
+
+def onion_peel(x25519_secret: bytes, payloads: list[bytes]) -> list[Peeled]:
+    """What is under the layers of payloads that clients have posted to the node with this secret, opened together."""
+
+def node_keys(ed25519_seed: bytes) -> tuple[bytes, bytes, bytes]:
+    """The Ed25519 key, the X25519 key and the X25519 secret, 32 bytes each, that belong to a seed."""
 
 def service_nodes(network: Network, params: str) -> str:
     """The `result` of `get_n_service_nodes` for JSON `params`, as JSON."""

@@ -35,6 +35,12 @@ impl X25519Secret {
         &self.secret
     }
 
+    /// The secret's bytes, for a key file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.secret)
+    }
+
     /// A fresh key from the system's randomness.
     ///
     /// # Errors

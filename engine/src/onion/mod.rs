@@ -7,8 +7,10 @@ mod hop;
 mod peel;
 mod piece;
 
-pub use control::{Layer, MAX_HOPS, OnionError, parse_entry};
-pub use frame::{Frame, FrameError};
+pub use control::{ControlError, Layer, MAX_HOPS, OnionError, parse_entry};
+#[doc(hidden)]
+pub use frame::Frame;
+pub use frame::FrameError;
 pub use hop::{decode_hop, encode_hop};
 pub use peel::{Opened, PeelError, Peeled, ServerTarget, peel, peel_batch, wrap_reply};
 pub use piece::Piece;

@@ -77,6 +77,7 @@ pub trait Merge: Send + Sync {
 
 /// What a comparison did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Compared {
     /// Things that we had and the other had not.
     pub given: u64,

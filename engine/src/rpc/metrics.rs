@@ -20,10 +20,12 @@ pub enum Via {
     Swarm,
     /// As a part of another request: `batch`, `sequence`, `ifelse`.
     Batch,
+    /// From the program that the engine is part of.
+    Program,
 }
 
 impl Via {
-    const ALL: [Self; 6] = [Self::Https, Self::Onion, Self::Omq, Self::Quic, Self::Swarm, Self::Batch];
+    const ALL: [Self; 7] = [Self::Https, Self::Onion, Self::Omq, Self::Quic, Self::Swarm, Self::Batch, Self::Program];
 
     /// Its name.
     #[must_use]
@@ -35,6 +37,7 @@ impl Via {
             Self::Quic => "quic",
             Self::Swarm => "swarm",
             Self::Batch => "batch",
+            Self::Program => "program",
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Body {
     Text(Cow<'static, str>),
     /// A result.
     Value(Value),
+    /// A result that stays as another program made it.
+    Json(serde_json::Value),
     /// A result that is neither JSON nor bencode.
     Binary(Vec<u8>),
 }
@@ -46,6 +48,7 @@ impl Reply {
         match &self.body {
             Body::Text(text) => text.as_bytes().to_vec(),
             Body::Value(value) => value.encode(encoding),
+            Body::Json(json) => json.to_string().into_bytes(),
             Body::Binary(bytes) => bytes.clone(),
         }
     }
@@ -62,6 +65,7 @@ impl Reply {
         match &self.body {
             Body::Text(text) => Value::Text(text.clone()),
             Body::Value(value) => value.clone(),
+            Body::Json(json) => Value::from_json(json),
             Body::Binary(bytes) => Value::Bytes(bytes.clone()),
         }
     }
@@ -72,6 +76,7 @@ impl Reply {
         match &self.body {
             Body::Text(text) => text.as_ref().into(),
             Body::Value(value) => value.to_json(),
+            Body::Json(json) => json.clone(),
             Body::Binary(bytes) => base64_simd::STANDARD.encode_to_string(bytes).into(),
         }
     }
@@ -81,7 +86,7 @@ impl Reply {
     pub const fn content_type(&self) -> &'static str {
         match self.body {
             Body::Text(_) => "text/plain",
-            Body::Value(_) => "application/json",
+            Body::Value(_) | Body::Json(_) => "application/json",
             Body::Binary(_) => "application/octet-stream",
         }
     }

@@ -11,6 +11,7 @@ use super::{
     counts::{Counted, RequestCounts},
     metrics::{RequestMetrics, Via},
     monitor::{self, Monitors, Refusal, Subscriber, Subscription},
+    own::Own,
     params::{Invalid, NamespaceOrAll, Params},
     reply::{Body, Reply},
     request::{
@@ -39,6 +40,9 @@ use crate::{
 /// The storage version whose behaviour this node has; what it advertises.
 pub const PROTOCOL_VERSION: [u16; 3] = [2, 8, 0];
 
+/// What is answered to whoever wants messages kept, by a node that keeps none.
+pub const KEEPS_NOTHING: &str = "This node keeps no messages";
+
 /// Tolerances and limits of `spec/node-rpc` §2.5, in milliseconds and bytes.
 mod limit {
     pub(super) const MIN_TTL: u64 = 10_000;
@@ -55,10 +59,18 @@ mod limit {
 /// First hardfork and revision at which one `expire` may carry several expiries.
 const MULTI_EXPIRY: [u16; 2] = [19, 4];
 
+/// What a node has that keeps messages.
+pub struct Kept {
+    /// Its messages.
+    pub store: Store,
+    /// Keeps what other members have missed.
+    pub redelivery: Arc<Redelivery>,
+}
+
 /// What a request is executed with.
 pub struct RpcParts {
-    /// This node's messages.
-    pub store: Store,
+    /// What keeps this node's messages, if it keeps any.
+    pub kept: Option<Kept>,
     /// The picture of the network.
     pub network: Arc<Network>,
     /// This node's keys.
@@ -67,12 +79,12 @@ pub struct RpcParts {
     pub clock: Clock,
     /// Its way to other nodes.
     pub peers: Arc<dyn PeerLink>,
-    /// Keeps what other members have missed.
-    pub redelivery: Arc<Redelivery>,
     /// Verifies signatures.
     pub verifier: Verifier,
     /// The network's daemon, where there is one.
     pub daemon: Option<Arc<dyn Daemon>>,
+    /// What is handed over to whoever embeds the engine.
+    pub own: Option<Own>,
 }
 
 /// Who sent a request: a client's is passed on to the swarm, a peer's is not.
@@ -101,8 +113,26 @@ impl Asked {
     }
 }
 
+/// The swarm that this node is in, and what it has as a member.
+struct Ours<'a> {
+    store: &'a Store,
+    redelivery: &'a Redelivery,
+    /// The other members.
+    mates: Vec<Arc<NodeInfo>>,
+}
+
 type Entries = BTreeMap<Cow<'static, str>, Value>;
 type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+
+impl Ours<'_> {
+    /// The time of a change: it does nothing to what is later.
+    fn time_of_change(&self, origin: Origin) -> Millis {
+        match origin {
+            Origin::Peer { at: Some(at), .. } => at,
+            Origin::Peer { at: None, .. } | Origin::Client => self.store.stamp(),
+        }
+    }
+}
 
 /// Executes requests. One for a node, shared by its transports.
 pub struct Rpc {
@@ -142,6 +172,9 @@ impl Rpc {
         let Some(Json::Object(params)) = body.get_mut("params").map(Json::take) else {
             return bad(&method, "invalid json: no `params` field".into());
         };
+        if let Some(own) = self.parts.own.as_ref().filter(|own| own.has(&method)) {
+            return own.ask(method, params).await;
+        }
         match Request::parse(&method, &Params::Json(params)) {
             Ok(Some(request)) => self.run(request, Origin::Client, Asked { via, came }).await,
             Ok(None) => bad(&method, format!("no method {method}").into()),
@@ -223,7 +256,7 @@ impl Rpc {
     }
 
     fn subscribe(&self, subscription: &Subscription, subscriber: &Arc<dyn Subscriber>) -> Bt {
-        if self.swarm_mates(&subscription.account).is_err() {
+        let Ok(ours) = self.ours(&subscription.account) else {
             // Where to go instead, as in a 421.
             let network = self.parts.network.load();
             let answer = Value::Dict(self.swarm_answer(&network, &subscription.account)).to_bt();
@@ -232,8 +265,8 @@ impl Rpc {
             };
             refusal.extend(answer.into_iter().filter(|(key, _)| key == b"snodes" || key == b"swarm"));
             return Bt::Dict(refusal);
-        }
-        let verified = subscription.verify(&self.parts.store, self.parts.clock.now()).unwrap_or_else(|error| {
+        };
+        let verified = subscription.verify(ours.store, self.parts.clock.now()).unwrap_or_else(|error| {
             tracing::error!(%error, "revocations could not be read");
             Err(Refusal::unavailable())
         });
@@ -273,12 +306,14 @@ impl Rpc {
 
     /// There is a new picture of the network.
     pub fn network_changed(&self) {
-        self.parts.redelivery.network_changed();
+        if let Some(kept) = &self.parts.kept {
+            kept.redelivery.network_changed();
+        }
     }
 
     /// Members of the swarm that have missed something.
     pub fn members_behind(&self) -> usize {
-        self.parts.redelivery.members_behind()
+        self.parts.kept.as_ref().map_or(0, |kept| kept.redelivery.members_behind())
     }
 
     /// The subscriptions in force.
@@ -300,6 +335,7 @@ impl Rpc {
     }
 
     async fn keep(&self, transferred: Vec<transfer::Transferred>) -> Result<(), &'static str> {
+        let Some(Kept { store, .. }) = &self.parts.kept else { return Err("Swarm mismatch") };
         let network = self.parts.network.load();
         let own = network.by_ed25519(&self.own).map(|node| node.swarm);
         let now = self.parts.clock.now();
@@ -325,7 +361,7 @@ impl Rpc {
             .collect();
         let watched: Vec<Option<NewMessage>> =
             messages.iter().map(|message| self.monitors.any(&message.account).then(|| message.clone())).collect();
-        let stored = self.parts.store.receive(messages).await.map_err(|error| {
+        let stored = store.receive(messages).await.map_err(|error| {
             tracing::warn!(%error, "messages from another node were not stored");
             "Failed to store messages"
         })?;
@@ -400,14 +436,18 @@ impl Rpc {
 
     // ---- what comes before acting ----
 
-    /// The other members of `account`'s swarm, or the 421 that names the right ones.
-    fn swarm_mates(&self, account: &AccountId) -> Result<Vec<Arc<NodeInfo>>, Reply> {
+    /// `account`'s swarm, or the 421 that names the members of the right one.
+    fn ours(&self, account: &AccountId) -> Result<Ours<'_>, Reply> {
         let network = self.parts.network.load();
         let swarm = network.swarm_of(account);
         let own = network.by_ed25519(&self.own).map(|node| node.swarm);
         match swarm {
             Some(swarm) if own == Some(swarm) => {
-                Ok(network.members(swarm).iter().filter(|node| node.ed25519 != self.own).map(Arc::clone).collect())
+                let Some(Kept { store, redelivery }) = &self.parts.kept else {
+                    return Err(Reply::text(Status::SERVICE_UNAVAILABLE, KEEPS_NOTHING));
+                };
+                let mates = network.members(swarm).iter().filter(|node| node.ed25519 != self.own).map(Arc::clone);
+                Ok(Ours { store, redelivery, mates: mates.collect() })
             }
             _ => {
                 let body = Value::Dict(self.swarm_answer(&network, account));
@@ -438,14 +478,6 @@ impl Rpc {
         }
     }
 
-    /// The time of a change: it does nothing to what is later.
-    fn time_of_change(&self, origin: Origin) -> Millis {
-        match origin {
-            Origin::Peer { at: Some(at), .. } => at,
-            Origin::Peer { at: None, .. } | Origin::Client => self.parts.store.stamp(),
-        }
-    }
-
     /// A time that another member names, as far as its clock may be ahead.
     fn believable(&self, time: Millis) -> Millis {
         time.min(self.parts.clock.now().plus(limit::SIGNATURE))
@@ -453,14 +485,14 @@ impl Rpc {
 
     async fn proven(
         &self,
-        auth: &Auth,
-        account: &AccountId,
+        ours: &Ours<'_>,
+        (auth, account): (&Auth, &AccountId),
         text: impl AsRef<[u8]> + Send,
         flags: u8,
         revocable: bool,
         refusal: &'static str,
     ) -> Result<(), Reply> {
-        let proofs = auth.proofs(&self.parts.store, account, text.as_ref(), flags, revocable).map_err(|error| {
+        let proofs = auth.proofs(ours.store, account, text.as_ref(), flags, revocable).map_err(|error| {
             tracing::error!(%error, "revocations could not be read");
             Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed")
         })?;
@@ -478,8 +510,8 @@ impl Rpc {
     // ---- methods ----
 
     async fn store(&self, request: StoreRequest, origin: Origin) -> Reply {
-        let mates = match self.check_store(&request).await {
-            Ok(mates) => mates,
+        let ours = match self.check_store(&request).await {
+            Ok(ours) => ours,
             Err(refusal) => return refusal,
         };
         let StoreRequest { account, namespace, timestamp, expiry, data, auth, sig_timestamp } = request;
@@ -491,7 +523,7 @@ impl Rpc {
             // Every member takes the same.
             Origin::Peer { at: None, .. } => self.believable(timestamp),
             Origin::Peer { at: Some(at), .. } => at,
-            Origin::Client => match self.parts.store.stamp_message(&message) {
+            Origin::Client => match ours.store.stamp_message(&message) {
                 Ok(stored) => stored,
                 Err(error) => {
                     tracing::error!(%error, "deletions could not be read");
@@ -513,14 +545,14 @@ impl Rpc {
             }
             fields
         };
-        let forward = (origin == Origin::Client).then(|| match mates.as_slice() {
+        let forward = (origin == Origin::Client).then(|| match ours.mates.as_slice() {
             // A swarm of this node alone.
             [] => Forward::to_nobody(stored),
             _ => Forward::new("store", forward(&message), stored),
         });
         let local = async {
             let watched = self.monitors.any(&account).then(|| message.clone());
-            let store = &self.parts.store;
+            let store = ours.store;
             let (stored, unsettled) = match origin {
                 Origin::Client => {
                     let (stored, unsettled) = store.put_first(message).await.map_err(|error| failure(&error))?;
@@ -542,7 +574,7 @@ impl Rpc {
             Ok((entries, unsettled))
         };
         let Some(forward) = forward else { return peer_reply(local.await.map(|(entries, _)| entries)) };
-        let (mut swarm, ok) = self.store_everywhere(&mates, forward, local, (account, hash)).await;
+        let (mut swarm, ok) = self.store_everywhere(&ours, forward, local, (account, hash)).await;
         // A legacy of the reference that clients may read: the entry node's own entry tells the time too.
         if let Some(Value::Dict(own)) = swarm.get_mut(self.own.to_string().as_str()) {
             own.insert("t".into(), self.time());
@@ -550,9 +582,9 @@ impl Rpc {
         self.swarm_reply(swarm, ok, Some(hash))
     }
 
-    async fn check_store(&self, request: &StoreRequest) -> Result<Vec<Arc<NodeInfo>>, Reply> {
+    async fn check_store(&self, request: &StoreRequest) -> Result<Ours<'_>, Reply> {
         let StoreRequest { account, namespace, timestamp, expiry, auth, sig_timestamp, .. } = request;
-        let mates = self.swarm_mates(account)?;
+        let ours = self.ours(account)?;
         let longest = if namespace.is_public_inbox() { limit::MAX_TTL_INBOX } else { limit::MAX_TTL };
         let ttl = expiry.0.checked_sub(timestamp.0);
         if !ttl.is_some_and(|ttl| (limit::MIN_TTL..=longest).contains(&ttl)) {
@@ -570,9 +602,9 @@ impl Rpc {
             self.near_now(*sig_timestamp, limit::SIGNATURE, "store signature timestamp too far from current time")?;
             let flags = if namespace.is_public_outbox() { flag::WRITE | flag::DELETE } else { flag::WRITE };
             let text = format!("store{}{sig_timestamp}", namespace.signed_text());
-            self.proven(auth, account, &text, flags, true, "store signature verification failed").await?;
+            self.proven(&ours, (auth, account), &text, flags, true, "store signature verification failed").await?;
         }
-        Ok(mates)
+        Ok(ours)
     }
 
     async fn retrieve(&self, request: &Retrieve) -> Reply {
@@ -581,17 +613,17 @@ impl Rpc {
 
     async fn try_retrieve(&self, request: &Retrieve) -> Result<Reply, Reply> {
         let Retrieve { account, namespace, last_hash, max_count, max_size, auth } = request;
-        self.swarm_mates(account)?;
+        let ours = self.ours(account)?;
         if let Some((auth, timestamp)) = auth {
             self.near_now(*timestamp, limit::SIGNATURE, "retrieve timestamp too far from current time")?;
             let text = format!("retrieve{}{timestamp}", namespace.signed_text());
             let refusal = "retrieve signature verification failed";
-            self.proven(auth, account, &text, flag::READ, !namespace.is_unrevocable(), refusal).await?;
+            self.proven(&ours, (auth, account), &text, flag::READ, !namespace.is_unrevocable(), refusal).await?;
         } else if !namespace.is_open_to_read() {
             return Err(Reply::text(Status::UNAUTHORIZED, "retrieve: request signature required"));
         }
         let limits = limits(*max_count, *max_size);
-        let page = self.parts.store.retrieve(account, *namespace, last_hash.as_ref(), limits).map_err(|error| {
+        let page = ours.store.retrieve(account, *namespace, last_hash.as_ref(), limits).map_err(|error| {
             tracing::error!(%error, "messages could not be read");
             let text = format!("Internal Server Error. Could not retrieve messages for {account:?}");
             Reply::text(Status::INTERNAL_SERVER_ERROR, text)
@@ -614,30 +646,36 @@ impl Rpc {
     async fn delete(&self, request: Delete, origin: Origin) -> Reply {
         let Delete { account, messages, required, auth } = request;
         let check = async {
-            let mates = self.swarm_mates(&account)?;
+            let ours = self.ours(&account)?;
             let text = format!("delete{}", messages.concat());
-            self.proven(&auth, &account, &text, flag::DELETE, true, "delete_msgs signature verification failed")
-                .await?;
-            Ok::<_, Reply>(mates)
+            self.proven(
+                &ours,
+                (&auth, &account),
+                &text,
+                flag::DELETE,
+                true,
+                "delete_msgs signature verification failed",
+            )
+            .await?;
+            Ok::<_, Reply>(ours)
         };
-        let mates = match check.await {
-            Ok(mates) => mates,
+        let ours = match check.await {
+            Ok(ours) => ours,
             Err(refusal) => return refusal,
         };
         let mut forward = forwarded(&account, Some(&auth));
         let list = messages.iter().map(|hash| hash.as_bytes().into()).collect();
         forward.push(("messages", Bt::List(list)));
         let at = match origin {
-            Origin::Client => self.parts.store.stamp_deletion(limit::CLOCK),
-            Origin::Peer { .. } => self.time_of_change(origin),
+            Origin::Client => ours.store.stamp_deletion(limit::CLOCK),
+            Origin::Peer { .. } => ours.time_of_change(origin),
         };
         let forward = Forward::new("delete", forward, at);
         let local = async {
             let hashes = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
-            let done = self
-                .parts
+            let done = ours
                 .store
-                .delete(account, hashes, forward.change(&mates, origin))
+                .delete(account, hashes, forward.change(&ours, origin))
                 .await
                 .map_err(|error| failure(&error))?;
             let deleted = sorted(done.done);
@@ -647,7 +685,7 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &mates, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &ours, local).await;
         let any = swarm.values().any(|entry| matches!(deleted_in(entry), Some(n) if n > 0));
         let mut reply = self.swarm_reply(swarm, ok, None);
         if required && !any && ok {
@@ -722,23 +760,23 @@ impl Rpc {
             NamespaceOrAll::All => (Scope::All, "all".to_owned(), Bt::Bytes(b"all".to_vec())),
         };
         let check = async {
-            let mates = self.swarm_mates(&account)?;
+            let ours = self.ours(&account)?;
             time_check?;
             let text = format!("{}{signed_namespace}{time}", plan.method);
-            self.proven(&auth, &account, &text, flag::DELETE, true, plan.refusal).await?;
-            Ok::<_, Reply>(mates)
+            self.proven(&ours, (&auth, &account), &text, flag::DELETE, true, plan.refusal).await?;
+            Ok::<_, Reply>(ours)
         };
-        let mates = match check.await {
-            Ok(mates) => mates,
+        let ours = match check.await {
+            Ok(ours) => ours,
             Err(refusal) => return refusal,
         };
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("namespace", namespace_field));
         forward.push((plan.field, time.0.into()));
-        let forward = Forward::new(plan.method, forward, self.time_of_change(origin));
+        let forward = Forward::new(plan.method, forward, ours.time_of_change(origin));
         let local = async {
-            let store = self.parts.store.clone();
-            let done = act(store, account, scope, time, forward.change(&mates, origin))
+            let store = ours.store.clone();
+            let done = act(store, account, scope, time, forward.change(&ours, origin))
                 .await
                 .map_err(|error| failure(&error))?;
             let changed = done.done;
@@ -750,13 +788,13 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &mates, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &ours, local).await;
         self.swarm_reply(swarm, ok, None)
     }
 
     async fn expire(&self, request: Expire, origin: Origin) -> Reply {
-        let mates = match self.check_expire(&request, origin).await {
-            Ok(mates) => mates,
+        let ours = match self.check_expire(&request, origin).await {
+            Ok(ours) => ours,
             Err(refusal) => return refusal,
         };
         let Expire { account, messages, expiry, only, auth } = request;
@@ -772,7 +810,7 @@ impl Rpc {
         if let Some(direction) = only {
             forward.push((direction.name(), Bt::Int(1)));
         }
-        let at = self.time_of_change(origin);
+        let at = ours.time_of_change(origin);
         let latest = match origin {
             Origin::Peer { at: Some(_), latest } => latest,
             // Not counted from `at`, which may run ahead of the clock.
@@ -797,8 +835,8 @@ impl Rpc {
                 None if may_shorten => ExpireMode::Set,
                 None => ExpireMode::Extend,
             };
-            let change = forward.change(&mates, origin);
-            let done = self.parts.store.expire(account, changes, mode, change).await;
+            let change = forward.change(&ours, origin);
+            let done = ours.store.expire(account, changes, mode, change).await;
             let Promised { done, numbers } = done.map_err(|error| failure(&error))?;
             let by_text = |list: Vec<(MessageHash, Millis)>| -> BTreeMap<String, Millis> {
                 list.into_iter().map(|(hash, expiry)| (hash.to_string(), expiry)).collect()
@@ -827,13 +865,13 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &mates, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &ours, local).await;
         self.swarm_reply(swarm, ok, None)
     }
 
-    async fn check_expire(&self, request: &Expire, origin: Origin) -> Result<Vec<Arc<NodeInfo>>, Reply> {
+    async fn check_expire(&self, request: &Expire, origin: Origin) -> Result<Ours<'_>, Reply> {
         let Expire { account, messages, expiry, only, auth } = request;
-        let mates = self.swarm_mates(account)?;
+        let ours = self.ours(account)?;
         let earliest = self.taken(origin).minus(limit::SIGNATURE);
         if expiry.iter().any(|expiry| *expiry < earliest) {
             return Err(Reply::text(Status::UNAUTHORIZED, "expire: timestamp should be >= current time"));
@@ -844,23 +882,24 @@ impl Rpc {
         }
         let times: String = expiry.iter().map(Millis::to_string).collect();
         let text = format!("expire{}{times}{}", only.map_or("", Direction::name), messages.concat());
-        self.proven(auth, account, &text, flag::WRITE, true, "expire: signature verification failed").await?;
+        self.proven(&ours, (auth, account), &text, flag::WRITE, true, "expire: signature verification failed").await?;
         let may_shorten = auth.subaccount.as_ref().is_none_or(|token| token.permits(flag::DELETE));
         if *only == Some(Direction::Shorten) && !may_shorten {
             let text = "expire: shorten parameter cannot be used with this subaccount token (missing delete access)";
             return Err(Reply::text(Status::BAD_REQUEST, text));
         }
-        Ok(mates)
+        Ok(ours)
     }
 
     async fn get_expiries(&self, request: &GetExpiries) -> Result<Reply, Reply> {
         let GetExpiries { account, messages, timestamp, auth } = request;
-        self.swarm_mates(account)?;
+        let ours = self.ours(account)?;
         self.near_now(*timestamp, limit::SIGNATURE, "get_expiries timestamp too far from current time")?;
         let text = format!("get_expiries{timestamp}{}", messages.concat());
-        self.proven(auth, account, &text, flag::READ, true, "get_expiries signature verification failed").await?;
+        self.proven(&ours, (auth, account), &text, flag::READ, true, "get_expiries signature verification failed")
+            .await?;
         let hashes: Vec<MessageHash> = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
-        let found = self.parts.store.expiries(account, &hashes).map_err(|error| {
+        let found = ours.store.expiries(account, &hashes).map_err(|error| {
             tracing::error!(%error, "expiries could not be read");
             Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed")
         })?;
@@ -873,23 +912,23 @@ impl Rpc {
         let Revocation { account, tokens, timestamp, auth } = request;
         let signed = [timestamp.to_string().as_bytes(), tokens.as_flattened()].concat();
         let check = async {
-            let mates = self.swarm_mates(&account)?;
+            let ours = self.ours(&account)?;
             self.near(timestamp, limit::SIGNATURE, origin, plan.too_far)?;
             let text = [plan.method.as_bytes(), &signed].concat();
-            self.proven(&auth, &account, text, 0, false, plan.refusal).await?;
-            Ok::<_, Reply>(mates)
+            self.proven(&ours, (&auth, &account), text, 0, false, plan.refusal).await?;
+            Ok::<_, Reply>(ours)
         };
-        let mates = match check.await {
-            Ok(mates) => mates,
+        let ours = match check.await {
+            Ok(ours) => ours,
             Err(refusal) => return refusal,
         };
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("timestamp", timestamp.0.into()));
         forward.push((plan.field, Bt::List(tokens.iter().map(|token| token.as_slice().into()).collect())));
-        let forward = Forward::new(plan.method, forward, self.time_of_change(origin));
+        let forward = Forward::new(plan.method, forward, ours.time_of_change(origin));
         let local = async {
             let mut entries = Entries::new();
-            let done = self.parts.store.set_revoked(account, tokens, !back, forward.change(&mates, origin)).await;
+            let done = ours.store.set_revoked(account, tokens, !back, forward.change(&ours, origin)).await;
             let Promised { done: count, numbers } = done.map_err(|error| failure(&error))?;
             if back {
                 entries.insert("count".into(), Value::Uint(count));
@@ -901,17 +940,17 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &mates, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &ours, local).await;
         self.swarm_reply(swarm, ok, None)
     }
 
     async fn revoked_subaccounts(&self, account: &AccountId, timestamp: Millis, auth: &Auth) -> Result<Reply, Reply> {
-        self.swarm_mates(account)?;
+        let ours = self.ours(account)?;
         self.near_now(timestamp, limit::SIGNATURE, "revoked_subaccounts timestamp too far from current time")?;
         let text = format!("revoked_subaccounts{timestamp}");
         let refusal = "revoked_subaccounts signature verification failed";
-        self.proven(auth, account, &text, 0, false, refusal).await?;
-        let tokens = self.parts.store.revoked(account).map_err(|error| {
+        self.proven(&ours, (auth, account), &text, 0, false, refusal).await?;
+        let tokens = ours.store.revoked(account).map_err(|error| {
             tracing::error!(%error, "revocations could not be read");
             let text = format!("Internal Server Error. Could not retrieve revoked_subaccounts for {account:?}");
             Reply::text(Status::INTERNAL_SERVER_ERROR, text)
@@ -999,20 +1038,20 @@ impl Rpc {
 
     // ---- the swarm's answers ----
 
-    /// Sends a new message to `mates` while it is stored here; every member's entry by its key, and whether anybody
+    /// Sends a new message to the other members while it is stored here; every member's entry by its key, and whether anybody
     /// succeeded.
     async fn store_everywhere(
         &self,
-        mates: &[Arc<NodeInfo>],
+        ours: &Ours<'_>,
         forward: Forward,
         local: impl Future<Output = Result<(Entries, Option<Unsettled>), Entries>> + Send,
         (account, hash): (AccountId, MessageHash),
     ) -> (Entries, bool) {
-        let (own, others) = futures_util::join!(local, self.ask(mates, &forward));
+        let (own, others) = futures_util::join!(local, self.ask(ours, &forward));
         let missed_by = missed_by(&others);
         if own.is_ok()
             && !missed_by.is_empty()
-            && let Err(error) = self.parts.redelivery.add(missed_by, Missed::Message(account, hash)).await
+            && let Err(error) = ours.redelivery.add(missed_by, Missed::Message(account, hash)).await
         {
             tracing::error!(%error, "what members of the swarm have missed could not be kept");
         }
@@ -1020,31 +1059,31 @@ impl Rpc {
         self.entries(own.map(|(entries, _)| entries), others)
     }
 
-    /// Carries a command out here, with the promise to tell `mates`, and then tells them; every member's entry by its
+    /// Carries a command out here, with the promise to tell the other members, and then tells them; every member's entry by its
     /// key, and whether anybody succeeded.
     async fn everywhere(
         &self,
         forward: &Forward,
-        mates: &[Arc<NodeInfo>],
+        ours: &Ours<'_>,
         local: impl Future<Output = Result<(Entries, Vec<u64>), Entries>> + Send,
     ) -> (Entries, bool) {
         let own = local.await;
-        let others = self.ask(mates, forward).await;
+        let others = self.ask(ours, forward).await;
         if let Ok((_, numbers)) = &own {
             let missed_by = missed_by(&others);
-            let promised = mates.iter().map(|node| node.ed25519).zip(numbers.iter().copied());
+            let promised = ours.mates.iter().map(|node| node.ed25519).zip(numbers.iter().copied());
             let told = promised.filter(|(member, _)| !missed_by.contains(member)).collect();
-            if let Err(error) = self.parts.redelivery.keep(told, &missed_by).await {
+            if let Err(error) = ours.redelivery.keep(told, &missed_by).await {
                 tracing::error!(%error, "what members of the swarm were told could not be noted");
             }
         }
         self.entries(own.map(|(entries, _)| entries), others)
     }
 
-    /// The answers of `mates`. One that has missed something gets the rest in its turn, and is not asked.
-    async fn ask(&self, mates: &[Arc<NodeInfo>], forward: &Forward) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
+    /// The answers of the other members. One that has missed something gets the rest in its turn, and is not asked.
+    async fn ask(&self, ours: &Ours<'_>, forward: &Forward) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
         let (late, prompt): (Vec<_>, Vec<_>) =
-            mates.iter().map(Arc::clone).partition(|node| self.parts.redelivery.is_behind(&node.ed25519));
+            ours.mates.iter().map(Arc::clone).partition(|node| ours.redelivery.is_behind(&node.ed25519));
         let peers = self.parts.peers.as_ref();
         let params = |node: &NodeInfo| if peers.is_allium(node) { &forward.timed } else { &forward.plain }.clone();
         let mut answers = fan_out(peers, &prompt, forward.method, params).await;
@@ -1096,11 +1135,11 @@ impl Rpc {
 
     /// `get_swarm`'s answer, which is also the body of a 421.
     fn swarm_answer(&self, network: &Snapshot, account: &AccountId) -> Entries {
-        let swarm = network.swarm_of(account);
-        let members = swarm.map_or(&[][..], |swarm| network.members(swarm));
+        let swarm = network.swarm(account);
+        let (id, members) = swarm.map_or((SwarmId::UNASSIGNED, &[][..]), |swarm| (swarm.id, swarm.members));
         let mut entries = Entries::new();
         entries.insert("snodes".into(), Value::List(members.iter().map(|node| snode(node)).collect()));
-        entries.insert("swarm".into(), Value::text(swarm.unwrap_or(SwarmId::UNASSIGNED).to_string()));
+        entries.insert("swarm".into(), Value::text(id.to_string()));
         self.stamp(&mut entries);
         entries
     }
@@ -1269,10 +1308,10 @@ impl Forward {
         Self { method, at, plain, timed }
     }
 
-    /// The change that it makes; a client's is promised to `mates`.
-    fn change(&self, mates: &[Arc<NodeInfo>], origin: Origin) -> Change {
+    /// The change that it makes; a client's is promised to the other members.
+    fn change(&self, ours: &Ours<'_>, origin: Origin) -> Change {
         let command = Command { method: self.method.to_owned(), params: self.timed.to_vec() };
-        let mates = if origin == Origin::Client { mates } else { &[] };
+        let mates = if origin == Origin::Client { ours.mates.as_slice() } else { &[] };
         Change { at: self.at, command, members: mates.iter().map(|node| node.ed25519).collect() }
     }
 }

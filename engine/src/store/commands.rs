@@ -275,6 +275,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn command(&self, key: &[u8; 49]) -> Result<Option<Command>, StoreError> {
         let txn = self.tables.view()?;
         let found = self.tables.commands.get(&txn, key)?;

@@ -89,6 +89,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn topology(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let txn = self.tables.view()?;
         Ok(self.tables.meta.get(&txn, TOPOLOGY)?.map(<[u8]>::to_vec))
@@ -98,6 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn remember_topology(&self, topology: Vec<u8>, dumps: Vec<Dump>) -> Result<(), StoreError> {
         self.writer.submit(move |work| work.remember_topology(&topology, &dumps)).await
     }
@@ -106,6 +108,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn dumps(&self) -> Result<Vec<(Dump, Cursor)>, StoreError> {
         let txn = self.tables.view()?;
         let mut found = Vec::new();
@@ -122,6 +125,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn move_dump(&self, dump: Dump, cursor: Option<Cursor>) -> Result<(), StoreError> {
         self.writer.submit(move |work| work.move_dump(&dump, cursor.as_ref())).await
     }
@@ -130,6 +134,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn batch(
         &self,
         cursor: &Cursor,
@@ -167,6 +172,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn purge(&self, belong: impl Fn(&AccountId) -> bool + Send) -> Result<u64, StoreError> {
         let (mut removed, mut after) = (0, None);
         loop {

@@ -33,6 +33,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn inventory(
         &self,
         from: &AccountId,
@@ -82,6 +83,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn message_at(&self, key: &[u8; KEY]) -> Result<Option<NewMessage>, StoreError> {
         let txn = self.tables.view()?;
         let found = self.tables.data.get(&txn, key)?;

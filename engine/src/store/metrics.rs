@@ -69,7 +69,7 @@ impl Counts {
 }
 
 /// What a store has counted since it was opened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StoreMetrics {
     /// Writes that wait, or are being done.
     pub queued: u64,

@@ -4,6 +4,7 @@
 
 mod commands;
 mod dump;
+mod embed;
 mod fold;
 mod inventory;
 mod layout;
@@ -26,16 +27,32 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+pub use dump::{Batch, Cursor};
+pub use read::{Limits, Page, StoreStats, StoredMessage};
+pub use upkeep::{Compacted, compact, verify};
+pub use verify::Report;
+pub use work::{NewMessage, Outcome, Stored};
+
+#[doc(hidden)]
 pub use commands::{AT, Change, Command, LATEST, latest_expiry};
-pub use dump::{Batch, Cursor, Dump};
+#[doc(hidden)]
+pub use dump::Dump;
+#[doc(hidden)]
 pub use inventory::{Inventory, Place};
+#[doc(hidden)]
 pub use metrics::StoreMetrics;
+#[doc(hidden)]
 pub use pending::{Missed, Promised, Unsettled};
+#[doc(hidden)]
 pub use portable::{Exported, export, import};
-pub use read::{Census, Limits, Page, StoreStats, StoredMessage};
-pub use upkeep::{Compacted, Summary, compact, format, summary, verify};
-pub use verify::{Report, TableSize};
-pub use work::{ExpireMode, ExpireResult, NewMessage, Outcome, Scope, Stored};
+#[doc(hidden)]
+pub use read::Census;
+#[doc(hidden)]
+pub use upkeep::{Summary, format, summary};
+#[doc(hidden)]
+pub use verify::TableSize;
+#[doc(hidden)]
+pub use work::{ExpireMode, ExpireResult, Scope};
 
 use parking_lot::Mutex;
 
@@ -125,6 +142,7 @@ impl StoreConfig {
 
 /// Why the store did not do what was asked. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// No room until messages expire.
     #[error("the store is full; room comes back as messages expire")]
@@ -226,6 +244,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn put_first(&self, message: NewMessage) -> Result<(Stored, Unsettled), StoreError> {
         let room = self.room;
         let (stored, number) = self.writer.submit(move |work| work.put_first(&message, &room)).await?;
@@ -235,6 +254,7 @@ impl Store {
     /// A time for a change that a client asks for now: later than that of every change that is known here, whatever the
     /// clocks of other members say.
     #[must_use]
+    #[doc(hidden)]
     pub fn stamp(&self) -> Millis {
         let least = self.clock.now().0;
         let latest =
@@ -261,6 +281,7 @@ impl Store {
     }
 
     /// Another member has given this time to a change. One that is far ahead is not believed.
+    #[doc(hidden)]
     pub fn observe(&self, time: Millis) {
         self.tables.latest.fetch_max(time.min(self.clock.now().plus(AHEAD)).0, Ordering::Relaxed);
     }
@@ -297,6 +318,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn delete(
         &self,
         account: AccountId,
@@ -310,6 +332,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn delete_all(
         &self,
         account: AccountId,
@@ -324,6 +347,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn expire_all(
         &self,
         account: AccountId,
@@ -338,6 +362,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn expire(
         &self,
         account: AccountId,
@@ -353,6 +378,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn set_revoked(
         &self,
         account: AccountId,
@@ -367,6 +393,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn clean_expired(&self) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {
@@ -383,6 +410,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Busy`], [`StoreError::Closed`].
+    #[doc(hidden)]
     pub async fn settle(&self) -> Result<(), StoreError> {
         self.writer
             .submit(|work| {

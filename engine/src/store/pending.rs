@@ -148,6 +148,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn add_missed(&self, members: Vec<Ed25519PublicKey>, missed: Missed) -> Result<usize, StoreError> {
         self.writer.submit(move |work| Ok(work.add_missed(&members, &missed)?.len())).await
     }
@@ -156,12 +157,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn forget_missed(&self, told: Vec<(Ed25519PublicKey, u64)>) -> Result<(), StoreError> {
         self.writer.submit(move |work| work.forget_missed(&told)).await
     }
 
     /// Messages that the last run may not have told the swarm of. None when asked again.
     #[must_use]
+    #[doc(hidden)]
     pub fn take_unsettled(&self) -> Vec<(AccountId, MessageHash)> {
         std::mem::take(&mut *self.unsettled.lock())
     }
@@ -170,6 +173,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[doc(hidden)]
     pub async fn forget_member(&self, member: Ed25519PublicKey) -> Result<u64, StoreError> {
         self.writer.submit(move |work| work.forget_member(&member)).await
     }
@@ -178,6 +182,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn missed(&self, member: &Ed25519PublicKey, count: usize) -> Result<Vec<(u64, Missed)>, StoreError> {
         let txn = self.tables.view()?;
         let mut found = Vec::new();
@@ -193,6 +198,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn behind(&self) -> Result<Vec<Ed25519PublicKey>, StoreError> {
         let txn = self.tables.view()?;
         let mut members: Vec<Ed25519PublicKey> = Vec::new();
@@ -211,6 +217,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn messages(&self, wanted: &[(AccountId, MessageHash)]) -> Result<Vec<NewMessage>, StoreError> {
         let txn = self.tables.view()?;
         let mut found = Vec::new();
@@ -226,6 +233,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: none of them was stored.
+    #[doc(hidden)]
     pub async fn receive(&self, messages: Vec<NewMessage>) -> Result<Vec<super::Stored>, StoreError> {
         let room = self.room;
         messages.iter().for_each(|message| self.observe(message.stored.max(message.changed)));

@@ -41,7 +41,8 @@ pub struct Page {
 }
 
 /// What the store holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreStats {
     /// Messages.
     pub messages: u64,
@@ -163,6 +164,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn is_revoked(&self, account: &AccountId, token: &[u8; 36]) -> Result<bool, StoreError> {
         let txn = self.tables.view_of(account)?;
         let found = self.tables.revoked.get(&txn, &layout::revoked_key(account, token))?;
@@ -173,6 +175,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn revoked(&self, account: &AccountId) -> Result<Vec<[u8; 36]>, StoreError> {
         let txn = self.tables.view_of(account)?;
         let mut tokens = Vec::new();
@@ -189,6 +192,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    #[doc(hidden)]
     pub fn census(&self) -> Result<Census, StoreError> {
         self.tables.census()
     }

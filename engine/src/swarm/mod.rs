@@ -6,4 +6,4 @@ mod snapshot;
 
 pub use mapping::{SwarmId, position, swarm_of};
 pub use service_nodes::service_nodes;
-pub use snapshot::{Network, NodeInfo, Snapshot, SnapshotError};
+pub use snapshot::{Network, NodeInfo, Snapshot, SnapshotError, Swarm};

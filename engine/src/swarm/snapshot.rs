@@ -52,6 +52,15 @@ pub enum SnapshotError {
     DuplicateKey(String),
 }
 
+/// One swarm of a [`Snapshot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swarm<'a> {
+    /// Its name, and its place on the ring.
+    pub id: SwarmId,
+    /// The nodes that keep the same messages.
+    pub members: &'a [Arc<NodeInfo>],
+}
+
 /// The network at one height. Immutable.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -128,6 +137,13 @@ impl Snapshot {
     #[must_use]
     pub fn swarm_of(&self, account: &AccountId) -> Option<SwarmId> {
         swarm_of(position(account), &self.swarms)
+    }
+
+    /// The swarm that keeps the messages of `account`; `None` while there are no swarms.
+    #[must_use]
+    pub fn swarm(&self, account: &AccountId) -> Option<Swarm<'_>> {
+        let id = self.swarm_of(account)?;
+        Some(Swarm { id, members: self.members(id) })
     }
 
     /// The members of a swarm; empty for an unknown one.

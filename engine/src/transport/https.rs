@@ -21,7 +21,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{Semaphore, SemaphorePermit, watch},
     task::JoinHandle,
     time::timeout,
@@ -39,6 +39,8 @@ use crate::{
 
 /// Open connections; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
+/// As many as wait there.
+const BACKLOG: u32 = 1024;
 /// How long requests under way may take once the node shuts down.
 const DRAIN: Duration = Duration::from_secs(35);
 
@@ -54,14 +56,14 @@ pub struct Https {
 }
 
 impl Https {
-    /// Listens on `address` with the certificate of `directory`, which is made if there is none.
+    /// Listens on `address` with the certificate of `directory`, which is made if there is none. Must run inside the
+    /// runtime that is to serve.
     ///
     /// # Errors
     /// When the address cannot be bound or the certificate not be used.
-    pub async fn start(address: SocketAddr, directory: &Path, services: Arc<Services>) -> io::Result<Self> {
+    pub fn start(address: SocketAddr, directory: &Path, services: Arc<Services>) -> io::Result<Self> {
         let tls = TlsAcceptor::from(Arc::new(tls_config(directory)?));
-        let listener = TcpListener::bind(address)
-            .await
+        let listener = listen(address)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address} for HTTPS: {error}")))?;
         let (closing, closed) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -85,6 +87,14 @@ impl Https {
             tracing::warn!("connections were cut off: their requests took too long");
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A node that starts again need not wait for the connections of its last run.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn tls_config(directory: &Path) -> io::Result<ServerConfig> {

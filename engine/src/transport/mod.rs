@@ -26,7 +26,7 @@ pub use peers::Peers;
 pub use reachability::{Pinged, Reachable};
 pub use readiness::Readiness;
 pub use relay::{OnionAnswer, OnionRelay};
-pub use services::{NodeStats, Patience, Services};
+pub use services::{Keeping, NodeStats, Patience, Services};
 pub use slots::{Slot, Slots};
 pub use upstream::{Upstream, UpstreamError};
 

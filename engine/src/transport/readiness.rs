@@ -14,14 +14,16 @@ const HARDFORK: [u16; 2] = [19, 3];
 pub struct Readiness {
     network: Arc<Network>,
     own: Ed25519PublicKey,
+    keeps: bool,
     closing: AtomicBool,
 }
 
 impl Readiness {
-    /// Of the node with the key `own`.
+    /// Of the node with the key `own`. One that `keeps` messages serves while it is in a swarm, another one while it is
+    /// in the network.
     #[must_use]
-    pub const fn new(network: Arc<Network>, own: Ed25519PublicKey) -> Self {
-        Self { network, own, closing: AtomicBool::new(false) }
+    pub const fn new(network: Arc<Network>, own: Ed25519PublicKey, keeps: bool) -> Self {
+        Self { network, own, keeps, closing: AtomicBool::new(false) }
     }
 
     /// The reasons, in the protocol's words and order; `None` when the node serves.
@@ -31,16 +33,16 @@ impl Readiness {
             return Some("shutting down".to_owned());
         }
         let network = self.network.load();
-        let active = network.by_ed25519(&self.own).is_some_and(|node| node.is_active());
-        if active && network.hardfork >= HARDFORK {
+        let serves = network.by_ed25519(&self.own).is_some_and(|node| node.is_active() || !self.keeps);
+        if serves && network.hardfork >= HARDFORK {
             return None;
         }
         let mut reasons = Vec::new();
         if network.hardfork < HARDFORK {
             reasons.push("not yet on hardfork 19.3");
         }
-        if !active {
-            reasons.push("not in any swarm");
+        if !serves {
+            reasons.push(if self.keeps { "not in any swarm" } else { "not in the network" });
         }
         if network.nodes().is_empty() {
             reasons.push("not done syncing");
@@ -68,7 +70,7 @@ mod tests {
     #[test]
     fn reasons_in_order() {
         let network = Arc::new(Network::default());
-        let readiness = Readiness::new(Arc::clone(&network), Ed25519PublicKey([1; 32]));
+        let readiness = Readiness::new(Arc::clone(&network), Ed25519PublicKey([1; 32]), true);
         let all = "not yet on hardfork 19.3; not in any swarm; not done syncing";
         assert_eq!(readiness.reason().as_deref(), Some(all));
         network.replace(Snapshot::new(1, String::new(), [19, 4], Vec::new()).unwrap());

@@ -21,8 +21,9 @@ use crate::{
 
 /// What a node is doing.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct NodeStats {
-    /// Of its store.
+    /// Of its store; nothing but zeros without one.
     pub store: StoreStats,
     /// Clients' requests under way.
     pub requests: usize,
@@ -65,6 +66,27 @@ impl Default for Patience {
     }
 }
 
+/// What a node has that keeps messages.
+pub struct Keeping {
+    /// Its messages.
+    pub store: Store,
+    /// Gives messages to the nodes that they belong to.
+    pub movement: Arc<Movement>,
+    /// Compares with other members of the swarm.
+    pub reconciler: Arc<Reconciler>,
+    /// Tells other nodes that it takes their messages.
+    pub handshake: Arc<Handshake>,
+}
+
+impl Keeping {
+    /// There is a new picture of the network.
+    pub fn network_changed(&self) {
+        self.movement.network_changed();
+        self.reconciler.network_changed();
+        self.handshake.network_changed();
+    }
+}
+
 /// One for a node, shared by its transports.
 pub struct Services {
     /// The node's keys.
@@ -77,12 +99,8 @@ pub struct Services {
     pub onion: OnionRelay,
     /// Whether the node may serve.
     pub readiness: Arc<Readiness>,
-    /// Gives messages to the nodes that they belong to.
-    pub movement: Arc<Movement>,
-    /// Compares with other members of the swarm.
-    pub reconciler: Arc<Reconciler>,
-    /// Tells other nodes that it takes their messages.
-    pub handshake: Arc<Handshake>,
+    /// What keeps messages, if the node does.
+    pub keeping: Option<Keeping>,
     /// When somebody has last tested whether it can be reached.
     pub pinged: Pinged,
     /// How other nodes have answered.
@@ -95,8 +113,6 @@ pub struct Services {
     pub oxend_rpc: Option<String>,
     /// Its QUIC connections to other nodes.
     pub quic_peers: Arc<QuicPeers>,
-    /// Its messages.
-    pub store: Store,
     /// Clients' requests under way over HTTPS.
     pub clients: Slots,
     /// Bytes that the bodies of all requests under way over HTTPS may take.
@@ -120,17 +136,18 @@ impl Services {
     /// When the store cannot be read.
     pub fn stats(&self) -> Result<NodeStats, StoreError> {
         let network = self.network.load();
+        let keeping = self.keeping.as_ref();
         Ok(NodeStats {
-            store: self.store.stats()?,
+            store: keeping.map(|keeping| keeping.store.stats()).transpose()?.unwrap_or_default(),
             requests: self.clients.taken(),
             relaying: self.onion.waiting().taken(),
             monitors: self.rpc.monitors().len(),
             quic_peers: self.quic_peers.connected(),
             members_behind: self.rpc.members_behind(),
-            transfers: self.movement.unfinished()?,
+            transfers: keeping.map_or(Ok(0), |keeping| keeping.movement.unfinished())?,
             peel_batches: self.onion.batch_sizes(),
             verify_batches: self.rpc.batch_sizes(),
-            compared: self.reconciler.total(),
+            compared: keeping.map(|keeping| keeping.reconciler.total()).unwrap_or_default(),
             nodes: network.nodes().len(),
             height: network.height,
         })
@@ -147,7 +164,8 @@ impl Services {
         answer.insert("target_height".to_owned(), network.height.into());
         self.rpc.counts().describe(&mut answer);
         answer.insert("peers".to_owned(), self.liveness.describe(&network).into());
-        match (self.stats(), self.store.census()) {
+        let census = self.keeping.as_ref().map(|keeping| keeping.store.census()).transpose();
+        match (self.stats(), census.map(Option::unwrap_or_default)) {
             (Ok(stats), Ok(census)) => describe(&stats, &census, &mut answer),
             (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "the store could not be counted"),
         }

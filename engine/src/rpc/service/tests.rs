@@ -96,14 +96,14 @@ fn fixture(count: u8) -> Fixture {
         let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), ed25519).unwrap();
         let redelivery = Arc::new(redelivery);
         let rpc = Arc::new(Rpc::new(RpcParts {
-            store: store.clone(),
+            kept: Some(Kept { store: store.clone(), redelivery }),
             network: Arc::clone(&network),
             identity: Arc::new(identity),
             clock: clock.clone(),
             peers: Arc::clone(&peers),
-            redelivery,
             verifier: Verifier::start(1).unwrap(),
             daemon: None,
+            own: None,
         }));
         let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
         let reconciler = Reconciler::new(store, Arc::clone(&network), peers, ed25519, clock.clone(), merge);
@@ -123,6 +123,12 @@ fn user() -> (Ed25519Secret, AccountId) {
 
 fn base64(bytes: &[u8]) -> String {
     base64_simd::STANDARD.encode_to_string(bytes)
+}
+
+impl Rpc {
+    fn kept(&self) -> &Kept {
+        self.parts.kept.as_ref().unwrap()
+    }
 }
 
 impl Fixture {
@@ -701,7 +707,7 @@ async fn a_member_that_was_away_catches_up() {
     let params = net.signed(&format!("delete{first}"), json!({"messages": [first.clone()]}));
     let (_, body) = net.call("delete", params).await;
     assert_eq!(body["swarm"][&key], json!({"failed": true, "timeout": true}));
-    let redelivery = &net.nodes[0].parts.redelivery;
+    let redelivery = &net.nodes[0].kept().redelivery;
     assert!(redelivery.is_behind(&away.own) && redelivery.members_behind() == 1);
     let running = tokio::spawn(Arc::clone(redelivery).run(|_| ()));
     net.swarm.0.lock().insert(away.own, Arc::clone(&away));
@@ -712,7 +718,7 @@ async fn a_member_that_was_away_catches_up() {
     }
     let hashes = [&first, &second].map(|text| MessageHash::from_text(text).unwrap());
     let wanted = hashes.map(|hash| (user().1, hash));
-    let held: Vec<_> = away.parts.store.messages(&wanted).unwrap().into_iter().map(|message| message.hash).collect();
+    let held: Vec<_> = away.kept().store.messages(&wanted).unwrap().into_iter().map(|message| message.hash).collect();
     assert_eq!(held, [hashes[1]]);
     // In its place again, it is asked like the others.
     let params = json!({"pubkey": user().1.hex(), "timestamp": net.now(), "ttl": 60_000, "data": base64(b"third")});
@@ -756,10 +762,10 @@ async fn messages_from_other_nodes_are_checked() {
     ];
     let [blob] = &transfer::encode(&items, transfer::MAX_BLOB, true)[..] else { panic!("one blob") };
     assert_eq!(net.nodes[0].receive(blob).await, Err("Swarm mismatch"));
-    let stored = net.nodes[0].parts.store.stats().unwrap();
+    let stored = net.nodes[0].kept().store.stats().unwrap();
     assert_eq!(stored.messages, 1);
     let hash = MessageHash::of(&own, Namespace(-11), b"kept");
-    assert_eq!(net.nodes[0].parts.store.messages(&[(own, hash)]).unwrap().len(), 1);
+    assert_eq!(net.nodes[0].kept().store.messages(&[(own, hash)]).unwrap().len(), 1);
     assert_eq!(net.nodes[0].receive(b"").await, Err("Empty data push"));
     assert_eq!(net.nodes[0].receive(b"\x01l").await, Err("Failed to store messages"));
 }
@@ -775,7 +781,7 @@ impl Fixture {
 
     /// Everything that a node has of the user's.
     fn held(&self, node: usize) -> Vec<(String, Millis)> {
-        let store = &self.nodes[node].parts.store;
+        let store = &self.nodes[node].kept().store;
         let all = Limits { max_count: None, max_size: u64::MAX };
         let page = store.retrieve(&user().1, Namespace(0), None, all).unwrap();
         let mut held: Vec<_> = page.messages.into_iter().map(|m| (m.hash.to_string(), m.expiry)).collect();
@@ -821,7 +827,7 @@ async fn members_that_compare_are_alike() {
     let names: Vec<String> = net.held(1).into_iter().map(|(name, _)| name).collect();
     assert!(names.contains(&shared) && !names.contains(&gone) && names.len() == 3);
     assert!(net.held(1).contains(&(short, Millis(soon))));
-    assert!(net.nodes[1].parts.store.is_revoked(&user().1, &[3; 36]).unwrap());
+    assert!(net.nodes[1].kept().store.is_revoked(&user().1, &[3; 36]).unwrap());
     // Nothing is left to say.
     let Compared { given, taken, .. } = net.compare(0, 1).await;
     assert_eq!((given, taken), (0, 0));
@@ -841,7 +847,7 @@ async fn late_commands_are_carried_out_as_of_their_time() {
     // Two hours later.
     net.clock.set_offset(7_200_000);
     net.swarm.0.lock().insert(away, back);
-    let redelivery = Arc::clone(&net.nodes[0].parts.redelivery);
+    let redelivery = Arc::clone(&net.nodes[0].kept().redelivery);
     let running = tokio::spawn(Arc::clone(&redelivery).run(|_| ()));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while redelivery.is_behind(&away) {
@@ -874,7 +880,7 @@ async fn comparing_costs_what_differs() {
         let has = |n: &u32| (n % 2000) != missing * 20;
         let messages: Vec<NewMessage> = (0..ALL).filter(has).map(message).collect();
         for some in messages.chunks(10_000) {
-            net.nodes[node].parts.store.receive(some.to_vec()).await.unwrap();
+            net.nodes[node].kept().store.receive(some.to_vec()).await.unwrap();
         }
     }
     let began = std::time::Instant::now();
@@ -887,6 +893,6 @@ async fn comparing_costs_what_differs() {
     assert_eq!((given, taken), (50, 50));
     assert!(bytes < u64::from(ALL) * 32 / 20, "{bytes}");
     for node in [0, 1] {
-        assert_eq!(net.nodes[node].parts.store.stats().unwrap().messages, u64::from(ALL));
+        assert_eq!(net.nodes[node].kept().store.stats().unwrap().messages, u64::from(ALL));
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     batch::Source,
-    rpc::{BUSY, Encoding, METHODS, Reply, Status, Subscriber, Via},
+    rpc::{BUSY, Encoding, KEEPS_NOTHING, METHODS, Reply, Status, Subscriber, Via},
 };
 
 /// Who may call, and how many calls may be under way.
@@ -201,9 +201,12 @@ async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Optio
         (Endpoint::DataReady, parts) => {
             let network = services.network.load();
             let from = network.by_x25519(&key).map(|node| node.ed25519);
-            let answer = match from {
-                Some(from) => services.handshake.answer(&from, parts.first().map_or(&[][..], Bytes::as_ref)).await,
-                None => Err("Remote not recognized as SN".to_owned()),
+            let answer = match (from, &services.keeping) {
+                (Some(_), None) => Err(KEEPS_NOTHING.to_owned()),
+                (Some(from), Some(keeping)) => {
+                    keeping.handshake.answer(&from, parts.first().map_or(&[][..], Bytes::as_ref)).await
+                }
+                (None, _) => Err("Remote not recognized as SN".to_owned()),
             };
             Some(vec![answer.map_or_else(Bytes::from, |()| Bytes::from_static(b"OK"))])
         }

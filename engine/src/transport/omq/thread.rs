@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::{
     super::{metrics::Refusal, services::Services},
     Answer, Command, Incoming, OmqSubscriber, Sender,
-    commands::{self, Asked, Category, InFlight},
+    commands::{self, Asked, Category, Endpoint, InFlight},
     epoll::{Epoll, Waker},
     zmq::{self, BytesOption, Context, IntOption, Kind, Socket},
 };
@@ -401,7 +401,7 @@ impl Io {
                 None => continue,
             };
             let refused: Option<&[u8]> = match endpoint.category() {
-                Category::Sn if !self.is_active_node(&key) => Some(b"FORBIDDEN_SN"),
+                Category::Sn if !self.may_call(endpoint, &key) => Some(b"FORBIDDEN_SN"),
                 Category::Gossip if self.services.network.load().by_x25519(&key).is_none() => Some(b"FORBIDDEN_SN"),
                 Category::Service if !self.services.admins.contains(&key) => Some(b"FORBIDDEN"),
                 _ => None,
@@ -427,8 +427,10 @@ impl Io {
         Ok(true)
     }
 
-    fn is_active_node(&self, key: &X25519PublicKey) -> bool {
-        self.services.network.load().by_x25519(key).is_some_and(|node| node.is_active())
+    /// As over QUIC, a node without a swarm may relay; what concerns messages is for members of swarms.
+    fn may_call(&self, endpoint: Endpoint, key: &X25519PublicKey) -> bool {
+        let relaying = matches!(endpoint, Endpoint::Ping | Endpoint::Onion);
+        self.services.network.load().by_x25519(key).is_some_and(|node| node.is_active() || relaying)
     }
 
     fn dispatch(&mut self, to: Bytes, tag: Bytes, incoming: Incoming) {

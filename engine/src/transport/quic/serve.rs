@@ -32,7 +32,7 @@ use super::{
 use crate::{
     batch::Source,
     bencode::Bt,
-    rpc::{BUSY, Body, Encoding, METHODS, Reply, Status, Subscriber, Via},
+    rpc::{BUSY, Body, Encoding, KEEPS_NOTHING, METHODS, Reply, Status, Subscriber, Via},
     types::Ed25519PublicKey,
 };
 
@@ -284,7 +284,8 @@ impl Client {
             }
             b"data_ready" => {
                 let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
-                services.handshake.answer(&key, &body).await.map(|()| b"OK".to_vec()).map_err(String::into_bytes)
+                let Some(keeping) = &services.keeping else { return Err(KEEPS_NOTHING.into()) };
+                keeping.handshake.answer(&key, &body).await.map(|()| b"OK".to_vec()).map_err(String::into_bytes)
             }
             b"onion_request" => {
                 let slot = self.server.from_peers.take().ok_or_else(busy)?;
@@ -298,7 +299,8 @@ impl Client {
             b"reconcile" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
-                services.reconciler.answer(&key, &body).await.map_err(String::into_bytes)
+                let Some(keeping) = &services.keeping else { return Err(KEEPS_NOTHING.into()) };
+                keeping.reconciler.answer(&key, &body).await.map_err(String::into_bytes)
             }
             b"storage_cc" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
@@ -349,7 +351,7 @@ async fn onion(services: &Services, payload: BytesMut, source: Source, slot: Slo
 fn wrapped(reply: &Reply, encoding: Encoding) -> Result<Vec<u8>, Vec<u8>> {
     let body = match &reply.body {
         Body::Value(value) => reply.in_list(value, encoding),
-        Body::Text(_) | Body::Binary(_) => reply.encode(encoding),
+        Body::Text(_) | Body::Json(_) | Body::Binary(_) => reply.encode(encoding),
     };
     if reply.status == Status::OK { Ok(body) } else { Err(error(reply.status, &body)) }
 }
