@@ -29,9 +29,8 @@ _HEADER_BYTES, _COMMIT_SIGNATURE_BYTES, _VOTE_BYTES = 626, 109, 209
 HAS_VOTE_BYTES = 20
 #: Of what a block travels in.
 PART_BYTES = 64 << 10
-#: A test is made over three transports. What a node sends for one, handshakes and headers and all: to a node that
-#: answers, and to one that is not there; measured.
-PINGS_PER_TEST = 3
+#: What both ends of a test send for all three transports, handshakes and headers and all: where it passes, and where
+#: nobody is there. Measured.
 PING_BYTES, FAILED_PING_BYTES = 1000, 1000
 
 _VOTE = Vote(Index(19), Reasons(0xFF), Signature(bytes(64)))

@@ -62,6 +62,10 @@ class Network:
             return None
         return self.delay(self.steps(source, target), what, source, target)
 
+    def is_everywhere(self, age: float) -> bool:
+        """Whether what was sent so long ago must have arrived wherever it was sent to."""
+        return self._alone <= NEVER and age > _LONGEST * self._latency
+
     def has_arrived(self, source: int, target: int, what: int, age: float) -> bool:
         """Whether what was sent `age` seconds ago has arrived."""
         if age > _LONGEST * self._latency:

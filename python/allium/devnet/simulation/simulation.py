@@ -115,6 +115,7 @@ class _Simulation:
         self._count_passing()
         loop.at(0.0, self._propose)
         loop.run(scenario.hours * HOUR)
+        self._charge_tests()
         return self._tally.outcome(scenario, self._state, self._lives.values(), len(self._swarms))
 
     def _ask(self, *question: int) -> float:
@@ -255,8 +256,9 @@ class _Simulation:
             tally.moves.append(self._swarms.follow(state.nodes))
         self._pool = {key: waiting for key, waiting in self._pool.items() if self._is_open(waiting.certificate)}
         self._seat(before)
+        self._charge_tests()
         self._count_passing()
-        self._charge(given)
+        self._charge_block(given)
         self._sit()
         self._progress(now, len(state.nodes))
         self._loop.after(self._parameters.block_seconds, self._propose)
@@ -367,24 +369,26 @@ class _Simulation:
         back = self._passing - 1 if self._network.is_mesh else 0
         return self._links - back
 
-    def _charge(self, given: Input) -> None:
-        """For the block, and the tests that were made since the last."""
+    def _charge_block(self, given: Input) -> None:
+        """For a block, and the votes that made it one."""
         members, nodes = len(self._seats[0]), self._passing
         size = costs.block_bytes(given, members)
         parts = -(-size // costs.PART_BYTES)
         self._tally.sent(Purpose.BLOCKS, nodes * parts, -(-size // parts))
         self._tally.sent(Purpose.BLOCKS, 2 * members * nodes, costs.COMMITTEE_VOTE_BYTES)
         self._tally.sent(Purpose.BLOCKS, 2 * members * 2 * self._links, costs.HAS_VOTE_BYTES)
-        now, since = self._loop.now, self._charged
-        self._charged = now
-        self._tally.node_seconds += nodes * (now - since)
+
+    def _charge_tests(self) -> None:
+        """For the tests that were made since the last time."""
+        now, nodes = self._loop.now, self._passing
+        seconds, self._charged = now - self._charged, now
+        self._tally.node_seconds += nodes * seconds
         round_seconds = self._network.members * INTERVAL_SECONDS
         known = sum(min(1.0, (now - life.unserved_since) / round_seconds) for life in self._unserved)
         failing = len(self._unserved) / self._network.members
-        tests = nodes * (now - since) / INTERVAL_SECONDS
-        again = nodes * known * (now - since) / RETEST_SECONDS
-        self._tally.sent(Purpose.PINGS, floor(tests * (1 - failing)) * costs.PINGS_PER_TEST, costs.PING_BYTES)
-        self._tally.sent(Purpose.PINGS, floor(tests * failing + again) * costs.PINGS_PER_TEST, costs.FAILED_PING_BYTES)
+        once, again = nodes * seconds / INTERVAL_SECONDS, nodes * known * seconds / RETEST_SECONDS
+        self._tally.sent(Purpose.PINGS, floor(once * (1 - failing)), costs.PING_BYTES)
+        self._tally.sent(Purpose.PINGS, floor(once * failing + again), costs.FAILED_PING_BYTES)
 
 
 def _question(certificate: Certificate) -> tuple[Height, Index, Verdict]:
