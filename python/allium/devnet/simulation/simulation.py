@@ -19,6 +19,7 @@ from allium.appchain.state import State
 from allium.appchain.types import Height, Index, PublicKey, Seconds
 from allium.appchain.verdicts import Reason
 from allium.consensus.cometbft.committee import draw, seated
+from allium.consensus.liveness.clocks import HOUR
 from allium.devnet.simulation import costs
 from allium.devnet.simulation.agreement import Agreed, Committee
 from allium.devnet.simulation.chance import Chance
@@ -32,7 +33,6 @@ from allium.devnet.simulation.outcome import OUT, Outcome, Tally
 from allium.devnet.simulation.scenario import (
     DAY,
     FIRST_PROOF_SECONDS,
-    HOUR,
     OUTAGE_SECONDS,
     PROOF_SECONDS,
     Hostile,
@@ -360,14 +360,13 @@ class _Simulation:
 
     @property
     def _links(self) -> int:
-        """Over how many ways from one to a neighbour something goes that all pass on to all neighbours."""
-        return self._passing * self._network.neighbours
+        """How many ways there are between neighbours: so often CometBFT sends what all are to have, at least."""
+        return self._passing * self._network.neighbours // 2
 
     @property
     def _copies(self) -> int:
-        """How often a message is sent that everybody passes on, but not back to who sent it."""
-        back = self._passing - 1 if self._network.is_mesh else 0
-        return self._links - back
+        """How often a proof or a vote is sent: by everybody to all neighbours but to the one from whom it came."""
+        return self._passing * (self._network.neighbours - 1) + 1
 
     def _charge_block(self, given: Input) -> None:
         """For a block, and the votes that made it one."""
@@ -385,10 +384,8 @@ class _Simulation:
         self._tally.node_seconds += nodes * seconds
         round_seconds = self._network.members * INTERVAL_SECONDS
         known = sum(min(1.0, (now - life.unserved_since) / round_seconds) for life in self._unserved)
-        failing = len(self._unserved) / self._network.members
         once, again = nodes * seconds / INTERVAL_SECONDS, nodes * known * seconds / RETEST_SECONDS
-        self._tally.sent(Purpose.PINGS, floor(once * (1 - failing)), costs.PING_BYTES)
-        self._tally.sent(Purpose.PINGS, floor(once * failing + again), costs.FAILED_PING_BYTES)
+        self._tally.sent(Purpose.PINGS, floor(once + again), costs.PING_BYTES)
 
 
 def _question(certificate: Certificate) -> tuple[Height, Index, Verdict]:
