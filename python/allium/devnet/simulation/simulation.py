@@ -60,8 +60,6 @@ class _Waiting:
 
     certificate: Certificate
     wrongful: bool
-    #: Liars handed it in, or like it.
-    lied: bool
     arrivals: dict[PublicKey, float]
 
 
@@ -229,7 +227,7 @@ class _Simulation:
         known = [
             waiting.certificate
             for waiting in self._pool.values()
-            if waiting.arrivals.get(agreed.proposer, now + 1) <= now and (waiting.lied or not lies)
+            if waiting.arrivals.get(agreed.proposer, now + 1) <= now and (waiting.wrongful or not lies)
         ]
         given = Input(
             Height(state.height + 1),
@@ -314,8 +312,8 @@ class _Simulation:
     def _hand_in(self, sitting: Sitting, question: Question, counted: Counted, voted: float) -> None:
         """One tester gives a certificate to be ordered, if it is not in the state already."""
         handing = self._lives[sitting.drawn.validators[counted.place]]
-        lied = handing.hostile is Hostile.LIE
-        if not handing.up or (lied and not question.wrongful) or not self._is_open(question):
+        keeps = handing.hostile is Hostile.LIE and not question.wrongful
+        if not handing.up or keeps or not self._is_open(question):
             return
         certificate = question.certificate(counted.voters, sitting.drawn, self._parameters.chain, self._lives)
         if objection(self._state, certificate) is not None:
@@ -332,7 +330,7 @@ class _Simulation:
             need = 2 * len(self._seats[0]) // 3
             if len(arrivals) > need:
                 self._tally.spreads.append(sorted(arrivals.values())[need] - voted)
-            self._pool[place] = _Waiting(certificate, question.wrongful, lied, arrivals)
+            self._pool[place] = _Waiting(certificate, question.wrongful, arrivals)
         else:
             for key, when in arrivals.items():
                 known.arrivals[key] = min(when, known.arrivals.get(key, when))
