@@ -66,7 +66,7 @@ def test_liars_with_more_than_the_threshold_vote_out_nodes_that_work() -> None:
 def test_liars_with_less_than_the_threshold_can_only_delay() -> None:
     outcome = simulate(replace(QUIET, deaths=2.0, hostile=0.3, hours=2.5))
     assert outcome.wrongful == 0
-    assert outcome.deaths > 5
+    assert outcome.deaths >= outcome.found > 0
 
 
 def test_mute_nodes_beyond_a_third_stop_the_committee() -> None:
