@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean
+.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate
 
 PYTHON ?= python3
 VENV := .venv
@@ -74,6 +74,9 @@ bench: ## Throughput, latency and CPU time of one node (release build; ARGS=--he
 
 bench-swarm: build ## What it costs a swarm to lose nothing: a dead member, a new one, 100,000 nodes (ARGS=--help)
 	$(BIN)/python bench/swarm.py $(ARGS)
+
+simulate: build ## Networks of up to 100,000 nodes, simulated: the tables of docs/simulator.md (ARGS="--largest 10000")
+	$(BIN)/python bench/simulator.py $(ARGS)
 
 bench-bls: ## What BLS costs a node: signing, verifying, the sums of a whole network
 	cargo bench --locked -p allium-engine --bench bls

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from allium.consensus.liveness.clocks import HOUR
 from allium.console import err, out
-from allium.devnet.simulation.scenario import HOUR, Hostile, Scenario
+from allium.devnet.simulation.scenario import Hostile, Scenario
 from allium.errors import CommandError
 
 if TYPE_CHECKING:

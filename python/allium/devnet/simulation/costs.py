@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from bencode2 import bencode
-
-from allium.appchain.certificates import Certificate, Verdict, Vote
+from allium.appchain.certificates import Verdict, Vote
 from allium.appchain.encoding import encode
 from allium.appchain.input import Input
-from allium.appchain.types import AtomicSesh, Hash, Height, Index, L2Height, Reasons, Signature
+from allium.appchain.types import AtomicSesh, Hash, Height, Index, L2Height, PublicKey, Reasons, Seconds, Signature
 from allium.consensus.cometbft.sighting import Sighting
+from allium.consensus.liveness.ballots import Ballot
+from allium.consensus.liveness.gossip import pack
+from allium.consensus.liveness.proof import MINIMUM_NODE, SignedProof, Uptime
 
 
 class Purpose(StrEnum):
@@ -29,28 +30,25 @@ _HEADER_BYTES, _COMMIT_SIGNATURE_BYTES, _VOTE_BYTES = 626, 109, 209
 HAS_VOTE_BYTES = 20
 #: Of what a block travels in.
 PART_BYTES = 64 << 10
-#: A test is made over three transports. What a node sends for one, handshakes and headers and all: to a node that
-#: answers, and to one that is not there; measured.
-PINGS_PER_TEST = 3
-PING_BYTES, FAILED_PING_BYTES = 1000, 1000
+#: What both ends of a test of whether a node is reached send for all three transports, handshakes and headers and all,
+#: measured between two nodes alone on a loopback interface. One that fails is taken for as much.
+PING_BYTES = 13_800
 
 _VOTE = Vote(Index(19), Reasons(0xFF), Signature(bytes(64)))
 _SIGHTING = Sighting(L2Height(3 * 10**8), Hash(bytes(32)), AtomicSesh(22_983_257_229), Hash(bytes(32)))
-_UPTIME = {
-    "ip": "203.0.113.7",
-    "l2": 300_000_000,
-    "lv": [0, 0, 0],
-    "pke": bytes(32),
-    "q": 22020,
-    "shp": 22021,
-    "sop": 22020,
-    "sv": [2, 12, 0],
-    "t": 1_750_000_000,
-    "v": [0, 1, 0],
-}
-#: A proof with its signature, a vote of a tester, and one of a member of the committee, each as it travels.
-PROOF_BYTES = 1 + 64 + len(bencode(_UPTIME))
-BALLOT_BYTES = 1 + len(encode(Certificate(Height(10**6), Index(999), Verdict.DECOMMISSION, (_VOTE,)))) - len(b"le")
+_UPTIME = Uptime(
+    pubkey=PublicKey(bytes(32)),
+    time=Seconds(1_750_000_000),
+    ip="203.0.113.7",
+    https_port=22021,
+    omq_port=22020,
+    l2_height=L2Height(3 * 10**8),
+    storage=(2, 12, 0),
+    node=MINIMUM_NODE,
+)
+#: A proof, a vote of a tester, and one of a member of the committee, each as it travels.
+PROOF_BYTES = len(pack(SignedProof(_UPTIME.encoded, Signature(bytes(64)))))
+BALLOT_BYTES = len(pack(Ballot(Height(10**6), Index(999), Verdict.DECOMMISSION, _VOTE)))
 COMMITTEE_VOTE_BYTES = _VOTE_BYTES + 64 + len(encode(_SIGHTING))
 
 

@@ -1,8 +1,8 @@
 """The ways between nodes: how long messages take, and which do not arrive.
 
 Proofs, votes and certificates are passed on from neighbour to neighbour. A node's neighbours are those 1, 2, 4, 8 ...
-places further among all nodes by key, so it has as many as the number of nodes has bits, and is as many steps from
-another as the distance between them has bits that are set.
+places before and after it among all nodes by key (`consensus/liveness/gossip`), so a message takes as many steps as
+there are powers of two in the shortest sum or difference that makes the distance.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Network:
 
     def follow(self, members: int, passing: float) -> None:
         """Notes how many nodes there are, and which share of them passes messages on."""
-        self.members = members
+        self.members, self.neighbours = members, self._neighbours(members - 1)
         #: How likely it is that nothing comes over any way of a node.
         self._alone = (1.0 - passing * (1.0 - self.loss)) ** self.neighbours
 
@@ -38,14 +38,18 @@ class Network:
         """Whether all are neighbours."""
         return self.members - 1 <= FEW
 
-    @property
-    def neighbours(self) -> int:
-        """To how many a node passes messages on."""
-        return self.members - 1 if self.is_mesh else (self.members - 1).bit_length()
+    @staticmethod
+    def _neighbours(others: int) -> int:
+        """To how many of so many others a node passes messages on."""
+        if others <= FEW:
+            return others
+        steps = [1 << power for power in range(others.bit_length())]
+        return len({(step - 1) % others for step in steps} | {-step % others for step in steps})
 
     def steps(self, source: int, target: int) -> int:
         """How many links are between two nodes."""
-        return 1 if self.is_mesh else max(1, ((target - source) % self.members).bit_count())
+        distance = (target - source) % self.members
+        return 1 if self.is_mesh else max(1, (distance ^ 3 * distance).bit_count())
 
     def delay(self, steps: int, *question: int) -> float:
         """Seconds that so many links take together."""
@@ -61,6 +65,10 @@ class Network:
         if self._is_lost(source, target, what):
             return None
         return self.delay(self.steps(source, target), what, source, target)
+
+    def is_everywhere(self, age: float) -> bool:
+        """Whether what was sent so long ago must have arrived wherever it was sent to."""
+        return self._alone <= NEVER and age > _LONGEST * self._latency
 
     def has_arrived(self, source: int, target: int, what: int, age: float) -> bool:
         """Whether what was sent `age` seconds ago has arrived."""

@@ -84,6 +84,14 @@ class Knowledge:
         #: How likely it is that a node that serves fails every test for as long as it may.
         streak = network.loss**_REPEATS if network.loss else 0.0
         self._streak = streak if streak > NEVER else 0.0
+        #: In how many seconds a node tests all others once.
+        self._round = network.members * INTERVAL_SECONDS
+
+    def by_all(self, node: Life, now: float, epoch: int) -> Found | None:
+        """What all testers know alike; `None` when one may know what another does not."""
+        if self._streak or not node.serves or not node.proofs or not self._network.is_everywhere(now - node.proofs[-1]):
+            return None
+        return _found(node, node.proofs[-1], None, epoch)
 
     def found(self, tester: Life, node: Life, now: float, epoch: int) -> Found:
         """For `judge`. Unix time is `epoch` + seconds."""
@@ -118,12 +126,11 @@ class Knowledge:
 
     def visit(self, tester: Life, node: Life, since: float) -> float:
         """When a tester comes to a node for the first time after `since`: once in each round over all, somewhere."""
-        length = self._network.members * INTERVAL_SECONDS
-        offset = self._chance.uniform(_OFFSET, tester.number) * length
-        turn = floor((since - offset) / length)
+        offset = self._chance.uniform(_OFFSET, tester.number) * self._round
+        turn = floor((since - offset) / self._round)
         while True:
             place = self._chance.uniform(_VISIT, tester.number, node.number, turn & 0xFFFF)
-            when = offset + (turn + place) * length
+            when = offset + (turn + place) * self._round
             if when >= since:
                 return when
             turn += 1

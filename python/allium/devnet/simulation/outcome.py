@@ -9,10 +9,11 @@ from math import floor
 from allium.appchain.certificates import Verdict
 from allium.appchain.state import State
 from allium.appchain.types import Height, PublicKey
+from allium.consensus.liveness.clocks import HOUR
 from allium.devnet.simulation.costs import Purpose
 from allium.devnet.simulation.moving import Moves
 from allium.devnet.simulation.nodes import Life
-from allium.devnet.simulation.scenario import HOUR, MESSAGE_BYTES, MESSAGES_PER_NODE, Hostile, Scenario
+from allium.devnet.simulation.scenario import MESSAGE_BYTES, MESSAGES_PER_NODE, Hostile, Scenario
 
 #: Verdicts that take a node out.
 OUT = (Verdict.DECOMMISSION, Verdict.DEREGISTER)
@@ -65,8 +66,8 @@ class Outcome:
     found: int
     #: Verdicts against nodes that were up and passed every test, to who knows all.
     wrongful: int
-    #: Dead nodes that had to be voted out: tested after the rule's time, with the time for the votes over. And those
-    #: of them that were not voted out by then.
+    #: Dead nodes that were voted out, or had to be: tested after the rule's time, with the time for the votes over. And
+    #: those of them that were not voted out by then.
     judged: int
     missed: int
     #: From death until the state knows it; and from the end of the rule's time.
@@ -147,7 +148,7 @@ class Tally:
             deaths=len(self.died),
             found=len(self.found),
             wrongful=self.wrongful,
-            judged=len(due),
+            judged=len(due.keys() | self.found.keys()),
             missed=len(missed),
             to_decommission=Times.of([when - self.died[key] for key, (when, _) in self.found.items()]),
             decommissioned=self.verdicts[Verdict.DECOMMISSION],

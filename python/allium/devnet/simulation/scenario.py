@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from allium.appchain.parameters import MAINNET, Parameters
-from allium.appchain.verdicts import Limits
+from allium.consensus.liveness.clocks import HOUR, Clocks
 
 #: The rules are mainnet's; only the name differs, so that nothing signed here is worth anything there.
 RULES: Parameters = replace(MAINNET, name="simulation")
 DAY = 86_400.0
-HOUR = 3_600.0
+CLOCKS = Clocks.of(HOUR)
+LIMITS = CLOCKS.limits
 #: Between two proofs of a node, and from its start to the first.
-PROOF_SECONDS, FIRST_PROOF_SECONDS = HOUR, 30.0
-LIMITS = Limits(proof_validity=7_500, unreachable=3_900, l2_lag=14_400, address_window=86_400, address_pardon=7_200)
+PROOF_SECONDS, FIRST_PROOF_SECONDS = CLOCKS.proof, CLOCKS.tick
 #: How long a node that comes back was away on average.
 OUTAGE_SECONDS = 2 * HOUR
 #: How old the oldest nodes are at the beginning; ages are spread evenly.

@@ -19,22 +19,19 @@ from allium.appchain.state import State
 from allium.appchain.types import Height, Index, PublicKey, Seconds
 from allium.appchain.verdicts import Reason
 from allium.consensus.cometbft.committee import draw, seated
+from allium.consensus.liveness.clocks import HOUR
 from allium.devnet.simulation import costs
 from allium.devnet.simulation.agreement import Agreed, Committee
 from allium.devnet.simulation.chance import Chance
 from allium.devnet.simulation.costs import Purpose
-from allium.devnet.simulation.founding import EPOCH, found, name, observation, position, registration
+from allium.devnet.simulation.founding import EPOCH, found, observation, position, registration
 from allium.devnet.simulation.loop import Loop
 from allium.devnet.simulation.moving import Swarms
 from allium.devnet.simulation.network import Network
 from allium.devnet.simulation.nodes import RETEST_SECONDS, Knowledge, Life
 from allium.devnet.simulation.outcome import OUT, Outcome, Tally
+from allium.devnet.simulation.population import Population
 from allium.devnet.simulation.scenario import (
-    DAY,
-    FIRST_PROOF_SECONDS,
-    HOUR,
-    OUTAGE_SECONDS,
-    PROOF_SECONDS,
     Hostile,
     Scenario,
 )
@@ -47,8 +44,8 @@ _TURN = 0.5
 _AGAIN_SECONDS = 30.0
 #: A committee that is not there is asked again after a while.
 _STALLED_SECONDS = 60.0
-#: Kinds of questions to chance.
-_HOSTILE, _PHASE, _DEATH, _OUTAGE, _JOIN, _WHO, _AWAY, _MEMPOOL = range(51, 59)
+#: A kind of question to chance.
+_MEMPOOL = 58
 
 #: Tells the time of the run in seconds, and how many nodes are registered.
 Progress = Callable[[float, int], None]
@@ -60,8 +57,6 @@ class _Waiting:
 
     certificate: Certificate
     wrongful: bool
-    #: Liars handed it in, or like it.
-    lied: bool
     arrivals: dict[PublicKey, float]
 
 
@@ -83,24 +78,20 @@ class _Simulation:
         self._chance, self._loop = Chance(scenario.seed), Loop()
         self._network = Network(scenario, self._chance)
         self._knowledge = Knowledge(self._network, self._chance)
-        self._lives: dict[PublicKey, Life] = {}
-        #: Those that may fail, those that no test reaches (in the order in which it became so), and hostile ones.
-        self._mortal: list[Life] = []
-        self._absent: dict[Life, None] = {}
-        self._hostile: list[Life] = []
-        self._questions = 0
-        founders = [self._new() for _ in range(scenario.nodes)]
+        self._people = Population(scenario, self._chance, self._loop, self._proven, self._died)
+        self._lives = self._people.lives
+        founders = list(self._lives.values())
         self._state = found(founders, scenario.seed, self._chance, lambda nodes: progress(0.0, nodes))
         self._parameters = self._state.parameters
         for key, node in self._state.nodes.items():
-            self._settle(self._lives[key], (self._state.height - node.active_since) * self._parameters.block_seconds)
+            self._people.settle(
+                self._lives[key], (self._state.height - node.active_since) * self._parameters.block_seconds
+            )
         self._swarms = Swarms(self._state.nodes)
         roster = self._state.sittings[-1].roster
         #: Who votes on the next height, and on the one after it.
         self._seats = [draw(roster.active, self._state.sittings[-1].beacon)] * 2
         self._committee = Committee(self._seats[0], self._lives, self._network, self._chance)
-        #: Nodes that the contract has and the state has not yet.
-        self._joining: list[Life] = []
         self._pool: dict[tuple[Height, Index, Verdict], _Waiting] = {}
         self._tally = Tally()
         #: Up to when tests were counted.
@@ -109,106 +100,21 @@ class _Simulation:
     def run(self) -> Outcome:
         """All of it."""
         scenario, loop = self._scenario, self._loop
-        self._often(scenario.deaths + scenario.churn, _DEATH, self._die)
-        self._often(scenario.churn, _OUTAGE, self._go_away)
-        self._often(scenario.churn, _JOIN, self._join)
+        self._people.begin()
         self._count_passing()
         loop.at(0.0, self._propose)
         loop.run(scenario.hours * HOUR)
+        self._charge_tests()
         return self._tally.outcome(scenario, self._state, self._lives.values(), len(self._swarms))
 
-    def _ask(self, *question: int) -> float:
-        """Chance that is asked once, in the order of events."""
-        self._questions += 1
-        return self._chance.uniform(*question, self._questions)
-
-    def _often(self, share: float, kind: int, act: Callable[[], None]) -> None:
-        """Has something happen to this share of the network's nodes in a day, at random."""
-        if not share:
-            return
-        mean = DAY / (share * self._scenario.nodes)
-
-        def happen() -> None:
-            act()
-            self._loop.after(self._chance.exponential(mean, kind, self._next()), happen)
-
-        self._loop.after(self._chance.exponential(mean, kind, self._next()), happen)
-
-    def _next(self) -> int:
-        self._questions += 1
-        return self._questions
-
-    # Nodes come, go, and stop.
-
-    def _new(self) -> Life:
-        scenario, number = self._scenario, len(self._lives)
-        hostile = scenario.hostility if self._chance.uniform(_HOSTILE, number) < scenario.hostile else None
-        life = Life(number, name(scenario.seed, "node", number), hostile, self._loop.now)
-        self._lives[life.key] = life
-        if hostile is None:
-            self._mortal.append(life)
-        else:
-            self._hostile.append(life)
-        self._turn(life, True)
-        return life
-
-    def _turn(self, life: Life, up: bool) -> None:
-        """A node comes up or goes down."""
-        life.up, life.changed = up, self._loop.now
-        if life.serves:
-            self._absent.pop(life, None)
-        else:
-            self._absent[life] = None
-
-    def _settle(self, life: Life, age: float) -> None:
-        """Makes a node one that has been there for long."""
-        life.excused, life.changed = -float(age), -2 * DAY
-        first = self._chance.uniform(_PHASE, life.number) * PROOF_SECONDS
-        life.proofs.append(first - PROOF_SECONDS)
-        self._loop.at(first, partial(self._prove, life, life.starts))
-
-    def _prove(self, life: Life, start: int) -> None:
-        if not life.up or life.starts != start:
-            return
+    def _proven(self, life: Life) -> None:
         if life.key in self._state.nodes and life.prove(self._loop.now):
             self._tally.sent(Purpose.PROOFS, self._copies, costs.PROOF_BYTES)
-        self._loop.after(PROOF_SECONDS, partial(self._prove, life, start))
 
-    def _start(self, life: Life, pause: float) -> None:
-        life.starts += 1
-        self._loop.after(pause, partial(self._prove, life, life.starts))
-
-    def _pick(self) -> Life | None:
-        """One of those that may fail and are up."""
-        up = [life for life in (self._mortal[self._index()] for _ in range(8) if self._mortal) if life.up]
-        return up[0] if up else None
-
-    def _index(self) -> int:
-        return floor(self._ask(_WHO) * len(self._mortal))
-
-    def _die(self) -> None:
-        life = self._pick()
-        if life is None:
-            return
-        self._mortal.remove(life)
-        self._turn(life, False)
+    def _died(self, life: Life) -> None:
         node = self._state.nodes.get(life.key)
         if node is not None and not node.decommissioned:
             self._tally.died[life.key] = self._loop.now
-
-    def _go_away(self) -> None:
-        if (life := self._pick()) is None:
-            return
-        self._turn(life, False)
-        self._loop.after(self._chance.exponential(OUTAGE_SECONDS, _AWAY, self._next()), partial(self._come_back, life))
-
-    def _come_back(self, life: Life) -> None:
-        if not life.gone:
-            self._turn(life, True)
-            self._start(life, FIRST_PROOF_SECONDS)
-
-    def _join(self) -> None:
-        self._joining.append(self._new())
 
     # Heights.
 
@@ -219,7 +125,8 @@ class _Simulation:
             self._tally.stalled += 1
             self._loop.after(_STALLED_SECONDS, self._propose)
             return
-        joining, self._joining = self._joining[:MAX_EVENTS], self._joining[MAX_EVENTS:]
+        people = self._people
+        joining, people.joining = people.joining[:MAX_EVENTS], people.joining[MAX_EVENTS:]
         events = [
             registration(life, self._scenario.seed, position(state, index), self._parameters)
             for index, life in enumerate(joining)
@@ -228,7 +135,7 @@ class _Simulation:
         known = [
             waiting.certificate
             for waiting in self._pool.values()
-            if waiting.arrivals.get(agreed.proposer, now + 1) <= now and (waiting.lied or not lies)
+            if waiting.arrivals.get(agreed.proposer, now + 1) <= now and (waiting.wrongful or not lies)
         ]
         given = Input(
             Height(state.height + 1),
@@ -250,13 +157,14 @@ class _Simulation:
             if isinstance(event, Registration):
                 life = self._lives[event.pubkey]
                 life.excused = life.changed = now
-                self._start(life, 2 * self._parameters.block_seconds)
+                self._people.start(life, 2 * self._parameters.block_seconds)
         if state.nodes is not before.nodes:
             tally.moves.append(self._swarms.follow(state.nodes))
         self._pool = {key: waiting for key, waiting in self._pool.items() if self._is_open(waiting.certificate)}
         self._seat(before)
+        self._charge_tests()
         self._count_passing()
-        self._charge(given)
+        self._charge_block(given)
         self._sit()
         self._progress(now, len(state.nodes))
         self._loop.after(self._parameters.block_seconds, self._propose)
@@ -275,13 +183,9 @@ class _Simulation:
             tally.pretenders_found.add(key)
         life.proofs.clear()
         if key not in self._state.nodes:
-            # It is registered no longer, and nothing depends on it.
-            life.gone = True
-            self._turn(life, False)
-            if life in self._mortal:
-                self._mortal.remove(life)
+            self._people.expel(life)
         elif life.up:
-            self._start(life, _AGAIN_SECONDS)
+            self._people.start(life, _AGAIN_SECONDS)
 
     def _seat(self, before: State) -> None:
         """Updates of a height count from two heights after it on."""
@@ -312,14 +216,14 @@ class _Simulation:
     def _hand_in(self, sitting: Sitting, question: Question, counted: Counted, voted: float) -> None:
         """One tester gives a certificate to be ordered, if it is not in the state already."""
         handing = self._lives[sitting.drawn.validators[counted.place]]
-        lied = handing.hostile is Hostile.LIE
-        if not handing.up or (lied and not question.wrongful) or not self._is_open(question):
+        keeps = handing.hostile is Hostile.LIE and not question.wrongful
+        if not handing.up or keeps or not self._is_open(question):
             return
         certificate = question.certificate(counted.voters, sitting.drawn, self._parameters.chain, self._lives)
         if objection(self._state, certificate) is not None:
             return
         self._tally.sent(Purpose.CERTIFICATES, self._links, len(encode(certificate)))
-        what, now = self._next() << 6 | _MEMPOOL, self._loop.now
+        what, now = self._people.question() << 6 | _MEMPOOL, self._loop.now
         arrivals = {}
         for key in self._seats[0]:
             way = self._network.spread(handing.number, self._lives[key].number, what)
@@ -330,7 +234,7 @@ class _Simulation:
             need = 2 * len(self._seats[0]) // 3
             if len(arrivals) > need:
                 self._tally.spreads.append(sorted(arrivals.values())[need] - voted)
-            self._pool[place] = _Waiting(certificate, question.wrongful, lied, arrivals)
+            self._pool[place] = _Waiting(certificate, question.wrongful, arrivals)
         else:
             for key, when in arrivals.items():
                 known.arrivals[key] = min(when, known.arrivals.get(key, when))
@@ -346,8 +250,8 @@ class _Simulation:
 
     def _count_passing(self) -> None:
         nodes = self._state.nodes
-        self._unserved = [life for life in self._absent if life.key in nodes]
-        kinds = Counter(life.hostile for life in self._hostile if life.key in nodes)
+        self._unserved = [life for life in self._people.absent if life.key in nodes]
+        kinds = Counter(life.hostile for life in self._people.hostile if life.key in nodes)
         up = len(nodes) - sum(not life.up for life in self._unserved)
         self._passing = up - kinds[Hostile.MUTE]
         self._network.follow(len(nodes), self._passing / len(nodes))
@@ -358,33 +262,32 @@ class _Simulation:
 
     @property
     def _links(self) -> int:
-        """Over how many ways from one to a neighbour something goes that all pass on to all neighbours."""
-        return self._passing * self._network.neighbours
+        """How many ways there are between neighbours: so often CometBFT sends what all are to have, at least."""
+        return self._passing * self._network.neighbours // 2
 
     @property
     def _copies(self) -> int:
-        """How often a message is sent that everybody passes on, but not back to who sent it."""
-        back = self._passing - 1 if self._network.is_mesh else 0
-        return self._links - back
+        """How often a proof or a vote is sent: by everybody to all neighbours but to the one from whom it came."""
+        return self._passing * (self._network.neighbours - 1) + 1
 
-    def _charge(self, given: Input) -> None:
-        """For the block, and the tests that were made since the last."""
+    def _charge_block(self, given: Input) -> None:
+        """For a block, and the votes that made it one."""
         members, nodes = len(self._seats[0]), self._passing
         size = costs.block_bytes(given, members)
         parts = -(-size // costs.PART_BYTES)
         self._tally.sent(Purpose.BLOCKS, nodes * parts, -(-size // parts))
         self._tally.sent(Purpose.BLOCKS, 2 * members * nodes, costs.COMMITTEE_VOTE_BYTES)
         self._tally.sent(Purpose.BLOCKS, 2 * members * 2 * self._links, costs.HAS_VOTE_BYTES)
-        now, since = self._loop.now, self._charged
-        self._charged = now
-        self._tally.node_seconds += nodes * (now - since)
+
+    def _charge_tests(self) -> None:
+        """For the tests that were made since the last time."""
+        now, nodes = self._loop.now, self._passing
+        seconds, self._charged = now - self._charged, now
+        self._tally.node_seconds += nodes * seconds
         round_seconds = self._network.members * INTERVAL_SECONDS
         known = sum(min(1.0, (now - life.unserved_since) / round_seconds) for life in self._unserved)
-        failing = len(self._unserved) / self._network.members
-        tests = nodes * (now - since) / INTERVAL_SECONDS
-        again = nodes * known * (now - since) / RETEST_SECONDS
-        self._tally.sent(Purpose.PINGS, floor(tests * (1 - failing)) * costs.PINGS_PER_TEST, costs.PING_BYTES)
-        self._tally.sent(Purpose.PINGS, floor(tests * failing + again) * costs.PINGS_PER_TEST, costs.FAILED_PING_BYTES)
+        once, again = nodes * seconds / INTERVAL_SECONDS, nodes * known * seconds / RETEST_SECONDS
+        self._tally.sent(Purpose.PINGS, floor(once + again), costs.PING_BYTES)
 
 
 def _question(certificate: Certificate) -> tuple[Height, Index, Verdict]:

@@ -84,27 +84,30 @@ class Sitting:
     def votes(self, now: float) -> list[Question]:
         """What is voted, by those who learn of the height that was agreed on at `now`."""
         questions: dict[tuple[Index, Verdict], Question] = {}
+        common = {key: self._knowledge.by_all(self._lives[key], now, EPOCH) for key in self.drawn.workers}
+        known = {key: found for key, found in common.items() if found is not None}
+        others = [self._lives[key] for key in common if key not in known]
         for place, key in enumerate(self.drawn.validators):
             tester = self._lives[key]
-            heard = self._network.spread(place, tester.number, self._state.height << 6 | _BLOCK)
+            heard = self._network.spread(self._state.height, tester.number, self._state.height << 6 | _BLOCK)
             if heard is None or not tester.up or now - tester.changed < LIMITS.proof_validity:
                 continue
-            for said in self._said(tester, now + heard):
+            for said in self._said(tester, now + heard, known, others):
                 question = questions.setdefault(
                     (said.worker, said.verdict), Question(self._state.height, said.worker, said.verdict)
                 )
                 question.votes[Index(place)] = said.reasons, now + heard
         return list(questions.values())
 
-    def _said(self, tester: Life, now: float) -> Sequence[Judgement]:
+    def _said(
+        self, tester: Life, now: float, known: Mapping[PublicKey, Found], others: Sequence[Life]
+    ) -> Sequence[Judgement]:
         match tester.hostile:
             case Hostile.MUTE:
                 return ()
             case Hostile.LIE:
                 return self._lies()
-        found: dict[PublicKey, Found] = {
-            key: self._knowledge.found(tester, self._lives[key], now, EPOCH) for key in self.drawn.workers
-        }
+        found = {**known, **{life.key: self._knowledge.found(tester, life, now, EPOCH) for life in others}}
         return judge(self._state, tester.key, found, Seconds(EPOCH + floor(now)), L2Height(0), LIMITS)
 
     def _lies(self) -> Sequence[Judgement]:
