@@ -51,6 +51,8 @@ class Surroundings:
     keys: NodeKeys
     #: Where nodes can be reached, by Ed25519 key, hex.
     contacts: Callable[[], Mapping[str, NodeEntry]]
+    #: Takes from another node's proof where it is.
+    learn: Callable[[Uptime], None]
     #: Up to where the own view of the EVM chain is final; 0: there is none.
     l2_final: Callable[[], int]
     #: Nodes may be at addresses that only one machine reaches.
@@ -127,7 +129,7 @@ class Liveness:
     def _uptime(self, state: State) -> Uptime | None:
         contact = self._around.contacts().get(self._own.hex())
         if contact is None or contact["ip"] == _NOWHERE:
-            self._logger.warning("this node does not prove that it is there: network_file does not say where it is")
+            self._logger.warning("this node does not prove that it is there: its own entry is missing in network_file")
             return None
         return Uptime(
             pubkey=self._own,
@@ -254,6 +256,8 @@ class Liveness:
             # The one before it may be by the same node.
             elif self._records.refusal(proof.uptime, self.now()) is None:
                 self._records.take(proof.uptime, self.now())
+                if proof.uptime.pubkey != self._own:
+                    self._around.learn(proof.uptime)
                 fresh.append(pack(proof))
         self._pass_on(fresh, sender)
 
