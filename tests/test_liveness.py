@@ -438,7 +438,7 @@ def test_a_network_that_lost_its_committee_is_restarted_by_command(devnet_of_sev
     for index in left:
         local.kill(index)
         local.start(index)
-    # At the first height of a day all are drawn again, also those that are gone: from the third height on at the earliest.
+    # At the first height of a day all are drawn again, also those that are gone; they vote two heights later.
     await_that("it goes on", lambda: all(standing(net, index).state.height >= state.height + 2 for index in left))
     assert status(net, 3)["chain"] == f"{before['chain']}-{state.height}-{attempt}"
     first = {given.height: given for given in inputs(net, 0)}
