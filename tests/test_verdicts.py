@@ -199,6 +199,18 @@ def test_what_nothing_is_known_of_is_not_judged() -> None:
     )
 
 
+def test_who_has_a_wrong_clock_judges_no_other() -> None:
+    state = HEIGHTS[7]
+    wrong = replace(FINE, in_time=(False,) * 5)
+    right = replace(FINE, in_time=(True,))
+    found = {pubkey(name): wrong if name < 3 else right for name in range(7)}
+    assert [each.reasons for each in judge(state, pubkey(6), found, NOW, L2, LIMITS)] == [Reason.WRONG_CLOCK] * 3
+    most = {**found, pubkey(6): FINE} | dict.fromkeys(map(pubkey, (4, 5)), wrong)
+    assert judge(state, pubkey(6), most, NOW, L2, LIMITS) == ()
+    silent = {**most, pubkey(0): Found()}
+    assert [each.reasons for each in judge(state, pubkey(6), silent, NOW, L2, LIMITS)] == [Reason.NO_PROOF]
+
+
 def _worker(state: State, name: int) -> int:
     drawn = state.quorum(state.height)
     assert drawn is not None

@@ -73,6 +73,7 @@ class Liveness:
         self._handed_in: set[Question] = set()
         self._begun = time.monotonic()
         self._voted = 0
+        self._wrong = False
         #: A lever of test networks: how far the clock runs ahead, in seconds.
         self.clock_offset = 0.0
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="liveness")
@@ -206,7 +207,8 @@ class Liveness:
         if answer is not None and len(answer) == 2 and answer[0] == _OK and answer[1].isdigit() and len(answer[1]) < 16:
             skew = int(answer[1]) / 1000 - (before + self.now()) / 2
         self._records.asked(key, skew)
-        if is_wrong_itself(self._records.found().values()):
+        wrong, self._wrong = self._wrong, is_wrong_itself(self._records.found().values())
+        if self._wrong and not wrong:
             self._logger.error("this node's clock differs from most others'; is its time synchronised?")
 
     # --- what others say
