@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate
+.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate bench-network
 
 PYTHON ?= python3
 VENV := .venv
@@ -84,6 +84,9 @@ bench-bls: ## What BLS costs a node: signing, verifying, the sums of a whole net
 bench-ledger: build ## A year of mainnet's rewards replayed, fast and plain; a height of the state machine (ARGS=--help)
 	$(BIN)/python bench/ledger.py $(ARGS)
 	$(BIN)/python -m pytest -q bench/bench_orchestrator.py
+
+bench-network: build cometbft ## A real network of seven: how soon a dead node is out, what agreeing costs (ARGS=--help)
+	$(BIN)/python bench/network.py $(ARGS)
 
 bench-crypto: build ## What opening layers costs: libsodium, OpenSSL, ours with and without vectors (ROUNDS=n)
 	cargo build --locked --release -p allium-bench

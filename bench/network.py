@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import shutil
 import statistics
 import tempfile
@@ -78,11 +79,11 @@ class Measured:
                 times[int(meta["header"]["height"])] = when + float(f"0.{fraction or 0}")
         return [times[height] - times[height - 1] for height in sorted(times) if height - 1 in times]
 
-    def disk(self, index: int) -> tuple[int, int]:
-        """Bytes of a node's own store of the chain, and of its CometBFT's data."""
+    def disk(self, index: int) -> tuple[int, int, int]:
+        """Bytes of a node's own store of the chain, of its CometBFT's databases and of its log."""
         directory = self.net.layout.data_dir(index)
-        own = sum(path.stat().st_size for path in directory.glob(f"{STORE_FILE}*"))
-        return own, sum(path.stat().st_size for path in (directory / DIRECTORY).rglob("*") if path.is_file())
+        data = directory / DIRECTORY / "data"
+        return _bytes(directory.glob(f"{STORE_FILE}*")), _bytes(data.glob("*.db/*")), _bytes(data.glob("cs.wal/*"))
 
     def begin_anew(self, index: int, **settings: Any) -> float:
         """Takes from a node what it has of the chain; seconds from its start until it is where the others are."""
@@ -96,6 +97,14 @@ class Measured:
         self.net.start(index)
         until(lambda: self.height(index) >= self.height() > 0)
         return time.monotonic() - began
+
+
+def _bytes(paths: Iterable[Path]) -> int:
+    size = 0
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # the database has put two together
+            size += path.stat().st_size
+    return size
 
 
 def _parents() -> Iterable[tuple[int, int]]:
@@ -148,7 +157,7 @@ def measure(net: Measured, uptime: float, rounds: int, blocks: int) -> None:
     first, before = net.height(), net.disk(0)
     until(lambda: net.height() >= first + blocks, 6 * 3600)
     after, reached = net.disk(0), net.height()
-    for name, old, new in zip(("node's store", "CometBFT"), before, after, strict=True):
+    for name, old, new in zip(("node's store", "CometBFT", "its log"), before, after, strict=True):
         say(f"bytes on disk per 1,000 blocks, {name}", f"{(new - old) * 1000 // (reached - first):,}")
     say("time between blocks", spread(net.intervals(reached - min(blocks, 300), reached)))
     for name, pid in zip(("a node", "its CometBFT"), net.pids(0), strict=True):

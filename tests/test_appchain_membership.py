@@ -22,10 +22,11 @@ from allium.appchain.certificates import Certificate
 from allium.appchain.parameters import MAINNET
 from allium.appchain.state import State
 from allium.appchain.swarms import UNASSIGNED
-from allium.appchain.types import ContractId
+from allium.appchain.types import ContractId, L2Height, Seconds
 from allium.config import commented_toml
 from allium.consensus import Consensus, ConsensusError, DivergedError
 from allium.consensus.chainfile import ChainFile
+from allium.consensus.liveness.proof import Uptime
 from allium.devnet import ports
 from allium.membership import MembershipError
 from allium.membership.appchain import AppchainMembership, open_chain, snapshot
@@ -126,6 +127,35 @@ async def test_yields_every_state_with_the_addresses_of_the_file(
     assert network["height"] == 3 and "192.0.2.77" not in {node["ip"] for node in network["nodes"]}
     said = capsys.readouterr()
     assert "no longer follows the network's state" in said.out + said.err and "roots differ" in said.out + said.err
+    await networks.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_node_is_where_it_says(tmp_path: Path) -> None:
+    world = World()
+    engine: Consensus = Scripted(world)
+    assert isinstance(engine, Scripted)
+    for name in (1, 2):
+        world.register(name)
+    write_contacts(tmp_path / "contacts", contact(1))
+    membership = AppchainMembership(engine, tmp_path / "contacts")
+    networks = aiter(membership)
+    engine.step()
+    await anext(networks)
+    said = Uptime(
+        pubkey(1), Seconds(1), "203.0.113.7", 1021, 1020, L2Height(1), (2, 11, 0), (0, 1, 0), legacy=pubkey(9)
+    )
+    # One that is in the file, one that is not, and one that is no member.
+    for name in (1, 2, 3):
+        membership.learn(replace(said, pubkey=pubkey(name)))
+    nodes = {node["pubkey_ed25519"]: node for node in (await anext(networks))["nodes"]}
+    assert set(nodes) == {pubkey(1).hex(), pubkey(2).hex()}
+    for node in nodes.values():
+        assert (node["ip"], node["https_port"], node["omq_port"]) == ("203.0.113.7", 1021, 1020)
+        assert (node["pubkey_legacy"], node["version"], node["swarm_id"]) == (pubkey(9).hex(), (2, 11, 0), 0)
+    # What was said is kept when the file is read again.
+    membership.reload()
+    assert membership.contacts[pubkey(1).hex()]["ip"] == "203.0.113.7"
+    assert pubkey(3).hex() not in membership.contacts
     await networks.aclose()  # type: ignore[attr-defined]
 
 

@@ -238,7 +238,8 @@ def test_a_network_on_contracts_that_are_there(tmp_path: Path) -> None:
         addresses = tmp_path / "ADDRESSES.json"
         options = ["--staking-requirement", "100", "--max-contributors", "3", "--key-file", str(key)]
         net.allium("contracts", "deploy", "--rpc", local.url, "--out", str(addresses), *options)
-        more = ["--chain", "--contracts", str(addresses), "--rpc", local.url]
+        # Whose votes are made here, is not to be voted in again meanwhile.
+        more = ["--chain", "--contracts", str(addresses), "--rpc", local.url, "--uptime", "3600"]
         net.run("up", "--nodes", "6", *more)
         try:
             chain = net.network["chain"]

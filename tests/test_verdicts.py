@@ -172,7 +172,7 @@ def names(state: State) -> dict[PublicKey, int]:
 
 
 @given(size=st.sampled_from(sorted(WORLDS)), down=st.sets(st.integers(0, 89)))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_testers_who_find_the_same_say_the_same(size: int, down: set[int]) -> None:
     state = HEIGHTS[size]
     drawn = state.quorum(state.height)
@@ -199,6 +199,18 @@ def test_what_nothing_is_known_of_is_not_judged() -> None:
     )
 
 
+def test_who_has_a_wrong_clock_judges_no_other() -> None:
+    state = HEIGHTS[7]
+    wrong = replace(FINE, in_time=(False,) * 5)
+    right = replace(FINE, in_time=(True,))
+    found = {pubkey(name): wrong if name < 3 else right for name in range(7)}
+    assert [each.reasons for each in judge(state, pubkey(6), found, NOW, L2, LIMITS)] == [Reason.WRONG_CLOCK] * 3
+    most = {**found, pubkey(6): FINE} | dict.fromkeys(map(pubkey, (4, 5)), wrong)
+    assert judge(state, pubkey(6), most, NOW, L2, LIMITS) == ()
+    silent = {**most, pubkey(0): Found()}
+    assert [each.reasons for each in judge(state, pubkey(6), silent, NOW, L2, LIMITS)] == [Reason.NO_PROOF]
+
+
 def _worker(state: State, name: int) -> int:
     drawn = state.quorum(state.height)
     assert drawn is not None
@@ -221,7 +233,7 @@ def ballots(state: State, voter: int, worker: int, chosen: Verdict, why: int = 1
     data=st.data(),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_voters_who_contradict_themselves_change_nothing(size: int, data: st.DataObject, seed: int) -> None:
     """Fewer than a third of them, each telling everybody what they like in any order: no node ever has two verdicts on
     one question, and all have the honest ones' when these are enough."""
@@ -363,7 +375,7 @@ def test_proofs_that_do_not_count(change: dict[str, object], later: int, private
 
 
 @given(st.binary(max_size=1200) | st.binary(max_size=120).map(lambda junk: b"p" + bytes(64) + VECTOR[:-1] + junk))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_hostile_messages_are_refused(message: bytes) -> None:
     try:
         told = gossip.unpack(message)
@@ -443,7 +455,7 @@ def test_records_of_a_node_that_goes_and_comes_back() -> None:
 
 
 @given(size=st.integers(1, 300), dead=st.floats(0, 0.3), seed=st.integers(0, 2**32))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_a_message_gets_everywhere(size: int, dead: float, seed: int) -> None:
     """Over a few neighbours each, also where nearly a third is down."""
     chance = random.Random(seed)

@@ -157,7 +157,11 @@ def _liveness(config: NodeConfig, engine: Node, membership: Membership, node_key
     if not isinstance(membership, AppchainMembership):
         raise TypeError("only the chain's state says who is to work")
     around = Surroundings(
-        node_keys, lambda: membership.contacts, lambda: membership.l2_final, config.allow_private_servers
+        node_keys,
+        lambda: membership.contacts,
+        membership.learn,
+        lambda: membership.l2_final,
+        config.allow_private_servers,
     )
     return Liveness(engine, membership.consensus, around, Clocks.of(config.uptime_seconds))
 

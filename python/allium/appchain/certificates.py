@@ -110,8 +110,12 @@ def vote_message(chain: Hash, height: Height, worker: Index, verdict: Verdict, r
     return chain + vote_hash(height, worker, verdict) + reasons.to_bytes(2, "little")
 
 
+@lru_cache(maxsize=256)
 def fault(certificate: Certificate, drawn: DrawnQuorum, chain: Hash) -> str | None:
-    """What is wrong with the votes; `None` when they make a certificate."""
+    """What is wrong with the votes; `None` when they make a certificate.
+
+    It is asked when a certificate comes in, is proposed, voted for and decided, and verifies each once.
+    """
     votes = certificate.votes
     if certificate.worker >= len(drawn.workers):
         return f"there is no worker {certificate.worker}"

@@ -135,17 +135,19 @@ def judge(
 ) -> tuple[Judgement, ...]:
     """What a tester of the last height says of all whom it tests; nothing when it was not drawn.
 
-    It says nothing of itself, and takes no more out than one input may.
+    It says nothing of itself, nothing of clocks when its own is wrong, and takes no more out than one input may.
     """
     parameters, drawn = state.parameters, state.quorum(state.height)
     if drawn is None or tester not in drawn.validators:
         return ()
-    judged, deactivated = [], 0
+    judged, deactivated, judges_clocks = [], 0, not is_wrong_itself(found.values())
     for worker, key in enumerate(drawn.workers):
         node = state.nodes.get(key)
         if node is None or key == tester or key not in found:
             continue
         why = failures(found[key], node.decommissioned, now, l2_height, limits)
+        if not judges_clocks:
+            why &= ~Reason.WRONG_CLOCK
         moves = moved(found[key], now, _counted(node, state), limits)
         chosen = verdict(node, state.height, why, moves, parameters)
         if chosen is None:

@@ -1,7 +1,7 @@
 """The network as the replicated state machine has it: who is registered, who works, in which swarm.
 
-Where nodes can be reached is no part of that state. It comes from the network file, until nodes tell each other; a node
-that the file does not name is a member all the same, without an address.
+Where nodes can be reached is no part of that state. Nodes tell each other (`consensus/liveness`), and until one has, it
+is where the network file says; one that the file does not name is a member all the same, without an address.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nacl import bindings
 from allium import log
 from allium.appchain.nodes import Node
 from allium.appchain.state import State
+from allium.appchain.swarms import UNASSIGNED
 from allium.appchain.types import Hash, L2Height, PublicKey
 from allium.consensus import Consensus, ConsensusError, Source
 from allium.consensus.chainfile import ChainFile
@@ -27,6 +28,7 @@ from allium.membership import MembershipError, static
 
 if TYPE_CHECKING:
     from allium._native import Network, NodeEntry
+    from allium.consensus.liveness.proof import Uptime
     from allium.keys import NodeKeys
 
 #: The rules that clients see; of the network's fork to staking on the EVM chain.
@@ -58,7 +60,9 @@ class AppchainMembership:
     def __init__(self, consensus: Consensus, contacts_file: Path, view: View | None = None) -> None:
         """`view`, if the engine has one, is closed at the end."""
         self._consensus, self._path, self._view = consensus, contacts_file, view
-        self._contacts: dict[str, NodeEntry] = {}
+        self._listed: dict[str, NodeEntry] = {}
+        self._proven: dict[str, NodeEntry] = {}
+        self._contacts: Mapping[str, NodeEntry] = {}
         self._news = asyncio.Event()
         self._logger = log.get("membership")
 
@@ -77,6 +81,23 @@ class AppchainMembership:
         """Where nodes can be reached, by their Ed25519 keys, hex."""
         return self._contacts
 
+    def learn(self, uptime: Uptime) -> None:
+        """Takes from a node's proof where it is."""
+        key = uptime.pubkey.hex()
+        proven: NodeEntry = {
+            "pubkey_legacy": (uptime.legacy or uptime.pubkey).hex(),
+            "pubkey_ed25519": key,
+            "pubkey_x25519": _x25519(uptime.pubkey),
+            "ip": uptime.ip,
+            "https_port": uptime.https_port,
+            "omq_port": uptime.omq_port,
+            "swarm_id": UNASSIGNED,
+            "version": uptime.storage,
+        }
+        if self._proven.get(key) != proven:
+            self._proven[key] = proven
+            self._meet()
+
     @property
     def l2_final(self) -> int:
         """Up to where this node itself sees the EVM chain final; 0 when it does not look there."""
@@ -85,11 +106,12 @@ class AppchainMembership:
     def reload(self) -> None:
         """Reads the network file again at once."""
         self._read_contacts()
-        self._news.set()
+        self._meet()
 
     async def __aiter__(self) -> AsyncIterator[Network]:
         """Raises `MembershipError` when the engine ends before there was a network."""
-        self._contacts = _by_key(static.read(self._path))
+        self._listed = _by_key(static.read(self._path))
+        self._meet()
         pumps = (self._consensus.run(), self._follow_states(), self._follow_contacts())
         tasks = {asyncio.create_task(pump) for pump in pumps}
         for task in tasks:
@@ -129,9 +151,16 @@ class AppchainMembership:
         async for _ in static.changes(self._path, 1.0):
             self.reload()
 
+    def _meet(self) -> None:
+        """Puts together what the file and the nodes say."""
+        members = self._consensus.state.nodes
+        self._proven = {key: entry for key, entry in self._proven.items() if PublicKey(bytes.fromhex(key)) in members}
+        self._contacts = {**self._listed, **self._proven}
+        self._news.set()
+
     def _read_contacts(self) -> None:
         try:
-            self._contacts = _by_key(static.read(self._path))
+            self._listed = _by_key(static.read(self._path))
         except MembershipError as error:
             self._logger.error("network file is unusable, the addresses before it stay", reason=str(error))
 

@@ -51,6 +51,8 @@ class Surroundings:
     keys: NodeKeys
     #: Where nodes can be reached, by Ed25519 key, hex.
     contacts: Callable[[], Mapping[str, NodeEntry]]
+    #: Takes from another node's proof where it is.
+    learn: Callable[[Uptime], None]
     #: Up to where the own view of the EVM chain is final; 0: there is none.
     l2_final: Callable[[], int]
     #: Nodes may be at addresses that only one machine reaches.
@@ -71,6 +73,7 @@ class Liveness:
         self._handed_in: set[Question] = set()
         self._begun = time.monotonic()
         self._voted = 0
+        self._wrong = False
         #: A lever of test networks: how far the clock runs ahead, in seconds.
         self.clock_offset = 0.0
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="liveness")
@@ -127,7 +130,7 @@ class Liveness:
     def _uptime(self, state: State) -> Uptime | None:
         contact = self._around.contacts().get(self._own.hex())
         if contact is None or contact["ip"] == _NOWHERE:
-            self._logger.warning("this node does not prove that it is there: network_file does not say where it is")
+            self._logger.warning("this node does not prove that it is there: its own entry is missing in network_file")
             return None
         return Uptime(
             pubkey=self._own,
@@ -204,7 +207,8 @@ class Liveness:
         if answer is not None and len(answer) == 2 and answer[0] == _OK and answer[1].isdigit() and len(answer[1]) < 16:
             skew = int(answer[1]) / 1000 - (before + self.now()) / 2
         self._records.asked(key, skew)
-        if is_wrong_itself(self._records.found().values()):
+        wrong, self._wrong = self._wrong, is_wrong_itself(self._records.found().values())
+        if self._wrong and not wrong:
             self._logger.error("this node's clock differs from most others'; is its time synchronised?")
 
     # --- what others say
@@ -254,6 +258,8 @@ class Liveness:
             # The one before it may be by the same node.
             elif self._records.refusal(proof.uptime, self.now()) is None:
                 self._records.take(proof.uptime, self.now())
+                if proof.uptime.pubkey != self._own:
+                    self._around.learn(proof.uptime)
                 fresh.append(pack(proof))
         self._pass_on(fresh, sender)
 
