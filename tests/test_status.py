@@ -25,6 +25,7 @@ import pytest
 import wire
 from allium import cli
 from allium.appchain.types import PublicKey
+from allium.appchain.verdicts import Reason
 from allium.config import NodeConfig, commented_toml
 from allium.operate.facts import Chain, Committee, Disk, Facts, Provider, Source, Stake
 from allium.operate.health import Level, judge
@@ -213,7 +214,7 @@ async def facts(lone_node: Callable[..., LoneNode], tmp_path: Path) -> Facts:
     file = tmp_path / "config.toml"
     file.write_text(commented_toml(data_dir=str(directory), network_file="network.json"))
     own = PublicKey(node.keys.ed25519_public)
-    source = Source(NodeConfig.load(file), node.engine, own, None, None, lambda: True)
+    source = Source(NodeConfig.load(file), node.engine, own, None, None, None, lambda: True)
     gathered = await source.gather()
     return replace(gathered, disk=Disk(10**12, 5 * 10**11, gathered.disk.files))
 
@@ -278,6 +279,12 @@ def test_what_is_judged_and_how(facts: Facts) -> None:
         (stake(registered=False), Level.WARNING, "not registered"),
         (stake(registered=False, left="expired"), Level.WARNING, "registered no more (expired)"),
         (stake(decommissioned=True), Level.FAILED, "decommissioned"),
+        (
+            stake(decommissioned=True, reasons=Reason.WRONG_CLOCK | Reason.UNREACHABLE),
+            Level.FAILED,
+            "(it was not reached, its clock is wrong)",
+        ),
+        (replace(facts, started=0, chain=replace(CHAIN, proof_validity=7500.0)), Level.FAILED, "has not proven"),
     ]
     for changed, level, words in cases:
         [found] = judge(changed)

@@ -270,7 +270,7 @@ class _Orchestrator:
             duties["membership"] = self._follow_membership(engine, self._membership, self._reachability)
             duties["reachability"] = self._reachability.run()
         own_key = PublicKey(node_keys.ed25519_public)
-        source = facts.Source(config, engine, own_key, self._membership, daemon, lambda: self._ready)
+        source = facts.Source(config, engine, own_key, self._membership, daemon, self._liveness, lambda: self._ready)
         duties["operators"] = server.serve(source)
         if config.levers_file is not None:
             duties["levers"] = self._follow_levers(engine, config.levers_file)

@@ -150,6 +150,8 @@ def _stake(chain: Chain) -> Iterator[Metric]:
     yield _gauge("stake_sesh", "What is staked for it.", stake.staked / SESH)
     credit = stake.credit * chain.block_seconds
     yield _gauge("credit_seconds", "How long it may yet be down before it is deregistered.", credit)
+    text = "When this node last proved to the others that it is there, in Unix time; 0 for never."
+    yield _gauge("uptime_proof_timestamp_seconds", text, chain.proven)
     yield _gauge("unlock_height", "Last height at which it is a member; 0 while nobody asked.", stake.unlock_height)
     text = "All that its operator ever earned, claimed or not."
     yield _gauge("reward_accrued_sesh", text, stake.earned / SESH)

@@ -15,7 +15,9 @@ from allium.appchain.claims import claimable
 from allium.appchain.nodes import Leaving
 from allium.appchain.state import State
 from allium.appchain.types import PublicKey
+from allium.appchain.verdicts import Reason
 from allium.config import NodeConfig
+from allium.consensus.liveness.clocks import Clocks
 from allium.membership import Membership
 from allium.membership.appchain import AppchainMembership
 from allium.membership.daemon import Daemon
@@ -23,11 +25,13 @@ from allium.membership.daemon import Daemon
 if TYPE_CHECKING:
     from allium._native import Node as Engine
     from allium._native import NodeMetrics
+    from allium.consensus.liveness.part import Liveness
 
 #: What a node's directory may have beside what is in it always.
 _FILES = ("data.mdb", "redo.0", "redo.1", "appchain.sqlite", "cometbft.sqlite", "node.log")
 _COMETBFT = "cometbft"
 _COMETBFT_SECONDS = 2.0
+_NO_REASON = Reason(0)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Stake:
 
     registered: bool
     decommissioned: bool = False
+    #: Why, as some of those said who voted it down.
+    reasons: Reason = _NO_REASON
     #: Why the contract still holds a node that is not registered.
     left: str | None = None
     staked: int = 0
@@ -101,6 +107,7 @@ class Stake:
         return cls(
             registered=True,
             decommissioned=node.decommissioned,
+            reasons=Reason(node.reasons_any) if node.decommissioned else _NO_REASON,
             staked=node.requirement,
             requirement=state.requirement,
             credit=node.credit(state.height, state.parameters),
@@ -134,6 +141,9 @@ class Chain:
     l2_height: int
     members: int
     stake: Stake
+    #: When this node last proved to the others that it is there, in Unix time; 0 for never. And how long that holds.
+    proven: float = 0.0
+    proof_validity: float = 0.0
     providers: tuple[Provider, ...] = ()
     #: How many of them have to agree.
     quorum: int = 0
@@ -176,6 +186,7 @@ class Source:
     own: PublicKey
     membership: Membership | None
     daemon: Daemon | None
+    liveness: Liveness | None
     #: Whether there is a network in force.
     has_network: Callable[[], bool]
     started: float = field(default_factory=time.time)
@@ -216,10 +227,16 @@ class Source:
             l2_height=state.l2_height,
             members=len(state.nodes),
             stake=Stake.of(state, self.own),
+            proven=self._proven(),
+            proof_validity=Clocks.of(self.config.uptime_seconds).limits.proof_validity,
             providers=providers,
             quorum=quorum,
             committee=await self._committee(self.membership),
         )
+
+    def _proven(self) -> float:
+        last = None if self.liveness is None else self.liveness.records.last(self.own)
+        return 0.0 if last is None else float(last.uptime.time)
 
     def _providers(self, membership: AppchainMembership) -> tuple[tuple[Provider, ...], int]:
         if not self.config.l2_rpc:

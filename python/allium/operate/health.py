@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from allium.appchain.verdicts import Reason
 from allium.operate.facts import Chain, Facts
 
 #: Parts of a limit beyond which something is nearly, or as good as, full.
@@ -19,6 +20,17 @@ _EXPIRY_LAG = 120.0
 #: Heights, and seconds, that a state may be behind the time.
 _HEIGHTS_BEHIND = 10
 _SECONDS_BEHIND = 60.0
+#: What testers say of a node, and what helps.
+_REASONS = {
+    Reason.NO_PROOF: ("it did not prove that it is there", "see its log; network_file has to say where it is"),
+    Reason.UNREACHABLE: ("it was not reached", "open https_port (TCP) and omq_port (TCP and UDP)"),
+    Reason.SILENT: (
+        "it did not say the time when it was asked",
+        "open omq_port; see whether the machine is overloaded",
+    ),
+    Reason.WRONG_CLOCK: ("its clock is wrong", "set the clock by a time service"),
+    Reason.L2_BEHIND: ("its EVM chain is behind", "repair or replace the providers in l2_rpc"),
+}
 #: Nodes of which as many were tested must not all be unreachable.
 _MANY_UNREACHABLE = 0.5
 
@@ -156,10 +168,17 @@ def _network(facts: Facts) -> Iterator[Finding]:
     elif not stake.registered and chain.height:
         yield _warning("this node is not registered", "register it with `allium node register`")
     elif stake.decommissioned:
+        why = [_REASONS[reason] for reason in Reason if reason in stake.reasons]
         seconds = max(0, stake.credit) * chain.block_seconds
         yield _failed(
-            f"the network has decommissioned this node; in {seconds / 3600:.1f} h it is deregistered",
-            "make it reachable: ports, clock, disk (`allium doctor`); the network then takes it back",
+            f"the network has decommissioned this node ({', '.join(found for found, _ in why) or 'nobody says why'}); "
+            f"in {seconds / 3600:.1f} h it is deregistered",
+            "; ".join([*(remedy for _, remedy in why), "the network then takes it back by itself"]),
+        )
+    elif chain.proof_validity and facts.now - max(chain.proven, facts.started) > chain.proof_validity:
+        yield _failed(
+            f"for {facts.now - max(chain.proven, facts.started):.0f} s this node has not proven that it is there",
+            "its log says why; network_file has to say where it is",
         )
 
 

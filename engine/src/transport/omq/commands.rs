@@ -59,13 +59,14 @@ impl InFlight {
     }
 
     /// By name: how many there are, and may be.
-    pub(super) fn read(&self) -> [(&'static str, usize, usize); 5] {
+    pub(super) fn read(&self) -> [(&'static str, usize, usize); 6] {
         [
             ("omq_sn", &self.sn),
             ("omq_storage", &self.storage),
             ("omq_monitor", &self.monitor),
             ("omq_service", &self.service),
             ("omq_control", &self.control),
+            ("omq_gossip", &self.gossip),
         ]
         .map(|(name, slots)| (name, slots.taken(), slots.limit()))
     }

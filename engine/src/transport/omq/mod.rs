@@ -196,7 +196,7 @@ impl Omq {
 
     /// Calls under way by category: its name, how many there are, and may be.
     #[must_use]
-    pub fn under_way(&self) -> [(&'static str, usize, usize); 5] {
+    pub fn under_way(&self) -> [(&'static str, usize, usize); 6] {
         self.in_flight.read()
     }
 
