@@ -23,8 +23,8 @@ use crate::{
     store::{Durability, Store, StoreConfig, StoreError},
     swarm::{Network, NodeInfo, Snapshot},
     transport::{
-        Limiter, Liveness, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable, Readiness, Refusals,
-        Services, Slots, Upstream, control,
+        Limiter, Listeners, Liveness, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable, Readiness,
+        Refusals, Services, Slots, Upstream, control,
         control::Control,
         https::Https,
         omq::{Omq, OmqPeers},
@@ -44,6 +44,9 @@ const ASKED_AT_ONCE: usize = 256;
 const MAX_ANSWER: usize = 64 << 10;
 /// How often what nobody needs any more is looked for.
 const TIDY: Duration = Duration::from_secs(10);
+
+/// How long those who came while nobody served are held for the first picture of the network.
+const HOLD: Duration = Duration::from_secs(20);
 
 /// Threads that serve requests for one that opens layers and one that verifies signatures: in batches, either is less than
 /// a tenth of the work.
@@ -143,6 +146,7 @@ pub struct Node {
     links: Arc<Peers>,
     clock: Clock,
     store: Store,
+    listeners: Option<Listeners>,
     https: Option<Https>,
     omq: Option<Omq>,
     quic: Option<Quic>,
@@ -156,6 +160,16 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; nothing is left running.
     pub fn start(config: &NodeConfig, identity: Identity) -> Result<Self, NodeError> {
+        let listeners = Listeners::bind(config.bind_ip, config.https_port, config.omq_port)?;
+        Self::start_on(listeners, config, identity)
+    }
+
+    /// [`Self::start`] on sockets that are there already. If a predecessor listened on them before, those who came since
+    /// are let in with the first picture of the network that the node serves in, or after 20 seconds.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(listeners: Listeners, config: &NodeConfig, identity: Identity) -> Result<Self, NodeError> {
         std::fs::create_dir_all(&config.data_dir)?;
         let clock = Clock::default();
         let mut store_config = StoreConfig::new(&config.data_dir);
@@ -171,7 +185,8 @@ impl Node {
             .build()?;
         let identity = Arc::new(identity);
         let network = Arc::new(Network::default());
-        let readiness = Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public()));
+        let readiness =
+            Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public(), listeners.are_inherited()));
         let omq_peers = Arc::new(OmqPeers::new()?);
         let quic_peers = QuicPeers::new(Arc::clone(&identity), config.quic_between_nodes);
         let liveness = Arc::new(Liveness::default());
@@ -240,24 +255,28 @@ impl Node {
             connections_per_address: config.connections_per_address,
             admins: config.admins.clone(),
         });
-        let address = |port| SocketAddr::new(config.bind_ip, port);
-        let https_address = address(config.https_port);
-        let https = runtime.block_on(Https::start(https_address, &config.data_dir, Arc::clone(&services)))?;
+        let sockets = (listeners.https()?, listeners.omq()?, listeners.quic()?);
+        let handle = runtime.handle().clone();
         // From here on the drop of `node` cleans up.
-        let mut node =
-            Self { services, links, clock, store, https: Some(https), omq: None, quic: None, runtime: Some(runtime) };
-        let handle = node.runtime.as_ref().map(|runtime| runtime.handle().clone());
-        if let Some(handle) = handle {
-            let services = || Arc::clone(&node.services);
-            let omq = Omq::start(address(config.omq_port), &omq_peers, services(), handle.clone())?;
-            let quic = {
-                let _entered = handle.enter();
-                Quic::start(address(config.omq_port), services())
-            };
-            handle.spawn(tidy(services()));
-            node.omq = Some(omq);
-            node.quic = Some(quic?);
-        }
+        let mut node = Self {
+            services: Arc::clone(&services),
+            links,
+            clock,
+            store,
+            listeners: Some(listeners),
+            https: None,
+            omq: None,
+            quic: None,
+            runtime: Some(runtime),
+        };
+        let _entered = handle.enter();
+        let (https, omq, quic) = sockets;
+        node.https = Some(Https::start(https, &config.data_dir, Arc::clone(&services))?);
+        let address = SocketAddr::new(config.bind_ip, config.omq_port);
+        node.omq = Some(Omq::start(omq, address, &omq_peers, Arc::clone(&services), handle.clone())?);
+        node.quic = Some(Quic::start(quic, Arc::clone(&services))?);
+        handle.spawn(open_at_last(Arc::clone(&services)));
+        handle.spawn(tidy(services));
         Ok(node)
     }
 
@@ -265,6 +284,9 @@ impl Node {
     pub fn set_network(&self, snapshot: Snapshot) {
         self.services.liveness.keep(&snapshot);
         self.services.network.replace(snapshot);
+        if self.services.readiness.reason().is_none() {
+            self.services.readiness.open();
+        }
         self.services.movement.network_changed();
         self.services.reconciler.network_changed();
         self.services.handshake.network_changed();
@@ -372,10 +394,27 @@ impl Node {
         self.services.stats()
     }
 
+    /// Sends clients away without refusing a request, finishes those under way, writes what is queued, closes. The sockets
+    /// go on listening: whoever comes waits for the successor that is started on them. `None` after the shutdown.
+    pub fn hand_over(&mut self) -> Option<Listeners> {
+        let runtime = self.runtime.as_ref()?;
+        if let Some(https) = self.https.take() {
+            runtime.block_on(https.leave());
+        }
+        if let Some(quic) = self.quic.take() {
+            runtime.block_on(quic.leave());
+        }
+        let listeners = self.listeners.take();
+        self.shutdown();
+        listeners
+    }
+
     /// Refuses new requests, finishes those under way, writes what is queued, closes. Idempotent.
     pub fn shutdown(&mut self) {
         let Some(runtime) = self.runtime.take() else { return };
-        self.services.readiness.close();
+        if self.listeners.is_some() {
+            self.services.readiness.close();
+        }
         self.services.control.close();
         self.services.gossip.close();
         if let Some(https) = self.https.take() {
@@ -387,6 +426,7 @@ impl Node {
         if let Some(omq) = self.omq.take() {
             omq.close();
         }
+        self.services.readiness.close();
         self.store.close();
         runtime.shutdown_timeout(Duration::from_secs(5));
     }
@@ -396,6 +436,12 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+/// A node that is in no network for so long says so to whoever asks.
+async fn open_at_last(services: Arc<Services>) {
+    let _ = tokio::time::timeout(HOLD, services.readiness.opened()).await;
+    services.readiness.open();
 }
 
 async fn tidy(services: Arc<Services>) {

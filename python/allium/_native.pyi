@@ -155,6 +155,7 @@ class Node:
         admins: list[str] = ...,
         oxend_rpc: str | None = None,
         allow_private_servers: bool = False,
+        sockets: Sequence[int] = (),
     ) -> None:
         """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change.
 
@@ -210,6 +211,12 @@ class Node:
 
     def metrics(self) -> NodeMetrics:
         """All that it counts; `OSError` when the store cannot be read."""
+
+    def hand_over(self) -> list[int]:
+        """Sends clients away without refusing a request, finishes, shuts down; its listening sockets, for the caller.
+
+        Whoever connects from then on waits for a node that is started on these `sockets`.
+        """
 
     def shutdown(self) -> None:
         """Refuses new requests, finishes those under way, syncs and closes. Idempotent."""
