@@ -11,6 +11,7 @@ use std::{
 use allium_engine::{
     crypto::Identity,
     node::{Node as EngineNode, NodeConfig, NodeError},
+    store::StoreError,
     transport::{Listeners, Patience, RateLimits, control, parse_network},
     types::{Ed25519PublicKey, LegacyPublicKey},
 };
@@ -127,7 +128,8 @@ impl Node {
             EngineNode::start_on(listeners, &config, identity)
         };
         let node = py.detach(start).map_err(|error| match error {
-            NodeError::Io(error) => PyOSError::new_err(error.to_string()),
+            // Another start would not help.
+            NodeError::Store(StoreError::Format { .. }) => PyValueError::new_err(error.to_string()),
             error => PyOSError::new_err(error.to_string()),
         })?;
         Ok(Self { node: Mutex::new(Some(node)) })
