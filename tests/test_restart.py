@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,72 +24,9 @@ from allium import config, keys, restart
 from allium.client import direct
 from allium.devnet import ports
 from conftest import entry
+from node_process import Running
 
 RESTARTS = int(os.environ.get("ALLIUM_RESTARTS", "3"))
-
-
-class Running:
-    """A node as an operator runs it, with the service manager's end of its notifications."""
-
-    def __init__(self, directory: Path, https_port: int, omq_port: int) -> None:
-        self.data_dir = directory / "node"
-        self.file = self.data_dir / "config.toml"
-        self.entry = entry(keys.create(self.data_dir), https_port, omq_port)
-        network = {"height": 1, "hardfork": [19, 4], "nodes": [self.entry]}
-        (directory / "network.json").write_text(json.dumps(network))
-        self.settings: dict[str, Any] = {
-            "data_dir": ".",
-            "network_file": "../network.json",
-            "bind_ip": "127.0.0.1",
-            "https_port": https_port,
-            "omq_port": omq_port,
-            "rate_limit_exempt": ["127.0.0.0/8"],
-        }
-        self.configure()
-        address = str(directory / "notify")
-        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.manager.bind(address)
-        self.manager.settimeout(30)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "allium", "node", "run", "--config", str(self.file)],
-            env={**os.environ, "NOTIFY_SOCKET": address},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.output = self.process.stdout
-
-    def configure(self, **settings: Any) -> None:
-        self.settings |= settings
-        self.file.write_text(config.commented_toml(**self.settings))
-
-    def await_notice(self, wanted: str) -> None:
-        while wanted not in self.manager.recv(4096).decode().splitlines():
-            pass
-
-    def await_line(self, wanted: str) -> None:
-        """Waits until the log says so."""
-        lines: Iterator[str] = iter(self.output.readline, "")
-        assert any(wanted in line for line in lines)
-
-    def end(self) -> int:
-        self.process.terminate()
-        code = self.process.wait(60)
-        self.manager.close()
-        self.output.close()
-        return code
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    with ports.reserve(2) as [https_port, omq_port]:
-        node = Running(tmp_path, https_port, omq_port)
-        try:
-            node.await_notice("READY=1")
-            yield node
-        finally:
-            node.end()
 
 
 class Client(threading.Thread):

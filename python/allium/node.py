@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from allium import keys, log, notify, restart
+from allium import hardening, keys, log, notify, restart
 from allium.appchain.types import PublicKey
 from allium.config import ConfigError, NodeConfig
 from allium.keys import KeyFileError, NodeKeys
@@ -65,6 +65,7 @@ def run(config: NodeConfig, config_file: Path | None = None, options: Mapping[st
     the program and its configuration anew without refusing a request (`allium.restart`).
     """
     log.configure(config.log_level, config.log_format)
+    hardening.keep_secrets()
     node = _Orchestrator(config, config_file, options)
     try:
         with restart.pid_file(config.data_dir):
