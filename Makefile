@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate bench-network
+.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate bench-network deb docs audit sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -102,6 +102,28 @@ lock: $(VENV)/.requirements ## Choose the newest allowed Python packages anew
 	$(PIP) install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
 		--no-header --no-annotate --no-emit-package allium pyproject.toml -o requirements.lock
+
+deb: $(VENV)/.requirements ## A Debian package of this machine's Debian in dist/ (PROFILE=fast: without the slow last step)
+	rm -rf dist/*.whl
+	$(PIP) wheel --quiet --no-deps --no-build-isolation $(if $(PROFILE),-C build-args="--profile $(PROFILE)") -w dist .
+	PYTHONPATH=python $(BIN)/python debian/build.py dist/*.whl
+
+docs: $(VENV)/.requirements ## The documentation in build/site, warnings refused
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=python $(BIN)/mkdocs build --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p allium-engine $(CARGO_PROFILE)
+	rm -rf build/site/rust && cp -r target/doc build/site/rust
+
+audit: $(VENV)/.requirements ## What is known of weaknesses of the locked packages (needs the advisories' sources)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+	@cargo audit --version >/dev/null 2>&1 || { echo "The crates need: cargo install --locked cargo-audit" >&2; exit 1; }
+	cargo audit --deny warnings
+
+sbom: $(VENV)/.requirements ## CycloneDX lists of what it is made of, in dist/
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON -o dist/python.cdx.json requirements.lock
+	@cargo cyclonedx --version >/dev/null 2>&1 || { echo "The crates need: cargo install --locked cargo-cyclonedx" >&2; exit 1; }
+	cargo cyclonedx --format json --spec-version 1.5 --override-filename rust.cdx --manifest-path native/Cargo.toml
+	mv native/rust.cdx.json dist/
 
 clean: ## Remove everything that was built
 	cargo clean

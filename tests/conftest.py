@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,9 @@ import chain as chains
 from allium import _native, keys
 from allium.devnet import anvil, ports
 from allium.keys import generate as new_keys
+
+if TYPE_CHECKING:
+    from node_process import Running
 
 
 class Devnet:
@@ -155,6 +158,20 @@ def lone_node(tmp_path: Path) -> Iterator[Callable[..., LoneNode]]:
             return node
 
         yield make
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    """A node in a process of its own, which serves."""
+    from node_process import Running
+
+    with ports.reserve(2) as [https_port, omq_port]:
+        node = Running(tmp_path, https_port, omq_port)
+        try:
+            node.await_notice("READY=1")
+            yield node
+        finally:
+            node.end()
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,8 @@ use crate::{
     swarm::{Network, NodeInfo, Snapshot},
     threads::Threads,
     transport::{
-        Keeping, Limiter, Liveness, OnionAnswer, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits, Reachable,
-        Readiness, Refusals, Services, Slot, Slots, Upstream, control,
+        Keeping, Limiter, Listeners, Liveness, OnionAnswer, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits,
+        Reachable, Readiness, Refusals, Services, Slot, Slots, Upstream, control,
         control::Control,
         https::Https,
         omq::{Omq, OmqPeers},
@@ -46,6 +46,9 @@ const MAX_ANSWER: usize = 64 << 10;
 const TIDY: Duration = Duration::from_secs(10);
 /// What a request is told that comes too late.
 const CLOSED: &[u8] = b"Service node is not ready: shutting down\n";
+
+/// How long those who came while nobody served are held for the first picture of the network.
+const HOLD: Duration = Duration::from_secs(20);
 
 /// Threads that serve requests for one that opens layers and one that verifies signatures: in batches, either is less than
 /// a tenth of the work.
@@ -166,6 +169,7 @@ pub struct Node {
     services: Arc<Services>,
     links: Arc<Peers>,
     clock: Clock,
+    listeners: Option<Listeners>,
     https: Option<Https>,
     omq: Option<Omq>,
     quic: Option<Quic>,
@@ -187,6 +191,21 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; nothing is left running.
     pub fn start_with(config: &NodeConfig, identity: Identity, lent: Lent) -> Result<Self, NodeError> {
+        let listeners = Listeners::bind(config.bind_ip, config.https_port, config.omq_port)?;
+        Self::start_on(listeners, config, identity, lent)
+    }
+
+    /// As [`Self::start_with`], on sockets that are there already. If a predecessor listened on them before, those who came
+    /// since are let in with the first picture of the network that the node serves in, or after 20 seconds.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        listeners: Listeners,
+        config: &NodeConfig,
+        identity: Identity,
+        lent: Lent,
+    ) -> Result<Self, NodeError> {
         std::fs::create_dir_all(&config.data_dir)?;
         let clock = Clock::default();
         let store = config.keeps_messages.then(|| open_store(config, clock.clone())).transpose()?;
@@ -196,7 +215,9 @@ impl Node {
         };
         let identity = Arc::new(identity);
         let network = Arc::new(Network::default());
-        let readiness = Arc::new(Readiness::new(Arc::clone(&network), identity.ed25519.public(), store.is_some()));
+        let own = identity.ed25519.public();
+        let readiness = Readiness::new(Arc::clone(&network), own, store.is_some(), listeners.are_inherited());
+        let readiness = Arc::new(readiness);
         let omq_peers = Arc::new(OmqPeers::new()?);
         let quic_peers = QuicPeers::new(Arc::clone(&identity), config.quic_between_nodes);
         let liveness = Arc::new(Liveness::default());
@@ -257,22 +278,27 @@ impl Node {
             connections_per_address: config.connections_per_address,
             admins: config.admins.clone(),
         });
-        let address = |port| SocketAddr::new(config.bind_ip, port);
+        let sockets = (listeners.https()?, listeners.omq()?, listeners.quic()?);
+        threads.duty(open_at_last(Arc::clone(&services)));
         threads.duty(tidy(Arc::clone(&services)));
         let handle = threads.handle().clone();
         // From here on the drop of `node` cleans up.
-        let mut node = Self { services, links, clock, https: None, omq: None, quic: None, threads: Some(threads) };
-        let https = {
-            let _entered = handle.enter();
-            Https::start(address(config.https_port), &config.data_dir, Arc::clone(&node.services))
+        let mut node = Self {
+            services: Arc::clone(&services),
+            links,
+            clock,
+            listeners: Some(listeners),
+            https: None,
+            omq: None,
+            quic: None,
+            threads: Some(threads),
         };
-        node.https = Some(https?);
-        node.omq = Some(Omq::start(address(config.omq_port), &omq_peers, Arc::clone(&node.services), handle.clone())?);
-        let quic = {
-            let _entered = handle.enter();
-            Quic::start(address(config.omq_port), Arc::clone(&node.services))
-        };
-        node.quic = Some(quic?);
+        let _entered = handle.enter();
+        let (https, omq, quic) = sockets;
+        node.https = Some(Https::start(https, &config.data_dir, Arc::clone(&services))?);
+        let address = SocketAddr::new(config.bind_ip, config.omq_port);
+        node.omq = Some(Omq::start(omq, address, &omq_peers, Arc::clone(&services), handle.clone())?);
+        node.quic = Some(Quic::start(quic, services)?);
         Ok(node)
     }
 
@@ -280,6 +306,9 @@ impl Node {
     pub fn set_network(&self, snapshot: Snapshot) {
         self.services.liveness.keep(&snapshot);
         self.services.network.replace(snapshot);
+        if self.services.readiness.reason().is_none() {
+            self.services.readiness.open();
+        }
         if let Some(keeping) = &self.services.keeping {
             keeping.network_changed();
         }
@@ -446,16 +475,31 @@ impl Node {
         }
     }
 
+    /// Sends clients away without refusing a request, finishes those under way, writes what is queued, closes. The sockets
+    /// go on listening: whoever comes waits for the successor that is started on them. `None` after the shutdown. As
+    /// [`Self::shutdown`] on a runtime that is lent to the node.
+    pub fn hand_over(&mut self) -> Option<Listeners> {
+        let threads = self.threads.as_ref()?;
+        let (https, quic) = (self.https.take(), self.quic.take());
+        threads.carry_out(async move {
+            if let Some(https) = https {
+                https.leave().await;
+            }
+            if let Some(quic) = quic {
+                quic.leave().await;
+            }
+        });
+        let listeners = self.listeners.take();
+        self.shutdown();
+        listeners
+    }
+
     /// Refuses new requests, finishes those under way, writes what is queued, closes. Idempotent. On a runtime that is lent
     /// to the node, which may have no other thread than this one, it waits for no request; [`Self::close`] does.
     pub fn shutdown(&mut self) {
         let Some(threads) = self.threads.take() else { return };
-        let closing = threads.handle().spawn(self.closing());
-        if threads.is_own() {
-            let (done, wait) = mpsc::channel();
-            threads.handle().spawn(async move { done.send(closing.await) });
-            let _ = wait.recv();
-        }
+        let closing = self.closing();
+        threads.carry_out(closing);
         self.end(threads);
     }
 
@@ -474,7 +518,9 @@ impl Node {
 
     /// Refuses new requests at once, and finishes those under way.
     fn closing(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        self.services.readiness.close();
+        if self.listeners.is_some() {
+            self.services.readiness.close();
+        }
         self.services.control.close();
         self.services.gossip.close();
         let (https, quic) = (self.https.take(), self.quic.take());
@@ -492,6 +538,7 @@ impl Node {
         if let Some(omq) = self.omq.take() {
             omq.close();
         }
+        self.services.readiness.close();
         if let Some(store) = self.store() {
             store.close();
         }
@@ -539,6 +586,12 @@ fn keep(threads: &mut Threads, store: Store, redelivery: Arc<Redelivery>, parts:
     let caught_up = Arc::clone(&reconciler);
     threads.duty(redelivery.run(move |member| caught_up.want(member)));
     Keeping { store, movement, reconciler, handshake }
+}
+
+/// A node that is in no network for so long says so to whoever asks.
+async fn open_at_last(services: Arc<Services>) {
+    let _ = tokio::time::timeout(HOLD, services.readiness.opened()).await;
+    services.readiness.open();
 }
 
 async fn tidy(services: Arc<Services>) {

@@ -45,9 +45,16 @@ impl Threads {
         &self.handle
     }
 
-    /// Whether waiting for a task cannot keep that task from running.
-    pub(crate) const fn is_own(&self) -> bool {
-        self.own.is_some()
+    /// Starts `task`, and waits for it unless that could keep it from running.
+    pub(crate) fn carry_out(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let (done, wait) = mpsc::channel();
+        self.handle.spawn(async move {
+            task.await;
+            done.send(())
+        });
+        if self.own.is_some() {
+            let _ = wait.recv();
+        }
     }
 
     /// Starts something that goes on for as long as the engine runs.

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
+    os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,7 +11,8 @@ use std::{
 use allium_engine::{
     crypto::Identity,
     node::{Lent, Node as EngineNode, NodeConfig, NodeError},
-    transport::{Patience, RateLimits, control, parse_network},
+    store::StoreError,
+    transport::{Listeners, Patience, RateLimits, control, parse_network},
     types::{Ed25519PublicKey, LegacyPublicKey},
 };
 use bytes::Bytes;
@@ -27,6 +29,15 @@ use crate::{
     metrics,
     network::{Network, entries, invalid},
 };
+
+/// One of our own; the caller's stays the caller's.
+fn duplicate(fd: RawFd) -> PyResult<OwnedFd> {
+    if fd < 0 {
+        return Err(PyValueError::new_err(format!("no descriptor: {fd}")));
+    }
+    // SAFETY: only asked to be duplicated, which fails for one that is not open.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?)
+}
 
 /// Over HTTPS, OMQ and QUIC; `None` for what was not tested.
 type Reached = (bool, Option<bool>, Option<bool>);
@@ -53,7 +64,7 @@ impl Node {
     #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
         max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, max_missed=1_048_576, durability="sync", worker_threads=2, queue=1000,
         rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, patience=(10.0, 60.0, 60.0), admins=Vec::new(),
-        oxend_rpc=None, allow_private_servers=false, keeps_messages=true, answers=None))]
+        oxend_rpc=None, allow_private_servers=false, keeps_messages=true, answers=None, sockets=Vec::new()))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -79,6 +90,7 @@ impl Node {
         allow_private_servers: bool,
         keeps_messages: bool,
         answers: Option<(Vec<String>, Py<PyAny>)>,
+        sockets: Vec<RawFd>,
     ) -> PyResult<Self> {
         let seed = Zeroizing::new(<[u8; 32]>::try_from(ed25519_seed).map_err(|_| invalid("ed25519_seed: 32 bytes"))?);
         let bind_ip: IpAddr =
@@ -116,8 +128,15 @@ impl Node {
         };
         let identity = Identity::new(&seed, LegacyPublicKey(legacy_pubkey));
         let lent = Lent { own: answers.map(|(methods, tell)| call::own(methods, tell)), ..Lent::default() };
-        let node = py.detach(|| EngineNode::start_with(&config, identity, lent)).map_err(|error| match error {
+        let sockets = sockets.into_iter().map(duplicate).collect::<PyResult<_>>()?;
+        let start = || {
+            let listeners = Listeners::take(sockets, config.bind_ip, config.https_port, config.omq_port)?;
+            EngineNode::start_on(listeners, &config, identity, lent)
+        };
+        let node = py.detach(start).map_err(|error| match error {
             NodeError::Io(error) => PyOSError::new_err(error.to_string()),
+            // Another start would not help.
+            NodeError::Store(StoreError::Format { .. }) => PyValueError::new_err(error.to_string()),
             error => PyOSError::new_err(error.to_string()),
         })?;
         Ok(Self { node: Mutex::new(Some(node)) })
@@ -235,6 +254,13 @@ impl Node {
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let told = py.detach(|| self.with(EngineNode::metrics))?;
         metrics::dict(py, told.map_err(|error| PyOSError::new_err(error.to_string()))?)
+    }
+
+    fn hand_over(&self, py: Python<'_>) -> PyResult<Vec<RawFd>> {
+        let mut node = self.node.lock().map_err(|_| PyRuntimeError::new_err("the node has failed"))?.take();
+        let sockets: Vec<OwnedFd> =
+            py.detach(|| node.as_mut().and_then(EngineNode::hand_over)).map(Into::into).unwrap_or_default();
+        Ok(sockets.into_iter().map(IntoRawFd::into_raw_fd).collect())
     }
 
     fn shutdown(&self, py: Python<'_>) -> PyResult<()> {

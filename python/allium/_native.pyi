@@ -157,6 +157,7 @@ class Node:
         allow_private_servers: bool = False,
         keeps_messages: bool = True,
         answers: tuple[list[str], Callable[[Call], object]] | None = None,
+        sockets: Sequence[int] = (),
     ) -> None:
         """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change.
 
@@ -222,6 +223,12 @@ class Node:
 
     def metrics(self) -> NodeMetrics:
         """All that it counts; `OSError` when the store cannot be read."""
+
+    def hand_over(self) -> list[int]:
+        """Sends clients away without refusing a request, finishes, shuts down; its listening sockets, for the caller.
+
+        Whoever connects from then on waits for a node that is started on these `sockets`.
+        """
 
     def shutdown(self) -> None:
         """Refuses new requests, finishes those under way, syncs and closes. Idempotent."""

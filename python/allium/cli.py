@@ -145,6 +145,17 @@ def node_seal(
     out.print(f"A node finds the passphrase in the file that {sealed.ENVIRONMENT} names, or asks for it.")
 
 
+@node_app.command("restart")
+def node_restart(data_dir: Annotated[Path, typer.Option(help="Directory of the running node.")]) -> None:
+    """Start a running node's program and configuration anew; it refuses no request meanwhile."""
+    from allium import restart
+
+    pid = restart.ask(data_dir)
+    if pid is None:
+        raise CommandError(f"no node serves {data_dir}")
+    out.print(f"process {pid} starts anew; what it serves with is in its log")
+
+
 @node_app.command("run")
 def node_run(
     config: Annotated[
@@ -176,6 +187,7 @@ def node_run(
 ) -> None:
     """Serve until SIGTERM, which finishes what is under way. SIGHUP reads the network and the log level again.
 
+    SIGUSR2 starts the program and its settings anew, and refuses no request meanwhile.
     The options are those of the reference's storage server, and win over what is set elsewhere.
     """
     from allium import node, unit

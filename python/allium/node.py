@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from allium import keys, log, notify
+from allium import hardening, keys, log, notify, restart
 from allium.appchain.types import PublicKey
 from allium.config import ConfigError, NodeConfig
 from allium.keys import KeyFileError, NodeKeys
@@ -61,18 +61,29 @@ def main(config_file: Path | None, options: Mapping[str, Any] | None = None) -> 
 def run(config: NodeConfig, config_file: Path | None = None, options: Mapping[str, Any] | None = None) -> int:
     """Serves until SIGTERM or SIGINT, finishes what is under way, and returns an exit code (`EXIT_*`).
 
-    SIGHUP reads the network file again, or asks the daemon, and reads the log level from `config_file`.
+    SIGHUP reads the network file again, or asks the daemon, and reads the log level from `config_file`. SIGUSR2 starts
+    the program and its configuration anew without refusing a request (`allium.restart`).
     """
     log.configure(config.log_level, config.log_format)
-    return uvloop.run(_Orchestrator(config, config_file, options).serve())
+    hardening.keep_secrets()
+    node = _Orchestrator(config, config_file, options)
+    try:
+        with restart.pid_file(config.data_dir):
+            code = uvloop.run(node.serve())
+    except OSError as error:
+        log.get("node").error("the node cannot start", reason=str(error))
+        return EXIT_FAILED
+    if node.handed_over:
+        restart.become_successor(node.handed_over)
+    return code
 
 
-def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
+def _open(config: NodeConfig, node_keys: NodeKeys, sockets: list[int]) -> Node:
     try:
         from allium._native import Node
     except ImportError as error:
         raise OSError(f"the engine is not built ({error}); run `make build`, or install the allium wheel") from None
-    return Node(
+    node = Node(
         data_dir=str(config.data_dir),
         ed25519_seed=node_keys.ed25519_seed,
         legacy_pubkey=node_keys.legacy_public,
@@ -93,7 +104,11 @@ def _open(config: NodeConfig, node_keys: NodeKeys) -> Node:
         admins=config.stats_access_keys,
         oxend_rpc=config.oxend_rpc,
         allow_private_servers=config.allow_private_servers,
+        sockets=sockets,
     )
+    for fd in sockets:
+        os.close(fd)  # it has its own
+    return node
 
 
 def _membership(config: NodeConfig, network_file: Path, node_keys: NodeKeys) -> Membership:
@@ -178,6 +193,10 @@ class _Orchestrator:
         self._reachability: Reachability | None = None
         self._liveness: Liveness | None = None
         self._stop = asyncio.Event()
+        #: The sockets for a successor, once everything else has ended.
+        self.handed_over: list[int] = []
+        self._trial: asyncio.Task[None] | None = None
+        self._leaves = False
         self._ready = False
         self._logger = log.get("node")
 
@@ -186,6 +205,7 @@ class _Orchestrator:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        loop.add_signal_handler(signal.SIGUSR2, self._on_restart)
         if self._config.oxend_rpc is None:
             return await self._serve(None)
         async with Daemon(Endpoint(self._config.oxend_rpc)) as daemon:
@@ -236,7 +256,7 @@ class _Orchestrator:
         return None
 
     def _start(self, node_keys: NodeKeys) -> Node:
-        engine = _open(self._config, node_keys)
+        engine = _open(self._config, node_keys, restart.inherited())
         self._logger.info(
             "listening",
             ip=str(self._config.bind_ip),
@@ -338,6 +358,8 @@ class _Orchestrator:
     def _status(self) -> str:
         if self._engine is None or not self._ready:
             return "waiting for the network"
+        if self._leaves:
+            return "making room for a successor"
         reason = self._engine.not_ready()
         serving = "serving" if reason is None else f"refusing requests: {reason}"
         committee = self._committee()
@@ -363,19 +385,46 @@ class _Orchestrator:
         return EXIT_FAILED
 
     async def _drain(self, tasks: set[asyncio.Task[None]]) -> None:
-        notify.stopping("finishing requests")
+        if self._leaves and self._engine is not None:
+            notify.status(self._status())
+            # All goes on meanwhile.
+            sockets = await asyncio.to_thread(self._engine.hand_over)
+            self.handed_over = sockets if self._leaves else []
+        else:
+            notify.stopping("finishing requests")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._engine is not None:
             await asyncio.to_thread(self._engine.shutdown)
-            self._logger.info("stopped")
+            self._logger.info("stopped, for a successor to go on" if self.handed_over else "stopped")
 
     def _on_stop(self) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() and not self._leaves:
             self._logger.warning("stopped at once by a second signal")
             os._exit(EXIT_FAILED)  # a drain that hangs holds a thread, which an ordinary exit would wait for
         self._logger.info("stopping; a second signal stops at once")
+        self._leaves = False
+        self._stop.set()
+
+    def _on_restart(self) -> None:
+        if self._trial is None and not self._stop.is_set():
+            self._trial = asyncio.create_task(self._restart(), name="restart")
+
+    async def _restart(self) -> None:
+        """Ends for a successor, if there can be one."""
+        try:
+            await asyncio.to_thread(NodeConfig.load, self._config_file, self._options)
+            reason = await restart.trial()
+        except (ConfigError, OSError) as error:
+            reason = str(error)
+        self._trial = None
+        if reason is not None:
+            self._logger.error("not restarted: the successor would not start", reason=reason)
+            return
+        self._logger.info("restarting")
+        notify.reloading()
+        self._leaves = True
         self._stop.set()
 
     def _on_reload(self) -> None:

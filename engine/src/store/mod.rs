@@ -2,6 +2,7 @@
 //! thread that folds the log into LMDB. Readers see a snapshot, and wait for neither but for the moment in which what is on
 //! disk is shown to them.
 
+mod backup;
 mod commands;
 mod dump;
 mod embed;

@@ -12,7 +12,7 @@ use heed::{Database, Env, EnvFlags, EnvOpenOptions, WithoutTls, types::Bytes};
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    StoreConfig, StoreError, is_full,
+    StoreConfig, StoreError, backup, is_full,
     layout::{self, FORMAT, Item, KEY, Meta, Record, Usage, damaged, u64_at},
     migrate,
     recent::{Bounds, Changes, Id, Over, Reads, Recent, TABLES, Table, Touched, View, Writes},
@@ -81,14 +81,16 @@ impl Tables {
         // Whoever was killed while it read keeps pages from being used again.
         env.clear_stale_readers()?;
         let short = extend(&env, path)?;
+        match backup::format(&env)? {
+            Some(found) if found > FORMAT => return Err(StoreError::Format { found, known: FORMAT }),
+            Some(found) if found < FORMAT => backup::keep(&env, path, found, backup::available(path)?)?,
+            _ => {}
+        }
         let mut txn = env.write_txn()?;
         let mut table = |name| Ok(env.create_database(&mut txn, Some(name))?);
         let tables = Self::of(&env, Some(lock), config.max_missed, &mut table)?;
-        let found = tables.meta(&txn, Meta::Format)?;
-        match found {
-            0 => tables.set_meta(&mut txn, Meta::Format, FORMAT)?,
-            1..=FORMAT => {}
-            found => return Err(StoreError::Format { found, known: FORMAT }),
+        if tables.meta(&txn, Meta::Format)? == 0 {
+            tables.set_meta(&mut txn, Meta::Format, FORMAT)?;
         }
         txn.commit()?;
         // Pages at the end may have been freed before they were ever written. If they are in use, the file is torn.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -572,7 +572,47 @@ fn older_formats_are_read() {
         store.close();
         drop(store);
         assert_eq!(open(&dir, 64 << 20).stats().unwrap().messages, messages.len() as u64);
+        // The copy is of the older format, and of it all is there again.
+        let (path, back) = (dir.path().join("store"), TempDir::new().unwrap());
+        let copy = backup::place(&path, format);
+        assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::create_dir(back.path().join("store")).unwrap();
+        std::fs::rename(&copy, back.path().join("store").join("data.mdb")).unwrap();
+        let store = open(&back, 64 << 20);
+        assert_eq!(store.messages(&wanted).unwrap(), messages);
+        assert!(backup::place(&back.path().join("store"), format).exists());
     }
+}
+
+/// Without room for a copy an older directory stays as it is, and so does one of a later format.
+#[test]
+fn what_cannot_be_undone_is_not_begun() {
+    let dir = TempDir::new().unwrap();
+    let messages = [message(1, 0, b"kept", 7, FAR)];
+    older(&dir, 2, &messages);
+    let path = dir.path().join("store");
+    let environment = || {
+        let mut options = heed::EnvOpenOptions::new().read_txn_without_tls();
+        // SAFETY: nobody else has this file.
+        unsafe { options.map_size(256 << 20).max_dbs(32).open(&path).unwrap() }
+    };
+    let env = environment();
+    let before = std::fs::read(path.join("data.mdb")).unwrap();
+    let refused = backup::keep(&env, &path, 2, before.len() as u64).unwrap_err().to_string();
+    assert!(refused.contains("make room"), "{refused}");
+    assert!(!backup::place(&path, 2).exists());
+    let mut txn = env.write_txn().unwrap();
+    let meta: heed::Database<heed::types::Bytes, heed::types::Bytes> =
+        env.open_database(&txn, Some("meta")).unwrap().unwrap();
+    meta.put(&mut txn, b"format", &(layout::FORMAT + 1).to_be_bytes()).unwrap();
+    txn.commit().unwrap();
+    env.prepare_for_closing().wait();
+    let before = std::fs::read(path.join("data.mdb")).unwrap();
+    let refused = Store::open(StoreConfig::new(&path), Clock::default()).err().unwrap();
+    assert_eq!(refused, StoreError::Format { found: layout::FORMAT + 1, known: layout::FORMAT });
+    assert!(refused.to_string().contains("use a version that wrote it"), "{refused}");
+    assert!(before == std::fs::read(path.join("data.mdb")).unwrap());
+    assert!(backup::available(&path).unwrap() > 0);
 }
 
 /// A message whose fan-out a crash cut off is named at the next start; one that was told of is not.

@@ -1,13 +1,6 @@
 //! HTTPS for clients (`spec/transports` §1): HTTP/1.1 over TLS with a certificate that nobody checks.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, SocketAddr},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -21,7 +14,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::{Semaphore, SemaphorePermit, watch},
     task::JoinHandle,
     time::timeout,
@@ -29,8 +22,13 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    AGENT, MAX_BODY, certificate, limiter::ConnectionLimits, linger::Lingering, metrics::Refusal as Why,
-    relay::OnionAnswer, services::Services, slots::Slot,
+    AGENT, MAX_BODY, certificate,
+    limiter::ConnectionLimits,
+    linger::Lingering,
+    metrics::Refusal as Why,
+    relay::OnionAnswer,
+    services::Services,
+    slots::{Slot, Slots},
 };
 use crate::{
     batch::Source,
@@ -39,62 +37,83 @@ use crate::{
 
 /// Open connections; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
-/// As many as wait there.
-const BACKLOG: u32 = 1024;
 /// How long requests under way may take once the node shuts down.
 const DRAIN: Duration = Duration::from_secs(35);
+/// How long a connection that says nothing is kept once the node leaves: whoever has just connected, or has just read an
+/// answer, is about to ask.
+const GRACE: Duration = Duration::from_secs(2);
 
 type Answer = Response<Full<Bytes>>;
 /// Small to hand up; refusals are not the hot path.
 type Refusal = Box<Answer>;
 
+/// How far a server has come. Each phase has what the ones before it have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// Every answer says that the connection ends with it, and a connection without requests is closed after a while. New
+    /// ones are accepted.
+    Leaving,
+    /// No more are accepted.
+    Left,
+    /// Connections without requests are closed at once.
+    Closed,
+}
+
 /// A listening server.
 pub struct Https {
-    closing: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     accepting: JoinHandle<()>,
     connections: Arc<Semaphore>,
+    open: Slots,
+    services: Arc<Services>,
 }
 
 impl Https {
-    /// Listens on `address` with the certificate of `directory`, which is made if there is none. Must run inside the
-    /// runtime that is to serve.
+    /// Serves `listener` with the certificate of `directory`, which is made if there is none. Must run inside the runtime
+    /// that is to serve.
     ///
     /// # Errors
-    /// When the address cannot be bound or the certificate not be used.
-    pub fn start(address: SocketAddr, directory: &Path, services: Arc<Services>) -> io::Result<Self> {
+    /// When the certificate cannot be used.
+    pub fn start(listener: std::net::TcpListener, directory: &Path, services: Arc<Services>) -> io::Result<Self> {
         let tls = TlsAcceptor::from(Arc::new(tls_config(directory)?));
-        let listener = listen(address)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address} for HTTPS: {error}")))?;
-        let (closing, closed) = watch::channel(false);
-        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let accepting = tokio::spawn(accept(listener, tls, services, closed, Arc::clone(&connections)));
-        Ok(Self { closing, accepting, connections })
+        let listener = TcpListener::from_std(listener)?;
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let (connections, open) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Slots::new(MAX_CONNECTIONS));
+        let serving = accept(listener, tls, Arc::clone(&services), phases, Arc::clone(&connections), open.clone());
+        let accepting = tokio::spawn(serving);
+        Ok(Self { phase, accepting, connections, open, services })
+    }
+
+    /// Sends every client to a successor that has the same socket, and closes no connection that a request is about to
+    /// come on: each is told that it ends, with an answer.
+    pub async fn leave(self) {
+        self.services.readiness.leave();
+        let _ = self.phase.send(Phase::Leaving);
+        let _ = timeout(GRACE, self.open.empty()).await;
+        let _ = self.phase.send(Phase::Left);
+        self.drain().await;
     }
 
     /// Open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
-        // One place is held for the next.
-        (MAX_CONNECTIONS - 1).saturating_sub(self.connections.available_permits())
+        self.open.taken()
     }
 
     /// Accepts nothing more and waits for the requests under way.
     pub async fn close(self) {
-        let _ = self.closing.send(true);
+        let _ = self.phase.send(Phase::Closed);
+        self.drain().await;
+    }
+
+    async fn drain(self) {
         let _ = self.accepting.await;
         let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
         if timeout(DRAIN, self.connections.acquire_many(all)).await.is_err() {
             tracing::warn!("connections were cut off: their requests took too long");
         }
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A node that starts again need not wait for the connections of its last run.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 fn tls_config(directory: &Path) -> io::Result<ServerConfig> {
@@ -114,15 +133,20 @@ async fn accept(
     listener: TcpListener,
     tls: TlsAcceptor,
     services: Arc<Services>,
-    mut closed: watch::Receiver<bool>,
+    mut phases: watch::Receiver<Phase>,
     connections: Arc<Semaphore>,
+    open: Slots,
 ) {
+    tokio::select! {
+        () = services.readiness.opened() => {}
+        _ = phases.wait_for(|phase| *phase >= Phase::Left) => return,
+    }
     let by_address = ConnectionLimits::new(MAX_CONNECTIONS, services.connections_per_address);
     loop {
         let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = closed.wait_for(|closing| *closing) => return,
+            _ = phases.wait_for(|phase| *phase >= Phase::Left) => return,
         };
         match accepted {
             Ok((stream, remote)) => {
@@ -132,10 +156,11 @@ async fn accept(
                     services.refusals.add(Via::Https, Why::Connections);
                     continue;
                 };
-                let (tls, services, closed) = (tls.clone(), Arc::clone(&services), closed.clone());
+                let (tls, services, phases) = (tls.clone(), Arc::clone(&services), phases.clone());
+                let counted = open.take();
                 tokio::spawn(async move {
-                    connection(stream, remote.ip(), tls, services, closed).await;
-                    drop((place, of_address));
+                    connection(stream, remote.ip(), tls, services, phases).await;
+                    drop((place, of_address, counted));
                 });
             }
             Err(error) => {
@@ -152,7 +177,7 @@ async fn connection(
     remote: IpAddr,
     tls: TlsAcceptor,
     services: Arc<Services>,
-    mut closed: watch::Receiver<bool>,
+    phases: watch::Receiver<Phase>,
 ) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = timeout(services.patience.handshake, tls.accept(stream)).await else { return };
@@ -160,7 +185,10 @@ async fn connection(
     let source = Source::new();
     let service = service_fn(move |request| {
         let services = Arc::clone(&services);
-        async move { Ok::<_, Infallible>(serve(&services, request, remote, source).await) }
+        async move {
+            let answer = serve(&services, request, remote, source).await;
+            Ok::<_, Infallible>(if services.readiness.is_leaving() { closing(answer) } else { answer })
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -170,9 +198,15 @@ async fn connection(
     tokio::pin!(connection);
     tokio::select! {
         _ = &mut connection => return,
-        _ = closed.wait_for(|closing| *closing) => connection.as_mut().graceful_shutdown(),
+        () = outstayed(phases) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// Waits until a connection on which nothing happens has been kept for long enough.
+async fn outstayed(mut phases: watch::Receiver<Phase>) {
+    let _ = phases.wait_for(|phase| *phase > Phase::Serving).await;
+    let _ = timeout(GRACE, phases.wait_for(|phase| *phase == Phase::Closed)).await;
 }
 
 async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr, source: Source) -> Answer {
@@ -238,19 +272,15 @@ fn check_ready(services: &Services) -> Result<(), Refusal> {
 fn slot(services: &Services) -> Result<Slot, Refusal> {
     services.clients.take().ok_or_else(|| {
         services.refusals.add(Via::Https, Why::Busy);
-        busy()
+        refusal(StatusCode::SERVICE_UNAVAILABLE, BUSY)
     })
-}
-
-fn busy() -> Refusal {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, BUSY)
 }
 
 /// The whole body, counted as it comes: what `Content-Length` says is only the first check.
 async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<Body<'a>, Refusal> {
     let unread = |status, text: &'static str| {
         services.refusals.add(Via::Https, Why::Unread);
-        closing(refusal(status, text))
+        closing_refusal(status, text)
     };
     let too_large = || unread(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large");
     let mut promised = 0;
@@ -270,7 +300,7 @@ async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<
         Err(Unread::TooLarge) => Err(too_large()),
         Err(Unread::NoRoom) => {
             services.refusals.add(Via::Https, Why::Busy);
-            Err(closing(busy()))
+            Err(closing_refusal(StatusCode::SERVICE_UNAVAILABLE, BUSY))
         }
         Err(Unread::Lost) => Err(unread(StatusCode::BAD_REQUEST, "Bad Request\n")),
     }
@@ -347,7 +377,11 @@ fn answer(status: StatusCode, body: Bytes, mut headers: HeaderMap) -> Answer {
 }
 
 /// The connection ends after this answer.
-fn closing(mut answer: Refusal) -> Refusal {
+fn closing(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer
+}
+
+fn closing_refusal(status: StatusCode, text: impl Into<Bytes>) -> Refusal {
+    Box::new(closing(text_answer(status, text)))
 }

@@ -5,6 +5,7 @@ pub mod control;
 pub mod https;
 mod limiter;
 mod linger;
+mod listeners;
 mod liveness;
 mod metrics;
 pub mod omq;
@@ -19,6 +20,7 @@ mod slots;
 mod upstream;
 
 pub use limiter::{Limiter, RateLimits, parse_network};
+pub use listeners::Listeners;
 pub use liveness::Liveness;
 pub use metrics::{OnionMetrics, Refusal, Refusals};
 pub use peeler::Peeler;

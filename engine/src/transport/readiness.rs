@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tokio::sync::watch;
+
 use crate::{swarm::Network, types::Ed25519PublicKey};
 
 /// First hardfork and revision under which a node serves.
@@ -15,15 +17,41 @@ pub struct Readiness {
     network: Arc<Network>,
     own: Ed25519PublicKey,
     keeps: bool,
+    leaving: AtomicBool,
     closing: AtomicBool,
+    open: watch::Sender<bool>,
 }
 
 impl Readiness {
     /// Of the node with the key `own`. One that `keeps` messages serves while it is in a swarm, another one while it is
-    /// in the network.
+    /// in the network. With `hold`, nobody is let in until [`Self::open`].
     #[must_use]
-    pub const fn new(network: Arc<Network>, own: Ed25519PublicKey, keeps: bool) -> Self {
-        Self { network, own, keeps, closing: AtomicBool::new(false) }
+    pub fn new(network: Arc<Network>, own: Ed25519PublicKey, keeps: bool, hold: bool) -> Self {
+        Self {
+            network,
+            own,
+            keeps,
+            leaving: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            open: watch::Sender::new(!hold),
+        }
+    }
+
+    /// From now on whoever comes is let in, and served or told why not.
+    pub fn open(&self) {
+        self.open.send_if_modified(|open| !std::mem::replace(open, true));
+    }
+
+    /// Whether [`Self::open`] was called, or need not be.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        *self.open.borrow()
+    }
+
+    /// Waits for [`Self::open`].
+    pub async fn opened(&self) {
+        // The sender is here, so it does not fail.
+        let _ = self.open.subscribe().wait_for(|open| *open).await;
     }
 
     /// The reasons, in the protocol's words and order; `None` when the node serves.
@@ -50,6 +78,17 @@ impl Readiness {
         Some(reasons.join("; "))
     }
 
+    /// From now on those who are served are told to come again, to a successor.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Self::leave`] was called.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
     /// From now on nothing new is served.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
@@ -70,7 +109,7 @@ mod tests {
     #[test]
     fn reasons_in_order() {
         let network = Arc::new(Network::default());
-        let readiness = Readiness::new(Arc::clone(&network), Ed25519PublicKey([1; 32]), true);
+        let readiness = Readiness::new(Arc::clone(&network), Ed25519PublicKey([1; 32]), true, false);
         let all = "not yet on hardfork 19.3; not in any swarm; not done syncing";
         assert_eq!(readiness.reason().as_deref(), Some(all));
         network.replace(Snapshot::new(1, String::new(), [19, 4], Vec::new()).unwrap());

@@ -71,6 +71,11 @@ impl InFlight {
         .map(|(name, slots)| (name, slots.taken(), slots.limit()))
     }
 
+    /// Whether nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.read().iter().all(|(_, taken, _)| *taken == 0)
+    }
+
     pub(super) const fn of(&self, category: Category) -> &Slots {
         match category {
             Category::Sn => &self.sn,

@@ -12,6 +12,7 @@ mod zmq;
 use std::{
     io,
     net::SocketAddr,
+    os::fd::OwnedFd,
     pin::Pin,
     sync::{
         Arc,
@@ -51,7 +52,9 @@ enum Command {
     Reply { to: Bytes, tag: Bytes, parts: Vec<Bytes> },
     /// Tell the subscriber `to` of a message.
     Notify { to: Bytes, dict: Bytes },
-    /// Send what is queued, close every socket, end.
+    /// Let others in.
+    Listen,
+    /// Answer what has been asked, close every socket, end.
     Close,
 }
 
@@ -176,11 +179,12 @@ pub struct Omq {
 }
 
 impl Omq {
-    /// Binds `address` and serves it with `services`; from here on `peers` reaches other nodes.
+    /// Serves `listener`, a socket that listens on `address`, with `services`; from here on `peers` reaches other nodes.
     ///
     /// # Errors
-    /// When the address cannot be bound, or `peers` already belongs to a running thread.
+    /// When the socket cannot be used, or `peers` already belongs to a running thread.
     pub fn start(
+        listener: OwnedFd,
         address: SocketAddr,
         peers: &OmqPeers,
         services: Arc<Services>,
@@ -189,7 +193,21 @@ impl Omq {
         let receiver = peers.receiver.lock().take().ok_or_else(|| io::Error::other("OMQ is already running"))?;
         let sender = peers.sender.clone();
         let in_flight = commands::InFlight::new();
-        let io = thread::Io::bind(address, receiver, sender.clone(), services, runtime, in_flight.clone())?;
+        let readiness = Arc::clone(&services.readiness);
+        let handle = runtime.clone();
+        let mut io =
+            thread::Io::new(listener, address, receiver, sender.clone(), services, runtime, in_flight.clone())?;
+        if readiness.is_open() {
+            io.listen()?;
+        } else {
+            let sender = sender.clone();
+            handle.spawn(async move {
+                readiness.opened().await;
+                if sender.send(Command::Listen).is_err() {
+                    tracing::error!("OMQ stays closed: its queue is full");
+                }
+            });
+        }
         let thread = std::thread::Builder::new().name("allium-omq".to_owned()).spawn(move || io.run())?;
         Ok(Self { sender, thread: Some(thread), in_flight })
     }
@@ -200,7 +218,7 @@ impl Omq {
         self.in_flight.read()
     }
 
-    /// Sends the answers that are queued and closes every connection.
+    /// Answers what has been asked and closes every connection.
     pub fn close(mut self) {
         self.stop();
     }

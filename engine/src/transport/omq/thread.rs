@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::fd::{IntoRawFd, OwnedFd},
     sync::{
         Arc,
         mpsc::{Receiver, TryRecvError},
@@ -35,6 +36,8 @@ const MAX_MESSAGE: i64 = 10 * 1024 * 1024;
 const IDLE: Duration = Duration::from_secs(30);
 /// How often idle connections and abandoned requests are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long answers may take once the node shuts down.
+const DRAIN: Duration = Duration::from_secs(20);
 /// More frames than any command has; what is beyond is not kept.
 const MAX_FRAMES: usize = 64;
 /// Messages taken from one socket before others have their turn.
@@ -74,6 +77,10 @@ pub(super) struct Io {
     in_flight: InFlight,
     zap: Socket,
     router: Socket,
+    /// What the router is to accept from, and its name for it, until it does.
+    listener: Option<(OwnedFd, String)>,
+    /// When to end at the latest, once that was asked for.
+    closing: Option<Instant>,
     peers: HashMap<u64, Peer>,
     numbers: HashMap<X25519PublicKey, u64>,
     next_number: u64,
@@ -85,7 +92,8 @@ pub(super) struct Io {
 }
 
 impl Io {
-    pub(super) fn bind(
+    pub(super) fn new(
+        listener: OwnedFd,
         address: SocketAddr,
         commands: Receiver<Command>,
         sender: Sender,
@@ -105,7 +113,6 @@ impl Io {
         router.set(IntOption::RouterMandatory, 1)?;
         router.set(IntOption::RouterHandover, 1)?;
         router.set(IntOption::Ipv6, address.is_ipv6().into())?;
-        router.bind(&format!("tcp://{address}"))?;
         let waker = sender.waker.clone();
         epoll.add(waker.fd(), WAKE)?;
         epoll.add(router.fd()?, ROUTER)?;
@@ -120,6 +127,8 @@ impl Io {
             in_flight,
             zap,
             router,
+            listener: Some((listener, format!("tcp://{address}"))),
+            closing: None,
             peers: HashMap::new(),
             numbers: HashMap::new(),
             next_number: ZAP + 1,
@@ -127,6 +136,14 @@ impl Io {
             dirty: vec![ROUTER, ZAP],
             context,
         })
+    }
+
+    /// Lets others in.
+    pub(super) fn listen(&mut self) -> io::Result<()> {
+        let Some((listener, address)) = self.listener.take() else { return Ok(()) };
+        self.router.set(IntOption::UseFd, listener.into_raw_fd())?;
+        self.dirty.push(ROUTER);
+        self.router.bind(&address)
     }
 
     pub(super) fn run(mut self) {
@@ -163,6 +180,11 @@ impl Io {
                     Err(error) => tracing::warn!(%error, "OMQ socket"),
                 }
             }
+            // All was taken from the sockets, and answered: what is queued for them is sent as they are closed.
+            let through = |end: Instant| (self.dirty.is_empty() && self.in_flight.is_empty()) || Instant::now() >= end;
+            if self.closing.is_some_and(through) {
+                return;
+            }
             if tidied.elapsed() >= HOUSEKEEPING {
                 self.tidy();
                 tidied = Instant::now();
@@ -186,7 +208,13 @@ impl Io {
                         self.services.rpc.monitors().forget(&to);
                     }
                 }
-                Ok(Command::Close) | Err(TryRecvError::Disconnected) => return false,
+                Ok(Command::Listen) => {
+                    if let Err(error) = self.listen() {
+                        tracing::error!(%error, "OMQ cannot listen");
+                    }
+                }
+                Ok(Command::Close) => self.closing = Some(Instant::now() + DRAIN),
+                Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
             }
         }

@@ -51,6 +51,8 @@ pub(super) enum IntOption {
     HeartbeatInterval = 75,
     HeartbeatTimeout = 77,
     ConnectTimeout = 79,
+    /// A socket that listens already, and that libzmq will close.
+    UseFd = 89,
 }
 
 /// Socket options with a value of bytes.

@@ -8,7 +8,12 @@ mod serve;
 mod stream;
 mod tls;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_lc_rs::hmac;
 use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
@@ -67,17 +72,16 @@ pub struct Quic {
 }
 
 impl Quic {
-    /// Listens on UDP `address`. Must run inside the runtime that is to serve.
+    /// Serves `socket`. Must run inside the runtime that is to serve.
     ///
     /// # Errors
-    /// When the address cannot be bound.
-    pub fn start(address: SocketAddr, services: Arc<Services>) -> io::Result<Self> {
+    /// When the socket cannot be used.
+    pub fn start(socket: UdpSocket, services: Arc<Services>) -> io::Result<Self> {
         let peers = Arc::clone(&services.quic_peers);
         let config = tls::server(&services.identity.ed25519).map_err(io::Error::other)?;
         let mut config = quinn::ServerConfig::with_crypto(config);
         config.transport_config(Arc::new(transport(false)));
-        let endpoint = endpoint(address, config, &services.identity.ed25519)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address} for QUIC: {error}")))?;
+        let endpoint = endpoint(socket, config, &services.identity.ed25519)?;
         let server = Arc::new(serve::Server::new(services));
         peers.listen(endpoint.clone(), Arc::clone(&server));
         tokio::spawn(Arc::clone(&server).accept(endpoint.clone()));
@@ -96,9 +100,19 @@ impl Quic {
         self.server.under_way()
     }
 
+    /// As [`Self::close`], but whoever connects from now on hears nothing and so tries again: a successor has the same socket.
+    pub async fn leave(self) {
+        self.server.leave();
+        self.drain().await;
+    }
+
     /// Accepts nothing more, waits for the requests under way, closes every connection.
     pub async fn close(self) {
         self.endpoint.set_server_config(None);
+        self.drain().await;
+    }
+
+    async fn drain(self) {
         if tokio::time::timeout(DRAIN, self.server.idle()).await.is_err() {
             tracing::warn!("QUIC connections were cut off: their requests took too long");
         }
@@ -110,10 +124,9 @@ impl Quic {
 
 /// A listening endpoint. What it resets connections with that it does not know is the same after a restart, so that the
 /// other end learns at once that the connection it holds is no more.
-fn endpoint(address: SocketAddr, config: quinn::ServerConfig, own: &Ed25519Secret) -> io::Result<Endpoint> {
+fn endpoint(socket: UdpSocket, config: quinn::ServerConfig, own: &Ed25519Secret) -> io::Result<Endpoint> {
     let secret = blake2b_simd::Params::new().hash_length(32).key(RESET_KEY).hash(&own.to_pkcs8());
     let reset_key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
-    let socket = std::net::UdpSocket::bind(address)?;
     let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("not inside a runtime"))?;
     Endpoint::new(quinn::EndpointConfig::new(reset_key), Some(config), socket, runtime)
 }

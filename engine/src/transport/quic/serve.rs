@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -60,13 +60,19 @@ pub(super) struct Server {
     from_peers: Slots,
     connections: ConnectionLimits,
     next: AtomicU64,
+    leaving: AtomicBool,
 }
 
 impl Server {
     pub(super) fn new(services: Arc<Services>) -> Self {
         let connections = ConnectionLimits::new(MAX_CONNECTIONS, services.connections_per_address);
         let (requests, from_peers) = (Slots::new(MAX_REQUESTS), Slots::new(MAX_REQUESTS));
-        Self { services, requests, from_peers, connections, next: AtomicU64::new(0) }
+        Self { services, requests, from_peers, connections, next: AtomicU64::new(0), leaving: AtomicBool::new(false) }
+    }
+
+    /// From now on newcomers hear nothing.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
     }
 
     /// Requests under way, of clients and of nodes: how many there are, and may be.
@@ -82,7 +88,12 @@ impl Server {
     }
 
     pub(super) async fn accept(self: Arc<Self>, endpoint: Endpoint) {
+        self.services.readiness.opened().await;
         while let Some(incoming) = endpoint.accept().await {
+            if self.leaving.load(Ordering::Acquire) {
+                incoming.ignore();
+                continue;
+            }
             let address = incoming.remote_address().ip();
             let exempt = self.services.limiter.is_exempt(address);
             let Some(place) = self.connections.take(address, exempt) else {

@@ -1,0 +1,149 @@
+//! The sockets that a node listens on. They outlive it where a successor in the same process takes them over, so that
+//! whoever comes in between waits in the kernel's queue.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    os::fd::{AsFd, OwnedFd},
+};
+
+use socket2::{Domain, Socket, Type};
+
+/// Connections that wait in the kernel's queue, as far as the system allows.
+const BACKLOG: i32 = 4096;
+
+/// Sockets of HTTPS, OMQ and QUIC, which listen already.
+#[derive(Debug)]
+pub struct Listeners {
+    https: TcpListener,
+    omq: TcpListener,
+    quic: UdpSocket,
+    inherited: bool,
+}
+
+impl Listeners {
+    /// Listens anew.
+    ///
+    /// # Errors
+    /// When an address cannot be bound.
+    pub fn bind(ip: IpAddr, https_port: u16, omq_port: u16) -> io::Result<Self> {
+        Self::take(Vec::new(), ip, https_port, omq_port)
+    }
+
+    /// Takes those of `given` that are bound to these addresses, closes the others, and listens anew where none is.
+    ///
+    /// # Errors
+    /// When an address cannot be bound.
+    pub fn take(given: Vec<OwnedFd>, ip: IpAddr, https_port: u16, omq_port: u16) -> io::Result<Self> {
+        let mut given: Vec<Socket> = given.into_iter().map(Socket::from).collect();
+        for socket in &given {
+            // They came through an exec, and are not for programs that we start.
+            socket.set_cloexec(true)?;
+        }
+        let wanted =
+            [("HTTPS", https_port, Type::STREAM), ("OMQ", omq_port, Type::STREAM), ("QUIC", omq_port, Type::DGRAM)];
+        let mut inherited = true;
+        let sockets = wanted.map(|(what, port, kind)| {
+            let address = SocketAddr::new(ip, port);
+            let of_us = |socket: &Socket| {
+                socket.r#type().is_ok_and(|found| found == kind)
+                    && socket.local_addr().is_ok_and(|found| found.as_socket() == Some(address))
+            };
+            let found = given.iter().position(of_us).map(|index| given.swap_remove(index));
+            inherited &= found.is_some();
+            found.map_or_else(|| listen(address, kind), |socket| ready(socket, kind)).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address} for {what}: {error}"))
+            })
+        });
+        let [https, omq, quic] = sockets;
+        Ok(Self { https: https?.into(), omq: omq?.into(), quic: quic?.into(), inherited })
+    }
+
+    /// Whether all of them were there before: then somebody may be waiting.
+    #[must_use]
+    pub const fn are_inherited(&self) -> bool {
+        self.inherited
+    }
+
+    pub(crate) fn https(&self) -> io::Result<TcpListener> {
+        self.https.try_clone()
+    }
+
+    pub(crate) fn omq(&self) -> io::Result<OwnedFd> {
+        self.omq.as_fd().try_clone_to_owned()
+    }
+
+    pub(crate) fn quic(&self) -> io::Result<UdpSocket> {
+        self.quic.try_clone()
+    }
+}
+
+impl From<Listeners> for Vec<OwnedFd> {
+    fn from(Listeners { https, omq, quic, .. }: Listeners) -> Self {
+        vec![https.into(), omq.into(), quic.into()]
+    }
+}
+
+fn listen(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if address.is_ipv6() {
+        // IPv4 too, whatever the system's default is.
+        socket.set_only_v6(false)?;
+    }
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&address.into())?;
+    ready(socket, kind)
+}
+
+fn ready(socket: Socket, kind: Type) -> io::Result<Socket> {
+    socket.set_nonblocking(true)?;
+    if kind == Type::STREAM {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::ErrorKind, net::Ipv4Addr};
+
+    use super::*;
+
+    const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn ports() -> (u16, u16) {
+        let free = || TcpListener::bind((IP, 0)).unwrap();
+        let (a, b) = (free(), free());
+        (a.local_addr().unwrap().port(), b.local_addr().unwrap().port())
+    }
+
+    #[test]
+    fn who_knocked_before_is_there_for_the_successor() {
+        let (https_port, omq_port) = ports();
+        let first = Listeners::bind(IP, https_port, omq_port).unwrap();
+        assert!(!first.are_inherited());
+        let taken = Listeners::bind(IP, https_port, omq_port).unwrap_err();
+        assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+        assert!(taken.to_string().contains("for HTTPS"), "{taken}");
+        let knocks = std::net::TcpStream::connect((IP, https_port)).unwrap();
+        let mut handed: Vec<OwnedFd> = first.into();
+        handed.reverse();
+        let second = Listeners::take(handed, IP, https_port, omq_port).unwrap();
+        assert!(second.are_inherited());
+        let (_, from) = second.https().unwrap().accept().unwrap();
+        assert_eq!(from, knocks.local_addr().unwrap());
+    }
+
+    #[test]
+    fn what_is_of_another_address_is_closed() {
+        let (https_port, omq_port) = ports();
+        let first = Listeners::bind(IP, https_port, omq_port).unwrap();
+        let (other, _) = ports();
+        let second = Listeners::take(first.into(), IP, other, omq_port).unwrap();
+        assert!(!second.are_inherited());
+        assert_eq!(second.https().unwrap().local_addr().unwrap().port(), other);
+        assert!(std::net::TcpStream::connect((IP, https_port)).is_err());
+    }
+}

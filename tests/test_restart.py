@@ -1,0 +1,193 @@
+"""A node that starts anew under load, and the sockets that it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wire
+from allium import config, keys, restart
+from allium.client import direct
+from allium.devnet import ports
+from conftest import entry
+from node_process import Running
+
+RESTARTS = int(os.environ.get("ALLIUM_RESTARTS", "3"))
+
+
+class Client(threading.Thread):
+    """Asks again and again over one connection, and opens the next when the server said that this one ends.
+
+    A connection that ends otherwise has lost a request.
+    """
+
+    def __init__(self, port: int, number: int, over: threading.Event) -> None:
+        super().__init__()
+        self.port, self.over = port, over
+        self.user = wire.User()
+        self.number = number
+        self.answered = self.told = 0
+        self.dropped: list[str] = []
+        self.stored: set[str] = set()
+        self.longest = 0.0
+
+    def run(self) -> None:
+        context = ssl._create_unverified_context()
+        connection = None
+        while not self.over.is_set():
+            began = time.monotonic()
+            try:
+                if connection is None:
+                    connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
+                if self.number % 2:
+                    params = wire.store_params(self.user.account_id, os.urandom(200))
+                    body = {"method": "store", "params": params}
+                else:
+                    body = {"method": "info", "params": {}}
+                connection.request("POST", "/storage_rpc/v1", json.dumps(body))
+                response = connection.getresponse()
+                answer = json.loads(response.read())
+                if response.status != 200:
+                    self.dropped.append(f"{response.status} {answer}")
+                if "hash" in answer:
+                    self.stored.add(answer["hash"])
+                self.answered += 1
+                if response.getheader("Connection") == "close":
+                    self.told += 1
+                    connection.close()
+                    connection = None
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self.dropped.append(repr(error))
+                connection = None
+            self.longest = max(self.longest, time.monotonic() - began)
+            if self.number % 4 == 0:
+                self.over.wait(0.05)  # one that is between two requests most of the time
+        if connection is not None:
+            connection.close()
+
+
+def test_no_request_is_lost_while_a_node_starts_anew_again_and_again(running: Running) -> None:
+    over = threading.Event()
+    clients = [Client(running.entry["https_port"], number, over) for number in range(8)]
+    for client in clients:
+        client.start()
+    pid = running.process.pid
+    seconds = []
+    try:
+        for _ in range(RESTARTS):
+            before = sum(client.answered for client in clients)
+            began = time.monotonic()
+            assert restart.ask(running.data_dir) == pid
+            running.await_notice("READY=1")
+            seconds.append(time.monotonic() - began)
+            while sum(client.answered for client in clients) < before + 200:
+                assert not over.wait(0.01)
+    finally:
+        over.set()
+        for client in clients:
+            client.join()
+    assert [client.dropped for client in clients] == [[]] * len(clients)
+    assert all(client.told >= RESTARTS for client in clients)
+    total, longest = sum(client.answered for client in clients), max(client.longest for client in clients)
+    print(f"{RESTARTS} restarts, {total} requests, none lost; {max(seconds):.1f} s each, longest wait {longest:.2f} s")
+    # It is the same process, and has all that was acknowledged.
+    assert running.process.poll() is None and restart.serving(running.data_dir) == pid
+    for transport in ("omq", "quic"):
+        answer = asyncio.run(direct.call(direct.Node.parse(running.entry), "info", {}, transport=transport))
+        assert answer.status == 200
+    for client in clients[1::2]:
+        assert {message["hash"] for message in wire.retrieve(running.entry, client.user)} >= client.stored
+
+
+def test_what_would_not_start_does_not_end_what_runs(running: Running) -> None:
+    running.configure(worker_threads=0)
+    assert restart.ask(running.data_dir) == running.process.pid
+    running.await_line("the successor would not start")
+    assert wire.rpc(running.entry, "info", {}).status == 200
+    # Another port, on the other hand, is one to start with.
+    with ports.reserve(1) as [port]:
+        running.configure(worker_threads=2, https_port=port)
+        restart.ask(running.data_dir)
+        running.await_notice("RELOADING=1")
+        running.await_notice("READY=1")
+        assert wire.rpc({**running.entry, "https_port": port}, "info", {}).status == 200
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", running.entry["https_port"]), 5)
+
+
+def test_one_process_serves_a_directory(running: Running) -> None:
+    command = [sys.executable, "-m", "allium", "node", "run", "--config", str(running.file)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode == 1 and f"another process serves {running.data_dir}" in second.stdout + second.stderr
+    assert running.process.send_signal(signal.SIGTERM) is None and running.process.wait(60) == 0
+    assert restart.serving(running.data_dir) is None
+    command = [sys.executable, "-m", "allium", "node", "restart", "--data-dir", str(running.data_dir)]
+    nobody = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert nobody.returncode == 1 and "no node serves" in nobody.stderr
+
+
+def test_sockets_of_a_service_manager_are_taken(tmp_path: Path) -> None:
+    """As with a `.socket` unit: whoever came before the node did is answered."""
+    with contextlib.ExitStack() as stack:
+        https = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        omq = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        quic = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        https_port, omq_port = https.getsockname()[1], omq.getsockname()[1]
+        quic.bind(("127.0.0.1", omq_port))
+        early = wire.User()
+        answers: list[Any] = []
+        node_entry: dict[str, Any] = {"ip": "127.0.0.1", "https_port": https_port, "omq_port": omq_port}
+        params = wire.store_params(early.account_id, b"early")
+        waiting = threading.Thread(target=lambda: answers.append(wire.rpc(node_entry, "store", params)))
+        waiting.start()
+
+        data_dir = tmp_path / "node"
+        node_keys = keys.create(data_dir)
+        network = {
+            "height": 1,
+            "hardfork": [19, 4],
+            "nodes": [entry(node_keys, https_port, omq_port)],
+        }
+        (tmp_path / "network.json").write_text(json.dumps(network))
+        settings: dict[str, Any] = {
+            "data_dir": ".",
+            "network_file": "../network.json",
+            "bind_ip": "127.0.0.1",
+            "https_port": https_port,
+            "omq_port": omq_port,
+        }
+        (data_dir / "config.toml").write_text(config.commented_toml(**settings))
+        # The manager's child puts them where they belong and names itself, then becomes the node.
+        script = (
+            "import fcntl, os, sys\n"
+            "fds = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 99) for fd in sys.argv[1:4]]\n"
+            "for place, fd in enumerate(fds, 3): os.dup2(fd, place)\n"
+            "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '3', 'LISTEN_FDNAMES': 'a:b:c'}\n"
+            "os.execv(sys.executable, [sys.executable, '-m', 'allium', 'node', 'run', '--config', sys.argv[4]])\n"
+        )
+        fds = [quic.fileno(), omq.fileno(), https.fileno()]
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, fds), str(data_dir / "config.toml")], pass_fds=fds
+        )
+        try:
+            waiting.join(60)
+            assert [answer.status for answer in answers] == [200]
+            node_entry |= entry(node_keys, https_port, omq_port)
+            assert wire.rpc(node_entry, "info", {}).status == 200
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
