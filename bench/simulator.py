@@ -1,6 +1,6 @@
 """What becomes of a network beyond one machine: `python bench/simulator.py` makes the tables of docs/simulator.md.
 
-It makes the drawings too. Equal sources make equal tables. The largest network takes most of the time, and 4 GB of memory.
+It makes the drawings too. Equal sources make equal tables. The largest network takes most of the time.
 """
 
 from __future__ import annotations
