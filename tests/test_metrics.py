@@ -7,9 +7,11 @@ import base64
 import json
 import os
 import re
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import wire
+from allium.appchain.types import PublicKey
 from allium.client import direct
-from allium.operate import admin
-from conftest import Devnet
+from allium.config import NodeConfig, commented_toml
+from allium.operate import admin, facts, server
+from conftest import Devnet, LoneNode
 
 DOCS = Path(__file__).parent.parent / "docs" / "operate"
 NAME = re.compile(r"\b(?:allium|process)_[a-z0-9_]+\b")
@@ -224,6 +228,44 @@ def test_openmetrics_is_spoken_where_it_is_asked_for(pair: Devnet) -> None:
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
         assert answer.read().endswith(b"# EOF\n")
+
+
+def answered(directory: Path) -> dict[str, Any]:
+    """What a node says as soon as it says something."""
+    until = time.monotonic() + 20
+    while True:
+        try:
+            return admin.status(directory)
+        except admin.NoNodeError:
+            assert time.monotonic() < until
+
+
+def listening() -> set[int]:
+    """The TCP ports of this process."""
+    links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    own = (row for row in rows if row[3] == "0A" and Path(f"socket:[{row[9]}]") in links)
+    return {int(row[1].rpartition(":")[2], 16) for row in own}
+
+
+async def test_the_port_can_be_off(lone_node: Callable[..., LoneNode], tmp_path: Path) -> None:
+    node = lone_node()
+    directory = tmp_path / str(node.entry["omq_port"])
+    file = tmp_path / "config.toml"
+    file.write_text(commented_toml(data_dir=str(directory), network_file="network.json", metrics_port=""))
+    config, own = NodeConfig.load(file), PublicKey(node.keys.ed25519_public)
+    assert config.metrics_port is None
+    source = facts.Source(config, node.engine, own, None, None, None, lambda: False)
+    before = await asyncio.to_thread(listening)
+    assert before >= {node.entry["https_port"], node.entry["omq_port"]}
+    serving = asyncio.create_task(server.serve(source))
+    told = await asyncio.to_thread(answered, directory)
+    assert told["metrics_trouble"] is None and not told["has_network"]
+    # Nobody listens on a port for it.
+    assert await asyncio.to_thread(listening) == before
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    assert not (directory / server.SOCKET).exists()
 
 
 def test_nothing_but_metrics_is_served_on_the_port(pair: Devnet) -> None:

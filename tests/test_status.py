@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
@@ -170,6 +171,16 @@ def test_a_full_queue_and_a_port_in_use_are_told_of(pair: Devnet) -> None:
             told = eventually(node["data_dir"], lambda told: "queue https is full: 1 of 1" not in problems(told))
             assert ["https", "busy", 1] in told["engine"]["refusals"]
     assert not problems(status(node["data_dir"])[1])
+
+
+def test_a_successor_answers_in_its_place(pair: Devnet) -> None:
+    node = pair.nodes[0]
+    _, before = status(node["data_dir"])
+    os.kill(node["pid"], signal.SIGUSR2)
+    told = eventually(node["data_dir"], lambda told: told.get("started", 0) > before["started"])
+    assert told["pid"] == before["pid"] and not problems(told)
+    with urllib.request.urlopen(f"http://127.0.0.1:{node['metrics_port']}/metrics", timeout=10) as answer:
+        assert answer.status == 200
 
 
 def test_cometbft_that_hangs_is_told_of(small_chain: Devnet) -> None:

@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(begun.recv().unwrap(), 1);
         let others: Vec<_> = (1..=70).map(ask).collect();
         // All have queued once so many are in line.
-        while !batcher.shared.queue.lock().jobs.len() == 70 {
+        while batcher.shared.queue.lock().jobs.len() != 70 {
             tokio::task::yield_now().await;
         }
         for _ in 0..3 {
