@@ -408,7 +408,7 @@ def test_a_dead_node_is_voted_out_and_in_when_it_is_back(devnet_of_seven: Devnet
     # And nothing is lost of what was stored before, while it was away and after.
     assert len(writer.stored) > 50
     for index in range(NODES):
-        await_that(f"node {index} has all", lambda index=index: not lacking(net, index, writer))  # type: ignore[misc]
+        await_that(f"node {index} has all", lambda index=index: not lacking(net, index, writer), 90)  # type: ignore[misc]
 
 
 def test_a_network_that_lost_its_committee_is_restarted_by_command(devnet_of_seven: Devnet) -> None:
