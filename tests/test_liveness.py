@@ -286,7 +286,7 @@ async def test_a_vote_that_comes_before_its_height_counts_then(tmp_path: Path) -
 
 # A devnet of real processes, ordered by a committee of all.
 
-UPTIME = 8
+UPTIME = 6
 KILLED = 3
 
 
