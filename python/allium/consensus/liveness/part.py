@@ -97,9 +97,10 @@ class Liveness:
         self._begun = time.monotonic()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow(tasks))
-                tasks.create_task(self._prove())
+                duties = [tasks.create_task(self._follow(tasks)), tasks.create_task(self._prove())]
                 await self._listen(tasks)
+                for duty in duties:
+                    duty.cancel()
         finally:
             await self._gossip.close()
             # What waits in them ends with the engine.
