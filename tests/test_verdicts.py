@@ -427,6 +427,8 @@ def test_records_of_a_node_that_goes_and_comes_back() -> None:
     assert found.proven == now + 3900
     assert [proven.ip for proven in found.addresses] == ["127.0.0.2", "127.0.0.3"]
     assert [accepted.uptime for accepted in records.history(key)] == [first, second, third]
+    # A clock that was put back by more than that says nothing of what is too new.
+    assert records.refusal(prove(2, now + 2000), now + 2000) is None
     records.reported(key, False, now + 10)
     records.reported(key, False, now + 20)
     assert records.found()[key].unreached == (now + 10, now + 20)

@@ -14,7 +14,7 @@ from allium.appchain.machine import possible
 from allium.appchain.nodes import Node
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State
-from allium.appchain.types import NO_REASONS, Height, Index, L2Height, PublicKey, Reasons, Seconds
+from allium.appchain.types import Height, Index, L2Height, PublicKey, Reasons, Seconds
 
 #: Entries of a history, of which `Limits.misses` may be bad.
 HISTORY = 8
@@ -156,7 +156,7 @@ def judge(
             deactivated += 1
             if deactivated > parameters.max_deactivations:
                 continue
-        judged.append(Judgement(Index(worker), chosen, Reasons(why) if why else NO_REASONS))
+        judged.append(Judgement(Index(worker), chosen, Reasons(int(why))))
     return tuple(judged)
 
 

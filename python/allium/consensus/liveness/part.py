@@ -97,9 +97,10 @@ class Liveness:
         self._begun = time.monotonic()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow(tasks))
-                tasks.create_task(self._prove())
+                duties = [tasks.create_task(self._follow(tasks)), tasks.create_task(self._prove())]
                 await self._listen(tasks)
+                for duty in duties:
+                    duty.cancel()
         finally:
             await self._gossip.close()
             # What waits in them ends with the engine.
@@ -114,7 +115,8 @@ class Liveness:
             node = state.nodes.get(self._own)
             if node is None or state.height <= node.registration_height + 1:
                 continue
-            if last is not None and self.now() - last.uptime.time < self._clocks.proof:
+            # One from a time to come is from before the clock was put right.
+            if last is not None and 0 <= self.now() - last.uptime.time < self._clocks.proof:
                 continue
             if (uptime := self._uptime(state)) is None:
                 continue
@@ -160,11 +162,11 @@ class Liveness:
             early, self._early = self._early, {}
             for sender, ballots in early.items():
                 self._count(ballots, state, tasks, sender)
-            age = self.now() - state.time
-            if self._own not in state.nodes or age > _STALE_BLOCKS * state.parameters.block_seconds + _STALE_SECONDS:
+            if self._own not in state.nodes:
                 continue
             tasks.create_task(self._ask_the_time(state))
-            if time.monotonic() - self._begun >= self._clocks.limits.proof_validity:
+            stale = self.now() - state.time > _STALE_BLOCKS * state.parameters.block_seconds + _STALE_SECONDS
+            if not stale and time.monotonic() - self._begun >= self._clocks.limits.proof_validity:
                 self._vote(state, tasks)
 
     def _reachable(self, state: State) -> dict[PublicKey, NodeEntry]:

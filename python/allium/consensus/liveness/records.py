@@ -71,7 +71,9 @@ class Records:
             return why
         if (record := self._records.get(uptime.pubkey)) is None:
             return "it is by nobody who is registered"
-        if record.proofs and uptime.time - record.proofs[-1].uptime.time < self._clocks.proof / 2:
+        # What came at a time to come says that the own clock was put right since.
+        last = record.proofs[-1] if record.proofs else None
+        if last is not None and last.at <= now and uptime.time - last.uptime.time < self._clocks.proof / 2:
             return "the one before is too new"
         return None
 
