@@ -38,10 +38,12 @@ def needed(distribution: metadata.Distribution, extras: set[str]) -> set[str]:
                 name, wanted = canonicalize_name(requirement.name), {"", *requirement.extras}
                 if not wanted <= found.setdefault(name, set()):
                     found[name] |= wanted
-                    add(metadata.requires(name), found[name])
+                    # It is not installed here, as a rule, and may name its own extras.
+                    add(distribution.requires if name == own else metadata.requires(name), found[name])
 
+    own = canonicalize_name(distribution.name)
     add(distribution.requires, {"", *extras})
-    return set(found)
+    return set(found) - {own}
 
 
 def locked(names: set[str], lock: str) -> str:

@@ -29,6 +29,7 @@ class Running:
             "bind_ip": "127.0.0.1",
             "https_port": https_port,
             "omq_port": omq_port,
+            "metrics_port": "",
             "rate_limit_exempt": ["127.0.0.0/8"],
         }
         self.configure()

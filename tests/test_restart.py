@@ -21,7 +21,7 @@ import pytest
 
 import wire
 from allium import config, keys, restart
-from allium.client import direct
+from allium.client import NetworkError, direct
 from allium.devnet import ports
 from conftest import entry
 from node_process import Running
@@ -80,11 +80,32 @@ class Client(threading.Thread):
             connection.close()
 
 
+class Newcomer(threading.Thread):
+    """Asks again and again, over a new connection each time."""
+
+    def __init__(self, node: direct.Node, transport: direct.TransportName, over: threading.Event) -> None:
+        super().__init__()
+        self.node, self.transport, self.over = node, transport, over
+        self.answered = 0
+        self.dropped: list[str] = []
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            try:
+                answer = asyncio.run(direct.call(self.node, "info", {}, transport=self.transport))
+                assert answer.status == 200, answer
+                self.answered += 1
+            except (AssertionError, NetworkError) as error:
+                self.dropped.append(repr(error))
+
+
 def test_no_request_is_lost_while_a_node_starts_anew_again_and_again(running: Running) -> None:
     over = threading.Event()
     clients = [Client(running.entry["https_port"], number, over) for number in range(8)]
-    for client in clients:
-        client.start()
+    node = direct.Node.parse(running.entry)
+    newcomers = [Newcomer(node, "omq", over), Newcomer(node, "quic", over)]
+    for thread in (*clients, *newcomers):
+        thread.start()
     pid = running.process.pid
     seconds = []
     try:
@@ -98,17 +119,18 @@ def test_no_request_is_lost_while_a_node_starts_anew_again_and_again(running: Ru
                 assert not over.wait(0.01)
     finally:
         over.set()
-        for client in clients:
-            client.join()
+        for thread in (*clients, *newcomers):
+            thread.join()
     assert [client.dropped for client in clients] == [[]] * len(clients)
+    assert [newcomer.dropped for newcomer in newcomers] == [[]] * len(newcomers)
+    assert all(newcomer.answered > RESTARTS for newcomer in newcomers)
     assert all(client.told >= RESTARTS for client in clients)
     total, longest = sum(client.answered for client in clients), max(client.longest for client in clients)
-    print(f"{RESTARTS} restarts, {total} requests, none lost; {max(seconds):.1f} s each, longest wait {longest:.2f} s")
+    fresh = {newcomer.transport: newcomer.answered for newcomer in newcomers}
+    print(f"{RESTARTS} restarts, {max(seconds):.1f} s at most; {total} requests, none lost, {longest:.2f} s at most")
+    print(f"over connections of their own: {fresh}, none lost")
     # It is the same process, and has all that was acknowledged.
     assert running.process.poll() is None and restart.serving(running.data_dir) == pid
-    for transport in ("omq", "quic"):
-        answer = asyncio.run(direct.call(direct.Node.parse(running.entry), "info", {}, transport=transport))
-        assert answer.status == 200
     for client in clients[1::2]:
         assert {message["hash"] for message in wire.retrieve(running.entry, client.user)} >= client.stored
 
@@ -169,6 +191,7 @@ def test_sockets_of_a_service_manager_are_taken(tmp_path: Path) -> None:
             "bind_ip": "127.0.0.1",
             "https_port": https_port,
             "omq_port": omq_port,
+            "metrics_port": "",
         }
         (data_dir / "config.toml").write_text(config.commented_toml(**settings))
         # The manager's child puts them where they belong and names itself, then becomes the node.

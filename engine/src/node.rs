@@ -480,16 +480,16 @@ impl Node {
     /// [`Self::shutdown`] on a runtime that is lent to the node.
     pub fn hand_over(&mut self) -> Option<Listeners> {
         let threads = self.threads.as_ref()?;
-        let (https, quic) = (self.https.take(), self.quic.take());
-        threads.carry_out(async move {
-            if let Some(https) = https {
-                https.leave().await;
-            }
-            if let Some(quic) = quic {
-                quic.leave().await;
-            }
-        });
+        if let Some(https) = self.https.take() {
+            threads.carry_out(https.leave());
+        }
         let listeners = self.listeners.take();
+        if let Some(Err(error)) = listeners.as_ref().map(Listeners::hush_omq) {
+            tracing::warn!(%error, "who connects over OMQ now may have to connect again");
+        }
+        if let Some(quic) = self.quic.take() {
+            threads.carry_out(quic.leave());
+        }
         self.shutdown();
         listeners
     }

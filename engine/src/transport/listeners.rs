@@ -4,7 +4,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
 use socket2::{Domain, Socket, Type};
@@ -73,6 +73,12 @@ impl Listeners {
         self.omq.as_fd().try_clone_to_owned()
     }
 
+    /// From now on the kernel does not answer who connects over OMQ, until a successor takes the socket: they knock again
+    /// after a second. libzmq itself can stop listening only together with the connections that it has.
+    pub(crate) fn hush_omq(&self) -> io::Result<()> {
+        hush(&self.omq)
+    }
+
     pub(crate) fn quic(&self) -> io::Result<UdpSocket> {
         self.quic.try_clone()
     }
@@ -101,8 +107,34 @@ fn ready(socket: Socket, kind: Type) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     if kind == Type::STREAM {
         socket.listen(BACKLOG)?;
+        unhush(&socket);
     }
     Ok(socket)
+}
+
+/// Lets nothing through that is for the listening socket itself: newcomers, not connections.
+fn hush(socket: &impl AsRawFd) -> io::Result<()> {
+    // The whole program: keep 0 bytes.
+    let mut nothing = libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut nothing };
+    let length = size_of_val(&program) as libc::socklen_t;
+    // SAFETY: the kernel copies the program, which lives over the call.
+    let done = unsafe {
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const program).cast(), length)
+    };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Undoes [`hush`], if a predecessor has done it.
+fn unhush(socket: &impl AsRawFd) {
+    let unused = 0_i32;
+    let length = size_of_val(&unused) as libc::socklen_t;
+    // SAFETY: the value is not looked at, and lives over the call. It fails when there is no filter.
+    unsafe {
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_DETACH_FILTER);
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const unused).cast(), length);
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +166,21 @@ mod tests {
         assert!(second.are_inherited());
         let (_, from) = second.https().unwrap().accept().unwrap();
         assert_eq!(from, knocks.local_addr().unwrap());
+    }
+
+    #[test]
+    fn who_knocks_on_a_hushed_socket_is_answered_by_the_successor() {
+        let (https_port, omq_port) = ports();
+        let first = Listeners::bind(IP, https_port, omq_port).unwrap();
+        first.hush_omq().unwrap();
+        let address = SocketAddr::new(IP, omq_port);
+        let short = std::time::Duration::from_millis(200);
+        let unanswered = std::net::TcpStream::connect_timeout(&address, short).unwrap_err();
+        assert_eq!(unanswered.kind(), ErrorKind::TimedOut);
+        let knocking = std::thread::spawn(move || std::net::TcpStream::connect(address).unwrap());
+        let second = Listeners::take(first.into(), IP, https_port, omq_port).unwrap();
+        knocking.join().unwrap();
+        TcpListener::from(second.omq().unwrap()).accept().unwrap();
     }
 
     #[test]

@@ -47,6 +47,13 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests under way may take once the node shuts down.
 const DRAIN: Duration = Duration::from_secs(35);
 
+/// How long those who have just connected may take to ask, once the node leaves.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long the last answers are on their way.
+const ON_THE_WAY: Duration = Duration::from_millis(100);
+/// How long the ends of connections may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// `spec/transports` §3.1.
 fn transport(between_nodes: bool) -> TransportConfig {
     let mut config = TransportConfig::default();
@@ -103,22 +110,28 @@ impl Quic {
     /// As [`Self::close`], but whoever connects from now on hears nothing and so tries again: a successor has the same socket.
     pub async fn leave(self) {
         self.server.leave();
+        tokio::time::sleep(GRACE).await;
         self.drain().await;
+        tokio::time::sleep(ON_THE_WAY).await;
+        self.peers.close();
+        // Closed as a whole, the endpoint would refuse newcomers.
+        self.server.part();
+        let _ = tokio::time::timeout(FAREWELL, self.endpoint.wait_idle()).await;
     }
 
     /// Accepts nothing more, waits for the requests under way, closes every connection.
     pub async fn close(self) {
         self.endpoint.set_server_config(None);
         self.drain().await;
+        self.peers.close();
+        self.endpoint.close(VarInt::from_u32(0), b"");
+        let _ = tokio::time::timeout(FAREWELL, self.endpoint.wait_idle()).await;
     }
 
-    async fn drain(self) {
+    async fn drain(&self) {
         if tokio::time::timeout(DRAIN, self.server.idle()).await.is_err() {
             tracing::warn!("QUIC connections were cut off: their requests took too long");
         }
-        self.peers.close();
-        self.endpoint.close(VarInt::from_u32(0), b"");
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.endpoint.wait_idle()).await;
     }
 }
 

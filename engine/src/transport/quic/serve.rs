@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt, crypto::rustls::HandshakeData};
 use rustls::pki_types::CertificateDer;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     time::timeout,
 };
 
@@ -61,18 +61,32 @@ pub(super) struct Server {
     connections: ConnectionLimits,
     next: AtomicU64,
     leaving: AtomicBool,
+    parted: watch::Sender<bool>,
 }
 
 impl Server {
     pub(super) fn new(services: Arc<Services>) -> Self {
         let connections = ConnectionLimits::new(MAX_CONNECTIONS, services.connections_per_address);
         let (requests, from_peers) = (Slots::new(MAX_REQUESTS), Slots::new(MAX_REQUESTS));
-        Self { services, requests, from_peers, connections, next: AtomicU64::new(0), leaving: AtomicBool::new(false) }
+        Self {
+            services,
+            requests,
+            from_peers,
+            connections,
+            next: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
+            parted: watch::Sender::new(false),
+        }
     }
 
     /// From now on newcomers hear nothing.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Closes the connections of clients.
+    pub(super) fn part(&self) {
+        let _ = self.parted.send_replace(true);
     }
 
     /// Requests under way, of clients and of nodes: how many there are, and may be.
@@ -126,7 +140,11 @@ impl Server {
             return;
         }
         let client = self.client(address, Kind::Client, REFERENCE_FRAME, PER_CONNECTION, BUDGET);
-        client.serve(&connection).await;
+        let mut parted = self.parted.subscribe();
+        tokio::select! {
+            () = client.serve(&connection) => {}
+            _ = parted.wait_for(|parted| *parted) => connection.close(VarInt::from_u32(0), b""),
+        }
         self.services.rpc.monitors().forget(&client.id);
     }
 
