@@ -30,6 +30,7 @@ EXTRA = "chain"
 def needed(distribution: metadata.Distribution, extras: set[str]) -> set[str]:
     """The names of what `distribution` needs with its `extras`, of what is installed here."""
     found: dict[str, set[str]] = {}
+    own = canonicalize_name(distribution.metadata["Name"])
 
     def add(requirements: list[str] | None, extras: set[str]) -> None:
         for requirement in map(Requirement, requirements or []):
@@ -38,7 +39,8 @@ def needed(distribution: metadata.Distribution, extras: set[str]) -> set[str]:
                 name, wanted = canonicalize_name(requirement.name), {"", *requirement.extras}
                 if not wanted <= found.setdefault(name, set()):
                     found[name] |= wanted
-                    add(metadata.requires(name), found[name])
+                    # Extras of its own are not those of what is installed here.
+                    add(distribution.requires if name == own else metadata.requires(name), found[name])
 
     add(distribution.requires, {"", *extras})
     return set(found)
