@@ -99,7 +99,7 @@ pub(crate) fn guard(
     if let Some(error) = error {
         let mut written = [0; 256];
         // The last byte stays NUL, and no character is cut.
-        let fits = text.floor_char_boundary(written.len() - 1);
+        let fits = (0..written.len()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         for (to, from) in written.iter_mut().zip(text.as_bytes()[..fits].iter()) {
             *to = c_char::from_ne_bytes([*from]);
         }

@@ -164,7 +164,8 @@ fn requests_are_handed_over_and_answered_later() {
         assert_eq!(engine.request(request("unknown", json!({}))).await.status, 400);
         let mut later = std::pin::pin!(engine.request(request("later", json!({}))));
         let answer = loop {
-            if let Some(call) = waiting.lock().unwrap().pop() {
+            let call = waiting.lock().unwrap().pop();
+            if let Some(call) = call {
                 std::thread::spawn(move || call.answer(403, "not for you".into()));
                 break later.as_mut().await;
             }

@@ -96,8 +96,8 @@ impl RequestMetrics {
         self.times.time(series, took);
     }
 
-    /// A request that could not be read is answered. `method` is what it says that it asks for.
-    pub(super) fn unread(&self, via: Via, method: &str, status: Status, took: Duration) {
+    /// A request is answered that could not be read, or was handed over. `method` is what it says that it asks for.
+    pub(super) fn named(&self, via: Via, method: &str, status: Status, took: Duration) {
         let place = METHODS.iter().position(|name| *name == method).unwrap_or(METHODS.len());
         self.done(via, place, status, took);
     }
@@ -135,8 +135,8 @@ mod tests {
         let metrics = RequestMetrics::default();
         let took = Duration::from_micros(3);
         metrics.done(Via::Batch, METHODS.len() - 1, Status::GATEWAY_TIMEOUT, took);
-        metrics.unread(Via::Https, "store", Status::BAD_REQUEST, took);
-        metrics.unread(Via::Https, "stor", Status::BAD_REQUEST, took);
+        metrics.named(Via::Https, "store", Status::BAD_REQUEST, took);
+        metrics.named(Via::Https, "stor", Status::BAD_REQUEST, took);
         metrics.done(Via::Https, 0, Status::OK, took);
         metrics.done(Via::Https, 0, Status::OK, took);
         let told: Vec<_> =

@@ -162,7 +162,7 @@ impl Rpc {
         let came = Instant::now();
         let bad = |method: &str, text: Cow<'static, str>| {
             let reply = Reply::text(Status::BAD_REQUEST, text);
-            self.metrics.unread(via, method, reply.status, came.elapsed());
+            self.metrics.named(via, method, reply.status, came.elapsed());
             reply
         };
         let Ok(mut body) = serde_json::from_slice::<Json>(body) else { return bad("", "invalid json".into()) };
@@ -173,7 +173,9 @@ impl Rpc {
             return bad(&method, "invalid json: no `params` field".into());
         };
         if let Some(own) = self.parts.own.as_ref().filter(|own| own.has(&method)) {
-            return own.ask(method, params).await;
+            let reply = own.ask(method.clone(), params).await;
+            self.metrics.named(via, &method, reply.status, came.elapsed());
+            return reply;
         }
         match Request::parse(&method, &Params::Json(params)) {
             Ok(Some(request)) => self.run(request, Origin::Client, Asked { via, came }).await,
@@ -198,7 +200,7 @@ impl Rpc {
         };
         let Some(params) = params else {
             let reply = Reply::text(Status::BAD_REQUEST, "invalid body: expected json or bt_dict");
-            self.metrics.unread(via, method, reply.status, asked.came.elapsed());
+            self.metrics.named(via, method, reply.status, asked.came.elapsed());
             return Some((Encoding::Json, reply));
         };
         let encoding = params.encoding();
@@ -215,7 +217,7 @@ impl Rpc {
         let asked = Asked { via: Via::Swarm, came: Instant::now() };
         let bad = |text| {
             let reply = Reply::text(Status::BAD_REQUEST, text);
-            self.metrics.unread(asked.via, method, reply.status, asked.came.elapsed());
+            self.metrics.named(asked.via, method, reply.status, asked.came.elapsed());
             reply
         };
         let Ok(Bt::Dict(mut params)) = Bt::parse(params) else {
@@ -235,7 +237,7 @@ impl Rpc {
 
     fn refused(&self, method: &str, invalid: &Invalid, asked: Asked) -> Reply {
         let reply = refused(invalid);
-        self.metrics.unread(asked.via, method, reply.status, asked.came.elapsed());
+        self.metrics.named(asked.via, method, reply.status, asked.came.elapsed());
         reply
     }
 
