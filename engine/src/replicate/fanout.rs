@@ -29,6 +29,21 @@ pub enum MemberAnswer {
     Bad,
 }
 
+/// The code of a member that does not count itself to the swarm: it may not have heard yet that it joined.
+pub(super) const ELSEWHERE: &str = "421";
+
+impl MemberAnswer {
+    /// Whether the member is to be told again later.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        match self {
+            Self::TimedOut => true,
+            Self::Refused { code, .. } => code == ELSEWHERE,
+            Self::Done(_) | Self::Bad => false,
+        }
+    }
+}
+
 /// Sends `method` with each one's `params` (a bencoded dict) to all of `members` at once and awaits every answer or its time limit.
 pub async fn fan_out(
     peers: &dyn PeerLink,

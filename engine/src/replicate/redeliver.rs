@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
+    fanout::ELSEWHERE,
     link::{PeerError, PeerLink},
     transfer::{self, Transferred},
 };
@@ -209,6 +210,9 @@ impl Redelivery {
             let answer = self.peers.request(node, "sn.storage_cc", parts, COMMAND_TIMEOUT).await?;
             if let [code, reason] = answer.as_slice() {
                 let (code, reason) = (String::from_utf8_lossy(code), String::from_utf8_lossy(reason));
+                if code == ELSEWHERE {
+                    return Err(PeerError::Refused("it does not know yet that it is a member".to_owned()));
+                }
                 tracing::debug!(%code, %reason, method = command.method, node = %node.ed25519, "a late command was refused");
             }
             return Ok(vec![*number]);

@@ -1320,7 +1320,7 @@ impl Forward {
 
 /// Members that gave no answer.
 fn missed_by(answers: &[(Ed25519PublicKey, MemberAnswer)]) -> Vec<Ed25519PublicKey> {
-    answers.iter().filter(|(_, answer)| *answer == MemberAnswer::TimedOut).map(|(member, _)| *member).collect()
+    answers.iter().filter(|(_, answer)| answer.is_missed()).map(|(member, _)| *member).collect()
 }
 
 fn member_entry(answer: MemberAnswer) -> Entries {

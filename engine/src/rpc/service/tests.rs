@@ -727,6 +727,40 @@ async fn a_member_that_was_away_catches_up() {
     running.abort();
 }
 
+/// A member that has not heard yet that it is one refuses, and is told again.
+#[tokio::test]
+async fn a_member_that_does_not_know_it_yet_misses_nothing() {
+    let (net, late) = (fixture(3), fixture(3));
+    let away = Arc::clone(&late.nodes[2]);
+    let network = &away.parts.network;
+    let members: Vec<NodeInfo> = network.load().nodes().iter().map(|node| NodeInfo::clone(node)).collect();
+    let mut before = members.clone();
+    before[2].swarm = SwarmId::UNASSIGNED;
+    assert_eq!(before[2].ed25519, away.own);
+    network.replace(Snapshot::new(2, String::new(), [19, 4], before).unwrap());
+    net.swarm.0.lock().insert(away.own, Arc::clone(&away));
+    let first = net.store(b"first").await;
+    let redelivery = &net.nodes[0].kept().redelivery;
+    assert!(redelivery.is_behind(&away.own));
+    let second = net.store(b"second").await;
+    let params = net.signed(&format!("delete{first}"), json!({"messages": [first.clone()]}));
+    assert_eq!(net.call("delete", params).await.0, 200);
+    let running = tokio::spawn(Arc::clone(redelivery).run(|_| ()));
+    tokio::task::yield_now().await;
+    assert!(redelivery.is_behind(&away.own));
+    network.replace(Snapshot::new(3, String::new(), [19, 4], members).unwrap());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while redelivery.is_behind(&away.own) {
+        assert!(tokio::time::Instant::now() < deadline, "never told");
+        tokio::task::yield_now().await;
+    }
+    let hashes = [&first, &second].map(|text| MessageHash::from_text(text).unwrap());
+    let wanted = hashes.map(|hash| (user().1, hash));
+    let held: Vec<_> = away.kept().store.messages(&wanted).unwrap().into_iter().map(|message| message.hash).collect();
+    assert_eq!(held, [hashes[1]]);
+    running.abort();
+}
+
 #[tokio::test]
 async fn messages_from_other_nodes_are_checked() {
     let net = fixture(1);
