@@ -214,3 +214,9 @@ def test_sockets_of_a_service_manager_are_taken(tmp_path: Path) -> None:
         finally:
             process.terminate()
             assert process.wait(60) == 0
+
+
+async def test_a_program_that_is_broken_on_disk_is_found_out_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await restart.trial() is None
+    monkeypatch.setattr(restart, "_TRIAL", "import allium.node, allium.gone")
+    assert await restart.trial() == "ModuleNotFoundError: No module named 'allium.gone'"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,22 @@ def test_what_is_no_passphrase(text: bytes, mode: int, tmp_path: Path, monkeypat
     os.environ[sealed.ENVIRONMENT] = str(tmp_path / "none")
     with pytest.raises(sealed.PassphraseError, match="cannot be read"):
         sealed.ask()
+
+
+def test_an_operator_seals_them_once(tmp_path: Path) -> None:
+    made = keys.create(tmp_path / "node")
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("correct horse\n")
+    passphrase.chmod(0o600)
+    command = [sys.executable, "-m", "allium", "node", "seal", "--data-dir", str(tmp_path / "node")]
+    command += ["--passphrase-file", str(passphrase)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "sealed: key_ed25519, key\n" in done.stdout, done
+    assert "correct horse" not in done.stdout + done.stderr
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert again.returncode == 0 and "sealed already" in again.stdout, again
+    content = (tmp_path / "node" / keys.ED25519_FILE).read_bytes()
+    assert sealed.unseal(content, b"correct horse") == made.ed25519_secret
+    passphrase.chmod(0o644)
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 1 and "others may read" in refused.stderr, refused
