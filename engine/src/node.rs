@@ -77,6 +77,8 @@ pub struct NodeConfig {
     pub durability: Durability,
     /// Threads that serve requests.
     pub worker_threads: usize,
+    /// Whether each of them stays on one core.
+    pub pin_threads: bool,
     /// Clients' requests that may be under way; more are told that the node is busy.
     pub queue: usize,
     /// How fast one address may ask.
@@ -115,6 +117,7 @@ impl NodeConfig {
             max_missed,
             durability,
             worker_threads: 2,
+            pin_threads: false,
             queue: 1000,
             rate_limits: RateLimits::default(),
             patience: Patience::default(),
@@ -211,7 +214,7 @@ impl Node {
         let store = config.keeps_messages.then(|| open_store(config, clock.clone())).transpose()?;
         let mut threads = match lent.runtime {
             Some(handle) => Threads::lent(handle),
-            None => Threads::own(config.worker_threads)?,
+            None => Threads::own(config.worker_threads, config.pin_threads)?,
         };
         let identity = Arc::new(identity);
         let network = Arc::new(Network::default());

@@ -3,7 +3,10 @@
 use std::{
     future::Future,
     io,
-    sync::mpsc::{self, SendError},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, SendError},
+    },
     time::Duration,
 };
 
@@ -15,6 +18,52 @@ use tokio::{
 /// How long the threads of an own runtime may take to end.
 const END: Duration = Duration::from_secs(5);
 
+/// Some of the machine's cores.
+struct Cores(libc::cpu_set_t);
+
+impl Cores {
+    const MOST: usize = libc::CPU_SETSIZE as usize;
+
+    fn none() -> Self {
+        // SAFETY: a set of bits, for which all zeroes is the empty set.
+        Self(unsafe { std::mem::zeroed() })
+    }
+
+    /// Those that this thread may run on.
+    fn allowed() -> io::Result<Self> {
+        let mut cores = Self::none();
+        // SAFETY: the set is valid and of this size; 0 is this thread.
+        match unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut cores.0) } {
+            0 => Ok(cores),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = usize> + Clone {
+        // SAFETY: the set is valid, and has these bits.
+        (0..Self::MOST).filter(|core| unsafe { libc::CPU_ISSET(*core, &self.0) })
+    }
+
+    /// One of them alone, counted round and round.
+    fn nth(&self, place: usize) -> Self {
+        let mut one = Self::none();
+        if let Some(core) = self.numbers().cycle().nth(place) {
+            // SAFETY: the set is valid, and has this bit.
+            unsafe { libc::CPU_SET(core, &mut one.0) };
+        }
+        one
+    }
+
+    /// This thread runs on them from now on.
+    fn keep(&self) -> io::Result<()> {
+        // SAFETY: the set is valid and of this size; 0 is this thread.
+        match unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.0) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
 /// Where the engine's tasks run. Its duties end with it; an own runtime ends too.
 pub(crate) struct Threads {
     handle: Handle,
@@ -23,16 +72,25 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// With a runtime of its own.
+    /// With a runtime of its own. When `pinned`, each worker stays on one core, in turn.
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub(crate) fn own(workers: usize) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(workers.max(1))
-            .thread_name("allium-worker")
-            .enable_all()
-            .build()?;
+    pub(crate) fn own(workers: usize, pinned: bool) -> io::Result<Self> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(workers.max(1)).thread_name("allium-worker").enable_all();
+        if pinned {
+            let (cores, started) = (Cores::allowed()?, AtomicUsize::new(0));
+            builder.on_thread_start(move || {
+                // Workers come first. Those that block for others come later, from a pinned one, and may run anywhere.
+                let place = started.fetch_add(1, Ordering::Relaxed);
+                let result = if place < workers { cores.nth(place).keep() } else { cores.keep() };
+                if let Err(error) = result {
+                    tracing::warn!(%error, "a thread is not where it should be");
+                }
+            });
+        }
+        let runtime = builder.build()?;
         Ok(Self { handle: runtime.handle().clone(), own: Some(runtime), duties: Vec::new() })
     }
 
@@ -84,5 +142,26 @@ impl Drop for Threads {
         if let Ok(waiting) = waiting {
             let _ = waiting.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_stay_on_one_core_each_and_others_do_not() {
+        let allowed: Vec<usize> = Cores::allowed().unwrap().numbers().collect();
+        let threads = Threads::own(allowed.len(), true).unwrap();
+        let of_thread = || Cores::allowed().unwrap().numbers().collect::<Vec<_>>();
+        let (tell, told) = mpsc::channel();
+        threads.handle().spawn(async move {
+            let blocking = tokio::task::spawn_blocking(of_thread).await.unwrap();
+            tell.send((of_thread(), blocking)).unwrap();
+        });
+        let (worker, blocking) = told.recv().unwrap();
+        assert_eq!(worker.len(), 1);
+        assert!(allowed.contains(&worker[0]));
+        assert_eq!(blocking, allowed);
     }
 }

@@ -62,7 +62,7 @@ impl Node {
 impl Node {
     #[new]
     #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
-        max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, max_missed=1_048_576, durability="sync", worker_threads=2, queue=1000,
+        max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, max_missed=1_048_576, durability="sync", worker_threads=2, pin_threads=false, queue=1000,
         rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, patience=(10.0, 60.0, 60.0), admins=Vec::new(),
         oxend_rpc=None, allow_private_servers=false, keeps_messages=true, answers=None, sockets=Vec::new()))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
@@ -80,6 +80,7 @@ impl Node {
         max_missed: u64,
         durability: &str,
         worker_threads: usize,
+        pin_threads: bool,
         queue: usize,
         rate_limit: (u32, u32),
         rate_limit_exempt: Vec<String>,
@@ -116,6 +117,7 @@ impl Node {
             max_missed,
             durability: durability.parse().map_err(PyValueError::new_err::<String>)?,
             worker_threads,
+            pin_threads,
             queue,
             rate_limits,
             connections_per_address,

@@ -147,6 +147,7 @@ class Node:
         max_missed: int = 1_048_576,
         durability: Literal["sync", "async"] = "sync",
         worker_threads: int = 2,
+        pin_threads: bool = False,
         queue: int = 1000,
         rate_limit: tuple[int, int] = (600, 300),
         rate_limit_exempt: list[str] = ...,

@@ -132,7 +132,14 @@ class NodeConfig(BaseSettings):
         "every second; a crash of the machine loses the last two seconds at most.",
     )
     worker_threads: int = Field(
-        default=2, ge=1, le=1024, description="Threads that serve requests. One per core that the node may use."
+        default_factory=lambda: len(os.sched_getaffinity(0)),
+        ge=1,
+        le=1024,
+        description="Threads that serve requests. One per core that the node may use.",
+    )
+    pin_threads: bool = Field(
+        default=False,
+        description="Each of these threads stays on one core, in turn. For machines that do little else.",
     )
     queue: int = Field(
         default=1000, ge=1, le=1_000_000, description="Requests of clients under way at once over HTTPS."

@@ -96,6 +96,7 @@ def _open(config: NodeConfig, node_keys: NodeKeys, sockets: list[int]) -> Node:
         max_missed=config.max_missed,
         durability=config.durability,
         worker_threads=config.worker_threads,
+        pin_threads=config.pin_threads,
         queue=config.queue,
         rate_limit=(config.rate_limit_burst, config.rate_limit_per_second),
         rate_limit_exempt=[str(network) for network in config.rate_limit_exempt],

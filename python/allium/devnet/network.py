@@ -378,6 +378,8 @@ class Devnet:
             metrics_port=metrics_port,
             max_store_bytes=_NODE_STORE_BYTES,
             rate_limit_exempt=[] if rate_limit else [LOOPBACK_NETWORK],
+            # They share the machine.
+            worker_threads=2,
             allow_private_servers=True,
             **({"chain_file": "../chain.json"} if staked else {}),
             **cometbft,
