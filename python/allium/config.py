@@ -300,7 +300,8 @@ def commented_toml(**values: Setting) -> str:
         elif field.is_required():
             lines.append(f"#{name} = (required)")
         else:
-            lines.append(f"#{name} = {_toml('' if field.default is None else field.default)}")
+            default = field.get_default(call_default_factory=True)
+            lines.append(f"#{name} = {_toml('' if default is None else default)}")
         lines.append("")
     return "\n".join(lines)
 
