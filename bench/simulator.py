@@ -17,7 +17,7 @@ from allium.devnet.simulation.scenario import Hostile, Scenario
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "simulator.md"
 #: As the network grows.
-GROWING = [Scenario(100), Scenario(1_000), Scenario(100_000, hours=6)]
+GROWING = [Scenario(nodes) for nodes in (100, 1_000, 10_000, 100_000)]
 #: As more of it is hostile.
 THOUSAND = Scenario(1_000)
 HOSTILE = [
