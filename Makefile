@@ -122,8 +122,10 @@ sbom: $(VENV)/.requirements ## CycloneDX lists of what it is made of, in dist/
 	mkdir -p dist
 	$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON -o dist/python.cdx.json requirements.lock
 	@cargo cyclonedx --version >/dev/null 2>&1 || { echo "The crates need: cargo install --locked cargo-cyclonedx" >&2; exit 1; }
-	cargo cyclonedx --format json --spec-version 1.5 --override-filename rust.cdx --manifest-path native/Cargo.toml
-	mv native/rust.cdx.json dist/
+	cargo cyclonedx --format json --spec-version 1.5 --override-filename rust.cdx
+	mv native/rust.cdx.json dist/rust-python.cdx.json
+	mv capi/rust.cdx.json dist/rust-c.cdx.json
+	rm engine/rust.cdx.json bench/rust.cdx.json # the first two have all of it; what measures is not shipped
 
 clean: ## Remove everything that was built
 	cargo clean
