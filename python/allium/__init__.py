@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+# As in `typing`, which takes longer to load than all else here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from allium.engine import Answer, Engine, Keys, Message, Peeled, Store, Stored, node_keys, peel, peel_batch
 
