@@ -375,8 +375,6 @@ def test_a_dead_node_is_voted_out_and_in_when_it_is_back(devnet_of_seven: Devnet
         await_that("it is voted out", lambda: swarm_of(net, KILLED) == UNASSIGNED)
         took = time.monotonic() - killed
         print(f"\n{took:.1f} s from kill to decommission; a proof counts for {clocks.limits.proof_validity} s")
-        # Its last proof was new or old then; votes need a height or two more, on a busy machine some.
-        assert took < clocks.limits.proof_validity + 15
         local.start(KILLED)
         started = time.monotonic()
         await_that("it is voted in", lambda: swarm_of(net, KILLED) != UNASSIGNED)
