@@ -77,20 +77,27 @@ impl Threads {
     /// # Errors
     /// When the system gives no threads.
     pub(crate) fn own(workers: usize, pinned: bool) -> io::Result<Self> {
+        let workers = workers.max(1);
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(workers.max(1)).thread_name("allium-worker").enable_all();
+        builder.worker_threads(workers).thread_name("allium-worker").enable_all();
+        let (began, begun) = mpsc::channel();
         if pinned {
             let (cores, started) = (Cores::allowed()?, AtomicUsize::new(0));
             builder.on_thread_start(move || {
-                // Workers come first. Those that block for others come later, from a pinned one, and may run anywhere.
+                // Those that block for workers come later, from a pinned one, and may run anywhere.
                 let place = started.fetch_add(1, Ordering::Relaxed);
                 let result = if place < workers { cores.nth(place).keep() } else { cores.keep() };
                 if let Err(error) = result {
                     tracing::warn!(%error, "a thread is not where it should be");
                 }
+                let _ = began.send(());
             });
         }
         let runtime = builder.build()?;
+        if pinned {
+            // Nobody has work yet, so these are the workers.
+            begun.iter().take(workers).for_each(drop);
+        }
         Ok(Self { handle: runtime.handle().clone(), own: Some(runtime), duties: Vec::new() })
     }
 
