@@ -22,7 +22,7 @@ import wire
 from allium.devnet.network import Devnet
 from test_redelivery import await_that
 
-SECONDS = float(os.environ.get("ALLIUM_CHAOS_SECONDS", "60"))
+SECONDS = float(os.environ.get("ALLIUM_CHAOS_SECONDS", "40"))
 SEED = int(os.environ.get("ALLIUM_CHAOS_SEED", str(random.SystemRandom().getrandbits(32))))
 WRITERS = 4
 #: Members at first; more are never unreachable at once than `MOST_DOWN`, and never fewer left than `LEAST`.

@@ -333,17 +333,3 @@ def test_async_survives_a_kill(tmp_path: Path, ports_of_one: tuple[int, int]) ->
         assert held(node, user) == stored
     finally:
         node.close()
-
-
-def test_one_directory_has_one_node(tmp_path: Path, ports_of_one: tuple[int, int]) -> None:
-    node = Process(tmp_path / "node", *ports_of_one)
-    try:
-        node.start()
-        command = [sys.executable, "-m", "allium", "node", "run", "--config", str(node.directory / "config.toml")]
-        with ports.reserve(2) as (https_port, omq_port):
-            other = {"ALLIUM_HTTPS_PORT": str(https_port), "ALLIUM_OMQ_PORT": str(omq_port)}
-            done = subprocess.run(command, env={**os.environ, **other}, capture_output=True, timeout=60, check=False)
-        assert done.returncode != 0
-        assert b"another process has the message store open" in done.stdout + done.stderr
-    finally:
-        node.close()
