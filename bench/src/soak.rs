@@ -17,8 +17,8 @@ const WORK: [Work; 5] = [Work::Info, Work::Store, Work::RetrieveNothing, Work::R
 const TTL: u64 = 60_000;
 /// Requests a second of each kind, unless the table says.
 const RATE: f64 = 500.0;
-/// The part at the beginning that the slope leaves out: queues and caches fill.
-const WARM: f64 = 0.25;
+/// The minutes at the beginning that the slope leaves out: queues and caches fill, and nothing expires yet.
+const WARM: f64 = 3.0 * TTL as f64 / 60_000.0;
 
 /// Prints the memory as it goes, and how fast it grows.
 pub(crate) fn soak(table: &Table, minutes: f64) -> Result<()> {
@@ -58,7 +58,8 @@ pub(crate) fn soak(table: &Table, minutes: f64) -> Result<()> {
             mega(node.disk_bytes()?.unwrap_or_default()),
         );
     }
-    let warm: Vec<_> = samples.iter().copied().filter(|(minute, _)| *minute >= minutes * WARM).collect();
+    let warm: Vec<_> = samples.iter().copied().filter(|(minute, _)| *minute > WARM).collect();
+    anyhow::ensure!(warm.len() > 1, "a slope needs more than {WARM} minutes");
     println!("memory that is no page of a file grows by {:.2} MB an hour", slope(&warm) * 60.0);
     Ok(())
 }
