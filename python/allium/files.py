@@ -1,9 +1,13 @@
-"""Files that others read while we write them."""
+"""Files that others read while we write them, and what the files of the message store are called."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+#: The message store in a data directory: its tables, its redo log, and what whoever writes it holds a lock on
+#: (`docs/on-disk-format.md`).
+STORE, STORE_LOG, STORE_LOCK = "data.mdb", ("redo.0", "redo.1"), "store.lock"
 
 
 def replace(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from allium.errors import CommandError
+from allium.files import STORE, STORE_LOCK
 
 #: Name of the reference's database in its data directory.
 DATABASE = "storage.db"
@@ -125,7 +126,7 @@ def take_over(
 
             with _Pipe(write, "wb") as pipe:
                 _native.store_import(str(unfinished), pipe.path, max_store_bytes)
-            _put_in_place(unfinished / "data.mdb", directory / "data.mdb")
+            _put_in_place(unfinished / STORE, directory / STORE)
         except sqlite3.Error as error:
             raise CommandError(f"{source} cannot be read: {error}") from None
         except OSError as error:
@@ -363,12 +364,12 @@ class _Pipe:
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Keeps nodes away from `directory`, in which there must be no store."""
-    with (directory / "store.lock").open("ab") as lock:
+    with (directory / STORE_LOCK).open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError(f"{directory} is in use by another process") from None
-        if os.path.lexists(directory / "data.mdb"):
+        if os.path.lexists(directory / STORE):
             raise CommandError(f"{directory} has a message store already, which stays as it is; choose another")
         yield
 

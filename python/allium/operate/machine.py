@@ -13,11 +13,10 @@ from pathlib import Path
 
 from allium import keys as key_files
 from allium.config import NodeConfig
+from allium.files import STORE, STORE_LOCK
 from allium.keys import KeyFileError
 from allium.operate.result import Result, failed, ok, warning
 
-#: The engine's lock file: whoever runs there holds it.
-_LOCK = "store.lock"
 #: CometBFT's copy of the node's key.
 _COMETBFT_KEY = Path("cometbft/config/priv_validator_key.json")
 
@@ -38,7 +37,7 @@ _AES = {"aes", "asimd"}
 def is_locked(directory: Path) -> bool:
     """Whether a process has the store open. Looked up: to try the lock would refuse it to a node that starts now."""
     try:
-        inode = (directory / _LOCK).stat().st_ino
+        inode = (directory / STORE_LOCK).stat().st_ino
         locks = Path("/proc/locks").read_text().splitlines()
     except OSError:
         return False
@@ -85,7 +84,7 @@ def store(path: Path, running: bool) -> Result:
     """Whether this version can use the store."""
     from allium import _native
 
-    if not (path / "data.mdb").exists():
+    if not (path / STORE).exists():
         return ok("store", "there is none yet; the first start makes it")
     try:
         found, known = _native.store_format(str(path))
@@ -104,7 +103,7 @@ def space(config: NodeConfig) -> Result:
     """Whether the store can grow as far as it may."""
     held = os.statvfs(config.data_dir)
     free = held.f_bavail * held.f_frsize
-    path = config.data_dir / "data.mdb"
+    path = config.data_dir / STORE
     to_come = max(0, int(config.max_store_bytes) - (path.stat().st_size if path.exists() else 0))
     told = f"{free / 1e9:.1f} GB are free, the store may take {to_come / 1e9:.1f} GB more"
     if free < _LITTLE_DISK:
