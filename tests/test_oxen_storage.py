@@ -232,6 +232,11 @@ def test_a_failure_leaves_nothing_and_the_target_as_it_was(reference: Reference,
     broken = allium("import", "oxen-storage", str(spoilt), "--data-dir", str(store))
     assert broken.returncode == 1 and "cannot be read" in broken.stderr, broken
     assert [path.name for path in store.iterdir()] == ["store.lock"]
+    stray = store / "redo.1"
+    stray.write_bytes(b"")
+    beside = allium(*arguments)
+    assert beside.returncode == 1 and "a store that is not there" in beside.stderr, beside
+    stray.unlink()
     assert allium(*arguments).returncode == 0
     before = (store / "data.mdb").read_bytes()
     again = allium(*arguments)

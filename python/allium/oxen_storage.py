@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from allium.errors import CommandError
-from allium.files import STORE, STORE_LOCK
+from allium.files import STORE, STORE_LOCK, STORE_LOG
 
 #: Name of the reference's database in its data directory.
 DATABASE = "storage.db"
@@ -371,6 +371,10 @@ def _locked(directory: Path) -> Iterator[None]:
             raise CommandError(f"{directory} is in use by another process") from None
         if os.path.lexists(directory / STORE):
             raise CommandError(f"{directory} has a message store already, which stays as it is; choose another")
+        for name in STORE_LOG:
+            # The new store would take it for its own.
+            if os.path.lexists(directory / name):
+                raise CommandError(f"{directory / name} is the redo log of a store that is not there; move it away")
         yield
 
 
