@@ -94,7 +94,7 @@ def store(path: Path, running: bool) -> Result:
         remedy = "run the version that wrote it, or a newer one"
         return failed("store", f"format {found}, of which this version knows nothing (it writes {known})", remedy)
     if found < known:
-        remedy = f"the next start converts it to format {known}; keep a copy if you may want the older version again"
+        remedy = f"the next start copies it to {STORE}.format-{found}, and then converts it to format {known}"
         return warning("store", f"format {found}", remedy)
     return ok("store", f"format {found}{', in use' if running else ''}")
 
