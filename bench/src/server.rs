@@ -21,6 +21,7 @@ use allium_engine::{
 };
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
 
 use crate::{
@@ -101,16 +102,12 @@ fn run_on(cpus: &[usize]) -> Result<()> {
     if cpus.is_empty() {
         return Ok(());
     }
-    // SAFETY: a set of bits, for which all zeroes is the empty set.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let mut set = CpuSet::new();
     for &cpu in cpus {
-        ensure!(cpu < usize::try_from(libc::CPU_SETSIZE)?, "no processor has the number {cpu}");
-        // SAFETY: the set is valid, and has this bit.
-        unsafe { libc::CPU_SET(cpu, &mut set) };
+        ensure!(cpu < CpuSet::MAX_CPU, "no processor has the number {cpu}");
+        set.set(cpu);
     }
-    // SAFETY: the set is valid and of this size; 0 is this thread.
-    let refused = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
-    ensure!(refused == 0, "processors {cpus:?} cannot be had: {}", std::io::Error::last_os_error());
+    sched_setaffinity(None, &set).with_context(|| format!("processors {cpus:?} cannot be had"))?;
     Ok(())
 }
 

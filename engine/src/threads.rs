@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::AbortHandle,
@@ -18,50 +19,13 @@ use tokio::{
 /// How long the threads of an own runtime may take to end.
 const END: Duration = Duration::from_secs(5);
 
-/// Some of the machine's cores.
-struct Cores(libc::cpu_set_t);
-
-impl Cores {
-    const MOST: usize = libc::CPU_SETSIZE as usize;
-
-    fn none() -> Self {
-        // SAFETY: a set of bits, for which all zeroes is the empty set.
-        Self(unsafe { std::mem::zeroed() })
+/// The one of these cores that is counted to, round and round.
+fn nth(cores: &CpuSet, place: usize) -> CpuSet {
+    let mut one = CpuSet::new();
+    if let Some(core) = (0..CpuSet::MAX_CPU).filter(|core| cores.is_set(*core)).cycle().nth(place) {
+        one.set(core);
     }
-
-    /// Those that this thread may run on.
-    fn allowed() -> io::Result<Self> {
-        let mut cores = Self::none();
-        // SAFETY: the set is valid and of this size; 0 is this thread.
-        match unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut cores.0) } {
-            0 => Ok(cores),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    fn numbers(&self) -> impl Iterator<Item = usize> + Clone {
-        // SAFETY: the set is valid, and has these bits.
-        (0..Self::MOST).filter(|core| unsafe { libc::CPU_ISSET(*core, &self.0) })
-    }
-
-    /// One of them alone, counted round and round.
-    fn nth(&self, place: usize) -> Self {
-        let mut one = Self::none();
-        if let Some(core) = self.numbers().cycle().nth(place) {
-            // SAFETY: the set is valid, and has this bit.
-            unsafe { libc::CPU_SET(core, &mut one.0) };
-        }
-        one
-    }
-
-    /// This thread runs on them from now on.
-    fn keep(&self) -> io::Result<()> {
-        // SAFETY: the set is valid and of this size; 0 is this thread.
-        match unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.0) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
+    one
 }
 
 /// Where the engine's tasks run. Its duties end with it; an own runtime ends too.
@@ -82,12 +46,12 @@ impl Threads {
         builder.worker_threads(workers).thread_name("allium-worker").enable_all();
         let (began, begun) = mpsc::channel();
         if pinned {
-            let (cores, started) = (Cores::allowed()?, AtomicUsize::new(0));
+            let (cores, started) = (sched_getaffinity(None)?, AtomicUsize::new(0));
             builder.on_thread_start(move || {
                 // Those that block for workers come later, from a pinned one, and may run anywhere.
                 let place = started.fetch_add(1, Ordering::Relaxed);
-                let result = if place < workers { cores.nth(place).keep() } else { cores.keep() };
-                if let Err(error) = result {
+                let own = if place < workers { nth(&cores, place) } else { cores };
+                if let Err(error) = sched_setaffinity(None, &own) {
                     tracing::warn!(%error, "a thread is not where it should be");
                 }
                 let _ = began.send(());
@@ -158,17 +122,17 @@ mod tests {
 
     #[test]
     fn workers_stay_on_one_core_each_and_others_do_not() {
-        let allowed: Vec<usize> = Cores::allowed().unwrap().numbers().collect();
-        let threads = Threads::own(allowed.len(), true).unwrap();
-        let of_thread = || Cores::allowed().unwrap().numbers().collect::<Vec<_>>();
+        let of_thread = || sched_getaffinity(None).unwrap();
+        let allowed = of_thread();
+        let threads = Threads::own(usize::try_from(allowed.count()).unwrap(), true).unwrap();
         let (tell, told) = mpsc::channel();
         threads.handle().spawn(async move {
             let blocking = tokio::task::spawn_blocking(of_thread).await.unwrap();
             tell.send((of_thread(), blocking)).unwrap();
         });
         let (worker, blocking) = told.recv().unwrap();
-        assert_eq!(worker.len(), 1);
-        assert!(allowed.contains(&worker[0]));
+        assert_eq!(worker.count(), 1);
+        assert!((0..CpuSet::MAX_CPU).all(|core| !worker.is_set(core) || allowed.is_set(core)));
         assert_eq!(blocking, allowed);
     }
 }

@@ -1,10 +1,8 @@
 //! What is kept of a store before its format changes: a copy that an older version opens.
 
 use std::{
-    ffi::CString,
     fs::{self, File, OpenOptions},
-    mem::MaybeUninit,
-    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -67,14 +65,6 @@ pub(super) fn keep(env: &Env<WithoutTls>, path: &Path, format: u64, available: u
 
 /// Bytes that may still be written where `path` is.
 pub(super) fn available(path: &Path) -> Result<u64, StoreError> {
-    let failed = |error| io(path, &error);
-    let name = CString::new(path.as_os_str().as_bytes()).map_err(|error| failed(error.into()))?;
-    let mut told = MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: the text ends with a NUL, and `told` has room for the answer.
-    if unsafe { libc::statvfs(name.as_ptr(), told.as_mut_ptr()) } == -1 {
-        return Err(failed(std::io::Error::last_os_error()));
-    }
-    // SAFETY: the call has succeeded, so it is filled.
-    let told = unsafe { told.assume_init() };
+    let told = rustix::fs::statvfs(path).map_err(|error| io(path, &error.into()))?;
     Ok(told.f_bavail.saturating_mul(told.f_frsize))
 }
