@@ -56,48 +56,43 @@ class Devnet:
         return nodes
 
 
-@pytest.fixture
-def devnet(tmp_path: Path) -> Iterator[Devnet]:
-    """Fifteen nodes in three swarms, for one test that may break them."""
-    net = Devnet(tmp_path / "net")
-    net.run("up")
+@contextlib.contextmanager
+def up(directory: Path, *options: str) -> Iterator[Devnet]:
+    """A devnet in `directory`, until the block ends; `options` of `allium devnet up`."""
+    net = Devnet(directory / "net")
+    net.run("up", *options)
     try:
         yield net
     finally:
         net.run("down")
+
+
+@pytest.fixture
+def devnet(tmp_path: Path) -> Iterator[Devnet]:
+    """Fifteen nodes in three swarms, for one test that may break them."""
+    with up(tmp_path) as net:
+        yield net
 
 
 @pytest.fixture(scope="session")
 def shared_devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """Fifteen nodes in three swarms, for tests that leave all of them alive."""
-    net = Devnet(tmp_path_factory.mktemp("shared") / "net")
-    net.run("up")
-    try:
+    with up(tmp_path_factory.mktemp("shared")) as net:
         yield net
-    finally:
-        net.run("down")
 
 
 @pytest.fixture(scope="session")
 def small_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """Three nodes that are staked for and agree by CometBFT, for tests that leave all of them alive."""
-    net = Devnet(tmp_path_factory.mktemp("small") / "net")
-    net.run("up", "--chain", "--consensus", "cometbft", "--nodes", "3")
-    try:
+    with up(tmp_path_factory.mktemp("small"), "--chain", "--consensus", "cometbft", "--nodes", "3") as net:
         yield net
-    finally:
-        net.run("down")
 
 
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """Two nodes in one swarm, for tests that bring back what they take away."""
-    net = Devnet(tmp_path_factory.mktemp("pair") / "net")
-    net.run("up", "--nodes", "2", "--swarm-size", "2")
-    try:
+    with up(tmp_path_factory.mktemp("pair"), "--nodes", "2", "--swarm-size", "2") as net:
         yield net
-    finally:
-        net.run("down")
 
 
 #: "In no swarm".

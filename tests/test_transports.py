@@ -23,7 +23,7 @@ import wire
 from allium import _native, keys
 from allium.client import NetworkError, direct
 from allium.client.direct import Node, OmqClient
-from conftest import Devnet, LoneNode
+from conftest import Devnet, LoneNode, up
 
 
 @pytest.fixture
@@ -195,12 +195,8 @@ async def test_subscribers_are_told_by_every_member(shared_devnet: Devnet) -> No
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """One node that treats this machine as a stranger."""
-    net = Devnet(tmp_path_factory.mktemp("limited") / "net")
-    net.run("up", "--nodes", "1", "--swarm-size", "1", "--rate-limit")
-    try:
+    with up(tmp_path_factory.mktemp("limited"), "--nodes", "1", "--swarm-size", "1", "--rate-limit") as net:
         yield net
-    finally:
-        net.run("down")
 
 
 async def test_one_bucket_for_all_transports(limited: Devnet) -> None:
