@@ -24,7 +24,7 @@ from allium import cli, keys
 from allium.config import commented_toml
 from allium.devnet import ports
 from allium.operate import admin
-from conftest import Devnet
+from conftest import Devnet, up
 
 
 def doctor(*arguments: str, **environment: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
@@ -84,19 +84,21 @@ def test_all_checks_are_made_beside_a_node_that_serves(small_chain: Devnet) -> N
     assert shown.returncode == code and all(f" {check} " in shown.stdout for check in expected), shown
 
 
-def test_a_running_node_is_not_harmed_and_does_not_take_it_for_a_test(pair: Devnet) -> None:
-    directory = Path(pair.nodes[0]["data_dir"])
-    before = sorted(path.name for path in directory.iterdir())
-    earlier = asked(directory)
-    assert one(doctor("--data-dir", str(directory))[1], "ports")[0] == "ok"
-    # One request over each transport, and no ping, which would be a test by somebody else.
-    now = asked(directory)
-    assert {key: now[key] - earlier[key] for key in now} == {
-        ("https", "info"): 1,
-        ("omq", "info"): 1,
-        ("quic", "info"): 1,
-    }
-    assert sorted(path.name for path in directory.iterdir()) == before
+def test_a_running_node_is_not_harmed_and_does_not_take_it_for_a_test(tmp_path: Path) -> None:
+    # Alone: another node would test it, whenever it likes.
+    with up(tmp_path, "--nodes", "1", "--swarm-size", "1") as net:
+        directory = Path(net.nodes[0]["data_dir"])
+        before = sorted(path.name for path in directory.iterdir())
+        earlier = asked(directory)
+        assert one(doctor("--data-dir", str(directory))[1], "ports")[0] == "ok"
+        # One request over each transport, and no ping, which would be a test by somebody else.
+        now = asked(directory)
+        assert {key: now[key] - earlier[key] for key in now} == {
+            ("https", "info"): 1,
+            ("omq", "info"): 1,
+            ("quic", "info"): 1,
+        }
+        assert sorted(path.name for path in directory.iterdir()) == before
 
 
 def asked(directory: Path) -> Counter[tuple[str, str]]:
