@@ -50,10 +50,6 @@ const CLOSED: &[u8] = b"Service node is not ready: shutting down\n";
 /// How long those who came while nobody served are held for the first picture of the network.
 const HOLD: Duration = Duration::from_secs(20);
 
-/// Threads that serve requests for one that opens layers and one that verifies signatures: in batches, either is less than
-/// a tenth of the work.
-const THREADS_PER_BATCHER: usize = 4;
-
 /// How a node runs.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -241,7 +237,7 @@ impl Node {
             identity: Arc::clone(&identity),
             clock: clock.clone(),
             peers: Arc::clone(&peers),
-            verifier: Verifier::start(config.worker_threads.div_ceil(THREADS_PER_BATCHER))?,
+            verifier: Verifier::new(config.worker_threads),
             daemon: config.oxend_rpc.as_ref().map(|_| -> Arc<dyn Daemon> { Arc::<OmqPeers>::clone(&omq_peers) }),
             own: lent.own,
         }));
@@ -257,7 +253,7 @@ impl Node {
             peers,
             upstream,
             Arc::clone(&readiness),
-            Peeler::start(Arc::clone(&identity), config.worker_threads.div_ceil(THREADS_PER_BATCHER))?,
+            Peeler::new(Arc::clone(&identity), config.worker_threads),
         );
         let clients = Slots::new(config.queue);
         let services = Arc::new(Services {

@@ -1,26 +1,30 @@
-//! Work that costs less in many at once, done away from the threads that serve sockets.
+//! Work that costs less in many at once.
 //!
-//! What has queued is done together, and nothing waits for a batch to fill: batches form by themselves under load.
+//! What is ready together is done together, and nothing waits for a batch to fill: whoever asks first lets those tasks
+//! run that are ready too, and then does, on the same thread, what they ask. Batches form by themselves under load, and
+//! alone one is done nearly at once.
 
 mod fair;
 
 use std::{
-    io,
+    mem,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    thread::JoinHandle,
 };
 
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use parking_lot::Mutex;
+use tokio::{
+    sync::oneshot,
+    task::{spawn_blocking, yield_now},
+};
 
 use fair::FairQueue;
 
-use crate::metrics::{Distribution, Histograms, bound};
+use crate::metrics::{Distribution, Histograms, bound, thread_number};
 
-/// Jobs that wait, at most.
+/// Jobs that wait, at most, among those asked for by one thread.
 const QUEUE: usize = 4096;
 /// Jobs done together, at most.
 const BATCH: usize = 64;
@@ -60,94 +64,117 @@ impl Default for Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-struct Queue<J, D> {
+/// How long a job takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// No longer than others may wait: it is done where it is asked for.
+    Short,
+    /// It is done on a thread that may be kept, together with others such.
+    Long,
+}
+
+/// Jobs that are ready together: those of one thread and length.
+#[repr(align(128))] // No two threads' in what a processor fetches at once.
+struct Line<J, D>(Mutex<Waiting<J, D>>);
+
+struct Waiting<J, D> {
     jobs: FairQueue<(J, oneshot::Sender<D>)>,
-    closing: bool,
+    /// Somebody is about to take them.
+    gathering: bool,
 }
 
 struct Shared<J, D> {
-    queue: Mutex<Queue<J, D>>,
-    filled: Condvar,
-    /// Somebody does a job on its own thread.
-    alone: AtomicBool,
+    /// For each thread, of short jobs and of long ones.
+    lines: Box<[[Line<J, D>; 2]]>,
+    together: Box<dyn Fn(Vec<J>) -> Vec<D> + Send + Sync>,
     sizes: Histograms,
 }
 
-impl<J, D> Shared<J, D> {
-    fn work(&self, together: impl Fn(Vec<J>) -> Vec<D>) {
+impl<J: Send + 'static, D: Send + 'static> Shared<J, D> {
+    /// Does what waits in a line, until somebody else does or nothing is left.
+    async fn gather(self: Arc<Self>, length: Length, thread: usize) {
         loop {
+            // Runs again when the thread has run what was ready.
+            yield_now().await;
             let waiting = {
-                let mut queue = self.queue.lock();
-                self.filled.wait_while(&mut queue, |queue| queue.jobs.is_empty() && !queue.closing);
-                queue.jobs.take(BATCH)
+                let mut line = self.line(length, thread).lock();
+                // Of long ones, each thread has one batch at a time done, so that few threads are kept by them.
+                line.gathering = length == Length::Long;
+                line.jobs.take(BATCH)
             };
-            if waiting.is_empty() {
+            match length {
+                Length::Short => self.work(waiting),
+                Length::Long => {
+                    let shared = Arc::clone(&self);
+                    if spawn_blocking(move || shared.work(waiting)).await.is_err() {
+                        tracing::error!("jobs that are done together have panicked");
+                    }
+                }
+            }
+            let mut line = self.line(length, thread).lock();
+            line.gathering &= length == Length::Short;
+            if line.jobs.is_empty() || mem::replace(&mut line.gathering, true) {
                 return;
             }
-            self.sizes.size(0, waiting.len());
-            let (jobs, askers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-            for (done, asker) in together(jobs).into_iter().zip(askers) {
-                // Who has gone needs no answer.
-                let _ = asker.send(done);
-            }
+        }
+    }
+
+    fn work(&self, waiting: Vec<(J, oneshot::Sender<D>)>) {
+        self.sizes.size(0, waiting.len());
+        let (jobs, askers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        for (done, asker) in (self.together)(jobs).into_iter().zip(askers) {
+            // Who has gone needs no answer.
+            let _ = asker.send(done);
         }
     }
 }
 
-/// Threads that do jobs of one kind, and the queue before them.
-pub struct Batcher<J, D> {
-    shared: Arc<Shared<J, D>>,
-    threads: Vec<JoinHandle<()>>,
+impl<J, D> Shared<J, D> {
+    fn line(&self, length: Length, thread: usize) -> &Mutex<Waiting<J, D>> {
+        let [short, long] = &self.lines[thread % self.lines.len()];
+        match length {
+            Length::Short => &short.0,
+            Length::Long => &long.0,
+        }
+    }
 }
 
+/// Does jobs of one kind, those together that are ready together.
+pub struct Batcher<J, D>(Arc<Shared<J, D>>);
+
 impl<J: Send + 'static, D: Send + 'static> Batcher<J, D> {
-    /// With `threads` threads; `together` does jobs, and has as many results.
+    /// For jobs that `threads` threads ask for; `together` does jobs, and has as many results.
+    #[must_use]
+    pub fn new(threads: usize, together: impl Fn(Vec<J>) -> Vec<D> + Send + Sync + 'static) -> Self {
+        let line = || Line(Mutex::new(Waiting { jobs: FairQueue::new(QUEUE), gathering: false }));
+        Self(Arc::new(Shared {
+            lines: (0..threads.max(1)).map(|_| [line(), line()]).collect(),
+            together: Box::new(together),
+            sizes: Histograms::of_sizes(1, BATCH),
+        }))
+    }
+
+    /// Has `job` done together with others that are ready, by the Tokio runtime that this is called in.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn start(
-        name: &str,
-        threads: usize,
-        together: impl Fn(Vec<J>) -> Vec<D> + Clone + Send + 'static,
-    ) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue { jobs: FairQueue::new(QUEUE), closing: false }),
-            filled: Condvar::new(),
-            alone: AtomicBool::new(false),
-            sizes: Histograms::of_sizes(1, BATCH),
-        });
-        let mut batcher = Self { shared, threads: Vec::with_capacity(threads) };
-        for _ in 0..threads.max(1) {
-            let (shared, together) = (Arc::clone(&batcher.shared), together.clone());
-            let thread = std::thread::Builder::new().name(name.to_owned());
-            batcher.threads.push(thread.spawn(move || shared.work(together))?);
+    /// [`Full`].
+    pub async fn done(&self, from: Source, length: Length, job: J) -> Result<D, Full> {
+        let (asker, coming) = oneshot::channel();
+        let thread = thread_number();
+        let first = {
+            let mut line = self.0.line(length, thread).lock();
+            line.jobs.push(from.0, (job, asker)).map_err(|_| Full)?;
+            !mem::replace(&mut line.gathering, true)
+        };
+        if first {
+            // A task of its own: who asks may go away.
+            tokio::spawn(Arc::clone(&self.0).gather(length, thread));
         }
-        Ok(batcher)
+        coming.await.map_err(|_| Full)
     }
 }
 
 impl<J, D> Batcher<J, D> {
-    /// Leave to do a job on the caller's own thread, for one caller at a time: waking another thread takes longer than
-    /// one small job.
-    #[must_use]
-    pub fn alone(&self) -> Option<Alone<'_>> {
-        self.shared.alone.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        self.shared.sizes.size(0, 1);
-        Some(Alone(&self.shared.alone))
-    }
-
-    /// Has `job` done together with others that wait.
-    ///
-    /// # Errors
-    /// [`Full`].
-    pub async fn done(&self, from: Source, job: J) -> Result<D, Full> {
-        let (asker, coming) = oneshot::channel();
-        self.shared.queue.lock().jobs.push(from.0, (job, asker)).map_err(|_| Full)?;
-        self.shared.filled.notify_one();
-        // The threads end after whoever holds this.
-        coming.await.map_err(|_| Full)
-    }
-
     /// Batches so far, by their size.
     #[must_use]
     pub fn sizes(&self) -> BatchSizes {
@@ -163,86 +190,93 @@ impl<J, D> Batcher<J, D> {
     /// Batches so far: how many jobs there were in each.
     #[must_use]
     pub fn batches(&self) -> Distribution {
-        self.shared.sizes.read(0)
+        self.0.sizes.read(0)
     }
 
     /// Jobs that wait, and how many may.
     #[must_use]
     pub fn queued(&self) -> (usize, usize) {
-        (self.shared.queue.lock().jobs.len(), QUEUE)
-    }
-}
-
-impl<J, D> Drop for Batcher<J, D> {
-    fn drop(&mut self) {
-        self.shared.queue.lock().closing = true;
-        self.shared.filled.notify_all();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread that works in batches has panicked");
-            }
-        }
-    }
-}
-
-/// See [`Batcher::alone`].
-pub struct Alone<'a>(&'a AtomicBool);
-
-impl Drop for Alone<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        let lines = self.0.lines.as_flattened();
+        (lines.iter().map(|line| line.0.lock().jobs.len()).sum(), lines.len() * QUEUE)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{ops::Range, sync::mpsc};
 
-    use super::*;
+    use tokio::task::JoinSet;
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn what_queues_while_one_batch_is_done_is_the_next() {
+    use super::{Length::*, *};
+
+    type Tasks = JoinSet<Result<u32, Full>>;
+
+    fn ask(tasks: &mut Tasks, batcher: &Arc<Batcher<u32, u32>>, length: Length, jobs: Range<u32>) {
+        for job in jobs {
+            let batcher = Arc::clone(batcher);
+            tasks.spawn(async move { batcher.done(Source::new(), length, job).await.map(|done| done - job) });
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_together_is_done_together() {
+        let next = |jobs: Vec<u32>| jobs.into_iter().map(|job| job + 1).collect();
+        let batcher = Arc::new(Batcher::new(1, next));
+        assert_eq!(batcher.done(Source::new(), Short, 7).await, Ok(8));
+        let mut tasks = JoinSet::new();
+        // More than one batch may have.
+        ask(&mut tasks, &batcher, Short, 0..70);
+        assert!(tasks.join_all().await.into_iter().all(|more| more == Ok(1)));
+        assert_eq!(batcher.sizes(), [1, 0, 0, 1, 0, 0, 1]);
+        assert_eq!(batcher.queued(), (0, 2 * QUEUE));
+    }
+
+    #[tokio::test]
+    async fn long_jobs_are_done_aside_and_others_go_on() {
         let (started, begun) = mpsc::channel();
         let (go_on, wait) = mpsc::channel::<()>();
-        let wait = Arc::new(Mutex::new(wait));
-        let batcher = Batcher::start("test", 1, move |jobs: Vec<u32>| {
+        let wait = Mutex::new(wait);
+        let batcher = Batcher::new(1, move |jobs: Vec<u32>| {
             started.send(jobs.len()).unwrap();
             wait.lock().recv().unwrap();
             jobs.into_iter().map(|job| job + 1).collect()
         });
-        let batcher = Arc::new(batcher.unwrap());
-        let ask = |job| {
+        let batcher = Arc::new(batcher);
+        let mut tasks = JoinSet::new();
+        ask(&mut tasks, &batcher, Long, 0..1);
+        let first = spawn_blocking(move || (begun.recv().unwrap(), begun)).await.unwrap();
+        assert_eq!(first.0, 1);
+        ask(&mut tasks, &batcher, Long, 1..4);
+        while batcher.queued().0 < 3 {
+            yield_now().await;
+        }
+        go_on.send(()).unwrap();
+        go_on.send(()).unwrap();
+        assert_eq!(spawn_blocking(move || first.1.recv().unwrap()).await.unwrap(), 3);
+        assert!(tasks.join_all().await.into_iter().all(|more| more == Ok(1)));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_or_fails_takes_nobody_along() {
+        let batcher = Arc::new(Batcher::new(1, |jobs: Vec<u32>| {
+            assert!(!jobs.contains(&13));
+            jobs
+        }));
+        let gone = tokio::spawn({
             let batcher = Arc::clone(&batcher);
-            tokio::spawn(async move { batcher.done(Source::new(), job).await })
-        };
-        let first = ask(0);
-        assert_eq!(begun.recv().unwrap(), 1);
-        let others: Vec<_> = (1..=70).map(ask).collect();
-        // All have queued once so many are in line.
-        while batcher.shared.queue.lock().jobs.len() != 70 {
-            tokio::task::yield_now().await;
-        }
-        for _ in 0..3 {
-            go_on.send(()).unwrap();
-        }
-        assert_eq!(begun.recv().unwrap(), BATCH);
-        assert_eq!(begun.recv().unwrap(), 6);
-        assert_eq!(first.await.unwrap(), Ok(1));
-        for (job, other) in (1..).zip(others) {
-            assert_eq!(other.await.unwrap(), Ok(job + 1));
-        }
-        assert_eq!(batcher.sizes(), [1, 0, 0, 1, 0, 0, 1]);
-        let alone = batcher.alone();
-        assert!(alone.is_some() && batcher.alone().is_none());
-        drop(alone);
-        assert!(batcher.alone().is_some());
-        assert_eq!(batcher.sizes(), [3, 0, 0, 1, 0, 0, 1]);
+            async move { batcher.done(Source::new(), Short, 1).await }
+        });
+        yield_now().await;
+        gone.abort();
+        assert_eq!(batcher.done(Source::new(), Short, 2).await, Ok(2));
+        assert_eq!(batcher.done(Source::new(), Short, 13).await, Err(Full));
+        assert_eq!(batcher.done(Source::new(), Short, 3).await, Ok(3));
     }
 
     #[tokio::test]
     async fn a_full_queue_says_so() {
-        let batcher = Batcher::start("test", 1, |jobs: Vec<()>| jobs).unwrap();
-        batcher.shared.queue.lock().jobs = FairQueue::new(0);
-        assert_eq!(batcher.done(Source::new(), ()).await, Err(Full));
+        let batcher = Batcher::new(1, |jobs: Vec<()>| jobs);
+        batcher.0.line(Short, thread_number()).lock().jobs = FairQueue::new(0);
+        assert_eq!(batcher.done(Source::new(), Short, ()).await, Err(Full));
     }
 }

@@ -8,3 +8,4 @@ mod stripes;
 
 pub use histogram::{Distribution, Histograms, bound};
 pub use stripes::Stripes;
+pub(crate) use stripes::thread_number;

@@ -22,13 +22,13 @@ pub struct Stripes {
     parts: usize,
 }
 
-/// The number of this thread among those that count.
-fn thread() -> usize {
+/// The number of this thread among those that asked for theirs.
+pub(crate) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
     }
-    // A thread that is ending counts with the first.
+    // One that is ending is as the first.
     OWN.try_with(|own| *own).unwrap_or(0)
 }
 
@@ -44,7 +44,7 @@ impl Stripes {
 
     /// Adds to a counter. One that is not there is not counted.
     pub fn add(&self, counter: usize, more: u64) {
-        let part = thread() & (self.parts - 1);
+        let part = thread_number() & (self.parts - 1);
         let line = counter / LINE;
         if line < self.lines_of_part
             && let Some(line) = self.lines.get(part * self.lines_of_part + line)

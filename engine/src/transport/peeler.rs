@@ -1,63 +1,52 @@
 //! Opens onion layers, those that wait together.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    batch::{BatchSizes, Batcher, Full, Source},
+    batch::{BatchSizes, Batcher, Full, Length, Source},
     crypto::Identity,
     metrics::Distribution,
     onion::{self, Layer, Opened},
 };
 
-/// A larger layer takes longer to decrypt than to hand over.
+/// A larger layer takes longer to decrypt than others may wait for.
 const SMALL: usize = 16 << 10;
 
-/// The threads that open layers.
-pub struct Peeler {
-    identity: Arc<Identity>,
-    batcher: Batcher<Layer, Opened>,
-}
+/// Opens layers.
+pub struct Peeler(Batcher<Layer, Opened>);
 
 impl Peeler {
-    /// With `threads` threads.
-    ///
-    /// # Errors
-    /// When the system gives none.
-    pub fn start(identity: Arc<Identity>, threads: usize) -> io::Result<Self> {
-        let own = Arc::clone(&identity);
-        let batcher = Batcher::start("allium-peel", threads, move |layers| onion::peel_batch(&own.x25519, layers))?;
-        Ok(Self { identity, batcher })
+    /// For a node of so many threads.
+    #[must_use]
+    pub fn new(identity: Arc<Identity>, threads: usize) -> Self {
+        Self(Batcher::new(threads, move |layers| onion::peel_batch(&identity.x25519, layers)))
     }
 
-    /// Opens `layer`; a small one on the spot, when no other is.
+    /// Opens `layer`.
     ///
     /// # Errors
     /// [`Full`].
     pub async fn peel(&self, from: Source, layer: Layer) -> Result<Opened, Full> {
-        if layer.ciphertext.len() <= SMALL
-            && let Some(_alone) = self.batcher.alone()
-        {
-            return Ok(onion::peel(&self.identity.x25519, layer));
-        }
-        self.batcher.done(from, layer).await
+        let length = if layer.ciphertext.len() <= SMALL { Length::Short } else { Length::Long };
+        self.0.done(from, length, layer).await
     }
 
     /// Layers opened together, by number.
     #[must_use]
     pub fn batch_sizes(&self) -> BatchSizes {
-        self.batcher.sizes()
+        self.0.sizes()
     }
 
     /// Layers opened together.
     #[must_use]
     pub fn batches(&self) -> Distribution {
-        self.batcher.batches()
+        self.0.batches()
     }
 
     /// Layers that wait, and how many may.
     #[must_use]
     pub fn queued(&self) -> (usize, usize) {
-        self.batcher.queued()
+        self.0.queued()
     }
 }
 
@@ -76,9 +65,9 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn many_at_once_are_each_opened() {
-        let identity = Arc::new(Identity::new(&[1; 32], LegacyPublicKey([1; 32])));
+        let identity = Identity::new(&[1; 32], LegacyPublicKey([1; 32]));
         let hop = Hop { ed25519: identity.ed25519.public(), x25519: identity.x25519.public() };
-        let peeler = Arc::new(Peeler::start(identity, 1).unwrap());
+        let peeler = Arc::new(Peeler::new(Arc::new(identity), 1));
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..300_usize {
             let enc_type = [EncType::AesGcm, EncType::AesCbc, EncType::XChaCha20][number % 3];

@@ -101,7 +101,7 @@ fn fixture(count: u8) -> Fixture {
             identity: Arc::new(identity),
             clock: clock.clone(),
             peers: Arc::clone(&peers),
-            verifier: Verifier::start(1).unwrap(),
+            verifier: Verifier::new(1),
             daemon: None,
             own: None,
         }));
