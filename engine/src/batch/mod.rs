@@ -1,8 +1,8 @@
 //! Work that costs less in many at once.
 //!
 //! What is ready together is done together, and nothing waits for a batch to fill: whoever asks first lets those tasks
-//! run that are ready too, and then does, on the same thread, what they ask. Batches form by themselves under load, and
-//! alone one is done nearly at once.
+//! run that are ready too, and then does, on the same thread, what they ask. Batches form by themselves under load. Where
+//! few come together, most are done at once: to let others run is to wake threads that find nothing.
 
 mod fair;
 
@@ -30,6 +30,11 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 64;
 /// Sizes of batches that are counted: up to 1, 2, 4, …, [`BATCH`].
 const SIZES: usize = BATCH.ilog2() as usize + 1;
+
+/// After so many gatherings in a row that brought one job, jobs are done at once,
+const FEW: u32 = 4;
+/// but one in so many, to see whether there are more again.
+const LOOK: u32 = 8;
 
 /// How many batches there were of what size: of one job, of two, of up to 4, 8, 16, 32 and 64.
 pub type BatchSizes = [u64; SIZES];
@@ -81,6 +86,19 @@ struct Waiting<J, D> {
     jobs: FairQueue<(J, oneshot::Sender<D>)>,
     /// Somebody is about to take them.
     gathering: bool,
+    /// Batches of one job in a row.
+    alone: u32,
+}
+
+impl<J, D> Waiting<J, D> {
+    /// Whether a job that is asked for now is done at once.
+    fn at_once(&self) -> bool {
+        !self.gathering && self.alone >= FEW && !self.alone.is_multiple_of(LOOK)
+    }
+
+    fn count(&mut self, jobs: usize) {
+        self.alone = if jobs == 1 { self.alone.wrapping_add(1) } else { 0 };
+    }
 }
 
 struct Shared<J, D> {
@@ -100,7 +118,9 @@ impl<J: Send + 'static, D: Send + 'static> Shared<J, D> {
                 let mut line = self.line(length, thread).lock();
                 // Of long ones, each thread has one batch at a time done, so that few threads are kept by them.
                 line.gathering = length == Length::Long;
-                line.jobs.take(BATCH)
+                let waiting = line.jobs.take(BATCH);
+                line.count(waiting.len());
+                waiting
             };
             match length {
                 Length::Short => self.work(waiting),
@@ -146,7 +166,7 @@ impl<J: Send + 'static, D: Send + 'static> Batcher<J, D> {
     /// For jobs that `threads` threads ask for; `together` does jobs, and has as many results.
     #[must_use]
     pub fn new(threads: usize, together: impl Fn(Vec<J>) -> Vec<D> + Send + Sync + 'static) -> Self {
-        let line = || Line(Mutex::new(Waiting { jobs: FairQueue::new(QUEUE), gathering: false }));
+        let line = || Line(Mutex::new(Waiting { jobs: FairQueue::new(QUEUE), gathering: false, alone: 0 }));
         Self(Arc::new(Shared {
             lines: (0..threads.max(1)).map(|_| [line(), line()]).collect(),
             together: Box::new(together),
@@ -160,17 +180,25 @@ impl<J: Send + 'static, D: Send + 'static> Batcher<J, D> {
     /// [`Full`].
     pub async fn done(&self, from: Source, length: Length, job: J) -> Result<D, Full> {
         let (asker, coming) = oneshot::channel();
+        self.ask(from, length, (job, asker))?;
+        coming.await.map_err(|_| Full)
+    }
+
+    fn ask(&self, from: Source, length: Length, asked: (J, oneshot::Sender<D>)) -> Result<(), Full> {
         let thread = thread_number();
-        let first = {
-            let mut line = self.0.line(length, thread).lock();
-            line.jobs.push(from.0, (job, asker)).map_err(|_| Full)?;
-            !mem::replace(&mut line.gathering, true)
-        };
-        if first {
+        let mut line = self.0.line(length, thread).lock();
+        if length == Length::Short && line.at_once() {
+            line.count(1);
+            drop(line);
+            self.0.work(vec![asked]);
+            return Ok(());
+        }
+        line.jobs.push(from.0, asked).map_err(|_| Full)?;
+        if !mem::replace(&mut line.gathering, true) {
             // A task of its own: who asks may go away.
             tokio::spawn(Arc::clone(&self.0).gather(length, thread));
         }
-        coming.await.map_err(|_| Full)
+        Ok(())
     }
 }
 
@@ -203,7 +231,7 @@ impl<J, D> Batcher<J, D> {
 
 #[cfg(test)]
 mod tests {
-    use std::{ops::Range, sync::mpsc};
+    use std::{ops::Range, pin::pin, sync::mpsc, task::Poll};
 
     use tokio::task::JoinSet;
 
@@ -226,9 +254,37 @@ mod tests {
         let mut tasks = JoinSet::new();
         // More than one batch may have.
         ask(&mut tasks, &batcher, Short, 0..70);
-        assert!(tasks.join_all().await.into_iter().all(|more| more == Ok(1)));
+        while let Some(more) = tasks.join_next().await {
+            assert_eq!(more.unwrap(), Ok(1));
+        }
         assert_eq!(batcher.sizes(), [1, 0, 0, 1, 0, 0, 1]);
         assert_eq!(batcher.queued(), (0, 2 * QUEUE));
+        // When none came along with others for a while, only some wait for others.
+        for _ in 0..FEW {
+            assert_eq!(batcher.done(Source::new(), Short, 7).await, Ok(8));
+        }
+        let mut waited = 0;
+        for _ in 0..5 * LOOK {
+            let mut asked = pin!(batcher.done(Source::new(), Short, 7));
+            match futures_util::poll!(asked.as_mut()) {
+                Poll::Ready(done) => assert_eq!(done, Ok(8)),
+                Poll::Pending => {
+                    waited += 1;
+                    assert_eq!(asked.await, Ok(8));
+                }
+            }
+        }
+        assert_eq!(waited, 5);
+        // And as soon as one brought others along, all do.
+        while batcher.0.line(Short, thread_number()).lock().at_once() {
+            assert_eq!(batcher.done(Source::new(), Short, 7).await, Ok(8));
+        }
+        for _ in 0..2 {
+            let before = batcher.sizes();
+            ask(&mut tasks, &batcher, Short, 0..8);
+            while tasks.join_next().await.is_some() {}
+            assert_eq!(batcher.sizes()[3], before[3] + 1);
+        }
     }
 
     #[tokio::test]
