@@ -91,7 +91,7 @@ def small_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """Two nodes in one swarm, for tests that bring back what they take away."""
-    with up(tmp_path_factory.mktemp("pair"), "--nodes", "2", "--swarm-size", "2") as net:
+    with up(tmp_path_factory.mktemp("pair"), "--nodes", "2") as net:
         yield net
 
 

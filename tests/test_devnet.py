@@ -62,7 +62,7 @@ def test_a_node_that_cannot_start_is_explained(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         assert f"port {port} is in use" in fails(
-            "devnet", "up", "--nodes", "1", "--swarm-size", "1", "--dir", str(tmp_path), "--base-port", str(port)
+            "devnet", "up", "--nodes", "1", "--dir", str(tmp_path), "--base-port", str(port)
         )
     assert not (tmp_path / "network.json").exists()
 

@@ -86,7 +86,7 @@ def test_all_checks_are_made_beside_a_node_that_serves(small_chain: Devnet) -> N
 
 def test_a_running_node_is_not_harmed_and_does_not_take_it_for_a_test(tmp_path: Path) -> None:
     # Alone: another node would test it, whenever it likes.
-    with up(tmp_path, "--nodes", "1", "--swarm-size", "1") as net:
+    with up(tmp_path, "--nodes", "1") as net:
         directory = Path(net.nodes[0]["data_dir"])
         before = sorted(path.name for path in directory.iterdir())
         earlier = asked(directory)

@@ -195,7 +195,7 @@ async def test_subscribers_are_told_by_every_member(shared_devnet: Devnet) -> No
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """One node that treats this machine as a stranger."""
-    with up(tmp_path_factory.mktemp("limited"), "--nodes", "1", "--swarm-size", "1", "--rate-limit") as net:
+    with up(tmp_path_factory.mktemp("limited"), "--nodes", "1", "--rate-limit") as net:
         yield net
 
 

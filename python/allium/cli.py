@@ -225,7 +225,7 @@ _DEVNET = Path("devnet")
 @devnet_app.command("up")
 def devnet_up(
     nodes: Annotated[int, typer.Option(min=1, help="How many nodes.")] = 15,
-    swarm_size: Annotated[int, typer.Option(min=1, help="Nodes per swarm.")] = 5,
+    swarm_size: Annotated[int, typer.Option(min=1, help="Nodes per swarm; of fewer, all are in one.")] = 5,
     directory: _Directory = _DEVNET,
     base_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="First port to use; free ones are chosen without it.")

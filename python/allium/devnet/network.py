@@ -99,7 +99,7 @@ class Devnet:
         progress: Progress = lambda _: None,
         chain: ChainOptions | None = None,
     ) -> NetworkRecord:
-        """Starts `nodes` new nodes in swarms of `swarm_size` (the last ones may be larger) and the seed.
+        """Starts `nodes` new nodes in swarms of `swarm_size` (the last ones may be larger, and with fewer nodes there is one) and the seed.
 
         With `chain`, every node is staked for on an EVM chain, and the network forms from what its contracts say. The
         network's algorithm then chooses the swarms, and `swarm_size` says nothing.
@@ -108,8 +108,8 @@ class Devnet:
         machine are limited as strangers are. Raises `DevnetError`, and leaves
         no process, when one does not come up.
         """
-        if nodes < 1 or (chain is None and not 1 <= swarm_size <= nodes):
-            raise DevnetError("a network needs at least one node, and a swarm no more nodes than there are")
+        if nodes < 1 or swarm_size < 1:
+            raise DevnetError("a network needs at least one node, and so does a swarm")
         if self.layout.network.exists():
             raise DevnetError(
                 f"a network is up in {self.layout.directory}; end it with: "
