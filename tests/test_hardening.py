@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -29,6 +30,15 @@ def test_a_crash_leaves_no_core_and_nobody_may_look() -> None:
     _, status = os.waitpid(process.pid, 0)
     process.returncode = -os.WTERMSIG(status)
     assert os.WTERMSIG(status) == signal.SIGABRT and not os.WCOREDUMP(status)
+
+
+def test_a_node_takes_the_open_files_that_it_may_have(running: Running) -> None:
+    pid = running.process.pid
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (512, 2048))
+    restart.ask(running.data_dir)
+    running.await_line("limit=2048")
+    assert "few open files" in running.lines[-1] and "wanted=33792" in running.lines[-1]
+    assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (2048, 2048)
 
 
 def test_no_secret_is_in_a_log_or_in_what_a_node_says_of_itself(running: Running) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from allium import hardening, keys, log, notify, restart
+from allium import hardening, keys, limits, log, notify, restart
 from allium.appchain.types import PublicKey
 from allium.config import ConfigError, NodeConfig
 from allium.keys import KeyFileError, NodeKeys
@@ -66,6 +66,9 @@ def run(config: NodeConfig, config_file: Path | None = None, options: Mapping[st
     """
     log.configure(config.log_level, config.log_format)
     hardening.keep_secrets()
+    files = limits.raise_open_files()
+    if files is not None and files < limits.WANTED_FILES:
+        log.get("node").warning("few open files", limit=files, wanted=limits.WANTED_FILES)
     node = _Orchestrator(config, config_file, options)
     try:
         with restart.pid_file(config.data_dir):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from allium import keys as key_files
+from allium import limits
 from allium.config import NodeConfig
 from allium.files import STORE, STORE_LOCK
 from allium.keys import KeyFileError
@@ -20,8 +21,6 @@ from allium.operate.result import Result, failed, ok, warning
 #: CometBFT's copy of the node's key.
 _COMETBFT_KEY = Path("cometbft/config/priv_validator_key.json")
 
-#: As many connections as the engine takes over HTTPS and OMQ, and files beside.
-_FILES = 2 * 16_384 + 1024
 #: With less, a few hundred clients are too many.
 _FEWEST_FILES = 1024
 
@@ -144,13 +143,16 @@ def disk(path: Path) -> Result:
 
 def open_files(pid: int | None) -> Result:
     """How many connections the process may have."""
-    limit = _limit(pid, "Max open files", resource.RLIMIT_NOFILE)
-    whose = "this shell's limit; the node's own may differ" if pid is None else "the node's limit"
+    if pid is None:
+        # What a node would do that is started like this.
+        limit, whose = limits.raise_open_files(), "this shell's hard limit; the node's own may differ"
+    else:
+        limit, whose = _limit(pid, "Max open files", resource.RLIMIT_NOFILE), "the node's limit"
     told = f"{'any number of' if limit is None else limit} open files ({whose})"
-    remedy = f"LimitNOFILE={1 << 16} in the unit, or ulimit -n {1 << 16} before the start"
+    remedy = f"LimitNOFILE={1 << 16} in the unit, or ulimit -Hn {1 << 16} before the start"
     if limit is not None and limit < _FEWEST_FILES:
         return failed("limits", told, remedy)
-    if limit is not None and limit < _FILES:
+    if limit is not None and limit < limits.WANTED_FILES:
         return warning("limits", told, remedy)
     return ok("limits", told)
 
