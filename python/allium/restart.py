@@ -18,8 +18,8 @@ from typing import NoReturn
 
 #: The first descriptor of those that are handed over.
 _FIRST = 3
-#: Away from where they are to be.
-_AWAY = 512
+#: More than any manager gives.
+_MOST = 64
 #: In the data directory: the process that serves it holds a lock on it.
 PID_FILE = "pid"
 #: What the new program has to be able to do before the old one ends.
@@ -40,7 +40,7 @@ def inherited() -> list[int]:
     os.environ.pop("LISTEN_FDNAMES", None)
     if pid != str(os.getpid()) or not count.isdecimal():
         return []
-    return list(range(_FIRST, _FIRST + min(int(count), _AWAY - _FIRST)))
+    return list(range(_FIRST, _FIRST + min(int(count), _MOST)))
 
 
 async def trial() -> str | None:
@@ -59,7 +59,8 @@ async def trial() -> str | None:
 
 def become_successor(sockets: Sequence[int]) -> NoReturn:
     """Starts this process's command line anew in its place, with `sockets`. Nothing of ours may run any more."""
-    away = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _AWAY) for fd in sockets]
+    # Away from where they are to be, but not where a low limit of open files forbids.
+    away = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST + len(sockets)) for fd in sockets]
     for place, fd in enumerate(away, _FIRST):
         os.dup2(fd, place, inheritable=True)
     os.environ["LISTEN_PID"] = str(os.getpid())
