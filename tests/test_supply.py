@@ -61,8 +61,12 @@ def licence_of(package: str) -> str:
 
 
 def allows(allowed: set[str], expression: str) -> bool:
-    """Whether an expression without brackets is satisfied."""
-    return all(allowed & set(part.split(" OR ")) for part in expression.split(" AND "))
+    """Whether an expression is satisfied, in SPDX's words or with the slash that crates had for "or"."""
+    expression = re.sub(r" ?/ ?", " OR ", expression)
+    if inner := re.search(r"\(([^()]*)\)", expression):
+        verdict = min(allowed) if allows(allowed, inner[1]) else "none"
+        return allows(allowed, expression[: inner.start()] + verdict + expression[inner.end() :])
+    return any(allowed.issuperset(part.split(" AND ")) for part in expression.split(" OR "))
 
 
 def reviewed(table: str) -> dict[str, tuple[str, str]]:
@@ -96,10 +100,13 @@ def test_every_python_package_has_one_version_its_hashes_and_an_allowed_licence(
         assert allows(allowed, licence) or EXCEPTIONS.get(name) == licence, (name, licence)
 
 
-def test_every_crate_that_we_name_was_looked_at() -> None:
+def test_every_crate_is_allowed_and_what_we_name_was_looked_at() -> None:
     command = ["cargo", "metadata", "--locked", "--format-version", "1"]
     metadata = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     packages = {package["id"]: package for package in metadata["packages"]}
+    allowed = set(toml("deny.toml")["licenses"]["allow"])
+    refused = [name for name, crate in packages.items() if not allows(allowed, crate["license"])]
+    assert refused == []
     members = set(metadata["workspace_members"])
     ours = [node for node in metadata["resolve"]["nodes"] if node["id"] in members]
     direct = [packages[name] for name in {used["pkg"] for node in ours for used in node["deps"]} - members]
@@ -115,7 +122,15 @@ def test_every_python_package_that_we_name_was_looked_at() -> None:
 
 @pytest.mark.parametrize(
     ("expression", "is_allowed"),
-    [("MIT", True), ("GPL-3.0-only", False), ("GPL-3.0-only OR MIT", True), ("MIT AND GPL-3.0-only", False)],
+    [
+        ("MIT", True),
+        ("GPL-3.0-only", False),
+        ("GPL-3.0-only OR MIT", True),
+        ("MIT AND GPL-3.0-only", False),
+        ("MIT OR ISC AND GPL-3.0-only", True),
+        ("(MIT OR ISC) AND GPL-3.0-only", False),
+        ("(MIT/GPL-3.0-only) AND (ISC AND (MIT OR GPL-3.0-only))", True),
+    ],
 )
 def test_an_expression_is_allowed_when_each_of_its_parts_is(expression: str, is_allowed: bool) -> None:
     assert allows({"MIT", "ISC"}, expression) is is_allowed
