@@ -127,7 +127,13 @@ def test_a_scrape_under_load_counts_exactly_what_was_asked(pair: Devnet) -> None
     }
     assert now[sample("allium_onion_requests_total", inside="request", code="200")] == 12
     assert now[sample("allium_onion_requests_total", inside="layer", code="200")] == 8
-    assert requests(subtract(scrape(other), before_other)) == {
+    now_other = subtract(scrape(other), before_other)
+    # A message given to one member is passed on to the other, and so is a layer for it: both count both.
+    for command, count in (("sn.storage_cc", 40), ("sn.onion_request", 8)):
+        for told, direction in ((now, "out"), (now_other, "in")):
+            labels = {"direction": direction, "command": command, "outcome": "answered"}
+            assert told[sample("allium_peer_requests_total", **labels)] == count
+    assert requests(now_other) == {
         ("swarm", "store", "200"): 40,
         ("onion", "info", "200"): 8,
     }

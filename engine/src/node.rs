@@ -24,7 +24,7 @@ use crate::{
     threads::Threads,
     transport::{
         Keeping, Limiter, Listeners, Liveness, OnionAnswer, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits,
-        Reachable, Readiness, Refusals, Services, Slot, Slots, Upstream, control,
+        Reachable, Readiness, Refusals, Services, Slot, Slots, Traffic, Upstream, control,
         control::Control,
         https::Https,
         omq::{Omq, OmqPeers},
@@ -220,7 +220,13 @@ impl Node {
         let omq_peers = Arc::new(OmqPeers::new()?);
         let quic_peers = QuicPeers::new(Arc::clone(&identity), config.quic_between_nodes);
         let liveness = Arc::new(Liveness::default());
-        let links = Arc::new(Peers::new(Arc::clone(&omq_peers), Arc::clone(&quic_peers), Arc::clone(&liveness)));
+        let traffic = Arc::<Traffic>::default();
+        let links = Arc::new(Peers::new(
+            Arc::clone(&omq_peers),
+            Arc::clone(&quic_peers),
+            Arc::clone(&liveness),
+            Arc::clone(&traffic),
+        ));
         let peers: Arc<dyn PeerLink> = Arc::<Peers>::clone(&links);
         let own = identity.ed25519.public();
         let kept = match &store {
@@ -273,6 +279,7 @@ impl Node {
             bodies: Semaphore::new(MAX_BODIES),
             limiter: Limiter::new(config.rate_limits.clone()),
             refusals: Refusals::default(),
+            traffic,
             patience: config.patience,
             connections_per_address: config.connections_per_address,
             admins: config.admins.clone(),

@@ -5,7 +5,7 @@ use crate::{
     node::Node,
     rpc::{RequestTimes, Requests, Status},
     store::{StoreError, StoreMetrics},
-    transport::NodeStats,
+    transport::{NodeStats, TrafficCount},
     types::Ed25519PublicKey,
 };
 
@@ -37,6 +37,8 @@ pub struct NodeMetrics {
     pub request_times: Vec<RequestTimes>,
     /// Requests turned away: transport, reason, number.
     pub refusals: Vec<(&'static str, &'static str, u64)>,
+    /// Requests between nodes: `"in"` or `"out"`, command, outcome, number.
+    pub traffic: Vec<TrafficCount>,
     /// Onion requests: what was inside, the outer status, number.
     pub onions: Vec<(&'static str, Status, u64)>,
     /// How long they took, by what was inside.
@@ -96,6 +98,7 @@ impl Node {
             requests: rpc.metrics().requests(),
             request_times: rpc.metrics().times(),
             refusals: services.refusals.read(),
+            traffic: services.traffic.read(),
             onions: onion.metrics().requests(),
             onion_times: onion.metrics().times(),
             queues,

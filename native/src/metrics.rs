@@ -32,6 +32,7 @@ pub(crate) fn dict<'py>(py: Python<'py>, told: NodeMetrics) -> PyResult<Bound<'p
     let times = told.request_times.into_iter().map(|r| (r.via.name(), r.method, seconds(r.times)));
     dict.set_item("request_times", times.collect::<Vec<_>>())?;
     dict.set_item("refusals", told.refusals)?;
+    dict.set_item("traffic", told.traffic)?;
     let onions = told.onions.iter().map(|(inside, status, count)| (*inside, status.code(), *count));
     dict.set_item("onions", onions.collect::<Vec<_>>())?;
     let times = told.onion_times.into_iter().map(|(inside, times)| (inside, seconds(times)));

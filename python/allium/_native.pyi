@@ -42,6 +42,7 @@ class NodeMetrics(TypedDict):
     request_times: list[tuple[str, str, Histogram]]
     #: Transport, reason, number.
     refusals: list[tuple[str, str, int]]
+    traffic: list[tuple[str, str, str, int]]
     #: What was inside, outer status, number.
     onions: list[tuple[str, int, int]]
     onion_times: list[tuple[str, Histogram]]

@@ -17,6 +17,7 @@ mod readiness;
 mod relay;
 mod services;
 mod slots;
+mod traffic;
 mod upstream;
 
 pub use limiter::{Limiter, RateLimits, parse_network};
@@ -30,6 +31,7 @@ pub use readiness::Readiness;
 pub use relay::{OnionAnswer, OnionRelay};
 pub use services::{Keeping, NodeStats, Patience, Services};
 pub use slots::{Slot, Slots};
+pub use traffic::{Traffic, TrafficCount};
 pub use upstream::{Upstream, UpstreamError};
 
 /// The node software that answers and asks: the `Server` and `User-Agent` headers (`spec/transports` §1.3).

@@ -9,6 +9,7 @@ use super::{
     liveness::Liveness,
     omq::OmqPeers,
     quic::{PeerConnection, QuicPeers},
+    traffic::{Direction, Outcome, Traffic},
 };
 use crate::{
     replicate::{PeerAnswer, PeerError, PeerLink, RECONCILE},
@@ -30,13 +31,18 @@ pub struct Peers {
     /// A lever of test networks: nodes that are not reached, as if the network between were cut.
     cut_off: RwLock<HashSet<Ed25519PublicKey>>,
     liveness: Arc<Liveness>,
+    traffic: Arc<Traffic>,
 }
 
 impl Peers {
-    /// Over these; requests without an answer are counted in `liveness`.
+    /// Over these; requests without an answer are counted in `liveness`, all of them in `traffic`.
     #[must_use]
-    pub fn new(omq: Arc<OmqPeers>, quic: Arc<QuicPeers>, liveness: Arc<Liveness>) -> Self {
-        Self { omq, quic, cut_off: RwLock::default(), liveness }
+    pub fn new(omq: Arc<OmqPeers>, quic: Arc<QuicPeers>, liveness: Arc<Liveness>, traffic: Arc<Traffic>) -> Self {
+        Self { omq, quic, cut_off: RwLock::default(), liveness, traffic }
+    }
+
+    fn count(&self, command: &str, answer: &Result<Vec<Bytes>, PeerError>) {
+        self.traffic.add(Direction::Out, command, Outcome::of_answer(command, answer));
     }
 
     /// From now on exactly these are not reached.
@@ -51,8 +57,7 @@ impl Peers {
 
     /// Whether a node answers on its OMQ port.
     pub(super) async fn ping_omq(&self, node: &Arc<NodeInfo>, limit: Duration) -> bool {
-        !self.is_cut_off(&node.ed25519)
-            && PeerLink::request(self.omq.as_ref(), node, "sn.ping", Vec::new(), limit).await.is_ok()
+        self.request_omq(node, "sn.ping", Vec::new(), limit).await.is_ok()
     }
 
     /// Asks over OMQ, which has commands that QUIC has not.
@@ -66,7 +71,9 @@ impl Peers {
         if self.is_cut_off(&node.ed25519) {
             return Err(PeerError::Timeout);
         }
-        PeerLink::request(self.omq.as_ref(), node, command, parts, limit).await
+        let answer = PeerLink::request(self.omq.as_ref(), node, command, parts, limit).await;
+        self.count(command, &answer);
+        answer
     }
 
     async fn over_quic(
@@ -124,6 +131,7 @@ impl PeerLink for Peers {
             } else {
                 PeerLink::request(self.omq.as_ref(), &peer, command, parts, timeout).await
             };
+            self.count(command, &answer);
             if matches!(answer, Err(PeerError::Timeout | PeerError::Congested)) {
                 self.liveness.failed(peer.ed25519);
             }

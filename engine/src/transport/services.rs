@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     control::Control, limiter::Limiter, liveness::Liveness, metrics::Refusals, quic::QuicPeers, reachability::Pinged,
-    readiness::Readiness, relay::OnionRelay, slots::Slots,
+    readiness::Readiness, relay::OnionRelay, slots::Slots, traffic::Traffic,
 };
 use crate::{
     batch::BatchSizes,
@@ -121,6 +121,8 @@ pub struct Services {
     pub limiter: Limiter,
     /// Requests that were turned away.
     pub refusals: Refusals,
+    /// What nodes ask each other.
+    pub traffic: Arc<Traffic>,
     /// How long an HTTPS client may take.
     pub patience: Patience,
     /// Connections that one address may have, on each transport.

@@ -67,6 +67,8 @@ def _requests(facts: Facts) -> Iterator[Metric]:
     yield _histogram("request_seconds", text, series, "transport method", _times(engine["bounds"]))
     text = "Requests turned away before anybody looked at what they ask for."
     yield _counter("refused_requests", text, list(engine["refusals"]), "transport reason")
+    text = "Requests between nodes: of others to this one, and of this one to others."
+    yield _counter("peer_requests", text, list(engine["traffic"]), "direction command outcome")
     yield _counter("onion_requests", "Onion requests answered.", list(engine["onions"]), "inside code")
     onions = [((inside,), counts) for inside, counts in engine["onion_times"]]
     text = "From when an onion request was read until its answer was ready."

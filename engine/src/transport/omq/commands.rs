@@ -10,6 +10,7 @@ use super::{
         metrics::Refusal,
         services::Services,
         slots::{Slot, Slots},
+        traffic::{Direction, Outcome},
     },
     Incoming,
 };
@@ -132,6 +133,20 @@ impl Endpoint {
         }
     }
 
+    /// Its name, if it is for nodes to ask each other.
+    pub(super) const fn between_nodes(self) -> Option<&'static str> {
+        match self {
+            Self::Ping => Some("sn.ping"),
+            Self::Onion => Some("sn.onion_request"),
+            Self::Forwarded => Some("sn.storage_cc"),
+            Self::Data => Some("sn.data"),
+            Self::DataReady => Some("sn.data_ready"),
+            Self::StorageTest => Some("sn.storage_test"),
+            Self::Gossip(name) => Some(name),
+            Self::Rpc(_) | Self::Monitor | Self::Stats | Self::Control(_) => None,
+        }
+    }
+
     pub(super) const fn category(self) -> Category {
         match self {
             Self::Ping | Self::Onion | Self::Forwarded | Self::Data | Self::DataReady | Self::StorageTest => {
@@ -189,7 +204,13 @@ pub(super) fn too_many() -> [Bytes; 2] {
 
 /// Executes a request; `None` when there is nothing to answer.
 pub(super) async fn execute(services: &Services, incoming: Incoming, slot: Slot) -> Option<Vec<Bytes>> {
-    let answer = carry_out(services, incoming, slot).await?;
+    let command = incoming.endpoint.between_nodes();
+    let answer = carry_out(services, incoming, slot).await;
+    if let Some(command) = command {
+        let outcome = answer.as_ref().map_or(Outcome::Unanswered, |parts| Outcome::of(command, parts));
+        services.traffic.add(Direction::In, command, outcome);
+    }
+    let answer = answer?;
     // A part that is too large would end the connection, and with it what others wait for.
     let fits = answer.iter().all(|part| part.len() <= MAX_BODY);
     Some(if fits { answer } else { refusal(Status::INTERNAL_SERVER_ERROR, ANSWER_TOO_LARGE).into() })

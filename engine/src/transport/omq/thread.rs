@@ -16,7 +16,11 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{
-    super::{metrics::Refusal, services::Services},
+    super::{
+        metrics::Refusal,
+        services::Services,
+        traffic::{Direction, Outcome},
+    },
     Answer, Command, Incoming, OmqSubscriber, Sender,
     commands::{self, Asked, Category, Endpoint, InFlight},
     epoll::{Epoll, Waker},
@@ -421,6 +425,9 @@ impl Io {
                     continue;
                 }
                 Some(Asked::Refused(answer)) => {
+                    if self.services.network.load().by_x25519(&key).is_some() {
+                        self.services.traffic.add(Direction::In, "", Outcome::Refused);
+                    }
                     let mut frames: Vec<&[u8]> = vec![&to];
                     frames.extend(answer.iter().map(Bytes::as_ref));
                     self.send_back(&frames);
@@ -436,6 +443,7 @@ impl Io {
             };
             if let Some(error) = refused {
                 self.services.refusals.add(Via::Omq, Refusal::Forbidden);
+                self.count(endpoint, Outcome::Refused);
                 self.send_back(&[&to, error, b"REPLY", &tag]);
                 continue;
             }
@@ -461,9 +469,16 @@ impl Io {
         self.services.network.load().by_x25519(key).is_some_and(|node| node.is_active() || relaying)
     }
 
+    fn count(&self, endpoint: Endpoint, outcome: Outcome) {
+        if let Some(command) = endpoint.between_nodes() {
+            self.services.traffic.add(Direction::In, command, outcome);
+        }
+    }
+
     fn dispatch(&mut self, to: Bytes, tag: Bytes, incoming: Incoming) {
         let Some(slot) = self.in_flight.of(incoming.endpoint.category()).take() else {
             self.services.refusals.add(Via::Omq, Refusal::Busy);
+            self.count(incoming.endpoint, Outcome::Busy);
             let [code, text] = commands::busy();
             self.send_back(&[&to, b"REPLY", &tag, &code, &text]);
             return;

@@ -24,6 +24,7 @@ use super::{
         relay::OnionAnswer,
         services::Services,
         slots::{Slot, Slots},
+        traffic::{Direction, Outcome},
     },
     BAD_FRAMING, HANDSHAKE, MAX_FRAME, REFERENCE_FRAME, REFERENCE_NODES,
     frame::{self, Chunks, Frames, Message},
@@ -32,6 +33,7 @@ use super::{
 use crate::{
     batch::Source,
     bencode::Bt,
+    replicate::RECONCILE,
     rpc::{BUSY, Body, Encoding, KEEPS_NOTHING, METHODS, Reply, Status, Subscriber, Via},
     types::Ed25519PublicKey,
 };
@@ -269,7 +271,9 @@ impl Client {
     ) -> Result<Vec<u8>, Vec<u8>> {
         let services = &self.server.services;
         if self.kind != Kind::Client {
-            return self.execute_for_node(endpoint, body).await;
+            let answer = self.execute_for_node(endpoint, body).await;
+            services.traffic.add(Direction::In, between_nodes(endpoint), outcome(endpoint, &answer));
+            return answer;
         }
         match endpoint {
             b"snode_ping" => {
@@ -365,6 +369,34 @@ impl Client {
             return Err(unavailable(Refusal::NotReady, &format!("Service node is not ready: {reason}\n")));
         }
         self.server.requests.take().ok_or_else(|| unavailable(Refusal::Busy, BUSY))
+    }
+}
+
+/// What OMQ calls a command between nodes; nothing for one that there is not.
+fn between_nodes(endpoint: &[u8]) -> &'static str {
+    match endpoint {
+        b"snode_ping" => "sn.ping",
+        b"onion_request" => "sn.onion_request",
+        b"storage_cc" => "sn.storage_cc",
+        b"data" => "sn.data",
+        b"data_ready" => "sn.data_ready",
+        b"reconcile" => RECONCILE,
+        _ => "",
+    }
+}
+
+fn outcome(endpoint: &[u8], answer: &Result<Vec<u8>, Vec<u8>>) -> Outcome {
+    // The answer to an onion request has its code inside.
+    let code = match answer {
+        Ok(list) if endpoint == b"onion_request" => list.strip_prefix(b"li"),
+        Ok(_) => None,
+        Err(error) => Some(error.as_slice()),
+    };
+    match code {
+        None => Outcome::Answered,
+        Some(code) if answer.is_ok() && code.starts_with(b"2") => Outcome::Answered,
+        Some(code) if code.starts_with(b"503") => Outcome::Busy,
+        Some(_) => Outcome::Refused,
     }
 }
 
