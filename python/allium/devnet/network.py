@@ -99,7 +99,9 @@ class Devnet:
         progress: Progress = lambda _: None,
         chain: ChainOptions | None = None,
     ) -> NetworkRecord:
-        """Starts `nodes` new nodes in swarms of `swarm_size` (the last ones may be larger, and with fewer nodes there is one) and the seed.
+        """Starts the seed and `nodes` new nodes in swarms of `swarm_size`.
+
+        The last ones may be larger, and of fewer nodes there is one.
 
         With `chain`, every node is staked for on an EVM chain, and the network forms from what its contracts say. The
         network's algorithm then chooses the swarms, and `swarm_size` says nothing.
