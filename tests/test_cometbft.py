@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from allium._native import verify_ed25519
 from allium.appchain.certificates import Certificate, Verdict
 from allium.appchain.encoding import decode, encode
 from allium.appchain.input import Input
@@ -255,6 +256,7 @@ async def test_a_committee_and_a_sequencer_find_the_same_of_the_same(four: Net, 
             await sequencer._propose(now.observation)
             if (told := four.nodes[1].states.get(now.height)) is not None:
                 assert sequencer.state.root.hex() == told["root"]
+    assert sequencer.state.verifier is verify_ed25519
     assert sequencer.state.height == inputs[-1].height and len(sequencer.state.nodes) == 4
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import wire
-from allium._native import PROTOCOL_VERSION
+from allium._native import PROTOCOL_VERSION, verify_ed25519
 from allium.appchain.certificates import Certificate, Verdict
 from allium.appchain.claims import claimable
 from allium.appchain.encoding import decode
@@ -393,6 +393,7 @@ def test_a_dead_node_is_voted_out_and_in_when_it_is_back(devnet_of_seven: Devnet
     await_that("it has followed", lambda: verdicts(net, KILLED) == verdicts(net, 1))
     # Its income ends with the verdict and comes again when the rules say so, nobody else's does.
     state = standing(net, 1).state
+    assert state.verifier is verify_ed25519
     key = PublicKey(bytes.fromhex(net.nodes[KILLED]["pubkey_ed25519"]))
     node = state.nodes[key]
     assert (node.last_decommission_height, node.active_since, node.decommission_count) == (out, inn, 1)
