@@ -167,6 +167,7 @@ async def _claims(engine: Node, membership: Membership, secret: BlsSecretKey) ->
 def _liveness(config: NodeConfig, engine: Node, membership: Membership, node_keys: NodeKeys) -> Liveness:
     """Finds out with the others who works."""
     from allium.consensus.liveness.clocks import Clocks
+    from allium.consensus.liveness.history import FILE
     from allium.consensus.liveness.part import Liveness, Surroundings
     from allium.membership.appchain import AppchainMembership
 
@@ -178,6 +179,7 @@ def _liveness(config: NodeConfig, engine: Node, membership: Membership, node_key
         membership.learn,
         lambda: membership.l2_final,
         config.allow_private_servers,
+        config.data_dir / FILE,
     )
     return Liveness(engine, membership.consensus, around, Clocks.of(config.uptime_seconds))
 

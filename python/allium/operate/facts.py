@@ -237,7 +237,7 @@ class Source:
 
     def _proven(self) -> float:
         last = None if self.liveness is None else self.liveness.records.last(self.own)
-        return 0.0 if last is None else float(last.uptime.time)
+        return 0.0 if last is None else float(last.proof.uptime.time)
 
     def _providers(self, membership: AppchainMembership) -> tuple[tuple[Provider, ...], int]:
         if not self.config.l2_rpc:
