@@ -268,7 +268,12 @@ async def test_a_node_that_starts_again_goes_on_with_what_it_knew(tmp_path: Path
     """And votes at once, if it was not away for so long that it may have missed two proofs of somebody."""
     async with network(tmp_path, Clocks.of(3600)) as net:
         first, sender = net.members[0], net.members[6]
-        around = replace(first.liveness._around, history=tmp_path / "history", learn=(learnt := []).append)
+        around = replace(
+            first.liveness._around,
+            history=tmp_path / "history",
+            learn=(learnt := []).append,
+            suspect=(suspected := []).append,
+        )
 
         def starts() -> Liveness:
             first.liveness = Liveness(first.lone.engine, net.consensus, around, Clocks.of(3600))
@@ -289,12 +294,13 @@ async def test_a_node_that_starts_again_goes_on_with_what_it_knew(tmp_path: Path
             with contextlib.closing(sqlite3.connect(tmp_path / "history")) as database, database:
                 database.execute("UPDATE work SET since = until - ?", (hours * 3600,))
             learnt.clear()
+            suspected.clear()
             height = net.state.height
             again = starts()
             await net.until(lambda state, again=again: pubkey(1) in again.records.found())  # type: ignore[misc]
             assert [accepted.proof for accepted in again.records.history(pubkey(6))] == [heard]
             assert again.records.found()[pubkey(5)].unreached == before.records.found()[pubkey(5)].unreached
-            assert {uptime.pubkey for uptime in learnt} >= {pubkey(6)}
+            assert {uptime.pubkey for uptime in learnt} >= {pubkey(6)} and suspected == [pubkey(5).hex()]
             # It knows when it proved itself last, and does not do so again.
             assert len(again.records.history(own)) == len(before.records.history(own))
             worked = time.monotonic() - again._begun

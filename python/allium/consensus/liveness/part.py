@@ -64,6 +64,8 @@ class Surroundings:
     private: bool = False
     #: Where what it finds out is kept over a restart.
     history: Path | None = None
+    #: Has a node tested next that was not reached before a restart, by Ed25519 key, hex.
+    suspect: Callable[[str], None] = lambda _: None
 
 
 class Liveness:
@@ -144,7 +146,9 @@ class Liveness:
             self._begun -= now - remembered.since
         # On what there is already it has voted, or was not there to.
         self._voted = self._consensus.state.height
-        for kept in remembered.nodes.values():
+        for key, kept in remembered.nodes.items():
+            if kept.unreached:
+                self._around.suspect(key.hex())
             for accepted in kept.proofs[-1:]:
                 if now - accepted.at <= self._clocks.limits.proof_validity:
                     self._around.learn(accepted.proof.uptime)
