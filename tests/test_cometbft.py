@@ -446,6 +446,13 @@ def test_a_late_joiner_begins_at_a_snapshot(four: Net) -> None:
     assert again["height"] > first["height"]
     four.grow(2)
     four.agree()
+    # It has no seat, and still goes no further than it sees itself.
+    late.end()
+    lied_to = four.start(4, sync=[four.url(0), four.url(1)], lied_to=True)
+    assert "is not what this node sees there" in lied_to.reason()
+    assert not any(said["votes"] for said in (*late.states.values(), *lied_to.states.values()))
+    lied_to.end()
+    four.nodes.pop(4)
 
 
 def test_seven_nodes_two_killed_one_voted_out(tmp_path: Path) -> None:
