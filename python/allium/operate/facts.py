@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from allium.consensus.liveness.part import Liveness
 
 #: What a node's directory may have beside what is in it always.
-_FILES = (STORE, *STORE_LOG, "appchain.sqlite", "cometbft.sqlite", "node.log")
+_FILES = (STORE, *STORE_LOG, "appchain.sqlite", "cometbft.sqlite", "liveness.sqlite", "node.log")
 _COMETBFT = "cometbft"
 _COMETBFT_SECONDS = 2.0
 _NO_REASON = Reason(0)
