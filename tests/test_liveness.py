@@ -307,14 +307,17 @@ async def test_a_node_that_starts_again_goes_on_with_what_it_knew(tmp_path: Path
             assert (worked >= again._clocks.limits.proof_validity) == votes and worked >= hours * 3600
             assert again._voted == height, "it does not vote twice at one height"
             await first.end()
-        # Away for longer, it waits as one that is new, and trusts no test of its own.
-        with contextlib.closing(sqlite3.connect(tmp_path / "history")) as database, database:
-            database.execute("UPDATE work SET since = since - 3601, until = until - 3601")
-        late = starts()
-        await net.until(lambda _: pubkey(1) in late.records.found())
-        assert time.monotonic() - late._begun < PATIENCE
-        assert [accepted.proof for accepted in late.records.history(pubkey(6))] == [heard]
-        assert late.records.found()[pubkey(5)].unreached is None
+        # Away for longer, or with less of the chain than before, it waits as a new one, and trusts no test of its own.
+        for change in ("since = since - 3601, until = until - 3601", "since = until - 9000, height = height + 1000"):
+            with contextlib.closing(sqlite3.connect(tmp_path / "history")) as database, database:
+                database.execute(f"UPDATE work SET {change}")
+            late = starts()
+            await net.until(lambda _, late=late: pubkey(1) in late.records.found())  # type: ignore[misc]
+            assert time.monotonic() - late._begun < PATIENCE
+            assert [accepted.proof for accepted in late.records.history(pubkey(6))] == [heard]
+            assert late.records.found()[pubkey(5)].unreached is None
+            await late.reported(net.members[5].lone.entry, False)
+            await first.end()
 
 
 async def test_a_vote_that_comes_before_its_height_counts_then(tmp_path: Path) -> None:

@@ -476,15 +476,15 @@ def test_what_is_known_of_others_outlives_a_restart(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path)) as other:
             other.execute("ALTER TABLE node RENAME TO elsewhere")
         with pytest.raises(sqlite3.Error):
-            history.keep(1.0, now)
+            history.keep(1.0, now, Height(2))
         with closing(sqlite3.connect(path)) as other:
             other.execute("ALTER TABLE elsewhere RENAME TO node")
         history.note(records.changed())
-        history.keep(1.0, now)
+        history.keep(1.0, now, Height(2))
         assert not records.changed()
     with closing(History(path, RULES.chain)) as history:
         kept = history.remembered()
-        assert kept is not None and (kept.since, kept.until, len(kept.nodes)) == (1.0, now, 7)
+        assert kept is not None and (kept.since, kept.until, kept.height, len(kept.nodes)) == (1.0, now, 2, 7)
     assert look(path) == kept
 
     again = Records(CLOCKS, private=True)
@@ -508,8 +508,8 @@ def test_what_is_known_of_others_outlives_a_restart(tmp_path: Path) -> None:
     missed.follow(World().state)
     with closing(History(path, RULES.chain)) as history:
         history.note(missed.changed())
-        history.keep(1.0, now)
-        assert history.remembered() == Remembered(1.0, now, {})
+        history.keep(1.0, now, Height(2))
+        assert history.remembered() == Remembered(1.0, now, Height(2), {})
 
 
 def test_a_history_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
@@ -519,7 +519,7 @@ def test_a_history_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
     kept = records.changed()
     with closing(History(path, RULES.chain)) as history:
         history.note(kept)
-        history.keep(1.0, 2.0)
+        history.keep(1.0, 2.0, Height(3))
     # A row that says something else than this version knows is left out.
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("UPDATE node SET encoded = X'6c65' WHERE key = ?", (pubkey(3),))
@@ -534,8 +534,8 @@ def test_a_history_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
         with closing(History(path, RULES.chain)) as history:
             assert history.remembered() is None
             history.note(kept)
-            history.keep(1.0, 2.0)
-            assert history.remembered() == Remembered(1.0, 2.0, kept)
+            history.keep(1.0, 2.0, Height(3))
+            assert history.remembered() == Remembered(1.0, 2.0, Height(3), kept)
     assert look(tmp_path / "nothing") is None
 
 

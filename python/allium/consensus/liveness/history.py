@@ -24,7 +24,7 @@ _FORMAT = 1
 _TABLES = (
     "DROP TABLE IF EXISTS work",
     "DROP TABLE IF EXISTS node",
-    "CREATE TABLE work (chain BLOB NOT NULL, since REAL NOT NULL, until REAL NOT NULL)",
+    "CREATE TABLE work (chain BLOB NOT NULL, since REAL NOT NULL, until REAL NOT NULL, height INTEGER NOT NULL)",
     "CREATE TABLE node (key BLOB PRIMARY KEY, encoded BLOB NOT NULL) WITHOUT ROWID",
     f"PRAGMA user_version = {_FORMAT}",
 )
@@ -61,6 +61,8 @@ class Remembered:
     #: From when to when it heard the others, without a gap that counts.
     since: float
     until: float
+    #: Up to which it had followed the chain.
+    height: Height
     nodes: Mapping[PublicKey, Kept]
 
 
@@ -92,24 +94,24 @@ class History:
         with self._noting:
             self._noted.update(changed)
 
-    def keep(self, since: float, until: float) -> None:
+    def keep(self, since: float, until: float, height: Height) -> None:
         """Keeps all that was noted, or nothing of it: then it raises `sqlite3.Error`, and the next one keeps it."""
         with self._writing:
             with self._noting:
                 noted, self._noted = self._noted, {}
             try:
-                self._write(since, until, noted)
+                self._write((self._chain, since, until, height), noted)
             except sqlite3.Error:
                 with self._noting:
                     self._noted = noted | self._noted
                 raise
 
-    def _write(self, since: float, until: float, noted: Mapping[PublicKey, Kept | None]) -> None:
+    def _write(self, work: tuple[Hash, float, float, Height], noted: Mapping[PublicKey, Kept | None]) -> None:
         gone = [(key,) for key, kept in noted.items() if kept is None]
         rows = [(key, encode(kept)) for key, kept in noted.items() if kept is not None]
         with self._database:
             self._database.execute("DELETE FROM work")
-            self._database.execute("INSERT INTO work VALUES (?, ?, ?)", (self._chain, since, until))
+            self._database.execute("INSERT INTO work VALUES (?, ?, ?, ?)", work)
             self._database.executemany("DELETE FROM node WHERE key = ?", gone)
             self._database.executemany("INSERT OR REPLACE INTO node VALUES (?, ?)", rows)
 
@@ -128,9 +130,10 @@ def look(path: Path) -> Remembered | None:
 
 
 def _read(database: sqlite3.Connection) -> Remembered | None:
-    work = database.execute("SELECT since, until FROM work").fetchone()
-    if work is None:
+    row = database.execute("SELECT since, until, height FROM work").fetchone()
+    if row is None:
         return None
+    since, until, height = row
     nodes = {}
     for key, encoded in database.execute("SELECT key, encoded FROM node"):
         try:
@@ -141,7 +144,7 @@ def _read(database: sqlite3.Connection) -> Remembered | None:
             # It is of another version; what it says is found out anew.
             continue
         nodes[PublicKey(key)] = kept
-    return Remembered(work[0], work[1], nodes)
+    return Remembered(since, until, height, nodes)
 
 
 def _open(path: Path, chain: Hash) -> sqlite3.Connection:

@@ -18,7 +18,7 @@ from allium._native import PROTOCOL_VERSION, verify_ed25519
 from allium.appchain.certificates import Certificate
 from allium.appchain.machine import objection
 from allium.appchain.state import State
-from allium.appchain.types import Index, L2Height, PublicKey, Seconds
+from allium.appchain.types import NO_HEIGHT, Index, L2Height, PublicKey, Seconds
 from allium.appchain.verdicts import is_wrong_itself, judge
 from allium.consensus import Consensus, RefusedError
 from allium.consensus.liveness.ballots import OTHERWISE, Ballot, Question, Tally, cast
@@ -83,7 +83,7 @@ class Liveness:
         self._history: History | None = None
         #: Since when it hears the others, by the monotonic clock.
         self._begun = time.monotonic()
-        self._voted = 0
+        self._voted = self._followed = NO_HEIGHT
         self._wrong = False
         #: A lever of test networks: how far the clock runs ahead, in seconds.
         self.clock_offset = 0.0
@@ -126,7 +126,8 @@ class Liveness:
     async def _recall(self) -> None:
         """Goes on with what it knew, as if it had not been away if that was for less than from a proof to the next.
 
-        Then at most one proof of each has gone by, so that none looks too old that is not.
+        Then at most one proof of each has gone by, so that none looks too old that is not. Where the chain was taken
+        away from it meanwhile, it meets everybody anew, and is as one that is new.
         """
         if self._around.history is None:
             return
@@ -140,12 +141,14 @@ class Liveness:
         if remembered is None:
             return
         now = self.now()
-        seamless = remembered.since <= remembered.until <= now < remembered.until + self._clocks.proof
+        height = self._consensus.state.height
+        timely = remembered.since <= remembered.until <= now < remembered.until + self._clocks.proof
+        seamless = timely and height >= remembered.height
         self._records.recall(remembered.nodes, seamless)
         if seamless:
             self._begun -= now - remembered.since
         # On what there is already it has voted, or was not there to.
-        self._voted = self._consensus.state.height
+        self._voted = self._followed = height
         for key, kept in remembered.nodes.items():
             if kept.unreached:
                 self._around.suspect(key.hex())
@@ -166,7 +169,7 @@ class Liveness:
         now = self.now()
         history.note(self._records.changed())
         try:
-            await asyncio.to_thread(history.keep, now - (time.monotonic() - self._begun), now)
+            await asyncio.to_thread(history.keep, now - (time.monotonic() - self._begun), now, self._followed)
         except sqlite3.Error as error:
             self._logger.warning("what is known of other nodes cannot be kept", reason=str(error))
 
@@ -223,6 +226,7 @@ class Liveness:
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         async for state in self._consensus:
             self._records.follow(state)
+            self._followed = state.height
             self._tally.follow(state)
             self._allowances.keep(state.nodes)
             self._gossip.set_nodes(self._reachable(state))
