@@ -13,11 +13,22 @@ import pytest
 from nacl import bindings
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from allium._native import Node
+from allium._native import Node, verify_ed25519
+from allium.appchain.certificates import (
+    Certificate,
+    DrawnQuorum,
+    Verdict,
+    Verifier,
+    Vote,
+    fault,
+    one_by_one,
+    vote_message,
+)
 from allium.appchain.machine import apply
 from allium.appchain.parameters import MAINNET
 from allium.appchain.state import State, genesis
 from allium.appchain.swarms import MAX_ID, NEW_SIZE, UNASSIGNED, assign
+from allium.appchain.types import Height, Index, PublicKey, Reasons, Signature
 from allium.devnet import ports
 from allium.membership.appchain import snapshot
 
@@ -81,6 +92,21 @@ def test_height(benchmark: BenchmarkFixture, state: State) -> None:
     """A block through the whole state machine."""
     given = ledger.following(state)
     assert benchmark(apply, state, given).height == state.height + 1  # noqa: S101
+
+
+@pytest.mark.parametrize("verify", [one_by_one, verify_ed25519], ids=["one-by-one", "side-by-side"])
+def test_certificate(benchmark: BenchmarkFixture, verify: Verifier) -> None:
+    """The votes of 14 of 20 testers, as they come in for the first time."""
+    pairs = [bindings.crypto_sign_seed_keypair(secrets.token_bytes(32)) for _ in range(20)]
+    keys = tuple(PublicKey(public) for public, _ in pairs)
+    chain, said = MAINNET.chain, (Height(5), Index(0), Verdict.DECOMMISSION)
+    message = vote_message(chain, *said, Reasons(1))
+    votes = [
+        Vote(Index(place), Reasons(1), Signature(bindings.crypto_sign(message, secret)[: bindings.crypto_sign_BYTES]))
+        for place, (_, secret) in enumerate(pairs[:14])
+    ]
+    judge = fault.__wrapped__  # without what it remembers
+    assert benchmark(judge, Certificate(*said, tuple(votes)), DrawnQuorum(keys, keys), chain, verify) is None  # noqa: S101
 
 
 def test_snapshot(benchmark: BenchmarkFixture, state: State) -> None:

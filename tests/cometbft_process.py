@@ -55,7 +55,7 @@ def engine(settings: dict[str, Any]) -> CometBFT:
     directory.mkdir(exist_ok=True)
     chain = LyingChain if settings.get("lied_to") else FileChain
     peers = [Peer(bytes.fromhex(key), Place(HOST, port)) for key, port in settings["peers"]]
-    return CometBFT(
+    consensus = CometBFT(
         Store(directory / "store", parameters),
         parameters,
         Beginning(**settings["beginning"]),
@@ -72,6 +72,9 @@ def engine(settings: dict[str, Any]) -> CometBFT:
         source=chain(Path(settings["chain"])),
         snapshot_every=settings["snapshot_every"],
     )
+    if "retain" in settings:
+        consensus._application._retain = settings["retain"]  # in place of two weeks
+    return consensus
 
 
 def say(**said: Any) -> None:

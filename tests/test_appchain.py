@@ -6,6 +6,7 @@ import ast
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import allium.appchain
+from allium._native import verify_ed25519
 from allium.appchain import merkle, proofs
 from allium.appchain.certificates import Certificate, Verdict, vote_hash
 from allium.appchain.claims import (
@@ -472,6 +474,51 @@ def test_refuses_certificates_that_are_none(how: str, says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
         world.step(certificate)
     assert world.state is before
+
+
+#: What is done to a signature: its two halves, as numbers.
+BENT: dict[str, Callable[[int, int], tuple[int, int]]] = {
+    "nothing": lambda r, s: (r, s),
+    "a bit of the point": lambda r, s: (r ^ 1 << 77, s),
+    "a bit of the number": lambda r, s: (r, s ^ 1 << 99),
+    "a number beyond the order": lambda r, s: (r, s + 2**252 + 27742317777372353535851937790883648493),
+    "the neutral point": lambda r, s: (1, s),
+    "a point not reduced": lambda r, s: (2**255 - 18, s),
+    "all": lambda r, s: (0, 0),
+}
+TWELVE = network()
+
+
+@given(st.lists(st.sampled_from([*["nothing"] * 20, *BENT]), min_size=12, max_size=12), st.data())
+def test_certificates_are_judged_alike_whoever_verifies(how: list[str], data: st.DataObject) -> None:
+    """One signature after the other by libsodium, or side by side by the engine."""
+    good = TWELVE.certificate(TWELVE.worker(), Verdict.DECOMMISSION, votes=12)
+    picked = data.draw(st.lists(st.sampled_from(range(12)), min_size=7, max_size=12, unique=True).map(sorted))
+    votes = []
+    for index in picked:
+        halves = [
+            int.from_bytes(half, "little")
+            for half in (good.votes[index].signature[:32], good.votes[index].signature[32:])
+        ]
+        bent = b"".join(half.to_bytes(32, "little") for half in BENT[how[index]](*halves))
+        votes.append(replace(good.votes[index], signature=Signature(bent)))
+    certificate = replace(good, votes=tuple(votes))
+    plain, native = TWELVE.state, replace(TWELVE.state, verifier=verify_ed25519)
+    why = objection(plain, certificate)
+    assert objection(native, certificate) == why
+    expected = (
+        "are needed"
+        if len(picked) < 8
+        else "wrong signature"
+        if any(how[index] != "nothing" for index in picked)
+        else None
+    )
+    assert why is None if expected is None else expected in (why or "")
+    chosen = admissible(plain, [certificate])
+    assert admissible(native, [certificate]) == chosen == (() if why else (certificate,))
+    given = TWELVE.input(*chosen)
+    after = apply(native, given)
+    assert after.root == apply(plain, given).root and after.verifier is verify_ed25519
 
 
 def test_a_certificate_counts_once_and_not_for_long() -> None:

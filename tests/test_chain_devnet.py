@@ -166,7 +166,7 @@ async def a_message_arrives(up: Devnet) -> None:
     seeds = [up.network["seed_url"]]
     async with Client(alice, seeds) as sender, Client(bob, seeds) as receiver:
         sent = await sender.send_text(bob.account_id, "by stake", display_name="Alice", sync=False)
-        assert sent.confirmations and all(confirmation.verified for confirmation in sent.confirmations)
+        assert sent.confirmations and all(each.verified for each in sent.confirmations), sent.confirmations
         assert [message.text for message in (await receiver.poll()).messages] == ["by stake"]
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from allium._native import verify_ed25519
 from allium.appchain.certificates import Certificate, Verdict
 from allium.appchain.encoding import decode, encode
 from allium.appchain.input import Input
@@ -39,6 +40,7 @@ from allium.devnet import ports
 from appchain_world import RATE, RULES, World, pubkey, secret, sign
 from cometbft_process import more
 from solo_process import append
+from test_redelivery import await_that
 
 #: Longer than anything takes, also on a busy machine.
 PATIENCE = 60.0
@@ -255,6 +257,7 @@ async def test_a_committee_and_a_sequencer_find_the_same_of_the_same(four: Net, 
             await sequencer._propose(now.observation)
             if (told := four.nodes[1].states.get(now.height)) is not None:
                 assert sequencer.state.root.hex() == told["root"]
+    assert sequencer.state.verifier is verify_ed25519
     assert sequencer.state.height == inputs[-1].height and len(sequencer.state.nodes) == 4
 
 
@@ -352,12 +355,39 @@ def test_all_are_killed_and_go_on(four: Net) -> None:
         assert all(select.select([engine], [], [], PATIENCE)[0] for engine in engines)
     top = max(max(states) for states in before.values())
     for name in list(four.nodes):
-        four.start(name)
+        # One of them keeps no more than it has to.
+        four.start(name, **({"retain": 1} if name == 3 else {}))
     four.reach(top + 2)
     four.agree()
     for name, states in before.items():
         for height in set(states) & set(four.nodes[0].states):
             assert states[height]["root"] == four.nodes[0].states[height]["root"], name
+
+
+def test_what_is_old_is_let_go_of(four: Net) -> None:
+    """CometBFT's blocks, and the inputs before the older of two snapshots; what is left is enough to go on from."""
+    four.reach(2 * SNAPSHOT_EVERY + 2)
+
+    def earliest(name: int) -> int:
+        return int(asyncio.run(rpc.call(four.url(name), "status"))["sync_info"]["earliest_block_height"])
+
+    await_that("blocks are let go of", lambda: earliest(3) > 1)
+    assert [earliest(name) for name in range(3)] == [1, 1, 1]
+    first = earliest(3)
+    for node in four.nodes.values():
+        kept = CometStore(node.store, four.parameters)
+        snapshots = [height for height, _ in kept.snapshots()]
+        heights = sorted(kept.roots())
+        kept.close()
+        assert len(snapshots) == 2 and heights == list(range(heights[0], heights[-1] + 1))
+        # One may have been made between the two looks.
+        assert snapshots[-1] < heights[0] <= snapshots[0] + 1
+        # Whoever begins at the older snapshot finds all blocks after it.
+        assert first <= snapshots[-1] + 1
+    four.nodes[3].end()
+    four.start(3, retain=1)
+    four.grow(2)
+    four.agree()
 
 
 def test_a_network_goes_on_without_those_that_are_gone(tmp_path: Path) -> None:
@@ -416,6 +446,13 @@ def test_a_late_joiner_begins_at_a_snapshot(four: Net) -> None:
     assert again["height"] > first["height"]
     four.grow(2)
     four.agree()
+    # It has no seat, and still goes no further than it sees itself.
+    late.end()
+    lied_to = four.start(4, sync=[four.url(0), four.url(1)], lied_to=True)
+    assert "is not what this node sees there" in lied_to.reason()
+    assert not any(said["votes"] for said in (*late.states.values(), *lied_to.states.values()))
+    lied_to.end()
+    four.nodes.pop(4)
 
 
 def test_seven_nodes_two_killed_one_voted_out(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import wire
-from allium._native import PROTOCOL_VERSION
+from allium._native import PROTOCOL_VERSION, verify_ed25519
 from allium.appchain.certificates import Certificate, Verdict
 from allium.appchain.claims import claimable
 from allium.appchain.encoding import decode
@@ -256,12 +256,68 @@ async def test_what_is_forged_is_dropped_and_what_is_true_goes_on(
 
         # The same node is still heard when it tells the truth, and what it says goes on to the others, once.
         assert await sender.tell(first, good, vote, good, vote) == [b"200"]
-        assert records.history(pubkey(6))[0].uptime == good.uptime
+        assert records.history(pubkey(6))[0].proof == good
         await net.until(lambda _: bool(second.liveness.records.history(pubkey(6)) and second.liveness._tally._votes))
         assert second.liveness.records.last(pubkey(6)) == records.last(pubkey(6))
         assert second.liveness._tally._votes == first.liveness._tally._votes
         assert list(first.liveness._tally._votes.values()) == [{vote.vote.validator: vote}]
         assert not first.liveness.records.history(strange.pubkey)
+
+
+async def test_a_node_that_starts_again_goes_on_with_what_it_knew(tmp_path: Path) -> None:
+    """And votes at once, if it was not away for so long that it may have missed two proofs of somebody."""
+    async with network(tmp_path, Clocks.of(3600)) as net:
+        first, sender = net.members[0], net.members[6]
+        around = replace(
+            first.liveness._around,
+            history=tmp_path / "history",
+            learn=(learnt := []).append,
+            suspect=(suspected := []).append,
+        )
+
+        def starts() -> Liveness:
+            first.liveness = Liveness(first.lone.engine, net.consensus, around, Clocks.of(3600))
+            first.work()
+            return first.liveness
+
+        before = starts()
+        own = pubkey(0)
+        heard = sign(net.uptime(6), secret(6))
+        async with asyncio.timeout(PATIENCE):
+            while not before.records.history(pubkey(6)):
+                await sender.tell(first, heard)
+                await net.until(lambda state, last=net.state.height: state.height > last)  # type: ignore[misc]
+        await before.reported(net.members[5].lone.entry, False)
+        await first.end()
+        # As if it had worked for an hour, or for two hours and a half.
+        for hours, votes in ((1, False), (2.5, True)):
+            with contextlib.closing(sqlite3.connect(tmp_path / "history")) as database, database:
+                database.execute("UPDATE work SET since = until - ?", (hours * 3600,))
+            learnt.clear()
+            suspected.clear()
+            height = net.state.height
+            again = starts()
+            await net.until(lambda state, again=again: pubkey(1) in again.records.found())  # type: ignore[misc]
+            assert [accepted.proof for accepted in again.records.history(pubkey(6))] == [heard]
+            assert again.records.found()[pubkey(5)].unreached == before.records.found()[pubkey(5)].unreached
+            assert {uptime.pubkey for uptime in learnt} >= {pubkey(6)} and suspected == [pubkey(5).hex()]
+            # It knows when it proved itself last, and does not do so again.
+            assert len(again.records.history(own)) == len(before.records.history(own))
+            worked = time.monotonic() - again._begun
+            assert (worked >= again._clocks.limits.proof_validity) == votes and worked >= hours * 3600
+            assert again._voted == height, "it does not vote twice at one height"
+            await first.end()
+        # Away for longer, or with less of the chain than before, it waits as a new one, and trusts no test of its own.
+        for change in ("since = since - 3601, until = until - 3601", "since = until - 9000, height = height + 1000"):
+            with contextlib.closing(sqlite3.connect(tmp_path / "history")) as database, database:
+                database.execute(f"UPDATE work SET {change}")
+            late = starts()
+            await net.until(lambda _, late=late: pubkey(1) in late.records.found())  # type: ignore[misc]
+            assert time.monotonic() - late._begun < PATIENCE
+            assert [accepted.proof for accepted in late.records.history(pubkey(6))] == [heard]
+            assert late.records.found()[pubkey(5)].unreached is None
+            await late.reported(net.members[5].lone.entry, False)
+            await first.end()
 
 
 async def test_a_vote_that_comes_before_its_height_counts_then(tmp_path: Path) -> None:
@@ -287,7 +343,10 @@ async def test_a_vote_that_comes_before_its_height_counts_then(tmp_path: Path) -
 # A devnet of real processes, ordered by a committee of all.
 
 UPTIME = 6
-KILLED = 3
+#: Two at once: five of seven are just enough to order, and to say that the two are gone.
+KILLED = (3, 5)
+#: One of the five others, which starts again meanwhile.
+RESTARTED = 2
 
 
 @pytest.fixture(scope="module")
@@ -358,9 +417,17 @@ def swarm_of(net: Devnet, index: int) -> int:
     return listed(net.network["seed_url"])[net.nodes[index]["pubkey_ed25519"]]
 
 
-def test_a_dead_node_is_voted_out_and_in_when_it_is_back(devnet_of_seven: Devnet) -> None:
+def known(net: Devnet, index: int) -> dict[str, Any]:
+    """What a node keeps of the others."""
+    config = str(net.directory / f"node-{index}" / "config.toml")
+    told: dict[str, Any] = json.loads(net.allium("chain", "proofs", "--config", config, "--json"))
+    return told
+
+
+def test_dead_nodes_are_voted_out_and_in_when_they_are_back(devnet_of_seven: Devnet) -> None:
     net = devnet_of_seven
     clocks = Clocks.of(UPTIME)
+    keys = [node["pubkey_ed25519"] for node in net.nodes]
     writer = Writer(net.nodes[0])
     writer.start()
     try:
@@ -370,40 +437,64 @@ def test_a_dead_node_is_voted_out_and_in_when_it_is_back(devnet_of_seven: Devnet
         time.sleep(max(0.0, up + clocks.limits.proof_validity - time.monotonic()))
         assert not verdicts(net, 1)
         local = LocalDevnet(net.directory)
-        local.kill(KILLED)
-        killed = time.monotonic()
-        await_that("it is voted out", lambda: swarm_of(net, KILLED) == UNASSIGNED)
+        for index in KILLED:
+            local.kill(index)
+        killed, stored = time.monotonic(), len(writer.stored)
+        before = known(net, RESTARTED)
+        local.kill(RESTARTED)
+        # Four of seven order nothing; what is stored is stored.
+        await_that("messages go on", lambda: len(writer.stored) >= stored + 5)
+        local.start(RESTARTED)
+        after = known(net, RESTARTED)["nodes"]
+        for key, kept in before["nodes"].items():
+            assert kept["proofs"] and kept["proofs"][-1] in after[key]["proofs"], "it has forgotten nothing"
+        await_that("they are voted out", lambda: all(swarm_of(net, index) == UNASSIGNED for index in KILLED))
         took = time.monotonic() - killed
         print(f"\n{took:.1f} s from kill to decommission; a proof counts for {clocks.limits.proof_validity} s")
-        local.start(KILLED)
+        for index in KILLED:
+            local.start(index)
         started = time.monotonic()
-        await_that("it is voted in", lambda: swarm_of(net, KILLED) != UNASSIGNED)
-        print(f"{time.monotonic() - started:.1f} s from its start to recommission")
-        back = standing(net, 0).state.height
-        later = back + RULES.payable_after + 3
-        await_that("it is paid again", lambda: standing(net, 0).state.height >= later)
+        await_that("they are voted in", lambda: all(swarm_of(net, index) != UNASSIGNED for index in KILLED))
+        print(f"{time.monotonic() - started:.1f} s from their start to recommission")
+        later = standing(net, 0).state.height + RULES.payable_after + 3
+        await_that("they are paid again", lambda: standing(net, 0).state.height >= later)
     finally:
         writer.over.set()
         writer.join()
-    # One verdict each, by enough of those who were drawn, and all nodes found the same.
-    (out, down), (inn, up_again) = verdicts(net, 1)
-    assert (down.verdict, up_again.verdict) == (Verdict.DECOMMISSION, Verdict.RECOMMISSION)
-    assert len(down.votes) >= 5 and len(up_again.votes) >= 4
-    assert {vote.reasons for vote in up_again.votes} == {0}
-    await_that("it has followed", lambda: verdicts(net, KILLED) == verdicts(net, 1))
-    # Its income ends with the verdict and comes again when the rules say so, nobody else's does.
+    # A verdict each, by enough of those who were drawn, and all nodes found the same.
     state = standing(net, 1).state
-    key = PublicKey(bytes.fromhex(net.nodes[KILLED]["pubkey_ed25519"]))
-    node = state.nodes[key]
-    assert (node.last_decommission_height, node.active_since, node.decommission_count) == (out, inn, 1)
-    resumed = inn + RULES.payable_after
+    assert state.verifier is verify_ed25519
+    ended, resumed = {}, {}
+    for height, certificate in verdicts(net, 1):
+        drawn = state.quorum(certificate.height)
+        assert drawn is not None
+        index = keys.index(drawn.workers[certificate.worker].hex())
+        if certificate.verdict == Verdict.DECOMMISSION:
+            voters = {keys.index(drawn.validators[vote.validator].hex()) for vote in certificate.votes}
+            others = set(range(NODES)) - set(KILLED)
+            # Without the one that started again there would have been no first verdict.
+            assert voters <= others and (ended or voters == others) and index not in ended
+            ended[index] = height
+        else:
+            assert certificate.verdict == Verdict.RECOMMISSION and index not in resumed
+            assert len(certificate.votes) >= 4 and {vote.reasons for vote in certificate.votes} == {0}
+            resumed[index] = height + RULES.payable_after
+    assert ended.keys() == resumed.keys() == set(KILLED)
+    for index in (RESTARTED, *KILLED):
+        await_that(f"node {index} has followed", lambda index=index: verdicts(net, index) == verdicts(net, 1))  # type: ignore[misc]
+    # Their income ends with the verdict and comes again when the rules say so, nobody else's does.
+    for index in KILLED:
+        node = state.nodes[PublicKey(bytes.fromhex(keys[index]))]
+        since = resumed[index] - RULES.payable_after
+        assert (node.last_decommission_height, node.active_since, node.decommission_count) == (ended[index], since, 1)
+    first = min(ended.values()) - 3
     for index, stake in enumerate(net.network["chain"]["stakes"]):
         address = Address(bytes.fromhex(stake["stakers"][0]["address"][2:]))
-        earned = [claimable(state, address, Height(height)) for height in range(out - 3, state.height + 1)]
-        paid = {height: after > before for height, (before, after) in enumerate(pairwise(earned), out - 2)}
-        expected = {height: index != KILLED or not out <= height < resumed for height in paid}
-        assert paid == expected, f"node {index}"
-    # And nothing is lost of what was stored before, while it was away and after.
+        earned = [claimable(state, address, Height(height)) for height in range(first, state.height + 1)]
+        paid = {height: after > before for height, (before, after) in enumerate(pairwise(earned), first + 1)}
+        gone = range(ended[index], resumed[index]) if index in KILLED else range(0)
+        assert paid == {height: height not in gone for height in paid}, f"node {index}"
+    # And nothing is lost of what was stored before, while they were away and after.
     assert len(writer.stored) > 50
     for index in range(NODES):
         await_that(f"node {index} has all", lambda index=index: not lacking(net, index, writer), 90)  # type: ignore[misc]

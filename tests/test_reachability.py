@@ -53,6 +53,20 @@ def test_a_failing_node_is_tested_later_and_later_and_at_least_every_two_minutes
     assert scheduler.failures(NODES[0]) == 0 and len(again) > 3
 
 
+def test_who_was_not_reached_before_a_restart_is_tested_first() -> None:
+    scheduler = Scheduler(0.0, random=Random(7))
+    # Before it is known who is there, and after.
+    scheduler.suspect(NODES[3], 0.0)
+    scheduler.suspect("nobody", 0.0)
+    scheduler.set_nodes(NODES)
+    scheduler.suspect(NODES[5], 0.0)
+    scheduler.suspect("nobody", 0.0)
+    assert sorted(scheduler.due(0.1)) == [NODES[3], NODES[5]]
+    for node in (NODES[3], NODES[5]):
+        scheduler.tested(node, node == NODES[3], 0.1)
+    assert (scheduler.failures(NODES[3]), scheduler.failures(NODES[5])) == (0, 2)
+
+
 def test_a_tick_takes_four_failing_nodes_the_longest_due_first() -> None:
     scheduler = Scheduler(0.0, random=Random(3))
     scheduler.set_nodes(NODES)

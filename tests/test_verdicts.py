@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +18,7 @@ from allium.appchain.machine import admissible, objection, possible
 from allium.appchain.nodes import Node
 from allium.appchain.parameters import MAINNET, Parameters
 from allium.appchain.state import State
-from allium.appchain.types import Blocks, Height, Index, L2Height, PublicKey, Reasons, Seconds
+from allium.appchain.types import Blocks, Hash, Height, Index, L2Height, PublicKey, Reasons, Seconds
 from allium.appchain.verdicts import (
     Found,
     Judgement,
@@ -31,6 +34,7 @@ from allium.appchain.verdicts import (
 from allium.consensus.liveness import gossip
 from allium.consensus.liveness.ballots import OTHERWISE, Ballot, Tally, cast
 from allium.consensus.liveness.clocks import HOUR, Clocks
+from allium.consensus.liveness.history import History, Remembered, look
 from allium.consensus.liveness.proof import ProofError, SignedProof, Uptime, digest, fault, parse, sign
 from allium.consensus.liveness.records import Records
 from appchain_world import REQUIREMENT, RULES, World, bls, pubkey, secret, stakes
@@ -413,20 +417,20 @@ def test_records_of_a_node_that_goes_and_comes_back() -> None:
     assert records.found()[key].excused == world.state.time - 2
     first = prove(2, now)
     assert records.refusal(first, now) is None
-    records.take(first, now)
+    records.take(sign(first, secret(2)), now)
     assert records.refusal(prove(2, now + 1799), now + 1799) == "the one before is too new"
     assert records.refusal(prove(9, now), now) == "it is by nobody who is registered"
     second = prove(2, now + 1800, ip="127.0.0.2")
     assert records.refusal(second, now + 1800) is None
-    records.take(second, now + 1800)
+    records.take(sign(second, secret(2)), now + 1800)
     # A proof from the future is as new as the time it came.
     third = prove(2, now + 4000, ip="127.0.0.3")
     assert records.refusal(third, now + 3900) is None
-    records.take(third, now + 3900)
+    records.take(sign(third, secret(2)), now + 3900)
     found = records.found()[key]
     assert found.proven == now + 3900
     assert [proven.ip for proven in found.addresses] == ["127.0.0.2", "127.0.0.3"]
-    assert [accepted.uptime for accepted in records.history(key)] == [first, second, third]
+    assert [accepted.proof.uptime for accepted in records.history(key)] == [first, second, third]
     # A clock that was put back by more than that says nothing of what is too new.
     assert records.refusal(prove(2, now + 2000), now + 2000) is None
     records.reported(key, False, now + 10)
@@ -442,7 +446,7 @@ def test_records_of_a_node_that_goes_and_comes_back() -> None:
     assert records.found()[key].proven == 0 and records.last(key) is None
     again = prove(2, now + 4001)
     assert records.refusal(again, now + 4001) is None
-    records.take(again, now + 4001)
+    records.take(sign(again, secret(2)), now + 4001)
     records.follow(world.step())
     assert records.found()[key].proven == now + 4001
     back = world.step(world.certificate(2, Verdict.RECOMMISSION))
@@ -451,6 +455,88 @@ def test_records_of_a_node_that_goes_and_comes_back() -> None:
     assert (found.excused, found.answered, found.in_time) == (back.time, (), ())
     records.follow(World().state)
     assert not records.found()
+
+
+def test_what_is_known_of_others_outlives_a_restart(tmp_path: Path) -> None:
+    world, path, key = network(7), tmp_path / "history", pubkey(2)
+    now = float(world.state.time) + 100
+    records = Records(CLOCKS, private=True)
+    records.follow(world.state)
+    for number in range(10):
+        records.take(sign(prove(2, now + 3600 * number, ip=f"127.0.0.{number + 1}"), secret(2)), now + 3600 * number)
+    now += 9 * 3600
+    records.reported(key, False, now - 200)
+    records.reported(key, False, now - 100)
+    for skew in (None, 31.0):
+        records.asked(key, skew)
+    with closing(History(path, RULES.chain)) as history:
+        assert history.remembered() is None
+        history.note(records.changed())
+        # What cannot be kept now is kept the next time.
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("ALTER TABLE node RENAME TO elsewhere")
+        with pytest.raises(sqlite3.Error):
+            history.keep(1.0, now, Height(2))
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("ALTER TABLE elsewhere RENAME TO node")
+        history.note(records.changed())
+        history.keep(1.0, now, Height(2))
+        assert not records.changed()
+    with closing(History(path, RULES.chain)) as history:
+        kept = history.remembered()
+        assert kept is not None and (kept.since, kept.until, kept.height, len(kept.nodes)) == (1.0, now, 2, 7)
+    assert look(path) == kept
+
+    again = Records(CLOCKS, private=True)
+    again.recall(kept.nodes, seamless=True)
+    again.follow(world.state)
+    assert again.found() == records.found() and not again.changed()
+    assert len(again.history(key)) == 8 and again.history(key) == records.history(key)
+    # Nobody tried for more than five minutes, so nobody knows since when it is not there.
+    again.reported(key, False, now + 201)
+    assert again.found()[key].unreached == (now + 201, now + 201)
+    # After a long time what it found itself says nothing any more; what was signed does.
+    late = Records(CLOCKS, private=True)
+    late.recall(kept.nodes, seamless=False)
+    late.follow(world.state)
+    assert late.found()[key] == replace(records.found()[key], unreached=None, answered=(), in_time=())
+    # What happened to a node meanwhile is as if it had been seen.
+    missed = Records(CLOCKS, private=True)
+    missed.recall(kept.nodes, seamless=True)
+    missed.follow(world.step(world.certificate(2, Verdict.DECOMMISSION)))
+    assert missed.found()[key].proven == 0 and not missed.history(key)
+    missed.follow(World().state)
+    with closing(History(path, RULES.chain)) as history:
+        history.note(missed.changed())
+        history.keep(1.0, now, Height(2))
+        assert history.remembered() == Remembered(1.0, now, Height(2), {})
+
+
+def test_a_history_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    records = Records(CLOCKS, private=True)
+    records.follow(network(7).state)
+    kept = records.changed()
+    with closing(History(path, RULES.chain)) as history:
+        history.note(kept)
+        history.keep(1.0, 2.0, Height(3))
+    # A row that says something else than this version knows is left out.
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE node SET encoded = X'6c65' WHERE key = ?", (pubkey(3),))
+    told = look(path)
+    assert told is not None and told.nodes.keys() == kept.keys() - {pubkey(3)}
+    for spoil in (
+        lambda: path.write_bytes(b"no database" * 1000),
+        lambda: path.write_bytes(path.read_bytes()[:5000] + bytes(20_000)),
+        lambda: History(path, Hash(bytes(32))).close(),
+    ):
+        spoil()
+        with closing(History(path, RULES.chain)) as history:
+            assert history.remembered() is None
+            history.note(kept)
+            history.keep(1.0, 2.0, Height(3))
+            assert history.remembered() == Remembered(1.0, 2.0, Height(3), kept)
+    assert look(tmp_path / "nothing") is None
 
 
 # The way.

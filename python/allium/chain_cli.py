@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from allium import files
 from allium.config import ConfigError, NodeConfig
 from allium.console import out
 from allium.errors import CommandError
+
+if TYPE_CHECKING:
+    from allium.consensus.liveness.history import Kept
 
 chain_app = typer.Typer(
     help="Look after a node's part in the agreement of many machines (CometBFT).", no_args_is_help=True
@@ -79,6 +83,78 @@ def restart(
         markup=False,
         soft_wrap=True,
     )
+
+
+@chain_app.command()
+def proofs(
+    config: _Config,
+    node: Annotated[str, typer.Argument(help="Of which node: its Ed25519 key, or how that begins; else of all.")] = "",
+    as_json: _Json = False,
+) -> None:
+    """Show what a node has heard and found of the others: their last proofs, and whether it reaches them."""
+    import sqlite3
+
+    from allium.consensus.liveness.history import FILE, look
+
+    try:
+        path = NodeConfig.load(config).data_dir / FILE
+        kept = look(path)
+    except (ConfigError, OSError, sqlite3.Error) as error:
+        raise CommandError(str(error)) from None
+    if kept is None:
+        raise CommandError(f"{path} does not exist; the node has heard nothing of others yet")
+    chosen = {key.hex(): each for key, each in sorted(kept.nodes.items()) if key.hex().startswith(node.lower())}
+    if not chosen:
+        raise CommandError(f"nothing is known of {node}")
+    if as_json:
+        shown = {
+            "until": kept.until,
+            "nodes": {key: {**_found(each), "proofs": _proofs(each)} for key, each in chosen.items()},
+        }
+        out.print(json.dumps(shown), markup=False, soft_wrap=True)
+        return
+    for key, each in chosen.items():
+        proven, found = _proofs(each), _found(each)
+        for proof in proven if len(chosen) == 1 else proven[-1:]:
+            versions = " ".join(".".join(map(str, proof[what])) for what in ("storage", "node"))
+            place = f"{proof['ip']} {proof['https_port']}/{proof['omq_port']}"
+            said = f"{_when(proof['time'])} {place} {versions} at L2 {proof['l2_height']}"
+            out.print(f"{key[:16]} proved itself {said}", markup=False, soft_wrap=True)
+        if not proven:
+            out.print(f"{key[:16]} has not proved itself", markup=False, soft_wrap=True)
+        if each.unreached:
+            said = f"since {_when(each.unreached[0])}, tried {_when(each.unreached[1])}"
+            out.print(f"{key[:16]} is not reached {said}", markup=False, soft_wrap=True)
+        for what, text in (("answered", "did not say the time"), ("in_time", "said another time")):
+            if misses := found[what].count(False):
+                said = f"{misses} times of the last {len(found[what])}"
+                out.print(f"{key[:16]} {text} {said}", markup=False, soft_wrap=True)
+
+
+def _proofs(kept: Kept) -> list[dict[str, Any]]:
+    """As JSON has them, oldest first. Times are Unix time: by the node's clock, and by this one's."""
+    return [
+        {
+            "time": said.time,
+            "received": accepted.at,
+            "ip": said.ip,
+            "https_port": said.https_port,
+            "omq_port": said.omq_port,
+            "l2_height": said.l2_height,
+            "storage": said.storage,
+            "node": said.node,
+        }
+        for accepted in kept.proofs
+        for said in (accepted.proof.uptime,)
+    ]
+
+
+def _found(kept: Kept) -> dict[str, Any]:
+    return {"unreached": kept.unreached, "answered": kept.answered, "in_time": kept.in_time}
+
+
+def _when(unix: int) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _open(config: Path) -> tuple[NodeConfig, Any, Any]:

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,9 +167,12 @@ async def _claims(engine: Node, membership: Membership, secret: BlsSecretKey) ->
     await Service(engine, membership.consensus, secret, lambda: membership.contacts).run()
 
 
-def _liveness(config: NodeConfig, engine: Node, membership: Membership, node_keys: NodeKeys) -> Liveness:
+def _liveness(
+    config: NodeConfig, engine: Node, membership: Membership, node_keys: NodeKeys, suspect: Callable[[str], None]
+) -> Liveness:
     """Finds out with the others who works."""
     from allium.consensus.liveness.clocks import Clocks
+    from allium.consensus.liveness.history import FILE
     from allium.consensus.liveness.part import Liveness, Surroundings
     from allium.membership.appchain import AppchainMembership
 
@@ -181,6 +184,8 @@ def _liveness(config: NodeConfig, engine: Node, membership: Membership, node_key
         membership.learn,
         lambda: membership.l2_final,
         config.allow_private_servers,
+        config.data_dir / FILE,
+        suspect,
     )
     return Liveness(engine, membership.consensus, around, Clocks.of(config.uptime_seconds))
 
@@ -285,7 +290,7 @@ class _Orchestrator:
             self._membership = _membership(config, config.network_file, node_keys)
             report = None
             if config.chain_file is not None:
-                self._liveness = _liveness(config, engine, self._membership, node_keys)
+                self._liveness = _liveness(config, engine, self._membership, node_keys, self._suspect)
                 duties["liveness"], report = self._liveness.run(), self._liveness.reported
                 if keys.has_bls(config.data_dir):
                     duties["claims"] = _claims(engine, self._membership, keys.load_bls(config.data_dir))
@@ -299,6 +304,10 @@ class _Orchestrator:
         if config.levers_file is not None:
             duties["levers"] = self._follow_levers(engine, config.levers_file)
         return duties
+
+    def _suspect(self, key: str) -> None:
+        if self._reachability is not None:
+            self._reachability.suspect(key)
 
     async def _stopped(self) -> None:
         await self._stop.wait()

@@ -55,6 +55,11 @@ class Scheduler:
         self._nodes = set(nodes)
         self._failing = {node: state for node, state in self._failing.items() if node in self._nodes}
 
+    def suspect(self, node: str, now: float) -> None:
+        """Tests a node next, because it was not reached before this began."""
+        if node in self._nodes or not self._nodes:
+            self._failing.setdefault(node, (1, now))
+
     def due(self, now: float) -> list[str]:
         """Whom to test at this tick. Each has to be given to `tested` or `untested` before it comes again."""
         chosen: list[str] = []
@@ -143,6 +148,10 @@ class Reachability:
         self._scheduler.set_nodes(
             key for key, node in self._nodes.items() if key != self._own and node["ip"] != "0.0.0.0"
         )
+
+    def suspect(self, key: str) -> None:
+        """Tests a node next, by its Ed25519 key, hex: it was not reached before a restart."""
+        self._scheduler.suspect(key, time.monotonic())
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -26,7 +26,7 @@ pub use liveness::Liveness;
 pub use metrics::{OnionMetrics, Refusal, Refusals};
 pub use peeler::Peeler;
 pub use peers::Peers;
-pub use reachability::{Pinged, Reachable};
+pub use reachability::{Pinged, Reachable, any_certificate};
 pub use readiness::Readiness;
 pub use relay::{OnionAnswer, OnionRelay};
 pub use services::{Keeping, NodeStats, Patience, Services};

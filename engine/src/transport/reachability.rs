@@ -103,7 +103,7 @@ pub(crate) async fn test(services: Arc<Services>, links: Arc<Peers>, node: Arc<N
 /// Its answer must name its legacy key.
 async fn https(node: &NodeInfo) -> Option<()> {
     let stream = TcpStream::connect((node.ip, node.https_port)).await.ok()?;
-    let tls = TlsConnector::from(Arc::new(any_certificate()?));
+    let tls = TlsConnector::from(Arc::new(any_certificate().ok()?));
     let stream = tls.connect(ServerName::IpAddress(std::net::IpAddr::V4(node.ip).into()), stream).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
     tokio::spawn(connection);
@@ -143,13 +143,15 @@ async fn quic(services: &Services, links: &Peers, node: &NodeInfo) -> Option<()>
     (answer.ok()? == b"pong").then_some(())
 }
 
-/// Certificates of nodes say nothing; the key in the answer does.
-fn any_certificate() -> Option<ClientConfig> {
+/// TLS as one who asks a node over HTTPS: certificates of nodes say nothing, the key in the answer does.
+///
+/// # Errors
+/// When the library has no version of TLS in common with its own ciphers.
+pub fn any_certificate() -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().ok()?;
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let config = config.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)));
-    Some(config.with_no_client_auth())
+    Ok(config.with_no_client_auth())
 }
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@ Votes are those of `spec/appchain` §4.4 with Ed25519 signatures, which also say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property, lru_cache
@@ -20,6 +20,9 @@ from allium.appchain.encoding import encode
 from allium.appchain.mt19937 import obligations_quorum
 from allium.appchain.parameters import Parameters
 from allium.appchain.types import Hash, Height, Index, PublicKey, Reasons, Signature
+
+#: Says of each (key, message, signature) whether it holds. All that may be given say what `one_by_one` says.
+Verifier = Callable[[Sequence[tuple[bytes, bytes, bytes]]], Sequence[bool]]
 
 
 class Verdict(IntEnum):
@@ -111,7 +114,7 @@ def vote_message(chain: Hash, height: Height, worker: Index, verdict: Verdict, r
 
 
 @lru_cache(maxsize=256)
-def fault(certificate: Certificate, drawn: DrawnQuorum, chain: Hash) -> str | None:
+def fault(certificate: Certificate, drawn: DrawnQuorum, chain: Hash, verify: Verifier) -> str | None:
     """What is wrong with the votes; `None` when they make a certificate.
 
     It is asked when a certificate comes in, is proposed, voted for and decided, and verifies each once.
@@ -125,9 +128,10 @@ def fault(certificate: Certificate, drawn: DrawnQuorum, chain: Hash) -> str | No
         return f"there is no validator {votes[-1].validator}"
     if any(left.validator >= right.validator for left, right in pairwise(votes)):
         return "votes must be ordered by validator, one of each"
-    for vote in votes:
-        message = vote_message(chain, certificate.height, certificate.worker, certificate.verdict, vote.reasons)
-        if not signed(drawn.validators[vote.validator], vote.signature, message):
+    said = certificate.height, certificate.worker, certificate.verdict
+    proofs = [(drawn.validators[v.validator], vote_message(chain, *said, v.reasons), v.signature) for v in votes]
+    for vote, holds in zip(votes, verify(proofs), strict=True):
+        if not holds:
             return f"the vote of validator {vote.validator} has a wrong signature"
     return None
 
@@ -139,6 +143,11 @@ def reasons(votes: Sequence[Vote]) -> tuple[Reasons, Reasons]:
         some |= vote.reasons
         every &= vote.reasons
     return Reasons(some), Reasons(every)
+
+
+def one_by_one(proofs: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+    """The plain `Verifier`."""
+    return [signed(PublicKey(key), Signature(signature), message) for key, message, signature in proofs]
 
 
 def signed(key: PublicKey, signature: Signature, message: bytes) -> bool:

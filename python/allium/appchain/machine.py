@@ -124,7 +124,9 @@ def objection(state: State, certificate: Certificate) -> str | None:
     node = state.nodes.get(drawn.workers[certificate.worker])
     if node is None:
         return "the node is not registered"
-    return _untimely(node, certificate, state.parameters) or fault(certificate, drawn, state.parameters.chain)
+    return _untimely(node, certificate, state.parameters) or fault(
+        certificate, drawn, state.parameters.chain, state.verifier
+    )
 
 
 def target(state: State, certificate: Certificate) -> PublicKey:
@@ -408,6 +410,7 @@ class _Step:
             ledger=self._ledger,
             agenda=self._agenda(),
             notes=tuple(self._notes),
+            verifier=before.verifier,
         )
 
     def _agenda(self) -> dict[Height, tuple[PublicKey, ...]]:

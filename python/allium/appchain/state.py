@@ -9,7 +9,7 @@ from functools import cached_property
 from bencode2 import bencode
 
 from allium.appchain import merkle
-from allium.appchain.certificates import DrawnQuorum, Roster, quorum
+from allium.appchain.certificates import DrawnQuorum, Roster, Verifier, one_by_one, quorum
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.nodes import Departed, Node, StakeReturn
 from allium.appchain.parameters import Parameters
@@ -73,6 +73,8 @@ class State:
     #: Nodes with which something is due at a height. Follows from `nodes`; may name some in vain.
     agenda: Mapping[Height, tuple[PublicKey, ...]] = field(repr=False)
     notes: tuple[Note, ...] = ()
+    #: By what signatures in certificates are verified. Not a part of the state, nor does anything follow from it.
+    verifier: Verifier = field(default=one_by_one, repr=False)
 
     @cached_property
     def root(self) -> Hash:
@@ -115,8 +117,8 @@ class State:
         return None
 
 
-def genesis(parameters: Parameters, arithmetic: Arithmetic | None = None) -> State:
-    """The state at height 0: no nodes, no money."""
+def genesis(parameters: Parameters, arithmetic: Arithmetic | None = None, verifier: Verifier = one_by_one) -> State:
+    """The state at height 0: no nodes, no money. It and those after it verify certificates by `verifier`."""
     return State(
         parameters=parameters,
         height=NO_HEIGHT,
@@ -131,6 +133,7 @@ def genesis(parameters: Parameters, arithmetic: Arithmetic | None = None) -> Sta
         sittings=(),
         ledger=Ledger(parameters.history, arithmetic=arithmetic),
         agenda={},
+        verifier=verifier,
     )
 
 
@@ -186,7 +189,7 @@ def snapshot(state: State) -> bytes:
     )
 
 
-def restore(data: bytes, arithmetic: Arithmetic | None = None) -> State:
+def restore(data: bytes, arithmetic: Arithmetic | None = None, verifier: Verifier = one_by_one) -> State:
     """The state of a snapshot; raises `EncodingError`. Only its root tells whether it is the right one."""
     read = decode(_Snapshot, data)
     if read.format != _FORMAT:
@@ -214,6 +217,7 @@ def restore(data: bytes, arithmetic: Arithmetic | None = None) -> State:
         sittings=tuple(Sitting(seat.height, seat.beacon, read.rosters[seat.roster]) for seat in read.seats),
         ledger=ledger,
         agenda=_agenda(nodes.values(), height, parameters),
+        verifier=verifier,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from allium._native import verify_ed25519
 from allium.appchain.encoding import EncodingError, decode
 from allium.appchain.machine import InvalidInputError, apply
 from allium.appchain.parameters import Parameters
@@ -102,7 +103,7 @@ class Store:
         Every block on the way is applied and checked; raises `StoreError` for one that is not what was signed.
         """
         try:
-            state = self._oldest() or genesis(self._parameters)
+            state = self._oldest() or genesis(self._parameters, verifier=verify_ed25519)
             for block in self._following(state.height):
                 state = self._next(state, block)
         except sqlite3.Error as error:
@@ -161,7 +162,7 @@ class Store:
 def confirmed(encoded: bytes, block: bytes, parameters: Parameters, sequencer: PublicKey) -> State | None:
     """The state of a snapshot, if it is the one after a block that the sequencer signed."""
     try:
-        signed, state = decode(Block, block), restore(encoded)
+        signed, state = decode(Block, block), restore(encoded, verifier=verify_ed25519)
     except EncodingError:
         return None
     true = signed.is_signed(parameters.chain, sequencer) and state.parameters == parameters

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from allium.consensus.liveness.part import Liveness
 
 #: What a node's directory may have beside what is in it always.
-_FILES = (STORE, *STORE_LOG, "appchain.sqlite", "cometbft.sqlite", "node.log")
+_FILES = (STORE, *STORE_LOG, "appchain.sqlite", "cometbft.sqlite", "liveness.sqlite", "node.log")
 _COMETBFT = "cometbft"
 _COMETBFT_SECONDS = 2.0
 _NO_REASON = Reason(0)
@@ -237,7 +237,7 @@ class Source:
 
     def _proven(self) -> float:
         last = None if self.liveness is None else self.liveness.records.last(self.own)
-        return 0.0 if last is None else float(last.uptime.time)
+        return 0.0 if last is None else float(last.proof.uptime.time)
 
     def _providers(self, membership: AppchainMembership) -> tuple[tuple[Provider, ...], int]:
         if not self.config.l2_rpc:

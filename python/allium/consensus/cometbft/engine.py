@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allium import log
+from allium._native import verify_ed25519
 from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import encode
 from allium.appchain.machine import objection
@@ -80,7 +81,7 @@ class CometBFT:
         """
         self._settings, self._parameters, self._beginning, self._binary = settings, parameters, beginning, binary
         self._store, self._source = store, source
-        standing = store.load(Standing(genesis(parameters), beginning.keys))
+        standing = store.load(Standing(genesis(parameters, verifier=verify_ed25519), beginning.keys))
         self._standing = standing = _on_the_way(store, standing, beginning, settings)
         self._application = Application(
             store,

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from allium._native import verify_ed25519
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.input import Input
 from allium.appchain.machine import InvalidInputError, apply
@@ -56,7 +57,7 @@ def pack(standing: Standing) -> bytes:
 def unpack(data: bytes) -> Standing:
     """What a snapshot holds; raises `EncodingError`. Only the root of the state tells whether it is the right one."""
     read = decode(_Packed, data)
-    return Standing(restore(read.state), read.committee)
+    return Standing(restore(read.state, verifier=verify_ed25519), read.committee)
 
 
 class Store:

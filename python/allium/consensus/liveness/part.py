@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from allium import __version__, log
@@ -16,12 +18,13 @@ from allium._native import PROTOCOL_VERSION, verify_ed25519
 from allium.appchain.certificates import Certificate
 from allium.appchain.machine import objection
 from allium.appchain.state import State
-from allium.appchain.types import Index, L2Height, PublicKey, Seconds
+from allium.appchain.types import NO_HEIGHT, Index, L2Height, PublicKey, Seconds
 from allium.appchain.verdicts import is_wrong_itself, judge
 from allium.consensus import Consensus, RefusedError
 from allium.consensus.liveness.ballots import OTHERWISE, Ballot, Question, Tally, cast
 from allium.consensus.liveness.clocks import Clocks
 from allium.consensus.liveness.gossip import FINE, MAX_MESSAGES, Allowances, Gossip, Memory, pack, unpack
+from allium.consensus.liveness.history import History
 from allium.consensus.liveness.proof import MINIMUM_NODE, SignedProof, Uptime, Version, sign
 from allium.consensus.liveness.records import Records
 
@@ -40,6 +43,8 @@ _STALE_BLOCKS, _STALE_SECONDS = 10, 60
 _TURN = 0.5
 #: Calls of the engine under way at once.
 _THREADS = 40
+#: How often what is known of others is kept, at most.
+_KEEP_SECONDS = 1.0
 _NOWHERE = "0.0.0.0"
 _OK, _REFUSED = b"200", b"400"
 
@@ -57,6 +62,10 @@ class Surroundings:
     l2_final: Callable[[], int]
     #: Nodes may be at addresses that only one machine reaches.
     private: bool = False
+    #: Where what it finds out is kept over a restart.
+    history: Path | None = None
+    #: Has a node tested next that was not reached before a restart, by Ed25519 key, hex.
+    suspect: Callable[[str], None] = lambda _: None
 
 
 class Liveness:
@@ -71,8 +80,10 @@ class Liveness:
         self._memory, self._allowances = Memory(), Allowances()
         self._early: dict[PublicKey | None, list[Ballot]] = {}
         self._handed_in: set[Question] = set()
+        self._history: History | None = None
+        #: Since when it hears the others, by the monotonic clock.
         self._begun = time.monotonic()
-        self._voted = 0
+        self._voted = self._followed = NO_HEIGHT
         self._wrong = False
         #: A lever of test networks: how far the clock runs ahead, in seconds.
         self.clock_offset = 0.0
@@ -96,15 +107,71 @@ class Liveness:
         """Takes part until cancelled, or until the engine is shut down."""
         self._begun = time.monotonic()
         try:
+            await self._recall()
             async with asyncio.TaskGroup() as tasks:
-                duties = [tasks.create_task(self._follow(tasks)), tasks.create_task(self._prove())]
+                duties = [tasks.create_task(duty) for duty in (self._follow(tasks), self._prove(), self._keep())]
                 await self._listen(tasks)
                 for duty in duties:
                     duty.cancel()
         finally:
             await self._gossip.close()
+            if self._history is not None:
+                await self._keep_now(self._history)
+                self._history.close()
             # What waits in them ends with the engine.
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # --- what it knows over a restart
+
+    async def _recall(self) -> None:
+        """Goes on with what it knew, as if it had not been away if that was for less than from a proof to the next.
+
+        Then at most one proof of each has gone by, so that none looks too old that is not. Where the chain was taken
+        away from it meanwhile, it meets everybody anew, and is as one that is new.
+        """
+        if self._around.history is None:
+            return
+        chain = self._consensus.state.parameters.chain
+        try:
+            self._history = await asyncio.to_thread(History, self._around.history, chain)
+            remembered = await asyncio.to_thread(self._history.remembered)
+        except (OSError, sqlite3.Error) as error:
+            self._logger.warning("what is known of other nodes is not kept", reason=str(error))
+            return
+        if remembered is None:
+            return
+        now = self.now()
+        height = self._consensus.state.height
+        timely = remembered.since <= remembered.until <= now < remembered.until + self._clocks.proof
+        seamless = timely and height >= remembered.height
+        self._records.recall(remembered.nodes, seamless)
+        if seamless:
+            self._begun -= now - remembered.since
+        # On what there is already it has voted, or was not there to.
+        self._voted = self._followed = height
+        for key, kept in remembered.nodes.items():
+            if kept.unreached:
+                self._around.suspect(key.hex())
+            for accepted in kept.proofs[-1:]:
+                if now - accepted.at <= self._clocks.limits.proof_validity:
+                    self._around.learn(accepted.proof.uptime)
+        self._logger.info(
+            "goes on with what it knew of other nodes", nodes=len(remembered.nodes), away=round(now - remembered.until)
+        )
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(max(_KEEP_SECONDS, self._clocks.tick))
+            if self._history is not None:
+                await self._keep_now(self._history)
+
+    async def _keep_now(self, history: History) -> None:
+        now = self.now()
+        history.note(self._records.changed())
+        try:
+            await asyncio.to_thread(history.keep, now - (time.monotonic() - self._begun), now, self._followed)
+        except sqlite3.Error as error:
+            self._logger.warning("what is known of other nodes cannot be kept", reason=str(error))
 
     # --- what it says of itself
 
@@ -116,16 +183,21 @@ class Liveness:
             if node is None or state.height <= node.registration_height + 1:
                 continue
             # One from a time to come is from before the clock was put right.
-            if last is not None and 0 <= self.now() - last.uptime.time < self._clocks.proof:
+            age = -1.0 if last is None else self.now() - last.proof.uptime.time
+            if 0 <= age < self._clocks.proof / 2:
                 continue
             if (uptime := self._uptime(state)) is None:
+                continue
+            # What it said before a restart may not be so any more.
+            if last is not None and 0 <= age < self._clocks.proof and last.proof.uptime.place == uptime.place:
                 continue
             if (why := self._records.refusal(uptime, self.now())) is not None:
                 self._logger.warning("others would not take this node's proof", reason=why)
                 await asyncio.sleep(self._clocks.tick)
                 continue
-            self._records.take(uptime, self.now())
-            message = pack(sign(uptime, self._around.keys.ed25519_secret))
+            proof = sign(uptime, self._around.keys.ed25519_secret)
+            self._records.take(proof, self.now())
+            message = pack(proof)
             self._memory.add(message)
             self._gossip.spread([message])
 
@@ -154,6 +226,7 @@ class Liveness:
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         async for state in self._consensus:
             self._records.follow(state)
+            self._followed = state.height
             self._tally.follow(state)
             self._allowances.keep(state.nodes)
             self._gossip.set_nodes(self._reachable(state))
@@ -259,7 +332,7 @@ class Liveness:
                 self._blame(sender, "a proof with a wrong signature")
             # The one before it may be by the same node.
             elif self._records.refusal(proof.uptime, self.now()) is None:
-                self._records.take(proof.uptime, self.now())
+                self._records.take(proof, self.now())
                 if proof.uptime.pubkey != self._own:
                     self._around.learn(proof.uptime)
                 fresh.append(pack(proof))

@@ -45,6 +45,11 @@ class Uptime:
     #: The key by which clients know it, where that is another one.
     legacy: bytes | None = None
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Where it can be reached."""
+        return self.ip, self.https_port, self.omq_port
+
     @cached_property
     def encoded(self) -> bytes:
         """The bytes of the dict."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 _NODES = [100, 1_000]
+#: How often it is said how far a run has come, where that cannot be shown in place.
+_TELL_SECONDS = 30.0
 
 
 @app.callback(invoke_without_command=True)
@@ -71,20 +74,28 @@ def simulate(
 
 
 def run(scenarios: Sequence[Scenario]) -> list[Outcome]:
-    """Runs one after the other, and shows how far each has come on stderr."""
+    """Runs one after the other, and shows how far each has come on stderr: in place, or by lines where it is a file."""
     from allium.devnet.simulation.simulation import simulate as simulated
 
     outcomes = []
     columns = (TextColumn("{task.description}"), TextColumn("{task.fields[at]}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as shown:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as shown:
         for scenario in scenarios:
+            begun = told = time.monotonic()
             task = shown.add_task(f"{scenario.nodes:,} nodes", total=None, at="")
 
-            def tell(now: float, nodes: int, task: TaskID = task, hours: float = scenario.hours) -> None:
-                shown.update(task, at=f"hour {now / HOUR:.1f} of {hours:g}" if now else f"{nodes:,} registered")
+            def tell(now: float, nodes: int, task: TaskID = task, scenario: Scenario = scenario) -> None:
+                nonlocal told
+                at = f"hour {now / HOUR:.1f} of {scenario.hours:g}" if now else f"{nodes:,} registered"
+                shown.update(task, at=at)
+                if not err.is_terminal and time.monotonic() - told > _TELL_SECONDS:
+                    told = time.monotonic()
+                    err.print(f"{scenario.nodes:,} nodes: {at}", markup=False)
 
             outcomes.append(simulated(scenario, tell))
             shown.remove_task(task)
+            took = time.monotonic() - begun
+            err.print(f"{scenario.nodes:,} nodes: {scenario.hours:g} hours in {took:.0f} s", markup=False)
     return outcomes
 
 
