@@ -23,6 +23,7 @@ import wire
 from allium import config, keys, restart
 from allium.client import NetworkError, direct
 from allium.devnet import ports
+from allium.membership.omq import Endpoint, OmqConnection, OmqError
 from conftest import entry
 from node_process import Running
 
@@ -99,12 +100,42 @@ class Newcomer(threading.Thread):
                 self.dropped.append(repr(error))
 
 
+class Kept(threading.Thread):
+    """Asks again and again over one OMQ connection, as long as the node does not say that it goes."""
+
+    def __init__(self, node: direct.Node, over: threading.Event) -> None:
+        super().__init__()
+        self.endpoint = Endpoint(f"tcp://{node.ip}:{node.omq_port}", node.x25519)
+        self.over = over
+        self.answered = self.connected = 0
+        self.dropped: list[str] = []
+
+    def run(self) -> None:
+        asyncio.run(self.ask())
+
+    async def ask(self) -> None:
+        async with OmqConnection(self.endpoint) as connection:
+            connection.on_connect.append(self.count)
+            while not self.over.is_set():
+                try:
+                    [answer] = await connection.request("storage.info", timeout=60)
+                    assert b"version" in answer, answer
+                    self.answered += 1
+                except (AssertionError, OmqError, ValueError) as error:
+                    self.dropped.append(repr(error))
+
+    def count(self) -> None:
+        self.connected += 1
+
+
 def test_no_request_is_lost_while_a_node_starts_anew_again_and_again(running: Running) -> None:
     over = threading.Event()
     clients = [Client(running.entry["https_port"], number, over) for number in range(8)]
     node = direct.Node.parse(running.entry)
     newcomers = [Newcomer(node, "omq", over), Newcomer(node, "quic", over)]
-    for thread in (*clients, *newcomers):
+    kept = [Kept(node, over) for _ in range(2)]
+    threads = (*clients, *newcomers, *kept)
+    for thread in threads:
         thread.start()
     pid = running.process.pid
     seconds = []
@@ -117,18 +148,25 @@ def test_no_request_is_lost_while_a_node_starts_anew_again_and_again(running: Ru
             seconds.append(time.monotonic() - began)
             while sum(client.answered for client in clients) < before + 200:
                 assert not over.wait(0.01)
+            # Restarts without a pause would turn the same newcomers away each time that they knock.
+            others = {thread: thread.answered for thread in (*newcomers, *kept)}
+            while any(thread.is_alive() and thread.answered == count for thread, count in others.items()):
+                assert not over.wait(0.01)
     finally:
         over.set()
-        for thread in (*clients, *newcomers):
+        for thread in threads:
             thread.join()
     assert [client.dropped for client in clients] == [[]] * len(clients)
     assert [newcomer.dropped for newcomer in newcomers] == [[]] * len(newcomers)
+    assert [each.dropped for each in kept] == [[]] * len(kept)
+    assert [each.connected for each in kept] == [RESTARTS + 1] * len(kept)
     assert all(newcomer.answered > RESTARTS for newcomer in newcomers)
     assert all(client.told >= RESTARTS for client in clients)
     total, longest = sum(client.answered for client in clients), max(client.longest for client in clients)
     fresh = {newcomer.transport: newcomer.answered for newcomer in newcomers}
     print(f"{RESTARTS} restarts, {max(seconds):.1f} s at most; {total} requests, none lost, {longest:.2f} s at most")
     print(f"over connections of their own: {fresh}, none lost")
+    print(f"over kept OMQ connections: {sum(each.answered for each in kept)}, none lost")
     # It is the same process, and has all that was acknowledged.
     assert running.process.poll() is None and restart.serving(running.data_dir) == pid
     for client in clients[1::2]:

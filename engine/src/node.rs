@@ -493,6 +493,9 @@ impl Node {
         if let Some(Err(error)) = listeners.as_ref().map(Listeners::hush_omq) {
             tracing::warn!(%error, "who connects over OMQ now may have to connect again");
         }
+        if let Some(omq) = &self.omq {
+            omq.leave();
+        }
         if let Some(quic) = self.quic.take() {
             threads.carry_out(quic.leave());
         }

@@ -68,6 +68,7 @@ class OmqConnection:
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._connected = asyncio.Event()
+        self._goes = False
         self._pending: dict[bytes, tuple[bytes, asyncio.Future[list[bytes]]]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -146,7 +147,8 @@ class OmqConnection:
         return socket
 
     async def _serve(self, socket: zmq.asyncio.Socket, monitor: zmq.asyncio.Socket) -> None:
-        """Returns when the connection is lost."""
+        """Returns when the connection is lost, or the other side goes and has answered what it was asked."""
+        self._goes = False
         socket.connect(self.endpoint.address)
         await socket.send(b"HI")
         poller = zmq.asyncio.Poller()
@@ -156,22 +158,25 @@ class OmqConnection:
             ready = dict(await poller.poll())
             # What came before the loss counts.
             while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
-                if not self._take(await socket.recv_multipart()):
-                    return
+                self._take(await socket.recv_multipart())
+            if self._goes and not self._pending:
+                return
             if monitor in ready:
                 [event, _] = await monitor.recv_multipart()
                 if struct.unpack_from("=H", event)[0] == zmq.EVENT_DISCONNECTED:
                     return
 
-    def _take(self, frames: list[bytes]) -> bool:
-        """Gives a message to whoever waits for it; whether the connection goes on."""
+    def _take(self, frames: list[bytes]) -> None:
+        """Gives a message to whoever waits for it."""
         match frames:
             case [b"HELLO"]:
                 self._connected.set()
                 for listener in self.on_connect:
                     listener()
             case [b"BYE"]:
-                return False
+                # The next request is for its successor.
+                self._goes = True
+                self._connected.clear()
             case [b"REPLY", tag, *parts] if tag in self._pending:
                 self._resolve(tag, parts)
             case [error, b"REPLY", tag] if tag in self._pending:
@@ -181,7 +186,6 @@ class OmqConnection:
                     self._resolve(tag, UnknownCommandError(f"{command.decode(errors='replace')} is not known there"))
             case [command, *parts] if command in self.on_notify:
                 self.on_notify[command](parts)
-        return True
 
     def _resolve(self, tag: bytes, result: list[bytes] | OmqError) -> None:
         _, answer = self._pending.pop(tag)

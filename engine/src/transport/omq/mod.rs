@@ -54,6 +54,8 @@ enum Command {
     Notify { to: Bytes, dict: Bytes },
     /// Let others in.
     Listen,
+    /// Send those that ask away, soon; go on answering.
+    Leave,
     /// Answer what has been asked, close every socket, end.
     Close,
 }
@@ -223,9 +225,15 @@ impl Omq {
         self.stop();
     }
 
-    fn stop(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        let mut command = Command::Close;
+    /// Sends those that ask to a successor, each when it has all its answers, and goes on answering until
+    /// [`Self::close`], which then waits until nobody asks any more.
+    pub fn leave(&self) {
+        if let Some(thread) = &self.thread {
+            self.tell(thread, Command::Leave);
+        }
+    }
+
+    fn tell(&self, thread: &JoinHandle<()>, mut command: Command) {
         while let Err(unsent) = self.sender.send(command) {
             if thread.is_finished() {
                 break;
@@ -234,6 +242,11 @@ impl Omq {
             std::thread::yield_now();
             command = unsent;
         }
+    }
+
+    fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        self.tell(&thread, Command::Close);
         if thread.join().is_err() {
             tracing::error!("the OMQ thread has panicked");
         }

@@ -42,6 +42,12 @@ const IDLE: Duration = Duration::from_secs(30);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How long answers may take once the node shuts down.
 const DRAIN: Duration = Duration::from_secs(20);
+/// For so long nobody is sent away yet: what was asked before is answered by then.
+const GRACE: Duration = Duration::from_secs(1);
+/// A node that sent all away has heard the last of them when it hears nothing for so long,
+const ON_THE_WAY: Duration = Duration::from_millis(100);
+/// and of those that do not go when so much has passed.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// More frames than any command has; what is beyond is not kept.
 const MAX_FRAMES: usize = 64;
 /// Messages taken from one socket before others have their turn.
@@ -68,7 +74,46 @@ struct Peer {
     address: String,
     key: X25519PublicKey,
     pending: HashMap<u64, oneshot::Sender<Answer>>,
+    /// It said that it goes: it answers what it was asked, and the next request is for its successor.
+    goes: bool,
     used: Instant,
+}
+
+/// What a node knows of those that it sends to its successor.
+struct Leaving {
+    since: Instant,
+    /// When the last request came.
+    asked: Instant,
+    /// Requests under way, by who asked since.
+    under_way: HashMap<Bytes, usize>,
+}
+
+impl Leaving {
+    fn new() -> Self {
+        Self { since: Instant::now(), asked: Instant::now(), under_way: HashMap::new() }
+    }
+
+    /// Whether all have gone, or will not.
+    fn is_over(&self) -> bool {
+        self.asked.elapsed() >= ON_THE_WAY || self.since.elapsed() >= GRACE + PATIENCE
+    }
+
+    fn take(&mut self, from: &Bytes) {
+        self.asked = Instant::now();
+        *self.under_way.entry(from.clone()).or_default() += 1;
+    }
+
+    /// Notes an answer; whether nothing else is under way for them, so that they can go.
+    fn answered(&mut self, to: &Bytes) -> bool {
+        let more = self.under_way.get_mut(to).map_or(0, |under_way| {
+            *under_way -= 1;
+            *under_way
+        });
+        if more == 0 {
+            self.under_way.remove(to);
+        }
+        more == 0 && self.since.elapsed() >= GRACE
+    }
 }
 
 pub(super) struct Io {
@@ -85,6 +130,7 @@ pub(super) struct Io {
     listener: Option<(OwnedFd, String)>,
     /// When to end at the latest, once that was asked for.
     closing: Option<Instant>,
+    leaving: Option<Leaving>,
     peers: HashMap<u64, Peer>,
     numbers: HashMap<X25519PublicKey, u64>,
     next_number: u64,
@@ -133,6 +179,7 @@ impl Io {
             router,
             listener: Some((listener, format!("tcp://{address}"))),
             closing: None,
+            leaving: None,
             peers: HashMap::new(),
             numbers: HashMap::new(),
             next_number: ZAP + 1,
@@ -155,7 +202,11 @@ impl Io {
         let mut tidied = Instant::now();
         loop {
             ready.clear();
-            let wait = if self.dirty.is_empty() { HOUSEKEEPING } else { Duration::ZERO };
+            let wait = match (self.dirty.is_empty(), self.closing) {
+                (false, _) => Duration::ZERO,
+                (true, None) => HOUSEKEEPING,
+                (true, Some(_)) => ON_THE_WAY,
+            };
             if let Err(error) = self.epoll.wait(&mut ready, wait) {
                 tracing::error!(%error, "OMQ has to end: waiting for sockets failed");
                 return;
@@ -185,7 +236,9 @@ impl Io {
                 }
             }
             // All was taken from the sockets, and answered: what is queued for them is sent as they are closed.
-            let through = |end: Instant| (self.dirty.is_empty() && self.in_flight.is_empty()) || Instant::now() >= end;
+            let idle = self.dirty.is_empty() && self.in_flight.is_empty();
+            let left = self.leaving.as_ref().is_none_or(Leaving::is_over);
+            let through = |end: Instant| (idle && left) || Instant::now() >= end;
             if self.closing.is_some_and(through) {
                 return;
             }
@@ -206,6 +259,9 @@ impl Io {
                     self.dirty.push(ROUTER);
                     // As for `send_back`.
                     let _ = self.router.send_parts(&[&to, b"REPLY", &tag], &parts);
+                    if self.leaving.as_mut().is_some_and(|leaving| leaving.answered(&to)) {
+                        self.send_back(&[&to, b"BYE"]);
+                    }
                 }
                 Ok(Command::Notify { to, dict }) => {
                     if !self.send_back(&[&to, b"notify.message", &dict]) {
@@ -217,6 +273,7 @@ impl Io {
                         tracing::error!(%error, "OMQ cannot listen");
                     }
                 }
+                Ok(Command::Leave) => self.leaving = Some(Leaving::new()),
                 Ok(Command::Close) => self.closing = Some(Instant::now() + DRAIN),
                 Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
@@ -321,8 +378,17 @@ impl Io {
         let (fd, monitor_fd) = (socket.fd()?, monitor.fd()?);
         self.epoll.add(fd, number)?;
         self.epoll.add(monitor_fd, number | MONITOR)?;
-        let peer =
-            Peer { socket, fd, monitor, monitor_fd, address, key, pending: HashMap::new(), used: Instant::now() };
+        let peer = Peer {
+            socket,
+            fd,
+            monitor,
+            monitor_fd,
+            address,
+            key,
+            pending: HashMap::new(),
+            goes: false,
+            used: Instant::now(),
+        };
         self.peers.insert(number, peer);
         self.numbers.insert(key, number);
         // A pipe tells of what comes only once somebody has found it empty.
@@ -334,7 +400,10 @@ impl Io {
         if let Some(peer) = self.peers.remove(&number) {
             self.epoll.remove(peer.fd);
             self.epoll.remove(peer.monitor_fd);
-            self.numbers.remove(&peer.key);
+            // It may stand for the successor of one that goes.
+            if self.numbers.get(&peer.key) == Some(&number) {
+                self.numbers.remove(&peer.key);
+            }
         }
     }
 
@@ -375,7 +444,10 @@ impl Io {
                         let _ = answer.send(Err(PeerError::Refused(error)));
                     }
                 }
-                [bye] if bye.as_ref() == b"BYE" => self.close_peer(number),
+                [bye] if bye.as_ref() == b"BYE" => {
+                    peer.goes = true;
+                    self.numbers.remove(&peer.key);
+                }
                 // HELLO, or a refusal that names no request: the request's time limit answers for it.
                 _ => {}
             }
@@ -388,7 +460,7 @@ impl Io {
         let mut idle = Vec::new();
         for (number, peer) in &mut self.peers {
             peer.pending.retain(|_, answer| !answer.is_closed());
-            if peer.pending.is_empty() && now.duration_since(peer.used) >= IDLE {
+            if peer.pending.is_empty() && (peer.goes || now.duration_since(peer.used) >= IDLE) {
                 idle.push(*number);
             }
         }
@@ -483,6 +555,9 @@ impl Io {
             self.send_back(&[&to, b"REPLY", &tag, &code, &text]);
             return;
         };
+        if let Some(leaving) = &mut self.leaving {
+            leaving.take(&to);
+        }
         let (services, sender) = (Arc::clone(&self.services), self.sender.clone());
         self.runtime.spawn(async move {
             let answer = commands::execute(&services, incoming, slot).await;
