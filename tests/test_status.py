@@ -200,7 +200,10 @@ def test_cometbft_that_hangs_is_told_of(small_chain: Devnet) -> None:
 def test_watch_shows_it_again_and_again(pair: Devnet) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "allium", "status", "--data-dir", pair.nodes[0]["data_dir"], "--watch"]
+    # As from a terminal, also where the tests run in the background of a script and so are not interrupted.
+    here = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as watching:
+        signal.signal(signal.SIGINT, here)
         os.close(theirs)
         seen = b""
         while seen.count(b"process ") < 2:
