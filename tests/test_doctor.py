@@ -194,9 +194,8 @@ def test_a_directory_of_everybody_is_found(idle: Path) -> None:
 
 
 def test_a_port_that_somebody_else_has_is_found(idle: Path) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    with ports.reserve(1) as [port], socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", port))
         code, results = doctor("--data-dir", str(idle), ALLIUM_OMQ_PORT=str(port))
     assert code == 1 and one(results, "ports") == ("failed", f"UDP port {port} at 127.0.0.1: Address already in use")
 
