@@ -400,10 +400,14 @@ impl Io {
         if let Some(peer) = self.peers.remove(&number) {
             self.epoll.remove(peer.fd);
             self.epoll.remove(peer.monitor_fd);
-            // It may stand for the successor of one that goes.
-            if self.numbers.get(&peer.key) == Some(&number) {
-                self.numbers.remove(&peer.key);
-            }
+            self.ask_no_more(number, &peer.key);
+        }
+    }
+
+    /// The next request to a node goes over another connection than this one; there may be one already.
+    fn ask_no_more(&mut self, number: u64, key: &X25519PublicKey) {
+        if self.numbers.get(key) == Some(&number) {
+            self.numbers.remove(key);
         }
     }
 
@@ -446,7 +450,8 @@ impl Io {
                 }
                 [bye] if bye.as_ref() == b"BYE" => {
                     peer.goes = true;
-                    self.numbers.remove(&peer.key);
+                    let key = peer.key;
+                    self.ask_no_more(number, &key);
                 }
                 // HELLO, or a refusal that names no request: the request's time limit answers for it.
                 _ => {}
