@@ -18,6 +18,7 @@ from allium.appchain.types import PublicKey
 from allium.appchain.verdicts import Reason
 from allium.config import NodeConfig
 from allium.consensus.liveness.clocks import Clocks
+from allium.consensus.liveness.history import FILE as HISTORY
 from allium.files import STORE, STORE_LOG
 from allium.membership import Membership
 from allium.membership.appchain import AppchainMembership
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from allium.consensus.liveness.part import Liveness
 
 #: What a node's directory may have beside what is in it always.
-_FILES = (STORE, *STORE_LOG, "appchain.sqlite", "cometbft.sqlite", "liveness.sqlite", "node.log")
+_FILES = (STORE, *STORE_LOG, "appchain.sqlite", "cometbft.sqlite", HISTORY, "node.log")
 _COMETBFT = "cometbft"
 _COMETBFT_SECONDS = 2.0
 _NO_REASON = Reason(0)
