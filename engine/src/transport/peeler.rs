@@ -1,4 +1,4 @@
-//! Opens onion layers, those that wait together.
+//! Opens onion layers, together those that are ready together.
 
 use std::sync::Arc;
 
