@@ -1,12 +1,14 @@
 //! The runtime that serves: the engine's own, or one that is lent to it.
 
 use std::{
+    cell::Cell,
     future::Future,
     io,
     sync::{
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, SendError},
     },
+    thread,
     time::Duration,
 };
 
@@ -18,6 +20,23 @@ use tokio::{
 
 /// How long the threads of an own runtime may take to end.
 const END: Duration = Duration::from_secs(5);
+
+/// After so many requests a thread lets others have its core.
+const TURN: u32 = 16;
+
+/// Counts a request, and lets other threads have this one's core from time to time.
+///
+/// Where more threads have work than there are cores, the system's turns take milliseconds, and whatever was queued on
+/// the thread whose turn is over waits as long: with 64 connections a 99th percentile of 4.2 ms, of 1.2 ms with shorter
+/// turns (`bench/`, the row `info`). Nothing but a system call is lost where nobody waits.
+pub(crate) fn take_turns() {
+    thread_local! { static SERVED: Cell<u32> = const { Cell::new(0) }; }
+    let served = SERVED.get().wrapping_add(1);
+    SERVED.set(served);
+    if served.is_multiple_of(TURN) {
+        thread::yield_now();
+    }
+}
 
 /// The one of these cores that is counted to, round and round.
 fn nth(cores: &CpuSet, place: usize) -> CpuSet {
@@ -44,6 +63,8 @@ impl Threads {
         let workers = workers.max(1);
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(workers).thread_name("allium-worker").enable_all();
+        // Whoever waits for this core has it before this thread asks for more work.
+        builder.on_thread_park(thread::yield_now);
         let (began, begun) = mpsc::channel();
         if pinned {
             let (cores, started) = (sched_getaffinity(None)?, AtomicUsize::new(0));
@@ -105,7 +126,7 @@ impl Drop for Threads {
         // Inside another runtime nobody may wait for this one's threads, so another thread does.
         let (last, runtimes) = mpsc::channel::<Runtime>();
         let end = move || runtimes.into_iter().for_each(|runtime| runtime.shutdown_timeout(END));
-        let waiting = std::thread::Builder::new().name("allium-end".to_owned()).spawn(end);
+        let waiting = thread::Builder::new().name("allium-end".to_owned()).spawn(end);
         if let Err(SendError(runtime)) = last.send(runtime) {
             runtime.shutdown_background();
         }

@@ -33,6 +33,7 @@ use super::{
 use crate::{
     batch::Source,
     rpc::{BUSY, Encoding, Reply, Status, Via},
+    threads::take_turns,
 };
 
 /// Open connections; more wait in the kernel's queue.
@@ -210,6 +211,7 @@ async fn outstayed(mut phases: watch::Receiver<Phase>) {
 }
 
 async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr, source: Source) -> Answer {
+    take_turns();
     let route = (request.method(), request.uri().path());
     match route {
         (&Method::POST, "/onion_req/v2") => onion(services, request, source).await.unwrap_or_else(|refusal| *refusal),
