@@ -21,8 +21,10 @@ use super::{
 
 /// After a fold that failed.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Changes in one transaction, where all at once do not fit into the file.
-const STEP: usize = 256;
+/// Changes in one transaction: the pages that it writes are kept in memory until it ends, and then for the next.
+const STEP: usize = 16_384;
+/// And where so many at once do not fit into the file.
+const SMALL_STEP: usize = 256;
 
 /// Changes that are to go into the trees.
 pub(super) struct Fold {
@@ -129,27 +131,31 @@ fn run(tables: &Tables, folds: &Receiver<Fold>, shared: &Shared) {
 }
 
 impl Tables {
-    /// One transaction; several, where that does not fit: what is folded twice is the same.
+    /// In several transactions: what is folded twice is the same, and whoever reads sees all of `changes` elsewhere.
     fn fold(&self, changes: &Changes, epoch: u64) -> Result<(), StoreError> {
-        match self.put_all(changes.iter(), Some(epoch)) {
-            Err(StoreError::MapFull) => {}
-            done => return done,
-        }
         let all: Vec<_> = changes.iter().collect();
-        for some in all.chunks(STEP) {
-            self.put_all(some.iter().copied(), None)?;
+        let mut rest = all.as_slice();
+        loop {
+            let (some, later) = rest.split_at(rest.len().min(STEP));
+            let last = later.is_empty().then_some(epoch);
+            match self.put_all(some, last) {
+                Err(StoreError::MapFull) => {
+                    some.chunks(SMALL_STEP).try_for_each(|few| self.put_all(few, None))?;
+                    self.put_all(&[], last)?;
+                }
+                done => done?,
+            }
+            if last.is_some() {
+                return Ok(());
+            }
+            rest = later;
         }
-        self.put_all(std::iter::empty(), Some(epoch))
     }
 
-    fn put_all<'c>(
-        &self,
-        changes: impl Iterator<Item = (u8, &'c [u8], Option<&'c [u8]>)>,
-        epoch: Option<u64>,
-    ) -> Result<(), StoreError> {
+    fn put_all(&self, changes: &[(u8, &[u8], Option<&[u8]>)], epoch: Option<u64>) -> Result<(), StoreError> {
         let mut txn = self.env.write_txn()?;
         let mut last = self.expiries.tree.last(&txn)?.map(|(key, _)| key.to_vec());
-        for (table, key, value) in changes {
+        for &(table, key, value) in changes {
             let table = self.table(table)?;
             match value {
                 // Most of these come in order: their pages are filled to the end.
