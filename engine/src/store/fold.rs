@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use super::{
     StoreError,
     layout::Meta,
-    recent::Changes,
+    recent::{Change, Changes},
     tables::{Tables, spawn},
 };
 
@@ -152,7 +152,7 @@ impl Tables {
         }
     }
 
-    fn put_all(&self, changes: &[(u8, &[u8], Option<&[u8]>)], epoch: Option<u64>) -> Result<(), StoreError> {
+    fn put_all(&self, changes: &[Change<'_>], epoch: Option<u64>) -> Result<(), StoreError> {
         let mut txn = self.env.write_txn()?;
         let mut last = self.expiries.tree.last(&txn)?.map(|(key, _)| key.to_vec());
         for &(table, key, value) in changes {

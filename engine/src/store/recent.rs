@@ -26,6 +26,8 @@ const OVERHEAD: usize = 96;
 /// Accounts that can be told apart by [`Touched`], about.
 const BITS: usize = 1 << 18;
 
+/// The table, the key, and its value from now on, if it has one.
+pub(super) type Change<'c> = (u8, &'c [u8], Option<&'c [u8]>);
 type Value = Option<Arc<[u8]>>;
 type Range<'v> = btree_map::Range<'v, Arc<[u8]>, Value>;
 pub(super) type Bounds<'b> = (Bound<&'b [u8]>, Bound<&'b [u8]>);
@@ -101,7 +103,7 @@ impl Changes {
     }
 
     /// By table, each in the order of its keys.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, &[u8], Option<&[u8]>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Change<'_>> {
         (0..)
             .zip(&self.tables)
             .flat_map(|(table, changes)| changes.iter().map(move |(key, value)| (table, &**key, value.as_deref())))
