@@ -1,5 +1,7 @@
-//! Builds libzmq with CURVE on top of the libsodium that `libsodium-sys-stable` built, and links both. Compiles the
-//! vector code of curve25519 for the processors that it is for.
+//! Builds libzmq, and compiles the vector code of curve25519 for the processors that it is for.
+
+#[path = "build/libzmq.rs"]
+mod libzmq;
 
 use std::{
     env,
@@ -7,19 +9,18 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use zeromq_src::{Build, LibLocation};
-
 fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build/libzmq.rs");
     // Set by libsodium-sys-stable's build script for those that depend on it directly.
     let (Ok(lib), Ok(include)) = (env::var("DEP_SODIUM_LIB"), env::var("DEP_SODIUM_INCLUDE")) else {
         eprintln!("libsodium-sys-stable did not say where it put libsodium; unset SODIUM_* variables and build again");
         return ExitCode::FAILURE;
     };
-    // Warnings in libzmq's own sources are not ours to mend.
-    // SAFETY: a build script with one thread.
-    unsafe { env::set_var("CXXFLAGS", format!("{} -w", env::var("CXXFLAGS").unwrap_or_default())) };
-    Build::new().with_libsodium(Some(LibLocation::new(lib, include))).build();
+    if let Err(error) = libzmq::build(&lib, &include) {
+        eprintln!("libzmq could not be built: {error}");
+        return ExitCode::FAILURE;
+    }
     match vectors() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

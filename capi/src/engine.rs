@@ -285,7 +285,7 @@ pub unsafe extern "C" fn allium_engine_set_network(
         let block_hash = unsafe { string(block_hash, "block_hash") }?.to_owned();
         // SAFETY: as the header asks.
         let nodes = unsafe { array(nodes, count, "nodes") }?.iter().map(AlliumNode::info).collect();
-        let snapshot = Snapshot::new(height, block_hash, [hardfork, revision], nodes).map_err(invalid)?;
+        let snapshot = Snapshot::new(height, block_hash, [hardfork, revision], nodes);
         engine.0.set_network(snapshot);
         Ok(())
     })

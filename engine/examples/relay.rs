@@ -51,7 +51,7 @@ pub(crate) async fn run(https_port: u16, omq_port: u16) -> Result<(), Failure> {
         .runtime(tokio::runtime::Handle::current())
         .answers(["greet"], greet)
         .start()?;
-    engine.set_network(Snapshot::new(1, String::new(), [19, 4], vec![own])?);
+    engine.set_network(Snapshot::new(1, String::new(), [19, 4], vec![own]));
 
     // What a client would post to https://…/onion_req/v2; here without a socket in between.
     let ask = async |body: Value| -> Result<Value, Failure> {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Lists and dicts may nest this deep; a deeper body is refused rather than recursed into.
-const MAX_DEPTH: usize = 32;
+use crate::allowance::{Allowance, Exceeded, MAX_DEPTH};
 
 /// A bencoded value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +32,15 @@ pub enum BtError {
     /// Nested too deep.
     #[error("nested too deep")]
     Depth,
+    /// Too many values for its length.
+    #[error("too many values for its length")]
+    Size,
+}
+
+impl From<Exceeded> for BtError {
+    fn from(Exceeded: Exceeded) -> Self {
+        Self::Size
+    }
 }
 
 impl Bt {
@@ -41,7 +49,7 @@ impl Bt {
     /// # Errors
     /// [`BtError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, BtError> {
-        let mut reader = Reader { rest: bytes };
+        let mut reader = Reader { rest: bytes, allowance: Allowance::of_body(bytes.len()) };
         let value = reader.value(0)?;
         if reader.rest.is_empty() { Ok(value) } else { Err(BtError::Malformed) }
     }
@@ -102,9 +110,10 @@ pub fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 
 struct Reader<'a> {
     rest: &'a [u8],
+    allowance: Allowance,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn value(&mut self, depth: usize) -> Result<Bt, BtError> {
         if depth > MAX_DEPTH {
             return Err(BtError::Depth);
@@ -114,20 +123,23 @@ impl<'a> Reader<'a> {
                 self.skip();
                 self.number(b'e').map(Bt::Int)
             }
-            b'0'..=b'9' => self.bytes().map(|bytes| Bt::Bytes(bytes.to_vec())),
+            b'0'..=b'9' => self.string().map(Bt::Bytes),
             b'l' => {
                 self.skip();
                 let mut items = Vec::new();
                 while !self.end()? {
+                    self.allowance.item()?;
                     items.push(self.value(depth + 1)?);
                 }
                 Ok(Bt::List(items))
             }
             b'd' => {
                 self.skip();
+                self.allowance.dict()?;
                 let mut entries: BTreeMap<Vec<u8>, Bt> = BTreeMap::new();
                 while !self.end()? {
-                    let key = self.bytes()?.to_vec();
+                    self.allowance.entry()?;
+                    let key = self.string()?;
                     if entries.last_key_value().is_some_and(|(last, _)| *last >= key) {
                         return Err(BtError::KeyOrder);
                     }
@@ -171,11 +183,12 @@ impl<'a> Reader<'a> {
         Ok(number)
     }
 
-    fn bytes(&mut self) -> Result<&'a [u8], BtError> {
+    fn string(&mut self) -> Result<Vec<u8>, BtError> {
         let length = usize::try_from(self.number(b':')?).map_err(|_| BtError::Malformed)?;
         let (bytes, rest) = self.rest.split_at_checked(length).ok_or(BtError::End)?;
+        self.allowance.string(length)?;
         self.rest = rest;
-        Ok(bytes)
+        Ok(bytes.to_vec())
     }
 }
 
@@ -224,6 +237,11 @@ mod tests {
             assert_eq!(Bt::parse(bytes), Err(want), "{}", String::from_utf8_lossy(bytes));
         }
         assert_eq!(Bt::parse(&b"l".repeat(100_000)), Err(BtError::Depth));
+        for part in [b"le".as_slice(), b"de", b"0:", b"i0e", b"d0:0:e"] {
+            let list = |count| [b"l", part.repeat(count).as_slice(), b"e"].concat();
+            assert_eq!(Bt::parse(&list(100_000)), Err(BtError::Size), "{}", String::from_utf8_lossy(part));
+            assert!(Bt::parse(&list(1000)).is_ok());
+        }
     }
 
     proptest! {

@@ -30,6 +30,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod allowance;
 #[doc(hidden)]
 pub mod batch;
 #[doc(hidden)]
@@ -39,8 +40,13 @@ pub mod clock;
 #[doc(hidden)]
 pub mod crypto;
 mod engine;
-#[cfg(test)]
-mod fuzz;
+#[doc(hidden)]
+pub mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
+mod holder;
+mod json;
 #[doc(hidden)]
 pub mod metrics;
 #[doc(hidden)]
@@ -58,6 +64,8 @@ mod threads;
 #[doc(hidden)]
 pub mod transport;
 pub mod types;
+#[doc(hidden)]
+pub mod watchdog;
 
 #[doc(inline)]
 pub use clock::Clock;

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 
 use crate::{
     batch::Source,
@@ -18,32 +18,36 @@ use crate::{
     crypto::Identity,
     onion::Piece,
     replicate::{Daemon, Handshake, Merge, Movement, PeerError, PeerLink, Reconciler, Redelivery},
-    rpc::{BUSY, Encoding, Kept, Own, Rpc, RpcParts, Status, Verifier, Via},
+    rpc::{BUSY, Encoding, Kept, Own, Rpc, RpcParts, Status, Verifier, Version, Via},
     store::{Durability, Store, StoreConfig, StoreError},
     swarm::{Network, NodeInfo, Snapshot},
     threads::Threads,
     transport::{
-        Keeping, Limiter, Listeners, Liveness, OnionAnswer, OnionRelay, Patience, Peeler, Peers, Pinged, RateLimits,
-        Reachable, Readiness, Refusals, Services, Slot, Slots, Traffic, Upstream, control,
+        ConnectionLimits, Keeping, Limiter, Listeners, Liveness, Memory, OnionAnswer, OnionRelay, Patience, Peeler,
+        Peers, Pinged, RateLimits, Reachable, Readiness, Refusals, Services, Slot, Slots, Traffic, Upstream, control,
         control::Control,
+        default_memory_limit,
         https::Https,
         omq::{Omq, OmqPeers},
         quic::{Quic, QuicPeers},
-        reachability,
+        reachability, time,
     },
-    types::{Ed25519PublicKey, X25519PublicKey},
+    types::{Ed25519PublicKey, Millis, X25519PublicKey},
+    watchdog::{Ward, Watchdog},
 };
 
 pub use crate::transport::NodeStats;
 
-/// Bytes of request bodies in memory at once, over HTTPS.
-const MAX_BODIES: usize = 512 << 20;
+/// Connections of all transports together.
+const MAX_CONNECTIONS: usize = 32_768;
 /// Nodes that one question is put to at the same time.
 const ASKED_AT_ONCE: usize = 256;
 /// Bytes of the answer of one of them.
 const MAX_ANSWER: usize = 64 << 10;
 /// How often what nobody needs any more is looked for.
 const TIDY: Duration = Duration::from_secs(10);
+/// How long requests that write may take once nobody is served any more.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 /// What a request is told that comes too late.
 const CLOSED: &[u8] = b"Service node is not ready: shutting down\n";
 
@@ -81,8 +85,10 @@ pub struct NodeConfig {
     pub rate_limits: RateLimits,
     /// How long an HTTPS client may take.
     pub patience: Patience,
-    /// Connections that one address may have, on each transport.
+    /// Connections that one address may have, on all transports together.
     pub connections_per_address: usize,
+    /// Bytes of memory that may be held for others: requests under way, and answers until they are read.
+    pub memory_limit: usize,
     /// X25519 keys that may ask for `service.get_stats`.
     pub admins: Vec<X25519PublicKey>,
     /// Whether nodes are spoken to over QUIC where they have it.
@@ -118,6 +124,7 @@ impl NodeConfig {
             rate_limits: RateLimits::default(),
             patience: Patience::default(),
             connections_per_address: 512,
+            memory_limit: default_memory_limit(),
             admins: Vec::new(),
             quic_between_nodes: true,
             oxend_rpc: None,
@@ -173,6 +180,8 @@ pub struct Node {
     omq: Option<Omq>,
     quic: Option<Quic>,
     threads: Option<Threads>,
+    ward: Arc<Ward>,
+    watchdog: Option<Watchdog>,
 }
 
 impl Node {
@@ -206,7 +215,7 @@ impl Node {
         lent: Lent,
     ) -> Result<Self, NodeError> {
         std::fs::create_dir_all(&config.data_dir)?;
-        let clock = Clock::default();
+        let clock = Clock::unsure();
         let store = config.keeps_messages.then(|| open_store(config, clock.clone())).transpose()?;
         let mut threads = match lent.runtime {
             Some(handle) => Threads::lent(handle),
@@ -215,7 +224,8 @@ impl Node {
         let identity = Arc::new(identity);
         let network = Arc::new(Network::default());
         let own = identity.ed25519.public();
-        let readiness = Readiness::new(Arc::clone(&network), own, store.is_some(), listeners.are_inherited());
+        let version = Version::default();
+        let readiness = Readiness::new(Arc::clone(&network), own, store.is_some(), listeners.are_inherited(), version);
         let readiness = Arc::new(readiness);
         let omq_peers = Arc::new(OmqPeers::new()?);
         let quic_peers = QuicPeers::new(Arc::clone(&identity), config.quic_between_nodes);
@@ -237,8 +247,10 @@ impl Node {
             None => None,
         };
         let redelivery = kept.as_ref().map(|kept| Arc::clone(&kept.redelivery));
+        let memory = Memory::new(config.memory_limit);
         let rpc = Arc::new(Rpc::new(RpcParts {
             kept,
+            subscriptions: memory.subscriptions,
             network: Arc::clone(&network),
             identity: Arc::clone(&identity),
             clock: clock.clone(),
@@ -246,6 +258,7 @@ impl Node {
             verifier: Verifier::new(config.worker_threads),
             daemon: config.oxend_rpc.as_ref().map(|_| -> Arc<dyn Daemon> { Arc::<OmqPeers>::clone(&omq_peers) }),
             own: lent.own,
+            version,
         }));
         let keeping = store.zip(redelivery).map(|(store, redelivery)| {
             let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
@@ -276,17 +289,18 @@ impl Node {
             oxend_rpc: config.oxend_rpc.clone(),
             quic_peers: Arc::clone(&quic_peers),
             clients,
-            bodies: Semaphore::new(MAX_BODIES),
+            memory,
             limiter: Limiter::new(config.rate_limits.clone()),
             refusals: Refusals::default(),
             traffic,
             patience: config.patience,
-            connections_per_address: config.connections_per_address,
+            connections: ConnectionLimits::new(MAX_CONNECTIONS, config.connections_per_address),
             admins: config.admins.clone(),
         });
         let sockets = (listeners.https()?, listeners.omq()?, listeners.quic()?);
         threads.duty(open_at_last(Arc::clone(&services)));
         threads.duty(tidy(Arc::clone(&services)));
+        threads.duty(time::follow(Arc::clone(&services), Arc::clone(&links), clock.clone()));
         let handle = threads.handle().clone();
         // From here on the drop of `node` cleans up.
         let mut node = Self {
@@ -298,6 +312,8 @@ impl Node {
             omq: None,
             quic: None,
             threads: Some(threads),
+            ward: Arc::default(),
+            watchdog: None,
         };
         let _entered = handle.enter();
         let (https, omq, quic) = sockets;
@@ -305,7 +321,22 @@ impl Node {
         let address = SocketAddr::new(config.bind_ip, config.omq_port);
         node.omq = Some(Omq::start(omq, address, &omq_peers, Arc::clone(&services), handle.clone())?);
         node.quic = Some(Quic::start(quic, services)?);
+        node.watchdog = Some(node.watched()?);
         Ok(node)
+    }
+
+    /// A watchdog over all that the node depends on.
+    fn watched(&self) -> io::Result<Watchdog> {
+        self.threads.iter().for_each(|threads| threads.put_in(&self.ward));
+        self.omq.iter().for_each(|omq| omq.put_in(&self.ward));
+        self.store().into_iter().for_each(|store| store.put_in(&self.ward));
+        Watchdog::start(Arc::clone(&self.ward))
+    }
+
+    /// What is watched, and how it is.
+    #[must_use]
+    pub fn ward(&self) -> Arc<Ward> {
+        Arc::clone(&self.ward)
     }
 
     /// Puts a new picture of the network in force.
@@ -324,6 +355,18 @@ impl Node {
     /// A lever of test networks: from now on exactly these nodes are not reached.
     pub fn cut_off(&self, nodes: impl IntoIterator<Item = Ed25519PublicKey>) {
         self.links.cut_off(nodes.into_iter().collect());
+    }
+
+    /// The time by which it judges requests: the system's, or that of most other nodes if it is another.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// How far the system's clock is ahead of most other nodes', in milliseconds; `None` while that is not known.
+    #[must_use]
+    pub fn clock_ahead(&self) -> Option<i64> {
+        self.clock.ahead()
     }
 
     /// A lever of test networks: the node's clock runs `ms` ahead of the system's.
@@ -449,7 +492,7 @@ impl Node {
     pub fn request(&self, body: impl Into<Bytes>) -> impl Future<Output = Answer> + Send + 'static {
         let body = body.into();
         self.carry_out(|services, slot| async move {
-            let reply = services.rpc.call_json(&body, Via::Program).await;
+            let reply = services.rpc.call_json(&body, Via::Program, ()).await;
             drop(slot);
             Answer { status: reply.status.code(), body: reply.encode(Encoding::Json).into() }
         })
@@ -532,7 +575,7 @@ impl Node {
         }
         self.services.control.close();
         self.services.gossip.close();
-        let (https, quic) = (self.https.take(), self.quic.take());
+        let (https, quic, rpc) = (self.https.take(), self.quic.take(), Arc::clone(&self.services.rpc));
         async move {
             if let Some(https) = https {
                 https.close().await;
@@ -540,10 +583,13 @@ impl Node {
             if let Some(quic) = quic {
                 quic.close().await;
             }
+            rpc.written(LAST_WRITES).await;
         }
     }
 
     fn end(&mut self, threads: Threads) {
+        // What ends now is not missed.
+        self.watchdog = None;
         if let Some(omq) = self.omq.take() {
             omq.close();
         }
@@ -568,6 +614,7 @@ fn open_store(config: &NodeConfig, clock: Clock) -> Result<Store, StoreError> {
         account_messages: config.account_messages,
         max_missed: config.max_missed,
         durability: config.durability,
+        ignores_small_extensions: Version::default().ignores_small_extensions(),
         ..StoreConfig::new(&config.data_dir)
     };
     Store::open(store, clock)
@@ -654,7 +701,7 @@ mod tests {
         config.bind_ip = Ipv4Addr::LOCALHOST.into();
         (config.https_port, config.omq_port) = (ports[0], ports[1]);
         let node = Node::start(&config, identity).unwrap();
-        node.set_network(Snapshot::new(1, String::new(), [19, 4], vec![info.clone()]).unwrap());
+        node.set_network(Snapshot::new(1, String::new(), [19, 4], vec![info.clone()]));
         (node, info)
     }
 
@@ -683,7 +730,7 @@ mod tests {
                 other => panic!("{other:?}"),
             };
             assert_eq!(refused(client.request("nope", b"{}", LIMIT).await), "Invalid endpoint 'nope'");
-            let missing = "400 Bad Request\n\ninvalid request: Required field 'pubkey' missing";
+            let missing = "400 Bad Request\n\ninvalid request: Required field 'timestamp' missing";
             assert_eq!(refused(client.request("store", b"{}", LIMIT).await), missing);
 
             let user = Ed25519Secret::from_seed(&[5; 32]);
@@ -727,6 +774,55 @@ mod tests {
         node.shutdown();
     }
 
+    /// What a client is owed that asks over QUIC and reads nothing is counted until it is gone, and bounded.
+    #[test]
+    fn answers_that_nobody_reads_over_quic() {
+        const LIMIT: Duration = Duration::from_secs(20);
+        let directory = tempfile::tempdir().unwrap();
+        let (mut node, info) = lone_node(directory.path());
+        let answers = node.services.memory.answers.clone();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let until = async |reached: &dyn Fn() -> bool| {
+            let wait = async {
+                while !reached() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(LIMIT, wait).await.unwrap();
+        };
+        runtime.block_on(async {
+            let endpoint = quic::client_endpoint((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+            let address = SocketAddr::new(info.ip.into(), info.omq_port);
+            let own = Ed25519Secret::from_seed(&[9; 32]);
+            let (client, _pushes) = QuicClient::connect(&endpoint, address, info.ed25519, &own, LIMIT).await.unwrap();
+            let user = Ed25519Secret::from_seed(&[5; 32]);
+            let account = AccountId::new(AccountId::SESSION, user.x25519().public().0).hex();
+            let now = Clock::default().now().0;
+            for number in 0..70 {
+                let data = base64_simd::STANDARD.encode_to_string([number; 76_000]);
+                let params = json!({"pubkey": account, "timestamp": now, "ttl": 86_400_000, "data": data}).to_string();
+                let stored = client.request("store", params.as_bytes(), LIMIT).await.unwrap();
+                assert!(stored.starts_with(b"[200,"), "{stored:?}");
+            }
+            let signature = user.sign(format!("retrieve{now}").as_bytes());
+            let params = json!({
+                "pubkey": account, "pubkey_ed25519": hex::encode(user.public().0), "timestamp": now,
+                "signature": base64_simd::STANDARD.encode_to_string(signature), "max_size": 7_800_000,
+            });
+            let params = Bytes::from(params.to_string());
+            let answer = client.request("retrieve", &params, LIMIT).await.unwrap().len();
+            assert!(answer > 5_000_000, "{answer}");
+            until(&|| answers.used() == 0).await;
+            let silent = client.ask_unread("retrieve", &params, 20).await.unwrap();
+            // So many do not fit, and the rest is told so.
+            until(&|| answers.refused() > 10).await;
+            assert!(answers.used() > answer && answers.used() <= 24 << 20, "{}", answers.used());
+            drop((silent, client));
+            until(&|| answers.used() == 0).await;
+        });
+        node.shutdown();
+    }
+
     /// Three nodes in one process: over two relays into a store that reaches every member.
     #[test]
     fn a_store_over_three_hops_reaches_the_swarm() {
@@ -757,7 +853,7 @@ mod tests {
         }
         assert!(nodes[0].not_ready().unwrap().contains("not in any swarm"));
         for node in &nodes {
-            node.set_network(Snapshot::new(1, String::new(), [19, 4], infos.clone()).unwrap());
+            node.set_network(Snapshot::new(1, String::new(), [19, 4], infos.clone()));
             assert_eq!(node.not_ready(), None);
         }
         let hops: Vec<Hop> = infos.iter().map(|info| Hop { ed25519: info.ed25519, x25519: info.x25519 }).collect();

@@ -39,6 +39,8 @@ pub struct NodeMetrics {
     pub refusals: Vec<(&'static str, &'static str, u64)>,
     /// Requests between nodes: `"in"` or `"out"`, command, outcome, number.
     pub traffic: Vec<TrafficCount>,
+    /// Messages that other nodes have sent: what became of them, number.
+    pub arrivals: Vec<(&'static str, u64)>,
     /// Onion requests: what was inside, the outer status, number.
     pub onions: Vec<(&'static str, Status, u64)>,
     /// How long they took, by what was inside.
@@ -49,6 +51,8 @@ pub struct NodeMetrics {
     pub batches: Vec<(&'static str, Distribution)>,
     /// What its store counts; nothing when it has none.
     pub store: StoreMetrics,
+    /// Memory held for others: what for, bytes in use, bytes that there are, how often there was no room.
+    pub memory: Vec<(&'static str, usize, usize, u64)>,
     /// Open connections by transport.
     pub connections: Vec<(&'static str, usize)>,
     /// Swarms of the network in force.
@@ -99,6 +103,7 @@ impl Node {
             request_times: rpc.metrics().times(),
             refusals: services.refusals.read(),
             traffic: services.traffic.read(),
+            arrivals: rpc.arrivals(),
             onions: onion.metrics().requests(),
             onion_times: onion.metrics().times(),
             queues,
@@ -108,6 +113,11 @@ impl Node {
                 ("store", store.batches.clone()),
             ],
             store,
+            memory: services
+                .memory
+                .read()
+                .map(|(name, budget)| (name, budget.used(), budget.limit(), budget.refused()))
+                .into(),
             connections,
             swarms: network.swarms().len(),
             swarm_members: swarm.map_or(0, |swarm| network.members(swarm).len()),

@@ -1,10 +1,11 @@
 //! The runtime that serves: the engine's own, or one that is lent to it.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::Future,
     io,
     sync::{
+        Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, SendError},
     },
@@ -12,14 +13,20 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::AbortHandle,
 };
 
+use crate::watchdog::{self, Heart, Pulse, Ward};
+
 /// How long the threads of an own runtime may take to end.
 const END: Duration = Duration::from_secs(5);
+
+/// Threads of a node beside its workers, at most; libzmq aborts the process where it cannot have its own.
+const OTHERS: usize = 24;
 
 /// After so many requests a thread lets others have its core.
 const TURN: u32 = 16;
@@ -33,9 +40,20 @@ pub(crate) fn take_turns() {
     thread_local! { static SERVED: Cell<u32> = const { Cell::new(0) }; }
     let served = SERVED.get().wrapping_add(1);
     SERVED.set(served);
+    beat();
     if served.is_multiple_of(TURN) {
         thread::yield_now();
     }
+}
+
+thread_local! {
+    /// Of a worker.
+    static HEART: RefCell<Option<Heart>> = const { RefCell::new(None) };
+}
+
+/// A worker goes on.
+fn beat() {
+    HEART.with_borrow(|heart| heart.as_ref().map_or((), Heart::beat));
 }
 
 /// The one of these cores that is counted to, round and round.
@@ -47,11 +65,29 @@ fn nth(cores: &CpuSet, place: usize) -> CpuSet {
     one
 }
 
+/// Whether the system gives so many threads: tokio panics where it does not.
+fn affordable(count: usize) -> io::Result<()> {
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let threads = (0..count).map(|_| {
+        let held = Arc::clone(&held);
+        // All at once: each waits until there is the last one.
+        thread::Builder::new().name("allium-worker".to_owned()).spawn(move || {
+            let _ = held.lock().recv();
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    drop(hold);
+    threads.into_iter().try_for_each(|thread| thread.map(|thread| drop(thread.join())))
+}
+
 /// Where the engine's tasks run. Its duties end with it; an own runtime ends too.
 pub(crate) struct Threads {
     handle: Handle,
     own: Option<Runtime>,
     duties: Vec<AbortHandle>,
+    /// Of the workers of an own runtime.
+    pulses: Vec<Arc<Pulse>>,
 }
 
 impl Threads {
@@ -61,34 +97,46 @@ impl Threads {
     /// When the system gives no threads.
     pub(crate) fn own(workers: usize, pinned: bool) -> io::Result<Self> {
         let workers = workers.max(1);
+        affordable(workers + OTHERS)?;
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(workers).thread_name("allium-worker").enable_all();
-        // Whoever waits for this core has it before this thread asks for more work.
-        builder.on_thread_park(thread::yield_now);
+        builder.on_thread_park(|| {
+            HEART.with_borrow(|heart| heart.as_ref().map_or((), Heart::rest));
+            // Whoever waits for this core has it before this thread asks for more work.
+            thread::yield_now();
+        });
+        builder.on_thread_unpark(beat);
+        let pulses: Vec<_> = (0..workers).map(|place| Pulse::new(format!("allium-worker-{place}"))).collect();
         let (began, begun) = mpsc::channel();
-        if pinned {
-            let (cores, started) = (sched_getaffinity(None)?, AtomicUsize::new(0));
-            builder.on_thread_start(move || {
-                // Those that block for workers come later, from a pinned one, and may run anywhere.
-                let place = started.fetch_add(1, Ordering::Relaxed);
-                let own = if place < workers { nth(&cores, place) } else { cores };
-                if let Err(error) = sched_setaffinity(None, &own) {
-                    tracing::warn!(%error, "a thread is not where it should be");
-                }
-                let _ = began.send(());
-            });
-        }
+        let cores = pinned.then(|| sched_getaffinity(None)).transpose()?;
+        let (started, theirs) = (AtomicUsize::new(0), pulses.clone());
+        builder.on_thread_start(move || {
+            // Those that block for workers come later, from a pinned one, and may run anywhere.
+            let place = started.fetch_add(1, Ordering::Relaxed);
+            if let Some(pulse) = theirs.get(place) {
+                HEART.set(Some(pulse.begin()));
+            }
+            let own = cores.map(|cores| if place < workers { nth(&cores, place) } else { cores });
+            if let Some(Err(error)) = own.map(|own| sched_setaffinity(None, &own)) {
+                tracing::warn!(%error, "a thread is not where it should be");
+            }
+            let _ = began.send(());
+        });
         let runtime = builder.build()?;
-        if pinned {
-            // Nobody has work yet, so these are the workers.
-            begun.iter().take(workers).for_each(drop);
-        }
-        Ok(Self { handle: runtime.handle().clone(), own: Some(runtime), duties: Vec::new() })
+        // Nobody has work yet, so these are the workers.
+        begun.iter().take(workers).for_each(drop);
+        Ok(Self { handle: runtime.handle().clone(), own: Some(runtime), duties: Vec::new(), pulses })
     }
 
     /// On a runtime that somebody else ends.
     pub(crate) const fn lent(handle: Handle) -> Self {
-        Self { handle, own: None, duties: Vec::new() }
+        Self { handle, own: None, duties: Vec::new(), pulses: Vec::new() }
+    }
+
+    /// From now on the runtime is watched, and each worker of an own one.
+    pub(crate) fn put_in(&self, ward: &Ward) {
+        ward.watch(watchdog::Runtime::new(self.handle.clone()));
+        self.pulses.iter().for_each(|pulse| ward.watch(Arc::clone(pulse)));
     }
 
     pub(crate) const fn handle(&self) -> &Handle {

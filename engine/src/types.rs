@@ -196,10 +196,17 @@ impl MessageHash {
     /// Length of the text form.
     pub const TEXT_LEN: usize = 43;
 
+    /// Of BLAKE2b.
+    pub(crate) fn params() -> blake2b_simd::Params {
+        let mut params = blake2b_simd::Params::new();
+        params.hash_length(32);
+        params
+    }
+
     /// The hash of `data` stored for `account` in `namespace`.
     #[must_use]
     pub fn of(account: &AccountId, namespace: Namespace, data: &[u8]) -> Self {
-        let mut state = blake2b_simd::Params::new().hash_length(32).to_state();
+        let mut state = Self::params().to_state();
         state.update(&account.0).update(namespace.signed_text().as_bytes()).update(data);
         let mut hash = [0; 32];
         hash.copy_from_slice(state.finalize().as_bytes());

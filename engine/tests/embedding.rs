@@ -39,7 +39,7 @@ fn engine(directory: &Path, seed: u8, swarm: SwarmId) -> (EngineBuilder, NodeInf
 }
 
 fn network(nodes: &[&NodeInfo]) -> Snapshot {
-    Snapshot::new(1, String::new(), [19, 4], nodes.iter().map(|node| (*node).clone()).collect()).unwrap()
+    Snapshot::new(1, String::new(), [19, 4], nodes.iter().map(|node| (*node).clone()).collect())
 }
 
 const fn hop(node: &NodeInfo) -> Hop {

@@ -4,19 +4,23 @@ mod bls;
 mod call;
 mod ed25519;
 mod kept;
+mod log;
 mod metrics;
 mod network;
 mod node;
 mod onion;
+mod panic;
 mod peel;
 mod quic;
 mod store;
+mod watch;
 
 use pyo3::prelude::*;
 
 /// Built as `allium._native`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    panic::tell_all();
     module.add("PROTOCOL_VERSION", <(u16, u16, u16)>::from(allium_engine::rpc::PROTOCOL_VERSION))?;
     module.add_class::<bls::BlsSecretKey>()?;
     module.add_class::<bls::BlsDomain>()?;
@@ -28,9 +32,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<onion::ReplyKey>()?;
     module.add_class::<peel::Peeled>()?;
     module.add_class::<quic::QuicClient>()?;
+    module.add_class::<watch::Pulse>()?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_keys, module)?)?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_signatures, module)?)?;
     module.add_function(wrap_pyfunction!(ed25519::verify_ed25519, module)?)?;
+    module.add_function(wrap_pyfunction!(log::log_to_stderr, module)?)?;
     module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
     module.add_function(wrap_pyfunction!(onion::peel_batch, module)?)?;
     module.add_function(wrap_pyfunction!(peel::onion_peel, module)?)?;

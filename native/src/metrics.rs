@@ -33,6 +33,7 @@ pub(crate) fn dict<'py>(py: Python<'py>, told: NodeMetrics) -> PyResult<Bound<'p
     dict.set_item("request_times", times.collect::<Vec<_>>())?;
     dict.set_item("refusals", told.refusals)?;
     dict.set_item("traffic", told.traffic)?;
+    dict.set_item("arrivals", told.arrivals)?;
     let onions = told.onions.iter().map(|(inside, status, count)| (*inside, status.code(), *count));
     dict.set_item("onions", onions.collect::<Vec<_>>())?;
     let times = told.onion_times.into_iter().map(|(inside, times)| (inside, seconds(times)));
@@ -41,12 +42,15 @@ pub(crate) fn dict<'py>(py: Python<'py>, told: NodeMetrics) -> PyResult<Bound<'p
     dict.set_item("queues", queues.collect::<Vec<_>>())?;
     let batches = told.batches.into_iter().map(|(what, batches)| (what, sizes(batches)));
     dict.set_item("batches", batches.collect::<Vec<_>>())?;
+    dict.set_item("memory", told.memory)?;
     dict.set_item("connections", told.connections)?;
     dict.set_item("commits", seconds(told.store.commits))?;
     dict.set_item("store_refused", told.store.refused.to_vec())?;
     dict.set_item("expired", told.store.expired)?;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     dict.set_item("expiry_lag", told.store.expiry_lag as f64 / 1e3)?;
+    let failure = told.store.failure.map(|(time, error)| (time.as_secs(), error.to_string()));
+    dict.set_item("store_failure", failure)?;
     dict.set_item("unfolded_bytes", told.store.unfolded)?;
     dict.set_item("swarms", told.swarms)?;
     dict.set_item("swarm_members", told.swarm_members)?;
@@ -65,6 +69,7 @@ pub(crate) fn dict<'py>(py: Python<'py>, told: NodeMetrics) -> PyResult<Bound<'p
     dict.set_item("compared_taken", told.stats.compared.taken)?;
     dict.set_item("compared_bytes", told.stats.compared.bytes)?;
     dict.set_item("nodes", told.stats.nodes)?;
+    dict.set_item("nodes_left_out", told.stats.nodes_left_out)?;
     dict.set_item("height", told.stats.height)?;
     dict.set_item("durability", told.stats.store.durability.name())?;
     Ok(dict)

@@ -21,7 +21,7 @@ pub(crate) struct Network {
 impl Network {
     pub(crate) fn snapshot(self, py: Python<'_>) -> PyResult<Snapshot> {
         let nodes = entries(py, &self.nodes)?;
-        Snapshot::new(self.height, self.block_hash, self.hardfork, nodes).map_err(invalid)
+        Ok(Snapshot::new(self.height, self.block_hash, self.hardfork, nodes))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     net::IpAddr,
     os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd},
     sync::{Arc, Mutex},
@@ -12,8 +13,9 @@ use allium_engine::{
     crypto::Identity,
     node::{Lent, Node as EngineNode, NodeConfig, NodeError},
     store::StoreError,
-    transport::{Listeners, Patience, RateLimits, control, parse_network},
+    transport::{Listeners, Patience, RateLimits, control, default_memory_limit, parse_network},
     types::{Ed25519PublicKey, LegacyPublicKey},
+    watchdog::{Condition, Ward},
 };
 use bytes::Bytes;
 use pyo3::{
@@ -28,6 +30,7 @@ use crate::{
     kept::Store,
     metrics,
     network::{Network, entries, invalid},
+    watch::Pulse,
 };
 
 /// One of our own; the caller's stays the caller's.
@@ -49,6 +52,8 @@ type Answer = (Option<Vec<Vec<u8>>>, String);
 #[pyclass(frozen, module = "allium._native")]
 pub(crate) struct Node {
     node: Mutex<Option<EngineNode>>,
+    /// Not behind the lock: it tells of whoever does not give that back.
+    ward: Arc<Ward>,
 }
 
 impl Node {
@@ -63,7 +68,7 @@ impl Node {
     #[new]
     #[pyo3(signature = (*, data_dir, ed25519_seed, legacy_pubkey, bind_ip="0.0.0.0", https_port=22021, omq_port=22020,
         max_store_bytes=3_758_096_384, account_bytes=134_217_728, account_messages=100_000, max_missed=1_048_576, durability="sync", worker_threads=2, pin_threads=false, queue=1000,
-        rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, patience=(10.0, 60.0, 60.0), admins=Vec::new(),
+        rate_limit=(600, 300), rate_limit_exempt=Vec::new(), connections_per_address=512, memory_limit=None, patience=(10.0, 60.0, 60.0), admins=Vec::new(),
         oxend_rpc=None, allow_private_servers=false, keeps_messages=true, answers=None, sockets=Vec::new()))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
@@ -85,6 +90,7 @@ impl Node {
         rate_limit: (u32, u32),
         rate_limit_exempt: Vec<String>,
         connections_per_address: usize,
+        memory_limit: Option<usize>,
         patience: (f64, f64, f64),
         admins: Vec<String>,
         oxend_rpc: Option<String>,
@@ -121,6 +127,7 @@ impl Node {
             queue,
             rate_limits,
             connections_per_address,
+            memory_limit: memory_limit.unwrap_or_else(default_memory_limit),
             patience,
             admins,
             oxend_rpc,
@@ -136,12 +143,14 @@ impl Node {
             EngineNode::start_on(listeners, &config, identity, lent)
         };
         let node = py.detach(start).map_err(|error| match error {
-            NodeError::Io(error) => PyOSError::new_err(error.to_string()),
             // Another start would not help.
+            NodeError::Io(error) if error.kind() == ErrorKind::InvalidData => PyValueError::new_err(error.to_string()),
             NodeError::Store(StoreError::Format { .. }) => PyValueError::new_err(error.to_string()),
+            NodeError::Io(error) => PyOSError::new_err(error.to_string()),
             error => PyOSError::new_err(error.to_string()),
         })?;
-        Ok(Self { node: Mutex::new(Some(node)) })
+        let ward = node.ward();
+        Ok(Self { node: Mutex::new(Some(node)), ward })
     }
 
     fn set_network(&self, py: Python<'_>, network: Network) -> PyResult<()> {
@@ -153,6 +162,17 @@ impl Node {
         let keys = pubkeys_ed25519.iter().map(|key| key.parse()).collect::<Result<Vec<Ed25519PublicKey>, _>>();
         let keys = keys.map_err(invalid)?;
         self.with(|node| node.cut_off(keys))
+    }
+
+    /// Unix seconds.
+    fn time(&self) -> PyResult<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "until the year 287396")]
+        self.with(|node| node.now().0 as f64 / 1e3)
+    }
+
+    fn clock_ahead(&self) -> PyResult<Option<f64>> {
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        self.with(|node| node.clock_ahead().map(|ms| ms as f64 / 1e3))
     }
 
     fn set_clock_offset(&self, milliseconds: i64) -> PyResult<()> {
@@ -225,6 +245,20 @@ impl Node {
         self.with(EngineNode::not_ready)
     }
 
+    fn threads(&self) -> Vec<(String, u64, bool)> {
+        let conditions = self.ward.conditions();
+        conditions.into_iter().map(|Condition { name, stalled, ended }| (name, stalled, ended)).collect()
+    }
+
+    fn pulse(&self, name: &str, patience: u64, place: Py<PyAny>) -> Pulse {
+        Pulse::begin(name, patience, place, &self.ward)
+    }
+
+    fn freeze_thread(&self, py: Python<'_>, name: &str, seconds: f64) -> PyResult<()> {
+        let time = Duration::try_from_secs_f64(seconds).map_err(invalid)?;
+        Ok(py.detach(|| self.ward.freeze(name, time))?)
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.with(EngineNode::stats)?.map_err(|error| PyOSError::new_err(error.to_string()))?;
         let dict = PyDict::new(py);
@@ -245,6 +279,7 @@ impl Node {
         dict.set_item("compared_taken", stats.compared.taken)?;
         dict.set_item("compared_bytes", stats.compared.bytes)?;
         dict.set_item("nodes", stats.nodes)?;
+        dict.set_item("nodes_left_out", stats.nodes_left_out)?;
         dict.set_item("height", stats.height)?;
         dict.set_item("messages", stats.store.messages)?;
         dict.set_item("store_bytes", stats.store.bytes)?;
@@ -298,6 +333,11 @@ impl Question {
     #[getter]
     fn sender(&self) -> PyResult<Option<String>> {
         self.with(|question| question.from.map(|key| key.to_string()))
+    }
+
+    #[getter]
+    fn source(&self) -> PyResult<u128> {
+        self.with(|question| question.source)
     }
 
     #[getter]

@@ -10,6 +10,7 @@ use allium_engine::{
     transport::quic::{QuicClient as EngineClient, QuicError, client_endpoint},
     types::Ed25519PublicKey,
 };
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use pyo3::{
     exceptions::{PyConnectionError, PyTimeoutError, PyValueError},
@@ -40,6 +41,15 @@ fn failed(error: &QuicError) -> PyErr {
     match error {
         QuicError::Timeout => PyTimeoutError::new_err(error.to_string()),
         QuicError::Connection(_) | QuicError::Refused(_) => PyConnectionError::new_err(error.to_string()),
+    }
+}
+
+/// A reply and true, or a refusal and false.
+fn told(py: Python<'_>, answer: Result<Vec<u8>, QuicError>) -> PyResult<(bool, Bound<'_, PyBytes>)> {
+    match answer {
+        Ok(reply) => Ok((true, PyBytes::new(py, &reply))),
+        Err(QuicError::Refused(reply)) => Ok((false, PyBytes::new(py, &reply))),
+        Err(error) => Err(failed(&error)),
     }
 }
 
@@ -82,11 +92,22 @@ impl QuicClient {
         timeout: f64,
     ) -> PyResult<(bool, Bound<'py, PyBytes>)> {
         let limit = limit(timeout)?;
-        match py.detach(|| self.runtime.block_on(self.client.request(endpoint, body, limit))) {
-            Ok(reply) => Ok((true, PyBytes::new(py, &reply))),
-            Err(QuicError::Refused(reply)) => Ok((false, PyBytes::new(py, &reply))),
-            Err(error) => Err(failed(&error)),
-        }
+        let answer = py.detach(|| self.runtime.block_on(self.client.request(endpoint, body, limit)));
+        told(py, answer)
+    }
+
+    #[pyo3(signature = (requests, timeout=10.0))]
+    fn pipeline<'py>(
+        &self,
+        py: Python<'py>,
+        requests: Vec<(String, Vec<u8>)>,
+        timeout: f64,
+    ) -> PyResult<Vec<(bool, Bound<'py, PyBytes>)>> {
+        let limit = limit(timeout)?;
+        // They are written in the order in which they are first polled.
+        let ask = requests.iter().map(|(endpoint, body)| self.client.request(endpoint, body, limit));
+        let answers = py.detach(|| self.runtime.block_on(join_all(ask)));
+        answers.into_iter().map(|answer| told(py, answer)).collect()
     }
 
     #[pyo3(signature = (timeout=10.0))]

@@ -31,7 +31,7 @@ pub enum EncType {
 
 /// The name of no cipher of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid enc_type: {0}")]
+#[error("Invalid encryption type {0}")]
 pub struct UnknownEncType(pub String);
 
 impl EncType {

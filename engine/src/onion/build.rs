@@ -190,20 +190,6 @@ mod tests {
             let refused = parse_entry(&payload[..cut.min(payload.len() - 1)]);
             prop_assert!(matches!(refused, Err(OnionError::Entry(_))));
         }
-
-        /// As a client's payload, as another node's dict, and as what comes out of a layer.
-        #[test]
-        fn fuzz_onion_frame(bytes in crate::fuzz::hostile("onion")) {
-            let _ = parse_entry(bytes.as_slice());
-            let _ = crate::onion::decode_hop(bytes.as_slice());
-            let (secret, hop) = node(1);
-            let ephemeral = X25519Secret::from_bytes([3; 32]);
-            let ciphertext = crypto::seal(EncType::AesGcm, &ephemeral, &hop.x25519, Side::Client, &bytes).unwrap();
-            let layer = Layer {
-                ephemeral_key: ephemeral.public(), enc_type: EncType::AesGcm, hop_no: 0, ciphertext: ciphertext.into(),
-            };
-            prop_assert_ne!(peel(&secret, layer).peeled, Err(PeelError::Ciphertext));
-        }
     }
 
     /// `spec/node-tests` §3.3.

@@ -1,5 +1,8 @@
 //! The control data that says how to open a layer.
 
+use std::borrow::Cow;
+
+use hex::FromHexError;
 use serde_json::{Map, Value};
 
 use super::{
@@ -35,7 +38,7 @@ pub enum OnionError {
     Entry(ControlError),
     /// From another node: the fields of its dict.
     #[error("Invalid internal onion request: {0}")]
-    Internal(String),
+    Internal(Cow<'static, str>),
     /// From another node: more than [`MAX_HOPS`].
     #[error("onion request max path length exceeded")]
     TooManyHops,
@@ -50,6 +53,12 @@ pub enum ControlError {
     /// A key that must be there.
     #[error("missing or invalid {0}")]
     Field(&'static str),
+    /// An ephemeral key or destination in other than hex digits.
+    #[error("Hex key data is invalid: data is not hex")]
+    NoHex,
+    /// One of another length.
+    #[error("Hex key data is invalid: expected 64 hex digits not {0}")]
+    Digits(usize),
     /// An unknown cipher.
     #[error(transparent)]
     EncType(#[from] UnknownEncType),
@@ -58,7 +67,17 @@ pub enum ControlError {
 /// The 64 hex digits of a key under `name`.
 pub(super) fn key(control: &Map<String, Value>, name: &'static str) -> Result<[u8; 32], ControlError> {
     let text = control.get(name).and_then(Value::as_str).ok_or(ControlError::Field(name))?;
-    text.parse::<X25519PublicKey>().map(|key| key.0).map_err(|_| ControlError::Field(name))
+    let mut key = [0; 32];
+    match hex::decode_to_slice(text, &mut key) {
+        Ok(()) => Ok(key),
+        Err(FromHexError::InvalidStringLength) if is_hex(text) => Err(ControlError::Digits(text.len())),
+        Err(_) => Err(ControlError::NoHex),
+    }
+}
+
+/// Whole bytes in hex, however many.
+fn is_hex(text: &str) -> bool {
+    text.len().is_multiple_of(2) && text.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// The cipher under `enc_type`, AES-GCM when there is none.

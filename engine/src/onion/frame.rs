@@ -4,15 +4,25 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use crate::json::{self, JsonError};
+
 /// What is wrong with a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// Fewer bytes than the length prefix takes or promises.
-    #[error("Unexpected payload size")]
-    TooShort,
+    /// Fewer bytes than the length prefix takes.
+    #[error("Unexpected payload size; expected ciphertext size")]
+    NoLength,
+    /// Fewer bytes than the length prefix promises.
+    #[error("Unexpected payload size {found}, expected >= {promised}")]
+    TooShort {
+        /// Bytes after the prefix.
+        found: usize,
+        /// Bytes of the ciphertext.
+        promised: u32,
+    },
     /// The control data is no JSON object.
     #[error("invalid json: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] JsonError),
 }
 
 /// One layer, taken apart.
@@ -30,10 +40,11 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// When they are no frame.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
-        let (length, rest) = bytes.split_first_chunk::<4>().ok_or(FrameError::TooShort)?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| FrameError::TooShort)?;
-        let (ciphertext, control) = rest.split_at_checked(length).ok_or(FrameError::TooShort)?;
-        Ok(Self { ciphertext, control: serde_json::from_slice(control)? })
+        let (length, rest) = bytes.split_first_chunk::<4>().ok_or(FrameError::NoLength)?;
+        let promised = u32::from_le_bytes(*length);
+        let split = usize::try_from(promised).ok().and_then(|length| rest.split_at_checked(length));
+        let (ciphertext, control) = split.ok_or(FrameError::TooShort { found: rest.len(), promised })?;
+        Ok(Self { ciphertext, control: json::parse(control)? })
     }
 
     /// Where in a frame a ciphertext of `length` bytes is.

@@ -1,6 +1,6 @@
 //! A layer between nodes: the bencoded dict of `sn.onion_request` (`spec/onion` §4.3).
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use bytes::Bytes;
 
@@ -8,7 +8,10 @@ use super::{
     control::{Layer, MAX_HOPS, OnionError},
     piece::Piece,
 };
-use crate::{crypto::EncType, types::X25519PublicKey};
+use crate::{
+    crypto::{EncType, UnknownEncType},
+    types::X25519PublicKey,
+};
 
 /// `layer` for the next node, one hop further: written around the ciphertext, where it lies.
 #[must_use]
@@ -36,7 +39,7 @@ fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
 /// [`OnionError::Internal`] or [`OnionError::TooManyHops`].
 pub fn decode_hop(body: impl Into<Piece>) -> Result<Layer, OnionError> {
     let body = body.into();
-    let fields = Reader(&body).fields().map_err(|what| OnionError::Internal(what.to_owned()))?;
+    let fields = Reader(&body).fields().map_err(OnionError::Internal)?;
     let Fields { data, enc_type, ephemeral_key, hop_no } = fields;
     let layer = Layer { ephemeral_key, enc_type, hop_no, ciphertext: body.narrow(data) };
     if layer.hop_no > MAX_HOPS { Err(OnionError::TooManyHops) } else { Ok(layer) }
@@ -54,7 +57,7 @@ struct Fields {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn fields(&mut self) -> Result<Fields, &'static str> {
+    fn fields(&mut self) -> Result<Fields, Cow<'static, str>> {
         let whole = self.0.len();
         self.0 = self.0.strip_prefix(b"d").ok_or("expected a dict")?;
         self.find(b"data").ok_or("data missing")?;
@@ -63,7 +66,7 @@ impl<'a> Reader<'a> {
         self.find(b"enc_type").ok_or("enc_type missing")?;
         let enc_type = self.string().ok_or("enc_type is not a string")?;
         let enc_type = std::str::from_utf8(enc_type).map_err(|_| "enc_type is not a name")?;
-        let enc_type: EncType = enc_type.parse().map_err(|_| "unknown enc_type")?;
+        let enc_type: EncType = enc_type.parse().map_err(|error: UnknownEncType| error.to_string())?;
         self.find(b"ephemeral_key").ok_or("ephemeral_key missing")?;
         let key = self.string().ok_or("ephemeral_key is not a string")?;
         let key = key.try_into().map_err(|_| "ephemeral_key is not 32 bytes")?;

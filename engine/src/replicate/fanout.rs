@@ -23,7 +23,7 @@ pub enum MemberAnswer {
         /// Why.
         reason: String,
     },
-    /// Nothing came in time.
+    /// Nothing came in time, or it does not know this node yet.
     TimedOut,
     /// What came makes no sense.
     Bad,
@@ -67,7 +67,7 @@ fn read(answer: Result<Vec<Bytes>, PeerError>) -> MemberAnswer {
             _ => MemberAnswer::Bad,
         },
         Ok([code, reason]) => MemberAnswer::Refused { code: text(code), reason: text(reason) },
-        Ok(_) | Err(PeerError::Refused(_)) => MemberAnswer::Bad,
-        Err(PeerError::Timeout | PeerError::Congested) => MemberAnswer::TimedOut,
+        Ok(_) => MemberAnswer::Bad,
+        Err(PeerError::Timeout | PeerError::Congested | PeerError::Refused(_)) => MemberAnswer::TimedOut,
     }
 }

@@ -107,7 +107,10 @@ impl Handshake {
             Some(Bt::Int(0)) => Ok(()),
             Some(Bt::Int(1)) => {
                 let dump = Dump { node: *from, swarm };
-                self.movement.begin(dump).await.map_err(|error| error.to_string())
+                self.movement.begin(dump).await.map_err(|error| {
+                    tracing::error!(%error, "a transfer that was asked for could not be noted");
+                    error.public()
+                })
             }
             _ => Err(malformed()),
         }

@@ -4,13 +4,17 @@ mod fanout;
 mod handshake;
 mod link;
 mod movement;
+mod originals;
 mod reconcile;
 mod redeliver;
 pub mod transfer;
+mod turns;
 
 pub use fanout::{MEMBER_TIMEOUT, MemberAnswer, fan_out};
 pub use handshake::Handshake;
 pub use link::{Daemon, PeerAnswer, PeerError, PeerLink};
 pub use movement::{Movement, Topology, transfers};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use reconcile::fuzz_things;
 pub use reconcile::{COMMAND as RECONCILE, Compared, Merge, Reconciler, Thing};
 pub use redeliver::Redelivery;

@@ -2,7 +2,7 @@
 //! (`spec/swarms` §3).
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -122,6 +122,8 @@ pub struct Movement {
     peers: Arc<dyn PeerLink>,
     own: Ed25519PublicKey,
     reconciler: Arc<Reconciler>,
+    /// Transfers of this run that have come to their end.
+    confirmed: Mutex<HashSet<Dump>>,
     /// When to try again, for those that failed.
     pauses: Mutex<HashMap<Dump, (Instant, Duration)>>,
     changed: Notify,
@@ -137,7 +139,20 @@ impl Movement {
         own: Ed25519PublicKey,
         reconciler: Arc<Reconciler>,
     ) -> Self {
-        Self { store, network, peers, own, reconciler, pauses: Mutex::default(), changed: Notify::new() }
+        match store.swarms() {
+            Ok(swarms) => network.recall(&swarms.unwrap_or_default()),
+            Err(error) => tracing::error!(%error, "what swarms were like before could not be read"),
+        }
+        Self {
+            store,
+            network,
+            peers,
+            own,
+            reconciler,
+            confirmed: Mutex::default(),
+            pauses: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     /// There is a new picture of the network.
@@ -151,7 +166,7 @@ impl Movement {
     /// [`StoreError`].
     pub async fn begin(&self, dump: Dump) -> Result<(), StoreError> {
         if self.store.dumps()?.iter().all(|(known, _)| *known != dump) {
-            self.store.move_dump(dump, Some(Cursor::default())).await?;
+            self.store.move_dump(dump, Some(self.start(dump)?)).await?;
             self.changed.notify_one();
         }
         Ok(())
@@ -189,6 +204,12 @@ impl Movement {
     async fn compare(&self) -> Result<(), StoreError> {
         let network = self.network.load();
         let now = Topology::of(&network, &self.own);
+        if !network.swarms().is_empty() {
+            let swarms = self.network.swarms_as_bytes();
+            if self.store.swarms()?.as_ref() != Some(&swarms) {
+                self.store.remember_swarms(swarms).await?;
+            }
+        }
         if network.nodes().is_empty() || now.own.is_none() {
             // Nothing is known yet, or we are out for a while: what we held before counts when we are back.
             return Ok(());
@@ -201,7 +222,15 @@ impl Movement {
         if !dumps.is_empty() {
             tracing::info!(transfers = dumps.len(), "the swarms have changed");
         }
+        let dumps = dumps.into_iter().map(|dump| Ok((dump, self.start(dump)?))).collect::<Result<_, StoreError>>()?;
         self.store.remember_topology(now.encode(), dumps).await
+    }
+
+    /// Where a transfer begins. A member of our own swarm is told of what is stored from now on as all others are, which says
+    /// more than a transfer to an old version does: it loses namespaces.
+    fn start(&self, dump: Dump) -> Result<Cursor, StoreError> {
+        let ours = self.network.load().by_ed25519(&self.own).map(|own| own.swarm);
+        if ours == Some(dump.swarm) { self.store.up_to_now() } else { Ok(Cursor::default()) }
     }
 
     async fn transfer(&self, dump: Dump, mut cursor: Cursor) {
@@ -209,8 +238,8 @@ impl Movement {
             let network = self.network.load();
             let node = network.by_ed25519(&dump.node).filter(|node| node.swarm == dump.swarm).map(Arc::clone);
             let Some(node) = node else {
-                // It has left that swarm; a change of ours has told us who takes its place.
-                return self.note(self.store.move_dump(dump, None).await, dump);
+                self.note(self.store.move_dump(dump, None).await, dump);
+                return self.without(dump).await;
             };
             self.peers.acquaint(&node).await;
             let ours = network.by_ed25519(&self.own).map(|own| own.swarm);
@@ -237,6 +266,7 @@ impl Movement {
                 return self.note(Err(error), dump);
             }
             if finished {
+                self.confirmed.lock().insert(dump);
                 return self.let_go(dump.swarm).await;
             }
             cursor = next.unwrap_or_default();
@@ -253,6 +283,26 @@ impl Movement {
             .map(Bytes::from)
             .collect();
         transfer::accepted(&self.peers.request(node, "sn.data", blobs, TIMEOUT).await?)
+    }
+
+    /// Goes on without a node that has left the swarm whose messages it was to have: others of that swarm have confirmed them,
+    /// or are still asked to, or its present members are asked from now on.
+    async fn without(&self, left: Dump) {
+        let network = self.network.load();
+        let is_there = |dump: &Dump| network.by_ed25519(&dump.node).is_some_and(|node| node.swarm == left.swarm);
+        self.confirmed.lock().retain(is_there);
+        if self.confirmed.lock().iter().any(|dump| dump.swarm == left.swarm) {
+            return self.let_go(left.swarm).await;
+        }
+        let waiting = self.store.dumps().map_or(true, |dumps| dumps.iter().any(|(dump, _)| dump.swarm == left.swarm));
+        if waiting || network.by_ed25519(&self.own).map(|node| node.swarm) == Some(left.swarm) {
+            return;
+        }
+        for member in network.members(left.swarm) {
+            if let Err(error) = self.begin(Dump { node: member.ed25519, swarm: left.swarm }).await {
+                tracing::error!(%error, "a transfer could not be noted");
+            }
+        }
     }
 
     /// Removes messages of a swarm that is not ours once every member of it has confirmed them.
@@ -302,7 +352,7 @@ mod tests {
             version: [2, 8, 0],
             requested_unlock_height: 0,
         });
-        Snapshot::new(1, String::new(), [19, 4], nodes.collect()).unwrap()
+        Snapshot::new(1, String::new(), [19, 4], nodes.collect())
     }
 
     #[test]

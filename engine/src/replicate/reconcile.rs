@@ -26,6 +26,7 @@ use tokio::sync::Notify;
 use super::{
     link::{PeerError, PeerLink},
     transfer::{self, Transferred},
+    turns::{Scan, Turns},
 };
 use crate::{
     bencode::Bt,
@@ -50,9 +51,6 @@ const ASKED: usize = 10_000;
 const ROUNDS: usize = 200;
 /// Messages that go so soon, in milliseconds, are not worth it.
 const SOON: u64 = 10_000;
-/// One session at a time is answered, so that nobody is given the same by several; one that is silent for this long gives
-/// way.
-const SILENT: Duration = Duration::from_secs(3);
 /// Between two attempts to compare: from this, doubling, to that, so often.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
@@ -87,13 +85,13 @@ pub struct Compared {
     pub bytes: u64,
 }
 
-/// What another member compares with.
+/// What another member compares with. There is one at a time, so that nobody is given the same by several.
 struct Session {
     number: u64,
     with: Ed25519PublicKey,
     inventory: Arc<Inventory>,
     vector: Arc<NegentropyStorageVector>,
-    used: Instant,
+    rounds: usize,
 }
 
 /// Compares with other members. One for a node.
@@ -105,6 +103,7 @@ pub struct Reconciler {
     clock: Clock,
     merge: Arc<dyn Merge>,
     session: Mutex<Option<Session>>,
+    turns: Turns,
     wanted: Mutex<HashMap<Ed25519PublicKey, Wanted>>,
     wake: Notify,
     total: Mutex<Compared>,
@@ -129,13 +128,18 @@ impl Reconciler {
         merge: Arc<dyn Merge>,
     ) -> Self {
         let (session, wanted, total, wake) = (Mutex::default(), Mutex::default(), Mutex::default(), Notify::new());
-        Self { store, network, peers, own, clock, merge, session, wanted, wake, total }
+        Self { store, network, peers, own, clock, merge, session, turns: Turns::default(), wanted, wake, total }
     }
 
     /// Compares with this member soon.
     pub fn want(&self, member: Ed25519PublicKey) {
         self.wanted.lock().insert(member, Wanted { next: Instant::now(), attempts: 0 });
         self.wake.notify_one();
+    }
+
+    /// Compares with every member soon.
+    pub fn want_all(&self) {
+        self.mates().iter().for_each(|mate| self.want(mate.ed25519));
     }
 
     /// Compares for ever: with every member at first, then with those that it was asked to, and now and then with one at
@@ -147,7 +151,7 @@ impl Reconciler {
             let swarm = self.own_swarm();
             if swarm.is_some() && known != swarm {
                 known = swarm;
-                self.mates().iter().for_each(|mate| self.want(mate.ed25519));
+                self.want_all();
             }
             let now = Instant::now();
             if now >= again {
@@ -219,14 +223,28 @@ impl Reconciler {
         self.network.load().by_ed25519(&self.own).filter(|own| own.is_active()).map(|own| own.swarm)
     }
 
-    async fn inventory(&self, from: AccountId, to: Option<AccountId>, most: usize) -> Result<Inventory, StoreError> {
+    /// With a `scan` the way goes on until it is done, whether or not somebody waits for that.
+    async fn inventory(
+        &self,
+        from: AccountId,
+        to: Option<AccountId>,
+        most: usize,
+        scan: Option<Scan>,
+    ) -> Result<(Inventory, NegentropyStorageVector), PeerError> {
         let (store, network, swarm) = (self.store.clone(), self.network.load(), self.own_swarm());
         let horizon = self.clock.now().plus(SOON);
         let look = move || {
             let belong = |account: &AccountId| swarm.is_some() && network.swarm_of(account) == swarm;
-            store.inventory(&from, to.as_ref(), most, horizon, belong)
+            let inventory = store
+                .inventory(&from, to.as_ref(), most, horizon, belong)
+                .map_err(|error| PeerError::Refused(unreadable(&error)))?;
+            let vector = vector(&inventory)?;
+            if let Some(mut scan) = scan {
+                scan.stopped_at(inventory.end);
+            }
+            Ok((inventory, vector))
         };
-        tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Err(StoreError::Database(error.to_string())))
+        tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Err(refused(error)))
     }
 
     /// Compares with `node`, until both have what either had.
@@ -237,9 +255,9 @@ impl Reconciler {
         let mut done = Compared::default();
         let mut from = AccountId([0; 33]);
         loop {
-            let inventory = self.inventory(from, None, SLICE).await.map_err(refused)?;
+            let (inventory, vector) = self.inventory(from, None, SLICE, None).await?;
             let end = inventory.end;
-            let result = self.compare_slice(node, from, &inventory, &mut done).await;
+            let result = self.compare_slice(node, from, (&inventory, vector), &mut done).await;
             let mut total = self.total.lock();
             total.given += done.given;
             total.taken += done.taken;
@@ -257,14 +275,14 @@ impl Reconciler {
         &self,
         node: &Arc<NodeInfo>,
         from: AccountId,
-        inventory: &Inventory,
+        (inventory, vector): (&Inventory, NegentropyStorageVector),
         done: &mut Compared,
     ) -> Result<(), PeerError> {
         let mut number = [0; 8];
         getrandom::fill(&mut number).map_err(refused)?;
         let session = u64::from_be_bytes(number) >> 1;
         let (mut have, mut need) = (Vec::new(), Vec::new());
-        let mut negentropy = Negentropy::owned(vector(inventory)?, MESSAGE).map_err(refused)?;
+        let mut negentropy = Negentropy::owned(vector, MESSAGE).map_err(refused)?;
         let mut message = Some(negentropy.initiate().map_err(refused)?);
         for _ in 0..ROUNDS {
             let Some(asked) = message else { break };
@@ -395,9 +413,8 @@ impl Reconciler {
             b"compare" => {
                 let vector = self.vector_for(from, number, &asked).await?;
                 let Some(Bt::Bytes(message)) = asked.get(b"m".as_slice()) else { return Err(malformed()) };
-                let mut negentropy =
-                    Negentropy::borrowed(vector.as_ref(), MESSAGE).map_err(|error| error.to_string())?;
-                let answer = negentropy.reconcile(message).map_err(|error| error.to_string())?;
+                let mut negentropy = Negentropy::borrowed(vector.as_ref(), MESSAGE).map_err(|_| malformed())?;
+                let answer = negentropy.reconcile(message).map_err(|_| malformed())?;
                 Ok(Bt::dict([("m", answer.as_slice().into())]).encode())
             }
             b"get" => {
@@ -405,7 +422,7 @@ impl Reconciler {
                 let Some(inventory) = inventory else { return Err("No such session".to_owned()) };
                 let Some(Bt::Bytes(ids)) = asked.get(b"ids".as_slice()) else { return Err(malformed()) };
                 let digests = ids.as_chunks::<32>().0.iter().copied();
-                let (things, covered) = self.things(&inventory, digests).map_err(|error| error.to_string())?;
+                let (things, covered) = self.things(&inventory, digests).map_err(|error| unreadable(&error))?;
                 Ok(Bt::dict([("n", Bt::from(covered as u64)), ("things", encode(things))]).encode())
             }
             b"put" => {
@@ -417,7 +434,9 @@ impl Reconciler {
             }
             b"end" => {
                 let is_theirs = |session: &mut Session| session.number == number && session.with == *from;
-                drop(self.session.lock().take_if(is_theirs));
+                if self.session.lock().take_if(is_theirs).is_some() {
+                    self.turns.end(from);
+                }
                 Ok(b"de".to_vec())
             }
             _ => Err("Unknown question".to_owned()),
@@ -425,10 +444,10 @@ impl Reconciler {
     }
 
     /// The session, if it is this one; it is in use.
-    fn current<T>(&self, from: &Ed25519PublicKey, number: u64, read: impl FnOnce(&Session) -> T) -> Option<T> {
+    fn current<T>(&self, from: &Ed25519PublicKey, number: u64, read: impl FnOnce(&mut Session) -> T) -> Option<T> {
         let mut session = self.session.lock();
         let session = session.as_mut().filter(|session| session.number == number && session.with == *from)?;
-        session.used = Instant::now();
+        self.turns.used(from);
         Some(read(session))
     }
 
@@ -439,8 +458,12 @@ impl Reconciler {
         number: u64,
         asked: &BTreeMap<Vec<u8>, Bt>,
     ) -> Result<Arc<NegentropyStorageVector>, String> {
-        if let Some(vector) = self.current(from, number, |session| Arc::clone(&session.vector)) {
-            return Ok(vector);
+        let ask = |session: &mut Session| {
+            session.rounds += 1;
+            (session.rounds <= ROUNDS).then(|| Arc::clone(&session.vector))
+        };
+        if let Some(vector) = self.current(from, number, ask) {
+            return vector.ok_or_else(|| "Too many rounds".to_owned());
         }
         let account = |name: &[u8]| match asked.get(name) {
             Some(Bt::Bytes(bytes)) if bytes.is_empty() => Some(None),
@@ -450,24 +473,25 @@ impl Reconciler {
         let (Some(Some(first)), Some(to)) = (account(b"from"), account(b"to")) else {
             return Err("Malformed".to_owned());
         };
-        let busy = |session: &Option<Session>| {
-            session.as_ref().is_some_and(|session| session.with != *from && session.used.elapsed() < SILENT)
-        };
-        let begin = |inventory: Arc<Inventory>, vector: Arc<NegentropyStorageVector>| {
-            let mut session = self.session.lock();
-            if busy(&session) {
-                return Err("Busy".to_owned());
-            }
-            *session = Some(Session { number, with: *from, inventory, vector, used: Instant::now() });
-            Ok(())
-        };
-        begin(Arc::default(), Arc::default())?;
+        let scan = self.turns.begin(*from, first).ok_or_else(|| "Busy".to_owned())?;
+        // What was held for the last session goes before there is more.
+        *self.session.lock() = None;
         // The other's slice may hold more here, but not without end.
-        let inventory = self.inventory(first, to, 4 * SLICE).await.map_err(|error| error.to_string())?;
-        let vector = Arc::new(vector(&inventory).map_err(|error| error.to_string())?);
-        begin(Arc::new(inventory), Arc::clone(&vector))?;
+        let (inventory, vector) =
+            self.inventory(first, to, 4 * SLICE, Some(scan)).await.map_err(|error| match error {
+                PeerError::Refused(text) => text,
+                _ => "Malformed".to_owned(),
+            })?;
+        let (inventory, vector) = (Arc::new(inventory), Arc::new(vector));
+        *self.session.lock() = Some(Session { number, with: *from, inventory, vector: Arc::clone(&vector), rounds: 1 });
         Ok(vector)
     }
+}
+
+/// What the other member is told.
+fn unreadable(error: &StoreError) -> String {
+    tracing::error!(%error, "what is to be compared could not be read");
+    error.public()
 }
 
 fn refused(error: impl std::fmt::Display) -> PeerError {
@@ -518,4 +542,26 @@ fn decode(things: Bt) -> Option<Vec<Thing>> {
         }
     }
     Some(things)
+}
+
+/// What another member gives, or asks.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_things(bytes: &[u8]) -> usize {
+    let Ok(told) = Bt::parse(bytes) else { return 0 };
+    if let Bt::Dict(mut fields) = told {
+        let mut answered = 0;
+        if let Some(Bt::Bytes(message)) = fields.get(b"m".as_slice()) {
+            let vector = vector(&Inventory::default());
+            let answer =
+                vector.ok().and_then(|vector| Negentropy::owned(vector, MESSAGE).ok()?.reconcile(message).ok());
+            answered = answer.map_or(0, |answer| answer.len());
+        }
+        if let Some(things) = fields.remove(b"things".as_slice()).and_then(decode) {
+            // A member that is given this has the same.
+            let count = things.len();
+            assert_eq!(decode(encode(things)).map(|things| things.len()), Some(count));
+        }
+        return answered;
+    }
+    0
 }

@@ -14,12 +14,13 @@ use tokio::sync::Notify;
 use super::{
     fanout::ELSEWHERE,
     link::{PeerError, PeerLink},
+    originals::Originals,
     transfer::{self, Transferred},
 };
 use crate::{
     store::{Missed, Store, StoreError},
     swarm::{Network, NodeInfo},
-    types::Ed25519PublicKey,
+    types::{Ed25519PublicKey, MessageHash},
 };
 
 /// Between two attempts to reach a member: from this, doubling, to that.
@@ -45,6 +46,7 @@ pub struct Redelivery {
     peers: Arc<dyn PeerLink>,
     own: Ed25519PublicKey,
     behind: Mutex<HashMap<Ed25519PublicKey, Behind>>,
+    originals: Mutex<Originals>,
     wake: Notify,
 }
 
@@ -61,7 +63,8 @@ impl Redelivery {
     ) -> Result<Self, StoreError> {
         let now = Instant::now();
         let behind = store.behind()?.into_iter().map(|key| (key, Behind { next: now, pause: FIRST_PAUSE })).collect();
-        Ok(Self { store, network, peers, own, behind: Mutex::new(behind), wake: Notify::new() })
+        let (behind, originals) = (Mutex::new(behind), Mutex::default());
+        Ok(Self { store, network, peers, own, behind, originals, wake: Notify::new() })
     }
 
     /// Whether a member has missed something: what comes next has to wait for its turn.
@@ -93,6 +96,25 @@ impl Redelivery {
         Ok(())
     }
 
+    /// One of `members` will get the store of `hash` late. It is told as it was signed, with these `params`, if it would lose
+    /// the namespace otherwise and it is before `until`.
+    pub fn keep_original(&self, members: &[Ed25519PublicKey], hash: MessageHash, params: Bytes, until: Instant) {
+        let network = self.network.load();
+        if members.iter().filter_map(|member| network.by_ed25519(member)).any(|node| self.loses_namespaces(node)) {
+            self.originals.lock().keep(hash, params, until);
+        }
+    }
+
+    fn loses_namespaces(&self, node: &NodeInfo) -> bool {
+        node.version < transfer::NAMED && !self.peers.is_allium(node)
+    }
+
+    /// The store of a message as it was signed, where that is how `node` has to get it.
+    fn original(&self, node: &NodeInfo, missed: &Missed) -> Option<Bytes> {
+        let Missed::Message(_, hash) = missed else { return None };
+        self.loses_namespaces(node).then(|| self.originals.lock().get(hash)).flatten()
+    }
+
     /// Members that were promised to be told of a change: `told` have been, `missed_by` have not.
     ///
     /// # Errors
@@ -114,14 +136,16 @@ impl Redelivery {
         self.wake.notify_one();
     }
 
-    /// Tells the swarm of messages that the last run may not have told it of, once it is known who that is.
+    /// Tells the swarm of messages that it may not have been told of, once it is known who that is.
     async fn settle(&self) -> Result<(), StoreError> {
         let network = self.network.load();
         let Some(own) = network.by_ed25519(&self.own).filter(|own| own.is_active()) else { return Ok(()) };
         let mates = network.members(own.swarm).iter().map(|node| node.ed25519).filter(|key| *key != self.own);
         let mates: Vec<Ed25519PublicKey> = mates.collect();
-        for (account, hash) in self.store.take_unsettled() {
+        for unsettled in self.store.take_unsettled() {
+            let (account, hash) = unsettled.message();
             self.add(mates.clone(), Missed::Message(account, hash)).await?;
+            unsettled.told();
         }
         Ok(())
     }
@@ -138,7 +162,7 @@ impl Redelivery {
     pub async fn run(self: Arc<Self>, caught_up: impl Fn(Ed25519PublicKey) + Send + Sync) {
         loop {
             if let Err(error) = self.settle().await {
-                tracing::error!(%error, "messages of the last run could not be passed on");
+                tracing::error!(%error, "messages that the swarm was not told of could not be noted");
             }
             let now = Instant::now();
             let due: Vec<Ed25519PublicKey> =
@@ -149,6 +173,7 @@ impl Redelivery {
             let pause = next.map_or(Duration::from_secs(3600), |next| next.saturating_duration_since(Instant::now()));
             tokio::select! {
                 () = self.wake.notified() => {}
+                () = self.store.unsettled() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -203,23 +228,36 @@ impl Redelivery {
 
     /// Sends the first of `missed`, and what can go with it; the numbers of what arrived.
     async fn tell(&self, node: &Arc<NodeInfo>, missed: &[(u64, Missed)]) -> Result<Vec<u64>, PeerError> {
-        if let Some((number, Missed::Command(command))) = missed.first() {
+        let command = match missed.first() {
+            Some((number, Missed::Command(command))) => Some((number, command.clone())),
+            Some((number, Missed::Logged(key))) => {
+                let command = self.store.command(key).map_err(|error| PeerError::Refused(error.to_string()))?;
+                let Some(command) = command else { return Ok(vec![*number]) };
+                Some((number, command))
+            }
+            Some((_, Missed::Message(..))) | None => None,
+        };
+        if let Some((number, command)) = command {
             let plain = || command.without_time().unwrap_or_else(|| command.params.clone());
             let params = if self.peers.is_allium(node) { command.params.clone() } else { plain() };
-            let parts = vec![Bytes::from(command.method.clone()), Bytes::from(params)];
-            let answer = self.peers.request(node, "sn.storage_cc", parts, COMMAND_TIMEOUT).await?;
-            if let [code, reason] = answer.as_slice() {
-                let (code, reason) = (String::from_utf8_lossy(code), String::from_utf8_lossy(reason));
-                if code == ELSEWHERE {
-                    return Err(PeerError::Refused("it does not know yet that it is a member".to_owned()));
-                }
-                tracing::debug!(%code, %reason, method = command.method, node = %node.ed25519, "a late command was refused");
-            }
+            self.command(node, &command.method, params.into()).await?;
             return Ok(vec![*number]);
+        }
+        if let Some((number, first @ Missed::Message(_, hash))) = missed.first()
+            && let Some(params) = self.original(node, first)
+        {
+            if self.command(node, "store", params).await? {
+                return Ok(vec![*number]);
+            }
+            // Too late by its clock, perhaps.
+            self.originals.lock().forget(hash);
         }
         let (mut numbers, mut messages, mut size) = (Vec::new(), Vec::new(), 0);
         for (number, item) in missed {
             let Missed::Message(account, hash) = item else { break };
+            if !numbers.is_empty() && self.original(node, item).is_some() {
+                break;
+            }
             let found =
                 self.store.messages(&[(*account, *hash)]).map_err(|error| PeerError::Refused(error.to_string()))?;
             // What maps elsewhere by now goes another way.
@@ -240,6 +278,19 @@ impl Redelivery {
             transfer::encode(&messages, usize::MAX, self.peers.is_allium(node)).into_iter().map(Bytes::from).collect();
         let answer = self.peers.request(node, "sn.data", blobs, DATA_TIMEOUT).await?;
         transfer::accepted(&answer).map(|()| numbers)
+    }
+
+    /// Tells a client's command late; whether it was carried out.
+    async fn command(&self, node: &Arc<NodeInfo>, method: &str, params: Bytes) -> Result<bool, PeerError> {
+        let parts = vec![Bytes::copy_from_slice(method.as_bytes()), params];
+        let answer = self.peers.request(node, "sn.storage_cc", parts, COMMAND_TIMEOUT).await?;
+        let [code, reason] = answer.as_slice() else { return Ok(true) };
+        let (code, reason) = (String::from_utf8_lossy(code), String::from_utf8_lossy(reason));
+        if code == ELSEWHERE {
+            return Err(PeerError::Refused("it does not know yet that it is a member".to_owned()));
+        }
+        tracing::debug!(%code, %reason, method, node = %node.ed25519, "a late command was refused");
+        Ok(false)
     }
 
     async fn give_up(&self, member: Ed25519PublicKey) {

@@ -60,7 +60,7 @@ pub struct Auth {
 ///
 /// # Errors
 /// [`Invalid`].
-pub fn account(params: &Params, alias: bool) -> Result<AccountId, Invalid> {
+pub fn account(params: &Params<'_>, alias: bool) -> Result<AccountId, Invalid> {
     let (main, other) = (params.string("pubkey")?, if alias { params.string("pubKey")? } else { None });
     let text = match (main, other) {
         (Some(_), Some(_)) => return Err(Invalid::new("Cannot specify both 'pubkey' and 'pubKey'")),
@@ -87,7 +87,7 @@ fn base64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     base64_simd::forgiving_decode_to_vec(text).ok()?.try_into().ok()
 }
 
-fn signature(params: &Params, text: &[u8], what: &str) -> Result<[u8; 64], Invalid> {
+fn signature(params: &Params<'_>, text: &[u8], what: &str) -> Result<[u8; 64], Invalid> {
     let (found, wanted) = match params.encoding() {
         Encoding::Json => (base64(text), "base64 encoded Ed25519 signature"),
         Encoding::Bencode => (text.try_into().ok(), "64-byte Ed25519 signature"),
@@ -110,7 +110,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Invalid`].
-    pub fn parse(params: &Params, account: &AccountId) -> Result<Self, Invalid> {
+    pub fn parse(params: &Params<'_>, account: &AccountId) -> Result<Self, Invalid> {
         let auth = Self::parse_main(params, account)?;
         let subaccount = params.string("subaccount")?.filter(|text| !text.is_empty());
         let subaccount = subaccount.map(|text| subaccount_of(params, text)).transpose()?;
@@ -121,7 +121,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Invalid`].
-    pub fn parse_main(params: &Params, account: &AccountId) -> Result<Self, Invalid> {
+    pub fn parse_main(params: &Params<'_>, account: &AccountId) -> Result<Self, Invalid> {
         let pubkey_ed25519 = params.string("pubkey_ed25519")?.map(|text| ed25519_key(text, account)).transpose()?;
         let text = params.string("signature")?.ok_or_else(|| Invalid::missing("signature"))?;
         Ok(Self { signature: signature(params, text, "signature")?, pubkey_ed25519, subaccount: None })
@@ -190,7 +190,7 @@ fn decode_hex(text: &[u8]) -> Option<[u8; 32]> {
     hex::decode_to_slice(text, &mut key).ok().map(|()| key)
 }
 
-fn subaccount_of(params: &Params, text: &[u8]) -> Result<Subaccount, Invalid> {
+fn subaccount_of(params: &Params<'_>, text: &[u8]) -> Result<Subaccount, Invalid> {
     let (wrong_token, what) = match params.encoding() {
         Encoding::Json => {
             ("invalid subaccount: expected base64 or hex-encoded subaccount token", "subaccount signature")
@@ -213,8 +213,8 @@ mod tests {
         store::{Change, Command, StoreConfig},
     };
 
-    fn params(json: &serde_json::Value) -> Params {
-        Params::Json(json.as_object().unwrap().clone())
+    fn params(json: &serde_json::Value) -> Params<'_> {
+        Params::Json(json.as_object().unwrap())
     }
 
     fn secret(first: u8) -> Ed25519Secret {
@@ -316,7 +316,8 @@ mod tests {
         }
         let wrong = account(&params(&serde_json::json!({"pubkey": "05"})), false);
         assert_eq!(wrong.unwrap_err().to_string(), "Pubkey must be 66 hex digits (33 bytes) long");
-        let alias = params(&serde_json::json!({"pubKey": session.hex()}));
+        let alias = serde_json::json!({"pubKey": session.hex()});
+        let alias = params(&alias);
         assert_eq!(account(&alias, true), Ok(session));
         assert_eq!(account(&alias, false).unwrap_err().to_string(), "Required field 'pubkey' missing");
     }

@@ -1,29 +1,26 @@
-//! Subscriptions: whoever proves that it may read an account is told of each new message (`spec/node-rpc` §4.17).
+//! Subscriptions: whoever proves that it may read an account is told of each new message (`spec/node-rpc` §4.17,
+//! but that a token is no good once it is revoked).
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use parking_lot::RwLock;
 
 use super::auth::{Auth, Subaccount, flag};
 use crate::{
     bencode::Bt,
     crypto::ed25519_to_x25519,
-    store::{NewMessage, Store, StoreError},
+    holder::Holder,
+    store::{Store, StoreError},
     types::{AccountId, Millis, Namespace},
 };
 
-/// How long a subscription lasts after it was made or renewed.
-const LIFETIME: Duration = Duration::from_secs(65 * 60);
 /// Signatures may be this old, or this far ahead, in seconds.
 const OLDEST: u64 = 14 * 86_400;
 const NEWEST: u64 = 86_400;
-/// Subscriptions of the whole node, at some 300 bytes each.
-const MOST: usize = 1 << 20;
+/// Subscriptions that one request may ask for.
+const MOST_IN_REQUEST: usize = 100;
+/// Namespaces that one subscription may name, and may have once it was widened.
+pub(super) const MOST_NAMESPACES: usize = 64;
 
 /// Error numbers that clients read.
 mod code {
@@ -39,8 +36,39 @@ mod code {
 pub trait Subscriber: Send + Sync {
     /// Tells the connection from all others, for as long as it lives.
     fn connection(&self) -> &[u8];
-    /// Sends one notification: a bencoded dict.
-    fn notify(&self, dict: Bytes);
+    /// To whose share its subscriptions count.
+    fn holder(&self) -> Holder;
+    /// Sends one notice: a bencoded dict.
+    fn notify(&self, notice: Notice, dict: Bytes);
+}
+
+/// What a subscriber is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// There is a new message.
+    Message,
+    /// The account has left this node, and the subscription ends.
+    Ended,
+}
+
+impl Notice {
+    /// The command that tells it over OMQ.
+    #[must_use]
+    pub const fn omq(self) -> &'static str {
+        match self {
+            Self::Message => "notify.message",
+            Self::Ended => "notify.monitor_ended",
+        }
+    }
+
+    /// The command that tells it over QUIC.
+    #[must_use]
+    pub const fn quic(self) -> &'static str {
+        match self {
+            Self::Message => "notify",
+            Self::Ended => "monitor_ended",
+        }
+    }
 }
 
 /// Why a subscription was refused.
@@ -55,8 +83,22 @@ impl Refusal {
         Self { code, text: text.into() }
     }
 
-    fn arguments(what: &str) -> Self {
+    pub(super) fn arguments(what: &str) -> Self {
         Self::new(code::ARGUMENTS, format!("Invalid arguments: {what}"))
+    }
+
+    fn missing(key: &str) -> Self {
+        Self::arguments(&format!("Key {key} not found!"))
+    }
+
+    /// Neither a dict nor a list of dicts.
+    fn unreadable() -> Self {
+        Self::arguments("monitor request takes a single bencoded dict or list parameter")
+    }
+
+    pub(super) fn too_many_namespaces() -> Self {
+        let text = format!("Invalid n= namespace list: more than {MOST_NAMESPACES} namespaces");
+        Self::new(code::NAMESPACES, text)
     }
 
     /// The account belongs elsewhere.
@@ -74,7 +116,14 @@ impl Refusal {
     /// As answered.
     #[must_use]
     pub fn to_bt(&self) -> Bt {
-        Bt::dict([("errcode", Bt::Int(self.code.into())), ("error", self.text.as_bytes().into())])
+        Bt::Dict(self.fields())
+    }
+
+    /// The fields of what is answered.
+    pub(super) fn fields(&self) -> Fields {
+        [("errcode", Bt::Int(self.code.into())), ("error", self.text.as_bytes().into())]
+            .map(|(key, value)| (key.into(), value))
+            .into()
     }
 }
 
@@ -86,10 +135,10 @@ type Fields = BTreeMap<Vec<u8>, Bt>;
 pub struct Subscription {
     /// Whose messages.
     pub account: AccountId,
-    namespaces: Vec<Namespace>,
-    data: bool,
-    signed_at: u64,
-    auth: Auth,
+    pub(super) namespaces: Vec<Namespace>,
+    pub(super) data: bool,
+    pub(super) signed_at: u64,
+    pub(super) auth: Auth,
 }
 
 impl Subscription {
@@ -119,12 +168,13 @@ impl Subscription {
             }
         };
         let proof = bytes(fields, "s", "Provided s= signature must be 64 bytes", code::SIGNATURE)?;
-        let proof = proof.ok_or_else(|| Refusal::arguments("s is required"))?;
+        let proof = proof.ok_or_else(|| Refusal::missing("s"))?;
         let signed_at = match fields.get(b"t".as_slice()) {
+            None => return Err(Refusal::missing("t")),
             Some(Bt::Int(time)) => u64::try_from(*time).ok(),
-            _ => None,
+            Some(_) => None,
         };
-        let signed_at = signed_at.ok_or_else(|| Refusal::arguments("t is required: Unix seconds"))?;
+        let signed_at = signed_at.ok_or_else(|| Refusal::arguments("t must be Unix seconds"))?;
         let subaccount = match (token, signature) {
             (None, None) => None,
             (Some(token), Some(signature)) => Some(Subaccount { token, signature }),
@@ -134,7 +184,12 @@ impl Subscription {
         Ok(Self { account, namespaces, data, signed_at, auth })
     }
 
-    /// Whether the account gave permission, and lately.
+    /// The token of whoever is not the account itself; once it is revoked, the subscription is over.
+    pub(super) fn token(&self) -> Option<[u8; 36]> {
+        self.auth.subaccount.as_ref().map(|subaccount| subaccount.token)
+    }
+
+    /// Whether the account gave permission, lately, and has not taken it back.
     ///
     /// # Errors
     /// [`Refusal`]; the outer error when the store cannot be read.
@@ -151,7 +206,7 @@ impl Subscription {
         let namespaces: Vec<String> = self.namespaces.iter().map(|namespace| namespace.0.to_string()).collect();
         let data = u8::from(self.data);
         let text = format!("MONITOR{}{}{data}{}", self.account.hex(), self.signed_at, namespaces.join(","));
-        if self.auth.verify(store, &self.account, text.as_bytes(), flag::READ, false)? {
+        if self.auth.verify(store, &self.account, text.as_bytes(), flag::READ, true)? {
             return Ok(Ok(()));
         }
         let text = match self.auth.subaccount {
@@ -172,9 +227,12 @@ fn bytes<const N: usize>(fields: &Fields, name: &str, wrong: &str, code: i64) ->
 }
 
 fn namespaces(fields: &Fields) -> Result<Vec<Namespace>, Refusal> {
-    let Some(Bt::List(items)) = fields.get(b"n".as_slice()) else {
-        return Err(Refusal::arguments("n is required: a list of namespaces"));
+    let Bt::List(items) = fields.get(b"n".as_slice()).ok_or_else(|| Refusal::missing("n"))? else {
+        return Err(Refusal::arguments("n must be a list of namespaces"));
     };
+    if items.len() > MOST_NAMESPACES {
+        return Err(Refusal::too_many_namespaces());
+    }
     let number = |item: &Bt| match item {
         Bt::Int(number) => i16::try_from(*number).ok().map(Namespace),
         _ => None,
@@ -197,169 +255,22 @@ fn namespaces(fields: &Fields) -> Result<Vec<Namespace>, Refusal> {
 pub(super) fn requests(body: &[u8]) -> Result<(Vec<Fields>, bool), Refusal> {
     let dict = |item: Bt| match item {
         Bt::Dict(fields) => Ok(fields),
-        _ => Err(Refusal::arguments("expected a dict, or a list of dicts")),
+        _ => Err(Refusal::unreadable()),
     };
     match Bt::parse(body) {
+        Ok(Bt::List(items)) if items.len() > MOST_IN_REQUEST => {
+            Err(Refusal::arguments(&format!("more than {MOST_IN_REQUEST} subscriptions in one request")))
+        }
         Ok(Bt::List(items)) => Ok((items.into_iter().map(dict).collect::<Result<_, _>>()?, true)),
         Ok(one) => Ok((vec![dict(one)?], false)),
-        Err(error) => Err(Refusal::arguments(&error.to_string())),
+        Err(_) => Err(Refusal::unreadable()),
     }
-}
-
-struct Entry {
-    subscriber: Arc<dyn Subscriber>,
-    namespaces: BTreeSet<i16>,
-    data: bool,
-    ends: Instant,
-}
-
-#[derive(Default)]
-struct Tables {
-    by_account: HashMap<AccountId, Vec<Entry>>,
-    by_connection: HashMap<Vec<u8>, BTreeSet<AccountId>>,
-    entries: usize,
-}
-
-/// The subscriptions in force.
-#[derive(Default)]
-pub struct Monitors(RwLock<Tables>);
-
-impl Monitors {
-    /// Puts a proven subscription in force; one of the same connection and account is widened and renewed.
-    ///
-    /// # Errors
-    /// [`Refusal`] when the node has no room for more.
-    pub fn add(&self, subscription: &Subscription, subscriber: &Arc<dyn Subscriber>) -> Result<(), Refusal> {
-        let mut tables = self.0.write();
-        let tables = &mut *tables;
-        let ends = Instant::now() + LIFETIME;
-        let namespaces = subscription.namespaces.iter().map(|namespace| namespace.0);
-        let entries = tables.by_account.entry(subscription.account).or_default();
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.subscriber.connection() == subscriber.connection()) {
-            entry.namespaces.extend(namespaces);
-            entry.data |= subscription.data;
-            entry.ends = ends;
-            return Ok(());
-        }
-        if tables.entries >= MOST {
-            if entries.is_empty() {
-                tables.by_account.remove(&subscription.account);
-            }
-            return Err(Refusal::arguments("this node has no room for more subscriptions"));
-        }
-        let (namespaces, data) = (namespaces.collect(), subscription.data);
-        entries.push(Entry { subscriber: Arc::clone(subscriber), namespaces, data, ends });
-        tables.by_connection.entry(subscriber.connection().to_vec()).or_default().insert(subscription.account);
-        tables.entries += 1;
-        Ok(())
-    }
-
-    /// Whether anybody subscribes to this account at all: a cheap look before a message is copied.
-    #[must_use]
-    pub fn any(&self, account: &AccountId) -> bool {
-        self.0.read().by_account.contains_key(account)
-    }
-
-    /// Tells every subscriber of a message that was new.
-    pub fn notify(&self, message: &NewMessage) {
-        let tables = self.0.read();
-        let now = Instant::now();
-        let entries = tables.by_account.get(&message.account).map_or(&[][..], Vec::as_slice);
-        let wanted = |entry: &&Entry| entry.ends > now && entry.namespaces.contains(&message.namespace.0);
-        let (mut bare, mut whole) = (None, None);
-        for entry in entries.iter().filter(wanted) {
-            let cached = if entry.data { &mut whole } else { &mut bare };
-            entry.subscriber.notify(cached.get_or_insert_with(|| notification(message, entry.data)).clone());
-        }
-    }
-
-    /// The connection is gone.
-    pub fn forget(&self, connection: &[u8]) {
-        let mut tables = self.0.write();
-        for account in tables.by_connection.remove(connection).unwrap_or_default() {
-            tables.retain(&account, |entry| entry.subscriber.connection() != connection);
-        }
-    }
-
-    /// Drops what was not renewed in time.
-    pub fn prune(&self) {
-        let mut tables = self.0.write();
-        let now = Instant::now();
-        let ended: Vec<(AccountId, Vec<u8>)> = tables
-            .by_account
-            .iter()
-            .flat_map(|(account, entries)| entries.iter().map(move |entry| (account, entry)))
-            .filter(|(_, entry)| entry.ends <= now)
-            .map(|(account, entry)| (*account, entry.subscriber.connection().to_vec()))
-            .collect();
-        for (account, connection) in ended {
-            tables.retain(&account, |entry| entry.ends > now);
-            if let Some(accounts) = tables.by_connection.get_mut(&connection) {
-                accounts.remove(&account);
-                if accounts.is_empty() {
-                    tables.by_connection.remove(&connection);
-                }
-            }
-        }
-    }
-
-    /// Subscriptions in force.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.read().entries
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl Tables {
-    fn retain(&mut self, account: &AccountId, keep: impl Fn(&Entry) -> bool) {
-        let Some(entries) = self.by_account.get_mut(account) else { return };
-        let before = entries.len();
-        entries.retain(keep);
-        self.entries -= before - entries.len();
-        if entries.is_empty() {
-            self.by_account.remove(account);
-        }
-    }
-}
-
-fn notification(message: &NewMessage, data: bool) -> Bytes {
-    let mut fields = vec![
-        ("@", message.account.0.as_slice().into()),
-        ("h", message.hash.to_string().as_bytes().into()),
-        ("n", Bt::Int(message.namespace.0.into())),
-        ("t", message.timestamp.0.into()),
-        ("z", message.expiry.0.into()),
-    ];
-    if data {
-        fields.push(("~", message.data.as_slice().into()));
-    }
-    Bt::dict(fields).encode().into()
 }
 
 #[cfg(test)]
-mod tests {
-    use parking_lot::Mutex;
-
+pub(super) mod tests {
     use super::*;
-    use crate::{clock::Clock, crypto::Ed25519Secret, store::StoreConfig, types::MessageHash};
-
-    struct Inbox(u8, Mutex<Vec<Bytes>>);
-
-    impl Subscriber for Inbox {
-        fn connection(&self) -> &[u8] {
-            std::slice::from_ref(&self.0)
-        }
-
-        fn notify(&self, dict: Bytes) {
-            self.1.lock().push(dict);
-        }
-    }
+    use crate::{clock::Clock, crypto::Ed25519Secret, store::StoreConfig};
 
     fn secret(first: u8) -> Ed25519Secret {
         Ed25519Secret::from_seed(&std::array::from_fn(|i| first + i as u8))
@@ -383,7 +294,11 @@ mod tests {
         fields
     }
 
-    fn store() -> (tempfile::TempDir, Store) {
+    pub(in super::super) fn published() -> Subscription {
+        Subscription::parse(&fields()).unwrap()
+    }
+
+    pub(in super::super) fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::TempDir::new().unwrap();
         let store = Store::open(StoreConfig::new(dir.path()), Clock::default()).unwrap();
         (dir, store)
@@ -393,8 +308,7 @@ mod tests {
     fn the_published_signature_is_taken_and_refusals_have_their_numbers() {
         let (_dir, store) = store();
         let now = Millis(1_700_000_000_000);
-        let subscription = Subscription::parse(&fields()).unwrap();
-        assert_eq!(subscription.verify(&store, now), Ok(Ok(())));
+        assert_eq!(published().verify(&store, now), Ok(Ok(())));
         let refused = |change: &dyn Fn(&mut Fields)| {
             let mut changed = fields();
             change(&mut changed);
@@ -421,47 +335,12 @@ mod tests {
         assert_eq!(old, (4, "Invalid t= signature timestamp: timestamp is too old".into()));
         let future = refused(&set("t", Bt::Int(1_700_000_000 + 86_401)));
         assert_eq!(future, (4, "Invalid t= signature timestamp: timestamp is in the future".into()));
-        assert_eq!(refused(&|fields| drop(fields.remove(b"t".as_slice()))).0, 1);
+        for (key, text) in [("n", "Key n not found!"), ("s", "Key s not found!"), ("t", "Key t not found!")] {
+            let missing = refused(&|fields| drop(fields.remove(key.as_bytes())));
+            assert_eq!(missing, (1, format!("Invalid arguments: {text}")));
+        }
         assert_eq!(requests(b"i1e").unwrap_err().code, 1);
         assert_eq!(requests(b"li1ee").unwrap_err().code, 1);
         assert_eq!(requests(b"ldedee").unwrap(), (vec![BTreeMap::new(); 2], true));
-    }
-
-    #[test]
-    fn subscribers_hear_of_what_they_asked_for() {
-        let monitors = Monitors::default();
-        let subscription = Subscription::parse(&fields()).unwrap();
-        let (a, b) = (Arc::new(Inbox(1, Mutex::default())), Arc::new(Inbox(2, Mutex::default())));
-        let as_subscriber = |inbox: &Arc<Inbox>| Arc::clone(inbox) as Arc<dyn Subscriber>;
-        monitors.add(&subscription, &as_subscriber(&a)).unwrap();
-        monitors.add(&subscription, &as_subscriber(&a)).unwrap();
-        let bare = Subscription { data: false, namespaces: vec![Namespace(3)], ..subscription.clone() };
-        monitors.add(&bare, &as_subscriber(&b)).unwrap();
-        assert_eq!(monitors.len(), 2);
-        let message = |namespace: i16| {
-            let (account, namespace, data) = (subscription.account, Namespace(namespace), b"hi".to_vec());
-            let hash = MessageHash::of(&account, namespace, &data);
-            let (stored, changed) = (Millis(7), Millis(7));
-            NewMessage { account, namespace, hash, timestamp: Millis(7), expiry: Millis(9), stored, changed, data }
-        };
-        for namespace in [0, 3, 4] {
-            monitors.notify(&message(namespace));
-        }
-        let told = a.1.lock().clone();
-        assert_eq!(told.len(), 1);
-        let Ok(Bt::Dict(dict)) = Bt::parse(&told[0]) else { panic!("not a dict") };
-        let keys: Vec<_> = dict.keys().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
-        assert_eq!(keys, ["@", "h", "n", "t", "z", "~"]);
-        assert_eq!((&dict[b"t".as_slice()], &dict[b"z".as_slice()]), (&Bt::Int(7), &Bt::Int(9)));
-        assert_eq!(dict[b"~".as_slice()], Bt::Bytes(b"hi".to_vec()));
-        assert_eq!(b.1.lock().len(), 1);
-        assert!(!b.1.lock()[0].ends_with(b"2:hie"));
-        monitors.forget(&[1]);
-        monitors.notify(&message(0));
-        assert_eq!((monitors.len(), a.1.lock().len()), (1, 1));
-        monitors.prune();
-        assert_eq!(monitors.len(), 1);
-        monitors.forget(&[2]);
-        assert!(monitors.is_empty() && !monitors.any(&subscription.account));
     }
 }

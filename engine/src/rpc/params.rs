@@ -13,6 +13,10 @@ use crate::{
 /// A JSON timestamp below this is taken to be in seconds.
 const LEAST_MILLIS: u64 = 1_000_000_000;
 
+/// What fields have to be, as refusals say it.
+pub(super) const POSITIVE: &str = "positive integer";
+pub(super) const TIMESTAMP: &str = "integer timestamp (in milliseconds)";
+
 /// What is wrong with the fields. The answer is 400 `invalid request: <this>`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -44,13 +48,13 @@ pub enum NamespaceOrAll {
     All,
 }
 
-/// The `params` of a request.
-#[derive(Clone, Debug)]
-pub enum Params {
+/// The `params` of a request, where they were decoded: nothing of them is copied to look at a part.
+#[derive(Clone, Copy, Debug)]
+pub enum Params<'a> {
     /// From JSON.
-    Json(Map<String, Json>),
+    Json(&'a Map<String, Json>),
     /// From bencode.
-    Bencode(BTreeMap<Vec<u8>, Bt>),
+    Bencode(&'a BTreeMap<Vec<u8>, Bt>),
 }
 
 /// One field's value.
@@ -97,19 +101,34 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The items of a list; a value that is no list is a list of itself.
-    fn items(self) -> Vec<Self> {
+    /// The fields of an object or dict.
+    #[must_use]
+    pub const fn fields(self) -> Option<Params<'a>> {
         match self {
-            Self::Json(Json::Array(items)) => items.iter().map(Self::Json).collect(),
-            Self::Bencode(Bt::List(items)) => items.iter().map(Self::Bencode).collect(),
-            one => vec![one],
+            Self::Json(Json::Object(map)) => Some(Params::Json(map)),
+            Self::Bencode(Bt::Dict(map)) => Some(Params::Bencode(map)),
+            Self::Json(_) | Self::Bencode(_) => None,
+        }
+    }
+
+    /// The items of a list, at most `most`; a value that is no list is a list of itself.
+    fn items<T>(self, most: usize, read: impl Fn(Self) -> Option<T>) -> Result<Option<Vec<T>>, TooMany> {
+        match self {
+            Self::Json(Json::Array(items)) if items.len() > most => Err(TooMany),
+            Self::Bencode(Bt::List(items)) if items.len() > most => Err(TooMany),
+            Self::Json(Json::Array(items)) => Ok(items.iter().map(Self::Json).map(read).collect()),
+            Self::Bencode(Bt::List(items)) => Ok(items.iter().map(Self::Bencode).map(read).collect()),
+            one => Ok(read(one).map(|one| vec![one])),
         }
     }
 }
 
+/// A list has more items than it may.
+struct TooMany;
+
 type Found<T> = Result<Option<T>, Invalid>;
 
-impl Params {
+impl<'a> Params<'a> {
     /// The form they came in.
     #[must_use]
     pub const fn encoding(&self) -> Encoding {
@@ -121,15 +140,21 @@ impl Params {
 
     /// The value of a field; `None` when it is absent or null.
     #[must_use]
-    pub fn field(&self, name: &str) -> Option<Field<'_>> {
+    pub fn field(&self, name: &str) -> Option<Field<'a>> {
         match self {
             Self::Json(map) => map.get(name).filter(|value| !value.is_null()).map(Field::Json),
             Self::Bencode(map) => map.get(name.as_bytes()).map(Field::Bencode),
         }
     }
 
-    fn get<'a, T>(&'a self, name: &str, what: &str, read: impl FnOnce(Field<'a>) -> Option<T>) -> Found<T> {
+    fn get<T>(&self, name: &str, what: &str, read: impl FnOnce(Field<'a>) -> Option<T>) -> Found<T> {
         self.field(name).map(|field| read(field).ok_or_else(|| Invalid::expected(name, what))).transpose()
+    }
+
+    fn list<T>(&self, name: &str, what: &str, most: usize, read: impl Fn(Field<'a>) -> Option<T>) -> Found<Vec<T>> {
+        let Some(field) = self.field(name) else { return Ok(None) };
+        let too_many = |TooMany| Invalid(format!("Invalid value given for '{name}': more than {most} items"));
+        field.items(most, read).map_err(too_many)?.ok_or_else(|| Invalid::expected(name, what)).map(Some)
     }
 
     /// A boolean.
@@ -148,20 +173,20 @@ impl Params {
         self.get(name, "integer", Field::signed)
     }
 
-    /// A number that is not negative.
+    /// A number that is not negative, called `what` where it is none.
     ///
     /// # Errors
     /// [`Invalid`].
-    pub fn unsigned(&self, name: &str) -> Found<u64> {
-        self.get(name, "positive integer", Field::unsigned)
+    pub(super) fn unsigned(&self, name: &str, what: &str) -> Found<u64> {
+        self.get(name, what, Field::unsigned)
     }
 
-    /// Numbers that are not negative.
+    /// Numbers that are not negative, at most `most`.
     ///
     /// # Errors
     /// [`Invalid`].
-    pub fn unsigned_list(&self, name: &str) -> Found<Vec<u64>> {
-        self.get(name, "integer array", |field| field.items().into_iter().map(Field::unsigned).collect())
+    pub fn unsigned_list(&self, name: &str, most: usize) -> Found<Vec<u64>> {
+        self.list(name, "integer array", most, Field::unsigned)
     }
 
     /// A time in milliseconds.
@@ -169,7 +194,7 @@ impl Params {
     /// # Errors
     /// [`Invalid`].
     pub fn timestamp(&self, name: &str) -> Found<Millis> {
-        let found = self.get(name, "integer timestamp (in milliseconds)", Field::unsigned)?;
+        let found = self.unsigned(name, TIMESTAMP)?;
         if self.encoding() == Encoding::Json && found.is_some_and(|time| time < LEAST_MILLIS) {
             let text = format!("Invalid timestamp for '{name}': timestamp must be in milliseconds");
             return Err(Invalid(text));
@@ -177,30 +202,28 @@ impl Params {
         Ok(found.map(Millis))
     }
 
-    /// Times in milliseconds, or one.
+    /// Times in milliseconds, at most `most`, or one.
     ///
     /// # Errors
     /// [`Invalid`].
-    pub fn timestamps(&self, name: &str) -> Found<Vec<Millis>> {
-        self.get(name, "timestamp array", |field| {
-            field.items().into_iter().map(|item| item.unsigned().map(Millis)).collect()
-        })
+    pub fn timestamps(&self, name: &str, most: usize) -> Found<Vec<Millis>> {
+        self.list(name, "timestamp array", most, |item| item.unsigned().map(Millis))
     }
 
     /// The bytes of a string.
     ///
     /// # Errors
     /// [`Invalid`].
-    pub fn string(&self, name: &str) -> Found<&[u8]> {
+    pub fn string(&self, name: &str) -> Found<&'a [u8]> {
         self.get(name, "string", Field::string)
     }
 
-    /// The bytes of several strings, or of one.
+    /// The bytes of several strings, at most `most`, or of one.
     ///
     /// # Errors
     /// [`Invalid`].
-    pub fn strings(&self, name: &str) -> Found<Vec<&[u8]>> {
-        self.get(name, "string array", |field| field.items().into_iter().map(Field::string).collect())
+    pub fn strings(&self, name: &str, most: usize) -> Found<Vec<&'a [u8]>> {
+        self.list(name, "string array", most, Field::string)
     }
 
     /// A namespace.
@@ -234,13 +257,13 @@ fn in_range(number: i64) -> Result<Namespace, Invalid> {
 mod tests {
     use super::*;
 
-    fn json(text: &str) -> Params {
-        Params::Json(serde_json::from_str(text).unwrap())
+    fn json(text: &str) -> Params<'static> {
+        Params::Json(Box::leak(Box::new(serde_json::from_str(text).unwrap())))
     }
 
-    fn bencode(bytes: &[u8]) -> Params {
+    fn bencode(bytes: &[u8]) -> Params<'static> {
         let Ok(Bt::Dict(map)) = Bt::parse(bytes) else { panic!("not a dict") };
-        Params::Bencode(map)
+        Params::Bencode(Box::leak(Box::new(map)))
     }
 
     #[test]
@@ -272,10 +295,12 @@ mod tests {
             bencode(b"d1:bi1e1:ll1:x1:ye9:namespace3:all3:one1:x1:ti5000000000ee"),
         ] {
             assert_eq!(params.boolean("b"), Ok(Some(true)));
-            assert_eq!(params.strings("l"), Ok(Some(vec![b"x".as_slice(), b"y"])));
-            assert_eq!(params.strings("one"), Ok(Some(vec![b"x".as_slice()])));
+            assert_eq!(params.strings("l", 2), Ok(Some(vec![b"x".as_slice(), b"y"])));
+            assert_eq!(params.strings("one", 1), Ok(Some(vec![b"x".as_slice()])));
+            let too_many = params.strings("l", 1).unwrap_err().to_string();
+            assert_eq!(too_many, "Invalid value given for 'l': more than 1 items");
             assert_eq!(params.namespace_or_all(), Ok(Some(NamespaceOrAll::All)));
-            assert_eq!(params.timestamps("t"), Ok(Some(vec![Millis(5_000_000_000)])));
+            assert_eq!(params.timestamps("t", 1), Ok(Some(vec![Millis(5_000_000_000)])));
             assert!(params.field("z").is_none() && params.string("missing") == Ok(None));
         }
         assert_eq!(json(r#"{"b":1}"#).boolean("b").is_err(), bencode(b"d1:bi2ee").boolean("b").is_err());

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::{
     status::Status,
-    value::{Encoding, Value},
+    value::{Encoding, Value, write_json_of},
 };
 
 /// What an answer says.
@@ -17,7 +19,7 @@ pub enum Body {
     /// A result that stays as another program made it.
     Json(serde_json::Value),
     /// A result that is neither JSON nor bencode.
-    Binary(Vec<u8>),
+    Binary(Bytes),
 }
 
 /// An answer, before its transport frames it.
@@ -49,24 +51,59 @@ impl Reply {
             Body::Text(text) => text.as_bytes().to_vec(),
             Body::Value(value) => value.encode(encoding),
             Body::Json(json) => json.to_string().into_bytes(),
-            Body::Binary(bytes) => bytes.clone(),
+            Body::Binary(bytes) => bytes.to_vec(),
+        }
+    }
+
+    /// About how long the body is in JSON.
+    #[must_use]
+    pub(super) fn json_size(&self) -> usize {
+        match &self.body {
+            Body::Text(text) => text.len(),
+            Body::Value(value) => value.json_size(),
+            Body::Json(json) => Value::from_json(json).json_size(),
+            Body::Binary(bytes) => bytes.len().div_ceil(3) * 4,
         }
     }
 
     /// The status and a result in a list, as QUIC wants it (`spec/transports` §3.3).
     #[must_use]
     pub fn in_list(&self, value: &Value, encoding: Encoding) -> Vec<u8> {
-        Value::List(vec![Value::Int(self.status.code().into()), value.clone()]).encode(encoding)
+        let (code, value) = (self.status.code(), value.encode(encoding));
+        match encoding {
+            Encoding::Json => [format!("[{code},").as_bytes(), &value, b"]"].concat(),
+            Encoding::Bencode => [format!("li{code}e").as_bytes(), &value, b"e"].concat(),
+        }
+    }
+
+    /// `{"body", "status"}`, what the innermost onion layer carries (`spec/onion` §5). A result is in it as it is when `json`
+    /// says so, and as text else.
+    #[must_use]
+    pub fn in_onion(&self, json: bool) -> Vec<u8> {
+        let body = self.encode(Encoding::Json);
+        let mut out = Vec::with_capacity(body.len() + 64);
+        out.extend_from_slice(b"{\"body\":");
+        match &self.body {
+            Body::Binary(bytes) => write_json_of(&base64_simd::STANDARD.encode_to_string(bytes), &mut out),
+            // Text is quoted once, whatever is wished.
+            Body::Value(Value::Text(_)) | Body::Json(serde_json::Value::String(_)) => out.extend_from_slice(&body),
+            Body::Value(_) | Body::Json(_) if json => out.extend_from_slice(&body),
+            Body::Text(_) | Body::Value(_) | Body::Json(_) => {
+                write_json_of(String::from_utf8_lossy(&body).as_ref(), &mut out);
+            }
+        }
+        out.extend_from_slice(format!(",\"status\":{}}}", self.status.code()).as_bytes());
+        out
     }
 
     /// The body as part of a larger result.
     #[must_use]
-    pub fn as_value(&self) -> Value {
-        match &self.body {
-            Body::Text(text) => Value::Text(text.clone()),
-            Body::Value(value) => value.clone(),
-            Body::Json(json) => Value::from_json(json),
-            Body::Binary(bytes) => Value::Bytes(bytes.clone()),
+    pub fn into_value(self) -> Value {
+        match self.body {
+            Body::Text(text) => Value::Text(text),
+            Body::Value(value) => value,
+            Body::Json(json) => Value::from_json(&json),
+            Body::Binary(bytes) => Value::Bytes(bytes.to_vec()),
         }
     }
 
@@ -89,5 +126,34 @@ impl Reply {
             Body::Value(_) | Body::Json(_) => "application/json",
             Body::Binary(_) => "application/octet-stream",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_onion_carries_a_result_or_its_text() {
+        let result = Reply::value(Status::OK, Value::dict([("a", Value::text("\""))]));
+        let text = Reply::text(Status::NOT_FOUND, "no \"x\"");
+        let binary = Reply { status: Status::OK, body: Body::Binary(Bytes::from_static(&[0xff; 2])) };
+        for (reply, json, want) in [
+            (&result, true, r#"{"body":{"a":"\""},"status":200}"#),
+            (&result, false, r#"{"body":"{\"a\":\"\\\"\"}","status":200}"#),
+            (&text, true, r#"{"body":"no \"x\"","status":404}"#),
+            (&text, false, r#"{"body":"no \"x\"","status":404}"#),
+            (&binary, true, r#"{"body":"//8=","status":200}"#),
+        ] {
+            assert_eq!(String::from_utf8(reply.in_onion(json)).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn a_list_for_quic() {
+        let reply = Reply::text(Status::OK, "");
+        let value = Value::dict([("a", Value::Int(1))]);
+        assert_eq!(reply.in_list(&value, Encoding::Json), br#"[200,{"a":1}]"#);
+        assert_eq!(reply.in_list(&value, Encoding::Bencode), b"li200ed1:ai1eee");
     }
 }

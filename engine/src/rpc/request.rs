@@ -1,16 +1,17 @@
 //! Requests, taken out of their fields (`spec/node-rpc` §4). Nothing here looks at the clock, the network or the store.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use serde_json::{Map, Value as Json};
 
 use super::{
     auth::{self, Auth},
-    params::{Field, Invalid, NamespaceOrAll, Params},
+    params::{Field, Invalid, NamespaceOrAll, POSITIVE, Params, TIMESTAMP},
     value::Encoding,
 };
 use crate::{
     bencode::Bt,
+    json,
     types::{AccountId, MessageHash, Millis, Namespace},
 };
 
@@ -18,8 +19,14 @@ use crate::{
 pub(super) const MAX_MESSAGE: usize = 76_800;
 /// Requests that a batch may hold.
 const MAX_BATCH: usize = 20;
+/// Hashes, tokens or times that one request may name.
+const MAX_LISTED: usize = 5000;
 /// Tokens that one request may revoke.
 const MAX_REVOKE: usize = 50;
+/// How deep one `ifelse` may stand in another.
+const MAX_IFELSE: usize = 8;
+/// Bytes that the params of `oxend_request` may have, as JSON.
+const MAX_OXEND: usize = 65_536;
 
 /// A request whose fields are well-formed.
 #[derive(Clone, Debug)]
@@ -279,11 +286,44 @@ impl Request {
         }
     }
 
+    /// Names every account whose messages or permissions the request reads or changes.
+    pub fn each_account(&self, name: &mut impl FnMut(&AccountId)) {
+        match self {
+            Self::Store(Store { account, .. })
+            | Self::Retrieve(Retrieve { account, .. })
+            | Self::Delete(Delete { account, .. })
+            | Self::DeleteAll(Timed { account, .. })
+            | Self::DeleteBefore(Timed { account, .. })
+            | Self::ExpireAll(Timed { account, .. })
+            | Self::Expire(Expire { account, .. })
+            | Self::GetExpiries(GetExpiries { account, .. })
+            | Self::Revoke(Revocation { account, .. })
+            | Self::Unrevoke(Revocation { account, .. })
+            | Self::RevokedSubaccounts { account, .. } => name(account),
+            Self::IfElse(request) => {
+                for branch in [&request.then, &request.otherwise].into_iter().flatten() {
+                    branch.each_account(name);
+                }
+            }
+            Self::Batch(requests) | Self::Sequence(requests) => {
+                for request in requests {
+                    request.each_account(name);
+                }
+            }
+            Self::GetSwarm(_) | Self::Oxend { .. } | Self::Info | Self::ActiveNodes => {}
+        }
+    }
+
     /// The request `method` with `params`; `None` when there is no such method.
     ///
     /// # Errors
     /// [`Invalid`].
-    pub fn parse(method: &str, params: &Params) -> Result<Option<Self>, Invalid> {
+    pub fn parse(method: &str, params: &Params<'_>) -> Result<Option<Self>, Invalid> {
+        Self::parse_inside(method, params, 0)
+    }
+
+    /// As [`Self::parse`], inside of `depth` times `ifelse`.
+    fn parse_inside(method: &str, params: &Params<'_>, depth: usize) -> Result<Option<Self>, Invalid> {
         Ok(Some(match method {
             "store" => Self::Store(Store::parse(params)?),
             "retrieve" => Self::Retrieve(Retrieve::parse(params)?),
@@ -294,7 +334,7 @@ impl Request {
             "expire" => Self::Expire(Expire::parse(params)?),
             "get_expiries" => Self::GetExpiries(GetExpiries::parse(params)?),
             "revoke_subaccount" => Self::Revoke(Revocation::parse(params, "revoke", MAX_REVOKE)?),
-            "unrevoke_subaccount" => Self::Unrevoke(Revocation::parse(params, "unrevoke", usize::MAX)?),
+            "unrevoke_subaccount" => Self::Unrevoke(Revocation::parse(params, "unrevoke", MAX_LISTED)?),
             "revoked_subaccounts" => {
                 let account = auth::account(params, false)?;
                 let auth = Auth::parse_main(params, &account)?;
@@ -305,7 +345,7 @@ impl Request {
             "oxend_request" => oxend(params)?,
             "info" => Self::Info,
             "active_nodes_bin" => Self::ActiveNodes,
-            "ifelse" => Self::IfElse(Box::new(IfElse::parse(params)?)),
+            "ifelse" => Self::IfElse(Box::new(IfElse::parse(params, depth)?)),
             "batch" => Self::Batch(subrequests(params)?),
             "sequence" => Self::Sequence(subrequests(params)?),
             _ => return Ok(None),
@@ -317,17 +357,13 @@ fn required<T>(found: Option<T>, name: &str) -> Result<T, Invalid> {
     found.ok_or_else(|| Invalid::missing(name))
 }
 
-/// `store`'s times, which JSON clients also send as decimal text.
-fn lenient_time(params: &Params, name: &str) -> Result<Option<Millis>, Invalid> {
-    match params.field(name) {
-        None => Ok(None),
-        Some(Field::Json(value)) => {
-            let number = value.as_u64().or_else(|| value.as_str().and_then(decimal));
-            let wrong = || Invalid::new(format!("Invalid value given for '{name}': {value}"));
-            number.map(Millis).map(Some).ok_or_else(wrong)
-        }
-        Some(Field::Bencode(_)) => params.timestamp(name),
+/// `store`'s `timestamp` and `ttl`, which JSON clients also send as decimal text; `what` a number of theirs has to be.
+fn lenient_time(params: &Params<'_>, name: &str, what: &str) -> Result<Option<Millis>, Invalid> {
+    if let Some(Field::Json(Json::String(text))) = params.field(name) {
+        let wrong = || Invalid::new(format!("Invalid value given for '{name}': {}", Json::from(text.as_str())));
+        return decimal(text).map(Millis).map(Some).ok_or_else(wrong);
     }
+    Ok(params.unsigned(name, what)?.map(Millis))
 }
 
 fn decimal(text: &str) -> Option<u64> {
@@ -336,10 +372,11 @@ fn decimal(text: &str) -> Option<u64> {
 }
 
 impl Store {
-    fn parse(params: &Params) -> Result<Self, Invalid> {
+    fn parse(params: &Params<'_>) -> Result<Self, Invalid> {
+        // The one field that the reference looks at before the account.
+        let timestamp = required(lenient_time(params, "timestamp", TIMESTAMP)?, "timestamp")?;
         let account = auth::account(params, true)?;
-        let timestamp = required(lenient_time(params, "timestamp")?, "timestamp")?;
-        let expiry = match (lenient_time(params, "expiry")?, lenient_time(params, "ttl")?) {
+        let expiry = match (params.timestamp("expiry")?, lenient_time(params, "ttl", POSITIVE)?) {
             (Some(_), Some(_)) => return Err(Invalid::new("Cannot specify both 'expiry' and 'ttl'")),
             (Some(expiry), None) => expiry,
             (None, Some(ttl)) => timestamp.plus(ttl.0),
@@ -367,7 +404,7 @@ fn too_long() -> Invalid {
 }
 
 impl Retrieve {
-    fn parse(params: &Params) -> Result<Self, Invalid> {
+    fn parse(params: &Params<'_>) -> Result<Self, Invalid> {
         let account = auth::account(params, true)?;
         let given = params.namespace()?;
         let signed = ["pubkey_ed25519", "signature", "timestamp"].iter().any(|name| params.field(name).is_some());
@@ -409,7 +446,7 @@ fn check_hash(text: &[u8]) -> Result<String, Invalid> {
 }
 
 impl Delete {
-    fn parse(params: &Params) -> Result<Self, Invalid> {
+    fn parse(params: &Params<'_>) -> Result<Self, Invalid> {
         let account = auth::account(params, false)?;
         let auth = Auth::parse(params, &account)?;
         let messages = some_messages(params)?.into_iter().map(check_hash).collect::<Result<_, _>>()?;
@@ -418,7 +455,7 @@ impl Delete {
 }
 
 impl Timed {
-    fn parse(params: &Params, time: &str) -> Result<Self, Invalid> {
+    fn parse(params: &Params<'_>, time: &str) -> Result<Self, Invalid> {
         let account = auth::account(params, false)?;
         let auth = Auth::parse(params, &account)?;
         let namespace = params.namespace_or_all()?.unwrap_or(NamespaceOrAll::One(Namespace(0)));
@@ -427,10 +464,10 @@ impl Timed {
 }
 
 impl Expire {
-    fn parse(params: &Params) -> Result<Self, Invalid> {
+    fn parse(params: &Params<'_>) -> Result<Self, Invalid> {
         let account = auth::account(params, false)?;
         let auth = Auth::parse(params, &account)?;
-        let expiry = required(params.timestamps("expiry")?, "expiry")?;
+        let expiry = required(params.timestamps("expiry", MAX_LISTED)?, "expiry")?;
         if expiry.is_empty() {
             return Err(Invalid::new("'expiry' does not contain any expiration timestamps"));
         }
@@ -452,7 +489,7 @@ impl Expire {
 }
 
 impl GetExpiries {
-    fn parse(params: &Params) -> Result<Self, Invalid> {
+    fn parse(params: &Params<'_>) -> Result<Self, Invalid> {
         let account = auth::account(params, false)?;
         let auth = Auth::parse(params, &account)?;
         let timestamp = required(params.timestamp("timestamp")?, "timestamp")?;
@@ -462,8 +499,8 @@ impl GetExpiries {
     }
 }
 
-fn some_messages(params: &Params) -> Result<Vec<&[u8]>, Invalid> {
-    let messages = required(params.strings("messages")?, "messages")?;
+fn some_messages<'a>(params: &Params<'a>) -> Result<Vec<&'a [u8]>, Invalid> {
+    let messages = required(params.strings("messages", MAX_LISTED)?, "messages")?;
     if messages.is_empty() {
         return Err(Invalid::new("messages does not contain any message hashes"));
     }
@@ -472,11 +509,11 @@ fn some_messages(params: &Params) -> Result<Vec<&[u8]>, Invalid> {
 
 impl Revocation {
     /// `name` is the field of the tokens.
-    fn parse(params: &Params, name: &'static str, most: usize) -> Result<Self, Invalid> {
+    fn parse(params: &Params<'_>, name: &'static str, most: usize) -> Result<Self, Invalid> {
         let account = auth::account(params, false)?;
         let auth = Auth::parse_main(params, &account)?;
         let timestamp = required(params.timestamp("timestamp")?, "timestamp")?;
-        let texts = required(params.strings(name)?, name)?;
+        let texts = required(params.strings(name, MAX_LISTED)?, name)?;
         if texts.len() > most {
             return Err(Invalid(format!("invalid {name}: cannot revoke more than {most} subaccounts at once")));
         }
@@ -490,9 +527,12 @@ impl Revocation {
 }
 
 impl IfElse {
-    fn parse(params: &Params) -> Result<Self, Invalid> {
+    fn parse(params: &Params<'_>, depth: usize) -> Result<Self, Invalid> {
         let text = |text: &str| Invalid(format!("Invalid ifelse request: {text}"));
-        let test = params.field("if").and_then(inner).ok_or_else(|| text("no valid \"if\" field"))?;
+        if depth == MAX_IFELSE {
+            return Err(text(&format!("nested deeper than {MAX_IFELSE}")));
+        }
+        let test = params.field("if").and_then(Field::fields).ok_or_else(|| text("no valid \"if\" field"))?;
         let mut conditions = Vec::new();
         for (name, of, at_least) in [
             ("hf_at_least", Quantity::Hardfork, true),
@@ -503,8 +543,8 @@ impl IfElse {
             ("height_before", Quantity::Height, false),
         ] {
             let given = match of {
-                Quantity::Height => test.unsigned(name)?.map(|height| vec![height]),
-                Quantity::Hardfork | Quantity::Version => test.unsigned_list(name)?,
+                Quantity::Height => test.unsigned(name, POSITIVE)?.map(|height| vec![height]),
+                Quantity::Hardfork | Quantity::Version => test.unsigned_list(name, MAX_LISTED)?,
             };
             let Some(given) = given else { continue };
             let mut bound = [0; 3];
@@ -518,7 +558,7 @@ impl IfElse {
         if conditions.is_empty() {
             return Err(text("must specify at least one \"if\" condition"));
         }
-        let (then, otherwise) = (branch(params, "then")?, branch(params, "else")?);
+        let (then, otherwise) = (branch(params, "then", depth)?, branch(params, "else", depth)?);
         if then.is_none() && otherwise.is_none() {
             return Err(text("at least one of \"then\"/\"else\" required"));
         }
@@ -526,29 +566,20 @@ impl IfElse {
     }
 }
 
-/// The fields of an object or dict.
-fn inner(field: Field<'_>) -> Option<Params> {
-    match field {
-        Field::Json(Json::Object(map)) => Some(Params::Json(map.clone())),
-        Field::Bencode(Bt::Dict(map)) => Some(Params::Bencode(map.clone())),
-        _ => None,
-    }
-}
-
 /// A branch of `ifelse`: any method, meta-requests too.
-fn branch(params: &Params, name: &str) -> Result<Option<Request>, Invalid> {
+fn branch(params: &Params<'_>, name: &str, depth: usize) -> Result<Option<Request>, Invalid> {
     let Some(field) = params.field(name) else { return Ok(None) };
     let text = |text: &str| Invalid(format!("Invalid ifelse request: {name} {text}"));
     let json = params.encoding() == Encoding::Json;
-    let fields = inner(field).ok_or_else(|| text(if json { "must be an object" } else { "must be a dict" }))?;
+    let fields = field.fields().ok_or_else(|| text(if json { "must be an object" } else { "must be a dict" }))?;
     let lacks = |what: &str| if json { text("must have method/params keys") } else { text(&format!("missing {what}")) };
     let method = fields.field("method").and_then(Field::string).ok_or_else(|| lacks("method"))?;
-    let arguments = fields.field("params").and_then(inner).ok_or_else(|| lacks("params"))?;
-    let request = Request::parse(&String::from_utf8_lossy(method), &arguments)?;
+    let arguments = fields.field("params").and_then(Field::fields).ok_or_else(|| lacks("params"))?;
+    let request = Request::parse_inside(&String::from_utf8_lossy(method), &arguments, depth + 1)?;
     request.map(Some).ok_or_else(|| Invalid(format!("Invalid ifelse request method \"{name}\"")))
 }
 
-fn swarm_account(params: &Params) -> Result<AccountId, Invalid> {
+fn swarm_account(params: &Params<'_>) -> Result<AccountId, Invalid> {
     auth::account(params, true).map_err(|error| {
         // The same refusal in other words, here alone.
         let general = "Pubkey must be 66 hex digits (33 bytes) long";
@@ -556,25 +587,29 @@ fn swarm_account(params: &Params) -> Result<AccountId, Invalid> {
     })
 }
 
-fn oxend(params: &Params) -> Result<Request, Invalid> {
+fn oxend(params: &Params<'_>) -> Result<Request, Invalid> {
     let endpoint = required(params.string("endpoint")?, "endpoint")?;
     let endpoint = String::from_utf8_lossy(endpoint).into_owned();
     if !["get_service_nodes", "ons_resolve"].contains(&endpoint.as_str()) {
         return Err(Invalid(format!("Invalid oxend endpoint '{endpoint}'")));
     }
+    let large = || Invalid(format!("oxend_request params are larger than {MAX_OXEND} bytes"));
     let params = match params.field("params") {
         None => Json::Object(Map::new()),
+        Some(Field::Json(value)) if value.to_string().len() > MAX_OXEND => return Err(large()),
         Some(Field::Json(value)) => value.clone(),
-        Some(field @ Field::Bencode(_)) => field
-            .string()
-            .and_then(|text| serde_json::from_slice(text).ok())
-            .ok_or_else(|| Invalid::new("oxend_request params field does not contain valid json"))?,
+        Some(field @ Field::Bencode(_)) => match field.string() {
+            Some(text) if text.len() > MAX_OXEND => return Err(large()),
+            text => text
+                .and_then(|text| json::parse(text).ok())
+                .ok_or_else(|| Invalid::new("oxend_request params field does not contain valid json"))?,
+        },
     };
     Ok(Request::Oxend { endpoint, params })
 }
 
 /// The requests in a batch or sequence, all of them well-formed.
-fn subrequests(params: &Params) -> Result<Vec<Request>, Invalid> {
+fn subrequests(params: &Params<'_>) -> Result<Vec<Request>, Invalid> {
     let no_field = || Invalid::new("Invalid batch request: no valid \"requests\" field");
     let exceeded = || Invalid::new("Invalid batch request: subrequest limit exceeded");
     let parsed = match params.field("requests") {
@@ -598,7 +633,7 @@ fn subrequests(params: &Params) -> Result<Vec<Request>, Invalid> {
     parsed.into_iter().map(|(method, params)| subrequest(&method, &params)).collect()
 }
 
-fn subrequest(method: &str, params: &Params) -> Result<Request, Invalid> {
+fn subrequest(method: &str, params: &Params<'_>) -> Result<Request, Invalid> {
     if ["batch", "sequence", "ifelse"].contains(&method) {
         return Err(Invalid::new("Invalid batch subrequest: subrequests may not contain meta-requests"));
     }
@@ -606,22 +641,21 @@ fn subrequest(method: &str, params: &Params) -> Result<Request, Invalid> {
         .ok_or_else(|| Invalid(format!("Invalid batch subrequest: invalid method \"{method}\"")))
 }
 
-fn json_subrequest(item: &Json) -> Result<(String, Params), Invalid> {
+fn json_subrequest(item: &Json) -> Result<(Cow<'_, str>, Params<'_>), Invalid> {
     let item = item.as_object().ok_or_else(|| Invalid::new("Invalid batch request: requests must be objects"))?;
     match (item.get("method").and_then(Json::as_str), item.get("params").and_then(Json::as_object)) {
-        (Some(method), Some(params)) => Ok((method.to_owned(), Params::Json(params.clone()))),
+        (Some(method), Some(params)) => Ok((method.into(), Params::Json(params))),
         _ => Err(Invalid::new("Invalid batch request: subrequests must have method/params keys")),
     }
 }
 
-fn bt_subrequest(item: &Bt) -> Result<(String, Params), Invalid> {
+fn bt_subrequest(item: &Bt) -> Result<(Cow<'_, str>, Params<'_>), Invalid> {
     let text = |text: &str| Invalid(format!("Invalid batch request: {text}"));
     let Bt::Dict(item) = item else { return Err(text("requests must be dicts")) };
     let get = |name: &str| item.get(name.as_bytes());
     let Some(Bt::Bytes(method)) = get("method") else { return Err(text("subrequests must have a method")) };
     let Some(Bt::Dict(params)) = get("params") else { return Err(text("subrequests must have a params dict")) };
-    let params: BTreeMap<Vec<u8>, Bt> = params.clone();
-    Ok((String::from_utf8_lossy(method).into_owned(), Params::Bencode(params)))
+    Ok((String::from_utf8_lossy(method), Params::Bencode(params)))
 }
 
 #[cfg(test)]
@@ -630,8 +664,7 @@ mod tests {
     use serde_json::json;
 
     fn refusal(method: &str, params: &Json) -> String {
-        let params = Params::Json(params.as_object().unwrap().clone());
-        Request::parse(method, &params).unwrap_err().to_string()
+        Request::parse(method, &Params::Json(params.as_object().unwrap())).unwrap_err().to_string()
     }
 
     #[test]
@@ -640,13 +673,24 @@ mod tests {
         let sig = "A".repeat(86);
         let hash = "B".repeat(43);
         for (method, params, want) in [
-            ("store", json!({}), "Required field 'pubkey' missing"),
+            ("store", json!({}), "Required field 'timestamp' missing"),
+            ("store", json!({"timestamp": 1}), "Required field 'pubkey' missing"),
             ("store", json!({"pubkey": key}), "Required field 'timestamp' missing"),
             ("store", json!({"pubkey": key, "timestamp": "12x"}), "Invalid value given for 'timestamp': \"12x\""),
+            (
+                "store",
+                json!({"pubkey": key, "timestamp": 1, "ttl": -1}),
+                "Invalid value given for 'ttl': expected positive integer",
+            ),
+            (
+                "store",
+                json!({"pubkey": key, "timestamp": -1}),
+                "Invalid value given for 'timestamp': expected integer timestamp (in milliseconds)",
+            ),
             ("store", json!({"pubkey": key, "timestamp": 1}), "Required field 'expiry' or 'ttl' missing"),
             (
                 "store",
-                json!({"pubkey": key, "timestamp": 1, "ttl": 1, "expiry": 1}),
+                json!({"pubkey": key, "timestamp": 1, "ttl": 1, "expiry": 5_000_000_000_u64}),
                 "Cannot specify both 'expiry' and 'ttl'",
             ),
             (
@@ -759,13 +803,46 @@ mod tests {
         ] {
             assert_eq!(refusal(method, &params), want, "{method} {params}");
         }
-        assert!(matches!(Request::parse("nope", &Params::Json(Map::new())), Ok(None)));
+        assert!(matches!(Request::parse("nope", &Params::Json(&Map::new())), Ok(None)));
+    }
+
+    #[test]
+    fn lists_and_nesting_have_an_end() {
+        let key = format!("03{}", "11".repeat(32));
+        let sig = "A".repeat(86);
+        let long = |item: Json| vec![item; MAX_LISTED + 1];
+        let hashes = json!({"pubkey": key, "signature": sig, "timestamp": 5_000_000_000_u64, "expiry": 5_000_000_000_u64,
+            "messages": long("A".repeat(43).into()), "revoke": long("".into()), "unrevoke": long("".into())});
+        for (method, name) in [
+            ("delete", "messages"),
+            ("expire", "messages"),
+            ("get_expiries", "messages"),
+            ("revoke_subaccount", "revoke"),
+            ("unrevoke_subaccount", "unrevoke"),
+        ] {
+            assert_eq!(refusal(method, &hashes), format!("Invalid value given for '{name}': more than 5000 items"));
+        }
+        let mut times = hashes.clone();
+        times["expiry"] = long(5_000_000_000_u64.into()).into();
+        assert_eq!(refusal("expire", &times), "Invalid value given for 'expiry': more than 5000 items");
+        let params = json!({"endpoint": "ons_resolve", "params": {"a": "x".repeat(MAX_OXEND)}});
+        assert_eq!(refusal("oxend_request", &params), "oxend_request params are larger than 65536 bytes");
+        let nested = |depth| {
+            let mut params = json!({"if": {"height_before": 1}, "then": {"method": "info", "params": {}}});
+            for _ in 1..depth {
+                params = json!({"if": {"height_before": 1}, "then": {"method": "ifelse", "params": params}});
+            }
+            params
+        };
+        let deepest = nested(MAX_IFELSE);
+        assert!(Request::parse("ifelse", &Params::Json(deepest.as_object().unwrap())).is_ok());
+        assert_eq!(refusal("ifelse", &nested(MAX_IFELSE + 1)), "Invalid ifelse request: nested deeper than 8");
     }
 
     #[test]
     fn every_listed_method_is_known() {
         for method in METHODS {
-            assert!(!matches!(Request::parse(method, &Params::Json(Map::new())), Ok(None)), "{method}");
+            assert!(!matches!(Request::parse(method, &Params::Json(&Map::new())), Ok(None)), "{method}");
         }
     }
 
@@ -773,7 +850,7 @@ mod tests {
     fn store_takes_numbers_as_text() {
         let key = format!("05{}", "11".repeat(32));
         let params = json!({"pubKey": key, "timestamp": "1700000000000", "ttl": "86400000", "data": "aGk="});
-        let params = Params::Json(params.as_object().unwrap().clone());
+        let params = Params::Json(params.as_object().unwrap());
         let Ok(Some(Request::Store(store))) = Request::parse("store", &params) else { panic!("refused") };
         assert_eq!((store.expiry, store.data.as_slice()), (Millis(1_700_086_400_000), b"hi".as_slice()));
     }
@@ -790,8 +867,7 @@ mod tests {
             "then": {"method": "info", "params": {}}, "requests": [{"method": "info", "params": {}}],
         });
         for (place, method) in METHODS.iter().enumerate() {
-            let Json::Object(params) = any.clone() else { panic!() };
-            let request = Request::parse(method, &Params::Json(params)).unwrap().unwrap();
+            let request = Request::parse(method, &Params::Json(any.as_object().unwrap())).unwrap().unwrap();
             let place = if *method == "get_snodes_for_pubkey" { place - 1 } else { place };
             assert_eq!(request.place(), place, "{method}");
         }

@@ -1,44 +1,59 @@
 //! One path for every request: decode, find the swarm, check time and proof, act, answer (`spec/node-rpc`).
 
-use std::{borrow::Cow, collections::BTreeMap, pin::Pin, sync::Arc, time::Instant};
+mod execution;
+mod receive;
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, HashSet},
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use serde::de::IgnoredAny;
 use serde_json::Value as Json;
+use tokio::sync::Semaphore;
+
+use receive::Receiving;
 
 use super::{
     auth::{Auth, flag},
     counts::{Counted, RequestCounts},
     metrics::{RequestMetrics, Via},
-    monitor::{self, Monitors, Refusal, Subscriber, Subscription},
+    monitor::{self, Refusal, Subscriber, Subscription},
+    monitors::Monitors,
     own::Own,
     params::{Invalid, NamespaceOrAll, Params},
+    pipeline::{Ticket, Turn},
     reply::{Body, Reply},
     request::{
-        Condition, Delete, Direction, Expire, GetExpiries, IfElse, MAX_MESSAGE, METHODS, Quantity, Request, Retrieve,
-        Revocation, Store as StoreRequest, Timed,
+        Condition, Delete, Direction, Expire, GetExpiries, IfElse, METHODS, Quantity, Request, Retrieve, Revocation,
+        Store as StoreRequest, Timed,
     },
+    room::AnswerRoom,
     status::{BUSY, Status},
     value::{Encoding, Value},
     verifier::Verifier,
+    version::Version,
 };
 use crate::{
     batch::{BatchSizes, Full, Source},
     bencode::Bt,
     clock::Clock,
     crypto::Identity,
+    json::{self, JsonError},
     metrics::Distribution,
-    replicate::{Daemon, MemberAnswer, Merge, PeerLink, Redelivery, Thing, fan_out, transfer},
+    replicate::{Daemon, MemberAnswer, PeerLink, Redelivery, fan_out},
     store::{
-        AT, Change, Command, ExpireMode, LATEST, Limits, Missed, NewMessage, Outcome, Promised, Scope, Store,
+        AT, Change, Command, ExpireMode, LATEST, Limits, Missed, NewMessage, Outcome, Page, Promised, Scope, Store,
         StoreError, Unsettled, latest_expiry,
     },
     swarm::{Network, NodeInfo, Snapshot, SwarmId, service_nodes},
     types::{AccountId, Ed25519PublicKey, MessageHash, Millis, Namespace},
 };
-
-/// The storage version whose behaviour this node has; what it advertises.
-pub const PROTOCOL_VERSION: [u16; 3] = [2, 8, 0];
 
 /// What is answered to whoever wants messages kept, by a node that keeps none.
 pub const KEEPS_NOTHING: &str = "This node keeps no messages";
@@ -55,6 +70,11 @@ mod limit {
     /// Divisor of [`RETRIEVE`] when the client names no limit.
     pub(super) const DEFAULT_SHARE: u64 = 5;
 }
+
+/// Requests that write, under way at once, whether or not somebody waits for them.
+const MAX_WRITING: usize = 4096;
+/// Questions to the network's daemon that wait for their answers at once.
+const MAX_ASKING: usize = 4;
 
 /// First hardfork and revision at which one `expire` may carry several expiries.
 const MULTI_EXPIRY: [u16; 2] = [19, 4];
@@ -73,6 +93,8 @@ pub struct RpcParts {
     pub kept: Option<Kept>,
     /// The picture of the network.
     pub network: Arc<Network>,
+    /// How many subscriptions there may be.
+    pub subscriptions: usize,
     /// This node's keys.
     pub identity: Arc<Identity>,
     /// Its clock.
@@ -85,6 +107,8 @@ pub struct RpcParts {
     pub daemon: Option<Arc<dyn Daemon>>,
     /// What is handed over to whoever embeds the engine.
     pub own: Option<Own>,
+    /// What it advertises.
+    pub version: Version,
 }
 
 /// Who sent a request: a client's is passed on to the swarm, a peer's is not.
@@ -99,17 +123,30 @@ enum Origin {
     },
 }
 
-/// How and when a request came.
-#[derive(Clone, Copy)]
-struct Asked {
+/// How and when a request came, its turn among those of its connection, given back once its effect can be seen, and the room
+/// that the whole answer has.
+struct CallContext {
     via: Via,
     came: Instant,
+    turn: Option<Arc<Turn>>,
+    room: AnswerRoom,
 }
 
-impl Asked {
-    /// Now, as a part of another request.
-    fn within() -> Self {
-        Self { via: Via::Batch, came: Instant::now() }
+impl CallContext {
+    fn new(via: Via) -> Self {
+        Self { via, came: Instant::now(), turn: None, room: AnswerRoom::new() }
+    }
+
+    /// Of a part of a request whose turn this is.
+    fn within(turn: Option<&Arc<Turn>>, room: &AnswerRoom) -> Self {
+        Self { via: Via::Batch, came: Instant::now(), turn: turn.map(Arc::clone), room: room.clone() }
+    }
+
+    /// Waits for what came before on the same connection.
+    async fn enter(&mut self, ticket: Option<Ticket>, request: &Request) {
+        if let Some(ticket) = ticket {
+            self.turn = Some(Arc::new(ticket.enter(request).await));
+        }
     }
 }
 
@@ -117,6 +154,9 @@ impl Asked {
 struct Ours<'a> {
     store: &'a Store,
     redelivery: &'a Redelivery,
+    account: AccountId,
+    /// As the request found it.
+    network: Arc<Snapshot>,
     /// The other members.
     mates: Vec<Arc<NodeInfo>>,
 }
@@ -126,10 +166,10 @@ type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 
 impl Ours<'_> {
     /// The time of a change: it does nothing to what is later.
-    fn time_of_change(&self, origin: Origin) -> Millis {
+    fn time_of_change(&self, account: &AccountId, origin: Origin) -> Millis {
         match origin {
             Origin::Peer { at: Some(at), .. } => at,
-            Origin::Peer { at: None, .. } | Origin::Client => self.store.stamp(),
+            Origin::Peer { at: None, .. } | Origin::Client => self.store.stamp_change(account),
         }
     }
 }
@@ -141,31 +181,46 @@ pub struct Rpc {
     monitors: Monitors,
     counts: RequestCounts,
     metrics: RequestMetrics,
+    receiving: Receiving,
+    /// Requests under way that write.
+    writing: Arc<Semaphore>,
+    /// Questions under way to the network's daemon.
+    asking: Semaphore,
 }
 
 impl Rpc {
     /// With the node's parts.
     #[must_use]
     pub fn new(parts: RpcParts) -> Self {
-        let own = parts.identity.ed25519.public();
+        let (own, subscriptions) = (parts.identity.ed25519.public(), parts.subscriptions);
         Self {
             parts,
             own,
-            monitors: Monitors::default(),
+            monitors: Monitors::new(subscriptions),
             counts: RequestCounts::default(),
             metrics: RequestMetrics::default(),
+            receiving: Receiving::default(),
+            writing: Arc::new(Semaphore::new(MAX_WRITING)),
+            asking: Semaphore::new(MAX_ASKING),
         }
     }
 
-    /// `{"method", "params"}`: HTTPS `storage_rpc` and the innermost onion layer.
-    pub async fn call_json(&self, body: &[u8], via: Via) -> Reply {
-        let came = Instant::now();
+    /// `{"method", "params"}`: HTTPS `storage_rpc` and the innermost onion layer. `held`, what is counted for the request, is
+    /// dropped when it has been carried out, whether or not somebody waits for that.
+    pub async fn call_json(self: &Arc<Self>, body: &[u8], via: Via, held: impl Send + 'static) -> Reply {
+        let asked = CallContext::new(via);
         let bad = |method: &str, text: Cow<'static, str>| {
             let reply = Reply::text(Status::BAD_REQUEST, text);
-            self.metrics.named(via, method, reply.status, came.elapsed());
+            self.metrics.named(via, method, reply.status, asked.came.elapsed());
             reply
         };
-        let Ok(mut body) = serde_json::from_slice::<Json>(body) else { return bad("", "invalid json".into()) };
+        let mut body: Json = match json::parse(body) {
+            Ok(body) => body,
+            Err(JsonError::Syntax(_)) => return bad("", "invalid json".into()),
+            Err(error @ (JsonError::Depth | JsonError::Size)) => {
+                return bad("", format!("invalid json: {error}").into());
+            }
+        };
         let Some(Json::String(method)) = body.get_mut("method").map(Json::take) else {
             return bad("", "invalid json: no `method` field".into());
         };
@@ -174,68 +229,90 @@ impl Rpc {
         };
         if let Some(own) = self.parts.own.as_ref().filter(|own| own.has(&method)) {
             let reply = own.ask(method.clone(), params).await;
-            self.metrics.named(via, &method, reply.status, came.elapsed());
+            self.metrics.named(via, &method, reply.status, asked.came.elapsed());
             return reply;
         }
-        match Request::parse(&method, &Params::Json(params)) {
-            Ok(Some(request)) => self.run(request, Origin::Client, Asked { via, came }).await,
+        let request = Request::parse(&method, &Params::Json(&params));
+        drop(params);
+        match request {
+            Ok(Some(request)) => self.finish(request, Origin::Client, asked, held).await,
             Ok(None) => bad(&method, format!("no method {method}").into()),
-            Err(invalid) => self.refused(&method, &invalid, Asked { via, came }),
+            Err(invalid) => self.refused(&method, &invalid, &asked),
         }
     }
 
-    /// `method` with JSON or bencoded `params`: OMQ and QUIC. `None` when there is no such method.
-    pub async fn call(&self, method: &str, params: &[u8], via: Via) -> Option<(Encoding, Reply)> {
-        let asked = Asked { via, came: Instant::now() };
+    /// `method` with JSON or bencoded `params`: OMQ and QUIC. `None` when there is no such method. With a `ticket`, after
+    /// what came before it.
+    pub async fn call(
+        self: &Arc<Self>,
+        method: &str,
+        params: &[u8],
+        via: Via,
+        ticket: Option<Ticket>,
+    ) -> Option<(Encoding, Reply)> {
+        let mut asked = CallContext::new(via);
         if !METHODS.contains(&method) {
             return None;
         }
-        let params = match params.first() {
-            None => Some(Params::Json(serde_json::Map::new())),
-            Some(b'd') => match Bt::parse(params) {
-                Ok(Bt::Dict(dict)) => Some(Params::Bencode(dict)),
-                _ => None,
-            },
-            Some(_) => serde_json::from_slice(params).ok().map(Params::Json),
-        };
-        let Some(params) = params else {
+        let Some((encoding, request)) = decode(method, params) else {
             let reply = Reply::text(Status::BAD_REQUEST, "invalid body: expected json or bt_dict");
             self.metrics.named(via, method, reply.status, asked.came.elapsed());
             return Some((Encoding::Json, reply));
         };
-        let encoding = params.encoding();
-        let reply = match Request::parse(method, &params) {
-            Ok(Some(request)) => self.run(request, Origin::Client, asked).await,
+        let reply = match request {
+            Ok(Some(request)) => {
+                asked.enter(ticket, &request).await;
+                self.finish(request, Origin::Client, asked, ()).await
+            }
             Ok(None) => return None,
-            Err(invalid) => self.refused(method, &invalid, asked),
+            Err(invalid) => self.refused(method, &invalid, &asked),
         };
         Some((encoding, reply))
     }
 
-    /// `sn.storage_cc`: a client's command, passed on by another member. The answer is bencoded.
-    pub async fn call_forwarded(&self, method: &str, params: &[u8]) -> Reply {
-        let asked = Asked { via: Via::Swarm, came: Instant::now() };
+    /// `sn.storage_cc`: a client's command, passed on by another member. The answer is bencoded. With a `ticket`, after what
+    /// came before it. The params are let go of once they are decoded.
+    pub async fn call_forwarded(
+        self: &Arc<Self>,
+        method: &str,
+        params: impl AsRef<[u8]> + Send,
+        ticket: Option<Ticket>,
+    ) -> Reply {
+        let mut asked = CallContext::new(Via::Swarm);
+        let request = self.forwarded(method, params.as_ref(), &asked);
+        drop(params);
+        match request {
+            Ok((request, origin)) => {
+                asked.enter(ticket, &request).await;
+                self.finish(request, origin, asked, ()).await
+            }
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// The request that another member passes on, and when the swarm took it; or the refusal, counted.
+    fn forwarded(&self, method: &str, params: &[u8], asked: &CallContext) -> Result<(Request, Origin), Reply> {
         let bad = |text| {
             let reply = Reply::text(Status::BAD_REQUEST, text);
-            self.metrics.named(asked.via, method, reply.status, asked.came.elapsed());
+            self.metrics.named(Via::Swarm, method, reply.status, asked.came.elapsed());
             reply
         };
         let Ok(Bt::Dict(mut params)) = Bt::parse(params) else {
-            return bad("invalid request: expected a bencoded dict");
+            return Err(bad("invalid request: expected a bencoded dict"));
         };
         let mut time = |key: &[u8]| match params.remove(key) {
             Some(Bt::Int(time)) => u64::try_from(time).ok().map(Millis),
             _ => None,
         };
         let (at, latest) = (time(AT).map(|at| self.believable(at)), time(LATEST));
-        match Request::parse(method, &Params::Bencode(params)) {
-            Ok(Some(request)) if request.is_recursive() => self.run(request, Origin::Peer { at, latest }, asked).await,
-            Ok(_) => bad("invalid request: received invalid forwarded non-forwardable request"),
-            Err(invalid) => self.refused(method, &invalid, asked),
+        match Request::parse(method, &Params::Bencode(&params)) {
+            Ok(Some(request)) if request.is_recursive() => Ok((request, Origin::Peer { at, latest })),
+            Ok(_) => Err(bad("invalid request: received invalid forwarded non-forwardable request")),
+            Err(invalid) => Err(self.refused(method, &invalid, asked)),
         }
     }
 
-    fn refused(&self, method: &str, invalid: &Invalid, asked: Asked) -> Reply {
+    fn refused(&self, method: &str, invalid: &Invalid, asked: &CallContext) -> Reply {
         let reply = refused(invalid);
         self.metrics.named(asked.via, method, reply.status, asked.came.elapsed());
         reply
@@ -260,12 +337,8 @@ impl Rpc {
     fn subscribe(&self, subscription: &Subscription, subscriber: &Arc<dyn Subscriber>) -> Bt {
         let Ok(ours) = self.ours(&subscription.account) else {
             // Where to go instead, as in a 421.
-            let network = self.parts.network.load();
-            let answer = Value::Dict(self.swarm_answer(&network, &subscription.account)).to_bt();
-            let (Bt::Dict(mut refusal), Bt::Dict(answer)) = (Refusal::wrong_swarm().to_bt(), answer) else {
-                return Refusal::wrong_swarm().to_bt();
-            };
-            refusal.extend(answer.into_iter().filter(|(key, _)| key == b"snodes" || key == b"swarm"));
+            let mut refusal = Refusal::wrong_swarm().fields();
+            refusal.extend(self.elsewhere(&self.parts.network.load(), &subscription.account));
             return Bt::Dict(refusal);
         };
         let verified = subscription.verify(ours.store, self.parts.clock.now()).unwrap_or_else(|error| {
@@ -276,6 +349,13 @@ impl Rpc {
             Ok(()) => Bt::dict([("success", Bt::Int(1))]),
             Err(refusal) => refusal.to_bt(),
         }
+    }
+
+    /// The `snodes` and `swarm` of an account.
+    fn elsewhere(&self, network: &Snapshot, account: &AccountId) -> BTreeMap<Vec<u8>, Bt> {
+        let answer = self.swarm_answer(network, account).into_iter();
+        let wanted = answer.filter(|(key, _)| key == "snodes" || key == "swarm");
+        wanted.map(|(key, value)| (key.as_bytes().to_vec(), value.to_bt())).collect()
     }
 
     /// Signatures verified together, by number.
@@ -311,6 +391,12 @@ impl Rpc {
         if let Some(kept) = &self.parts.kept {
             kept.redelivery.network_changed();
         }
+        let network = self.parts.network.load();
+        if self.parts.version.ends_subscriptions() && !network.swarms().is_empty() {
+            let own = network.by_ed25519(&self.own).map(|node| node.swarm);
+            let is_ours = |account: &AccountId| network.swarm_of(account) == own;
+            self.monitors.end(is_ours, |account| self.elsewhere(&network, account));
+        }
     }
 
     /// Members of the swarm that have missed something.
@@ -323,88 +409,36 @@ impl Rpc {
         &self.monitors
     }
 
-    /// Messages that another node sends (`spec/swarms` §4): those that belong here are kept, under their own hashes.
-    ///
-    /// # Errors
-    /// What to answer when not all was stored. A message of another swarm is refused aloud: the sender may know of a change
-    /// of swarms sooner than we do, and has to try again.
-    pub async fn receive(&self, blob: &[u8]) -> Result<(), &'static str> {
-        if blob.is_empty() {
-            return Err("Empty data push");
-        }
-        let transferred = transfer::decode(blob).map_err(|_| "Failed to store messages")?;
-        self.keep(transferred).await
-    }
-
-    async fn keep(&self, transferred: Vec<transfer::Transferred>) -> Result<(), &'static str> {
-        let Some(Kept { store, .. }) = &self.parts.kept else { return Err("Swarm mismatch") };
-        let network = self.parts.network.load();
-        let own = network.by_ed25519(&self.own).map(|node| node.swarm);
-        let now = self.parts.clock.now();
-        let count = transferred.len();
-        let ours: Vec<transfer::Transferred> =
-            transferred.into_iter().filter(|message| network.swarm_of(&message.account) == own).collect();
-        let all_are_ours = ours.len() == count;
-        let messages: Vec<NewMessage> = ours
-            .into_iter()
-            .filter(|message| message.expiry > now)
-            .filter(|message| message.data.len() <= MAX_MESSAGE && message.expiry <= now.plus(limit::MAX_TTL))
-            .map(|message| NewMessage {
-                account: message.account,
-                namespace: message.namespace,
-                // What the sender calls it is not asked.
-                hash: MessageHash::of(&message.account, message.namespace, &message.data),
-                timestamp: message.timestamp,
-                expiry: message.expiry,
-                stored: self.believable(message.times.map_or(message.timestamp, |(stored, _)| stored)),
-                changed: self.believable(message.times.map_or(message.timestamp, |(_, changed)| changed)),
-                data: message.data,
-            })
-            .collect();
-        let watched: Vec<Option<NewMessage>> =
-            messages.iter().map(|message| self.monitors.any(&message.account).then(|| message.clone())).collect();
-        let stored = store.receive(messages).await.map_err(|error| {
-            tracing::warn!(%error, "messages from another node were not stored");
-            "Failed to store messages"
-        })?;
-        for (message, stored) in watched.iter().zip(stored) {
-            if let (Some(message), Outcome::New) = (message, stored.outcome) {
-                self.monitors.notify(message);
-            }
-        }
-        if all_are_ours { Ok(()) } else { Err("Swarm mismatch") }
-    }
-
     /// Carries a request out, and counts it.
-    fn run(&self, request: Request, origin: Origin, asked: Asked) -> Answering<'_> {
+    fn run(&self, request: Request, origin: Origin, mut asked: CallContext) -> Answering<'_> {
         Box::pin(async move {
             let place = request.place();
-            let reply = self.carry_out(request, origin).await;
+            let reply = self.carry_out(request, origin, asked.turn.take(), &asked.room).await;
             self.metrics.done(asked.via, place, reply.status, asked.came.elapsed());
             reply
         })
     }
 
-    async fn carry_out(&self, request: Request, origin: Origin) -> Reply {
+    async fn carry_out(&self, request: Request, origin: Origin, turn: Option<Arc<Turn>>, room: &AnswerRoom) -> Reply {
         match request {
             Request::Store(request) => {
                 if origin == Origin::Client {
                     self.counts.add(Counted::Store);
                 }
-                self.store(request, origin).await
+                self.store(request, origin, turn).await
             }
             Request::Retrieve(request) => {
                 self.counts.add(Counted::Retrieve);
-                self.retrieve(&request).await
+                self.retrieve(&request, room).await
             }
-            Request::Delete(request) => self.delete(request, origin).await,
-            Request::DeleteAll(request) => self.delete_all(request, origin).await,
-            Request::DeleteBefore(request) => self.delete_before(request, origin).await,
-            Request::ExpireAll(request) => self.expire_all(request, origin).await,
-            Request::Expire(request) => self.expire(request, origin).await,
+            Request::Delete(request) => self.delete(request, origin, turn).await,
+            Request::DeleteAll(request) => self.delete_all(request, origin, turn).await,
+            Request::DeleteBefore(request) => self.delete_before(request, origin, turn).await,
+            Request::ExpireAll(request) => self.expire_all(request, origin, turn).await,
+            Request::Expire(request) => self.expire(request, origin, turn).await,
             Request::GetExpiries(request) => self.get_expiries(&request).await.unwrap_or_else(|refusal| refusal),
-            Request::Revoke(request) => self.revoke(request, origin, false).await,
-            Request::Unrevoke(request) => self.revoke(request, origin, true).await,
+            Request::Revoke(request) => self.revoke(request, origin, turn, false).await,
+            Request::Unrevoke(request) => self.revoke(request, origin, turn, true).await,
             Request::RevokedSubaccounts { account, timestamp, auth } => {
                 self.revoked_subaccounts(&account, timestamp, &auth).await.unwrap_or_else(|refusal| refusal)
             }
@@ -415,23 +449,27 @@ impl Rpc {
             Request::Oxend { endpoint, params } => self.oxend(&endpoint, &params).await,
             Request::Info => self.info(),
             Request::ActiveNodes => self.active_nodes(),
-            Request::IfElse(request) => self.if_else(*request, origin).await,
+            Request::IfElse(request) => self.if_else(*request, origin, turn, room).await,
             Request::Batch(requests) => {
-                let replies =
-                    join_all(requests.into_iter().map(|request| self.run(request, origin, Asked::within()))).await;
-                results(&replies)
+                let parts = requests.into_iter().map(|request| {
+                    let part = self.run(request, origin, CallContext::within(turn.as_ref(), room));
+                    async { room.fit(part.await) }
+                });
+                let parts = join_all(parts);
+                drop(turn);
+                results(parts.await)
             }
             Request::Sequence(requests) => {
                 let mut replies = Vec::new();
                 for request in requests {
-                    let reply = self.run(request, origin, Asked::within()).await;
+                    let reply = room.fit(self.run(request, origin, CallContext::within(turn.as_ref(), room)).await);
                     let go_on = reply.status.is_success();
                     replies.push(reply);
                     if !go_on {
                         break;
                     }
                 }
-                results(&replies)
+                results(replies)
             }
         }
     }
@@ -449,7 +487,11 @@ impl Rpc {
                     return Err(Reply::text(Status::SERVICE_UNAVAILABLE, KEEPS_NOTHING));
                 };
                 let mates = network.members(swarm).iter().filter(|node| node.ed25519 != self.own).map(Arc::clone);
-                Ok(Ours { store, redelivery, mates: mates.collect() })
+                let mates = mates.collect();
+                Ok(Ours { store, redelivery, account: *account, network, mates })
+            }
+            None if self.parts.version.says_no_swarms() => {
+                Err(Reply::text(Status::INTERNAL_SERVER_ERROR, "No swarms known!"))
             }
             _ => {
                 let body = Value::Dict(self.swarm_answer(&network, account));
@@ -505,13 +547,13 @@ impl Rpc {
         match holds {
             Ok(true) => Ok(()),
             Ok(false) => Err(Reply::text(Status::UNAUTHORIZED, refusal)),
-            Err(Full) => Err(Reply::text(Status::SERVICE_UNAVAILABLE, BUSY)),
+            Err(Full) => Err(busy()),
         }
     }
 
     // ---- methods ----
 
-    async fn store(&self, request: StoreRequest, origin: Origin) -> Reply {
+    async fn store(&self, request: StoreRequest, origin: Origin, turn: Option<Arc<Turn>>) -> Reply {
         let ours = match self.check_store(&request).await {
             Ok(ours) => ours,
             Err(refusal) => return refusal,
@@ -522,16 +564,17 @@ impl Rpc {
         let mut message =
             NewMessage { account, namespace, hash, timestamp, expiry, stored: unset, changed: unset, data };
         let stored = match origin {
-            // Every member takes the same.
-            Origin::Peer { at: None, .. } => self.believable(timestamp),
-            Origin::Peer { at: Some(at), .. } => at,
-            Origin::Client => match ours.store.stamp_message(&message) {
-                Ok(stored) => stored,
-                Err(error) => {
-                    tracing::error!(%error, "deletions could not be read");
-                    return Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed");
-                }
-            },
+            Origin::Peer { at: Some(at), .. } => Ok(at),
+            // Every member takes the same, unless it has carried out a deletion that came before.
+            Origin::Peer { at: None, .. } => ours.store.after_deletion(&message, self.believable(timestamp)),
+            Origin::Client => ours.store.stamp_message(&message),
+        };
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::error!(%error, "deletions could not be read");
+                return Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed");
+            }
         };
         (message.stored, message.changed) = (stored, stored);
         let forward = |message: &NewMessage| {
@@ -562,8 +605,9 @@ impl Rpc {
                 }
                 Origin::Peer { .. } => (store.put(message).await.map_err(|error| failure(&error))?, None),
             };
+            self.receiving.seen.note(namespace);
             if let (Some(message), Outcome::New) = (watched, stored.outcome) {
-                self.monitors.notify(&message);
+                self.monitors.notify(&message, store);
             }
             let text = hash.to_string();
             let mut entries = Entries::new();
@@ -576,7 +620,13 @@ impl Rpc {
             Ok((entries, unsettled))
         };
         let Some(forward) = forward else { return peer_reply(local.await.map(|(entries, _)| entries)) };
-        let (mut swarm, ok) = self.store_everywhere(&ours, forward, local, (account, hash)).await;
+        let taken_until = match namespace {
+            // Nothing is lost of it in a transfer.
+            Namespace(0) => Millis(0),
+            inbox if inbox.is_public_inbox() => expiry,
+            _ => sig_timestamp.plus(limit::SIGNATURE),
+        };
+        let (mut swarm, ok) = self.store_everywhere(&ours, forward, local, hash, taken_until, turn).await;
         // A legacy of the reference that clients may read: the entry node's own entry tells the time too.
         if let Some(Value::Dict(own)) = swarm.get_mut(self.own.to_string().as_str()) {
             own.insert("t".into(), self.time());
@@ -609,11 +659,11 @@ impl Rpc {
         Ok(ours)
     }
 
-    async fn retrieve(&self, request: &Retrieve) -> Reply {
-        self.try_retrieve(request).await.unwrap_or_else(|refusal| refusal)
+    async fn retrieve(&self, request: &Retrieve, room: &AnswerRoom) -> Reply {
+        self.try_retrieve(request, room).await.unwrap_or_else(|refusal| refusal)
     }
 
-    async fn try_retrieve(&self, request: &Retrieve) -> Result<Reply, Reply> {
+    async fn try_retrieve(&self, request: &Retrieve, room: &AnswerRoom) -> Result<Reply, Reply> {
         let Retrieve { account, namespace, last_hash, max_count, max_size, auth } = request;
         let ours = self.ours(account)?;
         if let Some((auth, timestamp)) = auth {
@@ -624,8 +674,16 @@ impl Rpc {
         } else if !namespace.is_open_to_read() {
             return Err(Reply::text(Status::UNAUTHORIZED, "retrieve: request signature required"));
         }
-        let limits = limits(*max_count, *max_size);
-        let page = ours.store.retrieve(account, *namespace, last_hash.as_ref(), limits).map_err(|error| {
+        let mut limits = limits(*max_count, *max_size);
+        let page = match room.for_messages() {
+            // Other parts of the same request have taken it.
+            None => Ok(Page { messages: Vec::new(), more: true }),
+            Some(left) => {
+                limits.max_size = limits.max_size.min(left);
+                ours.store.retrieve(account, *namespace, last_hash.as_ref(), limits)
+            }
+        };
+        let page = page.map_err(|error| {
             tracing::error!(%error, "messages could not be read");
             let text = format!("Internal Server Error. Could not retrieve messages for {account:?}");
             Reply::text(Status::INTERNAL_SERVER_ERROR, text)
@@ -645,7 +703,7 @@ impl Rpc {
         Ok(Reply::value(Status::OK, Value::Dict(entries)))
     }
 
-    async fn delete(&self, request: Delete, origin: Origin) -> Reply {
+    async fn delete(&self, request: Delete, origin: Origin, turn: Option<Arc<Turn>>) -> Reply {
         let Delete { account, messages, required, auth } = request;
         let check = async {
             let ours = self.ours(&account)?;
@@ -669,12 +727,14 @@ impl Rpc {
         let list = messages.iter().map(|hash| hash.as_bytes().into()).collect();
         forward.push(("messages", Bt::List(list)));
         let at = match origin {
-            Origin::Client => ours.store.stamp_deletion(limit::CLOCK),
-            Origin::Peer { .. } => ours.time_of_change(origin),
+            Origin::Client => ours.store.stamp_deletion(&account, limit::CLOCK),
+            Origin::Peer { .. } => ours.time_of_change(&account, origin),
         };
         let forward = Forward::new("delete", forward, at);
         let local = async {
-            let hashes = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
+            let mut seen = HashSet::with_capacity(messages.len());
+            let hashes = messages.iter().filter_map(|text| MessageHash::from_text(text));
+            let hashes = hashes.filter(|hash| seen.insert(*hash)).collect();
             let done = ours
                 .store
                 .delete(account, hashes, forward.change(&ours, origin))
@@ -687,7 +747,7 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &ours, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &ours, local, turn).await;
         let any = swarm.values().any(|entry| matches!(deleted_in(entry), Some(n) if n > 0));
         let mut reply = self.swarm_reply(swarm, ok, None);
         if required && !any && ok {
@@ -696,7 +756,7 @@ impl Rpc {
         reply
     }
 
-    async fn delete_all(&self, request: Timed, origin: Origin) -> Reply {
+    async fn delete_all(&self, request: Timed, origin: Origin, turn: Option<Arc<Turn>>) -> Reply {
         let plan = TimedPlan {
             method: "delete_all",
             field: "timestamp",
@@ -706,13 +766,13 @@ impl Rpc {
         let tolerance = tolerance(origin);
         let text = "delete_all timestamp too far from current time";
         let time = self.near(request.time, tolerance, origin, text);
-        self.timed(plan, request, origin, time, |store, account, scope, _, change| async move {
+        self.timed(plan, request, (origin, turn), time, |store, account, scope, _, change| async move {
             store.delete_all(account, scope, None, change).await
         })
         .await
     }
 
-    async fn delete_before(&self, request: Timed, origin: Origin) -> Reply {
+    async fn delete_before(&self, request: Timed, origin: Origin, turn: Option<Arc<Turn>>) -> Reply {
         let plan = TimedPlan {
             method: "delete_before",
             field: "before",
@@ -722,13 +782,13 @@ impl Rpc {
         let future = request.time > self.parts.clock.now().plus(limit::SIGNATURE);
         let text = "delete_before timestamp too far in the future";
         let time = if future { Err(Reply::text(Status::UNAUTHORIZED, text)) } else { Ok(()) };
-        self.timed(plan, request, origin, time, |store, account, scope, before, change| async move {
+        self.timed(plan, request, (origin, turn), time, |store, account, scope, before, change| async move {
             store.delete_all(account, scope, Some(before), change).await
         })
         .await
     }
 
-    async fn expire_all(&self, request: Timed, origin: Origin) -> Reply {
+    async fn expire_all(&self, request: Timed, origin: Origin, turn: Option<Arc<Turn>>) -> Reply {
         let plan = TimedPlan {
             method: "expire_all",
             field: "expiry",
@@ -738,7 +798,7 @@ impl Rpc {
         let past = request.time < self.taken(origin).minus(tolerance(origin));
         let text = "expire_all timestamp should be >= current time";
         let time = if past { Err(Reply::text(Status::NOT_ACCEPTABLE, text)) } else { Ok(()) };
-        self.timed(plan, request, origin, time, |store, account, scope, expiry, change| async move {
+        self.timed(plan, request, (origin, turn), time, |store, account, scope, expiry, change| async move {
             store.expire_all(account, scope, expiry, change).await
         })
         .await
@@ -749,7 +809,7 @@ impl Rpc {
         &self,
         plan: TimedPlan,
         request: Timed,
-        origin: Origin,
+        (origin, turn): (Origin, Option<Arc<Turn>>),
         time_check: Result<(), Reply>,
         act: impl FnOnce(Store, AccountId, Scope, Millis, Change) -> F + Send,
     ) -> Reply
@@ -775,7 +835,7 @@ impl Rpc {
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("namespace", namespace_field));
         forward.push((plan.field, time.0.into()));
-        let forward = Forward::new(plan.method, forward, ours.time_of_change(origin));
+        let forward = Forward::new(plan.method, forward, ours.time_of_change(&account, origin));
         let local = async {
             let store = ours.store.clone();
             let done = act(store, account, scope, time, forward.change(&ours, origin))
@@ -790,11 +850,11 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &ours, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &ours, local, turn).await;
         self.swarm_reply(swarm, ok, None)
     }
 
-    async fn expire(&self, request: Expire, origin: Origin) -> Reply {
+    async fn expire(&self, request: Expire, origin: Origin, turn: Option<Arc<Turn>>) -> Reply {
         let ours = match self.check_expire(&request, origin).await {
             Ok(ours) => ours,
             Err(refusal) => return refusal,
@@ -812,7 +872,7 @@ impl Rpc {
         if let Some(direction) = only {
             forward.push((direction.name(), Bt::Int(1)));
         }
-        let at = ours.time_of_change(origin);
+        let at = ours.time_of_change(&account, origin);
         let latest = match origin {
             Origin::Peer { at: Some(_), latest } => latest,
             // Not counted from `at`, which may run ahead of the clock.
@@ -822,14 +882,14 @@ impl Rpc {
         let forward = Forward::expiring("expire", forward, at, latest);
         let local = async {
             let applied: Vec<Millis> = expiry.iter().map(|expiry| (*expiry).min(latest)).collect();
-            let mut changes: Vec<(MessageHash, Millis)> = Vec::new();
+            // The first time that is given for a message counts.
+            let mut changes: HashMap<MessageHash, Millis> = HashMap::with_capacity(messages.len());
             for (text, expiry) in messages.iter().zip(applied.iter().cycle()) {
-                if let Some(hash) = MessageHash::from_text(text)
-                    && !changes.iter().any(|(known, _)| *known == hash)
-                {
-                    changes.push((hash, *expiry));
+                if let Some(hash) = MessageHash::from_text(text) {
+                    changes.entry(hash).or_insert(*expiry);
                 }
             }
+            let changes = changes.into_iter().collect();
             let may_shorten = auth.subaccount.as_ref().is_none_or(|token| token.permits(flag::DELETE));
             let mode = match only {
                 Some(Direction::Extend) => ExpireMode::Extend,
@@ -867,7 +927,7 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &ours, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &ours, local, turn).await;
         self.swarm_reply(swarm, ok, None)
     }
 
@@ -878,7 +938,8 @@ impl Rpc {
         if expiry.iter().any(|expiry| *expiry < earliest) {
             return Err(Reply::text(Status::UNAUTHORIZED, "expire: timestamp should be >= current time"));
         }
-        if expiry.len() > 1 && self.parts.network.load().hardfork < MULTI_EXPIRY {
+        let severally = self.parts.version.expires_severally() || self.parts.network.load().hardfork >= MULTI_EXPIRY;
+        if expiry.len() > 1 && !severally {
             let text = "expire: multi-expiry requests are not yet active on the network";
             return Err(Reply::text(Status::FORBIDDEN, text));
         }
@@ -909,7 +970,7 @@ impl Rpc {
         Ok(Reply::value(Status::OK, Value::dict([("expiries", Value::dict(expiries))])))
     }
 
-    async fn revoke(&self, request: Revocation, origin: Origin, back: bool) -> Reply {
+    async fn revoke(&self, request: Revocation, origin: Origin, turn: Option<Arc<Turn>>, back: bool) -> Reply {
         let plan = if back { &UNREVOKE } else { &REVOKE };
         let Revocation { account, tokens, timestamp, auth } = request;
         let signed = [timestamp.to_string().as_bytes(), tokens.as_flattened()].concat();
@@ -927,7 +988,7 @@ impl Rpc {
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("timestamp", timestamp.0.into()));
         forward.push((plan.field, Bt::List(tokens.iter().map(|token| token.as_slice().into()).collect())));
-        let forward = Forward::new(plan.method, forward, ours.time_of_change(origin));
+        let forward = Forward::new(plan.method, forward, ours.time_of_change(&account, origin));
         let local = async {
             let mut entries = Entries::new();
             let done = ours.store.set_revoked(account, tokens, !back, forward.change(&ours, origin)).await;
@@ -942,7 +1003,7 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &ours, local).await;
+        let (swarm, ok) = self.everywhere(&forward, &ours, local, turn).await;
         self.swarm_reply(swarm, ok, None)
     }
 
@@ -964,26 +1025,16 @@ impl Rpc {
     }
 
     fn active_nodes(&self) -> Reply {
-        let network = self.parts.network.load();
-        let mut records = Vec::new();
-        for node in network.nodes().iter().filter(|node| node.is_active() && node.is_reachable()) {
-            records.extend_from_slice(&node.ed25519.0);
-            records.extend_from_slice(&node.swarm.0.to_be_bytes());
-            records.extend_from_slice(&node.ip.octets());
-            records.extend_from_slice(&node.https_port.to_be_bytes());
-            records.extend_from_slice(&node.omq_port.to_be_bytes());
-            records.extend(node.version.map(|part| u8::try_from(part).unwrap_or(u8::MAX)));
-        }
-        Reply { status: Status::OK, body: Body::Binary(records) }
+        Reply { status: Status::OK, body: Body::Binary(self.parts.network.load().active_nodes()) }
     }
 
-    async fn if_else(&self, request: IfElse, origin: Origin) -> Reply {
+    async fn if_else(&self, request: IfElse, origin: Origin, turn: Option<Arc<Turn>>, room: &AnswerRoom) -> Reply {
         let network = self.parts.network.load();
         let (hardfork, height) = (network.hardfork, network.height);
         let holds = |condition: &Condition| {
             let current = match condition.of {
                 Quantity::Hardfork => [hardfork[0].into(), hardfork[1].into(), 0],
-                Quantity::Version => PROTOCOL_VERSION.map(u64::from),
+                Quantity::Version => self.parts.version.0.map(u64::from),
                 Quantity::Height => [height, 0, 0],
             };
             (current >= condition.bound) == condition.at_least
@@ -992,46 +1043,62 @@ impl Rpc {
         let numbers = |parts: &[u16]| Value::List(parts.iter().map(|part| Value::Int((*part).into())).collect());
         let mut entries = Entries::from([
             ("hf".into(), numbers(&hardfork)),
-            ("v".into(), numbers(&PROTOCOL_VERSION)),
+            ("v".into(), numbers(&self.parts.version.0)),
             ("height".into(), Value::Uint(height)),
             ("condition".into(), Value::Bool(condition)),
         ]);
         if let Some(chosen) = if condition { request.then } else { request.otherwise } {
-            entries.insert("result".into(), result(&self.run(chosen, origin, Asked::within()).await));
+            let asked = CallContext { turn, ..CallContext::within(None, room) };
+            entries.insert("result".into(), result(self.run(chosen, origin, asked).await));
         }
         Reply::value(Status::OK, Value::Dict(entries))
     }
 
     async fn oxend(&self, endpoint: &str, params: &Json) -> Reply {
-        if let Some(daemon) = &self.parts.daemon {
-            let command = if endpoint == "get_service_nodes" { "rpc.get_service_nodes" } else { "rpc.ons_resolve" };
-            return match daemon.request(command, params.to_string().into()).await.as_deref() {
-                Ok([ok, result]) if ok.as_ref() == b"200" => match serde_json::from_slice(result) {
-                    Ok(result) => self.oxend_reply(&result),
-                    Err(_) => Reply::text(Status::BAD_GATEWAY, "oxend returned unparsable data"),
-                },
-                Ok([_, text]) => Reply::text(Status::BAD_REQUEST, String::from_utf8_lossy(text).into_owned()),
-                Ok(_) | Err(_) => Reply::text(Status::BAD_REQUEST, "Unknown oxend error"),
-            };
+        let (network, asked) = (self.parts.network.load(), params.to_string());
+        let is_list = endpoint == "get_service_nodes";
+        if is_list && let Some(list) = network.listings().get(&asked) {
+            return self.oxend_reply(list);
         }
-        // A network without a chain has no names: an answer without a value is "not registered".
-        let result = match endpoint {
-            "get_service_nodes" => service_nodes(&self.parts.network.load(), params),
-            _ => serde_json::json!({"status": "OK"}),
+        let result: Arc<str> = match &self.parts.daemon {
+            Some(daemon) => match self.ask_daemon(daemon.as_ref(), is_list, &asked).await {
+                Ok(result) => result,
+                Err(refusal) => return refusal,
+            },
+            None if is_list => service_nodes(&network, params).to_string().into(),
+            // A network without a chain has no names: an answer without a value is "not registered".
+            None => r#"{"status":"OK"}"#.into(),
         };
-        self.oxend_reply(&result)
+        if is_list {
+            network.listings().put(asked, Arc::clone(&result));
+        }
+        self.oxend_reply(result)
     }
 
-    fn oxend_reply(&self, result: &Json) -> Reply {
+    async fn ask_daemon(&self, daemon: &dyn Daemon, is_list: bool, params: &str) -> Result<Arc<str>, Reply> {
+        let command = if is_list { "rpc.get_service_nodes" } else { "rpc.ons_resolve" };
+        let Ok(_place) = self.asking.acquire().await else { return Err(busy()) };
+        match daemon.request(command, params.to_owned().into()).await.as_deref() {
+            Ok([ok, result]) if ok.as_ref() == b"200" => {
+                let is_json = serde_json::from_slice::<IgnoredAny>(result).is_ok();
+                let text = std::str::from_utf8(result).ok().filter(|_| is_json);
+                text.map(Into::into).ok_or_else(|| Reply::text(Status::BAD_GATEWAY, "oxend returned unparsable data"))
+            }
+            Ok([_, text]) => Err(Reply::text(Status::BAD_REQUEST, String::from_utf8_lossy(text).into_owned())),
+            Ok(_) | Err(_) => Err(Reply::text(Status::BAD_REQUEST, "Unknown oxend error")),
+        }
+    }
+
+    fn oxend_reply(&self, result: Arc<str>) -> Reply {
         let mut entries = Entries::new();
-        entries.insert("result".into(), Value::from_json(result));
+        entries.insert("result".into(), Value::Raw(result));
         self.stamp(&mut entries);
         Reply::value(Status::OK, Value::Dict(entries))
     }
 
     fn info(&self) -> Reply {
         let mut entries = Entries::new();
-        let version = PROTOCOL_VERSION.map(|part| Value::Int(part.into()));
+        let version = self.parts.version.0.map(|part| Value::Int(part.into()));
         entries.insert("version".into(), Value::List(version.into()));
         entries.insert("timestamp".into(), self.time());
         self.stamp(&mut entries);
@@ -1041,24 +1108,51 @@ impl Rpc {
     // ---- the swarm's answers ----
 
     /// Sends a new message to the other members while it is stored here; every member's entry by its key, and whether anybody
-    /// succeeded.
+    /// succeeded. Members take it in this form until `taken_until`.
     async fn store_everywhere(
         &self,
         ours: &Ours<'_>,
         forward: Forward,
         local: impl Future<Output = Result<(Entries, Option<Unsettled>), Entries>> + Send,
-        (account, hash): (AccountId, MessageHash),
+        hash: MessageHash,
+        taken_until: Millis,
+        turn: Option<Arc<Turn>>,
     ) -> (Entries, bool) {
+        let local = async {
+            let own = local.await;
+            // What comes next may begin: this is stored, and was sent while the disk was waited for.
+            drop(turn);
+            own
+        };
         let (own, others) = futures_util::join!(local, self.ask(ours, &forward));
-        let missed_by = missed_by(&others);
-        if own.is_ok()
-            && !missed_by.is_empty()
-            && let Err(error) = ours.redelivery.add(missed_by, Missed::Message(account, hash)).await
-        {
-            tracing::error!(%error, "what members of the swarm have missed could not be kept");
-        }
-        // The guard goes here: from now on a crash leaves nothing untold.
-        self.entries(own.map(|(entries, _)| entries), others)
+        let mut missed_by = missed_by(&others);
+        missed_by.extend(self.joined(ours));
+        let own = match own {
+            Ok((entries, unsettled)) => {
+                let noted = match missed_by.as_slice() {
+                    [] => Ok(()),
+                    members => {
+                        let left = taken_until.0.saturating_sub(self.parts.clock.now().0);
+                        let until = Instant::now() + Duration::from_millis(left);
+                        // There is none where nobody was to be told.
+                        if !forward.plain.is_empty() {
+                            ours.redelivery.keep_original(members, hash, forward.plain, until);
+                        }
+                        ours.redelivery.add(missed_by, Missed::Message(ours.account, hash)).await
+                    }
+                };
+                match noted {
+                    Ok(()) => {
+                        unsettled.into_iter().for_each(Unsettled::told);
+                    }
+                    // The guard has everybody told again.
+                    Err(error) => tracing::error!(%error, "what members of the swarm have missed could not be kept"),
+                }
+                Ok(entries)
+            }
+            Err(failed) => Err(failed),
+        };
+        self.entries(own, others)
     }
 
     /// Carries a command out here, with the promise to tell the other members, and then tells them; every member's entry by its
@@ -1068,24 +1162,46 @@ impl Rpc {
         forward: &Forward,
         ours: &Ours<'_>,
         local: impl Future<Output = Result<(Entries, Vec<u64>), Entries>> + Send,
+        turn: Option<Arc<Turn>>,
     ) -> (Entries, bool) {
         let own = local.await;
-        let others = self.ask(ours, forward).await;
+        // What comes next may begin when this has been sent.
+        let (others, ()) = futures_util::join!(self.ask(ours, forward), async { drop(turn) });
         if let Ok((_, numbers)) = &own {
             let missed_by = missed_by(&others);
             let promised = ours.mates.iter().map(|node| node.ed25519).zip(numbers.iter().copied());
             let told = promised.filter(|(member, _)| !missed_by.contains(member)).collect();
-            if let Err(error) = ours.redelivery.keep(told, &missed_by).await {
+            let noted = async {
+                ours.redelivery.keep(told, &missed_by).await?;
+                match self.joined(ours) {
+                    joined if joined.is_empty() => Ok(()),
+                    joined => ours.redelivery.add(joined, Missed::Command(forward.command())).await,
+                }
+            };
+            if let Err(error) = noted.await {
                 tracing::error!(%error, "what members of the swarm were told could not be noted");
             }
         }
         self.entries(own.map(|(entries, _)| entries), others)
     }
 
+    /// Members that have come since the request found who is there. No transfer to them has what was stored since they came.
+    fn joined(&self, ours: &Ours<'_>) -> Vec<Ed25519PublicKey> {
+        if Arc::ptr_eq(&ours.network, &self.parts.network.load()) {
+            return Vec::new();
+        }
+        let now = self.ours(&ours.account).map_or_else(|_| Vec::new(), |now| now.mates);
+        let new = now.iter().map(|node| node.ed25519);
+        new.filter(|key| ours.mates.iter().all(|mate| mate.ed25519 != *key)).collect()
+    }
+
     /// The answers of the other members. One that has missed something gets the rest in its turn, and is not asked.
     async fn ask(&self, ours: &Ours<'_>, forward: &Forward) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
-        let (late, prompt): (Vec<_>, Vec<_>) =
-            ours.mates.iter().map(Arc::clone).partition(|node| ours.redelivery.is_behind(&node.ed25519));
+        let (late, prompt): (Vec<_>, Vec<_>) = ours
+            .mates
+            .iter()
+            .map(Arc::clone)
+            .partition(|node| ours.redelivery.is_behind(&node.ed25519) || !node.is_reachable());
         let peers = self.parts.peers.as_ref();
         let params = |node: &NodeInfo| if peers.is_allium(node) { &forward.timed } else { &forward.plain }.clone();
         let mut answers = fan_out(peers, &prompt, forward.method, params).await;
@@ -1097,7 +1213,13 @@ impl Rpc {
         let mut ok = own.is_ok();
         let mut swarm = Entries::new();
         swarm.insert(self.own.to_string().into(), Value::Dict(own.unwrap_or_else(|failed| failed)));
+        let network = self.parts.network.load();
+        let is_reachable =
+            |member: &Ed25519PublicKey| network.by_ed25519(member).is_some_and(|node| node.is_reachable());
         for (member, answer) in others {
+            if self.parts.version.leaves_out_unreachable() && !is_reachable(&member) {
+                continue;
+            }
             let entry = member_entry(answer);
             ok |= !entry.contains_key("failed");
             swarm.insert(member.to_string().into(), Value::Dict(entry));
@@ -1140,32 +1262,12 @@ impl Rpc {
         let swarm = network.swarm(account);
         let (id, members) = swarm.map_or((SwarmId::UNASSIGNED, &[][..]), |swarm| (swarm.id, swarm.members));
         let mut entries = Entries::new();
-        entries.insert("snodes".into(), Value::List(members.iter().map(|node| snode(node)).collect()));
+        let all = !self.parts.version.leaves_out_unreachable();
+        let told = members.iter().filter(|node| all || node.is_reachable());
+        entries.insert("snodes".into(), Value::List(told.map(|node| snode(node)).collect()));
         entries.insert("swarm".into(), Value::text(id.to_string()));
         self.stamp(&mut entries);
         entries
-    }
-}
-
-impl Merge for Rpc {
-    fn merge<'a>(&'a self, things: Vec<Thing>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(async move {
-            let mut messages = Vec::new();
-            for thing in things {
-                match thing {
-                    Thing::Message(message) => messages.push(message),
-                    Thing::Command(Command { method, params }) => {
-                        let reply = self.call_forwarded(&method, &params).await;
-                        if reply.status != Status::OK {
-                            tracing::debug!(method, status = reply.status.code(), "a late command was refused");
-                        }
-                    }
-                }
-            }
-            if let Err(refusal) = self.keep(messages).await {
-                tracing::debug!(refusal, "not all messages of another member were kept");
-            }
-        })
     }
 }
 
@@ -1203,6 +1305,15 @@ struct TimedPlan {
 }
 
 impl Request {
+    /// Whether it changes what is stored, or has a part that does.
+    fn writes(&self) -> bool {
+        match self {
+            Self::IfElse(request) => [&request.then, &request.otherwise].into_iter().flatten().any(Self::writes),
+            Self::Batch(requests) | Self::Sequence(requests) => requests.iter().any(Self::writes),
+            other => other.is_recursive(),
+        }
+    }
+
     /// Whether the swarm's members pass it on to each other.
     const fn is_recursive(&self) -> bool {
         matches!(
@@ -1217,6 +1328,24 @@ impl Request {
                 | Self::Unrevoke(_)
         )
     }
+}
+
+/// `method` with JSON or bencoded params; `None` when they are neither. What was decoded ends here.
+fn decode(method: &str, params: &[u8]) -> Option<(Encoding, Result<Option<Request>, Invalid>)> {
+    match params.first() {
+        Some(b'd') => match Bt::parse(params) {
+            Ok(Bt::Dict(dict)) => Some((Encoding::Bencode, Request::parse(method, &Params::Bencode(&dict)))),
+            _ => None,
+        },
+        first => {
+            let map = if first.is_none() { Some(serde_json::Map::new()) } else { json::parse(params).ok() };
+            map.map(|map| (Encoding::Json, Request::parse(method, &Params::Json(&map))))
+        }
+    }
+}
+
+fn busy() -> Reply {
+    Reply::text(Status::SERVICE_UNAVAILABLE, BUSY)
 }
 
 fn refused(invalid: &Invalid) -> Reply {
@@ -1264,7 +1393,7 @@ fn failure(error: &StoreError) -> Entries {
     Entries::from([
         ("failed".into(), Value::Bool(true)),
         ("query_failure".into(), Value::Bool(true)),
-        ("reason".into(), Value::text(error.to_string())),
+        ("reason".into(), Value::text(error.public())),
     ])
 }
 
@@ -1310,11 +1439,15 @@ impl Forward {
         Self { method, at, plain, timed }
     }
 
+    fn command(&self) -> Command {
+        Command { method: self.method.to_owned(), params: self.timed.to_vec() }
+    }
+
     /// The change that it makes; a client's is promised to the other members.
     fn change(&self, ours: &Ours<'_>, origin: Origin) -> Change {
-        let command = Command { method: self.method.to_owned(), params: self.timed.to_vec() };
         let mates = if origin == Origin::Client { ours.mates.as_slice() } else { &[] };
-        Change { at: self.at, command, members: mates.iter().map(|node| node.ed25519).collect() }
+        let members = mates.iter().map(|node| node.ed25519).collect();
+        Change { at: self.at, command: self.command(), members }
     }
 }
 
@@ -1376,14 +1509,14 @@ fn by_namespace(hashes: Vec<(Namespace, MessageHash)>) -> Value {
 }
 
 /// The wrapper of `batch` and `sequence`.
-fn results(replies: &[Reply]) -> Reply {
-    let results = replies.iter().map(result).collect();
+fn results(replies: Vec<Reply>) -> Reply {
+    let results = replies.into_iter().map(result).collect();
     Reply::value(Status::OK, Value::dict([("results", Value::List(results))]))
 }
 
 /// One reply inside another.
-fn result(reply: &Reply) -> Value {
-    Value::dict([("code", Value::Int(reply.status.code().into())), ("body", reply.as_value())])
+fn result(reply: Reply) -> Value {
+    Value::dict([("code", Value::Int(reply.status.code().into())), ("body", reply.into_value())])
 }
 
 fn snode(node: &NodeInfo) -> Value {

@@ -1,6 +1,6 @@
 //! A result before it is encoded (`spec/node-rpc` §1.2).
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use crate::bencode::Bt;
 
@@ -28,6 +28,8 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// In order.
     List(Vec<Value>),
+    /// JSON that is written already, and shared by all who get it.
+    Raw(Arc<str>),
     /// By key.
     Dict(BTreeMap<Cow<'static, str>, Value>),
 }
@@ -59,12 +61,13 @@ impl Value {
     }
 
     /// About how long the JSON becomes.
-    fn json_size(&self) -> usize {
+    pub(super) fn json_size(&self) -> usize {
         match self {
             Self::Bool(_) => 5,
             Self::Int(_) | Self::Uint(_) => 20,
             Self::Text(text) => text.len() + 3,
             Self::Bytes(bytes) => bytes.len().div_ceil(3) * 4 + 3,
+            Self::Raw(json) => json.len(),
             Self::List(items) => items.iter().map(Self::json_size).sum::<usize>() + 2 + items.len(),
             Self::Dict(entries) => {
                 entries.iter().map(|(key, value)| key.len() + 4 + value.json_size()).sum::<usize>() + 2
@@ -84,6 +87,7 @@ impl Value {
                 base64_simd::STANDARD.encode_append(bytes, out);
                 out.push(b'"');
             }
+            Self::Raw(json) => out.extend_from_slice(json.as_bytes()),
             Self::List(items) => {
                 out.push(b'[');
                 for (number, item) in items.iter().enumerate() {
@@ -157,6 +161,7 @@ impl Value {
             Self::Uint(number) => (*number).into(),
             Self::Text(text) => text.as_ref().into(),
             Self::Bytes(bytes) => base64_simd::STANDARD.encode_to_string(bytes).into(),
+            Self::Raw(json) => parsed(json),
             Self::List(items) => items.iter().map(Self::to_json).collect(),
             Self::Dict(entries) => entries.iter().map(|(key, value)| (key.as_ref(), value.to_json())).collect(),
         }
@@ -171,14 +176,20 @@ impl Value {
             Self::Uint(number) => Bt::Int((*number).into()),
             Self::Text(text) => Bt::Bytes(text.as_bytes().to_vec()),
             Self::Bytes(bytes) => Bt::Bytes(bytes.clone()),
+            Self::Raw(json) => Self::from_json(&parsed(json)).to_bt(),
             Self::List(items) => Bt::List(items.iter().map(Self::to_bt).collect()),
             Self::Dict(entries) => Bt::dict(entries.iter().map(|(key, value)| (key.as_bytes(), value.to_bt()))),
         }
     }
 }
 
+/// The value of a [`Value::Raw`], which whoever made it has seen to be JSON.
+fn parsed(json: &str) -> serde_json::Value {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
 /// A number or text, which always can be written to memory.
-fn write_json_of<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+pub(super) fn write_json_of<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     let written = serde_json::to_writer(&mut *out, value);
     debug_assert!(written.is_ok(), "text and numbers are JSON");
 }
@@ -195,15 +206,16 @@ mod tests {
             ("signature", Value::Bytes(vec![0xff; 2])),
             ("swarm", Value::Uint(u64::MAX)),
             ("text", Value::text("é\"")),
+            ("written", Value::Raw(r#"{"a":[1]}"#.into())),
         ]);
         assert_eq!(value.encode(Encoding::Json), value.to_json().to_string().as_bytes());
         assert_eq!(
             String::from_utf8(value.encode(Encoding::Json)).unwrap(),
-            r#"{"already":true,"hf":[19,-4],"signature":"//8=","swarm":18446744073709551615,"text":"é\""}"#
+            r#"{"already":true,"hf":[19,-4],"signature":"//8=","swarm":18446744073709551615,"text":"é\"","written":{"a":[1]}}"#
         );
         assert_eq!(
             value.encode(Encoding::Bencode),
-            b"d7:alreadyi1e2:hfli19ei-4ee9:signature2:\xff\xff5:swarmi18446744073709551615e4:text3:\xc3\xa9\"e"
+            b"d7:alreadyi1e2:hfli19ei-4ee9:signature2:\xff\xff5:swarmi18446744073709551615e4:text3:\xc3\xa9\"7:writtend1:ali1eeee"
         );
     }
 }

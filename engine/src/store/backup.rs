@@ -1,10 +1,6 @@
 //! What is kept of a store before its format changes: a copy that an older version opens.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use heed::{CompactionOption, Env, WithoutTls, types::Bytes};
 
@@ -13,6 +9,7 @@ use super::{
     layout::{FORMAT, Meta, u64_at},
     tables::{FILE, io},
 };
+use crate::files::Replacement;
 
 /// Where the copy of a store of `format` is.
 pub(super) fn place(path: &Path, format: u64) -> PathBuf {
@@ -45,20 +42,9 @@ pub(super) fn keep(env: &Env<WithoutTls>, path: &Path, format: u64, available: u
             available >> 20,
         )));
     }
-    let unfinished = copy.with_extension("new");
-    let write = || {
-        let _ = fs::remove_file(&unfinished);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-        env.copy_to_file(&mut file, CompactionOption::Enabled).map_err(std::io::Error::other)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &copy)?;
-        File::open(path)?.sync_all()
-    };
-    write().map_err(|error| {
-        // Best effort: the next attempt removes it too.
-        drop(fs::remove_file(&unfinished));
-        io(&copy, &error)
-    })?;
+    let mut file = Replacement::new(&copy).map_err(|error| io(&copy, &error))?;
+    env.copy_to_file(file.file(), CompactionOption::Enabled)?;
+    file.commit().map_err(|error| io(&copy, &error))?;
     tracing::info!(format, copy = %copy.display(), "the store was copied before it changes; delete the copy when all is well");
     Ok(())
 }

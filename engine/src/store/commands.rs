@@ -1,27 +1,35 @@
 //! Clients' commands of the last 30 days, as they were signed: what a member that did not hear of one is shown, and what
 //! becomes of a message that arrives after them.
 
-use std::ops::Bound;
+use std::{collections::VecDeque, ops::Bound};
 
 use super::{
     Store, StoreError,
     layout::damaged,
+    recent::Reads,
+    tables::Tables,
     work::{ExpireMode, NewMessage, Work},
 };
 use crate::{
     bencode::Bt,
+    holder::may_have_more,
     types::{AccountId, Ed25519PublicKey, MAX_LIFETIME, Millis, Namespace},
 };
 
-/// Commands kept of one account, and of all; the oldest go first.
+/// Commands kept of one account, and their bytes; its oldest go first.
 const OF_ACCOUNT: usize = 500;
+pub(super) const BYTES_OF_ACCOUNT: usize = 4 << 20;
+/// Of all accounts, of which each has a share. When it has that, it lets go of one of its own for each new one; where there
+/// is nothing left, who has none is obeyed, and what it said is not remembered: nobody makes the node forget what another
+/// account has asked for.
 const MOST: u64 = 1 << 18;
+const MOST_BYTES: u64 = 256 << 20;
 /// Key of the time at which the first member took a command, in its params between Allium nodes. Sorts before all others.
 pub const AT: &[u8] = b"@";
 /// Key of the latest expiry that the first member allowed, by its own clock, so that all members set the same.
 pub const LATEST: &[u8] = b"@latest";
 /// Bytes of a key: account, time, digest.
-const KEY: usize = 49;
+pub(super) const KEY: usize = 49;
 /// The delete flag of a subaccount's token (`spec/node-rpc` §2.4).
 const DELETE_FLAG: u8 = 4;
 
@@ -172,29 +180,56 @@ pub(super) fn key_of_time(other: &[u8]) -> Option<Vec<u8>> {
     Some(of_time(other.try_into().ok()?).to_vec())
 }
 
+impl Tables {
+    /// Bytes of the account's commands in the log.
+    pub(super) fn logged_of(&self, view: &impl Reads, account: &AccountId) -> Result<u64, StoreError> {
+        self.commands.prefix_iter(view, &account.0)?.map(|entry| Ok(entry?.1.len() as u64)).sum()
+    }
+}
+
 impl Work<'_> {
-    /// Remembers a command.
-    pub(super) fn log(&mut self, account: &AccountId, at: Millis, command: &Command) -> Result<(), StoreError> {
+    /// Remembers a command; its key, if there is room for it.
+    pub(super) fn log(
+        &mut self,
+        account: &AccountId,
+        at: Millis,
+        command: &Command,
+    ) -> Result<Option<[u8; KEY]>, StoreError> {
         let value = command.encode();
         let digest = blake2b_simd::Params::new().hash_length(8).hash(&value);
         let digest = digest.as_bytes().try_into().map_err(|_| damaged())?;
         self.guard(|work| {
             let key = key(account, at, digest);
             if work.tables.commands.get(&work.txn, &key)?.is_some() {
-                return Ok(());
+                return Ok(Some(key));
             }
-            let mut gone: Vec<[u8; KEY]> = Vec::new();
-            let kept = work.tables.commands.prefix_iter(&work.txn, &account.0)?.count();
-            if kept >= OF_ACCOUNT {
-                let oldest = work.tables.commands.prefix_iter(&work.txn, &account.0)?.next().transpose()?;
-                gone.extend(oldest.and_then(|(key, _)| <[u8; KEY]>::try_from(key).ok()));
-            } else if work.tables.len(&work.tables.commands, &work.txn) >= MOST {
-                let oldest = work.tables.commands_by_time.iter(&work.txn)?.next().transpose()?;
-                gone.extend(oldest.and_then(|(other, _)| other.try_into().ok()).map(of_time));
+            let mut held: VecDeque<([u8; KEY], usize)> = VecDeque::new();
+            for entry in work.tables.commands.prefix_iter(&work.txn, &account.0)? {
+                let (key, value) = entry?;
+                held.push_back((key.try_into().map_err(|_| damaged())?, value.len()));
+            }
+            let mut bytes: usize = value.len() + held.iter().map(|(_, length)| length).sum::<usize>();
+            let mut gone = Vec::new();
+            while held.len() >= OF_ACCOUNT || bytes > BYTES_OF_ACCOUNT {
+                let Some((oldest, length)) = held.pop_front() else { return Ok(None) };
+                bytes -= length;
+                gone.push(oldest);
+            }
+            let (length, others) = (value.len() as u64, (bytes - value.len()) as u64);
+            let used = work.tables.len(&work.tables.commands, &work.txn);
+            let full = work.exhausted
+                || !may_have_more(held.len() as u64, used, MOST)
+                || !may_have_more(others, work.tables.logged(&work.txn) + length, MOST_BYTES);
+            if full && gone.is_empty() {
+                match held.pop_front() {
+                    Some((oldest, _)) if !work.exhausted => gone.push(oldest),
+                    _ => return Ok(None),
+                }
             }
             work.forget_commands(&gone)?;
             work.tables.commands.put(&mut work.txn, &key, &value)?;
-            work.tables.commands_by_time.put(&mut work.txn, &by_time(&key), &[])
+            work.tables.commands_by_time.put(&mut work.txn, &by_time(&key), &[])?;
+            Ok(Some(key))
         })
     }
 
@@ -208,7 +243,7 @@ impl Work<'_> {
 
     /// Forgets up to `step` commands that can concern no message any more.
     pub(super) fn clean_commands(&mut self, step: usize) -> Result<(), StoreError> {
-        let horizon = self.now().minus(MAX_LIFETIME).0.to_be_bytes();
+        let horizon = self.expiring().minus(MAX_LIFETIME).0.to_be_bytes();
         let mut ended: Vec<[u8; KEY]> = Vec::new();
         for entry in self.tables.commands_by_time.iter(&self.txn)?.take(step) {
             let (other, _) = entry?;
@@ -241,7 +276,7 @@ impl Work<'_> {
                 Some(Effect::Removed) => return Ok(None),
                 Some(Effect::Expires(wanted, mode)) if at >= changed => {
                     changed = at;
-                    if mode.changes(expiry, wanted) {
+                    if self.changes(mode, message.timestamp, expiry, wanted) {
                         expiry = wanted;
                     }
                 }

@@ -18,7 +18,9 @@ use super::{
     recent::{Change, Changes},
     tables::{Tables, spawn},
 };
+use crate::watchdog::{Heart, Pulse};
 
+const FOLD_THREAD: &str = "allium-fold";
 /// After a fold that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Changes in one transaction: the pages that it writes are kept in memory until it ends, and then for the next.
@@ -52,6 +54,7 @@ pub(super) struct Folder {
     folds: Option<Sender<Fold>>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    pulse: Arc<Pulse>,
 }
 
 impl Folder {
@@ -59,12 +62,23 @@ impl Folder {
         let (sender, receiver) = channel();
         let shared = Arc::<Shared>::default();
         let of_thread = Arc::clone(&shared);
-        let thread = spawn("allium-fold", move || run(&tables, &receiver, &of_thread))?;
-        Ok(Self { folds: Some(sender), shared, thread: Some(thread) })
+        let pulse = Pulse::new(FOLD_THREAD);
+        let its = Arc::clone(&pulse);
+        let thread = spawn(FOLD_THREAD, move || run(&tables, &receiver, &of_thread, &its.begin()))?;
+        Ok(Self { folds: Some(sender), shared, thread: Some(thread), pulse })
+    }
+
+    pub(super) const fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     pub(super) fn is_busy(&self) -> bool {
         self.shared.state.lock().busy
+    }
+
+    /// Why it does not come to an end.
+    pub(super) fn stuck(&self) -> Option<StoreError> {
+        self.shared.state.lock().stuck.clone()
     }
 
     /// Only when it is not busy.
@@ -105,9 +119,10 @@ impl Drop for Folder {
     }
 }
 
-fn run(tables: &Tables, folds: &Receiver<Fold>, shared: &Shared) {
-    for Fold { epoch, side, changes } in folds {
-        while let Err(error) = tables.fold(&changes, epoch) {
+fn run(tables: &Tables, folds: &Receiver<Fold>, shared: &Shared, heart: &Heart) {
+    while let Ok(Fold { epoch, side, changes }) = folds.recv() {
+        heart.beat();
+        while let Err(error) = tables.fold(&changes, epoch, heart) {
             tracing::error!(%error, "what was written last could not be put into the store's trees yet");
             let mut state = shared.state.lock();
             state.stuck = Some(error);
@@ -127,15 +142,17 @@ fn run(tables: &Tables, folds: &Receiver<Fold>, shared: &Shared) {
         let mut state = shared.state.lock();
         (state.busy, state.stuck) = (false, None);
         shared.changed.notify_all();
+        heart.rest();
     }
 }
 
 impl Tables {
     /// In several transactions: what is folded twice is the same, and whoever reads sees all of `changes` elsewhere.
-    fn fold(&self, changes: &Changes, epoch: u64) -> Result<(), StoreError> {
+    fn fold(&self, changes: &Changes, epoch: u64, heart: &Heart) -> Result<(), StoreError> {
         let all: Vec<_> = changes.iter().collect();
         let mut rest = all.as_slice();
         loop {
+            heart.beat();
             let (some, later) = rest.split_at(rest.len().min(STEP));
             let last = later.is_empty().then_some(epoch);
             match self.put_all(some, last) {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Bound};
 
 use super::{
     Store, StoreError,
-    layout::{KEY, Record, account_of, damaged},
+    layout::{KEY, account_of, damaged},
     work::NewMessage,
 };
 use crate::types::{AccountId, Millis};
@@ -86,8 +86,7 @@ impl Store {
     #[doc(hidden)]
     pub fn message_at(&self, key: &[u8; KEY]) -> Result<Option<NewMessage>, StoreError> {
         let txn = self.tables.view()?;
-        let found = self.tables.data.get(&txn, key)?;
-        found.map(|value| Ok(Record::decode(value).ok_or_else(damaged)?.message(key))).transpose()
+        Ok(self.tables.message(&txn, key)?.map(|record| record.message(key)))
     }
 }
 

@@ -1,27 +1,28 @@
-//! The on-disk format, version 4; `docs/on-disk-format.md` tells it to people. All integers big-endian, so that LMDB's byte
+//! The on-disk format, version 6; `docs/on-disk-format.md` tells it to people. All integers big-endian, so that LMDB's byte
 //! order is theirs.
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `data` | account 33 | bytes charged 8, messages 8 |
+//! | `data` | account 33 | bytes charged 8, messages 8, of them in public inboxes: bytes charged 8, messages 8 |
 //! | | account 33, the byte 1, namespace 2 (sign bit flipped), sequence 8 | hash 32, timestamp 8, expiry 8, stored 8, changed 8, data |
 //! | | account 33, the byte 2, hash 32 | namespace 2 (sign bit flipped), sequence 8 |
+//! | `times` | key in `data` of a message | expiry 8, stored 8, changed 8, where any of them is another than beside the data |
 //! | `expiries` | expiry 8, sequence 8 | account 33, namespace 2 (sign bit flipped) |
-//! | `dumps` | Ed25519 key of a node 32, swarm 8 | key of the last message it has confirmed |
-//! | `missed` | Ed25519 key of a member 32, number 8 | when 8, kind 1, account 33 and hash 32 (kind 0) or command (kind 1) |
+//! | `dumps` | Ed25519 key of a node 32, swarm 8 | key of the last message it has confirmed, sequence of the last that it gets |
+//! | `missed` | Ed25519 key of a member 32, number 8 | when 8, kind 1, account 33 and hash 32 (kind 0), command (kind 1) or key in `commands` (kind 2) |
 //! | `tombs` | hash 32, account 33 | time until which it is remembered 8, time of deletion 8 |
 //! | `tombs_by_time` | the first of these times 8, hash 32, account 33 | nothing |
 //! | `commands` | account 33, time 8, digest 8 | length 1, method, params |
 //! | `commands_by_time` | time 8, account 33, digest 8 | nothing |
 //! | `revoked` | account 33, token 36 | time 8, in force or taken back 1 |
-//! | `meta` | name | 8, or a bencoded list for the topology |
+//! | `meta` | name | 8; a bencoded list for the topology, keys and swarms for the swarms |
 //!
 //! All that an account has stands together in `data`, so that a store writes one leaf of one tree and the end of another.
 
 use super::{StoreError, work::NewMessage};
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
-pub(super) const FORMAT: u64 = 4;
+pub(super) const FORMAT: u64 = 6;
 /// Bytes of a message's key.
 pub(super) const KEY: usize = 44;
 const HEAD: usize = 64;
@@ -47,6 +48,8 @@ pub(super) enum Meta {
     Latest,
     /// The last epoch of the redo log that is in the trees.
     Folded,
+    /// When the writer last tried out whether it can write, in milliseconds.
+    Tried,
 }
 
 impl Meta {
@@ -60,6 +63,7 @@ impl Meta {
             Self::Missed => b"missed",
             Self::Latest => b"latest",
             Self::Folded => b"folded",
+            Self::Tried => b"tried",
         }
     }
 }
@@ -137,6 +141,11 @@ pub(super) const fn namespace_of(key: &[u8; KEY]) -> Namespace {
     Namespace((u16::from_be_bytes([key[34], key[35]]) ^ 0x8000).cast_signed())
 }
 
+/// The number that a message got when it was stored.
+pub(super) fn sequence_of(key: &[u8; KEY]) -> u64 {
+    key[36..].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// The value beside a message's hash.
 pub(super) fn place_of(key: &[u8; KEY]) -> &[u8] {
     &key[34..]
@@ -178,24 +187,71 @@ pub(super) fn revoked_key(account: &AccountId, token: &[u8; 36]) -> [u8; 69] {
     key
 }
 
-/// What an account has.
+/// Messages, and bytes charged for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usage {
+pub(super) struct Share {
     pub(super) bytes: u64,
     pub(super) messages: u64,
 }
 
+/// What an account has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) all: Share,
+    /// Of them those in public inboxes, where anybody may store.
+    pub(super) inbox: Share,
+}
+
 impl Usage {
+    /// Bytes of a value; in format 4 it was half of them.
+    pub(super) const LENGTH: usize = 32;
+
     pub(super) fn decode(value: &[u8]) -> Option<Self> {
-        let (bytes, messages) = value.split_first_chunk::<8>()?;
-        Some(Self { bytes: u64::from_be_bytes(*bytes), messages: u64_at(messages)? })
+        let share =
+            |at: usize| Some(Share { bytes: u64_at(value.get(at..)?)?, messages: u64_at(value.get(at + 8..)?)? });
+        Some(Self { all: share(0)?, inbox: share(16).unwrap_or_default() })
     }
 
-    pub(super) fn encode(self) -> [u8; 16] {
-        let mut value = [0; 16];
-        value[..8].copy_from_slice(&self.bytes.to_be_bytes());
-        value[8..].copy_from_slice(&self.messages.to_be_bytes());
+    pub(super) fn encode(self) -> [u8; Self::LENGTH] {
+        let mut value = [0; Self::LENGTH];
+        for (place, number) in
+            value.chunks_exact_mut(8).zip([self.all.bytes, self.all.messages, self.inbox.bytes, self.inbox.messages])
+        {
+            place.copy_from_slice(&number.to_be_bytes());
+        }
         value
+    }
+
+    /// The messages that share their room with those of `namespace`: who may store there has filled it.
+    pub(super) const fn beside(&self, namespace: Namespace) -> Share {
+        if namespace.is_public_inbox() {
+            return self.inbox;
+        }
+        Share {
+            bytes: self.all.bytes.saturating_sub(self.inbox.bytes),
+            messages: self.all.messages.saturating_sub(self.inbox.messages),
+        }
+    }
+
+    pub(super) fn add(&mut self, namespace: Namespace, charge: u64) {
+        self.each(namespace, |share| {
+            share.bytes += charge;
+            share.messages += 1;
+        });
+    }
+
+    pub(super) fn remove(&mut self, namespace: Namespace, charge: u64) {
+        self.each(namespace, |share| {
+            share.bytes = share.bytes.saturating_sub(charge);
+            share.messages = share.messages.saturating_sub(1);
+        });
+    }
+
+    fn each(&mut self, namespace: Namespace, change: impl Fn(&mut Share)) {
+        change(&mut self.all);
+        if namespace.is_public_inbox() {
+            change(&mut self.inbox);
+        }
     }
 }
 
@@ -215,6 +271,34 @@ impl Revocation {
     pub(super) fn encode(self) -> [u8; 9] {
         let mut value = [u8::from(self.in_force); 9];
         value[..8].copy_from_slice(&self.at.0.to_be_bytes());
+        value
+    }
+}
+
+/// What of a message changes while it is there. A change is written beside the message, and not the message again: one
+/// request may change those of a whole account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) stored: Millis,
+    pub(super) changed: Millis,
+    pub(super) expiry: Millis,
+}
+
+impl Times {
+    const LENGTH: usize = 24;
+
+    /// `None` only when the file was damaged.
+    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+        let value: &[u8; Self::LENGTH] = value.try_into().ok()?;
+        let time = |at: usize| Some(Millis(u64_at(value.get(at..)?)?));
+        Some(Self { expiry: time(0)?, stored: time(8)?, changed: time(16)? })
+    }
+
+    pub(super) fn encode(self) -> [u8; Self::LENGTH] {
+        let mut value = [0; Self::LENGTH];
+        for (place, time) in value.chunks_exact_mut(8).zip([self.expiry, self.stored, self.changed]) {
+            place.copy_from_slice(&time.0.to_be_bytes());
+        }
         value
     }
 }
@@ -243,6 +327,17 @@ impl<'a> Record<'a> {
         let (changed, data) = time(rest)?;
         let [timestamp, expiry, stored, changed] = [timestamp, expiry, stored, changed].map(Millis);
         Some(Self { hash: MessageHash(*hash), timestamp, expiry, stored, changed, data })
+    }
+
+    pub(super) const fn times(&self) -> Times {
+        Times { stored: self.stored, changed: self.changed, expiry: self.expiry }
+    }
+
+    /// The same with its times as they are now; `value` is its entry in `times`, if it has one.
+    pub(super) fn with_times(self, value: Option<&[u8]>) -> Option<Self> {
+        let Some(value) = value else { return Some(self) };
+        let Times { stored, changed, expiry } = Times::decode(value)?;
+        Some(Self { stored, changed, expiry, ..self })
     }
 
     /// As it is handed to other nodes; `key` is its own.

@@ -1,5 +1,9 @@
 //! What the store counts.
 
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
 use super::{Store, StoreError, layout, tables::Tables};
 use crate::{
     metrics::{Distribution, Histograms, Stripes},
@@ -23,6 +27,8 @@ pub(super) struct Counts {
     counters: Stripes,
     batches: Histograms,
     commits: Histograms,
+    /// Since when nothing can be written, and why.
+    failure: Mutex<Option<(Instant, StoreError)>>,
 }
 
 impl Default for Counts {
@@ -31,6 +37,7 @@ impl Default for Counts {
             counters: Stripes::new(REFUSALS + REFUSED.len()),
             batches: Histograms::of_sizes(1, BATCH),
             commits: Histograms::of_times(1),
+            failure: Mutex::default(),
         }
     }
 }
@@ -49,18 +56,36 @@ impl Counts {
             StoreError::MapFull => 4,
             StoreError::DiskFull => 5,
             StoreError::Damaged(_) => 6,
-            StoreError::Format { .. } | StoreError::InUse | StoreError::Database(_) => 7,
+            StoreError::Format { .. }
+            | StoreError::InUse
+            | StoreError::Interrupted
+            | StoreError::Unusable(_)
+            | StoreError::Database(_) => 7,
         };
         self.counters.add(REFUSALS + reason, 1);
     }
 
     /// A transaction with so many requests in it has come to its end.
-    pub(super) fn committed(&self, requests: usize, took: std::time::Duration) {
+    pub(super) fn committed(&self, requests: usize, took: Duration) {
         if requests > 0 {
             self.counters.add(TAKEN, requests as u64);
             self.batches.size(0, requests);
             self.commits.time(0, took);
         }
+    }
+
+    /// Something was written.
+    pub(super) fn works(&self) {
+        if self.failure.lock().take().is_some() {
+            tracing::info!("the store can be written again");
+        }
+    }
+
+    /// Nothing can be written.
+    pub(super) fn failed(&self, error: &StoreError) {
+        let mut failure = self.failure.lock();
+        let since = failure.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        *failure = Some((since, error.clone()));
     }
 
     pub(super) fn expired(&self, messages: usize) {
@@ -87,6 +112,8 @@ pub struct StoreMetrics {
     pub expiry_lag: u64,
     /// Bytes that are in the redo log and in memory only.
     pub unfolded: usize,
+    /// For how long nothing can be written, and why.
+    pub failure: Option<(Duration, StoreError)>,
 }
 
 impl Tables {
@@ -107,10 +134,10 @@ impl Store {
     pub fn metrics(&self) -> Result<StoreMetrics, StoreError> {
         let counts = self.writer.counts();
         let sum = |counter| counts.counters.sum(counter);
-        let now = self.clock.now();
+        let expiring = self.clock.expiring();
         // The writer may be ahead of who counts what it was given.
         let taken = sum(TAKEN);
-        let due = self.tables.next_expiry()?.unwrap_or(now);
+        let due = self.tables.next_expiry()?.unwrap_or(expiring);
         Ok(StoreMetrics {
             queued: sum(SUBMITTED).saturating_sub(taken),
             queue: self.writer.queue(),
@@ -118,8 +145,9 @@ impl Store {
             commits: counts.commits.read(0),
             refused: std::array::from_fn(|reason| (REFUSED[reason], sum(REFUSALS + reason))),
             expired: sum(EXPIRED),
-            expiry_lag: now.0.saturating_sub(due.0),
+            expiry_lag: expiring.0.saturating_sub(due.0),
             unfolded: self.tables.recent.read().bytes(),
+            failure: counts.failure.lock().as_ref().map(|(since, error)| (since.elapsed(), error.clone())),
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Directories of older formats become format 4 when they are opened, in steps: one that is cut off goes on at the next
-//! start. Format 3 had no redo log.
+//! Directories of older formats become format 6 when they are opened, in steps: one that is cut off goes on at the next
+//! start. Format 5 had no `times`, format 4 counted no messages in inboxes (`Tables::usage` does where that is missing), format 3 had no redo log.
 //!
 //! Formats 1 and 2 had a table for each of the things that `data` holds now:
 //!
@@ -16,7 +16,7 @@ use heed::{Database, RwTxn, types::Bytes};
 
 use super::{
     StoreError,
-    layout::{self, FORMAT, Meta, Record, Revocation, Usage, charge, damaged, u64_at},
+    layout::{self, FORMAT, Meta, Record, Revocation, charge, damaged, u64_at},
     tables::Tables,
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
@@ -104,8 +104,8 @@ impl Older {
             let namespace = Namespace((u16::from_be_bytes([old[33], old[34]]) ^ 0x8000).cast_signed());
             let key = layout::key(&account, namespace, u64_at(&old[35..]).ok_or_else(damaged)?);
             let (at, whose) = layout::expiry_entry(record.expiry, &key);
-            let usage = tables.usage(txn, &account.0)?;
-            let usage = Usage { bytes: usage.bytes + charge(record.data.len()), messages: usage.messages + 1 };
+            let mut usage = tables.usage(txn, &account.0)?;
+            usage.add(namespace, charge(record.data.len()));
             tables.data.put(txn, &account.0, &usage.encode())?;
             tables.data.put(txn, &key, &record.encode())?;
             tables.data.put(txn, &layout::hash_key(&account.0, &record.hash), layout::place_of(&key))?;

@@ -11,11 +11,13 @@ mod inventory;
 mod layout;
 mod metrics;
 mod migrate;
+mod namespaces;
 mod pending;
 mod portable;
 mod read;
 mod recent;
 mod redo;
+mod shares;
 mod tables;
 mod tombs;
 mod upkeep;
@@ -43,11 +45,17 @@ pub use inventory::{Inventory, Place};
 #[doc(hidden)]
 pub use metrics::StoreMetrics;
 #[doc(hidden)]
-pub use pending::{Missed, Promised, Unsettled};
+pub use namespaces::{NamespaceSearch, SeenNamespaces};
 #[doc(hidden)]
-pub use portable::{Exported, export, import};
+pub use pending::{Missed, Promised, Unsettled};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use portable::fuzz_import;
+#[doc(hidden)]
+pub use portable::{Exported, Progress, export, import};
 #[doc(hidden)]
 pub use read::Census;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use redo::fuzz_redo;
 #[doc(hidden)]
 pub use upkeep::{Summary, format, summary};
 #[doc(hidden)]
@@ -55,15 +63,19 @@ pub use verify::TableSize;
 #[doc(hidden)]
 pub use work::{ExpireMode, ExpireResult, Scope};
 
-use parking_lot::Mutex;
-
 use crate::{
     clock::Clock,
     types::{AccountId, MessageHash, Millis, Namespace},
+    watchdog::Ward,
 };
 use tables::Tables;
 use work::{Room, Work};
 use writer::Writer;
+
+/// The key of a message, where a change goes on.
+type MessageKey = [u8; layout::KEY];
+/// What a change has concerned.
+type Changed = Vec<(Namespace, MessageHash)>;
 
 /// How far ahead of our clock another member's may be, in milliseconds.
 const AHEAD: u64 = 60_000;
@@ -109,9 +121,9 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// Bytes that messages may take, bookkeeping included.
     pub max_bytes: u64,
-    /// Bytes that the messages of one account may take.
+    /// Bytes that the messages in the public inboxes of one account may take, and as much again those elsewhere.
     pub account_bytes: u64,
-    /// Messages that one account may have.
+    /// Messages that one account may have, likewise.
     pub account_messages: u64,
     /// Things that members of the swarm have missed, of all members together, that may be kept for them: some 150 bytes
     /// each, and as much as a command's params.
@@ -122,6 +134,8 @@ pub struct StoreConfig {
     pub batch: usize,
     /// What an acknowledgement means.
     pub durability: Durability,
+    /// Whether a message stays as it is where `expire` would lengthen its life by less than a hundredth.
+    pub ignores_small_extensions: bool,
 }
 
 impl StoreConfig {
@@ -137,6 +151,7 @@ impl StoreConfig {
             queue: 4096,
             batch: 1024,
             durability: Durability::Sync,
+            ignores_small_extensions: false,
         }
     }
 }
@@ -180,9 +195,31 @@ pub enum StoreError {
          the swarm sends its messages again"
     )]
     Damaged(String),
+    /// What is to be taken in makes no sense.
+    #[error("{0}")]
+    Unusable(String),
+    /// Whoever asked for it wants it no more.
+    #[error("it was stopped")]
+    Interrupted,
     /// The database or its disk.
     #[error("database: {0}")]
     Database(String),
+}
+
+impl StoreError {
+    /// What a stranger is told of it: nothing of this machine.
+    #[must_use]
+    pub fn public(&self) -> String {
+        match self {
+            Self::Full | Self::AccountFull | Self::Busy | Self::Closed | Self::Interrupted | Self::Unusable(_) => {
+                self.to_string()
+            }
+            Self::MapFull => Self::Full.to_string(),
+            Self::Format { .. } | Self::DiskFull | Self::InUse | Self::Damaged(_) | Self::Database(_) => {
+                "the store does not work".to_owned()
+            }
+        }
+    }
 }
 
 /// Whether the disk has no room, or fails.
@@ -211,7 +248,6 @@ pub struct Store {
     clock: Clock,
     writer: Arc<Writer>,
     room: Room,
-    unsettled: Arc<Mutex<Vec<(AccountId, MessageHash)>>>,
     durability: Durability,
 }
 
@@ -223,11 +259,17 @@ impl Store {
     /// directory cannot be used.
     pub fn open(config: StoreConfig, clock: Clock) -> Result<Self, StoreError> {
         let tables = Arc::new(Tables::open(&config)?);
-        let unsettled = Arc::new(Mutex::new(pending::unsettled(&tables)?));
+        pending::recover(&tables)?;
         let writer = Arc::new(Writer::start(Arc::clone(&tables), &config, clock.clone())?);
         let StoreConfig { max_bytes, account_bytes, account_messages, durability, .. } = config;
         let room = Room { max_bytes, account_bytes, account_messages };
-        Ok(Self { tables, clock, writer, room, unsettled, durability })
+        Ok(Self { tables, clock, writer, room, durability })
+    }
+
+    /// From now on its threads are watched.
+    #[doc(hidden)]
+    pub fn put_in(&self, ward: &Ward) {
+        self.writer.pulses().iter().for_each(|pulse| ward.watch(Arc::clone(pulse)));
     }
 
     /// Stores one message. The answer comes when it is on disk ([`Durability`]).
@@ -240,16 +282,20 @@ impl Store {
         self.writer.submit(move |work| work.put(&message, &room)).await
     }
 
-    /// As [`Self::put`], for a message that the swarm is still to be told of. Until the guard is dropped, a crash would
-    /// leave the message among those that [`Self::take_unsettled`] gives.
+    /// As [`Self::put`], for a message that the swarm is still to be told of. Until the guard is told that this was done, a
+    /// crash would leave the message among those that [`Self::take_unsettled`] gives.
     ///
     /// # Errors
     /// [`StoreError`].
     #[doc(hidden)]
     pub async fn put_first(&self, message: NewMessage) -> Result<(Stored, Unsettled), StoreError> {
-        let room = self.room;
-        let (stored, number) = self.writer.submit(move |work| work.put_first(&message, &room)).await?;
-        Ok((stored, Unsettled { tables: Arc::clone(&self.tables), number }))
+        let (room, tables) = (self.room, Arc::clone(&self.tables));
+        // The guard is made where the message is stored: whoever asked may be gone by then.
+        let put = move |work: &mut Work<'_>| {
+            let (stored, number) = work.put_first(&message, &room)?;
+            Ok((stored, Unsettled::new(tables, number, (message.account, message.hash))))
+        };
+        self.writer.submit(put).await
     }
 
     /// A time for a change that a client asks for now: later than that of every change that is known here, whatever the
@@ -270,15 +316,41 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn stamp_message(&self, message: &NewMessage) -> Result<Millis, StoreError> {
         let stamp = self.stamp();
-        Ok(self.deleted_at(message, stamp)?.map_or(stamp, |deleted| stamp.max(deleted.plus(1))))
+        self.after_deletion(message, stamp)
+    }
+
+    /// `stamp`, or a time after the message's deletion, which may be ahead of the clock: what happens to the account from
+    /// now on is then later still ([`Self::stamp_change`]).
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub(crate) fn after_deletion(&self, message: &NewMessage, stamp: Millis) -> Result<Millis, StoreError> {
+        let Some(deleted) = self.deleted_at(message, stamp)? else { return Ok(stamp) };
+        let restored = stamp.max(deleted.plus(1));
+        let now = self.clock.now();
+        let mut ahead = self.tables.restored.lock();
+        ahead.retain(|_, until| *until > now);
+        let until = ahead.entry(message.account).or_default();
+        *until = restored.max(*until);
+        Ok(restored)
+    }
+
+    /// As [`Self::stamp`], for a change of what `account` has: it also comes after messages that were stored again just after
+    /// their deletion.
+    #[must_use]
+    pub fn stamp_change(&self, account: &AccountId) -> Millis {
+        let restored = self.tables.restored.lock().get(account).map_or(Millis(0), |until| until.plus(1));
+        self.stamp().max(restored)
     }
 
     /// A time for the deletion of messages that a client names. The client knows them, so it comes after their storing, though
     /// this member may not have heard of them and the clock may have been ahead, by less than `margin` milliseconds, of the
     /// one that stored them. It makes no other change later, or they could come after the next deletion.
     #[must_use]
-    pub fn stamp_deletion(&self, margin: u64) -> Millis {
-        self.clock.now().plus(margin).max(Millis(self.tables.latest.load(Ordering::Relaxed)).plus(1))
+    pub fn stamp_deletion(&self, account: &AccountId, margin: u64) -> Millis {
+        let restored = self.tables.restored.lock().get(account).map_or(Millis(0), |until| until.plus(1));
+        let latest = Millis(self.tables.latest.load(Ordering::Relaxed)).plus(1);
+        self.clock.now().plus(margin).max(latest).max(restored)
     }
 
     /// Another member has given this time to a change. One that is far ahead is not believed.
@@ -307,11 +379,44 @@ impl Store {
         let all = move |work: &mut Work<'_>| {
             let Change { at, command, members } = change;
             let done = operation(work, at)?;
-            work.log(&account, at, &command)?;
-            let numbers = work.add_missed(&members, &Missed::Command(command))?;
+            // One copy, however many members there are to be told.
+            let missed = work.log(&account, at, &command)?.map_or(Missed::Command(command), Missed::Logged);
+            let numbers = work.add_missed(&members, &missed)?;
             Ok(Promised { done, numbers })
         };
         self.writer.submit(all).await
+    }
+
+    /// As [`Self::change`], for one that concerns all that an account has: in as many transactions as it takes, the first of
+    /// which remembers the command.
+    async fn change_all(
+        &self,
+        account: AccountId,
+        change: Change,
+        step: impl Fn(&mut Work<'_>, Millis, Option<MessageKey>, &mut Changed) -> Result<Option<MessageKey>, StoreError>
+        + Clone
+        + Send
+        + 'static,
+    ) -> Result<Promised<Changed>, StoreError> {
+        let (at, first) = (change.at, step.clone());
+        let begin = move |work: &mut Work<'_>, at| {
+            let mut changed = Vec::new();
+            let next = first(work, at, None, &mut changed)?;
+            Ok((changed, next))
+        };
+        let Promised { done: (mut changed, mut next), numbers } = self.change(account, change, begin).await?;
+        while let Some(from) = next {
+            let step = step.clone();
+            let go_on = move |work: &mut Work<'_>| {
+                let mut more = Vec::new();
+                let next = step(work, at, Some(from), &mut more)?;
+                Ok((more, next))
+            };
+            let more;
+            (more, next) = self.writer.submit(go_on).await?;
+            changed.extend(more);
+        }
+        Ok(Promised { done: changed, numbers })
     }
 
     /// Removes these messages of `account`; the answer names those that were there. The time is one of
@@ -340,8 +445,11 @@ impl Store {
         scope: Scope,
         before: Option<Millis>,
         change: Change,
-    ) -> Result<Promised<Vec<(Namespace, MessageHash)>>, StoreError> {
-        self.change(account, change, move |work, at| work.delete_all(&account, scope, before, at)).await
+    ) -> Result<Promised<Changed>, StoreError> {
+        let step = move |work: &mut Work<'_>, at, from, removed: &mut _| {
+            work.delete_all((&account, scope), before, at, from, removed)
+        };
+        self.change_all(account, change, step).await
     }
 
     /// Lowers every later expiry in `scope` to `expiry`; the answer names what changed.
@@ -355,8 +463,11 @@ impl Store {
         scope: Scope,
         expiry: Millis,
         change: Change,
-    ) -> Result<Promised<Vec<(Namespace, MessageHash)>>, StoreError> {
-        self.change(account, change, move |work, at| work.expire_all(&account, scope, expiry, at)).await
+    ) -> Result<Promised<Changed>, StoreError> {
+        let step = move |work: &mut Work<'_>, at, from, updated: &mut _| {
+            work.expire_all((&account, scope), expiry, at, from, updated)
+        };
+        self.change_all(account, change, step).await
     }
 
     /// Changes the expiry of these messages of `account`.

@@ -7,20 +7,26 @@ use std::{
 
 use super::{
     Store, StoreError,
-    commands::Command,
-    layout::{Meta, account_of, damaged, expiring, u64_at},
+    commands::{Command, KEY},
+    layout::{self, Meta, damaged, expiring, u64_at},
+    shares::Book,
     tables::Tables,
     work::{NewMessage, Work},
 };
-use crate::types::{AccountId, Ed25519PublicKey, MessageHash, Millis};
+use crate::{
+    holder::may_have_more,
+    types::{AccountId, Ed25519PublicKey, MessageHash, Millis},
+};
 
 /// Something that a member has to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missed {
     /// A message of an account that is in the store (if it is not any more, nobody needs it).
     Message(AccountId, MessageHash),
-    /// A client's command.
+    /// A client's command that is not in the log.
     Command(Command),
+    /// The key of one that is in the log; if it is not any more, its account has let go of it.
+    Logged([u8; KEY]),
 }
 
 impl Missed {
@@ -36,6 +42,10 @@ impl Missed {
                 value.push(1);
                 value.extend_from_slice(&command.encode());
             }
+            Self::Logged(key) => {
+                value.push(2);
+                value.extend_from_slice(key);
+            }
         }
         value
     }
@@ -48,6 +58,7 @@ impl Missed {
                 Some(Self::Message(AccountId(*account), MessageHash(hash.try_into().ok()?)))
             }
             1 => Some(Self::Command(Command::decode(rest)?)),
+            2 => Some(Self::Logged(rest.try_into().ok()?)),
             _ => None,
         }
     }
@@ -62,36 +73,69 @@ pub struct Promised<T> {
     pub numbers: Vec<u64>,
 }
 
-/// A message that the swarm is being told of. Dropped when it has been, or when what was missed is noted.
+/// A message that the swarm is still to be told of. Dropped before [`Self::told`], whatever the reason, it is among those
+/// that [`Store::take_unsettled`] gives next.
 pub struct Unsettled {
-    pub(super) tables: Arc<Tables>,
-    pub(super) number: Option<u64>,
+    tables: Arc<Tables>,
+    /// The message's, if the message was new.
+    number: Option<u64>,
+    message: (AccountId, MessageHash),
 }
 
-impl Drop for Unsettled {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
+impl Unsettled {
+    pub(super) const fn new(tables: Arc<Tables>, number: Option<u64>, message: (AccountId, MessageHash)) -> Self {
+        Self { tables, number, message }
+    }
+
+    /// Whose message it is, and its hash.
+    #[must_use]
+    pub const fn message(&self) -> (AccountId, MessageHash) {
+        self.message
+    }
+
+    /// Every member has been told, or is noted as one that has missed it.
+    pub fn told(mut self) {
+        if let Some(number) = self.number.take() {
             self.tables.in_flight.lock().remove(&number);
         }
     }
 }
 
-/// Messages behind the mark that a crash has left.
-pub(super) fn unsettled(tables: &Tables) -> Result<Vec<(AccountId, MessageHash)>, StoreError> {
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.tables.untold.lock().insert(number, self.message);
+            self.tables.untold_came.notify_one();
+        }
+    }
+}
+
+/// Messages behind the mark that a crash has left are to be told again.
+pub(super) fn recover(tables: &Tables) -> Result<(), StoreError> {
     let txn = tables.view()?;
     let (settled, last) = (tables.meta(&txn, Meta::Settled)?, tables.meta(&txn, Meta::Sequence)?);
-    let mut found = Vec::new();
     // 0: a version that kept no mark, or nothing to mark.
     if settled > 0 && settled < last {
+        let (mut in_flight, mut untold) = (tables.in_flight.lock(), tables.untold.lock());
         for entry in tables.expiries.iter(&txn)? {
             let (at, whose) = entry?;
-            if at.get(8..).and_then(u64_at).ok_or_else(damaged)? > settled {
+            let number = at.get(8..).and_then(u64_at).ok_or_else(damaged)?;
+            if number > settled {
                 let (_, key) = expiring((at, whose)).ok_or_else(damaged)?;
-                found.push((AccountId(account_of(&key)), tables.record(&txn, &key)?.hash));
+                in_flight.insert(number);
+                untold.insert(number, (AccountId(layout::account_of(&key)), tables.record(&txn, &key)?.hash));
             }
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+/// To whose share a value of `missed` counts; commands that are not in the log share one.
+pub(super) fn account_of(value: &[u8]) -> &[u8] {
+    match value.get(8..).and_then(<[u8]>::split_first) {
+        Some((0 | 2, rest)) => rest.get(..33).unwrap_or_default(),
+        _ => &[],
+    }
 }
 
 fn key(member: &Ed25519PublicKey, sequence: u64) -> [u8; 40] {
@@ -107,13 +151,18 @@ impl Work<'_> {
         let now = self.now();
         self.guard(|work| {
             let mut added = Vec::new();
+            let entry = missed.encode(now);
+            let account = account_of(&entry);
             for member in members {
-                if work.tables.len(&work.tables.missed, &work.txn) >= work.tables.max_missed {
+                let held = work.tables.shares.held(Book::Missed, account, &work.taken);
+                let used = work.tables.len(&work.tables.missed, &work.txn);
+                if work.exhausted || !may_have_more(held, used, work.tables.max_missed) {
                     break;
                 }
+                work.tables.shares.note(Book::Missed, account, 1, &mut work.taken);
                 let sequence = work.tables.meta(&work.txn, Meta::Missed)? + 1;
                 work.tables.set_meta(&mut work.txn, Meta::Missed, sequence)?;
-                work.tables.missed.put(&mut work.txn, &key(member, sequence), &missed.encode(now))?;
+                work.tables.missed.put(&mut work.txn, &key(member, sequence), &entry)?;
                 added.push(sequence);
             }
             let dropped = (members.len() - added.len()) as u64;
@@ -123,12 +172,7 @@ impl Work<'_> {
     }
 
     fn forget_missed(&mut self, told: &[(Ed25519PublicKey, u64)]) -> Result<(), StoreError> {
-        self.guard(|work| {
-            for (member, sequence) in told {
-                work.tables.missed.delete(&mut work.txn, &key(member, *sequence))?;
-            }
-            Ok(())
-        })
+        self.guard(|work| told.iter().try_for_each(|(member, sequence)| work.remove_missed(&key(member, *sequence))))
     }
 
     fn forget_member(&mut self, member: &Ed25519PublicKey) -> Result<u64, StoreError> {
@@ -137,9 +181,15 @@ impl Work<'_> {
             let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
             let entries = work.tables.missed.range(&work.txn, &range)?;
             let keys = entries.map(|entry| Ok(entry?.0.to_vec())).collect::<Result<Vec<_>, StoreError>>()?;
-            keys.iter().try_for_each(|key| work.tables.missed.delete(&mut work.txn, key))?;
+            keys.iter().try_for_each(|key| work.remove_missed(key))?;
             Ok(keys.len() as u64)
         })
+    }
+
+    fn remove_missed(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        let Some(entry) = self.tables.missed.get(&self.txn, key)? else { return Ok(()) };
+        self.tables.shares.note(Book::Missed, account_of(entry), -1, &mut self.taken);
+        self.tables.missed.delete(&mut self.txn, key)
     }
 }
 
@@ -162,11 +212,18 @@ impl Store {
         self.writer.submit(move |work| work.forget_missed(&told)).await
     }
 
-    /// Messages that the last run may not have told the swarm of. None when asked again.
+    /// Messages that the swarm may not have been told of, by the last run or since. None when asked again.
     #[must_use]
     #[doc(hidden)]
-    pub fn take_unsettled(&self) -> Vec<(AccountId, MessageHash)> {
-        std::mem::take(&mut *self.unsettled.lock())
+    pub fn take_unsettled(&self) -> Vec<Unsettled> {
+        let untold = std::mem::take(&mut *self.tables.untold.lock());
+        untold.into_iter().map(|(number, of)| Unsettled::new(Arc::clone(&self.tables), Some(number), of)).collect()
+    }
+
+    /// Waits until there is something for [`Self::take_unsettled`].
+    #[doc(hidden)]
+    pub async fn unsettled(&self) {
+        self.tables.untold_came.notified().await;
     }
 
     /// A member has left; the answer is how much it will never be told.
@@ -286,5 +343,37 @@ mod tests {
         assert_eq!(store.add_missed(vec![a, b], message).await, Ok(1));
         let stats = store.stats().unwrap();
         assert_eq!((stats.missed, stats.missed_dropped), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn one_account_leaves_room_for_what_members_miss_of_others() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let open = || {
+            let config = StoreConfig { max_missed: 100, ..StoreConfig::new(dir.path()) };
+            Store::open(config, Clock::default()).unwrap()
+        };
+        let member = Ed25519PublicKey([1; 32]);
+        let message = |account: u8| Missed::Message(AccountId([account; 33]), MessageHash([7; 32]));
+        let store = open();
+        let add = async |store: &Store, account: u8, most: usize| {
+            let mut added = 0;
+            while added < most && store.add_missed(vec![member], message(account)).await == Ok(1) {
+                added += 1;
+            }
+            added
+        };
+        assert_eq!(add(&store, 5, 100).await, 20);
+        assert_eq!(add(&store, 6, 3).await, 3);
+        store.close();
+        drop(store);
+        // A restart forgets none of it, and what is told makes room.
+        let store = open();
+        assert_eq!(add(&store, 5, 100).await, 0);
+        let told: Vec<_> = store.missed(&member, 10).unwrap().iter().map(|(number, _)| (member, *number)).collect();
+        store.forget_missed(told).await.unwrap();
+        assert!(add(&store, 5, 100).await > 0);
+        assert!(add(&store, 6, 100).await > 5);
+        store.forget_member(member).await.unwrap();
+        assert_eq!(add(&store, 5, 100).await, 20);
     }
 }

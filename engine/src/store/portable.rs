@@ -5,18 +5,18 @@
 
 use std::{
     io::{BufRead, Read, Write},
-    ops::Bound,
+    ops::{Bound, ControlFlow},
     path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Store, StoreConfig, StoreError,
+    NamespaceSearch, Store, StoreConfig, StoreError,
     commands::Command,
     layout::{Revocation, damaged, u64_at},
     tables::Tables,
-    work::{NewMessage, Work},
+    work::{NewMessage, Outcome, Work},
 };
 use crate::{
     clock::Clock,
@@ -28,18 +28,53 @@ const VERSION: u32 = 1;
 const LINE: u64 = 16 << 20;
 /// Entries in one transaction.
 const STEP: usize = 500;
+/// Entries between two looks at whether an export is to go on.
+const LOOK: u64 = 256;
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
-    AlliumStore { version: u32 },
-    Tomb { account: String, hash: String, until: u64, at: u64 },
-    Command { account: String, at: u64, method: String, params: String },
-    Revocation { account: String, token: String, at: u64, in_force: bool },
-    Message { account: String, namespace: i16, timestamp: u64, expiry: u64, stored: u64, changed: u64, data: String },
-    End { entries: u64 },
+    AlliumStore {
+        version: u32,
+    },
+    Tomb {
+        account: String,
+        hash: String,
+        until: u64,
+        at: u64,
+    },
+    Command {
+        account: String,
+        at: u64,
+        method: String,
+        params: String,
+    },
+    Revocation {
+        account: String,
+        token: String,
+        at: u64,
+        in_force: bool,
+    },
+    Message {
+        account: String,
+        namespace: i16,
+        /// Only where it is not that of the content in this namespace.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hash: Option<String>,
+        timestamp: u64,
+        expiry: u64,
+        stored: u64,
+        changed: u64,
+        data: String,
+    },
+    End {
+        entries: u64,
+    },
 }
+
+/// Told how many entries are done, now and then; says whether to go on.
+pub type Progress<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
 
 /// How much went out or came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +83,8 @@ pub struct Exported {
     pub messages: u64,
     /// All entries, messages included.
     pub entries: u64,
+    /// Messages that were not there before, or not for so long.
+    pub new: u64,
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -58,11 +95,11 @@ fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError::Database(error.to_string())
 }
 
-/// Writes all that the store in `path` holds, as of one moment; `progress` gets the number of entries so far.
+/// Writes all that the store in `path` holds, as of one moment.
 ///
 /// # Errors
 /// [`StoreError`], also when `out` fails.
-pub fn export(path: &Path, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<Exported, StoreError> {
+pub fn export(path: &Path, out: &mut dyn Write, progress: Progress<'_>) -> Result<Exported, StoreError> {
     let tables = Tables::open_to_read(path)?;
     let txn = tables.view()?;
     let mut done = Exported::default();
@@ -75,8 +112,8 @@ pub fn export(path: &Path, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -
         line(entry)?;
         done.entries += 1;
         done.messages += u64::from(matches!(entry, Line::Message { .. }));
-        if done.entries.is_multiple_of(1 << 12) {
-            progress(done.entries);
+        if done.entries.is_multiple_of(LOOK) && progress(done.entries).is_break() {
+            return Err(StoreError::Interrupted);
         }
         Ok::<_, StoreError>(())
     };
@@ -103,11 +140,11 @@ pub fn export(path: &Path, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -
     }
     for entry in tables.messages(&txn, (Bound::Unbounded, Bound::Unbounded))? {
         let (key, record) = entry?;
-        let NewMessage { account, namespace, timestamp, expiry, stored, changed, data, .. } = record.message(&key);
+        let NewMessage { account, namespace, hash, timestamp, expiry, stored, changed, data } = record.message(&key);
         let [timestamp, expiry, stored, changed] = [timestamp, expiry, stored, changed].map(|time| time.0);
-        let account = hex::encode(account.0);
-        let data = base64(&data);
-        write(&Line::Message { account, namespace: namespace.0, timestamp, expiry, stored, changed, data })?;
+        let hash = (hash != MessageHash::of(&account, namespace, &data)).then(|| hash.to_string());
+        let (account, namespace, data) = (hex::encode(account.0), namespace.0, base64(&data));
+        write(&Line::Message { account, namespace, hash, timestamp, expiry, stored, changed, data })?;
     }
     line(&Line::End { entries: done.entries })?;
     out.flush().map_err(failed)?;
@@ -133,7 +170,7 @@ enum Entry {
 }
 
 impl Entry {
-    fn of(line: Line) -> Result<Self, String> {
+    fn of(line: Line, search: &mut NamespaceSearch) -> Result<Self, String> {
         Ok(match line {
             Line::Tomb { account: whose, hash, until, at } => {
                 let hash = MessageHash::from_text(&hash).ok_or_else(|| format!("{hash:?} is no hash"))?;
@@ -150,9 +187,15 @@ impl Entry {
                 hex::decode_to_slice(&token, &mut raw).map_err(|error| format!("token: {error}"))?;
                 Self::Revocation(account(&whose)?, raw, Millis(at), in_force)
             }
-            Line::Message { account: whose, namespace, timestamp, expiry, stored, changed, data } => {
+            Line::Message { account: whose, namespace, hash, timestamp, expiry, stored, changed, data } => {
                 let (account, namespace, data) = (account(&whose)?, Namespace(namespace), bytes(&data)?);
-                let hash = MessageHash::of(&account, namespace, &data);
+                let (hash, namespace) = match hash {
+                    None => (MessageHash::of(&account, namespace, &data), namespace),
+                    Some(text) => {
+                        let hash = MessageHash::from_text(&text).ok_or_else(|| format!("{text:?} is no hash"))?;
+                        (hash, search.find(&account, &hash, &data, namespace).unwrap_or_default())
+                    }
+                };
                 let [timestamp, expiry, stored, changed] = [timestamp, expiry, stored, changed].map(Millis);
                 Self::Message(NewMessage { account, namespace, hash, timestamp, expiry, stored, changed, data })
             }
@@ -161,70 +204,130 @@ impl Entry {
     }
 }
 
-/// Takes in what [`export`] wrote, into a store that may hold something already: the later state of a message counts, and
-/// what was deleted stays so. `progress` gets the number of entries so far.
+/// Takes in what [`export`] wrote, several of them behind each other too, into a store that may hold something already:
+/// the later state of a message counts, and what was deleted stays so.
 ///
 /// # Errors
-/// [`StoreError`], with the number of the line that cannot be used. What came before it is kept.
-pub fn import(
-    config: StoreConfig,
-    input: &mut dyn BufRead,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Exported, StoreError> {
+/// [`StoreError`], with the number of the line that cannot be used. What came before it is kept, and `progress` is told of
+/// it.
+pub fn import(config: StoreConfig, input: &mut dyn BufRead, progress: Progress<'_>) -> Result<Exported, StoreError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
     let store = Store::open(config, Clock::default())?;
     let mut done = Exported::default();
-    let (mut number, mut entries, mut text) = (0_u64, Vec::new(), String::new());
+    let search = NamespaceSearch::unlimited();
+    let (mut lines, mut entries) = (Lines { input, number: 0, section: None, search }, Vec::new());
     loop {
-        text.clear();
-        number += 1;
-        let wrong = |what: String| StoreError::Database(format!("line {number}: {what}"));
-        if (&mut *input).take(LINE).read_line(&mut text).map_err(|error| wrong(error.to_string()))? == 0 {
-            return Err(wrong("the file ends in the middle".to_owned()));
-        }
-        let line: Line = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        match line {
-            Line::AlliumStore { version: VERSION } if number == 1 => continue,
-            Line::AlliumStore { version } if number == 1 => {
-                return Err(wrong(format!("it has version {version}, this program reads {VERSION}")));
+        let next = lines.next();
+        let ends = !matches!(next, Ok(Some(_)));
+        let failure = match next {
+            Ok(Some(entry)) => {
+                entries.push(entry);
+                None
             }
-            _ if number == 1 => return Err(wrong("this is no export of a store".to_owned())),
-            Line::End { entries: told } if told == done.entries + entries.len() as u64 => {
-                runtime.block_on(store.take_in(std::mem::take(&mut entries), &mut done))?;
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if ends || entries.len() == STEP {
+            runtime.block_on(store.take_in(std::mem::take(&mut entries), &mut done))?;
+            let going = progress(done.entries);
+            if let Some(error) = failure {
+                return Err(error);
+            }
+            if ends {
                 break;
             }
-            Line::End { .. } => return Err(wrong("entries are missing".to_owned())),
-            line => entries.push(Entry::of(line).map_err(wrong)?),
-        }
-        if entries.len() == STEP {
-            runtime.block_on(store.take_in(std::mem::take(&mut entries), &mut done))?;
-            progress(done.entries);
+            if going.is_break() {
+                return Err(StoreError::Interrupted);
+            }
         }
     }
     store.close();
     Ok(done)
 }
 
+/// The entries of a file.
+struct Lines<'a> {
+    input: &'a mut dyn BufRead,
+    number: u64,
+    /// How many there were of the export that is being read; `None` between two.
+    section: Option<u64>,
+    search: NamespaceSearch,
+}
+
+impl Lines<'_> {
+    /// `None` behind the last export.
+    fn next(&mut self) -> Result<Option<Entry>, StoreError> {
+        loop {
+            let mut text = String::new();
+            self.number += 1;
+            let number = self.number;
+            let wrong = |what: String| StoreError::Unusable(format!("line {number}: {what}"));
+            let length = self.input.take(LINE).read_line(&mut text).map_err(|error| wrong(error.to_string()))?;
+            match (length, self.section) {
+                (0, None) if number > 1 => return Ok(None),
+                (0, _) => return Err(wrong("the file ends in the middle".to_owned())),
+                // At the end of a file that was put together by hand.
+                (_, None) if number > 1 && text.trim().is_empty() => continue,
+                _ => {}
+            }
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let line: Line = serde_json::from_str(text).map_err(|error| match error.is_eof() {
+                true => wrong("the file ends in the middle".to_owned()),
+                false => wrong(error.to_string()),
+            })?;
+            match (line, self.section) {
+                (Line::AlliumStore { version: VERSION }, None) => self.section = Some(0),
+                (Line::AlliumStore { version }, None) => {
+                    return Err(wrong(format!("it has version {version}, this program reads {VERSION}")));
+                }
+                (_, None) if number == 1 => return Err(wrong("this is no export of a store".to_owned())),
+                (_, None) => return Err(wrong("behind the end of an export there is something else".to_owned())),
+                (Line::End { entries }, Some(read)) if entries == read => self.section = None,
+                (Line::End { .. }, _) => return Err(wrong("entries are missing".to_owned())),
+                (line, Some(read)) => {
+                    self.section = Some(read + 1);
+                    return Entry::of(line, &mut self.search).map(Some).map_err(wrong);
+                }
+            }
+        }
+    }
+}
+
 impl Store {
     async fn take_in(&self, entries: Vec<Entry>, done: &mut Exported) -> Result<(), StoreError> {
         let room = self.room;
-        done.entries += entries.len() as u64;
-        done.messages += entries.iter().filter(|entry| matches!(entry, Entry::Message(_))).count() as u64;
+        let messages = entries.iter().filter(|entry| matches!(entry, Entry::Message(_))).count() as u64;
+        let count = entries.len() as u64;
         let all = move |work: &mut Work<'_>| {
+            let mut new = 0;
             for entry in &entries {
                 match entry {
-                    Entry::Tomb(account, hash, until, at) => work.bury(account, hash, *at, Some(*until))?,
-                    Entry::Command(account, at, command) => work.log(account, *at, command)?,
+                    Entry::Tomb(account, hash, until, at) => work.bury(account, hash, *at, *until)?,
+                    Entry::Command(account, at, command) => {
+                        work.log(account, *at, command)?;
+                    }
                     Entry::Revocation(account, token, at, in_force) => {
                         work.set_revoked(account, &[*token], *in_force, *at)?;
                     }
                     Entry::Message(message) => {
-                        work.put(message, &room)?;
+                        new += u64::from(matches!(work.put(message, &room)?.outcome, Outcome::New | Outcome::Extended));
                     }
                 }
             }
-            Ok(())
+            Ok(new)
         };
-        self.writer.submit(all).await
+        done.new += self.writer.submit(all).await?;
+        done.entries += count;
+        done.messages += messages;
+        Ok(())
     }
+}
+
+/// A file to take in.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_import(mut bytes: &[u8]) -> usize {
+    let search = super::SeenNamespaces::default().search();
+    let mut lines = Lines { input: &mut bytes, number: 0, section: None, search };
+    while let Ok(Some(_)) = lines.next() {}
+    0
 }

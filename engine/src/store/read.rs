@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::atomic::Ordering};
 
 use super::{
     Durability, Store, StoreError,
-    layout::{self, Item, Meta, Record, Revocation, Usage, damaged},
+    layout::{self, Item, Meta, Revocation, Usage, damaged},
     tables::Tables,
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
@@ -79,7 +79,7 @@ impl Tables {
             let (key, value) = entry?;
             match Item::of(key).ok_or_else(damaged)? {
                 Item::Usage(_) => {
-                    let Usage { messages, .. } = Usage::decode(value).ok_or_else(damaged)?;
+                    let messages = Usage::decode(value).ok_or_else(damaged)?.all.messages;
                     census.by_account.extend((messages >= 2).then_some(messages));
                 }
                 Item::Message(key) => *census.by_namespace.entry(layout::namespace_of(key).0).or_default() += 1,
@@ -123,8 +123,8 @@ impl Store {
         let range = (Bound::Excluded(start.as_slice()), Bound::Included(end.as_slice()));
         let mut page = Page::default();
         let mut size = 0;
-        for entry in self.tables.data.range(&txn, &range)? {
-            let record = Record::decode(entry?.1).ok_or_else(damaged)?;
+        for entry in self.tables.messages(&txn, range)? {
+            let (_, record) = entry?;
             size += charged(record.data.len());
             let count = page.messages.len() as u64;
             if count > 0 && (size > limits.max_size || limits.max_count.is_some_and(|most| count >= most)) {

@@ -18,9 +18,9 @@ use std::{
 use heed::{Database, RoRange, RoTxn, RwTxn, WithoutTls, types::Bytes};
 use parking_lot::RwLockReadGuard;
 
-use super::StoreError;
+use super::{StoreError, tables::size};
 
-pub(super) const TABLES: usize = 10;
+pub(super) const TABLES: usize = 11;
 /// What a change takes in memory beside its key and its value, about.
 const OVERHEAD: usize = 96;
 /// Accounts that can be told apart by [`Touched`], about.
@@ -47,6 +47,7 @@ pub(super) enum Id {
     Commands,
     CommandsByTime,
     Meta,
+    Times,
 }
 
 /// A table: its tree, and its place among the [`Changes`].
@@ -62,6 +63,8 @@ pub(super) struct Changes {
     tables: [BTreeMap<Arc<[u8]>, Value>; TABLES],
     /// How many entries each table has more.
     entries: [i64; TABLES],
+    /// How many bytes the log of commands has more.
+    logged: i64,
     bytes: usize,
 }
 
@@ -91,6 +94,7 @@ impl Changes {
         for (sum, more) in self.entries.iter_mut().zip(newer.entries) {
             *sum += more;
         }
+        self.logged += newer.logged;
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -111,6 +115,10 @@ impl Changes {
 
     pub(super) fn more_entries(&self) -> impl Iterator<Item = i64> {
         self.entries.into_iter()
+    }
+
+    pub(super) const fn more_logged(&self) -> i64 {
+        self.logged
     }
 
     fn range(&self, table: u8, (start, end): &Bounds<'_>) -> Option<Peekable<Range<'_>>> {
@@ -260,6 +268,16 @@ impl<'e> View<'e> {
         self.own
     }
 
+    /// What was changed in it takes in memory, about.
+    pub(super) const fn bytes(&self) -> usize {
+        self.own.bytes()
+    }
+
+    /// How many bytes the log of commands has more by what was changed in it.
+    pub(super) const fn more_logged(&self) -> i64 {
+        self.own.more_logged()
+    }
+
     /// How many entries a table has more by what was changed in it.
     pub(super) fn more_entries(&self, table: &Table) -> i64 {
         self.own.entries[table.id as usize]
@@ -284,8 +302,11 @@ impl Reads for View<'_> {
 impl Writes for View<'_> {
     fn change(&mut self, table: &Table, key: &[u8], value: Option<&[u8]>) -> Found<()> {
         if table.is_counted() {
-            let before = table.get(self, key)?.is_some();
-            self.own.entries[table.id as usize] += i64::from(value.is_some()) - i64::from(before);
+            let before = table.get(self, key)?.map(size);
+            self.own.entries[table.id as usize] += i64::from(value.is_some()) - i64::from(before.is_some());
+            if table.id == Id::Commands {
+                self.own.logged += value.map_or(0, size) - before.unwrap_or(0);
+            }
         }
         self.own.put(table.id as u8, key, value);
         Ok(())
@@ -300,7 +321,7 @@ impl Table {
 
     /// Whether its keys begin with an account.
     pub(super) const fn is_by_account(&self) -> bool {
-        matches!(self.id, Id::Data | Id::Revoked | Id::Commands)
+        matches!(self.id, Id::Data | Id::Revoked | Id::Commands | Id::Times)
     }
 
     pub(super) fn get<'v>(&self, view: &'v impl Reads, key: &[u8]) -> Found<Option<&'v [u8]>> {

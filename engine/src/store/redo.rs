@@ -20,6 +20,7 @@ use std::{
 };
 
 use super::{StoreError, recent::Changes, tables::io};
+use crate::files::open_private;
 
 const FILES: [&str; 2] = ["redo.0", "redo.1"];
 const HEAD: usize = 24;
@@ -62,8 +63,7 @@ impl Redo {
     pub(super) fn open(directory: &Path, epoch: u64, sync: bool) -> Result<Self, StoreError> {
         let open = |name: &str| {
             let path = directory.join(name);
-            let file = File::options().create(true).truncate(false).write(true).open(&path);
-            let file = file.map_err(|error| io(&path, &error))?;
+            let file = open_private(&path).map_err(|error| io(&path, &error))?;
             let length = file.metadata().map_err(|error| io(&path, &error))?.len();
             Ok::<_, StoreError>((file, length))
         };
@@ -215,6 +215,25 @@ fn each<E>(
         changes = rest;
     }
     Some(Ok(()))
+}
+
+/// A log as it is found, and as changes whose checksum was right.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_redo(bytes: &[u8]) -> usize {
+    let mut size = 0;
+    let mut change = |_: u8, key: &[u8], value: Option<&[u8]>| {
+        size += key.len() + value.map_or(0, <[u8]>::len);
+        Ok::<_, ()>(())
+    };
+    let _ = each(bytes, &mut change);
+    let epoch = bytes.first_chunk::<8>().map_or(0, |epoch| number(epoch));
+    let mut rest = bytes;
+    while let Some((changes, after)) = record(epoch, rest) {
+        let _ = each(changes, &mut change);
+        rest = after;
+    }
+    assert!(size <= 2 * bytes.len());
+    0
 }
 
 #[cfg(test)]

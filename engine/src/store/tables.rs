@@ -1,7 +1,7 @@
 //! The open database: its file, its lock, its tables.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
@@ -10,26 +10,36 @@ use std::{
 
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, WithoutTls, types::Bytes};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
 
 use super::{
     StoreConfig, StoreError, backup, is_full,
     layout::{self, FORMAT, Item, KEY, Meta, Record, Usage, damaged, u64_at},
-    migrate,
+    migrate, pending,
     recent::{Bounds, Changes, Id, Over, Reads, Recent, TABLES, Table, Touched, View, Writes},
     redo,
+    shares::{Book, Shares, Taken},
+    tombs,
     verify::verify,
 };
-use crate::types::{AccountId, MessageHash};
+use crate::{
+    files,
+    types::{AccountId, MessageHash, Millis},
+};
 
 /// The database.
 pub(super) const FILE: &str = "data.mdb";
 /// Whoever writes holds a lock on this file; LMDB's own only sees to single transactions.
 const LOCK: &str = "store.lock";
+/// LMDB's own lock file, which belongs to the file that it was made beside.
+pub(super) const LMDB_LOCK: &str = "lock.mdb";
 const MAX_TABLES: u32 = 32;
 /// Room in the map beside the messages: indices, free pages, and what it takes to delete when all is full.
 const MAP_RESERVE: u64 = 256 << 20;
-/// What of the map only deletions may use.
+/// What of the map only deletions and expiry may use.
 const LAST_RESERVE: u64 = 64 << 20;
+/// What of the map no message may use.
+const BOOKS_RESERVE: u64 = 128 << 20;
 /// What changes may take in the trees at most, by what they take before.
 const FOLDED: u64 = 4;
 
@@ -46,18 +56,30 @@ pub(super) struct Tables {
     pub(super) commands: Table,
     pub(super) commands_by_time: Table,
     pub(super) meta: Table,
+    pub(super) times: Table,
     /// The latest time that any change has: times given to changes never go back.
     pub(super) latest: AtomicU64,
+    /// Accounts with messages that were stored again after a deletion that is ahead of the clock, and until when they are.
+    pub(super) restored: Mutex<HashMap<AccountId, Millis>>,
     /// Sequence numbers of messages that other members may not have been told of.
     pub(super) in_flight: Mutex<BTreeSet<u64>>,
+    /// Those of them that nobody is telling of.
+    pub(super) untold: Mutex<BTreeMap<u64, (AccountId, MessageHash)>>,
+    pub(super) untold_came: Notify,
     pub(super) max_missed: u64,
+    /// As [`StoreConfig`] has it.
+    pub(super) ignores_small_extensions: bool,
     /// What members have missed and there was no room to remember, since the start.
     pub(super) missed_dropped: AtomicU64,
+    /// Who has how much of `missed` and `tombs`.
+    pub(super) shares: Shares,
     /// What is not in the trees yet.
     pub(super) recent: RwLock<Recent>,
     pub(super) touched: Touched,
     /// Entries of the tables that are counted.
     lengths: [AtomicI64; TABLES],
+    /// Bytes of the values in the log of commands.
+    logged: AtomicI64,
     /// Where the redo log is of another process that may be writing.
     beside: Option<PathBuf>,
     _lock: Option<File>,
@@ -67,7 +89,7 @@ impl Tables {
     /// For the one that writes.
     pub(super) fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         let path = &config.path;
-        std::fs::create_dir_all(path).map_err(|error| io(path, &error))?;
+        files::make_directory(path).map_err(|error| io(path, &error))?;
         Self::open_with(config, lock(path)?)
     }
 
@@ -88,7 +110,8 @@ impl Tables {
         }
         let mut txn = env.write_txn()?;
         let mut table = |name| Ok(env.create_database(&mut txn, Some(name))?);
-        let tables = Self::of(&env, Some(lock), config.max_missed, &mut table)?;
+        let mut tables = Self::of(&env, Some(lock), config.max_missed, &mut table)?;
+        tables.ignores_small_extensions = config.ignores_small_extensions;
         if tables.meta(&txn, Meta::Format)? == 0 {
             tables.set_meta(&mut txn, Meta::Format, FORMAT)?;
         }
@@ -105,6 +128,19 @@ impl Tables {
             let length = i64::try_from(table.tree.len(&txn)?).map_err(|_| damaged())?;
             tables.lengths[table.id as usize].store(length, Ordering::Relaxed);
         }
+        let mut logged = 0;
+        for entry in tables.commands.iter(&txn)? {
+            logged += size(entry?.1);
+        }
+        tables.logged.store(logged, Ordering::Relaxed);
+        let mut taken = Taken::default();
+        for entry in tables.tombs.iter(&txn)? {
+            tables.shares.note(Book::Tombs, tombs::account_of(entry?.0), 1, &mut taken);
+        }
+        for entry in tables.missed.iter(&txn)? {
+            tables.shares.note(Book::Missed, pending::account_of(entry?.1), 1, &mut taken);
+        }
+        tables.shares.add(taken);
         drop(txn);
         tables.latest.store(latest, Ordering::Relaxed);
         Ok(tables)
@@ -160,13 +196,20 @@ impl Tables {
             commands: table(Id::Commands, "commands")?,
             commands_by_time: table(Id::CommandsByTime, "commands_by_time")?,
             meta: table(Id::Meta, "meta")?,
+            times: table(Id::Times, "times")?,
             latest: AtomicU64::new(0),
+            restored: Mutex::default(),
             in_flight: Mutex::default(),
+            untold: Mutex::default(),
+            untold_came: Notify::new(),
             max_missed,
+            ignores_small_extensions: false,
             missed_dropped: AtomicU64::new(0),
+            shares: Shares::default(),
             recent: RwLock::default(),
             touched: Touched::default(),
             lengths: [(); TABLES].map(|()| AtomicI64::new(0)),
+            logged: AtomicI64::new(0),
             beside: None,
             _lock: lock,
         })
@@ -185,6 +228,7 @@ impl Tables {
             self.commands,
             self.commands_by_time,
             self.meta,
+            self.times,
         ]
     }
 
@@ -250,6 +294,7 @@ impl Tables {
         for (length, more) in self.lengths.iter().zip(changes.more_entries()) {
             length.fetch_add(more, Ordering::Relaxed);
         }
+        self.logged.fetch_add(changes.more_logged(), Ordering::Relaxed);
         self.recent.write().add(changes);
     }
 
@@ -259,9 +304,27 @@ impl Tables {
         u64::try_from(length + view.more_entries(table)).unwrap_or(0)
     }
 
-    /// What an account has.
+    /// Bytes of the commands in the log.
+    pub(super) fn logged(&self, view: &View<'_>) -> u64 {
+        u64::try_from(self.logged.load(Ordering::Relaxed) + view.more_logged()).unwrap_or(0)
+    }
+
+    /// What an account has. An entry that format 4 wrote says nothing of inboxes; they are counted then.
     pub(super) fn usage(&self, txn: &impl Reads, account: &[u8; 33]) -> Result<Usage, StoreError> {
-        Ok(self.data.get(txn, account)?.and_then(Usage::decode).unwrap_or_default())
+        let Some(value) = self.data.get(txn, account)? else { return Ok(Usage::default()) };
+        let told = Usage::decode(value).ok_or_else(damaged)?;
+        if value.len() >= Usage::LENGTH {
+            return Ok(told);
+        }
+        let mut counted = Usage::default();
+        for entry in self.data.prefix_iter(txn, &layout::messages_of(&AccountId(*account)))? {
+            let (key, value) = entry?;
+            let (Some(Item::Message(key)), Some(record)) = (Item::of(key), Record::decode(value)) else {
+                return Err(damaged());
+            };
+            counted.add(layout::namespace_of(key), layout::charge(record.data.len()));
+        }
+        Ok(Usage { inbox: counted.inbox, ..told })
     }
 
     /// The key of the message with this hash, if `account` has it.
@@ -275,9 +338,16 @@ impl Tables {
         place.map(|place| layout::at_place(account, place).ok_or_else(damaged)).transpose()
     }
 
-    /// The message there.
+    /// The message there, if there is one.
+    pub(super) fn message<'t>(&self, txn: &'t impl Reads, key: &[u8; KEY]) -> Result<Option<Record<'t>>, StoreError> {
+        let Some(value) = self.data.get(txn, key)? else { return Ok(None) };
+        let times = self.times.get(txn, key)?;
+        Record::decode(value).and_then(|record| record.with_times(times)).map(Some).ok_or_else(damaged)
+    }
+
+    /// The message there, which is there.
     pub(super) fn record<'t>(&self, txn: &'t impl Reads, key: &[u8; KEY]) -> Result<Record<'t>, StoreError> {
-        self.data.get(txn, key)?.and_then(Record::decode).ok_or_else(damaged)
+        self.message(txn, key)?.ok_or_else(damaged)
     }
 
     /// The messages whose keys are in `range`, in the order of accounts, namespaces and storing.
@@ -287,16 +357,27 @@ impl Tables {
         range: Bounds<'_>,
     ) -> Result<impl Iterator<Item = Result<([u8; KEY], Record<'t>), StoreError>> + use<'t, V>, StoreError> {
         let entries = self.data.range(txn, &range)?;
-        Ok(entries.filter_map(|entry| {
+        let mut times = self.times.range(txn, &range)?.peekable();
+        Ok(entries.filter_map(move |entry| {
             let (key, value) = match entry {
                 Ok(entry) => entry,
                 Err(error) => return Some(Err(error)),
             };
-            match (Item::of(key), Record::decode(value)) {
-                (Some(Item::Message(key)), Some(record)) => Some(Ok((*key, record))),
-                (Some(Item::Usage(_) | Item::Hash(..)), _) => None,
-                _ => Some(Err(damaged())),
-            }
+            let key = match Item::of(key) {
+                Some(Item::Message(key)) => key,
+                Some(Item::Usage(_) | Item::Hash(..)) => return None,
+                None => return Some(Err(damaged())),
+            };
+            // Both are in the order of their keys.
+            let changed = match times.next_if(|entry| !matches!(entry, Ok((of, _)) if *of > key.as_slice())) {
+                None => None,
+                Some(Ok((of, value))) if of == key => Some(value),
+                // One of a message that is not there.
+                Some(Ok(_)) => return Some(Err(damaged())),
+                Some(Err(error)) => return Some(Err(error)),
+            };
+            let record = Record::decode(value).and_then(|record| record.with_times(changed));
+            Some(record.map(|record| (*key, record)).ok_or_else(damaged))
         }))
     }
 
@@ -313,17 +394,38 @@ impl Tables {
         self.meta.put(txn, which.name(), &value.to_be_bytes())
     }
 
-    /// Whether so little of the map is left that it is kept for deletions.
-    pub(super) fn is_tight(&self) -> Result<bool, StoreError> {
+    /// What of the map is left.
+    pub(super) fn left(&self) -> Result<Left, StoreError> {
         let info = self.env.info();
-        let map_size = info.map_size as u64;
-        let page = u64::from(self.env.stat().page_size);
-        let reserve = LAST_RESERVE + FOLDED * self.recent.read_recursive().bytes() as u64;
-        if (info.last_page_number as u64 + 1) * page + reserve <= map_size {
-            return Ok(false);
+        let (map_size, page) = (info.map_size as u64, u64::from(self.env.stat().page_size));
+        let coming = FOLDED * self.recent.read_recursive().bytes() as u64;
+        let of = |used: u64| match map_size.saturating_sub(used + coming) {
+            0..LAST_RESERVE => Left::Nothing,
+            LAST_RESERVE..BOOKS_RESERVE => Left::Little,
+            _ => Left::Enough,
+        };
+        match of((info.last_page_number as u64 + 1) * page) {
+            Left::Enough => Ok(Left::Enough),
+            // Counting free pages takes longer.
+            Left::Little | Left::Nothing => Ok(of(self.env.non_free_pages_size()?)),
         }
-        Ok(self.env.non_free_pages_size()? + reserve > map_size)
     }
+}
+
+/// How much of the map may still be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// All may go on.
+    Enough,
+    /// No messages, but what is remembered of changes: commands, deletions, what members have missed.
+    Little,
+    /// Only what makes room.
+    Nothing,
+}
+
+/// Bytes of a value, to be counted with.
+pub(super) fn size(value: &[u8]) -> i64 {
+    i64::try_from(value.len()).unwrap_or(i64::MAX)
 }
 
 pub(super) fn io(path: &Path, error: &std::io::Error) -> StoreError {
@@ -339,8 +441,7 @@ pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<J
 /// Held until it is dropped, also by a process that dies.
 pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let path = path.join(LOCK);
-    let options = || File::options().create(true).truncate(false).write(true).open(&path);
-    let file = options().map_err(|error| io(&path, &error))?;
+    let file = files::open_private(&path).map_err(|error| io(&path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
@@ -372,10 +473,16 @@ fn environment(path: &Path, map_size: Option<u64>, flags: EnvFlags) -> Result<En
     }
     // SAFETY: no flag takes anything away. The file is written through LMDB alone, by one process (`lock`), and nobody
     // truncates it; where it is short, it is extended before anything of it is read.
-    unsafe {
+    let env = unsafe {
         options.flags(flags);
-        Ok(options.open(path)?)
+        options.open(path)?
+    };
+    // Also who only looks makes them.
+    for name in [FILE, LMDB_LOCK] {
+        let path = path.join(name);
+        files::own(&path).map_err(|error| io(&path, &error))?;
     }
+    Ok(env)
 }
 
 fn pages_end(env: &Env<WithoutTls>) -> u64 {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeMap, ops::ControlFlow, os::unix::fs::PermissionsExt};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -9,6 +9,10 @@ use crate::types::Namespace;
 
 const ALL: Limits = Limits { max_count: None, max_size: u64::MAX };
 const FAR: u64 = 4_000_000_000_000;
+
+fn on(_: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().build().unwrap()
@@ -78,14 +82,18 @@ fn an_outbox_keeps_the_newest() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, 1 << 20);
     runtime().block_on(async {
-        for (data, timestamp, outcome) in
-            [(b"a", 10, Outcome::New), (b"b", 20, Outcome::New), (b"a", 15, Outcome::Obsolete)]
-        {
-            assert_eq!(store.put(message(1, -1, data, timestamp, FAR)).await.unwrap().outcome, outcome);
+        for (data, timestamp, outcome) in [
+            (b"a", 10, Outcome::New),
+            (b"b", 20, Outcome::New),
+            (b"a", 15, Outcome::Obsolete),
+            (b"c", 20, Outcome::New),
+        ] {
+            let message = now(&store, message(1, -1, data, timestamp, FAR));
+            assert_eq!(store.put(message).await.unwrap().outcome, outcome);
         }
     });
     let page = store.retrieve(&account(1), Namespace(-1), None, ALL).unwrap();
-    assert_eq!(page.messages.iter().map(|m| m.data.as_slice()).collect::<Vec<_>>(), [b"b"]);
+    assert_eq!(page.messages.iter().map(|m| m.data.as_slice()).collect::<Vec<_>>(), [b"c"]);
 }
 
 /// The figures of `spec/node-tests` §9, big retrieve.
@@ -266,7 +274,7 @@ proptest! {
                     runtime.block_on(store.put(message)).unwrap();
                     let held = model.entry((owner, namespace)).or_default();
                     let outbox = namespace == -1;
-                    if outbox && held.iter().any(|m| m.0 != data && m.1 >= timestamp) {
+                    if outbox && held.iter().any(|m| m.0 != data && m.1 > timestamp) {
                         continue;
                     }
                     if outbox {
@@ -373,6 +381,181 @@ fn an_account_cannot_take_the_room_of_others() {
     assert_eq!(put(&store, 1, b"5"), Ok(Outcome::New));
 }
 
+/// Who fills an account's public inbox, where anybody may, takes nothing from what the account signs; also in a directory of
+/// format 4, which did not tell them apart.
+#[test]
+fn strangers_fill_an_inbox_and_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    let open = || {
+        let limits = StoreConfig { account_messages: 3, ..StoreConfig::new(dir.path().join("store")) };
+        Store::open(limits, Clock::default()).unwrap()
+    };
+    let store = open();
+    let put = |store: &Store, namespace: i16, n: u8| {
+        runtime().block_on(store.put(message(1, namespace, &[n], 1, FAR))).map(|stored| stored.outcome)
+    };
+    for n in 0..3 {
+        assert_eq!(put(&store, 10 * i16::from(n), n), Ok(Outcome::New));
+    }
+    assert_eq!(put(&store, 0, 3), Err(StoreError::AccountFull));
+    assert_eq!(put(&store, -10, 3), Err(StoreError::AccountFull));
+    for n in 0..3 {
+        assert_eq!(put(&store, 3 + i16::from(n), n), Ok(Outcome::New));
+    }
+    assert_eq!(put(&store, 3, 3), Err(StoreError::AccountFull));
+    store.close();
+    // As format 4 had it.
+    let mut txn = store.tables.env.write_txn().unwrap();
+    let usage = store.tables.data.tree.get(&txn, &account(1).0).unwrap().unwrap()[..16].to_vec();
+    store.tables.data.tree.put(&mut txn, &account(1).0, &usage).unwrap();
+    txn.commit().unwrap();
+    drop(store);
+    let store = open();
+    assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+    assert_eq!(put(&store, 0, 4), Err(StoreError::AccountFull));
+    assert_eq!(put(&store, 3, 4), Err(StoreError::AccountFull));
+    let gone = MessageHash::of(&account(1), Namespace(3), &[0]);
+    assert_eq!(runtime().block_on(store.delete(account(1), vec![gone], quiet(&store))).unwrap().done, [gone]);
+    assert_eq!(put(&store, 0, 4), Err(StoreError::AccountFull));
+    assert_eq!(put(&store, 3, 4), Ok(Outcome::New));
+    assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+}
+
+/// The log of commands has a share for each account, in bytes; one copy is for all who are to be told.
+#[test]
+fn an_account_fills_its_own_share_of_the_log() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 30);
+    let members: Vec<_> = (0..9).map(|n| crate::types::Ed25519PublicKey([n; 32])).collect();
+    let large = vec![b'x'; 300_000];
+    runtime().block_on(async {
+        let others = change(&store, "delete", b"de");
+        store.delete(account(2), Vec::new(), others).await.unwrap();
+        for _ in 0..40 {
+            let change = Change { members: members.clone(), ..change(&store, "delete", &large) };
+            assert_eq!(store.delete(account(1), Vec::new(), change).await.unwrap().numbers.len(), members.len());
+        }
+    });
+    let txn = store.tables.view().unwrap();
+    let bytes = |owner: u8| -> usize {
+        store.tables.commands.prefix_iter(&txn, &account(owner).0).unwrap().map(|entry| entry.unwrap().1.len()).sum()
+    };
+    assert!(bytes(1) > 3 << 20 && bytes(1) <= 4 << 20, "{}", bytes(1));
+    assert!(bytes(2) > 0);
+    assert_eq!(store.tables.logged(&txn), (bytes(1) + bytes(2)) as u64);
+    let hints: usize = store.tables.missed.iter(&txn).unwrap().map(|entry| entry.unwrap().1.len()).sum();
+    assert_eq!(hints, 40 * members.len() * 58);
+    drop(txn);
+    store.close();
+    drop(store);
+    let store = open(&dir, 1 << 30);
+    assert_eq!(store.tables.logged(&store.tables.view().unwrap()), (4 << 20) / 300_007 * 300_007 + 9);
+    // The newest is told, the oldest is forgotten.
+    let missed = store.missed(&members[0], 40).unwrap();
+    let told = |missed: &Missed| matches!(missed, Missed::Logged(key) if store.command(key).unwrap().is_some());
+    assert!(told(&missed[39].1) && !told(&missed[0].1));
+    assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+}
+
+/// One small request changes the times of a whole account: what is written for it does not go by how long the messages are.
+#[test]
+fn a_change_of_times_writes_no_message_again() {
+    const MESSAGES: usize = 100;
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 30);
+    let clock = Clock::default();
+    let sent: Vec<_> = (0..MESSAGES).map(|n| message(1, (n % 3) as i16, &[n as u8; 70_000], 1, FAR)).collect();
+    let held = |store: &Store| -> Vec<NewMessage> {
+        let wanted: Vec<_> = sent.iter().map(|message| (message.account, message.hash)).collect();
+        store.messages(&wanted).unwrap()
+    };
+    runtime().block_on(async {
+        store.receive(sent.clone()).await.unwrap();
+        store.settle().await.unwrap();
+    });
+    let mut work = work::Work::new(&store.tables, &clock).unwrap();
+    let mut updated = Vec::new();
+    let more = work.expire_all((&account(1), Scope::All), Millis(FAR - 1), store.stamp(), None, &mut updated).unwrap();
+    assert_eq!((more, updated.len()), (None, MESSAGES));
+    assert!(work.txn.bytes() < 1000 * MESSAGES, "{}", work.txn.bytes());
+    drop(work);
+
+    // It is the same for everybody who reads, before and after it is in the tables, and when it is read from the log.
+    let at = runtime().block_on(async {
+        let updated = store.expire_all(account(1), Scope::All, Millis(FAR - 2), quiet(&store)).await.unwrap();
+        assert_eq!(updated.done.len(), MESSAGES);
+        held(&store)[0].changed
+    });
+    let now: Vec<_> =
+        sent.iter().map(|message| NewMessage { expiry: Millis(FAR - 2), changed: at, ..message.clone() }).collect();
+    let check = |store: &Store| {
+        assert_eq!(held(store), now);
+        let page = store.retrieve(&account(1), Namespace(1), None, ALL).unwrap();
+        assert!(page.messages.len() == 33 && page.messages.iter().all(|message| message.expiry == Millis(FAR - 2)));
+        let expiries = store.expiries(&account(1), &[sent[0].hash]).unwrap();
+        assert_eq!(expiries, [(sent[0].hash, Millis(FAR - 2))]);
+        assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+    };
+    check(&store);
+    runtime().block_on(store.settle()).unwrap();
+    check(&store);
+    store.close();
+    drop(store);
+    let store = open(&dir, 1 << 30);
+    check(&store);
+    // Nothing of a message that goes stays behind.
+    let removed = runtime().block_on(store.delete_all(account(1), Scope::All, None, quiet(&store))).unwrap().done;
+    assert_eq!(removed.len(), MESSAGES);
+    assert_eq!(store.tables.times.iter(&store.tables.view().unwrap()).unwrap().count(), 0);
+}
+
+/// A directory of format 5, where each message was written again for a change of its times.
+#[test]
+fn format_5_is_read() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 64 << 20);
+    let sent: Vec<_> = (0..9).map(|n| message(n % 2, 0, &[n], 1, FAR)).collect();
+    runtime().block_on(store.receive(sent.clone())).unwrap();
+    store.close();
+    let mut txn = store.tables.env.write_txn().unwrap();
+    // SAFETY: nobody uses it any more.
+    unsafe { store.tables.times.tree.remove(&mut txn).unwrap() };
+    store.tables.meta.tree.put(&mut txn, b"format", &5_u64.to_be_bytes()).unwrap();
+    txn.commit().unwrap();
+    drop(store);
+    let store = open(&dir, 64 << 20);
+    let wanted: Vec<_> = sent.iter().map(|message| (message.account, message.hash)).collect();
+    assert_eq!(store.messages(&wanted).unwrap(), sent);
+    let updated = runtime().block_on(store.expire_all(account(1), Scope::All, Millis(FAR - 1), quiet(&store)));
+    assert_eq!(updated.unwrap().done.len(), 4);
+    assert!(backup::place(&dir.path().join("store"), 5).exists());
+    assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+}
+
+/// What concerns all of an account takes several transactions, none of them large.
+#[test]
+fn a_large_account_is_changed_in_steps() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 30);
+    let all: Vec<_> = (0..5000_u32).map(|n| message(1, (n % 3) as i16, &n.to_be_bytes(), 1, FAR)).collect();
+    runtime().block_on(async {
+        store.receive(all).await.unwrap();
+        for n in 0..100 {
+            store.put(message(2, 3, &[n; 76_800], 1, FAR)).await.unwrap();
+        }
+        let updated = store.expire_all(account(1), Scope::All, Millis(FAR - 1), quiet(&store)).await.unwrap().done;
+        assert_eq!(updated.len(), 5000);
+        let updated = store.expire_all(account(2), Scope::All, Millis(FAR - 1), quiet(&store)).await.unwrap().done;
+        assert_eq!(updated.len(), 100);
+        let removed = store.delete_all(account(1), Scope::One(Namespace(2)), None, quiet(&store)).await.unwrap().done;
+        assert_eq!(removed.len(), 1666);
+        let removed = store.delete_all(account(1), Scope::All, None, quiet(&store)).await.unwrap().done;
+        assert_eq!(removed.len(), 3334);
+    });
+    assert_eq!(store.stats().unwrap().messages, 100);
+    assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+}
+
 /// Another node's copy of what was deleted here stays out; a client may store the same again.
 #[test]
 fn what_was_deleted_is_not_brought_back() {
@@ -387,7 +570,9 @@ fn what_was_deleted_is_not_brought_back() {
     runtime().block_on(async {
         store.put(known.clone()).await.unwrap();
         let hashes = vec![known.hash, unknown.hash];
-        let deleted = store.delete(account(1), hashes, quiet(&store)).await.unwrap().done;
+        let named = format!("d8:messagesl43:{}43:{}ee", known.hash, unknown.hash);
+        let deleted = change(&store, "delete", named.as_bytes());
+        let deleted = store.delete(account(1), hashes, deleted).await.unwrap().done;
         assert_eq!(deleted, [known.hash]);
         let all = change(&store, "delete_all", b"d9:namespacei2ee");
         store.delete_all(account(2), Scope::One(Namespace(2)), None, all).await.unwrap();
@@ -428,11 +613,11 @@ fn a_deletion_comes_after_the_storing_and_before_the_next() {
         // Deletions that came before make no storing later.
         let first = now(&ahead, fresh(1));
         ahead.put(first.clone()).await.unwrap();
-        let change = delete(ahead.stamp_deletion(margin), first.hash);
+        let change = delete(ahead.stamp_deletion(&account(1), margin), first.hash);
         ahead.delete(account(1), vec![first.hash], change).await.unwrap();
         let second = NewMessage { stored: ahead.stamp_message(&fresh(2)).unwrap(), ..fresh(2) };
         ahead.put(second.clone()).await.unwrap();
-        let change = delete(behind.stamp_deletion(margin), second.hash);
+        let change = delete(behind.stamp_deletion(&account(1), margin), second.hash);
         behind.delete(account(1), vec![second.hash], change.clone()).await.unwrap();
         assert_eq!(behind.put(second.clone()).await.unwrap().outcome, Outcome::Obsolete);
         let deleted = ahead.delete(account(1), vec![second.hash], change).await.unwrap().done;
@@ -491,6 +676,46 @@ fn the_order_in_which_changes_arrive_does_not_matter() {
     };
     assert_eq!(run(&a, &[0, 1, 2, 3, 4]), Some((4, 5, far - 5)));
     assert_eq!(run(&b, &[4, 2, 3, 1, 0]), Some((4, 5, far - 5)));
+}
+
+/// Where small extensions are ignored, that is so too for a message that comes after the command.
+#[test]
+fn a_small_extension_changes_nothing_whenever_the_message_comes() {
+    const DAY: u64 = 86_400_000;
+    // Of 10 days: 0.9 % and 1 %; with a lifetime beyond the longest that there is, of that.
+    for (lifetime, longer, ignored) in
+        [(10 * DAY, DAY / 10 - 1, true), (10 * DAY, DAY / 10, false), (40 * DAY, DAY * 3 / 10, false)]
+    {
+        for (ignores, late) in [(true, false), (true, true), (false, false), (false, true)] {
+            let dir = TempDir::new().unwrap();
+            let config =
+                StoreConfig { ignores_small_extensions: ignores, ..StoreConfig::new(dir.path().join("store")) };
+            let store = Store::open(config, Clock::default()).unwrap();
+            let (start, at) = (store.stamp(), store.stamp().plus(2));
+            let expiry = start.plus(10 * DAY);
+            let sent = Millis(expiry.0 - lifetime);
+            let message =
+                NewMessage { timestamp: sent, stored: start, changed: start, ..message(1, 0, b"x", 1, expiry.0) };
+            let (hash, wanted) = (message.hash, expiry.plus(longer));
+            let params = format!("d6:expiryi{wanted}e6:extendi1e8:messagesl43:{hash}ee");
+            let change = Change { at, ..change(&store, "expire", params.as_bytes()) };
+            let updated = runtime().block_on(async {
+                if !late {
+                    store.put(message.clone()).await.unwrap();
+                }
+                let changes = vec![(hash, wanted)];
+                let done = store.expire(account(1), changes, ExpireMode::Extend, change).await.unwrap().done;
+                if late {
+                    store.put(message).await.unwrap();
+                }
+                done.updated.len()
+            });
+            let stays = ignores && ignored;
+            assert_eq!(updated, usize::from(!late && !stays));
+            let held = store.messages(&[(account(1), hash)]).unwrap();
+            assert_eq!(held[0].expiry, if stays { expiry } else { wanted });
+        }
+    }
 }
 
 /// A directory as format 1 or 2 left it, with these messages (expiry, and data that tells which) and one revocation.
@@ -615,28 +840,50 @@ fn what_cannot_be_undone_is_not_begun() {
     assert!(backup::available(&path).unwrap() > 0);
 }
 
-/// A message whose fan-out a crash cut off is named at the next start; one that was told of is not.
+/// A message whose fan-out a crash cut off is named at the next start, and one whose guard was dropped at once; one that was
+/// told of is not.
 #[test]
-fn what_the_swarm_was_not_told_of_is_known_after_a_crash() {
+fn what_the_swarm_was_not_told_of_is_known() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, 1 << 20);
     let runtime = runtime();
     let untold = message(1, 0, b"untold", 1, FAR);
+    let named = |store: &Store| store.take_unsettled();
     let guard = runtime.block_on(async {
-        drop(store.put_first(message(1, 0, b"told", 1, FAR)).await.unwrap());
+        store.put_first(message(1, 0, b"told", 1, FAR)).await.unwrap().1.told();
         let (_, guard) = store.put_first(untold.clone()).await.unwrap();
         store.put(message(2, 0, b"another", 1, FAR)).await.unwrap();
         guard
     });
-    assert!(store.take_unsettled().is_empty());
+    assert!(named(&store).is_empty());
     // What is on disk while the guard is held is what a crash would leave.
     let copy = copied(&dir);
-    drop(guard);
     let again = open(&copy, 1 << 20);
-    let named = again.take_unsettled();
-    assert!(named.contains(&(account(1), untold.hash)));
-    assert!(!named.contains(&(account(1), MessageHash::of(&account(1), Namespace(0), b"told"))));
-    assert!(again.take_unsettled().is_empty());
+    let unsettled = named(&again);
+    assert!(unsettled.iter().any(|unsettled| unsettled.message() == (account(1), untold.hash)));
+    let told = MessageHash::of(&account(1), Namespace(0), b"told");
+    assert!(unsettled.iter().all(|unsettled| unsettled.message() != (account(1), told)));
+    assert!(named(&again).is_empty());
+    // A second crash before it was told forgets nothing.
+    runtime.block_on(again.put(message(3, 0, b"later", 1, FAR))).unwrap();
+    let third = copied(&copy);
+    unsettled.into_iter().for_each(Unsettled::told);
+    assert!(named(&open(&third, 1 << 20)).iter().any(|unsettled| unsettled.message().1 == untold.hash));
+    // Whoever asked is gone.
+    drop(guard);
+    runtime.block_on(store.unsettled());
+    let unsettled = named(&store);
+    assert_eq!(unsettled.iter().map(|unsettled| unsettled.message()).collect::<Vec<_>>(), [(account(1), untold.hash)]);
+    unsettled.into_iter().for_each(Unsettled::told);
+    runtime.block_on(async {
+        // One that hangs up before it is answered, too: its message is stored, or is not and need not be told of.
+        let hung_up = message(1, 0, b"hung up", 1, FAR);
+        let mut put = Box::pin(store.put_first(hung_up.clone()));
+        drop(futures_util::FutureExt::now_or_never(put.as_mut()));
+        drop(put);
+        store.unsettled().await;
+        assert_eq!(named(&store)[0].message(), (account(1), hung_up.hash));
+    });
 }
 
 /// What one process writes no other may.
@@ -645,17 +892,17 @@ fn a_store_has_one_writer() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, 1 << 20);
     let path = dir.path().join("store");
-    assert_eq!(compact(&path).unwrap_err(), StoreError::InUse);
+    assert_eq!(compact(&path, &mut on).unwrap_err(), StoreError::InUse);
     store.close();
     drop(store);
-    compact(&path).unwrap();
+    compact(&path, &mut on).unwrap();
 }
 
 /// Every kind of inconsistency is named.
 #[test]
 fn what_does_not_agree_is_found() {
     type Break = fn(&Tables, &mut heed::RwTxn<'_>, &[u8; layout::KEY], &NewMessage);
-    let breaks: [(&str, Break); 8] = [
+    let breaks: [(&str, Break); 10] = [
         ("its hash is", |tables, txn, key, message| {
             let data = [&message.hash.0[..], &[0; 32], b"changed"].concat();
             tables.data.put(txn, key, &data).unwrap();
@@ -672,9 +919,14 @@ fn what_does_not_agree_is_found() {
             tables.expiries.put(txn, &at, &whose).unwrap();
         }),
         ("its entry says", |tables, txn, _, message| {
-            tables.data.put(txn, &message.account.0, &layout::Usage { bytes: 1, messages: 1 }.encode()).unwrap();
+            tables.data.put(txn, &message.account.0, &layout::Usage::default().encode()).unwrap();
         }),
         ("meta says", |tables, txn, _, _| tables.set_meta(txn, layout::Meta::Messages, 7).unwrap()),
+        ("times has", |tables, txn, key, message| {
+            tables.times.put(txn, &layout::key(&message.account, Namespace(3), 1), &[0; 24]).unwrap();
+            assert_ne!(layout::key(&message.account, Namespace(3), 1), *key);
+        }),
+        ("are cut off", |tables, txn, key, _| tables.times.put(txn, key, &[0; 23]).unwrap()),
         ("tombs_by_time has", |tables, txn, _, _| {
             tables.tombs.tree.clear(txn).unwrap();
         }),
@@ -682,7 +934,7 @@ fn what_does_not_agree_is_found() {
     for (words, break_it) in breaks {
         let dir = TempDir::new().unwrap();
         let store = open(&dir, 1 << 20);
-        let (kept, gone) = (message(1, 0, b"kept", 1, FAR), message(1, 0, b"gone", 1, FAR));
+        let (kept, gone) = (message(1, 2, b"kept", 1, FAR), message(1, 0, b"gone", 1, FAR));
         runtime().block_on(async {
             store.put(kept.clone()).await.unwrap();
             store.put(gone.clone()).await.unwrap();
@@ -746,7 +998,7 @@ fn a_full_map_is_answered_and_recovers() {
         }
         txn.commit().unwrap();
     }
-    assert!(store.tables.is_tight().unwrap());
+    assert_ne!(store.tables.left().unwrap(), tables::Left::Enough);
     let kept = message(1, 0, b"kept", 1, FAR);
     assert_eq!(runtime().block_on(store.put(kept.clone())), Err(StoreError::Full));
     let member = crate::types::Ed25519PublicKey([7; 32]);
@@ -809,10 +1061,11 @@ fn what_goes_out_comes_in() {
     store.close();
     drop(store);
     let mut text = Vec::new();
-    let out = export(&one.path().join("store"), &mut text, &mut |_| {}).unwrap();
+    let out = export(&one.path().join("store"), &mut text, &mut on).unwrap();
     let config = || StoreConfig::new(other.path().join("store"));
-    for _ in 0..2 {
-        assert_eq!(import(config(), &mut text.as_slice(), &mut |_| {}).unwrap(), out);
+    // The second time there is nothing new in it.
+    for new in [out.messages, 0] {
+        assert_eq!(import(config(), &mut text.as_slice(), &mut on).unwrap(), Exported { new, ..out });
         let copy = open(&other, 1 << 20);
         assert_eq!(all(&copy), held);
         assert_eq!(verify::verify(&copy.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
@@ -821,7 +1074,7 @@ fn what_goes_out_comes_in() {
     }
     let cut = &text[..text.len() - 40];
     for wrong in [cut, b"", b"{}\n", &text[20..], b"{\"allium_store\":{\"version\":9}}\n"] {
-        let refused = import(config(), &mut &*wrong, &mut |_| {}).unwrap_err().to_string();
+        let refused = import(config(), &mut &*wrong, &mut on).unwrap_err().to_string();
         assert!(refused.contains("line "), "{refused}");
     }
 }
@@ -851,4 +1104,110 @@ fn an_idle_store_does_not_write() {
         runtime().block_on(store.clean_expired()).unwrap();
     }
     assert_eq!(store.tables.env.info().last_txn_id, last);
+}
+
+/// A disk that gives no answer, and a defect.
+#[test]
+fn a_writer_that_stands_still_or_ends_is_told_of() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    let (ward, mut patients) = (Ward::default(), Vec::new());
+    store.put_in(&ward);
+    let mut looks = |count: u64| {
+        (0..count).for_each(|_| ward.look(&mut patients));
+        let told = ward.conditions().into_iter().find(|told| told.name == "allium-store").unwrap();
+        (told.stalled, told.ended)
+    };
+    let (begun, begin) = std::sync::mpsc::channel();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let writer = Arc::clone(&store.writer);
+    let waiting = std::thread::spawn(move || {
+        runtime().block_on(writer.submit(move |_| {
+            begun.send(()).unwrap();
+            let _ = held.recv();
+            Ok(())
+        }))
+    });
+    begin.recv().unwrap();
+    assert_eq!(looks(10), (0, false));
+    assert_eq!(looks(1), (10, false));
+    drop(hold);
+    waiting.join().unwrap().unwrap();
+    while looks(1).0 > 0 {
+        std::thread::yield_now();
+    }
+    let panics = runtime().block_on(store.writer.submit::<()>(|_| panic!("as it may be")));
+    assert_eq!(panics, Err(StoreError::Closed));
+    while !looks(1).1 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn nothing_goes_early_by_a_clock_that_others_contradict() {
+    let (dir, clock) = (TempDir::new().unwrap(), Clock::unsure());
+    let store = Store::open(StoreConfig::new(dir.path()), clock.clone()).unwrap();
+    let (now, hours) = (clock.now().0, 8 * 3_600_000);
+    let messages = || store.stats().unwrap().messages;
+    runtime().block_on(async {
+        store.put(message(1, 0, b"over", now - 2, now - 1)).await.unwrap();
+        store.put(message(1, 0, b"for an hour", now, now + 3_600_000)).await.unwrap();
+        // Nobody was asked.
+        assert_eq!((store.clean_expired().await.unwrap(), messages()), (0, 2));
+        let right = clock.shift();
+        clock.set_offset(hours);
+        clock.correct(right);
+        assert_eq!((store.clean_expired().await.unwrap(), messages()), (1, 1));
+        clock.trust_own();
+        assert_eq!((store.clean_expired().await.unwrap(), messages()), (1, 0));
+    });
+}
+
+/// What is remembered of an account's commands takes room from what it may sign, and from nothing else.
+#[test]
+fn the_log_counts_to_the_quota() {
+    let dir = TempDir::new().unwrap();
+    let limits = StoreConfig { account_bytes: 10_000, ..StoreConfig::new(dir.path().join("store")) };
+    let store = Store::open(limits, Clock::default()).unwrap();
+    let put = |owner: u8, namespace: i16, n: u8| {
+        runtime().block_on(store.put(message(owner, namespace, &[n; 1000], 1, FAR))).map(|stored| stored.outcome)
+    };
+    let fill = |owner: u8, namespace: i16| (0..20).take_while(|n| put(owner, namespace, *n).is_ok()).count();
+    let asked = change(&store, "test", &[b'x'; 5000]);
+    runtime().block_on(store.delete_all(account(1), Scope::All, None, asked)).unwrap();
+    assert_eq!([fill(1, 3), fill(2, 3), fill(1, 0)], [3, 7, 7]);
+    // Whoever is full can ask for more all the same: what it deletes goes.
+    let asked = change(&store, "test", &[b'y'; 5000]);
+    let gone = runtime().block_on(store.delete_all(account(1), Scope::One(Namespace(3)), None, asked)).unwrap().done;
+    assert_eq!(gone.len(), 3);
+}
+
+/// One account's deletions leave room for what is remembered of others'; what they take is known again after a restart.
+#[test]
+fn one_account_does_not_take_all_tombstones() {
+    let dir = TempDir::new().unwrap();
+    let remembered = |store: &Store, owner: u8| {
+        let stored = now(store, message(owner, 0, b"x", 1, FAR));
+        runtime().block_on(store.put(stored.clone())).unwrap();
+        runtime().block_on(store.delete(stored.account, vec![stored.hash], quiet(store))).unwrap();
+        store.tables.buried_at(&store.tables.view().unwrap(), &stored.account, &stored.hash).unwrap().is_some()
+    };
+    let held = |store: &Store, owner: u8| {
+        store.tables.shares.held(shares::Book::Tombs, &account(owner).0, &shares::Taken::default())
+    };
+    let store = open(&dir, 1 << 30);
+    // As if it had deleted a quarter of what there is room for.
+    let mut taken = shares::Taken::default();
+    store.tables.shares.note(shares::Book::Tombs, &account(1).0, 1 << 18, &mut taken);
+    store.tables.shares.add(taken);
+    assert!(!remembered(&store, 1));
+    assert!(remembered(&store, 2));
+    store.close();
+    drop(store);
+    let store = open(&dir, 1 << 30);
+    assert_eq!([held(&store, 1), held(&store, 2)], [0, 1]);
+    // Stored again, it is deleted no more.
+    runtime().block_on(store.put(now(&store, message(2, 0, b"x", 1, FAR)))).unwrap();
+    assert_eq!(held(&store, 2), 0);
+    assert!(remembered(&store, 1));
 }

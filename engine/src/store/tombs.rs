@@ -6,15 +6,18 @@ use super::{
     StoreError,
     layout::{damaged, u64_at},
     recent::Reads,
+    shares::Book,
     tables::Tables,
     work::{NewMessage, Work},
 };
-use crate::types::{AccountId, MAX_LIFETIME, MessageHash, Millis};
+use crate::{
+    holder::may_have_more,
+    types::{AccountId, MessageHash, Millis},
+};
 
-/// Entries of each kind at most; beyond, deletions are carried out and not remembered.
+/// Entries at most, of which each account has a share; beyond, deletions are remembered by the log of commands alone. Each
+/// entry has cost a message that was here.
 const MOST: u64 = 1 << 20;
-/// Unknown messages remembered of one request.
-pub(super) const UNKNOWN: usize = 1000;
 
 /// What is remembered of a message's deletion.
 pub(super) enum Tomb {
@@ -30,6 +33,11 @@ fn tomb_key(account: &AccountId, hash: &MessageHash) -> [u8; 65] {
     key[..32].copy_from_slice(&hash.0);
     key[32..].copy_from_slice(&account.0);
     key
+}
+
+/// Whose message a key of `tombs` is about.
+pub(super) fn account_of(tomb: &[u8]) -> &[u8] {
+    tomb.get(32..).unwrap_or_default()
 }
 
 fn by_time(until: Millis, tomb: &[u8; 65]) -> [u8; 73] {
@@ -65,15 +73,16 @@ impl Tables {
 }
 
 impl Work<'_> {
-    /// This message was deleted. `expiry`: when it would have gone by itself, if that is known.
+    /// This message was deleted; it would have gone by itself at `until`.
     pub(super) fn bury(
         &mut self,
         account: &AccountId,
         hash: &MessageHash,
         at: Millis,
-        expiry: Option<Millis>,
+        until: Millis,
     ) -> Result<(), StoreError> {
-        if self.tables.len(&self.tables.tombs, &self.txn) >= MOST {
+        let held = self.tables.shares.held(Book::Tombs, &account.0, &self.taken);
+        if self.exhausted || !may_have_more(held, self.tables.len(&self.tables.tombs, &self.txn), MOST) {
             return Ok(());
         }
         let tomb = tomb_key(account, hash);
@@ -82,7 +91,7 @@ impl Work<'_> {
             return Ok(());
         }
         self.open(&tomb)?;
-        let until = expiry.unwrap_or_else(|| self.now().plus(MAX_LIFETIME));
+        self.tables.shares.note(Book::Tombs, &account.0, 1, &mut self.taken);
         self.tables.tombs.put(&mut self.txn, &tomb, &[until.0.to_be_bytes(), at.0.to_be_bytes()].concat())?;
         self.tables.tombs_by_time.put(&mut self.txn, &by_time(until, &tomb), &[])
     }
@@ -92,6 +101,7 @@ impl Work<'_> {
             self.tables.tombs.get(&self.txn, tomb)?.map(|value| value.first_chunk().copied().ok_or_else(damaged));
         if let Some(until) = until.transpose()? {
             let until = Millis(u64::from_be_bytes(until));
+            self.tables.shares.note(Book::Tombs, account_of(tomb), -1, &mut self.taken);
             self.tables.tombs.delete(&mut self.txn, tomb)?;
             self.tables.tombs_by_time.delete(&mut self.txn, &by_time(until, tomb))?;
         }
@@ -111,7 +121,7 @@ impl Work<'_> {
         for entry in self.tables.tombs_by_time.iter(&self.txn)?.take(step) {
             let (key, _) = entry?;
             let (until, tomb) = key.split_first_chunk::<8>().ok_or_else(damaged)?;
-            if Millis(u64::from_be_bytes(*until)) > self.now() {
+            if Millis(u64::from_be_bytes(*until)) > self.expiring() {
                 break;
             }
             ended.push(tomb.try_into().map_err(|_| damaged())?);

@@ -1,21 +1,25 @@
 //! What an operator does with a store from outside. Looking is possible beside a running node, changing is not.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::File,
+    io::{PipeReader, PipeWriter, Read, Write},
+    ops::ControlFlow,
+    path::Path,
+};
 
-use heed::CompactionOption;
+use heed::{CompactionOption, Env, WithoutTls};
 
 use super::{
     Census, StoreConfig, StoreError,
     layout::{FORMAT, Meta},
     recent::Table,
-    tables::{FILE, Tables, io, lock},
+    tables::{FILE, LMDB_LOCK, Tables, io, lock},
     verify::{self, Report, TableSize},
 };
+use crate::files::Replacement;
 
-/// Where a compacted copy is made before it takes the file's place.
-const COPY: &str = "data.mdb.compact";
-/// LMDB's own lock file, which belongs to the file that it was made beside.
-const LMDB_LOCK: &str = "lock.mdb";
+/// Bytes of a copy that are written between two looks at whether it is to go on.
+const PIECE: u64 = 1 << 20;
 
 /// What a directory holds.
 #[derive(Clone, Debug)]
@@ -108,13 +112,14 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Report, Stor
     verify::verify(&Tables::open_to_read(path)?, progress)
 }
 
-/// Writes the store in `path` anew without free pages. A crash leaves the old file or the new one.
+/// Writes the store in `path` anew without free pages, as long as `progress`, which gets the number of bytes so far, says so.
+/// A crash leaves the old file or the new one.
 ///
 /// # Errors
 /// [`StoreError::InUse`] while a node runs there; [`StoreError`].
-pub fn compact(path: &Path) -> Result<Compacted, StoreError> {
+pub fn compact(path: &Path, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Compacted, StoreError> {
     let lock = lock(path)?;
-    let (file, copy) = (path.join(FILE), path.join(COPY));
+    let file = path.join(FILE);
     let length = || file.metadata().map(|metadata| metadata.len()).map_err(|error| io(&file, &error));
     // The redo log does not come along. What cannot be read is not touched.
     drop(Tables::open_to_read(path)?);
@@ -123,26 +128,61 @@ pub fn compact(path: &Path) -> Result<Compacted, StoreError> {
     let before = length()?;
     let entries = |tables: &Tables| Ok::<_, StoreError>(tables.sizes()?.into_iter().map(|size| size.entries).collect());
     let held: Vec<u64> = entries(&tables)?;
-    match std::fs::remove_file(&copy) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&copy, &error)),
-        _ => {}
-    }
-    let written = tables.env.copy_to_path(&copy, CompactionOption::Enabled).map_err(StoreError::from);
-    let synced = written.and_then(|written| written.sync_all().map_err(|error| io(&copy, &error)));
+    let mut copy = Replacement::new(&file).map_err(|error| io(&file, &error))?;
+    copy_to(&tables.env, copy.file(), progress)?;
     drop(tables);
     let swap = || {
-        std::fs::rename(&copy, &file)?;
+        copy.commit()?;
         std::fs::remove_file(path.join(LMDB_LOCK))?;
         File::open(path)?.sync_all()
     };
-    if let Err(error) = synced.and_then(|()| swap().map_err(|error| io(&file, &error))) {
-        // Best effort: the next attempt removes it too.
-        drop(std::fs::remove_file(&copy));
-        return Err(error);
-    }
+    swap().map_err(|error| io(&file, &error))?;
     if entries(&Tables::open_to_read(path)?)? != held {
         return Err(StoreError::Damaged("the compacted file does not hold what the old one did".to_owned()));
     }
     drop(lock);
     Ok(Compacted { before, after: length()? })
+}
+
+/// LMDB writes into a pipe: it would not stop by itself before all is written.
+fn copy_to(
+    env: &Env<WithoutTls>,
+    file: &mut File,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let (mut reader, writer) = std::io::pipe().map_err(|error| failed(&error))?;
+    std::thread::scope(|scope| {
+        let copying = scope.spawn(move || write_pages(env, writer));
+        let moved = move_on(&mut reader, file, progress);
+        // Whoever writes into it has nobody to read it.
+        drop(reader);
+        let copied = copying.join().unwrap_or_else(|_| Err(StoreError::Database("the copying failed".to_owned())));
+        moved.and(copied)
+    })
+}
+
+fn failed(error: &std::io::Error) -> StoreError {
+    io(Path::new(FILE), error)
+}
+
+fn write_pages(env: &Env<WithoutTls>, writer: PipeWriter) -> Result<(), StoreError> {
+    Ok(env.copy_to_file(&mut File::from(std::os::fd::OwnedFd::from(writer)), CompactionOption::Enabled)?)
+}
+
+fn move_on(
+    reader: &mut PipeReader,
+    file: &mut File,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let mut bytes = 0;
+    loop {
+        let more = std::io::copy(&mut reader.take(PIECE), file).map_err(|error| failed(&error))?;
+        bytes += more;
+        if progress(bytes).is_break() {
+            return Err(StoreError::Interrupted);
+        }
+        if more == 0 {
+            return file.flush().map_err(|error| failed(&error));
+        }
+    }
 }

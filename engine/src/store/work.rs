@@ -1,27 +1,37 @@
 //! The operations of `spec/storage` §3 that write, inside one transaction.
 
-use std::sync::atomic::Ordering;
+use std::{ops::Bound, sync::atomic::Ordering};
 
 use super::{
     StoreError,
-    layout::{self, KEY, Meta, Record, Revocation, Usage, damaged},
+    commands::BYTES_OF_ACCOUNT,
+    layout::{self, KEY, Meta, Record, Revocation, Times, damaged},
     recent::{Changes, View},
-    tables::Tables,
-    tombs::{Tomb, UNKNOWN},
+    shares::Taken,
+    tables::{Left, Tables},
+    tombs::Tomb,
 };
-use crate::types::{AccountId, MessageHash, Millis, Namespace};
+use crate::{
+    clock::Clock,
+    types::{AccountId, MAX_LIFETIME, MessageHash, Millis, Namespace},
+};
 
 /// Revocations that an account keeps.
 const MAX_REVOKED: usize = 50;
+
+/// Messages that one transaction goes through for a request that concerns all of an account.
+const STEP: usize = 2000;
+/// Bytes of changes after which a transaction takes no more requests.
+const LARGE: usize = 4 << 20;
 
 /// How much there may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     /// Of all accounts together.
     pub(super) max_bytes: u64,
-    /// Of one account.
+    /// Of one account, in its public inboxes, and as much again elsewhere.
     pub(super) account_bytes: u64,
-    /// Of one account.
+    /// Likewise.
     pub(super) account_messages: u64,
 }
 
@@ -32,7 +42,8 @@ pub struct NewMessage {
     pub account: AccountId,
     /// Where in the account.
     pub namespace: Namespace,
-    /// Its hash, as [`MessageHash::of`] computes it.
+    /// Its hash, as [`MessageHash::of`] computes it; or what another node calls it, where that is the hash in no namespace
+    /// that could be found.
     pub hash: MessageHash,
     /// When the sender says it was sent.
     pub timestamp: Millis,
@@ -44,6 +55,13 @@ pub struct NewMessage {
     pub changed: Millis,
     /// What it says.
     pub data: Vec<u8>,
+}
+
+impl NewMessage {
+    /// Whether its hash is that of its content, and not only what another node calls it.
+    fn is_proven(&self) -> bool {
+        MessageHash::of(&self.account, self.namespace, &self.data) == self.hash
+    }
 }
 
 /// What became of a message.
@@ -88,9 +106,19 @@ pub enum ExpireMode {
     Shorten,
 }
 
+/// An extension by less than this part of a message's lifetime is a small one.
+const SMALL: u64 = 100;
+
+/// Whether `wanted` is only a little later than `current`, for a message sent at `timestamp`.
+const fn is_small_extension(timestamp: Millis, current: Millis, wanted: Millis) -> bool {
+    let (lifetime, longer) = (current.0.saturating_sub(timestamp.0), wanted.0.saturating_sub(current.0));
+    let lifetime = if lifetime < MAX_LIFETIME { lifetime } else { MAX_LIFETIME };
+    longer > 0 && longer.saturating_mul(SMALL) < lifetime
+}
+
 impl ExpireMode {
     /// Whether a message that goes at `current` is to go at `wanted` instead.
-    pub(super) fn changes(self, current: Millis, wanted: Millis) -> bool {
+    fn changes(self, current: Millis, wanted: Millis) -> bool {
         match self {
             Self::Set => true,
             Self::Extend => current < wanted,
@@ -99,18 +127,11 @@ impl ExpireMode {
     }
 }
 
-/// What of a message changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Times {
-    stored: Millis,
-    changed: Millis,
-    expiry: Millis,
-}
-
 /// The answer to a change of expiries. Messages that are not there are in neither list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpireResult {
-    /// Changed (with [`ExpireMode::Set`], all that are there) and the expiry asked for.
+    /// Changed (with [`ExpireMode::Set`], all that are there but for small extensions where these are ignored) and the expiry
+    /// asked for.
     pub updated: Vec<(MessageHash, Millis)>,
     /// Left as they were, with their expiry.
     pub unchanged: Vec<(MessageHash, Millis)>,
@@ -122,26 +143,50 @@ pub(super) struct Work<'e> {
     pub(super) txn: View<'e>,
     /// All that is acknowledged is to be in the trees before the answers go.
     pub(super) settle: bool,
+    /// What it leaves to accounts of what is shared among them.
+    pub(super) taken: Taken,
     /// Messages removed because their time was over.
     pub(super) expired: usize,
     now: Millis,
+    /// What goes by then has gone.
+    expiring: Millis,
     sequence: u64,
     bytes: u64,
     messages: u64,
-    /// Only deletions have room.
+    /// Messages have no more room.
     tight: bool,
+    /// Nor has what is remembered of changes: only deletions and expiry go on.
+    pub(super) exhausted: bool,
     /// Set when the database failed in the middle of an operation: nothing of this transaction may stay.
     failed: Option<StoreError>,
 }
 
 type Done<T> = Result<T, StoreError>;
+/// Key, hash and timestamp of a message.
+type Listed = ([u8; KEY], MessageHash, Millis);
 
 impl<'e> Work<'e> {
-    pub(super) fn new(tables: &'e Tables, now: Millis) -> Done<Self> {
+    pub(super) fn new(tables: &'e Tables, clock: &Clock) -> Done<Self> {
         let txn = tables.view()?;
         let (sequence, bytes) = (tables.meta(&txn, Meta::Sequence)?, tables.meta(&txn, Meta::Bytes)?);
-        let (messages, tight) = (tables.meta(&txn, Meta::Messages)?, tables.is_tight()?);
-        Ok(Self { tables, txn, settle: tight, expired: 0, now, sequence, bytes, messages, tight, failed: None })
+        let (messages, left) = (tables.meta(&txn, Meta::Messages)?, tables.left()?);
+        let (tight, exhausted) = (left == Left::Little, left == Left::Nothing);
+        let tight = tight || exhausted;
+        Ok(Self {
+            tables,
+            txn,
+            settle: tight,
+            taken: Taken::default(),
+            expired: 0,
+            now: clock.now(),
+            expiring: clock.expiring(),
+            sequence,
+            bytes,
+            messages,
+            tight,
+            exhausted,
+            failed: None,
+        })
     }
 
     /// What has changed, counters included.
@@ -159,8 +204,23 @@ impl<'e> Work<'e> {
         Ok(self.txn.into_changes())
     }
 
+    /// Whether it is time to write what was done.
+    pub(super) const fn is_large(&self) -> bool {
+        self.txn.bytes() >= LARGE
+    }
+
+    /// Whether a message that was sent at `timestamp`, and goes at `current`, is to go at `wanted` instead.
+    pub(super) fn changes(&self, mode: ExpireMode, timestamp: Millis, current: Millis, wanted: Millis) -> bool {
+        let stays = self.tables.ignores_small_extensions && is_small_extension(timestamp, current, wanted);
+        mode.changes(current, wanted) && !stays
+    }
+
     pub(super) const fn now(&self) -> Millis {
         self.now
+    }
+
+    pub(super) const fn expiring(&self) -> Millis {
+        self.expiring
     }
 
     /// Runs `operation` unless the transaction is already lost; remembers when it loses it.
@@ -214,31 +274,44 @@ impl<'e> Work<'e> {
                 if hash == message.hash {
                     continue;
                 }
-                if timestamp >= message.timestamp {
+                // Of two with one timestamp the one that was stored later, on every member.
+                let rank = (timestamp, self.times(&key)?.stored, hash);
+                if rank >= (message.timestamp, message.stored, message.hash) {
                     return Ok(Stored { outcome: Outcome::Obsolete, expiry: Millis(0) });
                 }
                 replaced.push(key);
             }
         }
         if let Some(key) = self.tables.find(&self.txn, &message.account.0, &message.hash)? {
-            self.remove(&replaced)?;
-            return self.merge(&key, message);
+            let is_same = layout::namespace_of(&key) == message.namespace
+                && self.tables.record(&self.txn, &key)?.data == message.data;
+            if is_same || !message.is_proven() {
+                self.remove(&replaced)?;
+                return self.merge(&key, message);
+            }
+            // Another node has called something else so.
+            replaced.push(key);
         }
         let charge = layout::charge(message.data.len());
         if self.tight || self.bytes.saturating_add(charge) > room.max_bytes {
             return Err(StoreError::Full);
         }
-        let usage = self.tables.usage(&self.txn, &message.account.0)?;
-        if usage.bytes.saturating_add(charge) > room.account_bytes || usage.messages >= room.account_messages {
+        let mut usage = self.tables.usage(&self.txn, &message.account.0)?;
+        // What anybody may store takes no room from what the account signs.
+        let held = usage.beside(message.namespace);
+        let mut bytes = held.bytes.saturating_add(charge);
+        // What is remembered of the account's commands counts, but they are added up only where it could matter.
+        if !message.namespace.is_public_inbox() && bytes.saturating_add(BYTES_OF_ACCOUNT as u64) > room.account_bytes {
+            bytes = bytes.saturating_add(self.tables.logged_of(&self.txn, &message.account)?);
+        }
+        if bytes > room.account_bytes || held.messages >= room.account_messages {
             return Err(StoreError::AccountFull);
         }
-        let usage = if replaced.is_empty() {
-            usage
-        } else {
+        if !replaced.is_empty() {
             self.remove(&replaced)?;
-            self.tables.usage(&self.txn, &message.account.0)?
-        };
-        let usage = Usage { bytes: usage.bytes + charge, messages: usage.messages + 1 };
+            usage = self.tables.usage(&self.txn, &message.account.0)?;
+        }
+        usage.add(message.namespace, charge);
         self.tables.data.put(&mut self.txn, &message.account.0, &usage.encode())?;
         self.sequence += 1;
         let key = layout::key(&message.account, message.namespace, self.sequence);
@@ -277,7 +350,7 @@ impl<'e> Work<'e> {
 
     pub(super) fn delete(&mut self, account: &AccountId, hashes: &[MessageHash], at: Millis) -> Done<Vec<MessageHash>> {
         self.guard(|work| {
-            let (mut deleted, mut unknown) = (Vec::new(), 0);
+            let mut deleted = Vec::new();
             for hash in hashes {
                 if let Some(key) = work.tables.find(&work.txn, &account.0, hash)? {
                     let held = work.times(&key)?;
@@ -285,54 +358,59 @@ impl<'e> Work<'e> {
                         continue;
                     }
                     work.remove(&[key])?;
-                    work.bury(account, hash, at, Some(held.expiry))?;
+                    work.bury(account, hash, at, held.expiry)?;
                     deleted.push(*hash);
-                } else if unknown < UNKNOWN {
-                    // Another member may have it, and not know yet.
-                    work.bury(account, hash, at, None)?;
-                    unknown += 1;
                 }
+                // One that another member may have, and not know yet, is named by the command in the log.
             }
             Ok(deleted)
         })
     }
 
+    /// Removes some of the messages in `scope`, or of those with a timestamp up to `before`, from `from` on; where to go on,
+    /// if that was not all.
     pub(super) fn delete_all(
         &mut self,
-        account: &AccountId,
-        scope: Scope,
+        (account, scope): (&AccountId, Scope),
         before: Option<Millis>,
         at: Millis,
-    ) -> Done<Vec<(Namespace, MessageHash)>> {
+        from: Option<[u8; KEY]>,
+        removed: &mut Vec<(Namespace, MessageHash)>,
+    ) -> Done<Option<[u8; KEY]>> {
         self.guard(|work| {
-            let mut removed = Vec::new();
-            for (key, hash, timestamp) in work.list(account, scope)? {
+            let (found, next) = work.some(account, scope, from)?;
+            for (key, hash, timestamp) in found {
                 if before.is_none_or(|before| timestamp <= before) && work.times(&key)?.stored <= at {
                     work.remove(&[key])?;
                     removed.push((layout::namespace_of(&key), hash));
                 }
             }
-            Ok(removed)
+            Ok(next)
         })
     }
 
+    /// Lowers the expiries of some messages, as [`Self::delete_all`] removes them.
     pub(super) fn expire_all(
         &mut self,
-        account: &AccountId,
-        scope: Scope,
+        (account, scope): (&AccountId, Scope),
         expiry: Millis,
         at: Millis,
-    ) -> Done<Vec<(Namespace, MessageHash)>> {
+        from: Option<[u8; KEY]>,
+        updated: &mut Vec<(Namespace, MessageHash)>,
+    ) -> Done<Option<[u8; KEY]>> {
         self.guard(|work| {
-            let mut updated = Vec::new();
-            for (key, hash, _) in work.list(account, scope)? {
+            let (found, next) = work.some(account, scope, from)?;
+            for (key, hash, _) in found {
+                if work.is_large() {
+                    return Ok(Some(key));
+                }
                 let held = work.times(&key)?;
                 if held.expiry > expiry && held.changed <= at {
                     work.set_times(&key, Times { expiry, changed: at, ..held })?;
                     updated.push((layout::namespace_of(&key), hash));
                 }
             }
-            Ok(updated)
+            Ok(next)
         })
     }
 
@@ -347,8 +425,9 @@ impl<'e> Work<'e> {
             let mut result = ExpireResult::default();
             for &(hash, wanted) in changes {
                 let Some(key) = work.tables.find(&work.txn, &account.0, &hash)? else { continue };
-                let held = work.times(&key)?;
-                let change = held.changed <= at && mode.changes(held.expiry, wanted);
+                let record = work.tables.record(&work.txn, &key)?;
+                let held = record.times();
+                let change = held.changed <= at && work.changes(mode, record.timestamp, held.expiry, wanted);
                 let expiry = if change { wanted } else { held.expiry };
                 // Noted where nothing changes, too: what another member makes of it may differ.
                 work.set_times(&key, Times { expiry, changed: held.changed.max(at), ..held })?;
@@ -397,13 +476,19 @@ impl<'e> Work<'e> {
         })
     }
 
+    /// Writes something, so that it is known whether that can be done.
+    pub(super) fn try_out(&mut self) -> Done<()> {
+        let now = self.now.0;
+        self.guard(|work| work.tables.set_meta(&mut work.txn, Meta::Tried, now))
+    }
+
     /// Removes up to `step` expired messages, the longest expired first.
     pub(super) fn clean_expired(&mut self, step: usize) -> Done<usize> {
         self.guard(|work| {
             let mut expired = Vec::new();
             for entry in work.tables.expiries.iter(&work.txn)?.take(step) {
                 let (at, key) = layout::expiring(entry?).ok_or_else(damaged)?;
-                if at > work.now {
+                if at > work.expiring {
                     break;
                 }
                 expired.push(key);
@@ -416,20 +501,34 @@ impl<'e> Work<'e> {
         })
     }
 
-    fn list(&self, account: &AccountId, scope: Scope) -> Done<Vec<([u8; KEY], MessageHash, Millis)>> {
-        let (one, all);
-        let prefix: &[u8] = match scope {
-            Scope::One(namespace) => {
-                one = layout::prefix(account, namespace);
-                &one
-            }
+    /// The messages in `scope`.
+    fn list(&self, account: &AccountId, scope: Scope) -> Done<Vec<Listed>> {
+        self.listed(account, scope, None, usize::MAX)
+    }
+
+    /// Some of the messages in `scope`, the first of them at `from`, and where the others begin.
+    fn some(
+        &self,
+        account: &AccountId,
+        scope: Scope,
+        from: Option<[u8; KEY]>,
+    ) -> Done<(Vec<Listed>, Option<[u8; KEY]>)> {
+        let mut found = self.listed(account, scope, from, STEP + 1)?;
+        let next = if found.len() > STEP { found.pop().map(|(key, ..)| key) } else { None };
+        Ok((found, next))
+    }
+
+    fn listed(&self, account: &AccountId, scope: Scope, from: Option<[u8; KEY]>, most: usize) -> Done<Vec<Listed>> {
+        let (first, last) = match scope {
+            Scope::One(namespace) => (layout::key(account, namespace, 0), layout::key(account, namespace, u64::MAX)),
             Scope::All => {
-                all = layout::messages_of(account);
-                &all
+                (layout::key(account, Namespace(i16::MIN), 0), layout::key(account, Namespace(i16::MAX), u64::MAX))
             }
         };
+        let first = from.map_or(first, |from| first.max(from));
         let mut found = Vec::new();
-        for entry in self.tables.data.prefix_iter(&self.txn, prefix)? {
+        let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
+        for entry in self.tables.data.range(&self.txn, &range)?.take(most) {
             let (key, value) = entry?;
             let record = Record::decode(value).ok_or_else(damaged)?;
             found.push((key.try_into().map_err(|_| damaged())?, record.hash, record.timestamp));
@@ -438,19 +537,20 @@ impl<'e> Work<'e> {
     }
 
     fn times(&self, key: &[u8; KEY]) -> Done<Times> {
-        let Record { stored, changed, expiry, .. } = self.tables.record(&self.txn, key)?;
-        Ok(Times { stored, changed, expiry })
+        Ok(self.tables.record(&self.txn, key)?.times())
     }
 
-    fn set_times(&mut self, key: &[u8; KEY], Times { stored, changed, expiry }: Times) -> Done<()> {
-        let record = self.tables.record(&self.txn, key)?;
-        let (old, new) = (record.expiry, Record { stored, changed, expiry, ..record }.encode());
-        self.tables.data.put(&mut self.txn, key, &new)?;
-        if old == expiry {
+    fn set_times(&mut self, key: &[u8; KEY], times: Times) -> Done<()> {
+        let held = self.times(key)?;
+        if held == times {
             return Ok(());
         }
-        self.remove_expiry(old, key)?;
-        self.put_expiry(expiry, key)
+        self.tables.times.put(&mut self.txn, key, &times.encode())?;
+        if held.expiry == times.expiry {
+            return Ok(());
+        }
+        self.remove_expiry(held.expiry, key)?;
+        self.put_expiry(times.expiry, key)
     }
 
     fn put_expiry(&mut self, expiry: Millis, key: &[u8; KEY]) -> Done<()> {
@@ -467,16 +567,19 @@ impl<'e> Work<'e> {
             let record = self.tables.record(&self.txn, key)?;
             let (hash, expiry, charge) = (record.hash, record.expiry, layout::charge(record.data.len()));
             let account = layout::account_of(key);
+            let mut usage = self.tables.usage(&self.txn, &account)?;
             self.tables.data.delete(&mut self.txn, key)?;
+            if self.tables.times.get(&self.txn, key)?.is_some() {
+                self.tables.times.delete(&mut self.txn, key)?;
+            }
             self.tables.data.delete(&mut self.txn, &layout::hash_key(&account, &hash))?;
             self.remove_expiry(expiry, key)?;
             self.bytes = self.bytes.saturating_sub(charge);
             self.messages = self.messages.saturating_sub(1);
-            let usage = self.tables.usage(&self.txn, &account)?;
-            if usage.messages <= 1 {
+            if usage.all.messages <= 1 {
                 self.tables.data.delete(&mut self.txn, &account)?;
             } else {
-                let usage = Usage { bytes: usage.bytes.saturating_sub(charge), messages: usage.messages - 1 };
+                usage.remove(layout::namespace_of(key), charge);
                 self.tables.data.put(&mut self.txn, &account, &usage.encode())?;
             }
         }

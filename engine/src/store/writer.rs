@@ -22,8 +22,12 @@ use super::{
     tables::{Tables, spawn},
     work::Work,
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    watchdog::{Heart, Pulse},
+};
 
+const THREAD: &str = "allium-store";
 /// How often expired messages are looked for (`spec/storage` §3).
 const EXPIRY_TICK: Duration = Duration::from_secs(10);
 /// Expired messages removed in one transaction, so that stores need not wait for a million of them: at least, and as
@@ -34,6 +38,8 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// What was written last takes so much memory before it goes into the trees, some 6,000 messages of 1 KiB, or so long.
 const FOLD_BYTES: usize = 8 << 20;
 const FOLD_AFTER: Duration = Duration::from_secs(1);
+/// When nothing was written for so long, it is tried out whether that can be done.
+const TRIED_AFTER: Duration = Duration::from_secs(10);
 /// And so much at most, while what was written before goes there.
 const MOST_BYTES: usize = 4 * FOLD_BYTES;
 
@@ -46,6 +52,7 @@ pub(super) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
     counts: Arc<Counts>,
     queue: usize,
+    pulses: [Arc<Pulse>; 2],
 }
 
 impl Writer {
@@ -58,10 +65,19 @@ impl Writer {
         let folded = tables.meta(&tables.env.read_txn()?, Meta::Folded)?;
         let redo = Redo::open(&config.path, folded + 1, config.durability == Durability::Sync)?;
         let folder = Folder::start(Arc::clone(&tables))?;
-        let thread = spawn("allium-store", move || {
-            Run { tables, clock, redo, folder, since: None, counts: of_thread }.run(&receiver, batch)
+        let pulse = Pulse::new(THREAD);
+        let pulses = [Arc::clone(&pulse), Arc::clone(folder.pulse())];
+        let thread = spawn(THREAD, move || {
+            let heart = pulse.begin();
+            Run { tables, clock, redo, folder, since: None, wrote: Instant::now(), counts: of_thread, heart }
+                .run(&receiver, batch)
         })?;
-        Ok(Self { jobs: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), counts, queue })
+        Ok(Self { jobs: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), counts, queue, pulses })
+    }
+
+    /// Of the thread that writes and the one that folds.
+    pub(super) const fn pulses(&self) -> &[Arc<Pulse>; 2] {
+        &self.pulses
     }
 
     pub(super) fn counts(&self) -> &Counts {
@@ -125,7 +141,10 @@ struct Run {
     folder: Folder,
     /// When the first change was made that is not being folded.
     since: Option<Instant>,
+    /// When something was last written.
+    wrote: Instant,
     counts: Arc<Counts>,
+    heart: Heart,
 }
 
 impl Run {
@@ -139,7 +158,10 @@ impl Run {
                 Some(_) => next_tick.min(Instant::now() + MOMENT),
                 None => next_tick,
             };
-            let first = match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.heart.rest();
+            let first = jobs.recv_timeout(until.saturating_duration_since(Instant::now()));
+            self.heart.beat();
+            let first = match first {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
@@ -147,11 +169,15 @@ impl Run {
             let mut removed = 0;
             let began = Instant::now();
             let expire = began >= next_tick;
+            let try_out = expire && self.wrote.elapsed() >= TRIED_AFTER;
             if first.is_some() || expire {
                 let queued = first.into_iter().chain(jobs.try_iter()).take(if one_by_one { 1 } else { batch });
                 let outcome = self.commit(queued, |work| {
                     if expire && !one_by_one {
                         removed = work.clean_expired(step)?;
+                    }
+                    if try_out {
+                        work.try_out()?;
                     }
                     Ok(())
                 });
@@ -174,6 +200,9 @@ impl Run {
                 }
             }
             self.fold_when_due();
+            if expire && let Some(error) = self.folder.stuck() {
+                self.counts.failed(&error);
+            }
         }
     }
 
@@ -186,10 +215,17 @@ impl Run {
         let began = Instant::now();
         let mut answers: Vec<Answer> = Vec::new();
         let tables = Arc::clone(&self.tables);
-        let mut outcome = Work::new(&tables, self.clock.now()).and_then(|mut work| {
-            answers.extend(jobs.map(|job| job(&mut work)));
+        let mut outcome = Work::new(&tables, &self.clock).and_then(|mut work| {
+            for job in jobs {
+                answers.push(job(&mut work));
+                // What else has queued goes into the next one.
+                if work.is_large() || began.elapsed() >= MOMENT {
+                    break;
+                }
+            }
             also(&mut work)?;
-            Ok((work.settle, work.expired, work.finish()?))
+            let taken = std::mem::take(&mut work.taken);
+            Ok((work.settle, work.expired, taken, work.finish()?))
         });
         if let Ok((.., changes)) = &outcome
             && !changes.is_empty()
@@ -197,11 +233,16 @@ impl Run {
         {
             outcome = Err(error);
         }
-        let outcome = outcome.map(|(settle, expired, changes)| {
+        let outcome = outcome.map(|(settle, expired, taken, changes)| {
             self.counts.expired(expired);
             if !changes.is_empty() {
+                self.wrote = Instant::now();
+                if self.folder.stuck().is_none() {
+                    self.counts.works();
+                }
                 self.since.get_or_insert_with(Instant::now);
                 tables.publish(changes, self.redo.side());
+                tables.shares.add(taken);
             }
             // It is on disk, whatever comes of this.
             if settle && let Err(error) = self.settle() {
@@ -210,6 +251,7 @@ impl Run {
         });
         if let Err(error) = &outcome {
             tracing::error!(%error, "a transaction was given up");
+            self.counts.failed(error);
         }
         self.counts.committed(answers.len(), began.elapsed());
         for answer in answers {
@@ -239,18 +281,26 @@ impl Run {
         if self.tables.recent.read().bytes() < MOST_BYTES {
             return Ok(());
         }
-        self.folder.wait()?;
+        self.await_folder()?;
         self.fold();
         Ok(())
     }
 
     /// Returns when all is in the trees.
     fn settle(&mut self) -> Result<(), StoreError> {
-        self.folder.wait()?;
+        self.await_folder()?;
         if self.since.is_some() {
             self.fold();
         }
-        self.folder.wait()
+        self.await_folder()
+    }
+
+    /// The other thread's pulse says whether that goes on.
+    fn await_folder(&self) -> Result<(), StoreError> {
+        self.heart.rest();
+        let folded = self.folder.wait();
+        self.heart.beat();
+        folded
     }
 
     fn end(mut self) {

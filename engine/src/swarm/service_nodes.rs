@@ -1,5 +1,7 @@
 //! The list of nodes in the form that the network's daemon answers (`spec/client-network` §1, `spec/swarms` §6).
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::snapshot::{NodeInfo, Snapshot};
@@ -33,13 +35,15 @@ fn state(snapshot: &Snapshot, node: &NodeInfo) -> Map<String, Value> {
 /// booleans; all when absent), `active_only` and `limit`.
 #[must_use]
 pub fn service_nodes(snapshot: &Snapshot, params: &Value) -> Value {
-    let wanted = |name: &str| match params.get("fields") {
-        Some(Value::Array(names)) => {
-            names.iter().any(|field| matches!(field.as_str(), Some(f) if f == name || f == "all"))
+    let chosen: Option<HashSet<&str>> = match params.get("fields") {
+        Some(Value::Array(names)) => Some(names.iter().filter_map(Value::as_str).collect()),
+        Some(Value::Object(fields)) => {
+            let chosen = fields.iter().filter(|(_, chosen)| **chosen == Value::Bool(true));
+            Some(chosen.map(|(name, _)| name.as_str()).collect())
         }
-        Some(Value::Object(fields)) => ["all", name].iter().any(|name| fields.get(*name) == Some(&Value::Bool(true))),
-        _ => true,
+        _ => None,
     };
+    let wanted = |name: &str| chosen.as_ref().is_none_or(|chosen| chosen.contains(name) || chosen.contains("all"));
     let active_only = params.get("active_only").and_then(Value::as_bool).unwrap_or(false);
     let limit = params.get("limit").and_then(Value::as_u64).filter(|limit| *limit > 0);
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
@@ -86,7 +90,7 @@ mod tests {
             requested_unlock_height: 0,
         };
         let nodes = vec![node(1, SwarmId(7)), node(2, SwarmId::UNASSIGNED), node(3, SwarmId(u64::MAX - 1))];
-        let snapshot = Snapshot::new(5, "00".repeat(32), [19, 4], nodes).unwrap();
+        let snapshot = Snapshot::new(5, "00".repeat(32), [19, 4], nodes);
         let want = json!([{"swarm_id": 7_u64}, {"swarm_id": u64::MAX - 1}]);
         for fields in [json!(["swarm_id"]), json!({"swarm_id": true, "height": false})] {
             let answer = service_nodes(&snapshot, &json!({"active_only": true, "fields": fields}));

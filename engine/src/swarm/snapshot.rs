@@ -1,10 +1,21 @@
 //! The network at one height, built once and read without locks.
 
-use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::Ipv4Addr,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
-use super::mapping::{SwarmId, position, swarm_of};
+use super::{
+    listings::Listings,
+    mapping::{SwarmId, position, swarm_of},
+    past::Past,
+};
 use crate::types::{AccountId, Ed25519PublicKey, LegacyPublicKey, X25519PublicKey};
 
 /// One registered node.
@@ -44,14 +55,6 @@ impl NodeInfo {
     }
 }
 
-/// A snapshot that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SnapshotError {
-    /// Two entries carry the same key.
-    #[error("two nodes have the key {0}")]
-    DuplicateKey(String),
-}
-
 /// One swarm of a [`Snapshot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swarm<'a> {
@@ -71,42 +74,49 @@ pub struct Snapshot {
     /// Hardfork and revision: the `hf` of every answer.
     pub hardfork: [u16; 2],
     nodes: Vec<Arc<NodeInfo>>,
+    /// Nodes of the list that have a key of one before them, and are not in the network.
+    left_out: Vec<Ed25519PublicKey>,
     by_ed25519: HashMap<Ed25519PublicKey, usize>,
     by_x25519: HashMap<X25519PublicKey, usize>,
     /// Distinct swarm ids, ascending.
     swarms: Vec<SwarmId>,
     members: HashMap<SwarmId, Vec<Arc<NodeInfo>>>,
+    active: OnceLock<Bytes>,
+    listings: Listings,
 }
 
 impl Snapshot {
-    /// Indexes `nodes` (funded ones: active and decommissioned).
-    ///
-    /// # Errors
-    /// When a key occurs twice.
-    pub fn new(
-        height: u64,
-        block_hash: String,
-        hardfork: [u16; 2],
-        nodes: Vec<NodeInfo>,
-    ) -> Result<Self, SnapshotError> {
-        let nodes: Vec<Arc<NodeInfo>> = nodes.into_iter().map(Arc::new).collect();
-        let mut by_ed25519 = HashMap::with_capacity(nodes.len());
-        let mut by_x25519 = HashMap::with_capacity(nodes.len());
-        let mut members: HashMap<SwarmId, Vec<Arc<NodeInfo>>> = HashMap::new();
-        for (index, node) in nodes.iter().enumerate() {
-            if by_ed25519.insert(node.ed25519, index).is_some() {
-                return Err(SnapshotError::DuplicateKey(node.ed25519.to_string()));
-            }
-            if by_x25519.insert(node.x25519, index).is_some() {
-                return Err(SnapshotError::DuplicateKey(node.x25519.to_string()));
-            }
-            if node.is_active() {
-                members.entry(node.swarm).or_default().push(Arc::clone(node));
-            }
+    /// Indexes `nodes` (funded ones: active and decommissioned). Of several with the same key the first counts: two Ed25519
+    /// keys, a point and its negative, have one X25519 key, and whoever registers both is not to stop the network.
+    #[must_use]
+    pub fn new(height: u64, block_hash: String, hardfork: [u16; 2], nodes: Vec<NodeInfo>) -> Self {
+        let mut snapshot = Self { height, block_hash, hardfork, ..Self::default() };
+        for node in nodes {
+            snapshot.add(node);
         }
-        let mut swarms: Vec<SwarmId> = members.keys().copied().collect();
-        swarms.sort_unstable();
-        Ok(Self { height, block_hash, hardfork, nodes, by_ed25519, by_x25519, swarms, members })
+        snapshot.swarms = snapshot.members.keys().copied().collect();
+        snapshot.swarms.sort_unstable();
+        snapshot
+    }
+
+    fn add(&mut self, node: NodeInfo) {
+        if self.by_ed25519.contains_key(&node.ed25519) || self.by_x25519.contains_key(&node.x25519) {
+            self.left_out.push(node.ed25519);
+            return;
+        }
+        let (node, index) = (Arc::new(node), self.nodes.len());
+        self.by_ed25519.insert(node.ed25519, index);
+        self.by_x25519.insert(node.x25519, index);
+        if node.is_active() {
+            self.members.entry(node.swarm).or_default().push(Arc::clone(&node));
+        }
+        self.nodes.push(node);
+    }
+
+    /// How many nodes of the list are not in the network, as they have a key of one before them.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.left_out.len()
     }
 
     /// Every node, in the order given.
@@ -125,6 +135,32 @@ impl Snapshot {
     #[must_use]
     pub fn by_x25519(&self, key: &X25519PublicKey) -> Option<&Arc<NodeInfo>> {
         self.by_x25519.get(key).map(|&i| &self.nodes[i])
+    }
+
+    /// Every active node that can be reached, in records of 51 bytes (`spec/node-rpc` §4.16).
+    #[must_use]
+    #[doc(hidden)]
+    pub fn active_nodes(&self) -> Bytes {
+        let records = || {
+            let mut records = Vec::new();
+            for node in self.nodes.iter().filter(|node| node.is_active() && node.is_reachable()) {
+                records.extend_from_slice(&node.ed25519.0);
+                records.extend_from_slice(&node.swarm.0.to_be_bytes());
+                records.extend_from_slice(&node.ip.octets());
+                records.extend_from_slice(&node.https_port.to_be_bytes());
+                records.extend_from_slice(&node.omq_port.to_be_bytes());
+                records.extend(node.version.map(|part| u8::try_from(part).unwrap_or(u8::MAX)));
+            }
+            records.into()
+        };
+        self.active.get_or_init(records).clone()
+    }
+
+    /// Lists of its nodes that clients were given.
+    #[must_use]
+    #[doc(hidden)]
+    pub const fn listings(&self) -> &Listings {
+        &self.listings
     }
 
     /// Distinct swarm ids, ascending.
@@ -146,6 +182,21 @@ impl Snapshot {
         Some(Swarm { id, members: self.members(id) })
     }
 
+    /// Whether `node` is in the swarm of `account`.
+    fn keeps(&self, node: &Ed25519PublicKey, account: &AccountId) -> bool {
+        let swarm = self.by_ed25519(node).filter(|node| node.is_active()).map(|node| node.swarm);
+        swarm.is_some() && swarm == self.swarm_of(account)
+    }
+
+    /// Whether every swarm has the same members in `other`.
+    fn has_the_swarms_of(&self, other: &Self) -> bool {
+        let same = |(swarm, members): (&SwarmId, &Vec<Arc<NodeInfo>>)| {
+            let others = other.members(*swarm);
+            members.len() == others.len() && members.iter().zip(others).all(|(one, other)| one.ed25519 == other.ed25519)
+        };
+        self.swarms == other.swarms && self.members.iter().all(same)
+    }
+
     /// The members of a swarm; empty for an unknown one.
     #[must_use]
     pub fn members(&self, swarm: SwarmId) -> &[Arc<NodeInfo>] {
@@ -153,10 +204,12 @@ impl Snapshot {
     }
 }
 
-/// The current [`Snapshot`]: replaced as a whole, read without locks.
+/// The current [`Snapshot`]: replaced as a whole, read without locks. What swarms were like before is remembered.
 #[derive(Debug, Default)]
 pub struct Network {
     current: ArcSwap<Snapshot>,
+    past: Mutex<Past>,
+    replaced: watch::Sender<()>,
 }
 
 impl Network {
@@ -168,6 +221,102 @@ impl Network {
 
     /// Puts `snapshot` in force.
     pub fn replace(&self, snapshot: Snapshot) {
-        self.current.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        let before = self.current.swap(Arc::clone(&snapshot));
+        if snapshot.left_out != before.left_out {
+            let (count, first) = (snapshot.left_out.len(), snapshot.left_out.first().map(ToString::to_string));
+            tracing::warn!(count, first, "nodes have the same key as others, and are not taken into the network");
+        }
+        if !before.has_the_swarms_of(&snapshot) {
+            self.past.lock().add(before);
+        }
+        self.replaced.send_replace(());
+    }
+
+    /// Changes whenever there is another snapshot from now on.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
+    }
+
+    /// Who is and was in which swarm, for [`Self::recall`] at the next start.
+    #[must_use]
+    #[doc(hidden)]
+    pub fn swarms_as_bytes(&self) -> Vec<u8> {
+        self.past.lock().encode(&self.load())
+    }
+
+    /// Takes what the last run has seen for the past.
+    #[doc(hidden)]
+    pub fn recall(&self, bytes: &[u8]) {
+        self.past.lock().recall(bytes);
+    }
+
+    /// Whether `node` is in the swarm of `account`, or was in the one that the account had at some time before.
+    #[must_use]
+    pub fn has_kept(&self, node: &Ed25519PublicKey, account: &AccountId) -> bool {
+        self.load().keeps(node, account) || self.past.lock().any(|before| before.keeps(node, account))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(n: u8, swarm: u64) -> NodeInfo {
+        NodeInfo {
+            legacy: LegacyPublicKey([n; 32]),
+            ed25519: Ed25519PublicKey([n; 32]),
+            x25519: X25519PublicKey([n; 32]),
+            ip: [127, 0, 0, 1].into(),
+            https_port: 1,
+            omq_port: 1,
+            swarm: SwarmId(swarm),
+            version: [2, 8, 0],
+            requested_unlock_height: 0,
+        }
+    }
+
+    fn of(nodes: Vec<NodeInfo>) -> Snapshot {
+        Snapshot::new(1, String::new(), [19, 4], nodes)
+    }
+
+    #[test]
+    fn of_nodes_with_the_same_key_the_first_counts() {
+        let negative = NodeInfo { ed25519: Ed25519PublicKey([9; 32]), ..node(1, 20) };
+        let snapshot = of(vec![node(1, 10), negative, node(1, 30), node(2, 20)]);
+        assert_eq!(snapshot.nodes().iter().map(|node| node.ed25519.0[0]).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((snapshot.left_out(), snapshot.swarms()), (2, [SwarmId(10), SwarmId(20)].as_slice()));
+        assert_eq!(snapshot.by_x25519(&X25519PublicKey([1; 32])).unwrap().swarm, SwarmId(10));
+        assert!(snapshot.by_ed25519(&Ed25519PublicKey([9; 32])).is_none());
+    }
+
+    #[test]
+    fn who_has_been_in_a_swarm_is_remembered() {
+        let account = AccountId([5; 33]);
+        let swarm = |network: &Network| network.load().swarm_of(&account).unwrap();
+        let network = Network::default();
+        network.replace(of(vec![node(1, 0), node(2, 1 << 63), node(3, u64::MAX)]));
+        let (of_account, other) = if swarm(&network) == SwarmId(0) { (1, 2) } else { (2, 1) };
+        let kept =
+            |network: &Network| [of_account, other, 3].map(|n| network.has_kept(&Ed25519PublicKey([n; 32]), &account));
+        assert_eq!(kept(&network), [true, false, false]);
+        // It moves, and the other takes its place; then nothing of that changes for a while.
+        let places = [1 << 63, 0];
+        network.replace(of(vec![node(1, places[0]), node(2, places[1]), node(3, u64::MAX)]));
+        for _ in 0..100 {
+            network.replace(of(vec![node(1, places[0]), node(2, places[1]), node(3, u64::MAX)]));
+        }
+        assert_eq!(kept(&network), [true, true, false]);
+        // Also over a restart, and another.
+        let again = Network::default();
+        again.recall(&network.swarms_as_bytes());
+        again.recall(&[0, 0, 0, 9, 1]);
+        assert_eq!(kept(&again), [true, true, false]);
+        again.replace(of(vec![node(3, 0)]));
+        let third = Network::default();
+        third.recall(&again.swarms_as_bytes());
+        assert_eq!(third.swarms_as_bytes().len(), 4 * 4 + 3 * 40);
+        assert!(third.has_kept(&Ed25519PublicKey([3; 32]), &account));
     }
 }

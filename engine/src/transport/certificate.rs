@@ -1,30 +1,62 @@
 //! The certificate that clients do not check: made once, kept in the data directory (`spec/transports` §1.1).
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::{
+    Error, InconsistentKeys,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
+};
 use zeroize::Zeroizing;
+
+use crate::files::{Replacement, make_private};
 
 /// File names, as operators know them.
 const CERTIFICATE: &str = "cert.pem";
 const KEY: &str = "key.pem";
 
-/// The certificate of `directory`, made if there is none.
-pub(super) fn load_or_make(directory: &Path) -> io::Result<(CertificateDer<'static>, PrivateKeyDer<'static>)> {
+/// The certificate of `directory` and its key, made if there is none.
+///
+/// # Errors
+/// `InvalidData`, with the file's name, for what no TLS connection can be accepted with.
+pub(super) fn load_or_make(directory: &Path, provider: &CryptoProvider) -> io::Result<CertifiedKey> {
     let (certificate_path, key_path) = (directory.join(CERTIFICATE), directory.join(KEY));
     if !certificate_path.exists() || !key_path.exists() {
         make(&certificate_path, &key_path)?;
     }
+    let exposed = File::open(&key_path).and_then(|key| make_private(&key)).map_err(|error| {
+        let text = format!(
+            "{}: {error}; others may read it, or we may not: chown it to the node's user, and chmod 600",
+            key_path.display()
+        );
+        io::Error::new(error.kind(), text)
+    });
+    if exposed? {
+        tracing::warn!(
+            key = %key_path.display(),
+            "others could read this key, and cannot any more (mode 600); delete it and cert.pem for a new one if they did"
+        );
+    }
     let certificate =
         CertificateDer::from_pem_file(&certificate_path).map_err(|error| unusable(&certificate_path, error))?;
     let key = PrivateKeyDer::from_pem_file(&key_path).map_err(|error| unusable(&key_path, error))?;
-    Ok((certificate, key))
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| unusable(&key_path, format!("{error} (an RSA key needs 2048 bits at least)")))?;
+    let certified = CertifiedKey::new(vec![certificate], key);
+    match certified.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(Error::InconsistentKeys(_)) => Err(unusable(&key_path, format!("it is not the key of {CERTIFICATE}"))),
+        Err(error) => Err(unusable(&certificate_path, format!("{error} (X.509 version 3 is needed)"))),
+    }
 }
 
 fn unusable(path: &Path, error: impl std::fmt::Display) -> io::Error {
@@ -48,31 +80,36 @@ fn make(certificate_path: &Path, key_path: &Path) -> io::Result<()> {
     write(certificate_path, certificate.pem().as_bytes(), 0o644)
 }
 
-/// Complete or not there at all, even if we are stopped meanwhile.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let unfinished = path.with_extension("new");
-    let _ = fs::remove_file(&unfinished);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)
+    let mut file = Replacement::new(path)?;
+    file.file().write_all(bytes)?;
+    file.file().set_permissions(fs::Permissions::from_mode(mode))?;
+    file.commit()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+
+    fn load(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+        load_or_make(directory, &rustls::crypto::aws_lc_rs::default_provider()).map(|certified| certified.cert)
+    }
 
     #[test]
     fn made_once_and_kept_secret() {
         let directory = tempfile::tempdir().unwrap();
-        let (first, _) = load_or_make(directory.path()).unwrap();
-        let (second, _) = load_or_make(directory.path()).unwrap();
+        let first = load(directory.path()).unwrap();
+        let second = load(directory.path()).unwrap();
         assert_eq!(first, second);
         let mode = fs::metadata(directory.path().join(KEY)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        // As other programs write it.
+        fs::set_permissions(directory.path().join(KEY), fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(load(directory.path()).unwrap(), first);
+        let mode = fs::metadata(directory.path().join(KEY)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         fs::write(directory.path().join(KEY), "nonsense").unwrap();
-        let error = load_or_make(directory.path()).unwrap_err().to_string();
+        let error = load(directory.path()).unwrap_err().to_string();
         assert!(error.contains("delete cert.pem and key.pem"), "{error}");
     }
 }

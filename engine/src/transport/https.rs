@@ -12,10 +12,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
+use rustls::{ServerConfig, sign::SingleCertAndKey};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, SemaphorePermit, watch},
+    sync::{Semaphore, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -23,8 +23,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     AGENT, MAX_BODY, certificate,
-    limiter::ConnectionLimits,
     linger::Lingering,
+    memory::MemoryShare,
     metrics::Refusal as Why,
     relay::OnionAnswer,
     services::Services,
@@ -32,6 +32,7 @@ use super::{
 };
 use crate::{
     batch::Source,
+    holder::Holder,
     rpc::{BUSY, Encoding, Reply, Status, Via},
     threads::take_turns,
 };
@@ -44,7 +45,10 @@ const DRAIN: Duration = Duration::from_secs(35);
 /// answer, is about to ask.
 const GRACE: Duration = Duration::from_secs(2);
 
-type Answer = Response<Full<Bytes>>;
+/// Answers below this size are not counted: a connection has one at a time.
+const SMALL: usize = 16 << 10;
+
+type Answer = Response<Bytes>;
 /// Small to hand up; refusals are not the hot path.
 type Refusal = Box<Answer>;
 
@@ -118,13 +122,14 @@ impl Https {
 }
 
 fn tls_config(directory: &Path) -> io::Result<ServerConfig> {
-    let (certificate, key) = certificate::load_or_make(directory)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let certified = certificate::load_or_make(directory, &provider)?;
+    let builder = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key));
-    let mut config = config.map_err(io::Error::other)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        .map_err(io::Error::other)?;
+    // Without a list for ALPN, as the reference's: one of ours would refuse clients that offer nothing of it, such as only
+    // `http/1.0`. To those that hear of no choice HTTP/1.1 is spoken.
+    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(io::Error::other)?;
     config.send_tls13_tickets = 1;
     Ok(config)
@@ -142,7 +147,6 @@ async fn accept(
         () = services.readiness.opened() => {}
         _ = phases.wait_for(|phase| *phase >= Phase::Left) => return,
     }
-    let by_address = ConnectionLimits::new(MAX_CONNECTIONS, services.connections_per_address);
     loop {
         let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -153,7 +157,7 @@ async fn accept(
             Ok((stream, remote)) => {
                 let exempt = services.limiter.is_exempt(remote.ip());
                 // One address with too many connections: this one is closed at once.
-                let Some(of_address) = by_address.take(remote.ip(), exempt) else {
+                let Some(of_address) = services.connections.take(remote.ip(), exempt) else {
                     services.refusals.add(Via::Https, Why::Connections);
                     continue;
                 };
@@ -188,7 +192,9 @@ async fn connection(
         let services = Arc::clone(&services);
         async move {
             let answer = serve(&services, request, remote, source).await;
-            Ok::<_, Infallible>(if services.readiness.is_leaving() { closing(answer) } else { answer })
+            let answer = counted(&services, remote, answer);
+            let answer = if services.readiness.is_leaving() { closing(answer) } else { answer };
+            Ok::<_, Infallible>(answer.map(Full::new))
         }
     });
     let connection = http1::Builder::new()
@@ -214,7 +220,9 @@ async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr, 
     take_turns();
     let route = (request.method(), request.uri().path());
     match route {
-        (&Method::POST, "/onion_req/v2") => onion(services, request, source).await.unwrap_or_else(|refusal| *refusal),
+        (&Method::POST, "/onion_req/v2") => {
+            onion(services, request, remote, source).await.unwrap_or_else(|refusal| *refusal)
+        }
         (&Method::POST, "/storage_rpc/v1") => rpc(services, request, remote).await.unwrap_or_else(|refusal| *refusal),
         (&Method::POST, "/ping_test/v1") => ping_test(services),
         (&Method::GET, "/get_stats/v1") => stats(),
@@ -225,9 +233,15 @@ async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr, 
     }
 }
 
-async fn onion(services: &Services, request: Request<Incoming>, source: Source) -> Result<Answer, Refusal> {
+async fn onion(
+    services: &Services,
+    request: Request<Incoming>,
+    remote: IpAddr,
+    source: Source,
+) -> Result<Answer, Refusal> {
     check_ready(services)?;
-    let Body { bytes, _share } = body(services, request).await?;
+    check_rate(services, remote)?;
+    let Body { bytes, share: _share } = body(services, request, remote).await?;
     let slot = slot(services)?;
     let OnionAnswer { status, body, headers } = services.onion.entry(bytes, source, slot).await;
     Ok(answer(status, body, headers.unwrap_or_else(|| content_type("text/plain"))))
@@ -235,17 +249,14 @@ async fn onion(services: &Services, request: Request<Incoming>, source: Source) 
 
 async fn rpc(services: &Services, request: Request<Incoming>, remote: IpAddr) -> Result<Answer, Refusal> {
     check_ready(services)?;
-    if !services.limiter.allow(remote) {
-        services.refusals.add(Via::Https, Why::TooFast);
-        return Err(refusal(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"));
-    }
+    check_rate(services, remote)?;
     if request.headers().get("x-loki-long-poll").is_some_and(|value| !value.is_empty()) {
         let text = "long polling is no longer supported, client upgrade required";
         return Err(refusal(StatusCode::GONE, text));
     }
-    let body = body(services, request).await?;
-    let _slot = slot(services)?;
-    Ok(reply(&services.rpc.call_json(&body.bytes, Via::Https).await))
+    let Body { bytes, share } = body(services, request, remote).await?;
+    let slot = slot(services)?;
+    Ok(reply(&services.rpc.call_json(&bytes, Via::Https, (share, slot)).await))
 }
 
 fn ping_test(services: &Services) -> Answer {
@@ -271,6 +282,29 @@ fn check_ready(services: &Services) -> Result<(), Refusal> {
     })
 }
 
+fn check_rate(services: &Services, remote: IpAddr) -> Result<(), Refusal> {
+    if services.limiter.allow(remote) {
+        return Ok(());
+    }
+    services.refusals.add(Via::Https, Why::TooFast);
+    Err(refusal(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"))
+}
+
+/// The answer, counted until it is written; or that there is no room for it.
+fn counted(services: &Services, remote: IpAddr, answer: Answer) -> Answer {
+    if answer.body().len() < SMALL {
+        return answer;
+    }
+    let (head, body) = answer.into_parts();
+    match services.memory.answers.hold(Holder::at(remote), body) {
+        Some(body) => Response::from_parts(head, body),
+        None => {
+            services.refusals.add(Via::Https, Why::Busy);
+            text_answer(StatusCode::SERVICE_UNAVAILABLE, BUSY)
+        }
+    }
+}
+
 fn slot(services: &Services) -> Result<Slot, Refusal> {
     services.clients.take().ok_or_else(|| {
         services.refusals.add(Via::Https, Why::Busy);
@@ -279,7 +313,7 @@ fn slot(services: &Services) -> Result<Slot, Refusal> {
 }
 
 /// The whole body, counted as it comes: what `Content-Length` says is only the first check.
-async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<Body<'a>, Refusal> {
+async fn body(services: &Services, request: Request<Incoming>, remote: IpAddr) -> Result<Body, Refusal> {
     let unread = |status, text: &'static str| {
         services.refusals.add(Via::Https, Why::Unread);
         closing_refusal(status, text)
@@ -296,7 +330,8 @@ async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<
         }
         promised = usize::try_from(length).unwrap_or(MAX_BODY);
     }
-    let read = timeout(services.patience.body, gather(request.into_body(), promised, &services.bodies)).await;
+    let Some(share) = services.memory.requests.take(Holder::at(remote), 0) else { return Err(too_large()) };
+    let read = timeout(services.patience.body, gather(request.into_body(), promised, share)).await;
     match read.unwrap_or(Err(Unread::Lost)) {
         Ok(body) => Ok(body),
         Err(Unread::TooLarge) => Err(too_large()),
@@ -309,9 +344,9 @@ async fn body<'a>(services: &'a Services, request: Request<Incoming>) -> Result<
 }
 
 /// A request's body, and its share of the memory for all bodies.
-struct Body<'a> {
+struct Body {
     bytes: Bytes,
-    _share: SemaphorePermit<'a>,
+    share: MemoryShare,
 }
 
 /// Why a body was not read to its end.
@@ -324,16 +359,16 @@ enum Unread {
 
 /// Takes a body as it comes. Room is taken for what is there and not for what was promised; only a body that does not
 /// come in one piece gets the memory for all of it, which the system gives as it is written.
-async fn gather(mut body: Incoming, promised: usize, room: &Semaphore) -> Result<Body<'_>, Unread> {
-    let mut share = room.try_acquire_many(0).map_err(|_| Unread::NoRoom)?;
+async fn gather(mut body: Incoming, promised: usize, mut share: MemoryShare) -> Result<Body, Unread> {
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Unread::Lost)?.into_data() else { continue };
         if first.len() + rest.len() + data.len() > MAX_BODY {
             return Err(Unread::TooLarge);
         }
-        let more = u32::try_from(data.len()).map_err(|_| Unread::TooLarge)?;
-        share.merge(room.try_acquire_many(more).map_err(|_| Unread::NoRoom)?);
+        if !share.grow(data.len()) {
+            return Err(Unread::NoRoom);
+        }
         // Most bodies come in one piece, which then is not copied.
         if first.is_empty() && rest.is_empty() {
             first = data;
@@ -347,7 +382,7 @@ async fn gather(mut body: Incoming, promised: usize, room: &Semaphore) -> Result
         }
     }
     let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(Body { bytes, _share: share })
+    Ok(Body { bytes, share })
 }
 
 fn reply(reply: &Reply) -> Answer {
@@ -372,7 +407,7 @@ fn content_type(value: &'static str) -> HeaderMap {
 
 fn answer(status: StatusCode, body: Bytes, mut headers: HeaderMap) -> Answer {
     headers.insert(header::SERVER, HeaderValue::from_static(AGENT));
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
     answer

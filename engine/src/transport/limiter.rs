@@ -10,6 +10,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use crate::holder::Source;
+
 /// The limits of one address.
 #[derive(Clone, Debug)]
 pub struct RateLimits {
@@ -39,20 +41,6 @@ pub fn parse_network(text: &str) -> Result<(IpAddr, u8), String> {
 impl Default for RateLimits {
     fn default() -> Self {
         Self { burst: 600, per_second: 300, addresses: 10_000, exempt: Vec::new() }
-    }
-}
-
-/// One IPv4 address, or the /64 that one IPv6 customer has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Source(u128);
-
-impl Source {
-    /// Of the address of a connection; an IPv4 address in IPv6 clothes is the IPv4 address.
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => Self(u128::from(v4.to_ipv6_mapped())),
-            IpAddr::V6(v6) => Self(u128::from(v6) & !u128::from(u64::MAX)),
-        }
     }
 }
 
@@ -119,9 +107,9 @@ impl Limiter {
     }
 }
 
-/// Connections in all and by address.
+/// Connections in all and by address, of all transports together.
 #[derive(Clone)]
-pub(super) struct ConnectionLimits {
+pub struct ConnectionLimits {
     most: usize,
     most_per_address: usize,
     open: Arc<Mutex<Open>>,
@@ -140,8 +128,17 @@ pub(super) struct ConnectionPlace {
 }
 
 impl ConnectionLimits {
-    pub(super) fn new(most: usize, most_per_address: usize) -> Self {
+    /// At most `most`, and `most_per_address` from one address.
+    #[must_use]
+    pub fn new(most: usize, most_per_address: usize) -> Self {
         Self { most, most_per_address, open: Arc::default() }
+    }
+
+    /// Whether `address` has fewer than an eighth of what it may have, and all of what there may be.
+    pub(super) fn is_quiet(&self, address: IpAddr) -> bool {
+        let open = self.open.lock();
+        let of_address = open.by_source.get(&Source::of(address)).copied().unwrap_or(0);
+        of_address < self.most_per_address / 8 && open.all < self.most / 8
     }
 
     /// A place for a connection from `address`; `None` when there are too many. `exempt`: only the sum counts.

@@ -1,5 +1,5 @@
 //! A stream that is closed the way TCP needs it: an answer given before the request was read whole would be lost to a
-//! reset if the rest, still on its way, met a closed socket.
+//! reset if the rest, still on its way, met a closed socket. Whoever does not take what is written is not waited for.
 
 use std::{
     future::Future,
@@ -17,11 +17,14 @@ use tokio::{
 /// How long, and how many bytes of, what nobody reads any more is taken.
 const WAIT: Duration = Duration::from_secs(2);
 const MOST: usize = 32 << 20;
+/// How long nothing at all of an answer may be taken.
+const STALL: Duration = Duration::from_secs(30);
 
 /// Ends by saying that nothing more comes, and then by taking what still does, for a while.
 pub(super) struct Lingering<S> {
     stream: S,
     farewell: Option<Farewell>,
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 struct Farewell {
@@ -31,7 +34,18 @@ struct Farewell {
 
 impl<S> Lingering<S> {
     pub(super) const fn new(stream: S) -> Self {
-        Self { stream, farewell: None }
+        Self { stream, farewell: None, stalled: None }
+    }
+
+    /// What came of writing, or that nothing has come of it for too long.
+    fn watch<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
+        std::task::ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -43,7 +57,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(written, cx)
     }
 
     fn poll_write_vectored(
@@ -51,7 +66,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -59,7 +75,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(flushed, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -105,6 +122,14 @@ mod tests {
         here.shutdown().await.unwrap();
         drop(here);
         assert_eq!(talker.await.unwrap(), b"enough");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_nothing_is_not_waited_for() {
+        let (here, _there) = tokio::io::duplex(64);
+        let began = tokio::time::Instant::now();
+        let error = Lingering::new(here).write_all(&[7; 65]).await.unwrap_err();
+        assert_eq!((error.kind(), began.elapsed()), (io::ErrorKind::TimedOut, STALL));
     }
 
     #[tokio::test(start_paused = true)]

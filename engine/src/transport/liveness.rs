@@ -115,7 +115,7 @@ mod tests {
             version: [2, 8, 0],
             requested_unlock_height: 0,
         };
-        Snapshot::new(1, String::new(), [19, 4], nodes.iter().map(info).collect()).unwrap()
+        Snapshot::new(1, String::new(), [19, 4], nodes.iter().map(info).collect())
     }
 
     #[test]

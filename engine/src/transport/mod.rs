@@ -7,22 +7,26 @@ mod limiter;
 mod linger;
 mod listeners;
 mod liveness;
+mod memory;
 mod metrics;
 pub mod omq;
 mod peeler;
 mod peers;
+mod public;
 pub mod quic;
 pub(crate) mod reachability;
 mod readiness;
 mod relay;
 mod services;
 mod slots;
+pub(crate) mod time;
 mod traffic;
 mod upstream;
 
-pub use limiter::{Limiter, RateLimits, parse_network};
+pub use limiter::{ConnectionLimits, Limiter, RateLimits, parse_network};
 pub use listeners::Listeners;
 pub use liveness::Liveness;
+pub use memory::{LEAST_MEMORY, Memory, MemoryBudget, default_memory_limit};
 pub use metrics::{OnionMetrics, Refusal, Refusals};
 pub use peeler::Peeler;
 pub use peers::Peers;
@@ -34,8 +38,8 @@ pub use slots::{Slot, Slots};
 pub use traffic::{Traffic, TrafficCount};
 pub use upstream::{Upstream, UpstreamError};
 
-/// The node software that answers and asks: the `Server` and `User-Agent` headers (`spec/transports` §1.3).
-pub const AGENT: &str = "Oxen Storage Server/2.8.0";
+pub use crate::rpc::AGENT;
+
 /// Bytes of the largest request or answer, on every transport.
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
 /// Instead of an answer that a transport cannot carry.

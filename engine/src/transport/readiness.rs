@@ -7,16 +7,14 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-use crate::{swarm::Network, types::Ed25519PublicKey};
-
-/// First hardfork and revision under which a node serves.
-const HARDFORK: [u16; 2] = [19, 3];
+use crate::{rpc::Version, swarm::Network, types::Ed25519PublicKey};
 
 /// Why a node does not serve, if it does not.
 pub struct Readiness {
     network: Arc<Network>,
     own: Ed25519PublicKey,
     keeps: bool,
+    version: Version,
     leaving: AtomicBool,
     closing: AtomicBool,
     open: watch::Sender<bool>,
@@ -26,11 +24,12 @@ impl Readiness {
     /// Of the node with the key `own`. One that `keeps` messages serves while it is in a swarm, another one while it is
     /// in the network. With `hold`, nobody is let in until [`Self::open`].
     #[must_use]
-    pub fn new(network: Arc<Network>, own: Ed25519PublicKey, keeps: bool, hold: bool) -> Self {
+    pub fn new(network: Arc<Network>, own: Ed25519PublicKey, keeps: bool, hold: bool, version: Version) -> Self {
         Self {
             network,
             own,
             keeps,
+            version,
             leaving: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             open: watch::Sender::new(!hold),
@@ -61,19 +60,21 @@ impl Readiness {
             return Some("shutting down".to_owned());
         }
         let network = self.network.load();
-        let serves = network.by_ed25519(&self.own).is_some_and(|node| node.is_active() || !self.keeps);
-        if serves && network.hardfork >= HARDFORK {
+        let first = self.version.first_hardfork();
+        let anywhere = !self.keeps || self.version.serves_outside_swarms();
+        let serves = network.by_ed25519(&self.own).is_some_and(|node| node.is_active() || anywhere);
+        if serves && network.hardfork >= first {
             return None;
         }
         let mut reasons = Vec::new();
-        if network.hardfork < HARDFORK {
-            reasons.push("not yet on hardfork 19.3");
+        if network.hardfork < first {
+            reasons.push(format!("not yet on hardfork {}.{}", first[0], first[1]));
         }
         if !serves {
-            reasons.push(if self.keeps { "not in any swarm" } else { "not in the network" });
+            reasons.push(if anywhere { "not in the network" } else { "not in any swarm" }.to_owned());
         }
         if network.nodes().is_empty() {
-            reasons.push("not done syncing");
+            reasons.push("not done syncing".to_owned());
         }
         Some(reasons.join("; "))
     }
@@ -104,17 +105,46 @@ impl Readiness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::swarm::Snapshot;
+    use crate::{
+        swarm::{NodeInfo, Snapshot, SwarmId},
+        types::{LegacyPublicKey, X25519PublicKey},
+    };
 
     #[test]
     fn reasons_in_order() {
         let network = Arc::new(Network::default());
-        let readiness = Readiness::new(Arc::clone(&network), Ed25519PublicKey([1; 32]), true, false);
+        let readiness =
+            Readiness::new(Arc::clone(&network), Ed25519PublicKey([1; 32]), true, false, Version([2, 8, 0]));
         let all = "not yet on hardfork 19.3; not in any swarm; not done syncing";
         assert_eq!(readiness.reason().as_deref(), Some(all));
-        network.replace(Snapshot::new(1, String::new(), [19, 4], Vec::new()).unwrap());
+        network.replace(Snapshot::new(1, String::new(), [19, 4], Vec::new()));
         assert_eq!(readiness.reason().as_deref(), Some("not in any swarm; not done syncing"));
         readiness.close();
         assert_eq!(readiness.reason().as_deref(), Some("shutting down"));
+    }
+
+    #[test]
+    fn a_newer_node_serves_outside_swarms_and_under_later_hardforks() {
+        let network = Arc::new(Network::default());
+        let own = NodeInfo {
+            legacy: LegacyPublicKey([1; 32]),
+            ed25519: Ed25519PublicKey([1; 32]),
+            x25519: X25519PublicKey([1; 32]),
+            ip: [127, 0, 0, 1].into(),
+            https_port: 1,
+            omq_port: 1,
+            swarm: SwarmId::UNASSIGNED,
+            version: [2, 12, 0],
+            requested_unlock_height: 0,
+        };
+        for (version, hardfork, reason) in [
+            ([2, 8, 0], [19, 3], Some("not in any swarm")),
+            ([2, 12, 0], [19, 5], Some("not yet on hardfork 19.6")),
+            ([2, 12, 0], [19, 6], None),
+        ] {
+            network.replace(Snapshot::new(1, String::new(), hardfork, vec![own.clone()]));
+            let readiness = Readiness::new(Arc::clone(&network), own.ed25519, true, false, Version(version));
+            assert_eq!(readiness.reason().as_deref(), reason);
+        }
     }
 }

@@ -150,20 +150,15 @@ impl OnionRelay {
         match peeled {
             Ok(Peeled::Final { base64, .. }) if !ready => {
                 let plaintext = json!({"status": Status::SERVICE_UNAVAILABLE.code(), "body": "Snode not ready"});
-                sealed(&key, &plaintext.to_string(), base64)
+                sealed(&key, plaintext.to_string().as_bytes(), base64)
             }
             Ok(Peeled::Relay { .. } | Peeled::Server { .. }) if !ready => {
                 let text = format!("Snode not ready: {}", self.identity.ed25519.public());
                 OnionAnswer::plain(Status::SERVICE_UNAVAILABLE, text)
             }
             Ok(Peeled::Final { body, json, base64 }) => {
-                let reply = self.rpc.call_json(&body, Via::Onion).await;
-                let mut body = reply.json_body();
-                if !json && !body.is_string() {
-                    body = body.to_string().into();
-                }
-                let plaintext = json!({"status": reply.status.code(), "body": body}).to_string();
-                sealed(&key, &plaintext, base64)
+                let reply = self.rpc.call_json(&body, Via::Onion, slot).await;
+                sealed(&key, &reply.in_onion(json), base64)
             }
             Ok(Peeled::Relay { destination, next }) => self.relay(&destination, next, slot).await,
             Ok(Peeled::Server { server, payload }) => self.post(&key, &server, payload.into(), slot).await,
@@ -204,9 +199,11 @@ impl OnionRelay {
         self.rpc.counts().add(Counted::Proxy);
         match self.upstream.post(server, payload).await {
             Ok(answer) => OnionAnswer { status: answer.status, body: answer.body, headers: Some(answer.headers) },
-            Err(UpstreamError::Private | UpstreamError::Uri(_)) => refusal(key, PeelError::Url),
+            Err(UpstreamError::Private | UpstreamError::Host | UpstreamError::Uri(_)) => refusal(key, PeelError::Url),
             Err(error @ UpstreamError::Timeout) => OnionAnswer::plain(Status::GATEWAY_TIMEOUT, error.to_string()),
-            Err(error @ UpstreamError::Http(_)) => OnionAnswer::plain(Status::BAD_GATEWAY, error.to_string()),
+            Err(error @ (UpstreamError::Connect | UpstreamError::Answer | UpstreamError::TooLarge)) => {
+                OnionAnswer::plain(Status::BAD_GATEWAY, error.to_string())
+            }
         }
     }
 }
@@ -214,11 +211,11 @@ impl OnionRelay {
 /// What is wrong with the layer's inside, told to whoever can open it.
 fn refusal(key: &LayerKey, error: PeelError) -> OnionAnswer {
     let plaintext = json!({"status": Status::BAD_REQUEST.code(), "body": error.to_string()}).to_string();
-    sealed(key, &plaintext, true)
+    sealed(key, plaintext.as_bytes(), true)
 }
 
-fn sealed(key: &LayerKey, plaintext: &str, base64: bool) -> OnionAnswer {
-    match onion::wrap_reply(key, plaintext.as_bytes(), base64) {
+fn sealed(key: &LayerKey, plaintext: &[u8], base64: bool) -> OnionAnswer {
+    match onion::wrap_reply(key, plaintext, base64) {
         Some(body) => OnionAnswer::plain(Status::OK, body),
         // The system has no randomness.
         None => OnionAnswer::plain(Status::INTERNAL_SERVER_ERROR, "Internal Server Error"),

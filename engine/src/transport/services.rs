@@ -2,12 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
-
 use super::{
-    control::Control, limiter::Limiter, liveness::Liveness, metrics::Refusals, quic::QuicPeers, reachability::Pinged,
-    readiness::Readiness, relay::OnionRelay, slots::Slots, traffic::Traffic,
+    control::Control,
+    limiter::{ConnectionLimits, Limiter},
+    liveness::Liveness,
+    memory::Memory,
+    metrics::Refusals,
+    quic::QuicPeers,
+    reachability::Pinged,
+    readiness::Readiness,
+    relay::OnionRelay,
+    slots::Slots,
+    traffic::Traffic,
 };
 use crate::{
     batch::BatchSizes,
@@ -18,6 +24,7 @@ use crate::{
     swarm::Network,
     types::X25519PublicKey,
 };
+use serde_json::{Map, Value};
 
 /// What a node is doing.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +52,8 @@ pub struct NodeStats {
     pub compared: Compared,
     /// Nodes in the snapshot in force.
     pub nodes: usize,
+    /// Nodes of the list that have a key of one before them, and are not in the network.
+    pub nodes_left_out: usize,
     /// Height of the snapshot in force.
     pub height: u64,
 }
@@ -115,8 +124,8 @@ pub struct Services {
     pub quic_peers: Arc<QuicPeers>,
     /// Clients' requests under way over HTTPS.
     pub clients: Slots,
-    /// Bytes that the bodies of all requests under way over HTTPS may take.
-    pub bodies: Semaphore,
+    /// Memory that is held for others.
+    pub memory: Memory,
     /// How fast one address may ask.
     pub limiter: Limiter,
     /// Requests that were turned away.
@@ -125,8 +134,8 @@ pub struct Services {
     pub traffic: Arc<Traffic>,
     /// How long an HTTPS client may take.
     pub patience: Patience,
-    /// Connections that one address may have, on each transport.
-    pub connections_per_address: usize,
+    /// Connections, of all transports.
+    pub connections: ConnectionLimits,
     /// Who may ask for `service.get_stats`.
     pub admins: Vec<X25519PublicKey>,
 }
@@ -151,6 +160,7 @@ impl Services {
             verify_batches: self.rpc.batch_sizes(),
             compared: keeping.map(|keeping| keeping.reconciler.total()).unwrap_or_default(),
             nodes: network.nodes().len(),
+            nodes_left_out: network.left_out(),
             height: network.height,
         })
     }

@@ -6,15 +6,19 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     crypto::{Ed25519Secret, verify_ed25519},
-    replicate::{Compared, PeerAnswer, PeerError, RECONCILE, Reconciler},
+    holder::Holder,
+    replicate::{Compared, Merge, PeerAnswer, PeerError, RECONCILE, Reconciler, transfer},
+    rpc::request::MAX_MESSAGE,
     store::StoreConfig,
     types::LegacyPublicKey,
 };
 
 /// Other nodes, as [`Rpc`]s in this process; those not there do not answer.
 #[derive(Default)]
-struct Swarm(parking_lot::Mutex<BTreeMap<Ed25519PublicKey, Arc<Rpc>>>, Reconcilers);
+struct Swarm(parking_lot::Mutex<BTreeMap<Ed25519PublicKey, Arc<Rpc>>>, Reconcilers, Meanwhile);
 
+/// What happens when the next request is on its way.
+type Meanwhile = parking_lot::Mutex<Option<Box<dyn FnOnce() + Send>>>;
 type Reconcilers = parking_lot::Mutex<BTreeMap<Ed25519PublicKey, Arc<Reconciler>>>;
 
 /// One node's way to the others.
@@ -34,17 +38,20 @@ impl PeerLink for Link {
         let rpc = self.swarm.0.lock().get(&peer.ed25519).cloned();
         let reconciler = self.swarm.1.lock().get(&peer.ed25519).cloned();
         Box::pin(async move {
+            if let Some(meanwhile) = self.swarm.2.lock().take() {
+                meanwhile();
+            }
             let rpc = rpc.ok_or(PeerError::Timeout)?;
             if command == RECONCILE {
                 let answer = reconciler.unwrap().answer(&self.own, &parts.concat()).await;
                 return answer.map(|answer| vec![answer.into()]).map_err(PeerError::Refused);
             }
             if command == "sn.data" {
-                let stored = rpc.receive(&parts.concat()).await;
+                let stored = rpc.receive(&self.own, &parts.concat()).await;
                 return Ok(stored.err().map(|text| vec![Bytes::from("500"), text.into()]).unwrap_or_default());
             }
             assert_eq!(command, "sn.storage_cc");
-            let reply = rpc.call_forwarded(std::str::from_utf8(&parts[0]).unwrap(), &parts[1]).await;
+            let reply = rpc.call_forwarded(std::str::from_utf8(&parts[0]).unwrap(), &parts[1], None).await;
             let body = Bytes::from(reply.encode(Encoding::Bencode));
             let code = Bytes::from(reply.status.code().to_string());
             Ok(if reply.status == Status::OK { vec![body] } else { vec![code, body] })
@@ -73,6 +80,11 @@ fn seed(first: u8) -> [u8; 32] {
 
 /// `count` nodes in one swarm, the first with the keys of node N of `spec/node-tests` §4.
 fn fixture(count: u8) -> Fixture {
+    fixture_of(count, Version::default())
+}
+
+/// Of nodes that advertise `version`.
+fn fixture_of(count: u8, version: Version) -> Fixture {
     let dir = TempDir::new().unwrap();
     let (clock, network, swarm) = (Clock::default(), Arc::new(Network::default()), Arc::new(Swarm::default()));
     let mut infos = Vec::new();
@@ -88,22 +100,26 @@ fn fixture(count: u8) -> Fixture {
             https_port: 22021,
             omq_port: 22020,
             swarm: SwarmId(0),
-            version: PROTOCOL_VERSION,
+            version: version.0,
             requested_unlock_height: 0,
         });
-        let store = Store::open(StoreConfig::new(dir.path().join(n.to_string())), clock.clone()).unwrap();
+        let ignores_small_extensions = version.ignores_small_extensions();
+        let config = StoreConfig { ignores_small_extensions, ..StoreConfig::new(dir.path().join(n.to_string())) };
+        let store = Store::open(config, clock.clone()).unwrap();
         let peers: Arc<dyn PeerLink> = Arc::new(Link { own: ed25519, swarm: Arc::clone(&swarm) });
         let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), ed25519).unwrap();
         let redelivery = Arc::new(redelivery);
         let rpc = Arc::new(Rpc::new(RpcParts {
             kept: Some(Kept { store: store.clone(), redelivery }),
             network: Arc::clone(&network),
+            subscriptions: 100,
             identity: Arc::new(identity),
             clock: clock.clone(),
             peers: Arc::clone(&peers),
             verifier: Verifier::new(1),
             daemon: None,
             own: None,
+            version,
         }));
         let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
         let reconciler = Reconciler::new(store, Arc::clone(&network), peers, ed25519, clock.clone(), merge);
@@ -111,7 +127,7 @@ fn fixture(count: u8) -> Fixture {
         swarm.0.lock().insert(ed25519, Arc::clone(&rpc));
         nodes.push(rpc);
     }
-    network.replace(Snapshot::new(1, String::new(), [19, 4], infos).unwrap());
+    network.replace(Snapshot::new(1, String::new(), [19, 4], infos));
     Fixture { _dir: dir, swarm, nodes, clock }
 }
 
@@ -134,7 +150,7 @@ impl Rpc {
 impl Fixture {
     async fn call(&self, method: &str, params: Json) -> (u16, Json) {
         let body = json!({"method": method, "params": params}).to_string();
-        let reply = self.nodes[0].call_json(body.as_bytes(), Via::Https).await;
+        let reply = self.nodes[0].call_json(body.as_bytes(), Via::Https, ()).await;
         (reply.status.code(), reply.json_body())
     }
 
@@ -167,6 +183,10 @@ impl Fixture {
         assert_eq!(status, 200, "{body}");
         body["messages"].as_array().unwrap().iter().map(|m| m["hash"].as_str().unwrap().to_owned()).collect()
     }
+}
+
+fn hash_of(text: &str) -> MessageHash {
+    MessageHash::from_text(text).unwrap()
 }
 
 /// Checks every member's signature over `text`.
@@ -212,6 +232,34 @@ async fn a_silent_member_is_marked() {
     let (status, body) = net.call("store", params).await;
     assert_eq!(status, 200);
     assert_eq!(body["swarm"][gone.to_string()], json!({"failed": true, "timeout": true}));
+}
+
+/// A transfer to it has what was stored before it came; everybody tells it of what they are told after.
+#[tokio::test]
+async fn who_joins_while_a_request_is_under_way_is_told_of_it() {
+    let net = fixture(3);
+    let network = Arc::clone(&net.nodes[0].parts.network);
+    let infos: Vec<NodeInfo> = network.load().nodes().iter().map(|info| NodeInfo::clone(info)).collect();
+    let [_, mate, newcomer] = [0, 1, 2].map(|n| infos[n].ed25519);
+    let alone = |count: usize| Snapshot::new(1, String::new(), [19, 4], infos[..count].to_vec());
+    let redelivery = &net.nodes[0].kept().redelivery;
+    let owed = || net.nodes[0].kept().store.missed(&newcomer, 9).unwrap();
+    network.replace(alone(2));
+    let hash = net.store(b"before").await;
+    assert_eq!(owed(), []);
+    for command in [false, true] {
+        let (network, joined) = (Arc::clone(&network), alone(3));
+        network.replace(alone(2));
+        *net.swarm.2.lock() = Some(Box::new(move || network.replace(joined)));
+        if command {
+            net.call("delete", net.signed(&format!("delete{hash}"), json!({"messages": [hash]}))).await;
+        } else {
+            net.store(b"meanwhile").await;
+        }
+        assert!(redelivery.is_behind(&newcomer) && !redelivery.is_behind(&mate));
+    }
+    let kinds: Vec<bool> = owed().iter().map(|(_, missed)| matches!(missed, Missed::Command(_))).collect();
+    assert_eq!(kinds, [false, true]);
 }
 
 #[tokio::test]
@@ -372,7 +420,7 @@ async fn refusals() {
             "revoked_subaccounts signature verification failed",
         ),
         ("nope", json!({}), 400, "no method nope"),
-        ("store", json!({}), 400, "invalid request: Required field 'pubkey' missing"),
+        ("store", json!({}), 400, "invalid request: Required field 'timestamp' missing"),
     ] {
         let (got, body) = net.call(method, params).await;
         assert_eq!((got, body.as_str()), (status, Some(want)), "{method}");
@@ -382,7 +430,7 @@ async fn refusals() {
         ("[]", "invalid json: no `method` field"),
         (r#"{"method":"info"}"#, "invalid json: no `params` field"),
     ] {
-        assert_eq!(net.nodes[0].call_json(body.as_bytes(), Via::Https).await.json_body(), want);
+        assert_eq!(net.nodes[0].call_json(body.as_bytes(), Via::Https, ()).await.json_body(), want);
     }
 }
 
@@ -394,7 +442,7 @@ async fn another_swarms_account_is_misdirected() {
     let mut infos: Vec<NodeInfo> = current.nodes().iter().map(|node| NodeInfo::clone(node)).collect();
     infos[0].swarm = SwarmId(crate::swarm::position(&user().1) ^ (1 << 63));
     infos[1].swarm = SwarmId(crate::swarm::position(&user().1));
-    network.replace(Snapshot::new(2, String::new(), [19, 4], infos.clone()).unwrap());
+    network.replace(Snapshot::new(2, String::new(), [19, 4], infos.clone()));
     let params = json!({"pubkey": user().1.hex(), "timestamp": net.now(), "ttl": 60_000, "data": ""});
     let (status, body) = net.call("store", params).await;
     assert_eq!(status, 421);
@@ -412,12 +460,12 @@ async fn bencode_in_bencode_out() {
         ("timestamp", net.now().into()),
         ("ttl", Bt::Int(60_000)),
     ]);
-    let (encoding, reply) = net.nodes[0].call("store", &params.encode(), Via::Omq).await.unwrap();
+    let (encoding, reply) = net.nodes[0].call("store", &params.encode(), Via::Omq, None).await.unwrap();
     assert_eq!(encoding, Encoding::Bencode);
     let Ok(Bt::Dict(body)) = Bt::parse(&reply.encode(encoding)) else { panic!("not a dict") };
     assert_eq!(body[b"hash".as_slice()], Bt::Bytes(H0.into()));
-    assert!(net.nodes[0].call("nope", b"", Via::Omq).await.is_none());
-    let (_, reply) = net.nodes[0].call("info", b"x", Via::Omq).await.unwrap();
+    assert!(net.nodes[0].call("nope", b"", Via::Omq, None).await.is_none());
+    let (_, reply) = net.nodes[0].call("info", b"x", Via::Omq, None).await.unwrap();
     assert_eq!(reply.json_body(), "invalid body: expected json or bt_dict");
 }
 
@@ -589,10 +637,95 @@ async fn conditions_choose_a_branch() {
     }
 }
 
+/// What a node does because it advertises 2.12, beside what one of 2.8 does.
+#[tokio::test]
+async fn versions_decide_what_is_done() {
+    struct Inbox(parking_lot::Mutex<Vec<(monitor::Notice, Bytes)>>);
+    impl Subscriber for Inbox {
+        fn connection(&self) -> &[u8] {
+            b"inbox"
+        }
+
+        fn holder(&self) -> Holder {
+            Holder::at([192, 0, 2, 1].into())
+        }
+
+        fn notify(&self, notice: monitor::Notice, dict: Bytes) {
+            self.0.lock().push((notice, dict));
+        }
+    }
+    for (version, newer) in [([2, 8, 0], false), ([2, 11, 3], false), ([2, 12, 0], true)] {
+        let net = fixture_of(3, Version(version));
+        let (node, network) = (&net.nodes[0], &net.nodes[0].parts.network);
+        assert_eq!(net.call("info", json!({})).await.1["version"], json!(version));
+        // A member whose address is not known is owed the message, and named by an old node alone.
+        let infos: Vec<NodeInfo> = network.load().nodes().iter().map(|info| NodeInfo::clone(info)).collect();
+        let mut hidden = infos.clone();
+        hidden[2].ip = [0, 0, 0, 0].into();
+        network.replace(Snapshot::new(2, String::new(), [19, 3], hidden));
+        let told = if newer { 2 } else { 3 };
+        let swarm = net.call("get_swarm", json!({"pubkey": user().1.hex()})).await.1;
+        assert_eq!(swarm["snodes"].as_array().unwrap().len(), told);
+        let params = json!({"pubkey": user().1.hex(), "timestamp": net.now(), "ttl": 60_000, "data": ""});
+        let (_, stored) = net.call("store", params).await;
+        assert_eq!(stored["swarm"].as_object().unwrap().len(), told);
+        assert!(node.kept().redelivery.is_behind(&infos[2].ed25519));
+        // Several expiries before hardfork 19.4.
+        let hashes = [stored["hash"].as_str().unwrap(), stored["hash"].as_str().unwrap()];
+        let expiry = [net.now() + 70_000, net.now() + 80_000];
+        let text = format!("expire{}{}{}", expiry[0], expiry[1], hashes.concat());
+        let params = net.signed(&text, json!({"messages": hashes, "expiry": expiry}));
+        assert_eq!(net.call("expire", params).await.0, if newer { 200 } else { 403 });
+        // An extension by less than a hundredth of the lifetime, and one by more.
+        let name = net.store(b"small").await;
+        let found = node.kept().store.messages(&[(user().1, hash_of(&name))]).unwrap();
+        let held = found[0].expiry.0;
+        for (more, counts) in [(86_400_000 / 100 - 1, !newer), (86_400_000 / 100 * 2, true)] {
+            let text = format!("expireextend{}{name}", held + more);
+            let params = net.signed(&text, json!({"messages": [name], "expiry": held + more, "extend": true}));
+            let (_, body) = net.call("expire", params).await;
+            for entry in body["swarm"].as_object().unwrap().values().filter(|entry| entry.get("failed").is_none()) {
+                let unchanged = if counts { json!({}) } else { json!({(name.as_str()): held}) };
+                assert_eq!((entry["updated"] == json!([name]), &entry["unchanged"]), (counts, &unchanged));
+            }
+        }
+        // The account leaves the node.
+        let seconds = net.now() / 1000;
+        let (secret, account) = user();
+        let signature = secret.sign(format!("MONITOR{}{seconds}00", account.hex()).as_bytes());
+        let subscription = Bt::dict([
+            ("P", secret.public().0.as_slice().into()),
+            ("n", Bt::List(vec![Bt::Int(0)])),
+            ("s", signature.as_slice().into()),
+            ("t", seconds.into()),
+        ]);
+        let inbox = Arc::new(Inbox(parking_lot::Mutex::default()));
+        let subscriber: Arc<dyn Subscriber> = Arc::<Inbox>::clone(&inbox);
+        assert_eq!(node.monitor(&subscription.encode(), &subscriber), b"d7:successi1ee");
+        node.network_changed();
+        assert!(inbox.0.lock().is_empty());
+        let mut moved = infos;
+        moved[0].swarm = SwarmId(crate::swarm::position(&account) ^ 1 << 63);
+        moved[1].swarm = SwarmId(crate::swarm::position(&account));
+        network.replace(Snapshot::new(3, String::new(), [19, 3], moved));
+        node.network_changed();
+        let notices = std::mem::take(&mut *inbox.0.lock());
+        assert_eq!((notices.len(), node.monitors().len()), if newer { (1, 0) } else { (0, 1) });
+        for (notice, dict) in notices {
+            let Ok(Bt::Dict(fields)) = Bt::parse(&dict) else { panic!("not a dict") };
+            assert_eq!((notice, &fields[b"@".as_slice()]), (monitor::Notice::Ended, &Bt::Bytes(account.0.to_vec())));
+            assert!(fields.contains_key(b"snodes".as_slice()) && fields.contains_key(b"swarm".as_slice()));
+        }
+        network.replace(Snapshot::new(4, String::new(), [19, 3], Vec::new()));
+        let (status, body) = net.call("retrieve", json!({"pubkey": account.hex(), "namespace": -10})).await;
+        assert_eq!((status, body == json!("No swarms known!")), if newer { (500, true) } else { (421, false) });
+    }
+}
+
 #[tokio::test]
 async fn active_nodes_are_51_bytes_each() {
     let net = fixture(2);
-    let reply = net.nodes[0].call_json(br#"{"method":"active_nodes_bin","params":{}}"#, Via::Https).await;
+    let reply = net.nodes[0].call_json(br#"{"method":"active_nodes_bin","params":{}}"#, Via::Https, ()).await;
     let Body::Binary(records) = &reply.body else { panic!("{reply:?}") };
     assert_eq!(records.len(), 2 * 51);
     assert_eq!(records[..32], net.nodes[0].own.0);
@@ -653,48 +786,6 @@ async fn subaccount_permissions() {
     }
 }
 
-/// One node for all cases, so that what one leaves behind meets the next.
-fn lone_node() -> &'static (tokio::runtime::Runtime, Fixture) {
-    static NODE: std::sync::OnceLock<(tokio::runtime::Runtime, Fixture)> = std::sync::OnceLock::new();
-    NODE.get_or_init(|| (tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), fixture(1)))
-}
-
-static ONE_AT_A_TIME: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-
-proptest::proptest! {
-    #[test]
-    fn fuzz_json_body(body in crate::fuzz::hostile("json")) {
-        let _alone = ONE_AT_A_TIME.lock();
-        let (runtime, net) = lone_node();
-        let reply = runtime.block_on(net.nodes[0].call_json(&body, Via::Https));
-        proptest::prop_assert!(!reply.encode(Encoding::Json).is_empty());
-    }
-
-    #[test]
-    fn fuzz_bencode_body(request in crate::fuzz::hostile("bencode")) {
-        struct Nobody;
-        impl Subscriber for Nobody {
-            fn connection(&self) -> &[u8] {
-                b"nobody"
-            }
-            fn notify(&self, _: Bytes) {}
-        }
-        let _alone = ONE_AT_A_TIME.lock();
-        let (runtime, net) = lone_node();
-        let split = request.iter().position(|byte| *byte == b'\n').unwrap_or(0);
-        let (method, params) = request.split_at(split);
-        let params = params.strip_prefix(b"\n").unwrap_or(params);
-        let method = String::from_utf8_lossy(method);
-        if let Some((encoding, reply)) = runtime.block_on(net.nodes[0].call(&method, params, Via::Omq)) {
-            proptest::prop_assert!(!reply.encode(encoding).is_empty());
-        }
-        let reply = runtime.block_on(net.nodes[0].call_forwarded(&method, params));
-        proptest::prop_assert!(!reply.encode(Encoding::Bencode).is_empty());
-        let subscriber: Arc<dyn Subscriber> = Arc::new(Nobody);
-        proptest::prop_assert!(!net.nodes[0].monitor(params, &subscriber).is_empty());
-    }
-}
-
 /// What a member misses, it is told when it is back: in order, and without the client.
 #[tokio::test]
 async fn a_member_that_was_away_catches_up() {
@@ -737,7 +828,7 @@ async fn a_member_that_does_not_know_it_yet_misses_nothing() {
     let mut before = members.clone();
     before[2].swarm = SwarmId::UNASSIGNED;
     assert_eq!(before[2].ed25519, away.own);
-    network.replace(Snapshot::new(2, String::new(), [19, 4], before).unwrap());
+    network.replace(Snapshot::new(2, String::new(), [19, 4], before));
     net.swarm.0.lock().insert(away.own, Arc::clone(&away));
     let first = net.store(b"first").await;
     let redelivery = &net.nodes[0].kept().redelivery;
@@ -748,7 +839,7 @@ async fn a_member_that_does_not_know_it_yet_misses_nothing() {
     let running = tokio::spawn(Arc::clone(redelivery).run(|_| ()));
     tokio::task::yield_now().await;
     assert!(redelivery.is_behind(&away.own));
-    network.replace(Snapshot::new(3, String::new(), [19, 4], members).unwrap());
+    network.replace(Snapshot::new(3, String::new(), [19, 4], members));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while redelivery.is_behind(&away.own) {
         assert!(tokio::time::Instant::now() < deadline, "never told");
@@ -767,41 +858,81 @@ async fn messages_from_other_nodes_are_checked() {
     let (own, other) = (user().1, AccountId::new(5, [0xff; 32]));
     let network = &net.nodes[0].parts.network;
     let mut infos: Vec<NodeInfo> = network.load().nodes().iter().map(|node| NodeInfo::clone(node)).collect();
-    infos[0].swarm = SwarmId(crate::swarm::position(&own));
-    let elsewhere = Ed25519Secret::from_seed(&seed(200));
-    infos.push(NodeInfo {
-        legacy: LegacyPublicKey([9; 32]),
-        ed25519: elsewhere.public(),
-        x25519: elsewhere.x25519().public(),
-        swarm: SwarmId(crate::swarm::position(&other)),
-        ..infos[0].clone()
-    });
-    network.replace(Snapshot::new(2, String::new(), [19, 4], infos).unwrap());
+    let [of_own, of_other] = [own, other].map(|account| SwarmId(crate::swarm::position(&account)));
+    infos[0].swarm = of_own;
+    let mut add = |n: u8, swarm: SwarmId| {
+        let secret = Ed25519Secret::from_seed(&seed(n));
+        let (ed25519, x25519) = (secret.public(), secret.x25519().public());
+        infos.push(NodeInfo { legacy: LegacyPublicKey([n; 32]), ed25519, x25519, swarm, ..infos[0].clone() });
+        ed25519
+    };
+    let (elsewhere, mate) = (add(200, of_other), add(201, of_own));
+    let decommissioned = add(202, SwarmId::UNASSIGNED);
+    let stranger = Ed25519Secret::from_seed(&seed(203)).public();
+    network.replace(Snapshot::new(2, String::new(), [19, 4], infos.clone()));
     let now = net.now();
     let item = |account: AccountId, data: &[u8], expiry: u64, namespace: i16| transfer::Transferred {
         account,
-        hash: b"whatever they say".to_vec(),
+        hash: MessageHash::of(&account, Namespace(namespace), data).to_string().into_bytes(),
         timestamp: Millis(now),
         expiry: Millis(expiry),
         data: data.to_vec(),
         namespace: Namespace(namespace),
         times: None,
     };
+    let called = |hash: &[u8], item: transfer::Transferred| transfer::Transferred { hash: hash.to_vec(), ..item };
+    // As nodes before 2.11.3 send it: without the namespace.
+    let bare = |item: transfer::Transferred| transfer::Transferred { namespace: Namespace(0), ..item };
+    let blob = |items: &[transfer::Transferred]| transfer::encode(items, transfer::MAX_BLOB, true).remove(0);
+    let node = &net.nodes[0];
+    // From whom it may not come.
+    let forged = blob(&[item(own, b"forged", now + 60_000, 3)]);
+    for from in [&elsewhere, &decommissioned, &stranger] {
+        assert_eq!(node.receive(from, &forged).await, Err("Swarm mismatch"));
+    }
+    assert_eq!(node.kept().store.stats().unwrap().messages, 0);
+    let mut sent_tomorrow = item(own, b"sent tomorrow", now + 2 * 86_400_000, 0);
+    sent_tomorrow.timestamp = Millis(now + 86_400_000);
     let items = [
         item(own, b"kept", now + 60_000, -11),
+        bare(item(own, b"found", now + 60_000, 13)),
+        bare(item(own, b"found", now + 60_000, -100)),
+        called(&[b'A'; 43], item(own, b"by another name", now + 60_000, 5)),
+        called(b"whatever they say", item(own, b"no hash", now + 60_000, 0)),
         item(other, b"not ours", now + 60_000, 0),
         item(own, b"gone", now - 1, 0),
         item(own, b"for ever", now + 31 * 86_400_000, 0),
         item(own, &vec![0; 76_801], now + 60_000, 0),
+        sent_tomorrow,
     ];
-    let [blob] = &transfer::encode(&items, transfer::MAX_BLOB, true)[..] else { panic!("one blob") };
-    assert_eq!(net.nodes[0].receive(blob).await, Err("Swarm mismatch"));
-    let stored = net.nodes[0].kept().store.stats().unwrap();
-    assert_eq!(stored.messages, 1);
-    let hash = MessageHash::of(&own, Namespace(-11), b"kept");
-    assert_eq!(net.nodes[0].kept().store.messages(&[(own, hash)]).unwrap().len(), 1);
-    assert_eq!(net.nodes[0].receive(b"").await, Err("Empty data push"));
-    assert_eq!(net.nodes[0].receive(b"\x01l").await, Err("Failed to store messages"));
+    assert_eq!(node.receive(&mate, &blob(&items)).await, Err("Swarm mismatch"));
+    let store = &net.nodes[0].kept().store;
+    let held = |hash: MessageHash| {
+        let found = store.messages(&[(own, hash)]).unwrap();
+        found.into_iter().map(|message| (message.namespace.0, message.data)).collect::<Vec<_>>()
+    };
+    for (namespace, data) in [(-11, b"kept".as_slice()), (13, b"found"), (-100, b"found")] {
+        assert_eq!(held(MessageHash::of(&own, Namespace(namespace), data)), [(namespace, data.to_vec())]);
+    }
+    assert_eq!(held(MessageHash([0; 32])), [(0, b"by another name".to_vec())]);
+    assert_eq!(store.stats().unwrap().messages, 4);
+    assert_eq!(net.nodes[0].arrivals(), [("named", 1), ("found", 2), ("unproven", 1), ("dropped", 5)]);
+    // What a hash belongs to takes the place of what somebody else called so, and is not displaced by it.
+    let fake = called(&item(own, b"true", 0, 2).hash, item(own, b"fake", now + 60_000, 2));
+    for (item, namespace, data) in
+        [(fake.clone(), 0, b"fake"), (item(own, b"true", now + 50_000, 2), 2, b"true"), (fake, 2, b"true")]
+    {
+        assert_eq!(node.receive(&mate, &blob(&[item])).await, Ok(()));
+        assert_eq!(held(MessageHash::of(&own, Namespace(2), b"true")), [(namespace, data.to_vec())]);
+    }
+    assert_eq!(store.stats().unwrap().messages, 5);
+    assert_eq!(node.receive(&mate, b"").await, Err("Empty data push"));
+    assert_eq!(node.receive(&mate, b"\x01l").await, Err("Failed to store messages"));
+    // Who has left gives away what it kept.
+    infos[2].swarm = of_other;
+    network.replace(Snapshot::new(3, String::new(), [19, 4], infos));
+    assert_eq!(node.receive(&mate, &blob(&[item(own, b"handed over", now + 60_000, 0)])).await, Ok(()));
+    assert_eq!(node.kept().store.stats().unwrap().messages, 6);
 }
 
 impl Fixture {
@@ -850,7 +981,7 @@ async fn members_that_compare_are_alike() {
     // The other takes something too, and hears of all of it when the signatures are long too old.
     let data = json!({"pubkey": user().1.hex(), "timestamp": now, "ttl": 86_400_000, "data": base64(b"elsewhere")});
     let body = json!({"method": "store", "params": data}).to_string();
-    assert_eq!(net.nodes[1].call_json(body.as_bytes(), Via::Https).await.status, Status::OK);
+    assert_eq!(net.nodes[1].call_json(body.as_bytes(), Via::Https, ()).await.status, Status::OK);
     net.clock.set_offset(7_200_000);
     net.swarm.0.lock().clone_from(&both);
     let Compared { given, taken, .. } = net.compare(1, 0).await;
@@ -929,4 +1060,64 @@ async fn comparing_costs_what_differs() {
     for node in [0, 1] {
         assert_eq!(net.nodes[node].kept().store.stats().unwrap().messages, u64::from(ALL));
     }
+}
+
+/// Twenty times the most that one part may have: what does not fit is left for the next request.
+#[tokio::test]
+async fn the_answer_to_a_batch_has_an_end() {
+    let net = fixture(1);
+    let (secret, account) = user();
+    let now = Millis(net.now());
+    for n in 0..100_u8 {
+        let (namespace, data) = (Namespace(3), vec![n; MAX_MESSAGE]);
+        let hash = MessageHash::of(&account, namespace, &data);
+        let (timestamp, expiry) = (now, now.plus(86_400_000));
+        let message = NewMessage { account, namespace, hash, timestamp, expiry, stored: now, changed: now, data };
+        net.nodes[0].kept().store.put(message).await.unwrap();
+    }
+    let signature = base64(&secret.sign(format!("retrieve3{now}").as_bytes()));
+    let key = secret.public().to_string();
+    let retrieve = serde_json::json!({"method": "retrieve", "params": {"pubkey": account.hex(), "namespace": 3,
+        "pubkey_ed25519": key, "signature": signature, "timestamp": now.0, "max_size": 7_800_000}});
+    let list = serde_json::json!({"method": "oxend_request", "params": {"endpoint": "get_service_nodes"}});
+    for method in ["batch", "sequence"] {
+        let requests = [vec![retrieve.clone(); 19], vec![list.clone()]].concat();
+        let body = serde_json::json!({"method": method, "params": {"requests": requests}}).to_string();
+        let reply = net.nodes[0].call_json(body.as_bytes(), Via::Https, ()).await;
+        let encoded = reply.encode(Encoding::Json);
+        assert!(encoded.len() < 8_000_000, "{}", encoded.len());
+        let answer = reply.json_body();
+        let results = answer["results"].as_array().unwrap();
+        assert_eq!(results.len(), 20, "{method}");
+        let messages = |n: usize| results[n]["body"]["messages"].as_array().unwrap().len();
+        assert!(messages(0) > 70 && messages(18) == 0);
+        assert!(results[..19].iter().all(|result| result["code"] == 200 && result["body"]["more"] == true));
+        assert_eq!(results[19]["body"]["result"]["service_node_states"].as_array().unwrap().len(), 1);
+    }
+}
+
+/// A client that hangs up at any moment leaves the swarm in one state.
+#[tokio::test]
+async fn who_hangs_up_leaves_nothing_half_done() {
+    let net = fixture(3);
+    let (_, account) = user();
+    for n in 0..50_u8 {
+        let params = serde_json::json!({"pubkey": account.hex(), "timestamp": net.now(), "ttl": 86_400_000_u64,
+            "data": base64(&[n; 100])});
+        let body = serde_json::json!({"method": "store", "params": params}).to_string();
+        let node = Arc::clone(&net.nodes[0]);
+        let mut call = Box::pin(async move { node.call_json(body.as_bytes(), Via::Https, ()).await });
+        for _ in 0..n % 5 {
+            if futures_util::FutureExt::now_or_never(call.as_mut()).is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+    }
+    net.nodes[0].written(std::time::Duration::from_secs(10)).await;
+    let counts: Vec<u64> = net.nodes.iter().map(|node| node.kept().store.stats().unwrap().messages).collect();
+    // Those that were dropped before they began are nowhere.
+    assert_eq!(counts, [40; 3]);
+    assert!(net.nodes[0].kept().store.take_unsettled().is_empty());
 }

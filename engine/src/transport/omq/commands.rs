@@ -6,18 +6,27 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        ANSWER_TOO_LARGE, MAX_BODY, control,
+        ANSWER_TOO_LARGE, MAX_BODY,
+        control::{self, Asker},
         metrics::Refusal,
         services::Services,
         slots::{Slot, Slots},
         traffic::{Direction, Outcome},
     },
-    Incoming,
+    OmqRequest, OmqSubscriber,
 };
 use crate::{
     batch::Source,
+    holder::Holder,
     rpc::{BUSY, Encoding, KEEPS_NOTHING, METHODS, Reply, Status, Subscriber, Via},
 };
+
+/// Parts of at least so many bytes are counted, and lent to libzmq rather than copied; smaller ones are bounded by how many
+/// messages wait on a connection. Copying is cheaper, so that nodes, which are few, are lent only what is large.
+pub(super) const LENT: usize = 256;
+pub(super) const LENT_TO_NODES: usize = 1024;
+/// What is sent is held as it is and sealed.
+pub(super) const COPIES: usize = 2;
 
 /// Who may call, and how many calls may be under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +142,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it takes effect after what came before it on the same connection.
+    pub(super) const fn is_ordered(self) -> bool {
+        matches!(self, Self::Rpc(_) | Self::Forwarded)
+    }
+
     /// Its name, if it is for nodes to ask each other.
     pub(super) const fn between_nodes(self) -> Option<&'static str> {
         match self {
@@ -161,37 +175,6 @@ impl Endpoint {
     }
 }
 
-/// What a message says, its sender set apart.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// A greeting, to be returned.
-    Greeting,
-    /// A request.
-    Call { endpoint: Endpoint, tag: Bytes, parts: Vec<Bytes> },
-    /// Something that is answered with these frames.
-    Refused(Vec<Bytes>),
-}
-
-impl Asked {
-    /// From the frames after the sender's; `None` when there is none.
-    pub(super) fn read(mut frames: Vec<Bytes>) -> Option<Self> {
-        if frames.is_empty() {
-            return None;
-        }
-        let parts = frames.split_off(frames.len().min(2));
-        let mut head = frames.into_iter();
-        let command = head.next()?;
-        if command.as_ref() == b"HI" {
-            return Some(Self::Greeting);
-        }
-        Some(match (Endpoint::find(&command), head.next()) {
-            (None, _) => Self::Refused(vec![Bytes::from_static(b"UNKNOWNCOMMAND"), command]),
-            (Some(_), None) => Self::Refused(vec![Bytes::from_static(b"NO_REPLY_TAG"), command]),
-            (Some(endpoint), Some(tag)) => Self::Call { endpoint, tag, parts },
-        })
-    }
-}
-
 /// The answer when as many calls as allowed are under way.
 pub(super) fn busy() -> [Bytes; 2] {
     refusal(Status::SERVICE_UNAVAILABLE, BUSY)
@@ -202,22 +185,32 @@ pub(super) fn too_many() -> [Bytes; 2] {
     refusal(Status::TOO_MANY_REQUESTS, "Too many requests, try again later")
 }
 
-/// Executes a request; `None` when there is nothing to answer.
-pub(super) async fn execute(services: &Services, incoming: Incoming, slot: Slot) -> Option<Vec<Bytes>> {
-    let command = incoming.endpoint.between_nodes();
-    let answer = carry_out(services, incoming, slot).await;
+/// Executes a request; `None` when there is nothing to answer. The answer is counted until it is sent.
+pub(super) async fn execute(services: &Services, request: OmqRequest, slot: Slot) -> Option<Vec<Bytes>> {
+    let command = request.endpoint.between_nodes();
+    let (holder, least) = (request.caller.holder, if request.caller.is_node() { LENT_TO_NODES } else { LENT });
+    let answer = carry_out(services, request, slot).await;
     if let Some(command) = command {
         let outcome = answer.as_ref().map_or(Outcome::Unanswered, |parts| Outcome::of(command, parts));
         services.traffic.add(Direction::In, command, outcome);
     }
     let answer = answer?;
     // A part that is too large would end the connection, and with it what others wait for.
-    let fits = answer.iter().all(|part| part.len() <= MAX_BODY);
-    Some(if fits { answer } else { refusal(Status::INTERNAL_SERVER_ERROR, ANSWER_TOO_LARGE).into() })
+    if answer.iter().any(|part| part.len() > MAX_BODY) {
+        return Some(refusal(Status::INTERNAL_SERVER_ERROR, ANSWER_TOO_LARGE).into());
+    }
+    let count = |part: Bytes| {
+        if part.len() < least { Some(part) } else { services.memory.answers.hold_copies(holder, part, COPIES) }
+    };
+    Some(answer.into_iter().map(count).collect::<Option<_>>().unwrap_or_else(|| {
+        services.refusals.add(Via::Omq, Refusal::Busy);
+        busy().into()
+    }))
 }
 
-async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Option<Vec<Bytes>> {
-    let Incoming { endpoint, parts, key, from } = incoming;
+async fn carry_out(services: &Services, request: OmqRequest, slot: Slot) -> Option<Vec<Bytes>> {
+    let OmqRequest { endpoint, parts, share: _share, caller, sender, ticket } = request;
+    let key = caller.key;
     match (endpoint, parts.as_slice()) {
         (Endpoint::Ping, _) => {
             services.pinged.omq.now();
@@ -244,19 +237,26 @@ async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Optio
         }
         (Endpoint::Forwarded, [method, params]) => {
             let method = String::from_utf8_lossy(method);
-            Some(answer(&services.rpc.call_forwarded(&method, params).await, Encoding::Bencode))
+            Some(answer(&services.rpc.call_forwarded(&method, params, ticket).await, Encoding::Bencode))
         }
         (Endpoint::Forwarded, [] | [_]) => None,
         (Endpoint::Forwarded, parts) => Some(miscounted(2, parts)),
         // Without parts when all is well.
-        (Endpoint::Data, parts) => Some(match services.rpc.receive(&parts.concat()).await {
-            Ok(()) => Vec::new(),
-            Err(text) => refusal(Status::INTERNAL_SERVER_ERROR, text).into(),
-        }),
+        (Endpoint::Data, parts) => {
+            let from = services.network.load().by_x25519(&key).map(|node| node.ed25519);
+            let received = match from {
+                Some(from) => services.rpc.receive(&from, &parts.concat()).await,
+                None => Err("Remote not recognized as SN"),
+            };
+            Some(match received {
+                Ok(()) => Vec::new(),
+                Err(text) => refusal(Status::INTERNAL_SERVER_ERROR, text).into(),
+            })
+        }
         (Endpoint::Monitor, parts) => {
             // Anything but one part is a request without a body.
             let body = if let [body] = parts { body.as_ref() } else { &[] };
-            let subscriber: Arc<dyn Subscriber> = from;
+            let subscriber: Arc<dyn Subscriber> = Arc::new(OmqSubscriber::new(caller, sender));
             Some(vec![services.rpc.monitor(body, &subscriber).into()])
         }
         (Endpoint::Stats, _) => Some(vec![services.stats_json().into()]),
@@ -267,13 +267,16 @@ async fn carry_out(services: &Services, incoming: Incoming, slot: Slot) -> Optio
                 return Some(refusal(Status::SERVICE_UNAVAILABLE, &text).into());
             }
             let params = parts.first().map_or(&[][..], Bytes::as_ref);
-            services.rpc.call(method, params, Via::Omq).await.map(|(encoding, reply)| answer(&reply, encoding))
+            let called = services.rpc.call(method, params, Via::Omq, ticket).await;
+            called.map(|(encoding, reply)| answer(&reply, encoding))
         }
         (Endpoint::Rpc(_), parts) => Some(miscounted(1, parts)),
         (Endpoint::Control(command) | Endpoint::Gossip(command), _) => {
             let desk = if endpoint.category() == Category::Gossip { &services.gossip } else { &services.control };
-            let from = services.network.load().by_x25519(&key).map(|node| node.ed25519);
-            let answer = desk.ask(command, from, parts).await;
+            let node = services.network.load().by_x25519(&key).map(|node| node.ed25519);
+            let source = if let Holder::Address(source) = caller.holder { Some(source) } else { None };
+            let limited = node.is_none() && source.is_some_and(|at| !services.limiter.is_exempt(at.address()));
+            let answer = desk.ask(command, Asker { node, source, limited }, parts).await;
             Some(answer.unwrap_or_else(|(status, text)| refusal(status, text).into()))
         }
     }
@@ -292,53 +295,4 @@ fn refusal(status: Status, text: &str) -> [Bytes; 2] {
 fn miscounted(expected: usize, parts: &[Bytes]) -> Vec<Bytes> {
     let text = format!("Invalid request: expected {expected} message parts, received {}", parts.len());
     refusal(Status::BAD_REQUEST, &text).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn frames(texts: &[&'static [u8]]) -> Vec<Bytes> {
-        texts.iter().map(|text| Bytes::from_static(text)).collect()
-    }
-
-    #[test]
-    fn messages_are_told_apart() {
-        assert_eq!(Asked::read(Vec::new()), None);
-        assert_eq!(Asked::read(frames(&[b"HI"])), Some(Asked::Greeting));
-        let call = Asked::Call { endpoint: Endpoint::Rpc("info"), tag: "t".into(), parts: frames(&[b"{}"]) };
-        assert_eq!(Asked::read(frames(&[b"storage.info", b"t", b"{}"])), Some(call));
-        let untagged = Asked::Refused(frames(&[b"NO_REPLY_TAG", b"sn.ping"]));
-        assert_eq!(Asked::read(frames(&[b"sn.ping"])), Some(untagged));
-        let unknown = Asked::Refused(frames(&[b"UNKNOWNCOMMAND", b"storage.batch2"]));
-        assert_eq!(Asked::read(frames(&[b"storage.batch2", b"t"])), Some(unknown));
-    }
-
-    proptest! {
-        #[test]
-        fn fuzz_omq_frames(bytes in crate::fuzz::hostile("omq")) {
-            // Each frame behind its length, two bytes.
-            let mut rest = bytes.as_slice();
-            let mut message = Vec::new();
-            while let Some((length, after)) = rest.split_first_chunk::<2>() {
-                let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
-                message.push(Bytes::copy_from_slice(&after[..length]));
-                rest = &after[length..];
-            }
-            let count = message.len();
-            match Asked::read(message) {
-                None => prop_assert_eq!(count, 0),
-                Some(Asked::Greeting) => {}
-                Some(Asked::Refused(frames)) => prop_assert_eq!(frames.len(), 2),
-                Some(Asked::Call { endpoint, parts, .. }) => {
-                    prop_assert_eq!(parts.len(), count - 2);
-                    if let (Endpoint::Onion, Some(dict)) = (endpoint, parts.first()) {
-                        let _ = crate::onion::decode_hop(dict.clone());
-                    }
-                }
-            }
-        }
-    }
 }

@@ -1,13 +1,22 @@
 //! OMQ (`spec/transports` §2): ZMTP with CURVE between nodes, and from clients that speak it.
 //!
 //! One thread owns every socket: a ROUTER that others connect to, and a DEALER per node that we have something to say
-//! to, opened on demand and closed when idle. Requests that arrive run as tasks of the runtime; their answers come back
-//! to the thread through its bounded queue.
+//! to, opened on demand and closed when idle. Two nodes may so have two connections, and each sends along either: requests
+//! are served, and replies taken, on both alike (§2.1a). Requests that arrive run as tasks of the runtime; their answers
+//! come back to the thread through its bounded queue.
 
+mod canary;
 mod commands;
+mod dealers;
+mod doors;
 mod epoll;
+mod leaving;
+mod message;
 mod thread;
 mod zmq;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use message::fuzz_message;
 
 use std::{
     io,
@@ -26,13 +35,18 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use self::epoll::Waker;
-use super::services::Services;
+use self::{
+    epoll::Waker,
+    zmq::{BytesOption, IntOption, Socket},
+};
+use super::{memory::MemoryShare, services::Services};
 use crate::{
+    holder::Holder,
     replicate::{Daemon, PeerAnswer, PeerError, PeerLink},
-    rpc::Subscriber,
+    rpc::{Notice, Subscriber, Ticket},
     swarm::NodeInfo,
     types::X25519PublicKey,
+    watchdog::{Probed, Pulse, Ward},
 };
 
 /// Commands that may wait for the I/O thread.
@@ -40,7 +54,25 @@ const QUEUE: usize = 16_384;
 /// How long the network's daemon may take.
 const DAEMON_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// `spec/transports` §2.1, milliseconds and bytes.
+const HEARTBEAT: i32 = 15_000;
+const HEARTBEAT_TIMEOUT: i32 = 30_000;
+const HANDSHAKE: i32 = 10_000;
+const MAX_MESSAGE: i64 = 10 * 1024 * 1024;
+/// Messages that wait on one connection, in each direction.
+const HIGH_WATER: i32 = 4_000;
+
 type Answer = Result<Vec<Bytes>, PeerError>;
+
+/// What the sockets of both directions have alike.
+fn common(socket: &Socket) -> io::Result<()> {
+    socket.set(IntOption::HeartbeatInterval, HEARTBEAT)?;
+    socket.set(IntOption::HeartbeatTimeout, HEARTBEAT_TIMEOUT)?;
+    socket.set(IntOption::HandshakeInterval, HANDSHAKE)?;
+    socket.set(IntOption::SendHighWater, HIGH_WATER)?;
+    socket.set(IntOption::ReceiveHighWater, HIGH_WATER)?;
+    socket.set_bytes(BytesOption::MaxMessageSize, &MAX_MESSAGE.to_ne_bytes())
+}
 
 /// What the I/O thread is asked to do.
 enum Command {
@@ -48,10 +80,10 @@ enum Command {
     Request { peer: Arc<NodeInfo>, command: &'static str, parts: Vec<Bytes>, answer: oneshot::Sender<Answer> },
     /// Ask the network's daemon.
     Daemon { command: &'static str, params: Bytes, answer: oneshot::Sender<Answer> },
-    /// Answer the connection `to`.
-    Reply { to: Bytes, tag: Bytes, parts: Vec<Bytes> },
-    /// Tell the subscriber `to` of a message.
-    Notify { to: Bytes, dict: Bytes },
+    /// Answer a request.
+    Reply { to: Arc<Caller>, tag: Bytes, parts: Vec<Bytes> },
+    /// Tell a subscriber of a message.
+    Notify { to: Arc<Caller>, notice: Notice, dict: Bytes },
     /// Let others in.
     Listen,
     /// Send those that ask away, soon; go on answering.
@@ -60,30 +92,79 @@ enum Command {
     Close,
 }
 
+/// One connection, as something to send along.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Route {
+    /// The other side opened it: its routing id.
+    Accepted(Bytes),
+    /// We opened it: its number.
+    Opened(u64),
+}
+
+impl Route {
+    /// Tells it from all others.
+    fn id(&self) -> Vec<u8> {
+        match self {
+            Self::Accepted(id) => [b"a", id.as_ref()].concat(),
+            Self::Opened(number) => [b"o", number.to_be_bytes().as_slice()].concat(),
+        }
+    }
+}
+
+/// Who sends, proven by CURVE, and where an answer goes.
+#[derive(Debug)]
+struct Caller {
+    key: X25519PublicKey,
+    route: Route,
+    /// For whom memory is held.
+    holder: Holder,
+}
+
+impl Caller {
+    /// Whether it is a node of the network: what such a one is owed is bounded by what it may ask at once.
+    fn is_node(&self) -> bool {
+        matches!(self.holder, Holder::Node(_))
+    }
+}
+
 /// A request that came in.
-struct Incoming {
+struct OmqRequest {
     endpoint: commands::Endpoint,
     parts: Vec<Bytes>,
-    /// Who asks.
-    key: X25519PublicKey,
-    /// The connection it came from, as something to send notifications to.
-    from: Arc<OmqSubscriber>,
+    /// What `parts` take of the memory for requests.
+    share: MemoryShare,
+    caller: Arc<Caller>,
+    /// The way back.
+    sender: Sender,
+    /// Its place among the requests of its connection, where that counts.
+    ticket: Option<Ticket>,
 }
 
 /// A connection that may subscribe.
 struct OmqSubscriber {
-    to: Bytes,
+    id: Vec<u8>,
+    to: Arc<Caller>,
     sender: Sender,
+}
+
+impl OmqSubscriber {
+    fn new(to: Arc<Caller>, sender: Sender) -> Self {
+        Self { id: to.route.id(), to, sender }
+    }
 }
 
 impl Subscriber for OmqSubscriber {
     fn connection(&self) -> &[u8] {
-        &self.to
+        &self.id
     }
 
-    fn notify(&self, dict: Bytes) {
+    fn holder(&self) -> Holder {
+        self.to.holder
+    }
+
+    fn notify(&self, notice: Notice, dict: Bytes) {
         // A full queue loses the notification, as a lost connection would.
-        let _ = self.sender.send(Command::Notify { to: self.to.clone(), dict });
+        let _ = self.sender.send(Command::Notify { to: Arc::clone(&self.to), notice, dict });
     }
 }
 
@@ -173,11 +254,19 @@ impl Daemon for OmqPeers {
     }
 }
 
+/// Of what OMQ depends on.
+#[derive(Clone)]
+struct Pulses {
+    own: Arc<Pulse>,
+    libzmq: Arc<Pulse>,
+}
+
 /// The running I/O thread.
 pub struct Omq {
     sender: Sender,
     thread: Option<JoinHandle<()>>,
     in_flight: commands::InFlight,
+    pulses: Pulses,
 }
 
 impl Omq {
@@ -199,6 +288,7 @@ impl Omq {
         let handle = runtime.clone();
         let mut io =
             thread::Io::new(listener, address, receiver, sender.clone(), services, runtime, in_flight.clone())?;
+        let pulses = io.pulses();
         if readiness.is_open() {
             io.listen()?;
         } else {
@@ -211,7 +301,14 @@ impl Omq {
             });
         }
         let thread = std::thread::Builder::new().name("allium-omq".to_owned()).spawn(move || io.run())?;
-        Ok(Self { sender, thread: Some(thread), in_flight })
+        Ok(Self { sender, thread: Some(thread), in_flight, pulses })
+    }
+
+    /// From now on its thread and libzmq's are watched.
+    pub fn put_in(&self, ward: &Ward) {
+        let Pulses { own, libzmq } = &self.pulses;
+        ward.watch(Arc::clone(own));
+        ward.watch(Probed::new(Arc::clone(libzmq), Arc::clone(own), "ZMQbg/IO"));
     }
 
     /// Calls under way by category: its name, how many there are, and may be.

@@ -21,33 +21,31 @@ use super::{
         services::Services,
         traffic::{Direction, Outcome},
     },
-    Answer, Command, Incoming, OmqSubscriber, Sender,
-    commands::{self, Asked, Category, Endpoint, InFlight},
+    Answer, Caller, Command, OmqRequest, Pulses, Route, Sender,
+    canary::Canary,
+    commands::{self, COPIES, Category, Endpoint, InFlight, LENT},
+    common,
+    dealers::{Dealers, MONITOR},
+    doors::Doors,
     epoll::{Epoll, Waker},
+    leaving::{Leaving, ON_THE_WAY},
+    message::OmqMessage,
     zmq::{self, BytesOption, Context, IntOption, Kind, Socket},
 };
-use crate::{replicate::PeerError, rpc::Via, swarm::NodeInfo, types::X25519PublicKey};
+use crate::{
+    holder::Holder,
+    replicate::PeerError,
+    rpc::{Pipeline, Via},
+    swarm::NodeInfo,
+    types::X25519PublicKey,
+    watchdog::Pulse,
+};
 
-/// `spec/transports` §2.1, milliseconds and bytes.
-const HEARTBEAT: i32 = 15_000;
-const HEARTBEAT_TIMEOUT: i32 = 30_000;
-const HANDSHAKE: i32 = 10_000;
-const RECONNECT: i32 = 250;
-const RECONNECT_MAX: i32 = 5_000;
 const LINGER: i32 = 5_000;
-const MAX_MESSAGE: i64 = 10 * 1024 * 1024;
-/// A connection that nobody used for this long is closed.
-const IDLE: Duration = Duration::from_secs(30);
 /// How often idle connections and abandoned requests are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How long answers may take once the node shuts down.
 const DRAIN: Duration = Duration::from_secs(20);
-/// For so long nobody is sent away yet: what was asked before is answered by then.
-const GRACE: Duration = Duration::from_secs(1);
-/// A node that sent all away has heard the last of them when it hears nothing for so long,
-const ON_THE_WAY: Duration = Duration::from_millis(100);
-/// and of those that do not go when so much has passed.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// More frames than any command has; what is beyond is not kept.
 const MAX_FRAMES: usize = 64;
 /// Messages taken from one socket before others have their turn.
@@ -56,66 +54,10 @@ const TURN: usize = 256;
 const COMMANDS: usize = 1024;
 const MAX_SOCKETS: i32 = 16_384;
 
-// Numbers of what is waited for; peers come after.
+// Numbers of what is waited for; connections that we open come after.
 const WAKE: u64 = 0;
 const ROUTER: u64 = 1;
 const ZAP: u64 = 2;
-/// Stands for the network's daemon among keys: no node has it.
-const DAEMON: X25519PublicKey = X25519PublicKey([0; 32]);
-/// Set in the number of a peer's monitor.
-const MONITOR: u64 = 1 << 63;
-
-/// A node that we have a connection to.
-struct Peer {
-    socket: Socket,
-    fd: i32,
-    monitor: Socket,
-    monitor_fd: i32,
-    address: String,
-    key: X25519PublicKey,
-    pending: HashMap<u64, oneshot::Sender<Answer>>,
-    /// It said that it goes: it answers what it was asked, and the next request is for its successor.
-    goes: bool,
-    used: Instant,
-}
-
-/// What a node knows of those that it sends to its successor.
-struct Leaving {
-    since: Instant,
-    /// When the last request came.
-    asked: Instant,
-    /// Requests under way, by who asked since.
-    under_way: HashMap<Bytes, usize>,
-}
-
-impl Leaving {
-    fn new() -> Self {
-        Self { since: Instant::now(), asked: Instant::now(), under_way: HashMap::new() }
-    }
-
-    /// Whether all have gone, or will not.
-    fn is_over(&self) -> bool {
-        self.asked.elapsed() >= ON_THE_WAY || self.since.elapsed() >= GRACE + PATIENCE
-    }
-
-    fn take(&mut self, from: &Bytes) {
-        self.asked = Instant::now();
-        *self.under_way.entry(from.clone()).or_default() += 1;
-    }
-
-    /// Notes an answer; whether nothing else is under way for them, so that they can go.
-    fn answered(&mut self, to: &Bytes) -> bool {
-        let more = self.under_way.get_mut(to).map_or(0, |under_way| {
-            *under_way -= 1;
-            *under_way
-        });
-        if more == 0 {
-            self.under_way.remove(to);
-        }
-        more == 0 && self.since.elapsed() >= GRACE
-    }
-}
-
 pub(super) struct Io {
     epoll: Epoll,
     waker: Waker,
@@ -124,17 +66,19 @@ pub(super) struct Io {
     services: Arc<Services>,
     runtime: tokio::runtime::Handle,
     in_flight: InFlight,
+    pulses: Pulses,
+    canary: Canary,
     zap: Socket,
     router: Socket,
     /// What the router is to accept from, and its name for it, until it does.
     listener: Option<(OwnedFd, String)>,
+    doors: Option<Doors>,
     /// When to end at the latest, once that was asked for.
     closing: Option<Instant>,
     leaving: Option<Leaving>,
-    peers: HashMap<u64, Peer>,
-    numbers: HashMap<X25519PublicKey, u64>,
-    next_number: u64,
-    next_tag: u64,
+    dealers: Dealers,
+    /// The order of requests on each connection that has some under way.
+    pipelines: HashMap<Route, Pipeline>,
     /// Sockets to look at again: a call on them may have swallowed their readiness.
     dirty: Vec<u64>,
     // After the sockets: dropping it waits for them.
@@ -153,6 +97,8 @@ impl Io {
     ) -> io::Result<Self> {
         let context = Context::new(MAX_SOCKETS)?;
         let epoll = Epoll::new()?;
+        let pulses = Pulses { own: Pulse::new("allium-omq"), libzmq: Pulse::new("libzmq") };
+        let canary = Canary::new(&context, &pulses.libzmq)?;
         let zap = context.socket(Kind::Rep)?;
         zap.bind("inproc://zeromq.zap.01")?;
         let router = context.socket(Kind::Router)?;
@@ -175,24 +121,32 @@ impl Io {
             services,
             runtime,
             in_flight,
+            pulses,
+            canary,
             zap,
             router,
             listener: Some((listener, format!("tcp://{address}"))),
+            doors: None,
             closing: None,
             leaving: None,
-            peers: HashMap::new(),
-            numbers: HashMap::new(),
-            next_number: ZAP + 1,
-            next_tag: 0,
+            dealers: Dealers::new(ZAP + 1),
+            pipelines: HashMap::new(),
             dirty: vec![ROUTER, ZAP],
             context,
         })
     }
 
+    /// Of this thread and libzmq's.
+    pub(super) fn pulses(&self) -> Pulses {
+        self.pulses.clone()
+    }
+
     /// Lets others in.
     pub(super) fn listen(&mut self) -> io::Result<()> {
         let Some((listener, address)) = self.listener.take() else { return Ok(()) };
-        self.router.set(IntOption::UseFd, listener.into_raw_fd())?;
+        let listener = listener.into_raw_fd();
+        self.doors = Some(Doors::open(listener, Arc::clone(&self.services)));
+        self.router.set(IntOption::UseFd, listener)?;
         self.dirty.push(ROUTER);
         self.router.bind(&address)
     }
@@ -200,7 +154,9 @@ impl Io {
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
         let mut tidied = Instant::now();
+        let heart = self.pulses.own.begin();
         loop {
+            heart.beat();
             ready.clear();
             let wait = match (self.dirty.is_empty(), self.closing) {
                 (false, _) => Duration::ZERO,
@@ -227,7 +183,7 @@ impl Io {
                     ROUTER => self.serve_router(),
                     ZAP => self.serve_zap(),
                     monitor if monitor & MONITOR != 0 => self.serve_monitor(monitor & !MONITOR),
-                    peer => self.serve_peer(peer),
+                    dealer => self.serve_dealer(dealer),
                 };
                 match more {
                     Ok(true) => self.dirty.push(number),
@@ -256,16 +212,19 @@ impl Io {
                 Ok(Command::Request { peer, command, parts, answer }) => self.request(&peer, command, &parts, answer),
                 Ok(Command::Daemon { command, params, answer }) => self.ask_daemon(command, &params, answer),
                 Ok(Command::Reply { to, tag, parts }) => {
-                    self.dirty.push(ROUTER);
-                    // As for `send_back`.
-                    let _ = self.router.send_parts(&[&to, b"REPLY", &tag], &parts);
-                    if self.leaving.as_mut().is_some_and(|leaving| leaving.answered(&to)) {
-                        self.send_back(&[&to, b"BYE"]);
+                    // A peer that is gone, or does not read, is not ours to mend.
+                    self.send_back(&to, &[b"REPLY", &tag], &parts);
+                    if self.leaving.as_mut().is_some_and(|leaving| leaving.answered(&to.route)) {
+                        self.part(&to);
                     }
                 }
-                Ok(Command::Notify { to, dict }) => {
-                    if !self.send_back(&[&to, b"notify.message", &dict]) {
-                        self.services.rpc.monitors().forget(&to);
+                Ok(Command::Notify { to, notice, dict }) => {
+                    // A subscriber that does not read loses what does not fit.
+                    let Some(dict) = self.services.memory.answers.hold_copies(to.holder, dict, COPIES) else {
+                        continue;
+                    };
+                    if !self.send_along(&to.route, &[notice.omq().as_bytes()], &[dict]) {
+                        self.services.rpc.monitors().forget(&to.route.id());
                     }
                 }
                 Ok(Command::Listen) => {
@@ -286,8 +245,8 @@ impl Io {
     // ---- what we ask ----
 
     fn request(&mut self, node: &NodeInfo, command: &'static str, parts: &[Bytes], answer: oneshot::Sender<Answer>) {
-        match self.connection(node) {
-            Ok(number) => self.send(number, command, parts, answer),
+        match self.dealers.connect(&self.context, &self.epoll, node, &self.services.identity.x25519) {
+            Ok(number) => self.ask(number, command, parts, answer),
             Err(error) => {
                 tracing::warn!(%error, node = %node.ed25519, "cannot connect");
                 let _ = answer.send(Err(PeerError::Timeout));
@@ -296,8 +255,9 @@ impl Io {
     }
 
     fn ask_daemon(&mut self, command: &'static str, params: &Bytes, answer: oneshot::Sender<Answer>) {
-        match self.daemon_connection() {
-            Ok(number) => self.send(number, command, std::slice::from_ref(params), answer),
+        let address = self.services.oxend_rpc.as_deref().ok_or_else(|| io::Error::other("none is configured"));
+        match address.and_then(|address| self.dealers.connect_daemon(&self.context, &self.epoll, address)) {
+            Ok(number) => self.ask(number, command, std::slice::from_ref(params), answer),
             Err(error) => {
                 tracing::warn!(%error, "cannot connect to the network's daemon");
                 let _ = answer.send(Err(PeerError::Timeout));
@@ -305,181 +265,89 @@ impl Io {
         }
     }
 
-    fn send(&mut self, number: u64, command: &'static str, parts: &[Bytes], answer: oneshot::Sender<Answer>) {
-        let Some(peer) = self.peers.get_mut(&number) else { return };
-        self.next_tag += 1;
-        let tag = self.next_tag.to_be_bytes();
-        match peer.socket.send_parts(&[command.as_bytes(), &tag], parts) {
-            Ok(()) => {
-                peer.pending.insert(self.next_tag, answer);
-                peer.used = Instant::now();
-                self.dirty.push(number);
-            }
-            Err(_) => {
-                let _ = answer.send(Err(PeerError::Congested));
-            }
+    fn ask(&mut self, number: u64, command: &'static str, parts: &[Bytes], answer: oneshot::Sender<Answer>) {
+        if self.dealers.ask(number, command, parts, answer) {
+            // A pipe tells of what comes only once somebody has found it empty; and a call on a socket may have
+            // swallowed its readiness.
+            self.dirty.extend([number, number | MONITOR]);
         }
     }
 
-    /// The number of the connection to `node`, opened if need be.
-    fn connection(&mut self, node: &NodeInfo) -> io::Result<u64> {
-        let address = format!("tcp://{}:{}", node.ip, node.omq_port);
-        if let Some(&number) = self.numbers.get(&node.x25519) {
-            if self.peers.get(&number).is_some_and(|peer| peer.address == address) {
-                return Ok(number);
-            }
-            self.close_peer(number);
-        }
-        let own = &self.services.identity.x25519;
-        let socket = self.dealer()?;
-        let mut routing_id = [b'L'; 33];
-        routing_id[1..].copy_from_slice(&own.public().0);
-        socket.set_bytes(BytesOption::RoutingId, &routing_id)?;
-        socket.set_bytes(BytesOption::CurveServerKey, &node.x25519.0)?;
-        socket.set_bytes(BytesOption::CurvePublicKey, &own.public().0)?;
-        socket.set_bytes(BytesOption::CurveSecretKey, own.expose())?;
-        self.open(socket, node.x25519, address)
-    }
-
-    /// The number of the connection to the network's daemon, which greets and has no keys (`spec/transports` §6).
-    fn daemon_connection(&mut self) -> io::Result<u64> {
-        if let Some(&number) = self.numbers.get(&DAEMON) {
-            return Ok(number);
-        }
-        let address = self.services.oxend_rpc.clone().ok_or_else(|| io::Error::other("none is configured"))?;
-        let socket = self.dealer()?;
-        let number = self.open(socket, DAEMON, address)?;
-        if let Some(peer) = self.peers.get(&number) {
-            peer.socket.send(&[b"HI"])?;
-        }
-        Ok(number)
-    }
-
-    fn dealer(&self) -> io::Result<Socket> {
-        let socket = self.context.socket(Kind::Dealer)?;
-        common(&socket)?;
-        // What could not be sent to a node that is gone is of no use to anybody later.
-        socket.set(IntOption::Linger, 0)?;
-        socket.set(IntOption::ReconnectInterval, RECONNECT)?;
-        socket.set(IntOption::ReconnectIntervalMax, RECONNECT_MAX)?;
-        socket.set(IntOption::ConnectTimeout, HANDSHAKE)?;
-        Ok(socket)
-    }
-
-    /// Connects `socket`; its number.
-    fn open(&mut self, socket: Socket, key: X25519PublicKey, address: String) -> io::Result<u64> {
-        let number = self.next_number;
-        self.next_number += 1;
-        let losses = format!("inproc://losses-{number}");
-        socket.monitor_losses(&losses)?;
-        let monitor = self.context.socket(Kind::Pair)?;
-        monitor.connect(&losses)?;
-        socket.connect(&address)?;
-        let (fd, monitor_fd) = (socket.fd()?, monitor.fd()?);
-        self.epoll.add(fd, number)?;
-        self.epoll.add(monitor_fd, number | MONITOR)?;
-        let peer = Peer {
-            socket,
-            fd,
-            monitor,
-            monitor_fd,
-            address,
-            key,
-            pending: HashMap::new(),
-            goes: false,
-            used: Instant::now(),
-        };
-        self.peers.insert(number, peer);
-        self.numbers.insert(key, number);
-        // A pipe tells of what comes only once somebody has found it empty.
-        self.dirty.push(number | MONITOR);
-        Ok(number)
-    }
-
-    fn close_peer(&mut self, number: u64) {
-        if let Some(peer) = self.peers.remove(&number) {
-            self.epoll.remove(peer.fd);
-            self.epoll.remove(peer.monitor_fd);
-            self.ask_no_more(number, &peer.key);
-        }
-    }
-
-    /// The next request to a node goes over another connection than this one; there may be one already.
-    fn ask_no_more(&mut self, number: u64, key: &X25519PublicKey) {
-        if self.numbers.get(key) == Some(&number) {
-            self.numbers.remove(key);
-        }
-    }
-
-    /// A node that cannot be reached, or is gone, answers nothing that it was asked: whoever waits learns it now and not
-    /// at a time limit. The next request connects anew.
+    /// A connection that we opened is lost, or was never made.
     fn serve_monitor(&mut self, number: u64) -> io::Result<bool> {
-        let Some(peer) = self.peers.get(&number) else { return Ok(false) };
-        if receive(&peer.monitor, false)?.is_none() {
+        let Some(dealer) = self.dealers.get(number) else { return Ok(false) };
+        if receive(dealer.socket.losses(), false)?.is_none() {
             return Ok(false);
         }
-        // Answers that came before the loss count.
-        while self.serve_peer(number)? {}
-        if let Some(peer) = self.peers.get_mut(&number) {
-            for (_, answer) in peer.pending.drain() {
-                let _ = answer.send(Err(PeerError::Timeout));
-            }
-        }
-        self.close_peer(number);
+        // What came before the loss counts.
+        while self.serve_dealer(number)? {}
+        self.dealers.lose(&self.epoll, number);
         Ok(false)
     }
 
-    /// Takes the answers of a node; whether there may be more.
-    fn serve_peer(&mut self, number: u64) -> io::Result<bool> {
+    /// Takes what comes along a connection that we opened; whether there may be more.
+    fn serve_dealer(&mut self, number: u64) -> io::Result<bool> {
         for _ in 0..TURN {
-            let Some(peer) = self.peers.get_mut(&number) else { return Ok(false) };
-            let Some((frames, _)) = receive(&peer.socket, false)? else { return Ok(false) };
-            let tagged = |tag: &Bytes| tag.as_ref().try_into().ok().map(u64::from_be_bytes);
-            match frames.as_slice() {
-                [reply, tag, ..] if reply.as_ref() == b"REPLY" => {
-                    if let Some(answer) = tagged(tag).and_then(|tag| peer.pending.remove(&tag)) {
-                        peer.used = Instant::now();
-                        let _ = answer.send(Ok(frames[2..].to_vec()));
-                    }
-                }
-                [error, reply, tag] if reply.as_ref() == b"REPLY" => {
-                    if let Some(answer) = tagged(tag).and_then(|tag| peer.pending.remove(&tag)) {
-                        let error = String::from_utf8_lossy(error).into_owned();
-                        let _ = answer.send(Err(PeerError::Refused(error)));
-                    }
-                }
-                [bye] if bye.as_ref() == b"BYE" => {
-                    peer.goes = true;
-                    let key = peer.key;
-                    self.ask_no_more(number, &key);
-                }
-                // HELLO, or a refusal that names no request: the request's time limit answers for it.
-                _ => {}
+            let Some(dealer) = self.dealers.get(number) else { return Ok(false) };
+            let Some((frames, _)) = receive(&dealer.socket, false)? else { return Ok(false) };
+            let (key, ip) = (dealer.key, dealer.ip);
+            match (OmqMessage::read(frames), ip) {
+                (OmqMessage::Bye, _) => self.dealers.ask_no_more(number),
+                (OmqMessage::Reply { tag, answer }, _) => self.dealers.answered(&key, &tag, answer),
+                (message, Some(ip)) => self.take(message, key, Route::Opened(number), ip),
+                // The daemon asks nothing.
+                (_, None) => {}
             }
         }
         Ok(true)
     }
 
     fn tidy(&mut self) {
-        let now = Instant::now();
-        let mut idle = Vec::new();
-        for (number, peer) in &mut self.peers {
-            peer.pending.retain(|_, answer| !answer.is_closed());
-            if peer.pending.is_empty() && (peer.goes || now.duration_since(peer.used) >= IDLE) {
-                idle.push(*number);
-            }
+        if let Err(error) = self.canary.look() {
+            tracing::warn!(%error, "libzmq cannot be tried out");
         }
-        for number in idle {
-            self.close_peer(number);
-        }
+        self.dealers.tidy(&self.epoll);
+        self.pipelines.retain(|_, pipeline| !pipeline.is_idle());
     }
 
     // ---- what we are asked ----
 
-    /// Whether it could be sent: else the asker is gone, or does not read, and neither is ours to mend.
-    fn send_back(&mut self, frames: &[&[u8]]) -> bool {
-        self.dirty.push(ROUTER);
-        self.router.send(frames).is_ok()
+    /// Sends along one connection; whether that could be.
+    fn send_along(&mut self, route: &Route, head: &[&[u8]], parts: &[Bytes]) -> bool {
+        match route {
+            Route::Accepted(id) => {
+                self.dirty.push(ROUTER);
+                let mut frames: Vec<&[u8]> = vec![id];
+                frames.extend(head);
+                self.router.send_parts(&frames, parts, LENT).is_ok()
+            }
+            Route::Opened(number) => {
+                self.dirty.push(*number);
+                let Some(dealer) = self.dealers.get(*number) else { return false };
+                dealer.socket.send_parts(head, parts, LENT).is_ok()
+            }
+        }
+    }
+
+    /// Sends to the caller: along the connection that it used, or along another that it has proven its key on.
+    fn send_back(&mut self, to: &Caller, head: &[&[u8]], parts: &[Bytes]) -> bool {
+        if self.send_along(&to.route, head, parts) {
+            return true;
+        }
+        match &to.route {
+            Route::Accepted(_) => {
+                let other = self.dealers.find(&to.key);
+                other.is_some_and(|number| self.send_along(&Route::Opened(number), head, parts))
+            }
+            Route::Opened(_) => self.send_along(&Route::Accepted(node_routing_id(&to.key)), head, parts),
+        }
+    }
+
+    /// Tells whoever connected to us to go.
+    fn part(&mut self, caller: &Caller) {
+        if matches!(caller.route, Route::Accepted(_)) {
+            self.send_along(&caller.route, &[b"BYE"], &[]);
+        }
     }
 
     fn serve_router(&mut self) -> io::Result<bool> {
@@ -488,56 +356,65 @@ impl Io {
             if frames.is_empty() {
                 continue;
             }
-            let to = frames.remove(0);
+            let id = frames.remove(0);
             let Some(sender) = sender else { continue };
             let Ok(key) = sender.user_id.parse::<X25519PublicKey>() else { continue };
-            // A routing id that claims a node's key must be that node's.
-            if to.first() == Some(&b'L') && to.len() == 33 && to[1..] != key.0 {
-                continue;
-            }
-            let (endpoint, tag, parts) = match Asked::read(frames) {
-                Some(Asked::Call { endpoint, tag, parts }) => (endpoint, tag, parts),
-                Some(Asked::Greeting) => {
-                    self.send_back(&[&to, b"HELLO"]);
-                    continue;
-                }
-                Some(Asked::Refused(answer)) => {
-                    if self.services.network.load().by_x25519(&key).is_some() {
-                        self.services.traffic.add(Direction::In, "", Outcome::Refused);
-                    }
-                    let mut frames: Vec<&[u8]> = vec![&to];
-                    frames.extend(answer.iter().map(Bytes::as_ref));
-                    self.send_back(&frames);
-                    continue;
-                }
-                None => continue,
-            };
-            let refused: Option<&[u8]> = match endpoint.category() {
-                Category::Sn if !self.may_call(endpoint, &key) => Some(b"FORBIDDEN_SN"),
-                Category::Gossip if self.services.network.load().by_x25519(&key).is_none() => Some(b"FORBIDDEN_SN"),
-                Category::Service if !self.services.admins.contains(&key) => Some(b"FORBIDDEN"),
-                _ => None,
-            };
-            if let Some(error) = refused {
-                self.services.refusals.add(Via::Omq, Refusal::Forbidden);
-                self.count(endpoint, Outcome::Refused);
-                self.send_back(&[&to, error, b"REPLY", &tag]);
-                continue;
-            }
-            if matches!(endpoint.category(), Category::Storage | Category::Monitor | Category::Control) {
-                let address = sender.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-                if !self.services.limiter.allow(address) {
-                    self.services.refusals.add(Via::Omq, Refusal::TooFast);
-                    let [code, text] = commands::too_many();
-                    self.send_back(&[&to, b"REPLY", &tag, &code, &text]);
-                    continue;
+            match OmqMessage::read(frames) {
+                OmqMessage::Reply { tag, answer } => self.dealers.answered(&key, &tag, answer),
+                message => {
+                    let address = sender.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                    self.take(message, key, Route::Accepted(id), address);
                 }
             }
-            let from = Arc::new(OmqSubscriber { to: to.clone(), sender: self.sender.clone() });
-            let incoming = Incoming { endpoint, parts, key, from };
-            self.dispatch(to, tag, incoming);
         }
         Ok(true)
+    }
+
+    /// Serves what came along either kind of connection.
+    fn take(&mut self, message: OmqMessage, key: X25519PublicKey, route: Route, address: IpAddr) {
+        let known = self.services.network.load().by_x25519(&key).is_some();
+        let holder = if known { Holder::Node(key) } else { Holder::at(address) };
+        let caller = Arc::new(Caller { key, route, holder });
+        let (endpoint, tag, parts) = match message {
+            OmqMessage::Call { endpoint, tag, parts } => (endpoint, tag, parts),
+            OmqMessage::Greeting => {
+                self.send_along(&caller.route, &[b"HELLO"], &[]);
+                return;
+            }
+            OmqMessage::Refused(answer) => {
+                if known {
+                    self.services.traffic.add(Direction::In, "", Outcome::Refused);
+                }
+                self.send_along(&caller.route, &[], &answer);
+                return;
+            }
+            OmqMessage::Reply { .. } | OmqMessage::Bye | OmqMessage::Nothing => return,
+        };
+        if let Route::Opened(number) = caller.route
+            && let Some(dealer) = self.dealers.get(number)
+        {
+            dealer.touch();
+        }
+        let refused: Option<&[u8]> = match endpoint.category() {
+            Category::Sn if !self.may_call(endpoint, &caller.key) => Some(b"FORBIDDEN_SN"),
+            Category::Gossip if !known => Some(b"FORBIDDEN_SN"),
+            Category::Service if !self.services.admins.contains(&caller.key) => Some(b"FORBIDDEN"),
+            _ => None,
+        };
+        if let Some(error) = refused {
+            self.services.refusals.add(Via::Omq, Refusal::Forbidden);
+            self.count(endpoint, Outcome::Refused);
+            self.send_along(&caller.route, &[error, b"REPLY", &tag], &[]);
+            return;
+        }
+        if matches!(endpoint.category(), Category::Storage | Category::Monitor | Category::Control)
+            && !self.services.limiter.allow(address)
+        {
+            self.services.refusals.add(Via::Omq, Refusal::TooFast);
+            self.send_along(&caller.route, &[b"REPLY", &tag], &commands::too_many());
+            return;
+        }
+        self.dispatch(caller, tag, endpoint, parts);
     }
 
     /// As over QUIC, a node without a swarm may relay; what concerns messages is for members of swarms.
@@ -552,22 +429,30 @@ impl Io {
         }
     }
 
-    fn dispatch(&mut self, to: Bytes, tag: Bytes, incoming: Incoming) {
-        let Some(slot) = self.in_flight.of(incoming.endpoint.category()).take() else {
+    fn dispatch(&mut self, caller: Arc<Caller>, tag: Bytes, endpoint: Endpoint, parts: Vec<Bytes>) {
+        let bytes = parts.iter().map(Bytes::len).sum();
+        let slot = self.in_flight.of(endpoint.category()).take();
+        let room = slot.zip(self.services.memory.requests.take(caller.holder, bytes));
+        let Some((slot, share)) = room else {
             self.services.refusals.add(Via::Omq, Refusal::Busy);
-            self.count(incoming.endpoint, Outcome::Busy);
-            let [code, text] = commands::busy();
-            self.send_back(&[&to, b"REPLY", &tag, &code, &text]);
+            self.count(endpoint, Outcome::Busy);
+            self.send_along(&caller.route, &[b"REPLY", &tag], &commands::busy());
             return;
         };
         if let Some(leaving) = &mut self.leaving {
-            leaving.take(&to);
+            leaving.take(&caller.route);
         }
+        let ticket = endpoint.is_ordered().then(|| match self.pipelines.get(&caller.route) {
+            Some(pipeline) => pipeline.ticket(),
+            None => self.pipelines.entry(caller.route.clone()).or_default().ticket(),
+        });
         let (services, sender) = (Arc::clone(&self.services), self.sender.clone());
+        let request =
+            OmqRequest { endpoint, parts, share, caller: Arc::clone(&caller), sender: sender.clone(), ticket };
         self.runtime.spawn(async move {
-            let answer = commands::execute(&services, incoming, slot).await;
+            let answer = commands::execute(&services, request, slot).await;
             if let Some(parts) = answer
-                && sender.send(Command::Reply { to, tag, parts }).is_err()
+                && sender.send(Command::Reply { to: caller, tag, parts }).is_err()
             {
                 tracing::debug!("an answer was dropped: the OMQ queue is full");
             }
@@ -592,13 +477,10 @@ impl Io {
     }
 }
 
-fn common(socket: &Socket) -> io::Result<()> {
-    socket.set(IntOption::HeartbeatInterval, HEARTBEAT)?;
-    socket.set(IntOption::HeartbeatTimeout, HEARTBEAT_TIMEOUT)?;
-    socket.set(IntOption::HandshakeInterval, HANDSHAKE)?;
-    socket.set(IntOption::SendHighWater, 10_000)?;
-    socket.set(IntOption::ReceiveHighWater, 10_000)?;
-    socket.set_bytes(BytesOption::MaxMessageSize, &MAX_MESSAGE.to_ne_bytes())
+/// What our ROUTER calls a node's connection: the key that it has proven (`build/libzmq.rs`), and how nodes name themselves
+/// (`spec/transports` §2.1).
+fn node_routing_id(key: &X25519PublicKey) -> Bytes {
+    [key.to_string().as_bytes(), b"L", &key.0].concat().into()
 }
 
 type Received = (Vec<Bytes>, Option<zmq::Sender>);

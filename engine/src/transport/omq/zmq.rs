@@ -19,8 +19,6 @@ const RCVMORE: c_int = 13;
 const FD: c_int = 14;
 const DONTWAIT: c_int = 1;
 const SNDMORE: c_int = 2;
-/// Copying fewer bytes costs less than lending them.
-const LARGE: usize = 2048;
 /// Closed, disconnected, and the three ways in which a handshake fails.
 const LOST_EVENTS: c_int = 0x0080 | 0x0200 | 0x0800 | 0x2000 | 0x4000;
 
@@ -208,8 +206,8 @@ impl Socket {
         check(unsafe { zmq_connect(self.0.as_ptr(), endpoint.as_ptr()) })
     }
 
-    /// From here on a PAIR socket connected to `endpoint` (inproc) gets a message whenever an attempt to connect fails or
-    /// a connection is lost.
+    /// From here on a PAIR socket connected to `endpoint` (inproc) gets a message at each loss: see [`MonitoredSocket`],
+    /// which is how to use it.
     pub(super) fn monitor_losses(&self, endpoint: &str) -> io::Result<()> {
         let endpoint = CString::new(endpoint)?;
         // SAFETY: as for `bind`.
@@ -218,11 +216,12 @@ impl Socket {
 
     /// Sends one message of several frames; all or nothing, never waits ([`io::ErrorKind::WouldBlock`]).
     pub(super) fn send(&self, frames: &[&[u8]]) -> io::Result<()> {
-        self.send_parts(frames, &[])
+        self.send_parts(frames, &[], 0)
     }
 
-    /// [`Self::send`] of `head` and then `parts`, of which large ones are not copied.
-    pub(super) fn send_parts(&self, head: &[&[u8]], parts: &[Bytes]) -> io::Result<()> {
+    /// [`Self::send`] of `head` and then `parts`, of which those of `lent` bytes or more are held until they are sent, and
+    /// not copied.
+    pub(super) fn send_parts(&self, head: &[&[u8]], parts: &[Bytes], lent: usize) -> io::Result<()> {
         let mut left = head.len() + parts.len();
         let mut flags = || {
             left = left.saturating_sub(1);
@@ -236,7 +235,7 @@ impl Socket {
             copied(frame, flags())?;
         }
         for part in parts {
-            if part.len() < LARGE {
+            if part.len() < lent {
                 copied(part, flags())?;
             } else {
                 let mut message = Message::lending(part.clone())?;
@@ -266,6 +265,46 @@ impl Drop for Socket {
     fn drop(&mut self) {
         // SAFETY: alive until here.
         unsafe { zmq_close(self.0.as_ptr()) };
+    }
+}
+
+/// A socket, and one that gets a message whenever an attempt to connect fails or a connection is lost.
+///
+/// libzmq's I/O thread, which serves every connection of the context, writes such a message with a lock held, and waits
+/// until it can: for ever, where the reader is gone. So the writer is taken away first, under the same lock; an event that
+/// is being written then still has its reader, and room (at most one is unread: the first ends the connection).
+pub(super) struct MonitoredSocket {
+    socket: Socket,
+    losses: Socket,
+}
+
+impl MonitoredSocket {
+    /// Of a `socket` that is not connected yet; `endpoint` (inproc) belongs to it alone.
+    pub(super) fn new(context: &Context, socket: Socket, endpoint: &str) -> io::Result<Self> {
+        let monitored = Self { socket, losses: context.socket(Kind::Pair)? };
+        monitored.socket.monitor_losses(endpoint)?;
+        monitored.losses.connect(endpoint)?;
+        Ok(monitored)
+    }
+
+    /// What tells of losses.
+    pub(super) const fn losses(&self) -> &Socket {
+        &self.losses
+    }
+}
+
+impl std::ops::Deref for MonitoredSocket {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+impl Drop for MonitoredSocket {
+    fn drop(&mut self) {
+        // SAFETY: the socket is alive; without an endpoint its monitor ends.
+        unsafe { zmq_socket_monitor(self.socket.0.as_ptr(), std::ptr::null(), 0) };
     }
 }
 

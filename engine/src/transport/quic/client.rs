@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use quinn::{Connection, Endpoint, VarInt};
+use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{ALPN, client_config, stream::RequestStream};
+use super::{ALPN, client_config, frame, stream::RequestStream};
 use crate::{crypto::Ed25519Secret, types::Ed25519PublicKey};
 
 /// Notifications that wait to be taken.
@@ -26,17 +26,17 @@ pub enum QuicError {
     Refused(Vec<u8>),
 }
 
-/// Connects with one of the protocols to the node with the Ed25519 key `node`.
+/// Connects with one of the `offered` protocols, the first if it may be, to the node with the Ed25519 key `node`.
 pub(super) async fn connect(
     endpoint: &Endpoint,
     address: SocketAddr,
     node: Ed25519PublicKey,
     own: &Ed25519Secret,
-    alpn: &[u8],
+    offered: &[&[u8]],
     limit: Duration,
 ) -> Result<Connection, QuicError> {
     let failed = |error: &dyn std::fmt::Display| QuicError::Connection(error.to_string());
-    let config = client_config(own, node.0, alpn).map_err(|error| failed(&error))?;
+    let config = client_config(own, node.0, offered).map_err(|error| failed(&error))?;
     let connecting = endpoint.connect_with(config, address, "localhost").map_err(|error| failed(&error))?;
     timeout(limit, connecting).await.map_err(|_| QuicError::Timeout)?.map_err(|error| failed(&error))
 }
@@ -59,7 +59,7 @@ impl QuicClient {
         own: &Ed25519Secret,
         limit: Duration,
     ) -> Result<(Self, mpsc::Receiver<Vec<u8>>), QuicError> {
-        let connection = connect(endpoint, address, node, own, ALPN, limit).await?;
+        let connection = connect(endpoint, address, node, own, &[ALPN], limit).await?;
         let (pushed, pushes) = mpsc::channel(PUSHES);
         let stream = RequestStream::open(&connection, Some(pushed)).await?;
         Ok((Self { connection, stream }, pushes))
@@ -80,6 +80,26 @@ impl QuicClient {
     /// [`QuicError`].
     pub async fn write_raw(&self, bytes: &[u8]) -> Result<(), QuicError> {
         self.stream.write_raw(bytes).await
+    }
+
+    /// Asks so often on a stream of its own, from which nothing is ever read: for tests of what the other end holds then. The
+    /// stream lasts as long as what is returned.
+    ///
+    /// # Errors
+    /// [`QuicError`].
+    pub async fn ask_unread(
+        &self,
+        endpoint: &str,
+        body: &Bytes,
+        times: i64,
+    ) -> Result<(SendStream, RecvStream), QuicError> {
+        let failed = |error: &dyn std::fmt::Display| QuicError::Connection(error.to_string());
+        let (mut send, receive) = self.connection.open_bi().await.map_err(|error| failed(&error))?;
+        for rid in 0..times {
+            let mut command = frame::command(rid, endpoint, body.clone());
+            send.write_all_chunks(&mut command).await.map_err(|error| failed(&error))?;
+        }
+        Ok((send, receive))
     }
 
     /// Ends the connection.

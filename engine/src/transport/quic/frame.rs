@@ -9,8 +9,13 @@ use tokio::{
     time::timeout,
 };
 
+use super::super::memory::{MemoryBudget, MemoryShare};
+use crate::holder::Holder;
+
 /// Characters of the longest prefix, its colon included.
 const MAX_PREFIX: usize = 9;
+/// Frames of up to so many bytes count to their connection alone.
+const SMALL: usize = 16 << 10;
 /// Bytes taken from the connection at once.
 const CHUNK: usize = 64 << 10;
 /// How long the rest of a frame may take after its prefix.
@@ -154,21 +159,34 @@ pub fn prefix(bytes: &[u8], largest: usize) -> Result<Option<(usize, usize)>, Ba
 }
 
 /// Takes frames out of a stream. `budget` is what all frames of the connection may take together, in bytes: a frame's
-/// share is held from the moment its length is known until the permit is dropped.
+/// share is held from the moment its length is known until it is dropped.
 pub(super) struct Frames {
     stream: RecvStream,
     buffer: BytesMut,
     budget: Arc<Semaphore>,
+    /// What a frame that is not small also counts to.
+    memory: Option<(MemoryBudget, Holder)>,
     largest: usize,
 }
 
+/// What a frame takes of the memory for requests.
+pub(super) struct FrameShare {
+    _permit: OwnedSemaphorePermit,
+    _memory: Option<MemoryShare>,
+}
+
 impl Frames {
-    pub(super) fn new(stream: RecvStream, budget: Arc<Semaphore>, largest: usize) -> Self {
-        Self { stream, buffer: BytesMut::new(), budget, largest }
+    pub(super) fn new(
+        stream: RecvStream,
+        budget: Arc<Semaphore>,
+        memory: Option<(MemoryBudget, Holder)>,
+        largest: usize,
+    ) -> Self {
+        Self { stream, buffer: BytesMut::new(), budget, memory, largest }
     }
 
     /// The next frame; `None` when the stream or the connection ends.
-    pub(super) async fn next(&mut self) -> Result<Option<(BytesMut, OwnedSemaphorePermit)>, BadFraming> {
+    pub(super) async fn next(&mut self) -> Result<Option<(BytesMut, FrameShare)>, BadFraming> {
         let (head, length) = loop {
             if let Some(found) = prefix(&self.buffer, self.largest)? {
                 break found;
@@ -179,6 +197,13 @@ impl Frames {
         };
         let share = u32::try_from(length).map_err(|_| BadFraming)?;
         let Ok(permit) = Arc::clone(&self.budget).acquire_many_owned(share).await else { return Ok(None) };
+        let memory = match &self.memory {
+            Some((budget, holder)) if length > SMALL => match budget.take(*holder, length) {
+                Some(share) => Some(share),
+                None => return Err(BadFraming),
+            },
+            _ => None,
+        };
         let whole = timeout(REST, async {
             while self.buffer.len() < head + length {
                 if !self.fill().await {
@@ -191,7 +216,7 @@ impl Frames {
             return Ok(None);
         }
         self.buffer.advance(head);
-        Ok(Some((self.buffer.split_to(length), permit)))
+        Ok(Some((self.buffer.split_to(length), FrameShare { _permit: permit, _memory: memory })))
     }
 
     async fn fill(&mut self) -> bool {
@@ -208,6 +233,20 @@ impl Frames {
     pub(super) fn stop(mut self, code: u32) {
         let _ = self.stream.stop(code.into());
     }
+}
+
+/// What comes along a stream.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_stream(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Ok(Some((head, length))) = prefix(rest, super::REFERENCE_FRAME) {
+        assert!(length <= super::REFERENCE_FRAME);
+        let Some(frame) = rest.get(head..head + length) else { break };
+        // What is a message to us is bencode to everybody.
+        assert!(Message::parse(frame.into()).is_err() || crate::bencode::Bt::parse(frame).is_ok());
+        rest = &rest[head + length..];
+    }
+    0
 }
 
 #[cfg(test)]
@@ -260,19 +299,6 @@ mod tests {
                 let (head, length) = prefix(&frame).unwrap().unwrap();
                 prop_assert_eq!(frame.len(), head + length);
                 prop_assert_eq!(Message::parse(frame[head..].into()), Ok(want));
-            }
-        }
-
-        #[test]
-        fn fuzz_quic_stream(bytes in crate::fuzz::hostile("quic")) {
-            let mut rest = bytes.as_slice();
-            while let Ok(Some((head, length))) = prefix(rest) {
-                prop_assert!(length <= REFERENCE_FRAME);
-                let Some(frame) = rest.get(head..head + length) else { break };
-                let parsed = Message::parse(frame.into());
-                // What is a message to us is bencode to everybody.
-                prop_assert!(parsed.is_err() || crate::bencode::Bt::parse(frame).is_ok());
-                rest = &rest[head + length..];
             }
         }
     }

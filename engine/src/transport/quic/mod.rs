@@ -16,7 +16,7 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
+use quinn::{Connection, Endpoint, IdleTimeout, TransportConfig, VarInt, crypto::rustls::HandshakeData};
 
 pub use client::{QuicClient, QuicError};
 pub use peers::{PeerConnection, QuicPeers};
@@ -28,6 +28,9 @@ use crate::crypto::Ed25519Secret;
 pub const ALPN: &[u8] = b"oxenstorage";
 /// Application protocol between nodes.
 pub const ALPN_NODES: &[u8] = b"oxenstorage-sn";
+/// The same with what only Allium has, between nodes of Allium: by this they know each other, whatever versions they
+/// advertise. It is offered before the other, so that a node of another make takes that.
+const ALPN_ALLIUM: &[u8] = b"allium-sn/1";
 /// What closes a stream whose framing is wrong.
 const BAD_FRAMING: u32 = 777_000_105;
 /// Bytes of the largest frame that the reference takes.
@@ -35,8 +38,6 @@ const REFERENCE_FRAME: usize = 10_000_000;
 /// Bytes of the largest frame that we take. The largest answer to a `retrieve` takes more than the reference's limit when it
 /// goes through onion layers; over OMQ it fits.
 const MAX_FRAME: usize = 11 << 20;
-/// The first version of the reference whose nodes speak QUIC to each other.
-const REFERENCE_NODES: [u16; 3] = [2, 12, 0];
 /// What the secret of resets is derived with; a local matter.
 const RESET_KEY: &[u8] = b"allium quic stateless reset";
 const IDLE: Duration = Duration::from_secs(30);
@@ -85,7 +86,7 @@ impl Quic {
     /// When the socket cannot be used.
     pub fn start(socket: UdpSocket, services: Arc<Services>) -> io::Result<Self> {
         let peers = Arc::clone(&services.quic_peers);
-        let config = tls::server(&services.identity.ed25519).map_err(io::Error::other)?;
+        let config = tls::server(&services.identity.ed25519, ACCEPTED).map_err(io::Error::other)?;
         let mut config = quinn::ServerConfig::with_crypto(config);
         config.transport_config(Arc::new(transport(false)));
         let endpoint = endpoint(socket, config, &services.identity.ed25519)?;
@@ -152,12 +153,80 @@ pub fn client_endpoint(bind: SocketAddr) -> io::Result<Endpoint> {
     Endpoint::client(bind)
 }
 
-/// How to connect to the node with the Ed25519 key `server`.
-fn client_config(own: &Ed25519Secret, server: [u8; 32], alpn: &[u8]) -> Result<quinn::ClientConfig, rustls::Error> {
-    let mut config = quinn::ClientConfig::new(tls::client(own, server, alpn)?);
-    let mut transport = transport(alpn == ALPN_NODES);
+/// The application protocol that a connection has agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Clients,
+    Nodes,
+    Allium,
+}
+
+impl Protocol {
+    fn of(connection: &Connection) -> Self {
+        let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+        match data.and_then(|data| data.protocol).as_deref() {
+            Some(ALPN_ALLIUM) => Self::Allium,
+            Some(ALPN_NODES) => Self::Nodes,
+            _ => Self::Clients,
+        }
+    }
+}
+
+/// What a node takes.
+const ACCEPTED: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES, ALPN];
+/// What it offers another node: ours first.
+const BETWEEN_NODES: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES];
+
+/// How to connect to the node with the Ed25519 key `server`; `offered`: application protocols, the preferred first.
+fn client_config(
+    own: &Ed25519Secret,
+    server: [u8; 32],
+    offered: &[&[u8]],
+) -> Result<quinn::ClientConfig, rustls::Error> {
+    let mut config = quinn::ClientConfig::new(tls::client(own, server, offered)?);
+    let mut transport = transport(offered == BETWEEN_NODES);
     // Whoever asks may have to wait for as long as the other end gives up an idle connection.
     transport.keep_alive_interval(Some(KEEP_ALIVE));
     config.transport_config(Arc::new(transport));
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Names<'a> = &'a [&'a [u8]];
+
+    /// What both ends of a connection say of it.
+    async fn agreed(offered: Names<'_>, accepted: Names<'_>) -> Option<(Protocol, Protocol)> {
+        let [ours, theirs] = [1, 2].map(|seed| Ed25519Secret::from_seed(&[seed; 32]));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let config = quinn::ServerConfig::with_crypto(tls::server(&theirs, accepted).unwrap());
+        let server = endpoint(socket, config, &theirs).unwrap();
+        let client = client_endpoint("127.0.0.1:0".parse().unwrap()).unwrap();
+        let limit = Duration::from_secs(30);
+        let (there, here) = tokio::join!(
+            async { server.accept().await.unwrap().await.ok() },
+            client::connect(&client, address, theirs.public(), &ours, offered, limit),
+        );
+        Some((Protocol::of(&here.ok()?), Protocol::of(&there?)))
+    }
+
+    /// Whoever knows only what the reference has is met in that.
+    #[tokio::test]
+    async fn nodes_of_allium_know_each_other_by_their_protocol() {
+        let standard: Names<'_> = &[ALPN, ALPN_NODES];
+        let cases: [(Names<'_>, Names<'_>, Option<Protocol>); 5] = [
+            (BETWEEN_NODES, ACCEPTED, Some(Protocol::Allium)),
+            (BETWEEN_NODES, standard, Some(Protocol::Nodes)),
+            (&[ALPN_NODES], ACCEPTED, Some(Protocol::Nodes)),
+            (&[ALPN], ACCEPTED, Some(Protocol::Clients)),
+            // One of before 2.12.
+            (BETWEEN_NODES, &[ALPN], None),
+        ];
+        for (offered, accepted, protocol) in cases {
+            assert_eq!(agreed(offered, accepted).await, protocol.map(|protocol| (protocol, protocol)));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Connections between nodes (`spec/transports` §3.4): one per pair, used by both sides whoever opened it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use quinn::{Connection, Endpoint, VarInt};
 use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
-    ALPN_NODES, QuicError, REFERENCE_NODES,
+    BETWEEN_NODES, Protocol, QuicError,
     client::connect,
     frame::{self, BadFraming},
     serve::Server,
@@ -123,7 +123,7 @@ impl PeerConnection {
             "sn.storage_cc" => {
                 let list = Bt::List(parts.iter().map(|part| part.as_ref().into()).collect()).encode();
                 match self.commands.request("storage_cc", list, limit).await {
-                    Ok(reply) => unwrapped(&reply),
+                    Ok(reply) => Ok(unwrapped(&reply)),
                     Err(QuicError::Refused(text)) => Ok(refusal(&text)),
                     Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
                 }
@@ -142,15 +142,11 @@ fn onion_parts(mut reply: BytesMut) -> Result<Vec<Bytes>, BadFraming> {
     Ok(vec![code.to_string().into(), body.freeze()])
 }
 
-/// The dict inside `[200, dict]`.
-fn unwrapped(reply: &[u8]) -> Result<Vec<Bytes>, PeerError> {
-    match Bt::parse(reply) {
-        Ok(Bt::List(items)) => match items.as_slice() {
-            [Bt::Int(200), dict] => Ok(vec![dict.encode().into()]),
-            _ => Ok(Vec::new()),
-        },
-        _ => Err(PeerError::Refused("not a bencoded list".to_owned())),
-    }
+/// The dict inside `[200, dict]`; nothing of another answer, which makes it an invalid one.
+fn unwrapped(reply: &[u8]) -> Vec<Bytes> {
+    let Ok(Bt::List(items)) = Bt::parse(reply) else { return Vec::new() };
+    let [Bt::Int(200), dict] = items.as_slice() else { return Vec::new() };
+    vec![dict.encode().into()]
 }
 
 /// `<code> <reason>\n\n<text>` as OMQ's two parts.
@@ -183,6 +179,8 @@ pub struct QuicPeers {
     wanted: bool,
     listening: Mutex<Option<Listening>>,
     states: Mutex<HashMap<Ed25519PublicKey, State>>,
+    /// Nodes whose last connection was one of Allium. Who is not reached any more may come back as another make.
+    allium: Mutex<HashSet<Ed25519PublicKey>>,
     /// Somebody has been connected to, or could not be.
     changed: Notify,
 }
@@ -196,6 +194,7 @@ impl QuicPeers {
             wanted,
             listening: Mutex::default(),
             states: Mutex::default(),
+            allium: Mutex::default(),
             changed: Notify::new(),
         })
     }
@@ -208,6 +207,7 @@ impl QuicPeers {
     pub(super) fn close(&self) {
         *self.listening.lock() = None;
         self.states.lock().clear();
+        self.allium.lock().clear();
     }
 
     /// The connection to `node`, if there is one; if not, one is opened for later use.
@@ -226,7 +226,7 @@ impl QuicPeers {
         runtime.spawn(async move {
             let address = SocketAddr::new(node.ip.into(), node.omq_port);
             let own = &peers.identity.ed25519;
-            match connect(&endpoint, address, node.ed25519, own, ALPN_NODES, CONNECT).await {
+            match connect(&endpoint, address, node.ed25519, own, BETWEEN_NODES, CONNECT).await {
                 Ok(connection) => {
                     peers.add(node.ed25519, connection.clone(), true).await;
                     server.peer(&node.ed25519, connection).await;
@@ -234,6 +234,7 @@ impl QuicPeers {
                 Err(_) => {
                     let mut states = peers.states.lock();
                     if !matches!(states.get(&node.ed25519), Some(State::Up(_))) {
+                        peers.allium.lock().remove(&node.ed25519);
                         states.insert(node.ed25519, State::Down(Instant::now() + REFUSED));
                     }
                     drop(states);
@@ -246,9 +247,18 @@ impl QuicPeers {
 
     /// A connection that stands. When both sides opened one, one of them goes after a while.
     pub(super) async fn add(self: &Arc<Self>, key: Ed25519PublicKey, connection: Connection, ours: bool) {
+        let is_allium = Protocol::of(&connection) == Protocol::Allium;
         let Ok(peer) = PeerConnection::open(connection, ours).await else { return };
         let peer = Arc::new(peer);
-        let before = self.states.lock().insert(key, State::Up(Arc::clone(&peer)));
+        let before = {
+            let mut states = self.states.lock();
+            if is_allium {
+                self.allium.lock().insert(key);
+            } else {
+                self.allium.lock().remove(&key);
+            }
+            states.insert(key, State::Up(Arc::clone(&peer)))
+        };
         self.changed.notify_waiters();
         let Some(State::Up(other)) = before.filter(|state| matches!(state, State::Up(other) if other.is_open())) else {
             return;
@@ -274,8 +284,9 @@ impl QuicPeers {
         self.states.lock().insert(node.ed25519, State::Down(Instant::now() + again_in));
     }
 
-    /// Closes connections to those who are no nodes any more, and forgets old failures.
+    /// Closes connections to those who are no nodes any more, and forgets them and old failures.
     pub fn tidy(&self, network: &Snapshot) {
+        self.allium.lock().retain(|key| network.by_ed25519(key).is_some());
         let now = Instant::now();
         self.states.lock().retain(|key, state| match state {
             State::Up(peer) if network.by_ed25519(key).is_none() => {
@@ -309,10 +320,9 @@ impl QuicPeers {
         let _ = tokio::time::timeout(SETTLE, settle).await;
     }
 
-    /// Whether a node speaks QUIC to us that the reference would not speak at its version.
+    /// Whether a node, when it was last reached, spoke as Allium does.
     pub fn is_allium(&self, node: &NodeInfo) -> bool {
-        let connected = matches!(self.states.lock().get(&node.ed25519), Some(State::Up(peer)) if peer.is_open());
-        connected && node.version < REFERENCE_NODES
+        self.allium.lock().contains(&node.ed25519)
     }
 
     /// Connections that stand.

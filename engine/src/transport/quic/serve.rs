@@ -6,39 +6,41 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt, crypto::rustls::HandshakeData};
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::timeout,
 };
 
 use super::{
     super::{
         ANSWER_TOO_LARGE,
-        limiter::ConnectionLimits,
+        memory::MemoryBudget,
         metrics::Refusal,
         relay::OnionAnswer,
         services::Services,
         slots::{Slot, Slots},
         traffic::{Direction, Outcome},
     },
-    BAD_FRAMING, HANDSHAKE, MAX_FRAME, REFERENCE_FRAME, REFERENCE_NODES,
+    BAD_FRAMING, HANDSHAKE, MAX_FRAME, Protocol, REFERENCE_FRAME,
     frame::{self, Chunks, Frames, Message},
     tls,
 };
 use crate::{
     batch::Source,
     bencode::Bt,
+    holder::Holder,
     replicate::RECONCILE,
-    rpc::{BUSY, Body, Encoding, KEEPS_NOTHING, METHODS, Reply, Status, Subscriber, Via},
+    rpc::{BUSY, Body, Encoding, KEEPS_NOTHING, METHODS, Notice, Pipeline, Reply, Status, Subscriber, Ticket, Via},
     types::Ed25519PublicKey,
 };
 
-/// Connections in all; beyond half of them, a newcomer has to prove its address first.
+/// Connections in all.
 const MAX_CONNECTIONS: usize = 16_384;
 /// Requests under way, of all connections.
 const MAX_REQUESTS: usize = 1000;
@@ -55,12 +57,17 @@ const NO_NODE: VarInt = VarInt::from_u32(7);
 const OUTGOING: usize = 1024;
 /// As many of them are sent as one.
 const TOGETHER: usize = 64;
+/// Answers below this size count by their number: as many as a connection has requests under way.
+const SMALL: usize = 1024;
+/// Bytes of a frame besides the body of an answer, at most.
+const FRAME_HEAD: usize = 64;
+/// How long a client may take none at all of what is sent.
+const STALL: Duration = Duration::from_secs(30);
 
 pub(super) struct Server {
     services: Arc<Services>,
     requests: Slots,
     from_peers: Slots,
-    connections: ConnectionLimits,
     next: AtomicU64,
     leaving: AtomicBool,
     parted: watch::Sender<bool>,
@@ -68,13 +75,11 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(services: Arc<Services>) -> Self {
-        let connections = ConnectionLimits::new(MAX_CONNECTIONS, services.connections_per_address);
         let (requests, from_peers) = (Slots::new(MAX_REQUESTS), Slots::new(MAX_REQUESTS));
         Self {
             services,
             requests,
             from_peers,
-            connections,
             next: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
             parted: watch::Sender::new(false),
@@ -111,16 +116,18 @@ impl Server {
                 continue;
             }
             let address = incoming.remote_address().ip();
+            // Who may not be at the address that it names takes no place of those who are.
+            if !self.services.connections.is_quiet(address) && incoming.may_retry() {
+                let _ = incoming.retry();
+                continue;
+            }
             let exempt = self.services.limiter.is_exempt(address);
-            let Some(place) = self.connections.take(address, exempt) else {
+            let place = self.services.connections.take(address, exempt);
+            let Some(place) = place.filter(|_| endpoint.open_connections() < MAX_CONNECTIONS) else {
                 self.services.refusals.add(Via::Quic, Refusal::Connections);
                 incoming.refuse();
                 continue;
             };
-            if endpoint.open_connections() > MAX_CONNECTIONS / 2 && incoming.may_retry() {
-                let _ = incoming.retry();
-                continue;
-            }
             let server = Arc::clone(&self);
             tokio::spawn(async move {
                 server.connection(incoming, address).await;
@@ -132,7 +139,7 @@ impl Server {
     async fn connection(self: Arc<Self>, incoming: Incoming, address: IpAddr) {
         let Ok(connecting) = incoming.accept() else { return };
         let Ok(Ok(connection)) = timeout(HANDSHAKE, connecting).await else { return };
-        if is_between_nodes(&connection) {
+        if Protocol::of(&connection) != Protocol::Clients {
             let Some(key) = self.known_node(&connection) else {
                 connection.close(NO_NODE, b"");
                 return;
@@ -153,9 +160,7 @@ impl Server {
     /// Serves another node on `connection`, whichever side opened it.
     pub(super) async fn peer(self: &Arc<Self>, key: &Ed25519PublicKey, connection: Connection) {
         let address = connection.remote_address().ip();
-        let network = self.services.network.load();
-        let reference = network.by_ed25519(key).is_some_and(|node| node.version >= REFERENCE_NODES);
-        let largest = if reference { REFERENCE_FRAME } else { MAX_FRAME };
+        let largest = if Protocol::of(&connection) == Protocol::Allium { MAX_FRAME } else { REFERENCE_FRAME };
         self.client(address, Kind::Node(*key), largest, PER_NODE, NODE_BUDGET).serve(&connection).await;
     }
 
@@ -171,6 +176,7 @@ impl Server {
         Arc::new(Client {
             server: Arc::clone(self),
             address,
+            holder: Holder::at(address),
             kind,
             largest,
             id: [b"quic".as_slice(), &number.to_be_bytes()].concat(),
@@ -189,11 +195,6 @@ impl Server {
     }
 }
 
-fn is_between_nodes(connection: &Connection) -> bool {
-    let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
-    data.is_some_and(|data| data.protocol.as_deref() == Some(super::ALPN_NODES))
-}
-
 /// Who is at the other end, and so what may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -208,6 +209,7 @@ struct Client {
     largest: usize,
     server: Arc<Server>,
     address: IpAddr,
+    holder: Holder,
     id: Vec<u8>,
     budget: Arc<Semaphore>,
     places: Arc<Semaphore>,
@@ -225,12 +227,16 @@ impl Client {
     async fn stream(self: Arc<Self>, send: SendStream, receive: RecvStream) {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let writer = tokio::spawn(write(send, queue));
-        let mut frames = Frames::new(receive, Arc::clone(&self.budget), self.largest);
+        let memory = (self.server.services.memory.requests.clone(), self.holder);
+        let mut frames = Frames::new(receive, Arc::clone(&self.budget), Some(memory), self.largest);
         let subscriber: Arc<dyn Subscriber> = Arc::new(StreamSubscriber {
             connection: self.id.clone(),
             outgoing: outgoing.clone(),
+            memory: self.server.services.memory.answers.clone(),
+            holder: self.holder,
             next: AtomicI64::new(1),
         });
+        let pipeline = Pipeline::default();
         loop {
             let Ok(next) = frames.next().await else { break };
             let Some((frame, share)) = next else {
@@ -244,22 +250,52 @@ impl Client {
                 Err(_) => break,
             };
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            if outgoing.is_closed() {
+                break;
+            }
             let (client, subscriber, outgoing) = (Arc::clone(&self), Arc::clone(&subscriber), outgoing.clone());
+            let ticket = self.is_ordered(&message.1).then(|| pipeline.ticket());
             tokio::spawn(async move {
                 let (rid, endpoint, body) = message;
-                let answer = client.execute(&endpoint, body, &subscriber).await;
-                let mut frame = frame::answer(rid, answer.map(Bytes::from).map_err(Bytes::from));
-                if frame.iter().map(Bytes::len).sum::<usize>() > client.largest {
-                    // It would end the stream, and with it what others wait for.
-                    let body = error(Status::INTERNAL_SERVER_ERROR, ANSWER_TOO_LARGE.as_bytes());
-                    frame = frame::answer(rid, Err(body.into()));
-                }
-                let _ = outgoing.send(frame).await;
-                drop((place, share));
+                let answer = client.execute(&endpoint, body, &subscriber, ticket).await;
+                drop(share);
+                let chunks = frame::answer(rid, client.counted(answer.map(Bytes::from).map_err(Bytes::from)));
+                let _ = outgoing.send(Outgoing { chunks, _place: Some(place) }).await;
             });
         }
         frames.stop(BAD_FRAMING);
         writer.abort();
+    }
+
+    /// The answer, counted until it is sent and acknowledged; or that there is no room for it, or that no frame has.
+    fn counted(&self, answer: Result<Bytes, Bytes>) -> Result<Bytes, Bytes> {
+        let (Ok(body) | Err(body)) = &answer;
+        let length = body.len();
+        if length < SMALL {
+            return answer;
+        }
+        let failed = |status, text: &str| Err(error(status, text.as_bytes()).into());
+        if length + FRAME_HEAD > self.largest {
+            // It would end the stream, and with it what others wait for.
+            return failed(Status::INTERNAL_SERVER_ERROR, ANSWER_TOO_LARGE);
+        }
+        let hold = |body| self.server.services.memory.answers.hold(self.holder, body);
+        let held = match answer {
+            Ok(body) => hold(body).map(Ok),
+            Err(body) => hold(body).map(Err),
+        };
+        held.unwrap_or_else(|| {
+            self.server.services.refusals.add(Via::Quic, Refusal::Busy);
+            failed(Status::SERVICE_UNAVAILABLE, BUSY)
+        })
+    }
+
+    /// Whether it takes effect after what came before it on the same stream.
+    fn is_ordered(&self, endpoint: &[u8]) -> bool {
+        match self.kind {
+            Kind::Client => METHODS.iter().any(|name| name.as_bytes() == endpoint),
+            Kind::Node(_) => endpoint == b"storage_cc",
+        }
     }
 
     /// The body of the reply, or of the error.
@@ -268,10 +304,11 @@ impl Client {
         endpoint: &[u8],
         body: BytesMut,
         subscriber: &Arc<dyn Subscriber>,
+        ticket: Option<Ticket>,
     ) -> Result<Vec<u8>, Vec<u8>> {
         let services = &self.server.services;
         if self.kind != Kind::Client {
-            let answer = self.execute_for_node(endpoint, body).await;
+            let answer = self.execute_for_node(endpoint, body, ticket).await;
             services.traffic.add(Direction::In, between_nodes(endpoint), outcome(endpoint, &answer));
             return answer;
         }
@@ -291,20 +328,23 @@ impl Client {
             return Err([b"Invalid endpoint '", endpoint, b"'"].concat());
         }
         let slot = self.slot()?;
+        self.allowed()?;
         match method {
             None => onion(services, body, self.source, slot).await,
-            Some(method) => {
-                self.allowed()?;
-                match services.rpc.call(method, &body, Via::Quic).await {
-                    Some((encoding, reply)) => wrapped(&reply, encoding),
-                    None => Err(b"An error occurred while processing the request".to_vec()),
-                }
-            }
+            Some(method) => match services.rpc.call(method, &body, Via::Quic, ticket).await {
+                Some((encoding, reply)) => wrapped(&reply, encoding),
+                None => Err(b"An error occurred while processing the request".to_vec()),
+            },
         }
     }
 
     /// What another node may ask; the answers of `storage_cc` are always bencoded.
-    async fn execute_for_node(&self, endpoint: &[u8], body: BytesMut) -> Result<Vec<u8>, Vec<u8>> {
+    async fn execute_for_node(
+        &self,
+        endpoint: &[u8],
+        body: BytesMut,
+        ticket: Option<Ticket>,
+    ) -> Result<Vec<u8>, Vec<u8>> {
         let services = &self.server.services;
         let busy = || {
             services.refusals.add(Via::Quic, Refusal::Busy);
@@ -327,7 +367,13 @@ impl Client {
             }
             b"data" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
-                services.rpc.receive(&body).await.map(|()| b"OK".to_vec()).map_err(|text| text.as_bytes().to_vec())
+                let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
+                services
+                    .rpc
+                    .receive(&key, &body)
+                    .await
+                    .map(|()| b"OK".to_vec())
+                    .map_err(|text| text.as_bytes().to_vec())
             }
             b"reconcile" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
@@ -339,14 +385,15 @@ impl Client {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let invalid = |what: &str| format!("Invalid forwarded request: {what}").into_bytes();
                 let Ok(Bt::List(items)) = Bt::parse(&body) else { return Err(invalid("not a bencoded list")) };
-                let [Bt::Bytes(method), Bt::Bytes(params)] = items.as_slice() else {
+                drop(body);
+                let Ok([Bt::Bytes(method), Bt::Bytes(params)]) = <[Bt; 2]>::try_from(items) else {
                     return Err(invalid("expected a method and its params"));
                 };
-                let method = String::from_utf8_lossy(method);
+                let method = String::from_utf8_lossy(&method);
                 if !METHODS.contains(&method.as_ref()) {
                     return Err(format!("Unknown forwarded command {method}").into_bytes());
                 }
-                wrapped(&services.rpc.call_forwarded(&method, params).await, Encoding::Bencode)
+                wrapped(&services.rpc.call_forwarded(&method, params, ticket).await, Encoding::Bencode)
             }
             _ => Err([b"Invalid endpoint '", endpoint, b"'"].concat()),
         }
@@ -422,21 +469,33 @@ fn error(status: Status, body: &[u8]) -> Vec<u8> {
 }
 
 /// Sends what has queued as one: the connection makes as few datagrams, and system calls, of it as it can.
-async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Chunks>) {
+/// Whoever takes nothing for long is not waited for.
+async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Outgoing>) {
     let mut frames = Vec::new();
     while queue.recv_many(&mut frames, TOGETHER).await > 0 {
-        let mut chunks: Vec<Bytes> = frames.drain(..).flatten().collect();
-        if stream.write_all_chunks(&mut chunks).await.is_err() {
-            return;
+        let mut chunks: Vec<Bytes> = frames.iter_mut().flat_map(|frame| std::mem::take(&mut frame.chunks)).collect();
+        let mut left = chunks.as_mut_slice();
+        while !left.is_empty() {
+            let Ok(Ok(written)) = timeout(STALL, stream.write_chunks(left)).await else { return };
+            left = &mut left[written.chunks..];
         }
+        frames.clear();
     }
     let _ = stream.finish();
+}
+
+/// A frame that waits to be sent, and the place of its request.
+struct Outgoing {
+    chunks: Chunks,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Notifications go out as commands on the stream that asked for them.
 struct StreamSubscriber {
     connection: Vec<u8>,
-    outgoing: mpsc::Sender<Chunks>,
+    outgoing: mpsc::Sender<Outgoing>,
+    memory: MemoryBudget,
+    holder: Holder,
     next: AtomicI64,
 }
 
@@ -445,9 +504,15 @@ impl Subscriber for StreamSubscriber {
         &self.connection
     }
 
-    fn notify(&self, dict: Bytes) {
+    fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    fn notify(&self, notice: Notice, dict: Bytes) {
         let rid = self.next.fetch_add(1, Ordering::Relaxed);
         // A subscriber that does not read loses what does not fit.
-        let _ = self.outgoing.try_send(frame::command(rid, "notify", dict));
+        let Some(dict) = self.memory.hold(self.holder, dict) else { return };
+        let chunks = frame::command(rid, notice.quic(), dict);
+        let _ = self.outgoing.try_send(Outgoing { chunks, _place: None });
     }
 }

@@ -50,7 +50,7 @@ impl RequestStream {
             outstanding: AtomicUsize::new(0),
             heard: Mutex::new(Instant::now()),
         });
-        let frames = Frames::new(receive, Arc::new(Semaphore::new(2 * MAX_FRAME)), MAX_FRAME);
+        let frames = Frames::new(receive, Arc::new(Semaphore::new(2 * MAX_FRAME)), None, MAX_FRAME);
         tokio::spawn(read(frames, Arc::clone(&shared), pushed));
         Ok(Self { send: send.into(), next: AtomicI64::new(1), shared })
     }

@@ -40,20 +40,21 @@ fn certified(secret: &Ed25519Secret) -> Result<Arc<CertifiedKey>, Error> {
     Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(spki)], key)))
 }
 
-pub(super) fn server(own: &Ed25519Secret) -> Result<Arc<QuicServerConfig>, Error> {
+/// `accepted`: application protocols; of those that a client offers too, the first is taken.
+pub(super) fn server(own: &Ed25519Secret, accepted: &[&[u8]]) -> Result<Arc<QuicServerConfig>, Error> {
     let provider = provider();
     let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms, expected: None });
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified(own)?)));
-    config.alpn_protocols = vec![super::ALPN.to_vec(), super::ALPN_NODES.to_vec()];
+    config.alpn_protocols = accepted.iter().map(|alpn| alpn.to_vec()).collect();
     // Client keys are not in tickets, and nobody gains much by resuming.
     config.send_tls13_tickets = 0;
     QuicServerConfig::try_from(config).map(Arc::new).map_err(|error| Error::General(error.to_string()))
 }
 
-pub(super) fn client(own: &Ed25519Secret, server: [u8; 32], alpn: &[u8]) -> Result<Arc<QuicClientConfig>, Error> {
+pub(super) fn client(own: &Ed25519Secret, server: [u8; 32], offered: &[&[u8]]) -> Result<Arc<QuicClientConfig>, Error> {
     let provider = provider();
     let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms, expected: Some(server) });
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -61,7 +62,7 @@ pub(super) fn client(own: &Ed25519Secret, server: [u8; 32], alpn: &[u8]) -> Resu
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(certified(own)?)));
-    config.alpn_protocols = vec![alpn.to_vec()];
+    config.alpn_protocols = offered.iter().map(|alpn| alpn.to_vec()).collect();
     QuicClientConfig::try_from(config).map(Arc::new).map_err(|error| Error::General(error.to_string()))
 }
 

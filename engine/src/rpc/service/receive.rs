@@ -1,0 +1,196 @@
+//! Messages that other nodes send (`spec/swarms` §4): those that belong here are kept, under the hashes that clients know
+//! them by.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+
+use super::{CallContext, Kept, Rpc, limit};
+use crate::{
+    metrics::Stripes,
+    replicate::{
+        Merge, Thing,
+        transfer::{self, Transferred},
+    },
+    rpc::{Via, request::MAX_MESSAGE, status::Status},
+    store::{Command, NamespaceSearch, NewMessage, Outcome, SeenNamespaces},
+    types::{Ed25519PublicKey, MessageHash, Millis, Namespace},
+};
+
+/// What became of a message that another node sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    /// Its hash is that of its content in the namespace that was named, 0 if none was.
+    Named,
+    /// In another namespace, which was found.
+    Found,
+    /// In none that was tried: it is kept in namespace 0 under the hash that it came with.
+    Unproven,
+    /// What it is called is no hash, or it is too long, of the future, over or to stay too long.
+    Dropped,
+}
+
+impl Arrival {
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::Named, "named"), (Self::Found, "found"), (Self::Unproven, "unproven"), (Self::Dropped, "dropped")];
+}
+
+/// What it takes to receive.
+pub(super) struct Receiving {
+    /// Of messages that clients or other nodes store.
+    pub(super) seen: SeenNamespaces,
+    /// One transfer's namespaces are looked for at a time, so that transfers take one core at most.
+    turn: Semaphore,
+    /// Transfers that came before the change of the network that they follow from.
+    waiting: Semaphore,
+    arrivals: Stripes,
+}
+
+/// How long they wait for it: less than a sender does for an answer.
+const CHANGE: Duration = Duration::from_secs(5);
+/// How many may.
+const MOST_WAITING: usize = 16;
+
+impl Default for Receiving {
+    fn default() -> Self {
+        Self {
+            seen: SeenNamespaces::default(),
+            turn: Semaphore::new(1),
+            waiting: Semaphore::new(MOST_WAITING),
+            arrivals: Stripes::new(Arrival::ALL.len()),
+        }
+    }
+}
+
+impl Rpc {
+    /// Messages that `from` sends, as a blob.
+    ///
+    /// # Errors
+    /// What to answer when not all was stored. A message of another swarm is refused aloud: the sender may know of a change
+    /// of swarms sooner than we do, and has to try again. One of another make tries once: its messages wait a while for the
+    /// change. So is one refused of a sender that, as far as is known here, never was in the swarm that keeps it.
+    pub async fn receive(&self, from: &Ed25519PublicKey, blob: &[u8]) -> Result<(), &'static str> {
+        if blob.is_empty() {
+            return Err("Empty data push");
+        }
+        let transferred = transfer::decode(blob).map_err(|_| "Failed to store messages")?;
+        // From before the look, so that no change comes in between.
+        let mut changes = self.parts.network.changes();
+        let (ours, early) = self.sort(from, transferred);
+        self.keep(ours).await?;
+        if early.is_empty() {
+            return Ok(());
+        }
+        let sender = self.parts.network.load().by_ed25519(from).map(Arc::clone);
+        let tries_once = sender.is_some_and(|sender| !self.parts.peers.is_allium(&sender));
+        let Some(_place) = self.receiving.waiting.try_acquire().ok().filter(|_| tries_once) else {
+            return Err("Swarm mismatch");
+        };
+        if !matches!(timeout(CHANGE, changes.changed()).await, Ok(Ok(()))) {
+            return Err("Swarm mismatch");
+        }
+        let (ours, others) = self.sort(from, early);
+        self.keep(ours).await?;
+        if others.is_empty() { Ok(()) } else { Err("Swarm mismatch") }
+    }
+
+    /// Messages that belong here and may come from there, and all others.
+    fn sort(&self, from: &Ed25519PublicKey, transferred: Vec<Transferred>) -> (Vec<Transferred>, Vec<Transferred>) {
+        let network = self.parts.network.load();
+        let own = network.by_ed25519(&self.own).map(|node| node.swarm);
+        transferred.into_iter().partition(|message| {
+            network.swarm_of(&message.account) == own && self.parts.network.has_kept(from, &message.account)
+        })
+    }
+
+    /// What became of messages that other nodes have sent: its name, and how many.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<(&'static str, u64)> {
+        Arrival::ALL.iter().map(|(arrival, name)| (*name, self.receiving.arrivals.sum(*arrival as usize))).collect()
+    }
+
+    async fn keep(&self, transferred: Vec<Transferred>) -> Result<(), &'static str> {
+        let failed = "Failed to store messages";
+        let Some(Kept { store, .. }) = &self.parts.kept else { return Err("Swarm mismatch") };
+        let network = self.parts.network.load();
+        let own = network.by_ed25519(&self.own).map(|node| node.swarm);
+        let count = transferred.len();
+        let ours: Vec<Transferred> =
+            transferred.into_iter().filter(|message| network.swarm_of(&message.account) == own).collect();
+        let all_are_ours = ours.len() == count;
+        let (now, latest) = (self.parts.clock.now(), self.believable(Millis(u64::MAX)));
+        let mut search = self.receiving.seen.search();
+        let turn = self.receiving.turn.acquire().await.map_err(|_| failed)?;
+        let read = move || ours.into_iter().map(|message| checked(message, &mut search, now, latest)).collect();
+        let read: Vec<(Arrival, Option<NewMessage>)> = spawn_blocking(read).await.map_err(|_| failed)?;
+        drop(turn);
+        let mut messages = Vec::with_capacity(read.len());
+        for (arrival, message) in read {
+            self.receiving.arrivals.add(arrival as usize, 1);
+            if let (Arrival::Named | Arrival::Found, Some(message)) = (arrival, &message) {
+                self.receiving.seen.note(message.namespace);
+            }
+            messages.extend(message);
+        }
+        let watched: Vec<Option<NewMessage>> =
+            messages.iter().map(|message| self.monitors.any(&message.account).then(|| message.clone())).collect();
+        let stored = store.receive(messages).await.map_err(|error| {
+            tracing::warn!(%error, "messages from another node were not stored");
+            failed
+        })?;
+        for (message, stored) in watched.iter().zip(stored) {
+            if let (Some(message), Outcome::New) = (message, stored.outcome) {
+                self.monitors.notify(message, store);
+            }
+        }
+        if all_are_ours { Ok(()) } else { Err("Swarm mismatch") }
+    }
+}
+
+/// A message as it is to be stored, at `now`; no time of it is after `latest`.
+fn checked(
+    message: Transferred,
+    search: &mut NamespaceSearch,
+    now: Millis,
+    latest: Millis,
+) -> (Arrival, Option<NewMessage>) {
+    let Transferred { account, hash, timestamp, expiry, data, namespace, times } = message;
+    let hash = std::str::from_utf8(&hash).ok().and_then(MessageHash::from_text);
+    let may_stay =
+        data.len() <= MAX_MESSAGE && timestamp <= latest && expiry > now && expiry <= now.plus(limit::MAX_TTL);
+    let Some(hash) = hash.filter(|_| may_stay) else { return (Arrival::Dropped, None) };
+    let (arrival, namespace) = match search.find(&account, &hash, &data, namespace) {
+        Some(found) if found == namespace => (Arrival::Named, found),
+        Some(found) => (Arrival::Found, found),
+        None => (Arrival::Unproven, Namespace(0)),
+    };
+    let (stored, changed) = times.unwrap_or((timestamp, timestamp));
+    let (stored, changed) = (stored.min(latest), changed.min(latest));
+    (arrival, Some(NewMessage { account, namespace, hash, timestamp, expiry, stored, changed, data }))
+}
+
+impl Merge for Rpc {
+    fn merge<'a>(&'a self, things: Vec<Thing>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            let mut messages = Vec::new();
+            for thing in things {
+                match thing {
+                    Thing::Message(message) => messages.push(message),
+                    Thing::Command(Command { method, params }) => {
+                        let asked = CallContext::new(Via::Swarm);
+                        let reply = match self.forwarded(&method, &params, &asked) {
+                            Ok((request, origin)) => self.run(request, origin, asked).await,
+                            Err(refusal) => refusal,
+                        };
+                        if reply.status != Status::OK {
+                            tracing::debug!(method, status = reply.status.code(), "a late command was refused");
+                        }
+                    }
+                }
+            }
+            if let Err(refusal) = self.keep(messages).await {
+                tracing::debug!(refusal, "not all messages of another member were kept");
+            }
+        })
+    }
+}
