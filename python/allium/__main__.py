@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: As for a wrong configuration (`EX_CONFIG`): somebody has to change something first.
-EXIT_INCOMPLETE = 78
+from allium.errors import EXIT_CONFIG
+
+EXIT_INCOMPLETE = EXIT_CONFIG
 
 
 def main(arguments: list[str] | None = None) -> int:

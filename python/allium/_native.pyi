@@ -50,12 +50,18 @@ class NodeMetrics(TypedDict):
     queues: list[tuple[str, int, int]]
     batches: list[tuple[str, Histogram]]
     connections: list[tuple[str, int]]
+    #: Messages that other nodes sent, by what became of them.
+    arrivals: list[tuple[str, int]]
+    #: Memory held for others: what for, bytes in use, bytes that there are, how often there was no room.
+    memory: list[tuple[str, int, int, int]]
     commits: Histogram
     store_refused: list[tuple[str, int]]
     expired: int
     #: Seconds for which the message has been due that should have gone first.
     expiry_lag: float
     unfolded_bytes: int
+    #: For how many seconds nothing can be written, and why.
+    store_failure: tuple[int, str] | None
     swarms: int
     swarm_members: int
     #: Transport, whether the node was reached, number.
@@ -74,6 +80,8 @@ class NodeMetrics(TypedDict):
     compared_taken: int
     compared_bytes: int
     nodes: int
+    #: Nodes of the list that have a key of one before them.
+    nodes_left_out: int
     height: int
     durability: str
 
@@ -153,6 +161,7 @@ class Node:
         rate_limit: tuple[int, int] = (600, 300),
         rate_limit_exempt: list[str] = ...,
         connections_per_address: int = 512,
+        memory_limit: int | None = None,
         patience: tuple[float, float, float] = (10.0, 60.0, 60.0),
         admins: list[str] = ...,
         oxend_rpc: str | None = None,
@@ -177,6 +186,12 @@ class Node:
 
     def cut_off(self, pubkeys_ed25519: list[str]) -> None:
         """A lever of test networks: from now on exactly these nodes (64 hex digits each) are not reached."""
+
+    def time(self) -> float:
+        """Unix time in seconds: the system's, or that of most other nodes where the system's is wrong."""
+
+    def clock_ahead(self) -> float | None:
+        """Seconds that the system's clock is ahead of most other nodes'; `None` while too few have told theirs."""
 
     def set_clock_offset(self, milliseconds: int) -> None:
         """A lever of test networks: the node's clock runs this far ahead of the system's."""
@@ -232,8 +247,33 @@ class Node:
         Whoever connects from then on waits for a node that is started on these `sockets`.
         """
 
+    def threads(self) -> list[tuple[str, int, bool]]:
+        """All that is watched: its name, seconds without a sign of life (0: it is well), whether it has ended.
+
+        Takes no lock that what it tells of could hold.
+        """
+
+    def pulse(self, name: str, patience: int, place: Callable[[], str]) -> Pulse:
+        """Has something watched that this thread does: once it has beaten, it has to again within `patience` seconds.
+
+        `place` says where it is, for the log when it does not; another thread calls it.
+        """
+
+    def freeze_thread(self, name: str, seconds: float) -> None:
+        """A lever of test networks: one of `threads` does nothing for so long; `OSError` when it cannot be had to."""
+
     def shutdown(self) -> None:
         """Refuses new requests, finishes those under way, syncs and closes. Idempotent."""
+
+@final
+class Pulse:
+    """A sign of life of something that is watched."""
+
+    def beat(self) -> None:
+        """It goes on."""
+
+    def retire(self) -> None:
+        """It ends, and is not missed. Dropped without this, it has ended and is."""
 
 @final
 class Question:
@@ -246,6 +286,10 @@ class Question:
     @property
     def sender(self) -> str | None:
         """The node that sent it, by its Ed25519 key, hex; `None` for anybody else."""
+
+    @property
+    def source(self) -> int:
+        """The address that it came from, as a number that is good for nothing but telling addresses apart."""
 
     @property
     def parts(self) -> list[bytes]:
@@ -364,6 +408,9 @@ class QuicClient:
     def request(self, endpoint: str, body: bytes, timeout: float = 10.0) -> tuple[bool, bytes]:
         """The reply's body and True, or the error's and False; `TimeoutError`, `ConnectionError`."""
 
+    def pipeline(self, requests: Sequence[tuple[str, bytes]], timeout: float = 10.0) -> list[tuple[bool, bytes]]:
+        """What `request` gives for each endpoint and body; all are sent, in this order, before any is answered."""
+
     def notification(self, timeout: float = 10.0) -> bytes | None:
         """The next notification; `None` when none comes in time."""
 
@@ -439,13 +486,15 @@ class StoreReport(TypedDict):
     accounts: int
     bytes: int
     entries: int
+    #: Messages whose hash is not that of their content.
+    unproven: int
     #: How many things do not agree.
     found: int
     #: What they are, the first thousand of them.
     problems: list[str]
 
-# Each of these raises `OSError` when the store cannot be used; `progress` is called now and then with the number of
-# entries so far.
+# Each of these raises `OSError` when the store cannot be used; `progress` is called now and then, from another thread,
+# with the number of entries so far. What a signal raises ends the work at once, and leaves no part of a file.
 
 def store_format(data_dir: str) -> tuple[int, int]:
     """The format of the store, and the one that this version writes; also while a node runs there."""
@@ -464,5 +513,8 @@ def store_export(data_dir: str, file: str, progress: Callable[[int], object] | N
 
 def store_import(
     data_dir: str, file: str, max_store_bytes: int, progress: Callable[[int], object] | None = None
-) -> tuple[int, int]:
-    """Takes in an export; messages, and entries of all kinds."""
+) -> tuple[int, int, int]:
+    """Takes in exports; messages, entries of all kinds, and how many of the messages were new."""
+
+def log_to_stderr(level: Literal["debug", "info", "warning", "error"], format: Literal["console", "json"]) -> None:
+    """From now on this process's engines say what they have to say on standard error, ten lines of a kind a minute."""

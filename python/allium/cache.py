@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from allium import files
+from allium.complaint import expanded
+
 
 def directory(name: str) -> Path:
     """The user's cache directory for `name`, made when it is not there (`XDG_CACHE_HOME`, or ~/.cache)."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    root = os.environ.get("XDG_CACHE_HOME") or expanded(Path("~/.cache"))
     path = Path(root) / "allium" / name
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_directory(path)
     return path

@@ -66,7 +66,7 @@ def restart(
         raise CommandError("there is no state with nodes to draw a committee from")
     committee = drawn_again(state, attempt)
     for key in committee:
-        out.print(key.hex())
+        out.report(key.hex())
     if dry_run or settings.chain_file is None:
         return
     document: dict[str, Any] = json.loads(settings.chain_file.read_bytes())
@@ -78,11 +78,40 @@ def restart(
         "attempt": attempt,
     }
     files.replace(settings.chain_file, (json.dumps(document, indent=2) + "\n").encode())
-    out.print(
+    out.report(
         f"{settings.chain_file} goes on after height {state.height}, root {state.root.hex()}; restart the nodes",
         markup=False,
         soft_wrap=True,
     )
+
+
+@chain_app.command()
+def skip(
+    config: _Config,
+    height: Annotated[
+        int | None, typer.Option(min=1, help="Up to where it may have signed; else one beyond its own state.")
+    ] = None,
+) -> None:
+    """Let a node sign again that has lost the record of what it signed: not at the height under way, but after it.
+
+    No other process may sign with its key, now or later.
+    """
+    from allium.consensus.cometbft import safety, signstate
+    from allium.consensus.cometbft.engine import DIRECTORY
+    from allium.operate import machine
+
+    if height is None:
+        settings, _, standing = _open(config)
+        height = standing.state.height + 1
+    else:
+        settings = NodeConfig.load(config)
+    home = settings.data_dir / DIRECTORY
+    if machine.is_locked(settings.data_dir):
+        raise CommandError("the node runs; stop it first")
+    if safety.is_whole(home):
+        raise CommandError(f"{home / signstate.FILE} is whole; there is nothing to skip")
+    safety.skip(home, height)
+    out.report(f"the node signs again after height {height}", markup=False)
 
 
 @chain_app.command()

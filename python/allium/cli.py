@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
+import logging
 import random
+import signal
 import sys
+import threading
 import time
-from collections.abc import Coroutine
-from datetime import datetime
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,9 +19,11 @@ from rich.pretty import Pretty
 from rich.table import Table
 
 import allium
+from allium import account_cli, complaint
+from allium.account_cli import account_app
 from allium.chain_cli import chain_app
-from allium.console import err, out, staking
-from allium.devnet.layout import DevnetError
+from allium.complaint import expanded
+from allium.console import ClosedError, accept_any_text, err, out, settle, staking
 from allium.devnet.simulation import cli as simulation_cli
 from allium.errors import CommandError
 from allium.operate import cli as operate_cli
@@ -29,9 +31,10 @@ from allium.rewards import cli as rewards_cli
 from allium.staking import cli as staking_cli
 from allium.store_cli import store_app
 from allium.takeover_cli import export_app, import_app
+from allium.urls import redacted
 
 if TYPE_CHECKING:
-    from allium.client import Account, State, direct
+    from allium.client import direct
 
 app = typer.Typer(
     name="allium",
@@ -42,7 +45,6 @@ app = typer.Typer(
 )
 node_app = typer.Typer(help="Run a node.", no_args_is_help=True)
 devnet_app = typer.Typer(help="A network of real nodes on 127.0.0.1.", no_args_is_help=True)
-account_app = typer.Typer(help="The account that `send` and `inbox` use.", no_args_is_help=True)
 app.add_typer(node_app, name="node")
 app.add_typer(devnet_app, name="devnet")
 app.add_typer(account_app, name="account")
@@ -57,18 +59,53 @@ app.add_typer(simulation_cli.app, name="simulate")
 app.add_typer(staking_cli.stake_app, name="stake")
 staking_cli.mount(node_app)
 operate_cli.mount(app)
+account_cli.mount(app)
+
+#: Whether `--debug` was given.
+_debug = False
 
 
 def main(arguments: list[str]) -> int:
-    """Runs one command and returns its exit code."""
+    """Runs one command and returns its exit code. Whatever is raised in it ends here, as a sentence."""
+    accept_any_text()
+    # It would tell of what nobody awaits any more, where in the program that was.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    if threading.current_thread() is threading.main_thread():
+        # What a command has begun is undone on its way out, as after Ctrl-C.
+        signal.signal(signal.SIGTERM, _terminated)
     try:
+        if arguments[:2] == ["node", "run"]:
+            arguments = _without_obsolete(arguments)
         app(args=arguments, standalone_mode=True)
+        sys.stdout.flush()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
-    except (DevnetError, CommandError) as error:
-        err.print(f"error: {error}", markup=False)
-        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except ClosedError as error:
+        return error.exit_code
+    except BaseException as error:  # a panic of the engine is no `Exception`
+        if _debug:
+            err.print(redacted("".join(traceback.format_exception(error))), markup=False)
+        settle()
+        text, code = complaint.sentence(error)
+        err.print(f"error: {text}", markup=False)
+        return code
     return 0
+
+
+def _without_obsolete(arguments: list[str]) -> list[str]:
+    """What a unit file of the reference's may still have is no reason not to start."""
+    from allium import unit
+
+    kept, obsolete = unit.without_obsolete(arguments)
+    if obsolete:
+        err.print(unit.passed_over("the command line", obsolete), markup=False)
+    return kept
+
+
+def _terminated(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 def _version(wanted: bool) -> None:
@@ -82,8 +119,12 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Where a command fails, show also where in the program.")
+    ] = False,
 ) -> None:
-    pass
+    global _debug
+    _debug = debug
 
 
 # --- node
@@ -97,30 +138,31 @@ def node_init(
     omq_port: Annotated[int, typer.Option(min=1, max=65535, help="Port for other nodes.")] = 22020,
 ) -> None:
     """Make the keys and a commented configuration of a new node."""
-    from allium import config, keys
+    from allium import config, files, keys
 
+    data_dir = expanded(data_dir)
     file = data_dir / "config.toml"
     if file.exists():
         raise CommandError(f"{file} is there already and stays as it is")
+    settings = config.commented_toml(
+        data_dir=".", network_file=str(network_file), https_port=https_port, omq_port=omq_port
+    )
     try:
         made = keys.create(data_dir)
-        file.write_text(
-            config.commented_toml(
-                data_dir=".", network_file=str(network_file), https_port=https_port, omq_port=omq_port
-            ),
-            encoding="utf-8",
-        )
     except keys.KeyFileError as error:
         raise CommandError(str(error)) from None
-    except OSError as error:
-        raise CommandError(f"{data_dir} cannot be written: {error.strerror}") from None
-    out.print(f"Ed25519 key   {made.ed25519_public.hex()}")
-    out.print(f"X25519 key    {made.x25519_public.hex()}")
-    out.print(f"legacy key    {made.legacy_public.hex()}")
-    out.print(
+    try:
+        files.create(file, settings.encode())
+    except BaseException:
+        keys.discard(data_dir)
+        raise
+    out.report(f"Ed25519 key   {made.ed25519_public.hex()}")
+    out.report(f"X25519 key    {made.x25519_public.hex()}")
+    out.report(f"legacy key    {made.legacy_public.hex()}")
+    out.report(
         f"Back up {data_dir / keys.ED25519_FILE} and {data_dir / keys.LEGACY_FILE}: nothing else can replace them."
     )
-    out.print(f"Start it with: allium node run --config {file}")
+    out.report(f"Start it with: allium node run --config {file}")
 
 
 @node_app.command("seal")
@@ -141,8 +183,8 @@ def node_seal(
         done = keys.seal(data_dir, passphrase)
     except (keys.KeyFileError, sealed.PassphraseError) as error:
         raise CommandError(str(error)) from None
-    out.print(f"sealed: {', '.join(done)}" if done else "every key file was sealed already")
-    out.print(f"A node finds the passphrase in the file that {sealed.ENVIRONMENT} names, or asks for it.")
+    out.report(f"sealed: {', '.join(done)}" if done else "every key file was sealed already")
+    out.report(f"A node finds the passphrase in the file that {sealed.ENVIRONMENT} names, or asks for it.")
 
 
 @node_app.command("restart")
@@ -153,7 +195,7 @@ def node_restart(data_dir: Annotated[Path, typer.Option(help="Directory of the r
     pid = restart.ask(data_dir)
     if pid is None:
         raise CommandError(f"no node serves {data_dir}")
-    out.print(f"process {pid} starts anew; what it serves with is in its log")
+    out.report(f"process {pid} starts anew; what it serves with is in its log")
 
 
 @node_app.command("run")
@@ -162,7 +204,7 @@ def node_run(
         Path | None, typer.Option(help="TOML file; ALLIUM_* variables win over it, and are enough without it.")
     ] = None,
     config_file: Annotated[
-        Path | None, typer.Option(help="File with options of the reference's storage server, as option=value.")
+        Path | None, typer.Option(help="File with options of the reference's storage server.")
     ] = None,
     bind_ip: Annotated[
         str | None, typer.Option("--ip", "--bind-ip", metavar="IP", help="Address to listen on.")
@@ -208,10 +250,10 @@ def node_run(
         "log-level": log_level,
     }
     try:
-        settings = unit.read(config_file) if config_file else {}
+        settings = unit.read(config_file, lambda text: err.print(text, markup=False)) if config_file else {}
     except ConfigError as error:
         err.print(str(error), markup=False)
-        raise typer.Exit(node.EXIT_CONFIG) from None
+        raise typer.Exit(error.exit_code) from None
     raise typer.Exit(node.main(config, settings | unit.settings(options)))
 
 
@@ -220,6 +262,8 @@ def node_run(
 _Directory = Annotated[Path, typer.Option("--dir", help="Where the network keeps everything.")]
 _Index = Annotated[int, typer.Argument(metavar="I", min=0, help="Number of the node, from 0.")]
 _DEVNET = Path("devnet")
+#: How a node refuses a time that is not its own, now and after 2.8.
+_WRONG_TIME = (406, 425)
 
 
 @devnet_app.command("up")
@@ -275,10 +319,11 @@ def devnet_up(
 
         network = Devnet(directory).up(nodes, swarm_size, base_port, rate_limit, progress, ground)
     swarms = len({node.swarm_id for node in network.nodes})
-    out.print(f"{nodes} nodes in {swarms} {'swarm' if swarms == 1 else 'swarms'}, seed {network.seed_url}")
+    out.report(f"{nodes} nodes in {swarms} {'swarm' if swarms == 1 else 'swarms'}, seed {network.seed_url}")
     if network.chain is not None:
-        out.print(f"staked for on {network.chain.rpc_url}, rewards contract {network.chain.contracts['rewards']}")
-    out.print(f"{directory / 'network.json'} describes them. End it with: allium devnet down --dir {directory}")
+        place = redacted(network.chain.rpc_url)
+        out.report(f"staked for on {place}, rewards contract {network.chain.contracts['rewards']}")
+    out.report(f"{directory / 'network.json'} describes them. End it with: allium devnet down --dir {directory}")
 
 
 @devnet_app.command("down")
@@ -288,7 +333,7 @@ def devnet_down(directory: _Directory = _DEVNET) -> None:
 
     with err.status("ending the nodes"):
         Devnet(directory).down()
-    out.print("the network is down")
+    out.report("the network is down")
 
 
 @devnet_app.command("status")
@@ -300,14 +345,24 @@ def devnet_status(
 
     statuses = Devnet(directory).status()
     if as_json:
-        rows = [{"index": s.index, "pid": s.node.pid, "running": s.running, "rss": s.resident_bytes} for s in statuses]
+        rows = [
+            {
+                "index": status.index,
+                "pid": status.node.pid,
+                "running": status.running,
+                "registration": status.registration,
+                "rss": status.resident_bytes,
+            }
+            for status in statuses
+        ]
         out.print(json.dumps(rows), markup=False)
     else:
-        table = Table("node", "state", "swarm", "https", "omq", "pid", "memory", box=None)
+        table = Table("node", "process", "registration", "swarm", "https", "omq", "pid", "memory", box=None)
         for status in statuses:
             table.add_row(
                 str(status.index),
-                "[green]up" if status.running else "left" if status.has_left else "[red]down",
+                "[green]up" if status.running else "down" if status.is_well else "[red]down",
+                status.registration,
                 f"{status.node.swarm_id:016x}",
                 str(status.node.https_port),
                 str(status.node.omq_port),
@@ -315,7 +370,7 @@ def devnet_status(
                 "" if status.resident_bytes is None else f"{status.resident_bytes / 1e6:.0f} MB",
             )
         out.print(table)
-    raise typer.Exit(0 if all(status.running or status.has_left for status in statuses) else 1)
+    raise typer.Exit(0 if all(status.is_well for status in statuses) else 1)
 
 
 @devnet_app.command("kill")
@@ -324,7 +379,7 @@ def devnet_kill(index: _Index, directory: _Directory = _DEVNET) -> None:
     from allium.devnet.network import Devnet
 
     Devnet(directory).kill(index)
-    out.print(f"node {index} is down")
+    out.report(f"node {index} is down")
 
 
 @devnet_app.command("start")
@@ -333,7 +388,7 @@ def devnet_start(index: _Index, directory: _Directory = _DEVNET) -> None:
     from allium.devnet.network import Devnet
 
     node = Devnet(directory).start(index)
-    out.print(f"node {index} is up, process {node.pid}")
+    out.report(f"node {index} is up, process {node.pid}")
 
 
 @devnet_app.command("stop")
@@ -342,7 +397,7 @@ def devnet_stop(index: _Index, directory: _Directory = _DEVNET) -> None:
     from allium.devnet.network import Devnet
 
     Devnet(directory).pause(index)
-    out.print(f"node {index} is stopped; go on with: allium devnet continue {index} --dir {directory}")
+    out.report(f"node {index} is stopped; go on with: allium devnet continue {index} --dir {directory}")
 
 
 @devnet_app.command("continue")
@@ -351,7 +406,7 @@ def devnet_continue(index: _Index, directory: _Directory = _DEVNET) -> None:
     from allium.devnet.network import Devnet
 
     Devnet(directory).resume(index)
-    out.print(f"node {index} goes on")
+    out.report(f"node {index} goes on")
 
 
 @devnet_app.command("partition")
@@ -369,7 +424,7 @@ def devnet_partition(
     except ValueError:
         raise CommandError("a set is numbers of nodes with commas between them, such as 0,1,2") from None
     Devnet(directory).partition(*sets)
-    out.print(f"{len(sets)} sides do not reach each other" if sets else "every node reaches every other")
+    out.report(f"{len(sets)} sides do not reach each other" if sets else "every node reaches every other")
 
 
 @devnet_app.command("skew")
@@ -380,7 +435,7 @@ def devnet_skew(
     from allium.devnet.network import Devnet
 
     Devnet(directory).skew(index, seconds)
-    out.print(f"node {index} is {seconds} s ahead")
+    out.report(f"node {index} is {seconds} s ahead")
 
 
 _Swarm = Annotated[str, typer.Argument(metavar="SWARM", help="Id of the swarm, in hex, as `devnet status` shows it.")]
@@ -398,7 +453,7 @@ def devnet_add(swarm: _Swarm, directory: _Directory = _DEVNET) -> None:
     """Start a new node in a swarm."""
     from allium.devnet.network import Devnet
 
-    out.print(f"node {Devnet(directory).add(_swarm_id(swarm))} is up")
+    out.report(f"node {Devnet(directory).add(_swarm_id(swarm))} is up")
 
 
 @devnet_app.command("remove")
@@ -407,7 +462,7 @@ def devnet_remove(index: _Index, directory: _Directory = _DEVNET) -> None:
     from allium.devnet.network import Devnet
 
     Devnet(directory).remove(index)
-    out.print(f"node {index} has left")
+    out.report(f"node {index} is not registered any more")
 
 
 @devnet_app.command("leave")
@@ -416,7 +471,7 @@ def devnet_leave(index: _Index, directory: _Directory = _DEVNET) -> None:
     from allium.devnet.network import Devnet
 
     Devnet(directory).leave(index)
-    out.print(f"node {index} leaves when its time is up")
+    out.report(f"node {index} leaves when its time is up")
 
 
 @devnet_app.command("move")
@@ -425,7 +480,7 @@ def devnet_move(index: _Index, swarm: _Swarm, directory: _Directory = _DEVNET) -
     from allium.devnet.network import Devnet
 
     Devnet(directory).move({index: _swarm_id(swarm)})
-    out.print(f"node {index} is in swarm {_swarm_id(swarm):016x}")
+    out.report(f"node {index} is in swarm {_swarm_id(swarm):016x}")
 
 
 @devnet_app.command("regroup")
@@ -437,113 +492,10 @@ def devnet_regroup(
     from allium.devnet.network import Devnet
 
     swarms = Devnet(directory).regroup(seed)
-    out.print(f"{len(swarms)} nodes in {len(set(swarms.values()))} swarms")
+    out.report(f"{len(swarms)} nodes in {len(set(swarms.values()))} swarms")
 
 
-# --- account, send, inbox
-
-_Account = Annotated[
-    Path, typer.Option("--account", envvar="ALLIUM_ACCOUNT", help="File with the recovery phrase.", show_default=True)
-]
-_ACCOUNT = Path("~/.config/allium/account")
-_Seed = Annotated[list[str], typer.Option("--seed", envvar="ALLIUM_SEED", help="URL of a seed node; may be repeated.")]
-
-
-@account_app.command("new")
-def account_new(file: _Account = _ACCOUNT) -> None:
-    """Make an account; whoever has its recovery phrase has the account."""
-    from allium.client import Account
-
-    account = Account.new()
-    _write_account(file.expanduser(), account.phrase)
-    _show(account, phrase=True)
-
-
-@account_app.command("restore")
-def account_restore(
-    file: _Account = _ACCOUNT,
-    phrase: Annotated[str, typer.Option(prompt="Recovery phrase", hide_input=True, help="The 13 words.")] = "",
-) -> None:
-    """Bring an account back from its recovery phrase."""
-    from allium.client import Account
-    from allium.client.words import PhraseError
-
-    try:
-        account = Account.from_phrase(phrase)
-    except PhraseError as error:
-        raise CommandError(str(error)) from None
-    _write_account(file.expanduser(), account.phrase)
-    _show(account, phrase=False)
-
-
-@account_app.command("show")
-def account_show(
-    file: _Account = _ACCOUNT,
-    qr: Annotated[bool, typer.Option("--qr", help="As a QR code that other clients scan.")] = False,
-    phrase: Annotated[bool, typer.Option("--phrase", help="The recovery phrase too. Secret.")] = False,
-) -> None:
-    """Show the Account ID, which is what others write to."""
-    account = _read_account(file.expanduser())
-    _show(account, phrase=phrase)
-    if qr:
-        import segno
-
-        segno.make(account.account_id, error="m").terminal(out=sys.stdout, compact=True)
-
-
-@app.command()
-def send(
-    to: Annotated[str, typer.Argument(metavar="ACCOUNT_ID", help="05 and 64 hex digits.")],
-    text: Annotated[str, typer.Argument(help="What to say.")],
-    seed: _Seed,
-    file: _Account = _ACCOUNT,
-    name: Annotated[str, typer.Option(help="What to call yourself.")] = "",
-) -> None:
-    """Send a text over a three-hop onion path into the recipient's swarm."""
-    from allium.client import Client
-
-    async def run() -> None:
-        async with Client(_read_account(file.expanduser()), seed, _state(file)) as client:
-            result = await client.send_text(to, text, display_name=name)
-        out.print(f"message {result.hash}")
-        out.print("path    " + " → ".join(map(str, (*result.path, result.destination))))
-        for confirmation in result.confirmations:
-            state = confirmation.failure or ("stored, signed" if confirmation.verified else "a false signature")
-            out.print(f"  {confirmation.node.hex()} {state}", markup=False)
-
-    _networked(run())
-
-
-@app.command()
-def inbox(
-    seed: _Seed,
-    file: _Account = _ACCOUNT,
-    follow: Annotated[bool, typer.Option("--follow", help="Wait for more until Ctrl-C.")] = False,
-) -> None:
-    """Show what is new in the inbox."""
-    from allium.client import Client, Message
-
-    account = _read_account(file.expanduser())
-
-    def show(message: Message) -> None:
-        when = datetime.fromtimestamp(message.timestamp / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        who = f"to {message.recipient}" if message.sender == account.account_id else message.sender
-        name = f" ({message.display_name})" if message.display_name else ""
-        out.print(printable(f"{when}  {who}{name}\n  {message.text}"), markup=False)
-
-    async def run() -> None:
-        async with Client(account, seed, _state(file)) as client:
-            if follow:
-                async for message in client.follow():
-                    show(message)
-            poll = await client.poll()
-            for message in poll.messages:
-                show(message)
-            if not poll.messages:
-                err.print("nothing new")
-
-    with contextlib.suppress(KeyboardInterrupt):
-        _networked(run())
+# --- rpc
 
 
 @app.command()
@@ -557,7 +509,7 @@ def rpc(
     transport: Annotated[str, typer.Option(help="https, onion, omq or quic.")] = "https",
     bencode: Annotated[bool, typer.Option("--bencode", help="Params and answer in bencode (omq and quic).")] = False,
     sign: Annotated[bool, typer.Option("--sign", help="Sign with the account of --account.")] = False,
-    file: _Account = _ACCOUNT,
+    file: account_cli.File = account_cli.FILE,
     timeout: Annotated[float, typer.Option(help="Seconds.")] = 30.0,
 ) -> None:
     """Ask one node anything, over any transport, and show the answer as it is."""
@@ -573,7 +525,7 @@ def rpc(
         if not isinstance(fields, dict):
             raise ValueError("an object is needed")
         if sign:
-            fields = requests.signed(_read_account(file.expanduser()), method, fields, time.time_ns() // 1_000_000)
+            fields = requests.signed(account_cli.read(file), method, fields, time.time_ns() // 1_000_000)
     except KeyError as error:
         raise CommandError(f"{method} needs the parameter {error}") from None
     except ValueError as error:
@@ -598,6 +550,10 @@ def rpc(
     err.print(
         f"status {answer.status}, {answer.seconds * 1000:.0f} ms", style="green" if answer.status == 200 else "red"
     )
+    if sign and answer.status in _WRONG_TIME:
+        err.print(
+            "the node refused the time of the signature: this machine's clock or the node's is wrong; `timedatectl`"
+        )
     decoded = answer.decoded()
     out.print(decoded if isinstance(decoded, str) else Pretty(decoded, expand_all=True), markup=False)
     raise typer.Exit(0 if answer.status == 200 else 1)
@@ -606,14 +562,15 @@ def rpc(
 async def _choose_node(seed: str, start: str, account_id: Any) -> tuple[direct.Node, tuple[direct.Node, ...]]:
     """The node whose key starts with `start`, or a member of the account's swarm, or any; and a path that avoids it."""
     from allium.client import NetworkError, direct
+    from allium.client.listing import decoded, usable
+    from allium.client.pool import seed_endpoint
     from allium.client.transport import Transport
 
     call = {"method": "get_n_service_nodes", "params": {"active_only": True}}
     async with Transport() as http:
-        answer = await http.post(seed.rstrip("/") + "/json_rpc", json.dumps(call).encode(), 10, "application/json")
+        answer = await http.post(seed_endpoint(seed), json.dumps(call).encode(), 10, "application/json")
     try:
-        states = json.loads(answer.body)["result"]["service_node_states"]
-        nodes = [direct.Node.parse(state) for state in states]
+        nodes = usable(decoded(answer.body)["result"]["service_node_states"], direct.Node.parse)
     except (ValueError, KeyError, TypeError):
         raise NetworkError(f"{seed} gave no list of nodes") from None
     random.shuffle(nodes)
@@ -625,9 +582,9 @@ async def _choose_node(seed: str, start: str, account_id: Any) -> tuple[direct.N
     elif not nodes:
         raise NetworkError(f"{seed} knows no node")
     elif isinstance(account_id, str):
-        told = await direct.call(nodes[0], "get_swarm", {"pubkey": account_id})
-        swarm = told.decoded()
-        keys = {snode["pubkey_ed25519"] for snode in swarm["snodes"]} if told.status == 200 else set()
+        told = (await direct.call(nodes[0], "get_swarm", {"pubkey": account_id})).decoded()
+        members = told.get("snodes") if isinstance(told, dict) else None
+        keys = [member.get("pubkey_ed25519") for member in members or () if isinstance(member, dict)]
         chosen = next((node for node in nodes if node.ed25519.hex() in keys), nodes[0])
     else:
         chosen = nodes[0]
@@ -673,9 +630,8 @@ def contracts_deploy(
     if addresses.exists():
         raise CommandError(f"{addresses} is there already and stays as it is; choose another file with --out")
     with staking():
-        from web3 import AsyncHTTPProvider, AsyncWeb3
-
         from allium.staking import deploy, wallet
+        from allium.staking.provider import connected
 
         account = wallet.load(key_file)
         parameters = deploy.Parameters(
@@ -691,18 +647,15 @@ def contracts_deploy(
         )
 
         async def work() -> deploy.Addresses:
-            w3 = AsyncWeb3(AsyncHTTPProvider(rpc))
-            try:
-                return await deploy.deploy(w3, account, parameters, out.print)
-            finally:
-                await w3.provider.disconnect()
+            async with connected(rpc) as provider:
+                return await deploy.deploy(provider, account, parameters, out.print)
 
         made = asyncio.run(work())
     try:
         made.save(addresses)
     except OSError as error:
         raise CommandError(f"{addresses} cannot be written: {error.strerror}; it would say {made}") from None
-    out.print(f"Deployed by {account.address}; {addresses} names the contracts.")
+    out.report(f"Deployed by {account.address}; {addresses} names the contracts.")
 
 
 @app.command()
@@ -714,56 +667,3 @@ def demo(
     from allium.devnet import demo as show
 
     raise typer.Exit(show.main(nodes, once))
-
-
-def printable(text: str) -> str:
-    """Text from strangers without what would steer the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _networked(work: Coroutine[Any, Any, None]) -> None:
-    from allium.client import NetworkError, RefusedError
-
-    try:
-        asyncio.run(work)
-    except (NetworkError, RefusedError, ValueError) as error:
-        raise CommandError(str(error)) from None
-
-
-def _state(file: Path) -> State:
-    from allium.client import State
-
-    file = file.expanduser()
-    return State.load(file.with_name(file.name + ".state.json"))
-
-
-def _show(account: Account, phrase: bool) -> None:
-    out.print(f"Account ID       {account.account_id}")
-    if phrase:
-        out.print(f"Recovery phrase  {account.phrase}")
-
-
-def _write_account(file: Path, phrase: str) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise CommandError(f"{file} is an account already; choose another file with --account") from None
-    except OSError as error:
-        raise CommandError(f"{file} cannot be written: {error.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as writer:
-        writer.write(phrase + "\n")
-
-
-def _read_account(file: Path) -> Account:
-    from allium.client import Account
-    from allium.client.words import PhraseError
-
-    try:
-        return Account.from_phrase(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CommandError(f"{file} does not exist; make an account with: allium account new") from None
-    except (PhraseError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} holds no recovery phrase: {error}") from None
-    except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}") from None

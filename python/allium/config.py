@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -10,9 +11,21 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ByteSize, Field, IPvAnyAddress, IPvAnyNetwork, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    ByteSize,
+    Field,
+    IPvAnyAddress,
+    IPvAnyNetwork,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from allium import urls
+from allium.complaint import denied, expanded
+from allium.errors import SetupError
 from allium.log import Format, Level
 from allium.membership.omq import Endpoint
 
@@ -34,14 +47,23 @@ _PLACE = r"^[0-9.]+:[0-9]{1,5}$"
 _FILE: ContextVar[dict[str, Any]] = ContextVar("_FILE")
 
 
-class ConfigError(ValueError):
+def _usable(url: str) -> str:
+    urls.check(url)
+    return url
+
+
+_Url = Annotated[str, AfterValidator(_usable)]
+
+
+class ConfigError(SetupError, ValueError):
     """A setting that the operator must change; the text names it and says to what."""
 
 
 class NodeConfig(BaseSettings):
     """The settings of one node. Sizes are bytes, ports are TCP (and UDP where QUIC shares the number)."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+    # Lists are decoded below: pydantic's own reader takes nothing but JSON.
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, enable_decoding=False)
 
     data_dir: Path = Field(description="Directory of the node's keys and messages. Relative to this file.")
     network_file: Path | None = Field(
@@ -65,7 +87,7 @@ class NodeConfig(BaseSettings):
     feed_port: int | None = Field(
         default=None, ge=1, le=65535, description="TCP port at which others may follow the chain through this node."
     )
-    l2_rpc: list[Annotated[str, Field(pattern="^https?://.")]] = Field(
+    l2_rpc: list[_Url] = Field(
         default=[],
         description="URLs of JSON-RPC providers of the EVM chain that chain_file names, the preferred first. The "
         "sequencer needs one; any other node with some compares what the sequencer says with what it sees itself.",
@@ -95,7 +117,7 @@ class NodeConfig(BaseSettings):
         default=None,
         description="The program. Relative to this file. None: on the PATH, or beside Python (`make cometbft`).",
     )
-    cometbft_sync: list[Annotated[str, Field(pattern="^https?://.")]] = Field(
+    cometbft_sync: list[_Url] = Field(
         default=[],
         description="RPC URLs of other nodes' CometBFT: a node that has nothing yet begins at one of their snapshots.",
     )
@@ -120,7 +142,11 @@ class NodeConfig(BaseSettings):
     account_max_bytes: ByteSize = Field(
         default=ByteSize(134_217_728), ge=1 << 20, description="How much of the store one account may take."
     )
-    account_max_messages: int = Field(default=100_000, ge=100, description="How many messages one account may have.")
+    account_max_messages: int = Field(
+        default=100_000,
+        ge=100,
+        description="How many messages one account may have in its public inboxes, and as many again elsewhere.",
+    )
     max_missed: int = Field(
         default=1_048_576,
         ge=0,
@@ -154,7 +180,16 @@ class NodeConfig(BaseSettings):
         default=[], description='Networks that are not limited, such as ["192.0.2.0/24", "2001:db8::/32"].'
     )
     connections_per_address: int = Field(
-        default=512, ge=1, le=16_384, description="Connections that one address may have open, on each transport."
+        default=512,
+        ge=1,
+        le=16_384,
+        description="Connections that one address may have open, on all transports together.",
+    )
+    memory_limit: ByteSize | None = Field(
+        default=None,
+        ge=256 * 2**20,
+        description="Memory that may be held for others: requests under way, and answers until they are read. By"
+        " default a quarter of what the machine or the control group has, from 256 MiB to 4 GiB.",
     )
     handshake_seconds: float = Field(
         default=10, gt=0, le=3600, description="How long an HTTPS client may take for its TLS handshake."
@@ -215,23 +250,35 @@ class NodeConfig(BaseSettings):
         return [Endpoint.parse_seed(seed) for seed in seeds]
 
     @field_validator(
-        "network_file",
-        "oxend_rpc",
-        "bootstrap_seeds",
-        "chain_file",
-        "feed_port",
-        "l2_quorum",
-        "l2_depth",
-        "cometbft",
-        "cometbft_trust",
-        "metrics_port",
-        "levers_file",
-        mode="before",
+        "bootstrap_seeds", "l2_rpc", "cometbft_sync", "rate_limit_exempt", "stats_access_keys", mode="before"
     )
     @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
+    def _listed(cls, value: Any) -> Any:
+        """A list in one line, as a variable has it: with commas, or as JSON. Empty is none."""
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            try:
+                return json.loads(value)
+            except ValueError:
+                raise ValueError("it is no list in JSON; values with commas between them do as well") from None
+        return [part for each in value.split(",") if (part := each.strip())]
+
+    @field_validator("data_dir", "network_file", "chain_file", "cometbft", "levers_file", mode="before")
+    @classmethod
+    def _without_tilde(cls, value: Any) -> Any:
+        try:
+            return expanded(Path(value)) if isinstance(value, str | Path) else value
+        except SetupError as error:
+            raise ValueError(str(error)) from None
+
+    # The last of them is the first to see a value.
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any, info: ValidationInfo) -> Any:
         """TOML has no word for none."""
-        return None if value == "" else value
+        default = cls.model_fields[info.field_name or ""].default
+        return None if value == "" and (default is None or info.field_name == "metrics_port") else value
 
     @classmethod
     def settings_customise_sources(
@@ -257,8 +304,9 @@ class NodeConfig(BaseSettings):
         _refuse_misspelt(os.environ)
         if path is not None:
             for name in ("data_dir", "network_file", "chain_file", "cometbft", "levers_file"):
-                if isinstance(values.get(name), str) and values[name]:
-                    values[name] = path.resolve().parent / Path(values[name]).expanduser()
+                value = values.get(name)
+                if isinstance(value, str) and value and not value.startswith("~"):
+                    values[name] = _directory(path) / value
         token = _FILE.set(values)
         try:
             config = cls(**(options or {}))
@@ -321,17 +369,29 @@ def _toml(value: Setting) -> str:
     return f'"{escaped}"'
 
 
+def _directory(path: Path) -> Path:
+    """What names in the file `path` are relative to."""
+    try:
+        return path.resolve().parent
+    except (OSError, RuntimeError) as error:  # its directory was deleted, or it is a link to itself
+        raise ConfigError(f"{path}: {error}; name the file by its full path") from None
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; `allium node init` writes one") from None
+    except PermissionError:
+        raise ConfigError(f"the configuration cannot be read: {denied(path)}") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply to be settings") from None
 
 
 def _refuse_unknown(values: Mapping[str, Any], where: str) -> None:
@@ -355,12 +415,14 @@ def _refuse_misspelt(environment: Mapping[str, str]) -> None:
 
 def _complaint(detail: Any, where: str, options: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in detail["loc"])
-    variable = ENVIRONMENT_PREFIX + name.upper()
+    variable = ENVIRONMENT_PREFIX + str(detail["loc"][0]).upper()
     source = f"environment variable {variable}" if variable in os.environ else f"{where}: {name}"
     if detail["loc"] and detail["loc"][0] in options:
         source = f"the command line: {name}"
     if detail["type"] == "missing":
         return f"{source} is not set; add it to the file or set {variable}"
+    # Those of a provider's URL that cannot be used are as secret as of one that can.
+    value = "" if detail["loc"][0] in ("l2_rpc", "cometbft_sync") else f" = {detail['input']!r}"
     if detail["type"] == "value_error":
-        return f"{source} = {detail['input']!r}: {detail['ctx']['error']}"
-    return f"{source} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+        return f"{source}{value}: {detail['ctx']['error']}"
+    return f"{source}{value}: {detail['msg'][0].lower()}{detail['msg'][1:]}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from nacl import bindings
 
-from allium import sealed
+from allium import complaint, files, sealed
+from allium.errors import SetupError
 
 if TYPE_CHECKING:
     from allium._native import BlsSecretKey
@@ -33,7 +35,7 @@ _LONGEST = 1024
 _GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
-class KeyFileError(ValueError):
+class KeyFileError(SetupError, ValueError):
     """A key file that cannot be used; the text says what to do about it."""
 
 
@@ -88,14 +90,7 @@ def create(directory: Path) -> NodeKeys:
     if exist(directory):
         raise KeyFileError(f"{directory} already holds keys, which are never overwritten; choose another directory")
     keys = generate()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(directory / ED25519_FILE, keys.ed25519_secret)
-    _write(directory / LEGACY_FILE, keys.legacy_secret)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _write_all(directory, {ED25519_FILE: keys.ed25519_secret, LEGACY_FILE: keys.legacy_secret})
     return keys
 
 
@@ -117,7 +112,7 @@ def create_bls(directory: Path) -> BlsSecretKey:
 
     secret = BlsSecretKey.random()
     try:
-        _write(directory / BLS_FILE, secret.to_bytes())
+        files.create(directory / BLS_FILE, secret.to_bytes())
     except FileExistsError:
         raise KeyFileError(f"{directory / BLS_FILE} is there already, and keys are never overwritten") from None
     return secret
@@ -146,24 +141,22 @@ def adopt(source: Path, directory: Path) -> NodeKeys:
     Raises `KeyFileError` when one of them cannot be used, or `directory` has keys already.
     """
     keys = load(source)
-    files = {ED25519_FILE: keys.ed25519_secret, LEGACY_FILE: keys.legacy_secret}
+    secrets = {ED25519_FILE: keys.ed25519_secret, LEGACY_FILE: keys.legacy_secret}
     if has_bls(source):
-        files[BLS_FILE] = load_bls(source).to_bytes()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    written: list[Path] = []
+        secrets[BLS_FILE] = load_bls(source).to_bytes()
     try:
-        for name, secret in files.items():
-            _write(directory / name, secret)
-            written.append(directory / name)
-    except OSError as error:
-        for path in written:
-            path.unlink()
+        _write_all(directory, secrets)
+    except FileExistsError:
         raise KeyFileError(
             f"{directory} already holds keys, which are never overwritten; choose another directory"
-            if isinstance(error, FileExistsError)
-            else f"{directory} cannot be written: {error.strerror}"
         ) from None
     return keys
+
+
+def discard(directory: Path) -> None:
+    """Undoes `create` or `adopt`, where what goes with the keys could not be made."""
+    for name in (ED25519_FILE, LEGACY_FILE, BLS_FILE):
+        (directory / name).unlink(missing_ok=True)
 
 
 def seal(directory: Path, passphrase: bytes) -> list[str]:
@@ -178,10 +171,7 @@ def seal(directory: Path, passphrase: bytes) -> list[str]:
     if still_open:
         load(directory)
     for name, path in still_open.items():
-        closed = path.with_name(f"{name}.new")
-        closed.unlink(missing_ok=True)
-        _write(closed, sealed.seal(_read(path, lengths[name]), passphrase))
-        closed.replace(path)
+        files.replace(path, sealed.seal(_read(path, lengths[name]), passphrase))
     return list(still_open)
 
 
@@ -206,12 +196,18 @@ def _is_scalar(secret: bytes) -> bool:
     return 0 < int.from_bytes(secret, "little") < _GROUP_ORDER
 
 
-def _write(path: Path, secret: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(descriptor)
+def _write_all(directory: Path, secrets: Mapping[str, bytes]) -> None:
+    """All of these files, or none of them."""
+    files.make_directory(directory)
+    written: list[Path] = []
+    try:
+        for name, secret in secrets.items():
+            files.create(directory / name, secret)
+            written.append(directory / name)
+    except BaseException:
+        for path in written:
+            path.unlink()
+        raise
 
 
 def _read(path: Path, length: int) -> bytes:
@@ -228,8 +224,10 @@ def _read(path: Path, length: int) -> bytes:
             f"{path} does not exist; restore your backup, or for a node that was never registered run "
             f"`allium node init` with a new directory"
         ) from None
+    except PermissionError:
+        raise KeyFileError(f"the key cannot be read: {complaint.denied(path, path.parent)}") from None
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}; run the node as the file's owner") from None
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
     try:
         secret = _digits(sealed.unseal(content) if sealed.is_sealed(content) else content, length)
     except sealed.PassphraseError as error:

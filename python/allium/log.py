@@ -8,12 +8,18 @@ from typing import Any, Literal
 
 import structlog
 
+from allium import complaint
+from allium.urls import redacted
+
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["console", "json"]
 
 
 def configure(level: Level = "info", format: Format = "console") -> None:
-    """Puts `level` and `format` in force for every logger, those already in use included."""
+    """Puts `level` and `format` in force for every logger, those already in use included.
+
+    Of a URL no line shows more than the place.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -26,12 +32,19 @@ def configure(level: Level = "info", format: Format = "console") -> None:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
         shared.append(renderer)
+    shared.append(lambda _logger, _method, text: redacted(text))
     structlog.configure(
         processors=shared,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,  # a reload changes the level
     )
+
+
+def failure(logger: structlog.typing.FilteringBoundLogger, event: str, error: BaseException, **fields: Any) -> None:
+    """Tells of an error in a sentence; where in the program it was, only those who look for that (`debug`)."""
+    logger.error(event, reason=complaint.sentence(error).text, **fields)
+    logger.debug(event, exc_info=error, **fields)
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:

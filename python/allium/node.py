@@ -8,37 +8,32 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from allium import hardening, keys, limits, log, notify, restart
+from allium import complaint, composition, hardening, keys, limits, log, notify, pulse, restart
 from allium.appchain.types import PublicKey
 from allium.config import ConfigError, NodeConfig
-from allium.keys import KeyFileError, NodeKeys
+from allium.errors import EXIT_CONFIG, EXIT_FAILED, Complaint
+from allium.keys import NodeKeys
 from allium.membership import Membership, MembershipError
 from allium.membership.daemon import Daemon
 from allium.membership.omq import Endpoint, OmqError
 from allium.membership.oxend import FEW_NODES, FEW_NODES_TESTNET, OxendMembership
-from allium.membership.static import StaticMembership, changes
+from allium.membership.static import changes
 from allium.operate import facts, server
+from allium.operate.condition import Condition
 from allium.reachability import Reachability
 
 if TYPE_CHECKING:
-    from allium._native import BlsSecretKey, Node, NodeEntry
-    from allium.consensus.chainfile import ChainFile
-    from allium.consensus.cometbft.engine import CometBFT, Part
+    from allium._native import Node, NodeEntry
+    from allium.consensus.cometbft.engine import CometBFT
     from allium.consensus.liveness.part import Liveness
-    from allium.membership.appchain import View
 
 EXIT_OK = 0
-#: The machine refused something that may be different at the next start, such as a port in use.
-EXIT_FAILED = 1
-#: The operator has to change something first (`EX_CONFIG`); a service manager need not try again.
-EXIT_CONFIG = 78
 
 _STATUS_SECONDS = 5.0
 #: How often the daemon is told that we are here, and asked for the keys until it gives them.
@@ -54,7 +49,7 @@ def main(config_file: Path | None, options: Mapping[str, Any] | None = None) -> 
         config = NodeConfig.load(config_file, options)
     except ConfigError as error:
         print(error, file=sys.stderr)
-        return EXIT_CONFIG
+        return error.exit_code
     return run(config, config_file, options)
 
 
@@ -73,121 +68,23 @@ def run(config: NodeConfig, config_file: Path | None = None, options: Mapping[st
     try:
         with restart.pid_file(config.data_dir):
             code = uvloop.run(node.serve())
-    except OSError as error:
-        log.get("node").error("the node cannot start", reason=str(error))
-        return EXIT_FAILED
-    if node.handed_over:
-        restart.become_successor(node.handed_over)
+        if node.handed_over:
+            restart.become_successor(node.handed_over)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of the engine is no `Exception`
+        return _cannot_start(config, error)
     return code
 
 
-def _open(config: NodeConfig, node_keys: NodeKeys, sockets: list[int]) -> Node:
-    try:
-        from allium._native import Node
-    except ImportError as error:
-        raise OSError(f"the engine is not built ({error}); run `make build`, or install the allium wheel") from None
-    node = Node(
-        data_dir=str(config.data_dir),
-        ed25519_seed=node_keys.ed25519_seed,
-        legacy_pubkey=node_keys.legacy_public,
-        bind_ip=str(config.bind_ip),
-        https_port=config.https_port,
-        omq_port=config.omq_port,
-        max_store_bytes=int(config.max_store_bytes),
-        account_bytes=int(config.account_max_bytes),
-        account_messages=config.account_max_messages,
-        max_missed=config.max_missed,
-        durability=config.durability,
-        worker_threads=config.worker_threads,
-        pin_threads=config.pin_threads,
-        queue=config.queue,
-        rate_limit=(config.rate_limit_burst, config.rate_limit_per_second),
-        rate_limit_exempt=[str(network) for network in config.rate_limit_exempt],
-        connections_per_address=config.connections_per_address,
-        patience=(config.handshake_seconds, config.header_seconds, config.body_seconds),
-        admins=config.stats_access_keys,
-        oxend_rpc=config.oxend_rpc,
-        allow_private_servers=config.allow_private_servers,
-        sockets=sockets,
-    )
-    for fd in sockets:
-        os.close(fd)  # it has its own
-    return node
-
-
-def _membership(config: NodeConfig, network_file: Path, node_keys: NodeKeys) -> Membership:
-    if config.chain_file is None:
-        return StaticMembership(network_file)
-    from allium.consensus.solo import Listen
-    from allium.membership.appchain import open_chain
-
-    listen = None if config.feed_port is None else Listen(str(config.bind_ip), config.feed_port)
-    look = partial(_look, config) if config.l2_rpc else None
-    return open_chain(config.chain_file, network_file, config.data_dir, node_keys, listen, look, _part(config))
-
-
-def _part(config: NodeConfig) -> Part:
-    """How this node runs CometBFT, if the chain file asks for it."""
-    from allium.consensus.cometbft.engine import Part
-    from allium.consensus.cometbft.home import Place, Trust
-
-    host, _, port = config.cometbft_rpc.rpartition(":")
-    trusted, _, header = (config.cometbft_trust or "").partition(":")
-    return Part(
-        Place(str(config.bind_ip), config.cometbft_port),
-        Place(host, int(port)),
-        config.cometbft,
-        config.cometbft_sync,
-        Trust(int(trusted), header) if trusted else None,
-        config.allow_private_servers,
-    )
-
-
-def _look(config: NodeConfig, chain: ChainFile) -> View:
-    """The node's own view of the EVM chain."""
-    try:
-        from allium.staking import follower
-    except ModuleNotFoundError as error:
-        raise MembershipError(
-            f"l2_rpc needs {error.name}, which is not installed; run: pip install 'allium[chain]'"
-        ) from None
-    providers = follower.Panel(config.l2_rpc, config.l2_quorum)
-    return follower.Follower(
-        providers, follower.Contracts.of(chain), depth=config.l2_depth, log_blocks=config.l2_log_blocks
-    )
-
-
-async def _claims(engine: Node, membership: Membership, secret: BlsSecretKey) -> None:
-    """Signs with the others what the staking contracts want signed."""
-    from allium.membership.appchain import AppchainMembership
-    from allium.rewards.service import Service
-
-    if not isinstance(membership, AppchainMembership):
-        raise TypeError("only the chain's state says what to sign")
-    await Service(engine, membership.consensus, secret, lambda: membership.contacts).run()
-
-
-def _liveness(
-    config: NodeConfig, engine: Node, membership: Membership, node_keys: NodeKeys, suspect: Callable[[str], None]
-) -> Liveness:
-    """Finds out with the others who works."""
-    from allium.consensus.liveness.clocks import Clocks
-    from allium.consensus.liveness.history import FILE
-    from allium.consensus.liveness.part import Liveness, Surroundings
-    from allium.membership.appchain import AppchainMembership
-
-    if not isinstance(membership, AppchainMembership):
-        raise TypeError("only the chain's state says who is to work")
-    around = Surroundings(
-        node_keys,
-        lambda: membership.contacts,
-        membership.learn,
-        lambda: membership.l2_final,
-        config.allow_private_servers,
-        config.data_dir / FILE,
-        suspect,
-    )
-    return Liveness(engine, membership.consensus, around, Clocks.of(config.uptime_seconds))
+def _cannot_start(config: NodeConfig, error: BaseException) -> int:
+    """Logs why; the exit code for it."""
+    text, code = complaint.in_directory(error, config.data_dir)
+    if isinstance(error, ValueError) and not isinstance(error, Complaint):
+        text, code = str(error), EXIT_CONFIG
+    log.get("node").error("the node cannot start", reason=text)
+    log.get("node").debug("the node cannot start", exc_info=error)
+    return code
 
 
 class _Orchestrator:
@@ -207,10 +104,12 @@ class _Orchestrator:
         self._trial: asyncio.Task[None] | None = None
         self._leaves = False
         self._ready = False
+        self._condition: Condition | None = None
         self._logger = log.get("node")
 
     async def serve(self) -> int:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_failure)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
@@ -230,17 +129,13 @@ class _Orchestrator:
                 return EXIT_OK
             engine = self._engine = self._start(node_keys)
             duties = {
-                asyncio.create_task(duty, name=name) for name, duty in self._duties(engine, node_keys, daemon).items()
+                pulse.watched(engine, name, duty) for name, duty in self._duties(engine, node_keys, daemon).items()
             }
             done, _ = await asyncio.wait({stop, *duties}, return_when=asyncio.FIRST_COMPLETED)
             for ended in done - {stop}:
                 code = max(code, self._explain(ended))
-        except (KeyFileError, ValueError) as error:
-            self._logger.error("the node cannot start", reason=str(error))
-            return EXIT_CONFIG
-        except OSError as error:
-            self._logger.error("the node cannot start", reason=str(error))
-            return EXIT_FAILED
+        except Exception as error:
+            return _cannot_start(self._config, error)
         finally:
             await self._drain({stop, *duties})
         return code
@@ -265,7 +160,7 @@ class _Orchestrator:
         return None
 
     def _start(self, node_keys: NodeKeys) -> Node:
-        engine = _open(self._config, node_keys, restart.inherited())
+        engine = composition.open_engine(self._config, node_keys, restart.inherited())
         self._logger.info(
             "listening",
             ip=str(self._config.bind_ip),
@@ -278,7 +173,10 @@ class _Orchestrator:
 
     def _duties(self, engine: Node, node_keys: NodeKeys, daemon: Daemon | None) -> dict[str, Coroutine[Any, Any, None]]:
         config, own = self._config, node_keys.ed25519_public.hex()
-        duties: dict[str, Coroutine[Any, Any, None]] = {"status": self._report_status()}
+        duties: dict[str, Coroutine[Any, Any, None]] = {
+            "status": self._report_status(),
+            "pulse": pulse.keep_beating(engine),
+        }
         if daemon is not None:
             few = FEW_NODES_TESTNET if config.testnet else FEW_NODES
             membership = OxendMembership(daemon, config.seeds, few)
@@ -287,20 +185,23 @@ class _Orchestrator:
             duties["subscriptions"] = membership.keep_subscribed()
             duties["ping"] = self._ping_daemon(daemon, own)
         elif config.network_file is not None:
-            self._membership = _membership(config, config.network_file, node_keys)
+            self._membership = composition.open_membership(config, config.network_file, node_keys, engine)
             report = None
             if config.chain_file is not None:
-                self._liveness = _liveness(config, engine, self._membership, node_keys, self._suspect)
+                self._liveness = composition.make_liveness(config, engine, self._membership, node_keys, self._suspect)
                 duties["liveness"], report = self._liveness.run(), self._liveness.reported
                 if keys.has_bls(config.data_dir):
-                    duties["claims"] = _claims(engine, self._membership, keys.load_bls(config.data_dir))
+                    duties["claims"] = composition.sign_claims(engine, self._membership, keys.load_bls(config.data_dir))
             self._reachability = Reachability(engine, own, report, config.reachability_seconds)
         if self._membership is not None and self._reachability is not None:
             duties["membership"] = self._follow_membership(engine, self._membership, self._reachability)
             duties["reachability"] = self._reachability.run()
         own_key = PublicKey(node_keys.ed25519_public)
         source = facts.Source(config, engine, own_key, self._membership, daemon, self._liveness, lambda: self._ready)
+        source.own_keys = node_keys
         duties["operators"] = server.serve(source)
+        self._condition = Condition(source)
+        duties["condition"] = self._condition.follow()
         if config.levers_file is not None:
             duties["levers"] = self._follow_levers(engine, config.levers_file)
         return duties
@@ -331,6 +232,9 @@ class _Orchestrator:
         connected = asyncio.Event()
         daemon.on_connect.append(connected.set)
         while True:
+            pulse.beat()
+            if connected.is_set():
+                await self._compare_keys(daemon, own)
             connected.clear()
             try:
                 await daemon.storage_server_ping(PROTOCOL_VERSION, own, self._config.https_port, self._config.omq_port)
@@ -339,8 +243,21 @@ class _Orchestrator:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(connected.wait(), _PING_SECONDS)
 
+    async def _compare_keys(self, daemon: Daemon, own: str) -> None:
+        """Looks whether a daemon that was started anew still runs for this node."""
+        try:
+            theirs = await daemon.keys()
+        except OmqError as error:
+            self._logger.warning("the daemon gave no keys", address=daemon.endpoint.address, reason=str(error))
+            return
+        if theirs.ed25519_public.hex() != own:
+            self._logger.error("the daemon has other keys than this node; restart the node to take them")
+
     async def _follow_levers(self, engine: Node, path: Path) -> None:
-        """Pretends what a test network says in `{"cut_off": [Ed25519 key…], "clock_offset_ms": n}`."""
+        """Pretends what a test network says.
+
+        `{"cut_off": [Ed25519 key…], "clock_offset_ms": n, "freeze": {thread: seconds}}`
+        """
         async for _ in changes(path):
             try:
                 levers = json.loads(path.read_bytes())  # noqa: ASYNC240 - a line
@@ -348,8 +265,9 @@ class _Orchestrator:
                 if (committee := self._committee()) is not None:
                     committee.cut_off([bytes.fromhex(key) for key in levers.get("cut_off", [])])
                 engine.set_clock_offset(levers.get("clock_offset_ms", 0))
-                if self._liveness is not None:
-                    self._liveness.clock_offset = levers.get("clock_offset_ms", 0) / 1000
+                for thread, seconds in levers.get("freeze", {}).items():
+                    # Not by this thread, which may be the one.
+                    await asyncio.to_thread(engine.freeze_thread, thread, seconds)
             except FileNotFoundError:
                 continue
             except (ValueError, TypeError, AttributeError, OSError) as error:
@@ -361,7 +279,10 @@ class _Orchestrator:
         told = ""
         while True:
             await asyncio.sleep(_STATUS_SECONDS)
-            notify.alive()
+            pulse.beat()
+            # A node that does not go on is started anew by its manager.
+            if self._condition is None or not self._condition.stalled():
+                notify.alive()
             if not self._ready:
                 notify.starting(self._status(), _PATIENCE_SECONDS)
             if (current := self._status()) != told:
@@ -375,6 +296,8 @@ class _Orchestrator:
             return "making room for a successor"
         reason = self._engine.not_ready()
         serving = "serving" if reason is None else f"refusing requests: {reason}"
+        if self._condition is not None and (words := self._condition.words()) is not None:
+            return f"{serving}; {words}"
         committee = self._committee()
         return serving if committee is None else f"{serving}; {committee.status}"
 
@@ -390,11 +313,11 @@ class _Orchestrator:
 
     def _explain(self, ended: asyncio.Task[None]) -> int:
         """Logs why a task that should never end did; the exit code for it."""
-        error = ended.exception()
+        error = ended.exception() or AssertionError("it ended without a reason")
         if isinstance(error, MembershipError):
             self._logger.error("there is no network to serve", reason=str(error))
             return EXIT_CONFIG
-        self._logger.error("a part of the node ended", task=ended.get_name(), exc_info=error)
+        log.failure(self._logger, "a part of the node ended", error, task=ended.get_name())
         return EXIT_FAILED
 
     async def _drain(self, tasks: set[asyncio.Task[None]]) -> None:
@@ -411,6 +334,13 @@ class _Orchestrator:
         if self._engine is not None:
             await asyncio.to_thread(self._engine.shutdown)
             self._logger.info("stopped, for a successor to go on" if self.handed_over else "stopped")
+
+    def _on_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What no task and no caller has taken for its own."""
+        if (error := context.get("exception")) is not None:
+            log.failure(self._logger, "something failed beside the node's work", error)
+        else:
+            self._logger.error("something failed beside the node's work", reason=context["message"])
 
     def _on_stop(self) -> None:
         if self._stop.is_set() and not self._leaves:
@@ -429,9 +359,10 @@ class _Orchestrator:
         try:
             await asyncio.to_thread(NodeConfig.load, self._config_file, self._options)
             reason = await restart.trial()
-        except (ConfigError, OSError) as error:
-            reason = str(error)
-        self._trial = None
+        except Exception as error:
+            reason = complaint.sentence(error).text
+        finally:
+            self._trial = None
         if reason is not None:
             self._logger.error("not restarted: the successor would not start", reason=reason)
             return
@@ -454,7 +385,10 @@ class _Orchestrator:
         except ConfigError as error:
             self._logger.error("configuration is unusable, the one before it stays", reason=str(error))
             return
+        from allium._native import log_to_stderr
+
         log.configure(config.log_level, config.log_format)
+        log_to_stderr(config.log_level, config.log_format)
         self._logger.info("configuration read again", log_level=config.log_level)
 
 

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
+import re
 import sqlite3
 import threading
 import time
@@ -20,6 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
+from allium import complaint, files, sqlite_source
 from allium.errors import CommandError
 from allium.files import STORE, STORE_LOCK, STORE_LOG
 
@@ -28,6 +29,10 @@ DATABASE = "storage.db"
 #: Bytes of a message, and how far ahead it may expire (`spec/node-rpc` §2.5).
 _MAX_MESSAGE = 76_800
 _MAX_TTL_MS = 30 * 86_400_000
+#: Bytes of a key, and the column that has one; of what is longer than any, its beginning.
+_KEY = 32
+_PUBKEY = f"substr(o.pubkey, 1, {2 * _KEY + 3})"
+_HEX_KEY = re.compile(rf"[0-9a-fA-F]{{{2 * _KEY}}}(?:[0-9a-fA-F]{{2}})?")
 #: The largest time that SQLite and our export both write as it is.
 _LAST = 2**63 - 1
 #: Messages between two words about how far it is.
@@ -36,6 +41,11 @@ _STEP = 4096
 _ROWS = 1000
 #: What the kernel may hold between the two sides, bytes.
 _PIPE = 1 << 20
+
+_HASH = re.compile(r"[A-Za-z0-9+/]{43}")
+#: What nobody misses: the reference would have removed the one, and has no place for the other.
+_EXPIRED, _OWN = "expired messages", "things that only Allium remembers"
+_NO_LOSS = (_EXPIRED, _OWN)
 
 #: Tells how many rows are done, and of how many.
 Progress = Callable[[int, int], object]
@@ -87,10 +97,15 @@ class Moved:
 
     messages: int = 0
     revocations: int = 0
-    #: Messages whose hash is not that of their content. They are kept, under the right one.
-    renamed: int = 0
+    #: Messages whose hash is not that of their content in the namespace they were in. They keep it.
+    misfiled: int = 0
     #: Why something was left behind, and how often.
     left: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> int:
+        """How much was left behind that somebody may miss."""
+        return sum(count for why, count in self.left.items() if why not in _NO_LOSS)
 
     def leave(self, why: str) -> None:
         """Counts something that stays behind."""
@@ -114,11 +129,11 @@ def take_over(
 
     now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     moved = Moved()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_directory(directory)
     unfinished = directory / "import.new"
-    with _locked(directory), _database(source) as database:
-        shutil.rmtree(unfinished, ignore_errors=True)  # of one that was killed
+    with _locked(directory), sqlite_source.opened(source, unfinished) as database:
         try:
+            _check(database, source)
 
             def write(pipe: IO[bytes]) -> None:
                 for line in _export(database, now, moved, progress):
@@ -126,13 +141,11 @@ def take_over(
 
             with _Pipe(write, "wb") as pipe:
                 _native.store_import(str(unfinished), pipe.path, max_store_bytes)
-            _put_in_place(unfinished / STORE, directory / STORE)
+            files.place(unfinished / STORE, directory / STORE)
         except sqlite3.Error as error:
-            raise CommandError(f"{source} cannot be read: {error}") from None
+            raise CommandError(sqlite_source.unreadable(source, error)) from None
         except OSError as error:
-            raise CommandError(f"nothing was taken over: {error}") from None
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            raise CommandError(f"nothing was taken over: {complaint.in_directory(error, directory).text}") from None
     return moved
 
 
@@ -148,6 +161,7 @@ def give_back(directory: Path, target: Path, progress: Progress) -> Moved:
     moved = Moved()
     unfinished = target.with_name(target.name + ".new")
     _remove(unfinished)
+    files.create(unfinished, b"")
     try:
         with contextlib.closing(sqlite3.connect(unfinished, check_same_thread=False, isolation_level=None)) as database:
             # It counts only once it is whole, so nothing has to be undone.
@@ -160,11 +174,13 @@ def give_back(directory: Path, target: Path, progress: Progress) -> Moved:
                 _native.store_export(str(directory), pipe.path)
             database.execute("COMMIT")
             database.executescript(f"{_INDEXES} PRAGMA journal_mode=WAL;")
-        _put_in_place(unfinished, target)
+        with unfinished.open("rb") as made:
+            os.fsync(made.fileno())
+        files.place(unfinished, target)
     except sqlite3.Error as error:
         raise CommandError(f"{target} cannot be written: {error}") from None
     except OSError as error:
-        raise CommandError(f"nothing was written: {error}") from None
+        raise CommandError(f"nothing was written: {complaint.in_directory(error, directory).text}") from None
     finally:
         _remove(unfinished)
     return moved
@@ -173,29 +189,10 @@ def give_back(directory: Path, target: Path, progress: Progress) -> Moved:
 # --- from the database
 
 
-@contextlib.contextmanager
-def _database(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database, to be read as of one moment. Nothing in it is believed: it may be anybody's file."""
-    if not path.is_file():
-        raise CommandError(f"{path} does not exist; name the storage server's data directory or its {DATABASE}")
-    try:
-        # Read by another thread, while this one waits for it.
-        database = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
-        )
-    except sqlite3.Error as error:
-        raise CommandError(f"{path} cannot be opened: {error}") from None
-    with contextlib.closing(database):
-        try:
-            database.execute("PRAGMA trusted_schema=OFF")
-            database.execute("PRAGMA cell_size_check=ON")
-            database.execute("BEGIN")
-            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        except sqlite3.Error as error:
-            raise CommandError(f"{path} is no database, or damaged: {error}") from None
-        if not {"owners", "messages"} <= tables:
-            raise CommandError(f"{path} is no database of a storage server")
-        yield database
+def _check(database: sqlite3.Connection, source: Path) -> None:
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if not {"owners", "messages"} <= tables:
+        raise CommandError(f"{source} is no database of a storage server")
 
 
 def _export(database: sqlite3.Connection, now: int, moved: Moved, progress: Progress) -> Iterator[bytes]:
@@ -205,7 +202,7 @@ def _export(database: sqlite3.Connection, now: int, moved: Moved, progress: Prog
     if database.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'revoked_subaccounts'").fetchone():
         # An account keeps its newest 50, so the newest come last.
         for kind, pubkey, token, at in database.execute(
-            "SELECT o.type, substr(o.pubkey, 1, 33), substr(r.token, 1, 37), r.timestamp "
+            f"SELECT o.type, {_PUBKEY}, substr(r.token, 1, 37), r.timestamp "  # noqa: S608
             "FROM revoked_subaccounts r LEFT JOIN owners o ON o.id = r.owner ORDER BY r.timestamp, r.rowid"
         ):
             account = _account(kind, pubkey)
@@ -221,8 +218,12 @@ def _export(database: sqlite3.Connection, now: int, moved: Moved, progress: Prog
                     token.hex().encode(),
                     at,
                 )
+    columns = {name for _, name, *_ in database.execute("PRAGMA table_info(messages)")}
+    # Years ago there was but the one.
+    has_namespaces = "namespace" in columns
+    namespaces = "m.namespace" if has_namespaces else "0"
     rows = database.execute(
-        "SELECT o.type, substr(o.pubkey, 1, 33), substr(m.hash, 1, 64), m.namespace, m.timestamp, m.expiry, "
+        f"SELECT o.type, {_PUBKEY}, substr(m.hash, 1, 64), {namespaces}, m.timestamp, m.expiry, "  # noqa: S608
         "length(m.data), CASE WHEN typeof(m.data) = 'blob' AND length(m.data) <= ? THEN m.data END "
         "FROM messages m LEFT JOIN owners o ON o.id = m.owner ORDER BY m.id",
         (_MAX_MESSAGE,),
@@ -244,18 +245,26 @@ def _export(database: sqlite3.Connection, now: int, moved: Moved, progress: Prog
         ):
             moved.leave("malformed messages")
         elif expiry <= now:
-            moved.leave("expired messages")
+            moved.leave(_EXPIRED)
         elif expiry > now + _MAX_TTL_MS:
             moved.leave("messages that would stay longer than any may")
+        elif (
+            # Where there is but one, no hash can be of another, whatever such a version called its messages.
+            not (is_right := not has_namespaces or claimed == message_hash(account, namespace, data))
+            and not _is_hash(claimed)
+        ):
+            moved.leave("messages whose hash is none")
         else:
             moved.messages += 1
-            moved.renamed += claimed != message_hash(account, namespace, data)
+            moved.misfiled += not is_right
+            # The storage server loses the namespaces of what others send it. Our own store finds them by the hash.
+            name = b"" if is_right else b'"hash":"%s",' % claimed.encode()
             # When it was stored is not known; our own node says the same of what the reference sends it.
             known = min(timestamp, now)
             yield (
-                b'{"message":{"account":"%s","namespace":%d,"timestamp":%d,"expiry":%d,"stored":%d,"changed":%d,'
+                b'{"message":{"account":"%s","namespace":%d,%b"timestamp":%d,"expiry":%d,"stored":%d,"changed":%d,'
                 b'"data":"%s"}}\n'
-                % (account.hex().encode(), namespace, timestamp, expiry, known, known, base64.b64encode(data))
+                % (account.hex().encode(), namespace, name, timestamp, expiry, known, known, base64.b64encode(data))
             )
     yield b'{"end":{"entries":%d}}\n' % (moved.messages + moved.revocations)
 
@@ -269,11 +278,26 @@ def message_hash(account: bytes, namespace: int, data: bytes) -> str:
     return base64.b64encode(digest.digest()).rstrip(b"=").decode()
 
 
+def _is_hash(claimed: object) -> bool:
+    """Whether it is what some message could be called: the one spelling of 32 bytes."""
+    if not isinstance(claimed, str) or not _HASH.fullmatch(claimed):
+        return False
+    return base64.b64encode(base64.b64decode(claimed + "=")).decode() == claimed + "="
+
+
 def _account(kind: object, pubkey: object) -> bytes | None:
-    """33 bytes, of what the database has in two columns."""
-    if isinstance(kind, int) and 0 <= kind < 256 and isinstance(pubkey, bytes) and len(pubkey) == 32:
-        return bytes([kind]) + pubkey
-    return None
+    """33 bytes, of what the database has in two columns: the key in bytes or, as old ones have it, in hex."""
+    if not isinstance(kind, int) or not 0 <= kind < 256:
+        return None
+    prefix = bytes([kind])
+    text = pubkey.decode("ascii", "replace") if isinstance(pubkey, bytes) else pubkey
+    if isinstance(text, str) and _HEX_KEY.fullmatch(text):
+        pubkey = bytes.fromhex(text)
+    if not isinstance(pubkey, bytes):
+        return None
+    if len(pubkey) == _KEY + 1 and pubkey.startswith(prefix):
+        pubkey = pubkey[1:]
+    return prefix + pubkey if len(pubkey) == _KEY else None
 
 
 def _is_time(value: object) -> bool:
@@ -305,7 +329,7 @@ def _fill(database: sqlite3.Connection, lines: IO[bytes], moved: Moved, progress
         [(kind, entry)] = json.loads(line).items()
         if kind == "message":
             account, namespace, data = entry["account"], entry["namespace"], base64.b64decode(entry["data"])
-            name = message_hash(bytes.fromhex(account), namespace, data)
+            name = entry.get("hash") or message_hash(bytes.fromhex(account), namespace, data)
             # SQLite has no larger numbers. Nothing expires as late.
             times = min(entry["timestamp"], _LAST), min(entry["expiry"], _LAST)
             rows.append((name, owner(account), namespace, *times, data))
@@ -320,7 +344,7 @@ def _fill(database: sqlite3.Connection, lines: IO[bytes], moved: Moved, progress
             )
             moved.revocations += 1
         elif kind in ("tomb", "command", "revocation"):
-            moved.leave("things that only Allium remembers")
+            moved.leave(_OWN)
     flush()
 
 
@@ -364,7 +388,10 @@ class _Pipe:
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Keeps nodes away from `directory`, in which there must be no store."""
-    with (directory / STORE_LOCK).open("ab") as lock:
+    lock_file = directory / STORE_LOCK
+    if not lock_file.exists():
+        files.create(lock_file, b"")
+    with lock_file.open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -376,19 +403,6 @@ def _locked(directory: Path) -> Iterator[None]:
             if os.path.lexists(directory / name):
                 raise CommandError(f"{directory / name} is the redo log of a store that is not there; move it away")
         yield
-
-
-def _put_in_place(made: Path, path: Path) -> None:
-    """Gives a finished file its name, unless something else has it."""
-    with made.open("rb") as file:
-        os.fsync(file.fileno())
-    os.link(made, path)
-    made.unlink()
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(database: Path) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
-from allium import log
+from allium import log, pulse
 from allium.appchain.swarms import UNASSIGNED
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ _DEVIATION = 0.3
 _LONGEST_PAUSE = 12.0
 #: How long nobody may test a node before something is wrong with it.
 SILENCE = 12.0
+#: From this hardfork and revision on, nodes have QUIC and are tested over it.
+_QUIC = (19, 4)
 #: Tests under way at once. A node that answers nothing takes five seconds.
 _TESTS = 32
 
@@ -139,12 +141,14 @@ class Reachability:
         self._scheduler = Scheduler(time.monotonic(), interval)
         self._watch = PingWatch(time.time(), SILENCE * interval)
         self._nodes: dict[str, NodeEntry] = {}
+        self._has_quic = True
         self._tests: set[asyncio.Task[None]] = set()
         self._logger = log.get("reachability")
 
     def set_network(self, network: Network) -> None:
         """The network in force."""
         self._nodes = {node["pubkey_ed25519"]: node for node in network["nodes"]}
+        self._has_quic = tuple(network["hardfork"]) >= _QUIC
         self._scheduler.set_nodes(
             key for key, node in self._nodes.items() if key != self._own and node["ip"] != "0.0.0.0"
         )
@@ -158,6 +162,7 @@ class Reachability:
         pool = ThreadPoolExecutor(_TESTS, "test")
         try:
             while True:
+                pulse.beat()
                 await asyncio.sleep(TICK_SECONDS)
                 self._tick(pool)
         finally:
@@ -171,7 +176,10 @@ class Reachability:
         if own is None:
             return
         if len(self._nodes) > 1:
-            for transport, seconds in self._watch.overdue(time.time(), self._engine.pinged()).items():
+            pinged = self._engine.pinged()
+            if not self._has_quic:
+                del pinged["quic"]
+            for transport, seconds in self._watch.overdue(time.time(), pinged).items():
                 self._logger.warning(
                     "nobody has tested whether this node is reachable; are its ports open to the outside?",
                     transport=transport,

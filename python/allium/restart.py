@@ -16,6 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from allium import files
+from allium.errors import Complaint
+
 #: The first descriptor of those that are handed over.
 _FIRST = 3
 #: More than any manager gives.
@@ -27,7 +30,7 @@ _TRIAL = "import allium.node, allium._native"
 _TRIAL_SECONDS = 60.0
 
 
-class InUseError(OSError):
+class InUseError(Complaint, OSError):
     """Another process serves the directory."""
 
 
@@ -73,9 +76,10 @@ def become_successor(sockets: Sequence[int]) -> NoReturn:
 @contextlib.contextmanager
 def pid_file(directory: Path) -> Iterator[None]:
     """Names this process in `directory` for as long as it serves there; raises `InUseError` when another one does."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_directory(directory)
     path = directory / PID_FILE
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
+        files.own(file.fileno(), directory)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

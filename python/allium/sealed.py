@@ -16,6 +16,8 @@ from pathlib import Path
 
 from nacl import exceptions, pwhash, secret, utils
 
+from allium.errors import SetupError
+
 #: Names the file that has the passphrase. systemd gives one by `LoadCredential=` or `LoadCredentialEncrypted=`.
 ENVIRONMENT = "ALLIUM_PASSPHRASE_FILE"
 #: Its name among the credentials of the service.
@@ -32,7 +34,7 @@ _MOST = (8, 1 << 30)
 _LONGEST_PASSPHRASE = 4096
 
 
-class PassphraseError(ValueError):
+class PassphraseError(SetupError, ValueError):
     """A sealed file that stays closed (the text goes on from the file's name), or no passphrase to close one with."""
 
 
@@ -97,4 +99,10 @@ def read(path: Path) -> bytes:
 
 
 def _key(passphrase: bytes, salt: bytes, operations: int, memory: int) -> bytes:
-    return pwhash.argon2id.kdf(secret.SecretBox.KEY_SIZE, passphrase, salt, opslimit=operations, memlimit=memory)
+    try:
+        return pwhash.argon2id.kdf(secret.SecretBox.KEY_SIZE, passphrase, salt, opslimit=operations, memlimit=memory)
+    except exceptions.RuntimeError:
+        raise PassphraseError(
+            f"takes {memory >> 20} MB of memory to be sealed or opened, which the system does not give; free some, or "
+            "raise the limit (ulimit -v, or MemoryMax= in the unit)"
+        ) from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from allium import complaint
 from allium.console import err, out
 from allium.errors import CommandError
 
@@ -24,13 +25,13 @@ _Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 @contextmanager
-def _work(what: str) -> Iterator[Callable[[int], object]]:
+def _work(what: str, data_dir: Path) -> Iterator[Callable[[int], object]]:
     """Shows how far it is; what the engine refuses is a complaint to the operator."""
     try:
         with err.status(what) as status:
             yield lambda count: status.update(f"{what} · {count:,} entries")
     except OSError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(complaint.in_directory(error, data_dir).text) from None
 
 
 @store_app.command()
@@ -38,7 +39,7 @@ def stats(data_dir: _DataDir, as_json: _Json = False) -> None:
     """Show what the store holds, also while a node runs."""
     from allium import _native
 
-    with _work("counting"):
+    with _work("counting", data_dir):
         summary = _native.store_summary(str(data_dir))
     if as_json:
         out.print(json.dumps(summary), markup=False)
@@ -62,7 +63,7 @@ def verify(data_dir: _DataDir, as_json: _Json = False) -> None:
     """Walk every index both ways and compute every hash anew; exit code 1 when something does not agree."""
     from allium import _native
 
-    with _work("verifying") as progress:
+    with _work("verifying", data_dir) as progress:
         report = _native.store_verify(str(data_dir), progress)
     if as_json:
         out.print(json.dumps(report), markup=False)
@@ -74,6 +75,8 @@ def verify(data_dir: _DataDir, as_json: _Json = False) -> None:
 def _tell(report: StoreReport) -> None:
     for problem in report["problems"]:
         out.print(problem, markup=False)
+    if report["unproven"]:
+        out.print(f"{report['unproven']:,} messages are called what other nodes called them, which cannot be verified")
     if report["found"]:
         out.print(f"{report['found']:,} things do not agree")
         out.print("Put a copy back, or move data.mdb away and start empty: the swarm sends its messages again.")
@@ -89,9 +92,9 @@ def compact(data_dir: _DataDir) -> None:
     """Write the store anew without free pages. The node has to be stopped."""
     from allium import _native
 
-    with _work("compacting"):
+    with _work("compacting", data_dir):
         before, after = _native.store_compact(str(data_dir))
-    out.print(f"{before:,} bytes before, {after:,} now")
+    out.report(f"{before:,} bytes before, {after:,} now")
 
 
 @store_app.command("export")
@@ -101,9 +104,9 @@ def export_to(
     """Write all messages, deletions and revocations to a file, also while a node runs."""
     from allium import _native
 
-    with _work("exporting") as progress:
+    with _work("exporting", data_dir) as progress:
         messages, entries = _native.store_export(str(data_dir), str(file), progress)
-    out.print(f"{messages:,} messages, {entries:,} entries in all")
+    out.report(f"{messages:,} messages, {entries:,} entries in all")
 
 
 @store_app.command("import")
@@ -115,6 +118,8 @@ def import_from(
     """Take in an export; what the store holds already stays. The node has to be stopped."""
     from allium import _native
 
-    with _work("importing") as progress:
-        messages, entries = _native.store_import(str(data_dir), str(file), max_store_bytes, progress)
-    out.print(f"{messages:,} messages, {entries:,} entries in all")
+    with _work("importing", data_dir) as progress:
+        messages, entries, new = _native.store_import(str(data_dir), str(file), max_store_bytes, progress)
+    out.report(f"{messages:,} messages, {entries:,} entries in all")
+    if new < messages:
+        out.report("nothing of it was new" if not new else f"{messages - new:,} of the messages were there before")

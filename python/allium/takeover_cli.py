@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from allium.console import err, out
-from allium.errors import CommandError
+from allium.errors import EXIT_FAILED, CommandError
 
 if TYPE_CHECKING:
     from allium.oxen_storage import Moved
@@ -43,11 +43,14 @@ def _progress(what: str) -> Iterator[Callable[[int, int], object]]:
 
 
 def _tell(moved: Moved) -> None:
-    out.print(f"{moved.messages:,} messages, {moved.revocations:,} revocations")
-    if moved.renamed:
-        out.print(f"{moved.renamed:,} of them had a hash that is not that of their content, and got the right one")
+    out.report(f"{moved.messages:,} messages, {moved.revocations:,} revocations")
+    if moved.misfiled:
+        out.report(f"{moved.misfiled:,} of them had a hash of another namespace, and went there if it could be found")
     for why, count in sorted(moved.left.items()):
-        out.print(f"left behind: {count:,} {why}")
+        out.report(f"left behind: {count:,} {why}")
+    if moved.lost:
+        err.print(f"{moved.lost:,} things were left behind; all others are there now")
+        raise typer.Exit(EXIT_FAILED)
 
 
 @import_app.command("oxen-storage")
@@ -59,7 +62,10 @@ def import_oxen_storage(
     ] = None,
     max_store_bytes: Annotated[int, typer.Option(min=1 << 20, help="As the node is set.")] = 3_758_096_384,
 ) -> None:
-    """Take over the reference storage server's messages, and the node's keys. Stop it first; it is only read."""
+    """Take over the reference storage server's messages, and the node's keys. Stop it first; it is only read.
+
+    Exit code 1 also when all was taken over but for some messages that cannot be used; those are counted.
+    """
     from allium import keys, oxen_storage
 
     source = oxen_storage.find(path)
@@ -68,14 +74,13 @@ def import_oxen_storage(
             adopted = keys.adopt(keys_dir, data_dir)
         except keys.KeyFileError as error:
             raise CommandError(str(error)) from None
-        out.print(f"keys of node {adopted.ed25519_public.hex()}")
+        out.report(f"keys of node {adopted.ed25519_public.hex()}")
     try:
         with _progress("taking over") as progress:
             moved = oxen_storage.take_over(source, data_dir, max_store_bytes, progress)
     except BaseException:
         if keys_dir is not None:
-            for name in (keys.ED25519_FILE, keys.LEGACY_FILE, keys.BLS_FILE):
-                (data_dir / name).unlink(missing_ok=True)  # all of it or nothing: they came a moment ago
+            keys.discard(data_dir)  # all of it or nothing: they came a moment ago
         raise
     _tell(moved)
 

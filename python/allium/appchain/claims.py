@@ -6,13 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
-from allium.appchain.nodes import Departed, Node, staked
+from allium.appchain.nodes import Departed
 from allium.appchain.state import State
 from allium.appchain.types import MILLI, Address, AtomicSesh, BlsKey, ContractId, Height, Seconds
 from allium.rewards.ledger import TooOldError
 
 #: How far the clocks of two nodes may be apart when one asks the other for a signature.
 CLOCK_TOLERANCE = 180
+_NOTHING = AtomicSesh(0)
 #: The contract's initial limit of members that need not sign.
 MAX_ABSENT = 4000
 
@@ -53,10 +54,7 @@ def claimable(state: State, address: Address, height: Height | None = None) -> A
 
 def stakes(state: State, address: Address) -> Stakes:
     """The stakes of an address."""
-    members: list[Node | Departed] = [*state.nodes.values(), *state.departed.values()]
-    parts = [part for member in members for part in member.contributors if part.address == address]
-    returning = [back.amount for back in state.returns.values() if back.address == address]
-    return Stakes(staked(tuple(parts)), AtomicSesh(sum(returning)))
+    return Stakes(state.locked.get(address, _NOTHING), state.returning.get(address, _NOTHING))
 
 
 def leaving(state: State, bls_key: BlsKey) -> Departed | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from allium.appchain.certificates import Certificate
 from allium.appchain.events import Event
-from allium.appchain.types import AtomicSesh, Hash, Height, L2Height, Seconds
+from allium.appchain.types import AtomicSesh, Hash, Height, L2Height, PublicKey, Seconds
 
 #: How many events and how many certificates one input may have.
 MAX_EVENTS = 4096
@@ -38,3 +38,5 @@ class Input:
     observation: Observation
     #: About one node each, by height and worker.
     certificates: tuple[Certificate, ...]
+    #: Nodes that are proven to have voted twice in the agreement, by key.
+    offenders: tuple[PublicKey, ...] = ()

@@ -1,7 +1,7 @@
 """`state' = apply(state, input)`: what every node computes for itself and finds equal (`spec/appchain` §3, §5).
 
-At a height, in this order: what the EVM chain says, what certificates say, what is due, swarms, returned stakes,
-rewards. A node earns at a height if it works at the end of it.
+At a height, in this order: what the EVM chain says, who voted twice, what certificates say, what is due, swarms,
+returned stakes, rewards. A node earns at a height if it works at the end of it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
 
 from Cryptodome.Hash import keccak
 from nacl import bindings
 
 from allium.appchain import rates, swarms
-from allium.appchain.certificates import Certificate, Roster, Verdict, fault, reasons, signed
+from allium.appchain.admission import check, target
+from allium.appchain.certificates import Certificate, Roster, Verdict, reasons, signed
 from allium.appchain.events import (
     Contributor,
     Event,
@@ -26,7 +26,7 @@ from allium.appchain.events import (
     Seed,
     registration_message,
 )
-from allium.appchain.input import MAX_CERTIFICATES, MAX_EVENTS, MAX_RATE, Input
+from allium.appchain.input import Input
 from allium.appchain.nodes import Departed, Leaving, Node, Refusal, StakeReturn, staked
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import Note, Sitting, State, dates
@@ -47,10 +47,6 @@ from allium.rewards.shares import FEE_BASIS
 _OPERATOR_PART = 4
 
 
-class InvalidInputError(ValueError):
-    """An input that no honest proposer makes for this state; the text says why."""
-
-
 def apply(state: State, given: Input) -> State:
     """The state after `given`; raises `InvalidInputError` and changes nothing.
 
@@ -60,114 +56,12 @@ def apply(state: State, given: Input) -> State:
     step = _Step(state, given)
     for event in given.observation.events:
         step.take(event)
+    for key in given.offenders:
+        step.punish(key)
     for certificate in given.certificates:
         step.execute(certificate)
     step.finish()
     return step.state()
-
-
-def check(state: State, given: Input) -> None:
-    """Raises `InvalidInputError` unless `given` may follow `state`."""
-    seen = given.observation
-    if given.height != state.height + 1:
-        raise InvalidInputError(f"height {given.height} does not follow {state.height}")
-    if given.time < state.time:
-        raise InvalidInputError(f"time {given.time} is before {state.time}")
-    if seen.l2_height < state.l2_height:
-        raise InvalidInputError(f"the EVM chain's height {seen.l2_height} is before {state.l2_height}")
-    if seen.l2_height == state.l2_height and state.height and seen.l2_hash != state.l2_hash:
-        raise InvalidInputError(f"the EVM chain's block {seen.l2_height} has another hash than before")
-    if seen.reward_rate > MAX_RATE:
-        raise InvalidInputError(f"a reward rate of {seen.reward_rate} is none")
-    if len(seen.events) > MAX_EVENTS or len(given.certificates) > MAX_CERTIFICATES:
-        raise InvalidInputError("more events or certificates than one input may have")
-    positions = [event.position for event in seen.events]
-    if any(not left < right for left, right in pairwise(positions)):
-        raise InvalidInputError("events must be in the order of the EVM chain")
-    if positions and not (state.l2_height < positions[0].l2_height and positions[-1].l2_height <= seen.l2_height):
-        raise InvalidInputError("events must be from after the last height of the EVM chain up to the new one")
-    places = [(certificate.height, certificate.worker) for certificate in given.certificates]
-    if any(left >= right for left, right in pairwise(places)):
-        raise InvalidInputError("certificates must be ordered by height and worker")
-    targets = set()
-    for certificate in given.certificates:
-        if (wrong := objection(state, certificate)) is not None:
-            raise InvalidInputError(f"certificate about {certificate.height}/{certificate.worker}: {wrong}")
-        targets.add(target(state, certificate))
-    if len(targets) != len(places):
-        raise InvalidInputError("two certificates are about one node")
-    if sum(map(_deactivates, given.certificates)) > state.parameters.max_deactivations:
-        raise InvalidInputError(f"more than {state.parameters.max_deactivations} nodes would be taken out at once")
-
-
-def admissible(state: State, certificates: list[Certificate]) -> tuple[Certificate, ...]:
-    """Those of `certificates` that the next input may have, as it has to have them: for who proposes it."""
-    chosen: dict[PublicKey, Certificate] = {}
-    for certificate in sorted(certificates, key=lambda each: (each.height, each.worker, each.verdict)):
-        if objection(state, certificate) is None:
-            chosen.setdefault(target(state, certificate), certificate)
-    deactivations, admitted = 0, []
-    for certificate in chosen.values():
-        deactivations += _deactivates(certificate)
-        if not _deactivates(certificate) or deactivations <= state.parameters.max_deactivations:
-            admitted.append(certificate)
-    return tuple(admitted[:MAX_CERTIFICATES])
-
-
-def objection(state: State, certificate: Certificate) -> str | None:
-    """Why `certificate` cannot be in the next input; `None` when it can."""
-    drawn = state.quorum(certificate.height)
-    if drawn is None:
-        return "votes about this height do not count, or not any more"
-    if certificate.worker >= len(drawn.workers):
-        return f"there is no worker {certificate.worker}"
-    node = state.nodes.get(drawn.workers[certificate.worker])
-    if node is None:
-        return "the node is not registered"
-    return _untimely(node, certificate, state.parameters) or fault(
-        certificate, drawn, state.parameters.chain, state.verifier
-    )
-
-
-def target(state: State, certificate: Certificate) -> PublicKey:
-    """The node that a certificate without an `objection` is about."""
-    drawn = state.quorum(certificate.height)
-    if drawn is None:
-        raise InvalidInputError("votes about this height do not count")
-    return drawn.workers[certificate.worker]
-
-
-def possible(node: Node, height: Height, verdict: Verdict, parameters: Parameters) -> str | None:
-    """Why the testers of `height` may not give this verdict on `node` as it is; `None` when they may."""
-    if height <= node.registration_height:
-        return "the node was not registered before"
-    if node.decommissioned:
-        if height <= node.last_decommission_height:
-            return "the node was decommissioned since"
-        if verdict not in (Verdict.RECOMMISSION, Verdict.DEREGISTER):
-            return "the node is decommissioned"
-        if verdict == Verdict.DEREGISTER and node.credit(height, parameters) >= 0:
-            return "the node has credit left"
-        return None
-    if height <= node.active_since:
-        return "the node became active since"
-    if verdict == Verdict.RECOMMISSION:
-        return "the node is active"
-    if verdict != Verdict.IP_CHANGE:
-        enough = node.credit(height, parameters) >= parameters.min_credit
-        if enough != (verdict == Verdict.DECOMMISSION):
-            return f"the node has {'' if enough else 'not '}enough credit to be decommissioned first"
-    return None
-
-
-def _untimely(node: Node, certificate: Certificate, parameters: Parameters) -> str | None:
-    if certificate.verdict == Verdict.IP_CHANGE and certificate.height <= node.last_ip_change_height:
-        return "the change of address is known"
-    return possible(node, certificate.height, certificate.verdict, parameters)
-
-
-def _deactivates(certificate: Certificate) -> bool:
-    return certificate.verdict in (Verdict.DEREGISTER, Verdict.DECOMMISSION)
 
 
 class _Step:
@@ -186,8 +80,7 @@ class _Step:
         self._reform = False
         self._ledger = state.ledger.copy()
         self._notes: list[Note] = []
-        seed = state.root + given.observation.l2_hash
-        self._beacon = Hash(keccak.new(digest_bits=256, data=seed).digest())
+        self._beacon = _beacon(state, given.observation.l2_hash)
 
     # What the EVM chain says.
 
@@ -250,7 +143,7 @@ class _Step:
             return Refusal.INVALID_PUBKEY
         if not signed(event.pubkey, event.signature, registration_message(event.pubkey, event.bls_key)):
             return Refusal.WRONG_SIGNATURE
-        if event.pubkey in self._held.pubkeys:
+        if self._held.has(event.pubkey):
             return Refusal.PUBKEY_IN_USE
         return Refusal.BLS_KEY_IN_USE if event.bls_key in self._held.bls_keys else Refusal.NONE
 
@@ -309,6 +202,20 @@ class _Step:
             if amount:
                 back = StakeReturn(due, gone.contract_id, Index(index), contributor.address, amount)
                 self._returns[back.key] = back
+
+    # What the agreement itself shows.
+
+    def punish(self, key: PublicKey) -> None:
+        """Takes out a node that voted twice; of one that has just left, what it staked stays as long."""
+        if (node := self._node(key)) is not None:
+            self._depart(node, Leaving.DEREGISTERED)
+            self._note(node.contract_id, "deregistered: it voted twice")
+            return
+        for contract_id in {**self._before.departed, **self._departed}:
+            gone = self._leaving(contract_id)
+            if gone is not None and gone.pubkey == key and gone.leaving == Leaving.EXPIRED:
+                self._departed[contract_id] = replace(gone, leaving=Leaving.DEREGISTERED)
+                self._note(contract_id, "its stake stays locked: it voted twice")
 
     # What the testers say.
 
@@ -475,21 +382,39 @@ class _Step:
         self._notes.append(Note(text, contract_id))
 
 
+def _beacon(state: State, l2_hash: Hash) -> Hash:
+    """The randomness of the next height: the one before, with the block of the EVM chain that is looked at.
+
+    Nothing else goes in that a proposer has a choice of: neither the time nor which certificates it takes.
+    """
+    before = state.sittings[-1].beacon if state.sittings else state.parameters.chain
+    return Hash(keccak.new(digest_bits=256, data=before + l2_hash).digest())
+
+
 class _Keys:
     """Which keys the contract holds, and how often: a refused registration may have those of another one."""
 
     def __init__(self, state: State) -> None:
         members: list[Node | Departed] = [*state.nodes.values(), *state.departed.values()]
-        self.pubkeys = Counter(member.pubkey for member in members)
+        self._points = Counter(_point(member.pubkey) for member in members)
         self.bls_keys = Counter(member.bls_key for member in members)
 
     def add(self, pubkey: PublicKey, bls_key: BlsKey) -> None:
-        self.pubkeys[pubkey] += 1
+        self._points[_point(pubkey)] += 1
         self.bls_keys[bls_key] += 1
 
     def remove(self, pubkey: PublicKey, bls_key: BlsKey) -> None:
-        self.pubkeys -= Counter([pubkey])
+        self._points -= Counter([_point(pubkey)])
         self.bls_keys -= Counter([bls_key])
+
+    def has(self, pubkey: PublicKey) -> bool:
+        """Whether somebody has this key, or another one with the same X25519 key."""
+        return _point(pubkey) in self._points
+
+
+def _point(pubkey: PublicKey) -> bytes:
+    """The key without its sign: a point and its negative have one X25519 key, by which nodes know each other."""
+    return pubkey[:31] + bytes([pubkey[31] & 0x7F])
 
 
 def _wrong_stakes(contributors: tuple[Contributor, ...], requirement: AtomicSesh, parameters: Parameters) -> Refusal:

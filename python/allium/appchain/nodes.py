@@ -139,7 +139,7 @@ _TEXTS = {
     Refusal.OVERFUNDED: "the stakes add up to more than the requirement",
     Refusal.FEE_TOO_HIGH: "the fee is more than 100 %",
     Refusal.WRONG_SIGNATURE: "the node's Ed25519 key did not sign this registration; make it anew on the node",
-    Refusal.PUBKEY_IN_USE: "another registration has this Ed25519 key",
+    Refusal.PUBKEY_IN_USE: "another registration has this Ed25519 key, or its negative",
     Refusal.BLS_KEY_IN_USE: "another registration has this BLS key",
     Refusal.INVALID_PUBKEY: "the Ed25519 key is not a point of the prime-order group",
 }

@@ -11,6 +11,10 @@ from allium.appchain.types import Address, AtomicSesh, Blocks, Hash, L2Height
 
 #: What `SESH` is counted in.
 SESH = 1_000_000_000
+#: How fast the EVM chain goes on at most.
+L2_BLOCKS_PER_SECOND = 4
+#: Inputs of networks of many machines are no closer together.
+_SLOW_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,14 @@ class Parameters:
 
     #: For how many heights back balances can be told.
     history: Blocks
+
+    @property
+    def l2_stride(self) -> int:
+        """At which heights of the EVM chain it is looked: multiples of this, so that a proposer has little choice.
+
+        About one for each input. A chain on one machine makes a block at a time, and each is looked at.
+        """
+        return L2_BLOCKS_PER_SECOND * self.block_seconds if self.block_seconds >= _SLOW_SECONDS else 1
 
     @cached_property
     def chain(self) -> Hash:

@@ -16,6 +16,7 @@ from allium.appchain.parameters import Parameters
 from allium.appchain.table import Table
 from allium.appchain.types import (
     NO_HEIGHT,
+    Address,
     AtomicSesh,
     BlsKey,
     ContractId,
@@ -30,7 +31,7 @@ from allium.rewards.ledger import RECORD, Arithmetic, Ledger
 
 #: How many accounts share a leaf.
 _ACCOUNTS = 16 * RECORD
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,30 @@ class State:
         refused = {gone.bls_key: contract_id for contract_id, gone in self.departed.items()}
         return refused | {node.bls_key: node.contract_id for node in self.nodes.values()}
 
+    @cached_property
+    def locked(self) -> Mapping[Address, AtomicSesh]:
+        """What addresses have staked in nodes that the contract holds."""
+        members: list[Node | Departed] = [*self.nodes.values(), *self.departed.values()]
+        return _sums((part.address, part.amount) for member in members for part in member.contributors)
+
+    @cached_property
+    def returning(self) -> Mapping[Address, AtomicSesh]:
+        """Stakes on their way back, by address."""
+        return _sums((back.address, back.amount) for back in self.returns.values())
+
     def quorum(self, height: Height) -> DrawnQuorum | None:
         """Who tests whom at a height; `None` when it is not one that votes may be about."""
         for sitting in self.sittings:
             if sitting.height == height:
                 return quorum(sitting.roster, sitting.beacon, self.parameters)
         return None
+
+
+def _sums(parts: Iterable[tuple[Address, AtomicSesh]]) -> dict[Address, AtomicSesh]:
+    sums: dict[Address, AtomicSesh] = {}
+    for address, amount in parts:
+        sums[address] = AtomicSesh(sums.get(address, 0) + amount)
+    return sums
 
 
 def genesis(parameters: Parameters, arithmetic: Arithmetic | None = None, verifier: Verifier = one_by_one) -> State:

@@ -9,17 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 
+from allium.appchain.admission import possible
 from allium.appchain.certificates import Verdict
-from allium.appchain.machine import possible
 from allium.appchain.nodes import Node
-from allium.appchain.parameters import Parameters
+from allium.appchain.parameters import L2_BLOCKS_PER_SECOND, Parameters
 from allium.appchain.state import State
 from allium.appchain.types import Height, Index, L2Height, PublicKey, Reasons, Seconds
 
 #: Entries of a history, of which `Limits.misses` may be bad.
 HISTORY = 8
-#: How fast the EVM chain goes on at most.
-_L2_BLOCKS_PER_SECOND = 4
 _NEVER, _NOWHERE = Seconds(0), L2Height(0)
 
 
@@ -102,7 +100,7 @@ def failures(found: Found, decommissioned: bool, now: Seconds, l2_height: L2Heig
         if found.in_time.count(False) > limits.misses:
             why |= Reason.WRONG_CLOCK
     if found.proven:
-        grown = max(0, now - found.proven) * _L2_BLOCKS_PER_SECOND
+        grown = max(0, now - found.proven) * L2_BLOCKS_PER_SECOND
         if found.l2_height < l2_height - grown - limits.l2_lag:
             why |= Reason.L2_BEHIND
     return why

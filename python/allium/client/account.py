@@ -1,4 +1,4 @@
-"""Accounts: one secret of 16 bytes and the two key pairs made from it (`spec/accounts` §1)."""
+"""Accounts: one secret of 16 bytes, 32 of a very old one, and the two key pairs made from it (`spec/accounts` §1)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import secrets
 
 from nacl import bindings
 
-from allium.client import words
+from allium.client import phrase, words
 
 ACCOUNT_ID_PREFIX = "05"
 _ACCOUNT_ID = re.compile(r"05[0-9a-f]{64}")
-_HEX_ENTROPY = re.compile(r"[0-9a-fA-F]{32}")
 
 
 def account_key(account_id: str) -> bytes:
@@ -40,8 +39,11 @@ class Account:
         """The account of 16 secret bytes; `ValueError` for any other length."""
         if len(entropy) != words.ENTROPY_BYTES:
             raise ValueError(f"an account is {words.ENTROPY_BYTES} bytes, not {len(entropy)}")
-        self._entropy = bytes(entropy)
-        seed = self._entropy + bytes(16)
+        self._derive(bytes(entropy).ljust(words.SEED_BYTES, b"\0"))
+
+    def _derive(self, seed: bytes) -> None:
+        #: Of most accounts, the first half is all there is of it.
+        self._entropy = seed if any(seed[words.ENTROPY_BYTES :]) else seed[: words.ENTROPY_BYTES]
         self._ed25519_public, self._ed25519_secret = bindings.crypto_sign_seed_keypair(seed)
         self._x25519_public = bindings.crypto_sign_ed25519_pk_to_curve25519(self._ed25519_public)
         self._x25519_secret = bindings.crypto_sign_ed25519_sk_to_curve25519(self._ed25519_secret)
@@ -53,11 +55,18 @@ class Account:
 
     @classmethod
     def from_phrase(cls, text: str) -> Account:
-        """The account of a recovery phrase, or of the 32 hex digits its QR code carries; else `words.PhraseError`."""
-        stripped = text.strip()
-        if _HEX_ENTROPY.fullmatch(stripped):
-            return cls(bytes.fromhex(stripped))
-        return cls(words.decode(stripped))
+        """The account of a recovery phrase, or of the hex digits that its QR code carries; else `words.PhraseError`."""
+        secret = phrase.secret(text)
+        return cls(secret) if len(secret) == words.ENTROPY_BYTES else cls.from_seed(secret)
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> Account:
+        """A very old account, whose 32 secret bytes are the seed itself; `ValueError` for any other length."""
+        if len(seed) != words.SEED_BYTES:
+            raise ValueError(f"a seed is {words.SEED_BYTES} bytes, not {len(seed)}")
+        account = cls.__new__(cls)
+        account._derive(seed)
+        return account
 
     @property
     def account_id(self) -> str:
@@ -66,7 +75,7 @@ class Account:
 
     @property
     def phrase(self) -> str:
-        """The 13-word recovery phrase. Secret."""
+        """The recovery phrase: 13 words, of a very old account 25. Secret."""
         return words.encode(self._entropy)
 
     @property

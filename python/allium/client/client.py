@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,11 +19,13 @@ from allium.client.path import Paths
 from allium.client.pool import Snode, SnodePool
 from allium.client.requests import signed
 from allium.client.session_pb2 import Content
-from allium.client.state import State
+from allium.client.state import State, StateError
 from allium.client.transport import Transport
 
 #: 14 days, in milliseconds.
 TEXT_TTL = 14 * 24 * 3600 * 1000
+#: As long as anything is kept.
+_LONGEST_TTL = 30 * 24 * 3600 * 1000
 TEXT_MAX_CODE_POINTS = 2000
 INBOX = 0
 #: A page this full is probably followed by another.
@@ -72,6 +74,8 @@ class Message:
     timestamp: int
     #: What the sender calls itself; empty when it does not say.
     display_name: str
+    #: Until when the swarm keeps it, Unix milliseconds.
+    expiry: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Poll:
     messages: tuple[Message, ...]
     path: tuple[Snode, ...]
     source: Snode
+    #: Hash of the last message that the source told of, ours or not; `None` when there was none.
+    last_hash: str | None = field(default=None, repr=False)
 
 
 class Client:
@@ -97,11 +103,13 @@ class Client:
         self._polled: list[Snode] = []
 
     async def close(self) -> None:
-        """Remembers what it learnt and closes its connections."""
+        """Remembers what it learnt and closes its connections; `StateError` when the former was not possible."""
         self._state.nodes = self.pool.nodes
         self._state.guards = [path.guard.ed25519 for path in self.paths.paths]
-        self._state.save(self.network.now())
-        await self._transport.close()
+        try:
+            self._state.save(self.network.now())
+        finally:
+            await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,7 +117,12 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        try:
+            await self.close()
+        except StateError:
+            # What went wrong before counts.
+            if error is None:
+                raise
 
     async def send_text(self, recipient: str, text: str, *, display_name: str = "", sync: bool = True) -> SendResult:
         """Stores a text in the recipient's swarm and, with `sync`, a copy for our own other devices.
@@ -165,8 +178,15 @@ class Client:
     async def poll(self) -> Poll:
         """Everything new in the inbox, from one node of the swarm; another one at each call.
 
-        Raises `NetworkError` when no node answered. Bytes that are no message for us are passed over.
+        Raises `NetworkError` when no node answered, and `StateError` when what is new could not be marked as seen: it
+        then comes again. Bytes that are no message for us are passed over.
         """
+        poll = await self.peek()
+        self.mark_seen(poll)
+        return poll
+
+    async def peek(self) -> Poll:
+        """As `poll`, without marking anything as seen: for what first has to be shown, or kept elsewhere."""
         await self.network.refresh()
         try:
             return await self._poll_once()
@@ -174,27 +194,48 @@ class Client:
             await self.network.sync_clock()
             return await self._poll_once()
 
+    def mark_seen(self, what: Message | Poll) -> None:
+        """One message, or all that a poll has brought, is not brought again.
+
+        A poll's is remembered at once, a single message's with it, or by `close`. Raises `StateError` when it cannot
+        be; nothing is marked then.
+        """
+        if isinstance(what, Message):
+            self._state.seen[what.hash] = what.expiry
+            return
+        before = self._state.seen, self._state.last_hashes
+        self._state.seen = {**before[0], **{message.hash: message.expiry for message in what.messages}}
+        if what.last_hash is not None:
+            place = what.source.ed25519, self.account.account_id, INBOX
+            self._state.last_hashes = {**before[1], place: what.last_hash}
+        try:
+            self._state.save(self.network.now())
+        except StateError:
+            self._state.seen, self._state.last_hashes = before
+            raise
+
     async def _poll_once(self) -> Poll:
-        messages: list[Message] = []
+        messages: dict[str, Message] = {}
         source: Snode | None = None
+        last_hash: str | None = None
         while True:
-            reply, page = await self._retrieve(source)
+            reply, page = await self._retrieve(source, last_hash)
             source = reply.destination
             entries = page.get("messages")
             if not isinstance(entries, list):
                 raise NetworkError(f"{reply.destination} answered without messages")
-            messages += [message for entry in entries if (message := self._open(entry))]
+            messages |= {message.hash: message for entry in entries if (message := self._open(entry))}
+            before = last_hash
             if entries and isinstance(entries[-1], dict):
-                key = reply.destination.ed25519, self.account.account_id, INBOX
-                self._state.last_hashes[key] = str(entries[-1].get("hash", ""))
-            if not entries or not (page.get("more") or len(entries) >= _FULL_PAGE):
+                last_hash = str(entries[-1].get("hash", ""))
+            more = page.get("more") or len(entries) >= _FULL_PAGE
+            if not entries or last_hash == before or not more:
                 break
-        self._state.save(self.network.now())
-        messages.sort(key=lambda message: message.timestamp)
-        return Poll(tuple(messages), reply.path, reply.destination)
+        ordered = sorted(messages.values(), key=lambda message: message.timestamp)
+        return Poll(tuple(ordered), reply.path, reply.destination, last_hash)
 
-    async def _retrieve(self, source: Snode | None) -> tuple[Reply, dict[str, Any]]:
-        """One page from `source`, which had more, or else from a node that was not asked lately."""
+    async def _retrieve(self, source: Snode | None, after: str | None) -> tuple[Reply, dict[str, Any]]:
+        """One page from `source`, which had more `after` that hash, or else from a node that was not asked lately."""
         members = await self.network.swarm(self.account.account_id)
         if all(node in self._polled for node in members):
             self._polled.clear()
@@ -203,6 +244,8 @@ class Client:
         async for attempt in attempts():
             node = members[attempt % len(members)]
             last_hash = self._state.last_hashes.get((node.ed25519, self.account.account_id, INBOX), "")
+            if after is not None and node == source:
+                last_hash = after
             wanted = {"namespace": INBOX, "last_hash": last_hash, "max_size": -1}
             params = signed(self.account, "retrieve", wanted, self.network.now())
             self._polled.append(node)
@@ -218,17 +261,22 @@ class Client:
         raise NetworkError(f"no node of the swarm answered, the last with: {failure}") from failure
 
     async def follow(self, interval: float = POLL_SECONDS) -> AsyncIterator[Message]:
-        """New messages as they come, for ever. A poll that fails is repeated, more slowly each time."""
+        """New messages as they come, for ever; each is seen when the next one is asked for.
+
+        A poll that fails is repeated, more slowly each time. Raises as `mark_seen`.
+        """
         failures = 0
         while True:
             try:
-                poll = await self.poll()
+                poll = await self.peek()
                 failures = 0
             except NetworkError:
                 failures += 1
             else:
                 for message in poll.messages:
                     yield message
+                    self.mark_seen(message)
+                self.mark_seen(poll)
             await asyncio.sleep(interval if not failures else min(2.0 * (failures + 1), _MAX_BACKOFF))
 
     async def _sequence(
@@ -279,18 +327,19 @@ class Client:
         name = message_hash(self.account.account_id, INBOX, data)
         if name != entry.get("hash") or name in self._state.seen:
             return None
-        expiration = entry.get("expiration")
-        known_until = expiration if isinstance(expiration, int) else self.network.now() + TEXT_TTL
-        self._state.seen[name] = known_until
+        expiration, now = entry.get("expiration"), self.network.now()
+        # A node cannot have it shown again and again, nor remembered for ever.
+        expiry = max(now + TEXT_TTL, min(expiration if isinstance(expiration, int) else 0, now + _LONGEST_TTL))
         try:
             opened = envelope.open_sealed(self.account, data)
         except envelope.EnvelopeError:
+            opened = None
+        if opened is None or not opened.content.dataMessage.body:
+            self._state.seen[name] = expiry
             return None
         body = opened.content.dataMessage
-        if not body.body:
-            return None
         recipient = body.syncTarget or self.account.account_id
-        return Message(name, opened.sender, recipient, body.body, opened.timestamp, body.profile.displayName)
+        return Message(name, opened.sender, recipient, body.body, opened.timestamp, body.profile.displayName, expiry)
 
 
 def message_hash(account_id: str, namespace: int, data: bytes) -> str:

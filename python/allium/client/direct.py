@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import time
@@ -18,6 +19,7 @@ from zmq.utils import z85
 
 from allium import _native
 from allium.client.errors import NetworkError
+from allium.client.listing import decoded
 from allium.client.transport import Transport
 
 TransportName = Literal["https", "onion", "omq", "quic"]
@@ -42,13 +44,13 @@ class Node:
         """From an entry of a node list or of a devnet's network.json; `ValueError` when a field is missing or wrong."""
         try:
             return cls(
-                str(state["public_ip"] if "public_ip" in state else state["ip"]),
+                str(ipaddress.IPv4Address(str(state["public_ip"] if "public_ip" in state else state["ip"]))),
                 int(state["storage_port"] if "storage_port" in state else state["https_port"]),
                 int(state["storage_lmq_port"] if "storage_lmq_port" in state else state["omq_port"]),
                 bytes.fromhex(state["pubkey_ed25519"]),
                 bytes.fromhex(state["pubkey_x25519"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"not a node: {error!r}") from None
 
 
@@ -63,7 +65,7 @@ class Answer:
     def decoded(self) -> Any:
         """The body as JSON or bencode; as text, or bytes, when it is neither."""
         try:
-            return json.loads(self.body)
+            return decoded(self.body)
         except ValueError:
             pass
         try:
@@ -119,9 +121,12 @@ async def _onion(http: Transport, node: Node, body: bytes, path: tuple[Node, ...
     plaintext = key.open(answer.body)
     if plaintext is None:
         raise NetworkError("the answer is not encrypted for this request")
-    reply = json.loads(plaintext)
-    inner = reply["body"]
-    return int(reply["status"]), inner.encode() if isinstance(inner, str) else json.dumps(inner).encode()
+    try:
+        reply = decoded(plaintext)
+        status, inner = int(reply["status"]), reply["body"]
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise NetworkError(f"the answer cannot be used: {error!r}") from None
+    return status, inner.encode() if isinstance(inner, str) else json.dumps(inner).encode()
 
 
 async def _omq(node: Node, method: str, body: bytes, timeout: float) -> tuple[int, bytes]:
@@ -160,7 +165,7 @@ async def _quic(node: Node, method: str, body: bytes, timeout: float) -> tuple[i
 def _unwrapped(body: bytes) -> bytes:
     """The body inside the list with its code that QUIC puts around results; all else as it is."""
     if body[:1] == b"[":
-        wrapped = json.loads(body)
+        wrapped = decoded(body)
         if isinstance(wrapped, list) and len(wrapped) == 2 and isinstance(wrapped[0], int):
             return json.dumps(wrapped[1]).encode()
     if body[:2] == b"li" and body.endswith(b"e"):

@@ -124,7 +124,10 @@ def _deterministic_seed(sender: Account, recipient_key: bytes, plaintext: bytes)
 def _box_seal(message: bytes, recipient_key: bytes, seed: bytes | None) -> bytes:
     """A sealed box of libsodium, whose ephemeral key comes from `seed` where one is given."""
     if seed is None:
-        return bindings.crypto_box_seal(message, recipient_key)
+        try:
+            return bindings.crypto_box_seal(message, recipient_key)
+        except CryptoError:
+            raise ValueError("that Account ID is no key that anything can be sealed for; ask for it again") from None
     ephemeral_public, ephemeral_secret = bindings.crypto_box_seed_keypair(seed)
     nonce = hashlib.blake2b(ephemeral_public + recipient_key, digest_size=bindings.crypto_box_NONCEBYTES).digest()
     return ephemeral_public + bindings.crypto_box(message, nonce, recipient_key, ephemeral_secret)

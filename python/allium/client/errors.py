@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from allium.errors import Complaint
 
-class NetworkError(Exception):
+
+class NetworkError(Complaint):
     """The network did not do what was asked. Trying again later, or by another way, may help."""
 
 
@@ -11,7 +13,7 @@ class ClockError(NetworkError):
     """The clock of this machine is too far from those of the nodes; set it."""
 
 
-class RefusedError(Exception):
+class RefusedError(Complaint):
     """A node understood the request and refused it; the same request will not succeed elsewhere."""
 
     def __init__(self, status: int, reason: str) -> None:

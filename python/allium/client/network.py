@@ -15,6 +15,7 @@ from typing import Any
 
 from allium import _native
 from allium.client.errors import ClockError, NetworkError, RefusedError
+from allium.client.listing import decoded, usable
 from allium.client.path import Path, Paths
 from allium.client.pool import AGREEING, FIELDS, WITNESSES, Snode, SnodePool, parse_states
 from allium.client.transport import HttpAnswer, Transport
@@ -111,9 +112,14 @@ class Network:
         body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params}).encode()
         path = await self.paths.get(destination)
         travelled = tuple(path.nodes)
-        payload, key = _native.onion_build(
-            [(node.ed25519, node.x25519) for node in travelled], (destination.ed25519, destination.x25519), body
-        )
+        hops = [(node.ed25519, node.x25519) for node in travelled]
+        try:
+            payload, key = _native.onion_build(hops, (destination.ed25519, destination.x25519), body)
+        except ValueError as error:
+            # A key of one of them is none.
+            self.paths.failed(path)
+            self.pool.strike(destination)
+            raise NetworkError(f"nothing can be encrypted for {path} and {destination}: {error}") from None
         try:
             answer = await self._transport.post(f"{path.guard.url}/onion_req/v2", payload, timeout)
         except NetworkError as error:
@@ -124,7 +130,7 @@ class Network:
         self._check(status, inner, path, destination)
         self.paths.succeeded(path)
         try:
-            result = json.loads(inner)
+            result = decoded(inner)
         except ValueError:
             raise NetworkError(f"{destination} answered something that is not JSON") from None
         self._note_time(result)
@@ -139,11 +145,11 @@ class Network:
         try:
             if plaintext is None:
                 raise ValueError("not encrypted for this request")
-            reply = json.loads(plaintext)
+            reply = decoded(plaintext)
             status = reply.get("status", reply.get("status_code"))
             body = reply["body"]
             return int(status), body if isinstance(body, str) else json.dumps(body)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             self.paths.failed(path)
             self.pool.strike(destination)
             raise NetworkError(f"{destination} gave an unusable answer: {error}") from None
@@ -261,7 +267,7 @@ class Network:
 
 def _swarm_in(body: str) -> list[Snode]:
     try:
-        return _snodes(json.loads(body))
+        return _snodes(decoded(body))
     except ValueError:
         return []
 
@@ -271,9 +277,8 @@ def _snodes(body: Any) -> list[Snode]:
     entries = body.get("snodes") if isinstance(body, dict) else None
     if not isinstance(entries, list):
         return []
-    found = [
-        Snode.parse(entry.get("ip"), entry.get("port"), entry.get("pubkey_ed25519"), entry.get("pubkey_x25519"))
-        for entry in entries
-        if isinstance(entry, dict)
-    ]
-    return [node for node in found if node is not None]
+    return usable(entries, _of_member)
+
+
+def _of_member(entry: Any) -> Snode | None:
+    return Snode.parse(entry["ip"], entry["port"], entry["pubkey_ed25519"], entry["pubkey_x25519"])

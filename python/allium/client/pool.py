@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allium.client.errors import NetworkError
+from allium.client.listing import decoded, usable
 from allium.client.transport import Transport
 
 #: With fewer nodes than this a client asks a seed again.
@@ -53,23 +54,29 @@ class Snode:
     def parse(cls, ip: Any, port: Any, ed25519: Any, x25519: Any) -> Snode | None:
         """From fields of a node list; `None` for an entry that cannot be contacted."""
         try:
-            address, number = ipaddress.IPv4Address(ip), int(port)
+            address, number = ipaddress.IPv4Address(str(ip)), int(port)
             keys = bytes.fromhex(ed25519), bytes.fromhex(x25519)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         if address.is_unspecified or not 0 < number < 1 << 16 or any(len(key) != 32 for key in keys):
             return None
         return cls(str(address), number, *keys)
 
 
+def seed_endpoint(seed: str) -> str:
+    """Where a seed is asked, from its URL with or without a slash or `json_rpc` at its end."""
+    bare = seed.rstrip("/")
+    return bare if bare.endswith("/json_rpc") else bare + "/json_rpc"
+
+
 class SnodePool:
     """Nodes by Ed25519 key. What fails too often leaves, and every `on_drop` hears of it."""
 
     def __init__(self, seeds: Sequence[str], transport: Transport, nodes: Iterable[Snode] = ()) -> None:
-        """`seeds` are URLs up to and without `json_rpc`; `nodes` is what an earlier run knew."""
+        """`seeds` are URLs as `seed_endpoint` takes them; `nodes` is what an earlier run knew."""
         if not seeds:
             raise ValueError("a client needs the URL of at least one seed")
-        self._seeds = [seed.rstrip("/") + "/json_rpc" for seed in seeds]
+        self._seeds = [seed_endpoint(seed) for seed in seeds]
         self._transport = transport
         self._nodes = {node.ed25519: node for node in nodes}
         self._strikes: dict[bytes, int] = {}
@@ -174,7 +181,7 @@ class SnodePool:
         if answer.status != 200:
             raise NetworkError(f"{url}: status {answer.status}")
         try:
-            nodes = parse_states(json.loads(answer.body))
+            nodes = parse_states(decoded(answer.body))
         except ValueError as error:
             raise NetworkError(f"{url}: {error}") from None
         if not nodes:
@@ -184,13 +191,12 @@ class SnodePool:
 
 def parse_states(answer: Any) -> list[Snode]:
     """The usable nodes of a `get_n_service_nodes` answer; `ValueError` when it is none."""
-    try:
-        states = answer["result"]["service_node_states"]
-        found = [
-            Snode.parse(state["public_ip"], state["storage_port"], state["pubkey_ed25519"], state["pubkey_x25519"])
-            for state in states
-            if {"public_ip", "storage_port", "pubkey_ed25519", "pubkey_x25519"} <= state.keys()
-        ]
-    except (KeyError, TypeError, AttributeError):
-        raise ValueError("not a list of nodes") from None
-    return [node for node in found if node is not None]
+    result = answer.get("result") if isinstance(answer, dict) else None
+    states = result.get("service_node_states") if isinstance(result, dict) else None
+    if not isinstance(states, list) or (states and not any(isinstance(state, dict) for state in states)):
+        raise ValueError("not a list of nodes")
+    return usable(states, _of_state)
+
+
+def _of_state(state: Any) -> Snode | None:
+    return Snode.parse(state["public_ip"], state["storage_port"], state["pubkey_ed25519"], state["pubkey_x25519"])

@@ -10,6 +10,11 @@ from typing import Any
 
 from allium import files
 from allium.client.pool import Snode
+from allium.errors import Complaint
+
+
+class StateError(Complaint):
+    """The state was not written; what it was before stays."""
 
 
 @dataclass
@@ -32,7 +37,7 @@ class State:
         """What `path` holds; an empty state when it does not exist or is of no use."""
         try:
             return cls._parse(path, json.loads(path.read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return cls(path)
 
     @classmethod
@@ -59,8 +64,14 @@ class State:
             "last_hashes": [[key.hex(), account, ns, h] for (key, account, ns), h in self.last_hashes.items()],
             "seen": self.seen,
         }
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.replace(self.path, json.dumps(document).encode(), 0o600)
+        try:
+            files.make_directory(self.path.parent)
+            files.replace(self.path, json.dumps(document).encode(), files.PRIVATE)
+        except OSError as error:
+            raise StateError(
+                f"what this has seen cannot be remembered in {self.path} ({error.strerror}), so that it will be shown "
+                "again; name another file with --state"
+            ) from None
 
 
 def _keys(keys: Iterable[str]) -> list[bytes]:

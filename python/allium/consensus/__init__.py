@@ -9,9 +9,10 @@ from allium.appchain.certificates import Certificate
 from allium.appchain.input import Observation
 from allium.appchain.state import State
 from allium.appchain.types import L2Height
+from allium.errors import Complaint
 
 
-class ConsensusError(Exception):
+class ConsensusError(Complaint):
     """The engine cannot go on; the text says why, and what the operator can do."""
 
 

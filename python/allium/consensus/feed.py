@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import web
 from bencode2 import BencodeDecodeError, bdecode
 
+from allium import log
 from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.types import Height
@@ -25,6 +26,7 @@ WAIT_SECONDS = 20
 _MAX_CERTIFICATE = 16 << 10
 _MAX_ANSWER = 256 << 20
 _CONNECT_SECONDS = 5
+_SUBMITTING = aiohttp.ClientTimeout(total=10, connect=_CONNECT_SECONDS)
 _MAX_HEIGHT = 2**63 - 1
 
 Submit = Callable[[Certificate], Awaitable[None]]
@@ -64,7 +66,8 @@ def _application(replica: Replica, submit: Submit) -> web.Application:
             return web.Response(status=400, text=str(error))
         except FeedError as error:
             # A follower that has not found whom to hand it to yet.
-            return web.Response(status=503, text=str(error))
+            log.get("consensus").warning("a certificate could not be handed on", reason=str(error))
+            return web.Response(status=503, text="nobody to hand it to; try again later")
         return web.Response(status=202)
 
     application = web.Application(client_max_size=_MAX_CERTIFICATE)
@@ -109,7 +112,9 @@ class Feed:
     async def submit(self, certificate: Certificate) -> None:
         """Hands a certificate in; also raises `RefusedError`."""
         try:
-            async with self._session.post(f"{self.url}/v1/certificates", data=encode(certificate)) as answer:
+            async with self._session.post(
+                f"{self.url}/v1/certificates", data=encode(certificate), timeout=_SUBMITTING, allow_redirects=False
+            ) as answer:
                 if answer.status == 400:
                     raise RefusedError((await answer.content.read(1024)).decode(errors="replace"))
                 if answer.status != 202:
@@ -120,7 +125,7 @@ class Feed:
     async def _get(self, path: str, seconds: float) -> bytes | None:
         timeout = aiohttp.ClientTimeout(total=seconds + _CONNECT_SECONDS, connect=_CONNECT_SECONDS)
         try:
-            async with self._session.get(self.url + path, timeout=timeout) as answer:
+            async with self._session.get(self.url + path, timeout=timeout, allow_redirects=False) as answer:
                 if answer.status == 404:
                     return None
                 if answer.status != 200:

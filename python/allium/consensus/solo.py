@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import aiohttp
 
 from allium import log
+from allium.appchain.admission import InvalidInputError, admissible, objection
 from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import EncodingError, decode
 from allium.appchain.input import Input, Observation
-from allium.appchain.machine import InvalidInputError, admissible, apply, objection
+from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State
 from allium.appchain.types import Height, PublicKey, Seconds
@@ -148,7 +149,9 @@ class Follower:
                     return await Feed(session, url).submit(certificate)
                 except FeedError as error:
                     reasons.append(str(error))
-        raise RefusedError("no feed can be reached: " + "; ".join(reasons))
+        # Whose certificate it is may be a stranger.
+        self._logger.warning("a certificate could not be handed on", reasons=reasons)
+        raise RefusedError("no feed can be reached; try again later")
 
     async def run(self) -> None:
         """Follows until cancelled; raises `DivergedError`."""
@@ -203,6 +206,10 @@ class Follower:
             raise DivergedError(
                 f"height {before.height} has root {before.root.hex()} here, and the sequencer goes on from "
                 f"{block.previous.hex()}: it signed two histories, or this node's store is not its own"
+            )
+        if given.offenders:
+            raise DivergedError(
+                f"height {given.height}: the sequencer takes out nodes that voted, and nobody votes here"
             )
         if self._source is not None:
             await self._compare(self._source, before, given)

@@ -33,8 +33,8 @@ class States:
             else:
                 await self._moved.wait()
 
-    async def reached(self, height: Height, seconds: float) -> None:
-        """Returns when there is a state beyond `height`, or after a time."""
+    async def reached(self, height: Height, seconds: float | None) -> None:
+        """Returns when there is a state beyond `height`, or after a time if there is one."""
         try:
             async with asyncio.timeout(seconds):
                 while self._state.height <= height:

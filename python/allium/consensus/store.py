@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from allium import files
 from allium._native import verify_ed25519
+from allium.appchain.admission import InvalidInputError
 from allium.appchain.encoding import EncodingError, decode
-from allium.appchain.machine import InvalidInputError, apply
+from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, genesis, restore, snapshot
 from allium.appchain.types import Height, PublicKey
@@ -23,7 +25,7 @@ from allium.consensus.block import Block
 #: How many snapshots are kept. A node starts from the oldest, to know balances of the heights since, and from another
 #: if that is damaged.
 _SNAPSHOTS = 2
-_FORMAT = 1
+_FORMAT = 2
 _TABLES = (
     "CREATE TABLE chain (id BLOB NOT NULL, sequencer BLOB NOT NULL)",
     "CREATE TABLE block (height INTEGER PRIMARY KEY, encoded BLOB NOT NULL)",
@@ -173,4 +175,5 @@ def _open(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, check_same_thread=False)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
+    files.own(path, path.parent)
     return database

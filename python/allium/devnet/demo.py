@@ -23,6 +23,7 @@ from allium.client import Account, Client, NetworkError, Poll, RefusedError, Sen
 from allium.devnet import anvil
 from allium.devnet.layout import DevnetError, NetworkRecord
 from allium.devnet.network import DEFAULT_SWARM_SIZE, ChainOptions, Devnet
+from allium.urls import redacted
 
 FIRST_TEXT = "Three layers, and nobody knows both ends."
 SECOND_TEXT = "One of your nodes is down, and this still arrives."
@@ -191,7 +192,9 @@ def _bring_up(devnet: Devnet, nodes: int, view: View) -> NetworkRecord:
         swarms = len({node.swarm_id for node in network.nodes})
         step.details[:] = [f"{nodes} processes, {swarms} swarms, seed {network.seed_url}"]
         if network.chain is not None:
-            step.details.append(f"every node is staked for on a chain of its own, anvil at {network.chain.rpc_url}")
+            step.details.append(
+                f"every node is staked for on a chain of its own, anvil at {redacted(network.chain.rpc_url)}"
+            )
         else:
             step.details.append(f"a file says who is in the network, and no chain: {missing}")
         view.network(network)
@@ -201,7 +204,7 @@ def _bring_up(devnet: Devnet, nodes: int, view: View) -> NetworkRecord:
 def _chain() -> tuple[ChainOptions | None, str]:
     """The chain to stand on, or why there is none."""
     try:
-        for module in ("vyper", "snekmate", "web3"):
+        for module in ("vyper", "web3"):
             importlib.import_module(module)
         anvil.find()
     except ModuleNotFoundError as error:

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from allium import files
+from allium.errors import Complaint
 
 #: Every address of a devnet: nothing of it is reachable from another machine.
 LOOPBACK = "127.0.0.1"
 LOOPBACK_NETWORK = "127.0.0.0/8"
 
 
-class DevnetError(Exception):
+class DevnetError(Complaint):
     """Why a devnet command failed; the text says what to do."""
 
 

@@ -11,11 +11,12 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 from urllib.request import Request, urlopen
 
-from allium import config, keys
+from allium import config, files, keys
 from allium.appchain.swarms import UNASSIGNED, assign
 from allium.consensus.cometbft.committee import SEATS
 from allium.devnet import ports, process
@@ -68,6 +69,14 @@ class ChainOptions:
     uptime: float = DEFAULT_UPTIME
 
 
+class Registration(StrEnum):
+    """What a node is to its network."""
+
+    ACTIVE = "active"
+    DECOMMISSIONED = "decommissioned"
+    NONE = "not registered"
+
+
 @dataclass(frozen=True)
 class NodeStatus:
     """What `allium devnet status` shows of one node."""
@@ -77,11 +86,12 @@ class NodeStatus:
     running: bool
     #: Resident memory; `None` when it is down.
     resident_bytes: int | None
+    registration: Registration = Registration.ACTIVE
 
     @property
-    def has_left(self) -> bool:
-        """Whether the node was taken out of the network."""
-        return not self.running and self.node.swarm_id == UNASSIGNED
+    def is_well(self) -> bool:
+        """Whether it runs, or need not."""
+        return self.running or self.registration is Registration.NONE
 
 
 class Devnet:
@@ -164,11 +174,20 @@ class Devnet:
         """Every node, whether its process lives, and its size."""
         network = self.layout.read_network()
         nodes = network.nodes
-        if network.chain is not None:
+        if network.chain is None:
+            members = json.loads(self.layout.nodes.read_bytes())["nodes"]
+            swarms = {member["pubkey_ed25519"]: member["swarm_id"] for member in members}
+        else:
+            swarms = {node.pubkey_ed25519: node.swarm_id for node in nodes}
             with suppress(OSError):  # without the seed, what it said when the network came up
                 swarms = listed(network.seed_url)
-                nodes = tuple(replace(n, swarm_id=swarms.get(n.pubkey_ed25519, UNASSIGNED)) for n in nodes)
-        return [self._status(index, node) for index, node in enumerate(nodes)]
+        return [
+            replace(
+                self._status(index, replace(node, swarm_id=swarms.get(node.pubkey_ed25519, UNASSIGNED))),
+                registration=_registration(swarms.get(node.pubkey_ed25519)),
+            )
+            for index, node in enumerate(nodes)
+        ]
 
     def kill(self, index: int) -> None:
         """SIGKILL to one node, and to its CometBFT."""
@@ -357,7 +376,7 @@ class Devnet:
         """Writes the node's configuration, or writes it again with more in it."""
         path = self.layout.config(index)
         before = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        path.write_text(config.commented_toml(**{**before, **more}), encoding="utf-8")
+        files.replace(path, config.commented_toml(**{**before, **more}).encode())
 
     def _create(self, index: int, swarm_id: int, free: list[int], rate_limit: bool, staked: bool = False) -> NodeRecord:
         directory = self.layout.data_dir(index)
@@ -434,6 +453,13 @@ def listed(seed_url: str) -> dict[str, int]:
     with urlopen(asking, timeout=10) as answer:  # noqa: S310 - our own seed
         told = json.loads(answer.read())
     return {node["pubkey_ed25519"]: node["swarm_id"] for node in told["result"]["service_node_states"]}
+
+
+def _registration(swarm_id: int | None) -> Registration:
+    """Of a node that the network has in this swarm; `None`: that it does not have."""
+    if swarm_id is None:
+        return Registration.NONE
+    return Registration.DECOMMISSIONED if swarm_id == UNASSIGNED else Registration.ACTIVE
 
 
 def _member(record: NodeRecord) -> dict[str, Any]:

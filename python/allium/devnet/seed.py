@@ -26,6 +26,8 @@ from allium.membership.appchain import open_chain, snapshot
 
 #: The methods a client asks for the list with; the answers are the same.
 _METHODS = ("get_n_service_nodes", "get_service_nodes")
+#: Clients put `/json_rpc` behind the seed's URL, whether that ends with a slash or not.
+_PATH = "/{slashes:/*}json_rpc"
 _MAX_REQUEST_BYTES = 1 << 16
 _ASK_SECONDS = 0.5
 
@@ -175,7 +177,7 @@ async def _serve(nodes: Path, chain: Path | None, ask: bool, listener: socket.so
                 return None
             current = followed.current
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
-        app.router.add_post("/json_rpc", Seed(current).answer)
+        app.router.add_post(_PATH, Seed(current).answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

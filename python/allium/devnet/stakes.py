@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +11,18 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from eth_utils.address import to_checksum_address
-from web3 import AsyncHTTPProvider, AsyncWeb3
-from web3.exceptions import Web3Exception
-from web3.types import BlockIdentifier, TxReceipt, Wei
+from web3 import AsyncWeb3
+from web3.types import RPCEndpoint, TxReceipt, Wei
 
 from allium._native import BlsSecretKey
 from allium.devnet.layout import StakeRecord, StakerRecord
 from allium.keys import NodeKeys
 from allium.staking import StakingError, abi, deploy
 from allium.staking.deploy import Addresses
+from allium.staking.provider import Provider, connected, quantity
 from allium.staking.registration import Registration, build, joined, register
-from allium.staking.sender import ProviderError, Sender
+from allium.staking.sender import Sender, told_of
+from allium.staking.steps import View
 
 #: Every so many nodes, one has several contributors and takes a fee.
 _SHARED_EVERY = 4
@@ -71,13 +71,13 @@ async def stake(
 
     `funder` owns what is deployed, and gives every staker the money for the stake and for gas.
     """
-    async with _connected(url) as w3:
+    async with connected(url) as provider:
         if addresses is None:
             # Nobody waits for two hours on a devnet until a node may leave.
             parameters = deploy.Parameters(minimum_exit_age=0)
-            addresses = await deploy.deploy(w3, funder, parameters, lambda line: tell(f"deploying {line}"))
-        rules = await _rules(w3, addresses)
-        bank = _Bank(w3, funder, addresses)
+            addresses = await deploy.deploy(provider, funder, parameters, lambda line: tell(f"deploying {line}"))
+        rules = await _rules(View(provider, addresses))
+        bank = _Bank(provider, funder, addresses)
         turns = asyncio.Semaphore(_AT_ONCE)
         done = 0
 
@@ -99,26 +99,33 @@ async def stake(
 
 async def mine(url: str, blocks: int) -> None:
     """Lets anvil make blocks at once."""
-    async with _connected(url) as w3:
-        await w3.provider.make_request("anvil_mine", [hex(blocks)])
+    async with connected(url) as provider:
+        with told_of("anvil_mine", provider):
+            await provider.ask(lambda w3: w3.provider.make_request(RPCEndpoint("anvil_mine"), [hex(blocks)]))
 
 
 async def until_final(url: str, seconds: float) -> None:
     """Waits until what is the newest block now is final; `StakingError` when that takes longer."""
-    async with _connected(url) as w3:
-        newest = await w3.eth.block_number
+
+    async def final(w3: AsyncWeb3[Any]) -> int:
+        return quantity((await w3.eth.get_block("finalized"))["number"])
+
+    async with connected(url) as provider:
+        with told_of("the newest block", provider):
+            newest = await provider.ask(_newest)
         try:
             async with asyncio.timeout(seconds):
-                while await _number(w3, "finalized") < newest:  # noqa: ASYNC110 - a provider does not tell
-                    await asyncio.sleep(0.5)
+                with told_of("the last final block", provider):
+                    while await provider.ask(final) < newest:  # noqa: ASYNC110 - a provider does not tell
+                        await asyncio.sleep(0.5)
         except TimeoutError:
             raise StakingError(f"block {newest} is not final after {seconds:.0f} s; say how deep is final") from None
 
 
 async def leave(url: str, addresses: Addresses, key: str, contract_id: int) -> None:
     """Asks for a node to leave, as a contributor of it; raises `StakingError`."""
-    async with _connected(url) as w3:
-        sender = Sender(w3, Account.from_key(key))
+    async with connected(url) as provider:
+        sender = Sender(provider, Account.from_key(key))
         asking = sender.transaction("ServiceNodeRewards", addresses.rewards, "initiateExitBLSPublicKey", contract_id)
         await sender.send("ServiceNodeRewards.initiateExitBLSPublicKey", asking)
 
@@ -126,9 +133,9 @@ async def leave(url: str, addresses: Addresses, key: str, contract_id: int) -> N
 class _Bank:
     """Gives money to people who have none."""
 
-    def __init__(self, w3: AsyncWeb3[Any], funder: LocalAccount, addresses: Addresses) -> None:
-        self.w3, self.addresses = w3, addresses
-        self._sender = Sender(w3, funder)
+    def __init__(self, provider: Provider, funder: LocalAccount, addresses: Addresses) -> None:
+        self.provider, self.addresses = provider, addresses
+        self._sender = Sender(provider, funder)
         self._turn = asyncio.Lock()
 
     async def customer(self, sesh: int) -> Sender:
@@ -139,7 +146,7 @@ class _Bank:
             await self._sender.send("ether for a staker", {"to": address, "value": _GAS_MONEY, "data": b""})
             giving = self._sender.transaction("SESH", self.addresses.token, "transfer", address, sesh)
             await self._sender.send("SESH.transfer", giving)
-        return Sender(self.w3, somebody)
+        return Sender(self.provider, somebody)
 
 
 async def _stake_for(bank: _Bank, rules: Rules, index: int, keys: NodeKeys, secret: BlsSecretKey) -> StakeRecord:
@@ -196,27 +203,12 @@ def _parts(requirement: int, count: int) -> list[int]:
     return [operator, *[each] * (count - 2), requirement - operator - each * (count - 2)]
 
 
-async def _rules(w3: AsyncWeb3[Any], addresses: Addresses) -> Rules:
-    try:
-        chain_id = await w3.eth.chain_id
-        if chain_id != addresses.chain_id:
-            raise StakingError(f"the contracts are on chain {addresses.chain_id}, and the provider has {chain_id}")
-        contract = w3.eth.contract(addresses.rewards, abi=abi.load("ServiceNodeRewards")).functions
-        if not await contract.isStarted().call():
-            raise StakingError(f"{addresses.rewards} is not started; its owner has to call start()")
-        return Rules(await contract.stakingRequirement().call(), await contract.maxContributors().call())
-    except (Web3Exception, OSError, TimeoutError) as error:
-        raise ProviderError(f"{addresses.rewards} does not say what it demands: {error}") from error
+async def _rules(view: View) -> Rules:
+    await view.check()
+    if not await view.rewards("isStarted"):
+        raise StakingError(f"{view.addresses.rewards} is not started; its owner has to call start()")
+    return Rules(await view.rewards("stakingRequirement"), await view.rewards("maxContributors"))
 
 
-async def _number(w3: AsyncWeb3[Any], which: BlockIdentifier) -> int:
-    return int((await w3.eth.get_block(which))["number"])
-
-
-@asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[AsyncWeb3[Any]]:
-    w3: AsyncWeb3[Any] = AsyncWeb3(AsyncHTTPProvider(url))
-    try:
-        yield w3
-    finally:
-        await w3.provider.disconnect()
+async def _newest(w3: AsyncWeb3[Any]) -> int:
+    return quantity(await w3.eth.block_number)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Protocol
 
+from allium.errors import SetupError
+
 if TYPE_CHECKING:
     from allium._native import Network
 
 
-class MembershipError(ValueError):
+class MembershipError(SetupError, ValueError):
     """The source gave no usable network; the text says what to change."""
 
 

@@ -7,12 +7,14 @@ is where the network file says; one that the file does not name is a member all 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from nacl import bindings
+from nacl.exceptions import CryptoError
 
 from allium import log
 from allium.appchain.nodes import Node
@@ -84,10 +86,13 @@ class AppchainMembership:
     def learn(self, uptime: Uptime) -> None:
         """Takes from a node's proof where it is."""
         key = uptime.pubkey.hex()
+        x25519 = _x25519(uptime.pubkey)
+        if x25519 is None:
+            return
         proven: NodeEntry = {
             "pubkey_legacy": (uptime.legacy or uptime.pubkey).hex(),
             "pubkey_ed25519": key,
-            "pubkey_x25519": _x25519(uptime.pubkey),
+            "pubkey_x25519": x25519,
             "ip": uptime.ip,
             "https_port": uptime.https_port,
             "omq_port": uptime.omq_port,
@@ -173,10 +178,12 @@ def open_chain(
     listen: Listen | None,
     look: Callable[[ChainFile], View] | None,
     part: Part | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AppchainMembership:
     """The membership by a chain file: with the engine that it names, in the part that the node's key has there.
 
-    `look` makes the node's own view of the EVM chain, `part` says how CometBFT is run. Raises `MembershipError` when a
+    `look` makes the node's own view of the EVM chain, `part` says how CometBFT is run, `clock` is the
+    sequencer's. Raises `MembershipError` when a
     file is unusable, and when something is missing for the node's part.
     """
     try:
@@ -185,7 +192,7 @@ def open_chain(
         if chain.cometbft is not None:
             engine = _committee(chain, network_file, data_dir, keys, source, part)
         else:
-            engine = _solo(chain, data_dir, keys, source, listen)
+            engine = _solo(chain, data_dir, keys, source, listen, clock)
     except ConsensusError as error:
         raise MembershipError(str(error)) from None
     if source is not None and any(engine.state.l2_hash):
@@ -194,7 +201,12 @@ def open_chain(
 
 
 def _solo(
-    chain: ChainFile, data_dir: Path, keys: NodeKeys | None, source: View | None, listen: Listen | None
+    chain: ChainFile,
+    data_dir: Path,
+    keys: NodeKeys | None,
+    source: View | None,
+    listen: Listen | None,
+    clock: Callable[[], float],
 ) -> Consensus:
     """Ordering if the node's key is the sequencer's, following if not."""
     store = Store(data_dir / STORE_FILE, chain.parameters, chain.sequencer_key)
@@ -204,7 +216,7 @@ def _solo(
         raise MembershipError(
             "the sequencer needs a view of the EVM chain (l2_rpc) and a port to be followed at (feed_port)"
         )
-    return Sequencer(store, source, keys.ed25519_secret, listen)
+    return Sequencer(store, source, keys.ed25519_secret, listen, clock=clock)
 
 
 def _committee(
@@ -228,15 +240,20 @@ def snapshot(state: State, contacts: Mapping[str, NodeEntry]) -> Network:
         "height": state.height,
         "block_hash": state.root.hex(),
         "hardfork": HARDFORK,
-        "nodes": [_entry(node, contacts.get(node.pubkey.hex())) for node in state.nodes.values()],
+        "nodes": [
+            _entry(node, x25519, contacts.get(node.pubkey.hex()))
+            for node in state.nodes.values()
+            # One whose key is no point of the curve can neither be reached nor speak.
+            if (x25519 := _x25519(node.pubkey)) is not None
+        ],
     }
 
 
-def _entry(node: Node, contact: NodeEntry | None) -> NodeEntry:
+def _entry(node: Node, x25519: str, contact: NodeEntry | None) -> NodeEntry:
     entry: NodeEntry = {
         "pubkey_legacy": node.pubkey.hex() if contact is None else contact["pubkey_legacy"],
         "pubkey_ed25519": node.pubkey.hex(),
-        "pubkey_x25519": _x25519(node.pubkey),
+        "pubkey_x25519": x25519,
         "ip": _NOWHERE if contact is None else contact["ip"],
         "https_port": 0 if contact is None else contact["https_port"],
         "omq_port": 0 if contact is None else contact["omq_port"],
@@ -249,8 +266,12 @@ def _entry(node: Node, contact: NodeEntry | None) -> NodeEntry:
 
 
 @lru_cache(maxsize=1 << 17)
-def _x25519(pubkey: PublicKey) -> str:
-    return bindings.crypto_sign_ed25519_pk_to_curve25519(pubkey).hex()
+def _x25519(pubkey: PublicKey) -> str | None:
+    """`None` where there is none: anybody may register any 32 bytes."""
+    try:
+        return bindings.crypto_sign_ed25519_pk_to_curve25519(pubkey).hex()
+    except CryptoError:
+        return None
 
 
 def _by_key(network: Network) -> dict[str, NodeEntry]:

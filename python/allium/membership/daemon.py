@@ -61,10 +61,17 @@ class NodeList:
     funded: int
     #: Those of them with a key or a part of the address missing.
     missing: int
+    #: Legacy keys of those that have shown no other keys.
+    keyless: frozenset[str] = frozenset()
 
 
 class Daemon(OmqConnection):
     """The commands. All raise `OmqError` when the daemon does not answer, refuses, or makes no sense."""
+
+    #: Why it did not take the last ping.
+    refusal: str | None = None
+    #: Of the keys that it last gave, the legacy one.
+    legacy_public: bytes | None = None
 
     async def keys(self) -> NodeKeys:
         """The keys of the node that the daemon runs for."""
@@ -76,9 +83,11 @@ class Daemon(OmqConnection):
         except (TypeError, KeyError, ValueError):
             raise OmqError("it gave no keys; it has to run as a service node") from None
         try:
-            return keys.of_secrets(ed25519, legacy, x25519)
+            given = keys.of_secrets(ed25519, legacy, x25519)
         except ValueError as error:
             raise OmqError(f"its keys cannot be used: {error}") from None
+        self.legacy_public = given.legacy_public
+        return given
 
     async def service_nodes(self, seen_block: str = "", timeout: float = TIMEOUT) -> dict[str, Any] | None:
         """The answer of `get_service_nodes`; `None` when `seen_block` (64 hex digits) is still the newest."""
@@ -111,7 +120,12 @@ class Daemon(OmqConnection):
             "https_port": https_port,
             "omq_port": omq_port,
         }
-        _accepted(await self.call("admin.storage_server_ping", told))
+        try:
+            _accepted(await self.call("admin.storage_server_ping", told))
+        except OmqError as error:
+            self.refusal = str(error)
+            raise
+        self.refusal = None
 
     async def report_peer_status(self, pubkey_legacy: str, passed: bool) -> None:
         """Says whether another node was reached."""
@@ -137,16 +151,24 @@ def read(answer: Mapping[str, Any], addresses: dict[str, Address]) -> NodeList:
         raise OmqError("its list of nodes has no states, height or hardfork")
     nodes: list[NodeEntry] = []
     seen: set[str] = set()
+    keyless: set[str] = set()
     funded = missing = 0
     for state in states:
         if not isinstance(state, dict) or state.get("funded") is not True:
             continue
         funded += 1
         node = _node(state)
-        if node is None or node["pubkey_ed25519"] in seen or node["pubkey_x25519"] in seen:
+        keys = (
+            set()
+            if node is None
+            else {"legacy " + node["pubkey_legacy"], node["pubkey_ed25519"], node["pubkey_x25519"]}
+        )
+        if node is None or keys & seen:
             missing += 1
+            if node is None and (legacy := _key(state.get("service_node_pubkey"))) is not None:
+                keyless.add(legacy)
             continue
-        seen.update((node["pubkey_ed25519"], node["pubkey_x25519"]))
+        seen |= keys
         told = Address(node["ip"], node["https_port"], node["omq_port"])
         missing += not told.known
         if told.known:
@@ -160,7 +182,7 @@ def read(answer: Mapping[str, Any], addresses: dict[str, Address]) -> NodeList:
         "hardfork": (int(hardfork or 0), revision if isinstance(revision, int) and _whole(revision, 16) else 0),
         "nodes": nodes,
     }
-    return NodeList(network, funded, missing)
+    return NodeList(network, funded, missing, frozenset(keyless))
 
 
 def _node(state: Mapping[str, Any]) -> NodeEntry | None:
@@ -209,4 +231,5 @@ def _whole(value: Any, bits: int) -> bool:
 
 
 def _key(value: Any) -> str | None:
-    return value if isinstance(value, str) and _HEX_KEY.fullmatch(value) else None
+    """`None` also for one of zeros, which is nobody's."""
+    return value if isinstance(value, str) and _HEX_KEY.fullmatch(value) and value.strip("0") else None

@@ -17,6 +17,7 @@ from nacl import bindings
 from zmq.utils import z85
 
 from allium import log
+from allium.errors import Complaint
 
 #: How long an answer may take, in seconds.
 TIMEOUT = 15.0
@@ -27,7 +28,7 @@ _PAUSE_SECONDS = 0.25
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
-class OmqError(Exception):
+class OmqError(Complaint):
     """There is no answer, or it is a refusal; the text is the other side's where it said something."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import bencode2
 
-from allium import log
+from allium import log, pulse
 from allium.membership import daemon as rpc
 from allium.membership.daemon import Address, Daemon, NodeList
 from allium.membership.omq import Endpoint, OmqError, UnknownCommandError
@@ -56,6 +56,8 @@ class OxendMembership:
         #: What is in force.
         self._network: Network | None = None
         self._moved = False
+        #: Legacy keys of nodes of the last list that have shown no other keys.
+        self.keyless: frozenset[str] = frozenset()
         #: What is known of the chain while the daemon syncs.
         self._syncing: Network | None = None
         #: Height that the daemon has to reach; `None` before the first list.
@@ -97,6 +99,7 @@ class OxendMembership:
         if self._target is None:
             self._target = await self._target_height(told)
             told = rpc.read(answer, self._addresses)
+        self.keyless = told.keyless
         if told.network["height"] < self._target and self._clock() < self._gives_up:
             self._logger.info("the daemon is syncing", height=told.network["height"], target=self._target)
             if self._syncing is not None and self._syncing["height"] == told.network["height"]:
@@ -140,6 +143,7 @@ class OxendMembership:
         """Asks for notifications of blocks and addresses, now and then, and on every new connection."""
         addresses = True
         while True:
+            pulse.beat()
             connected_anew = self._reconnected.is_set()
             self._reconnected.clear()
             try:

@@ -13,7 +13,7 @@ import contextlib
 import ipaddress
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,8 +96,12 @@ async def changes(path: Path, poll_seconds: float = 0.2) -> AsyncIterator[None]:
 
 def read(path: Path) -> Network:
     """The network in a file; raises `MembershipError` that names the file, the place in it and what is wrong."""
+    logger = log.get("membership")
     try:
-        return parse(json.loads(path.read_bytes()))
+        return parse(
+            json.loads(path.read_bytes()),
+            lambda reason: logger.error("an entry of the network file is left out", file=str(path), reason=reason),
+        )
     except OSError as error:
         raise MembershipError(f"{path} cannot be read: {error.strerror}; set network_file to the right file") from None
     except RecursionError:
@@ -108,15 +112,17 @@ def read(path: Path) -> Network:
         raise MembershipError(f"{path} is not JSON: {error}") from None
 
 
-def parse(document: Any) -> Network:
-    """Checks a decoded file and keeps the parts that a snapshot has; raises `MembershipError`."""
+def parse(document: Any, leave_out: Callable[[str], object] | None = None) -> Network:
+    """Checks a decoded file and keeps the parts that a snapshot has; raises `MembershipError`.
+
+    With `leave_out`, a node that cannot be used costs no other: that is told why, unless there is no other.
+    """
     if not isinstance(document, dict):
         raise MembershipError("the file must be an object with a list of nodes")
     if not isinstance(document.get("nodes"), list):
         raise MembershipError('"nodes" must be a list')
     assign = document.get("assign_swarms", False) is True
-    nodes = [_node(entry, f"nodes[{index}]", assign) for index, entry in enumerate(document["nodes"])]
-    _refuse_duplicates(nodes)
+    nodes = _nodes(document["nodes"], assign, leave_out)
     block_hash = _block_hash(document.get("block_hash", ""))
     if assign:
         swarm_of = {bytes.fromhex(node["pubkey_legacy"]): node["swarm_id"] for node in nodes}
@@ -156,23 +162,41 @@ def _node(entry: Any, place: str, assign: bool) -> NodeEntry:
     return node
 
 
-def _refuse_duplicates(nodes: list[NodeEntry]) -> None:
-    columns = {
-        "pubkey_legacy": [node["pubkey_legacy"] for node in nodes],
-        "pubkey_ed25519": [node["pubkey_ed25519"] for node in nodes],
-        "pubkey_x25519": [node["pubkey_x25519"] for node in nodes],
-    }
-    for name, keys in columns.items():
-        first: dict[str, int] = {}
-        for index, key in enumerate(keys):
-            if first.setdefault(key, index) != index:
-                raise MembershipError(f"nodes[{first[key]}] and nodes[{index}] have the same {name}; remove one")
+def _nodes(entries: list[Any], assign: bool, leave_out: Callable[[str], object] | None) -> list[NodeEntry]:
+    nodes: list[NodeEntry] = []
+    #: By its name and value, where each key was first.
+    first: dict[tuple[str, str], int] = {}
+    refused: list[MembershipError] = []
+    for index, entry in enumerate(entries):
+        try:
+            node = _node(entry, f"nodes[{index}]", assign)
+            keys = [("pubkey_legacy", node["pubkey_legacy"]), ("pubkey_ed25519", node["pubkey_ed25519"])]
+            keys.append(("pubkey_x25519", node["pubkey_x25519"]))
+            for name, key in keys:
+                if (name, key) in first:
+                    before = first[name, key]
+                    raise MembershipError(f"nodes[{before}] and nodes[{index}] have the same {name}; remove one")
+        except MembershipError as error:
+            if leave_out is None:
+                raise
+            refused.append(error)
+            continue
+        first.update(dict.fromkeys(keys, index))
+        nodes.append(node)
+    if refused and not nodes:
+        raise refused[0]
+    for reason in refused:
+        if leave_out is not None:
+            leave_out(str(reason))
+    return nodes
 
 
 def _key(value: Any, place: str) -> str:
     key = value.lower() if isinstance(value, str) else ""
     if not _HEX_KEY.fullmatch(key):
         raise MembershipError(f"{place} must be 64 hex digits, not {value!r}")
+    if key.strip("0") == "" and place != "block_hash":
+        raise MembershipError(f"{place} is no key: all of it is 0")
     return key
 
 

@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from allium.errors import Complaint
 from allium.operate.server import SOCKET
 
 #: A node that needs longer to say how it is, is not well.
@@ -16,7 +17,7 @@ _SECONDS = 5.0
 _MAX_ANSWER = 16 << 20
 
 
-class NoNodeError(Exception):
+class NoNodeError(Complaint):
     """No node answers there; the text says what to do."""
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from allium.config import ConfigError, NodeConfig
-from allium.operate import admin, machine, surroundings
+from allium.operate import admin, machine, quotas, surroundings
 from allium.operate.admin import NoNodeError
-from allium.operate.result import Result, failed, ok, warning
+from allium.operate.quotas import Quotas
+from allium.operate.result import Result, failed, ok, together, warning
 
 #: What `allium node init` writes.
 _CONFIG_FILE = "config.toml"
@@ -59,13 +60,14 @@ def _examine(config_file: Path | None, data_dir: Path | None) -> Iterator[Result
         yield failed("data", f"there is no {config.data_dir}", "set data_dir, or make the keys with `allium node init`")
         return
     yield from machine.keys(config)
-    yield machine.directory(config.data_dir)
+    yield together(machine.directory(config.data_dir), machine.umask(patient.pid))
     yield machine.store(config.data_dir, running)
     yield machine.space(config)
-    yield machine.disk(config.data_dir)
-    yield machine.open_files(patient.pid)
-    yield machine.memory(patient.pid)
-    yield machine.processor()
+    yield together(machine.disk(config.data_dir), machine.file_system(config.data_dir))
+    given, workers = Quotas.of(patient.pid), config.worker_threads
+    yield together(machine.open_files(patient.pid), quotas.threads(given, workers, running))
+    yield together(machine.memory(patient.pid), quotas.memory(given))
+    yield together(machine.processor(), quotas.processor(given, workers))
     yield from asyncio.run(_around(patient))
 
 

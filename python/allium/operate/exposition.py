@@ -39,12 +39,15 @@ class _Once(Collector):
     def collect(self) -> Iterator[Metric]:
         facts = self._facts
         yield from _node(facts)
+        yield from _threads(facts)
         yield from _requests(facts)
         yield from _work(facts)
         yield from _store(facts)
         yield from _swarm(facts)
         if facts.daemon is not None:
-            yield _gauge("daemon_connected", "Whether the network's daemon is connected.", facts.daemon)
+            yield _gauge("daemon_connected", "Whether the network's daemon is connected.", facts.daemon.connected)
+            text = "Whether it took this node's last ping."
+            yield _gauge("daemon_takes_pings", text, facts.daemon.refusal is None)
         if facts.chain is not None:
             yield from _chain(facts.chain)
             yield from _stake(facts.chain)
@@ -56,6 +59,12 @@ def _node(facts: Facts) -> Iterator[Metric]:
     yield _gauge("build_info", "The version, and how durable an acknowledged write is.", versions, "version durability")
     yield _gauge("start_time_seconds", "When the node began, in Unix time.", facts.started)
     yield _gauge("ready", "Whether requests are served.", facts.not_ready is None and facts.has_network)
+
+
+def _threads(facts: Facts) -> Iterator[Metric]:
+    rows: list[Row] = [(thread.name, thread.stalled) for thread in facts.threads]
+    text = "For how long something that others depend on has given no sign of life; 0 while it is well."
+    yield _gauge("thread_stalled_seconds", text, rows, "thread")
 
 
 def _requests(facts: Facts) -> Iterator[Metric]:
@@ -74,6 +83,13 @@ def _requests(facts: Facts) -> Iterator[Metric]:
     text = "From when an onion request was read until its answer was ready."
     yield _histogram("onion_request_seconds", text, onions, "inside", _times(engine["bounds"]))
     yield _gauge("connections", "Open connections.", list(engine["connections"]), "transport")
+    held = engine["memory"]
+    used: list[Row] = [(name, used) for name, used, *_ in held]
+    yield _gauge("memory_used_bytes", "Memory held for others, by what for.", used, "budget")
+    limits = [(name, limit) for name, _, limit, _ in held]
+    yield _gauge("memory_limit_bytes", "As much of it as there may be.", limits, "budget")
+    refused: list[Row] = [(name, count) for name, *_, count in held]
+    yield _counter("memory_refused", "How often there was no room.", refused, "budget")
     yield _gauge("subscriptions", "Accounts that somebody subscribes to.", engine["monitors"])
 
 
@@ -101,6 +117,8 @@ def _store(facts: Facts) -> Iterator[Metric]:
     yield _gauge("store_expiry_lag_seconds", text, engine["expiry_lag"])
     text = "Written to the redo log, and on the way into the tables."
     yield _gauge("store_unfolded_bytes", text, engine["unfolded_bytes"])
+    text = "For how long nothing could be written; 0 while it can."
+    yield _gauge("store_failing_seconds", text, max(1, engine["store_failure"][0]) if engine["store_failure"] else 0)
     yield _gauge("file_bytes", "Size of a file in the data directory.", list(disk.files.items()), "file")
     yield _gauge("disk_bytes", "Size of the file system of the data directory.", disk.size)
     yield _gauge("disk_free_bytes", "What is free there for this node.", disk.free)
@@ -110,6 +128,8 @@ def _swarm(facts: Facts) -> Iterator[Metric]:
     engine = facts.engine
     yield _gauge("network_height", "Height of the list of nodes in force.", engine["height"])
     yield _gauge("network_nodes", "Nodes in the network.", engine["nodes"])
+    text = "Nodes of the list that have a key of one before them, and are not taken into the network."
+    yield _gauge("network_nodes_left_out", text, engine["nodes_left_out"])
     yield _gauge("network_swarms", "Swarms of the network.", engine["swarms"])
     yield _gauge("swarm_members", "Members of this node's swarm, itself included.", engine["swarm_members"])
     yield _gauge("quic_peers", "QUIC connections to other nodes.", engine["quic_peers"])
@@ -122,6 +142,8 @@ def _swarm(facts: Facts) -> Iterator[Metric]:
     rows: list[Row] = [("given", engine["compared_given"]), ("taken", engine["compared_taken"])]
     yield _counter("compared_messages", text, rows, "way")
     yield _counter("compared_bytes", "Bytes sent to compare with other members.", engine["compared_bytes"])
+    text = "Messages that other nodes have sent, by what became of them."
+    yield _counter("received_messages", text, engine["arrivals"], "outcome")
     tests: list[Row] = [
         (transport, "reached" if reached else "not_reached", count) for transport, reached, count in engine["tests"]
     ]

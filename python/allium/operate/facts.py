@@ -20,9 +20,11 @@ from allium.config import NodeConfig
 from allium.consensus.liveness.clocks import Clocks
 from allium.consensus.liveness.history import FILE as HISTORY
 from allium.files import STORE, STORE_LOG
+from allium.keys import NodeKeys
 from allium.membership import Membership
 from allium.membership.appchain import AppchainMembership
-from allium.membership.daemon import Daemon
+from allium.membership.daemon import Daemon as DaemonConnection
+from allium.membership.oxend import OxendMembership
 
 if TYPE_CHECKING:
     from allium._native import Node as Engine
@@ -66,6 +68,34 @@ class Process:
     def own(cls) -> Process:
         """The one that asks."""
         return cls(len(os.listdir("/proc/self/fd")), resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # noqa: PTH208
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """The network's daemon, as this node sees it."""
+
+    connected: bool
+    #: Whether it runs for another node than this one.
+    other_keys: bool = False
+    #: Why it did not take the last ping.
+    refusal: str | None = None
+    #: Whether its list has this node without the keys that others would have to know.
+    keyless: bool = False
+
+    @property
+    def explains_absence(self) -> bool:
+        """Whether it is the reason for which the node is in no swarm."""
+        return self.other_keys or self.keyless
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A thread, or a task, that others depend on."""
+
+    name: str
+    #: Seconds without a sign of life; 0 while it is well.
+    stalled: int
+    ended: bool
 
 
 @dataclass(frozen=True)
@@ -171,12 +201,15 @@ class Facts:
     silence: float
     disk: Disk
     process: Process
+    threads: tuple[Thread, ...]
     #: Whether metrics are served, where they should be; `None` where not.
     metrics_trouble: str | None
     #: `None` without a chain of our own.
     chain: Chain | None = None
-    #: Whether the network's daemon is connected; `None` without one.
-    daemon: bool | None = None
+    #: `None` without one.
+    daemon: Daemon | None = None
+    #: Seconds that the node's clock is ahead of most others'; `None` while too few have said.
+    clock_ahead: float | None = None
 
 
 @dataclass
@@ -187,12 +220,14 @@ class Source:
     engine: Engine
     own: PublicKey
     membership: Membership | None
-    daemon: Daemon | None
+    daemon: DaemonConnection | None
     liveness: Liveness | None
     #: Whether there is a network in force.
     has_network: Callable[[], bool]
     started: float = field(default_factory=time.time)
     metrics_trouble: str | None = None
+    #: Of the node, where a daemon gave them.
+    own_keys: NodeKeys | None = None
 
     async def gather(self) -> Facts:
         """What is so now; `OSError` when the store cannot be read."""
@@ -204,7 +239,7 @@ class Source:
             version=__version__,
             pid=os.getpid(),
             started=self.started,
-            now=time.time(),
+            now=self.engine.time(),
             has_network=self.has_network(),
             not_ready=self.engine.not_ready(),
             engine=engine,
@@ -212,9 +247,23 @@ class Source:
             silence=SILENCE * self.config.reachability_seconds,
             disk=disk,
             process=Process.own(),
+            threads=tuple(Thread(*told) for told in self.engine.threads()),
             metrics_trouble=self.metrics_trouble,
             chain=await self._chain(),
-            daemon=None if self.daemon is None else self.daemon.connected,
+            daemon=self._daemon(),
+            clock_ahead=self.engine.clock_ahead(),
+        )
+
+    def _daemon(self) -> Daemon | None:
+        if self.daemon is None or self.own_keys is None:
+            return None
+        given = self.daemon.legacy_public
+        membership = self.membership
+        return Daemon(
+            connected=self.daemon.connected,
+            other_keys=given is not None and given != self.own_keys.legacy_public,
+            refusal=self.daemon.refusal,
+            keyless=isinstance(membership, OxendMembership) and self.own_keys.legacy_public.hex() in membership.keyless,
         )
 
     async def _chain(self) -> Chain | None:
@@ -224,7 +273,7 @@ class Source:
         providers, quorum = self._providers(self.membership)
         return Chain(
             height=state.height,
-            lag=max(0.0, time.time() - state.time) if state.height else 0.0,
+            lag=max(0.0, self.engine.time() - state.time) if state.height else 0.0,
             block_seconds=state.parameters.block_seconds,
             l2_height=state.l2_height,
             members=len(state.nodes),

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from allium.appchain.verdicts import Reason
+from allium.operate import clock
 from allium.operate.facts import Chain, Facts
+from allium.operate.facts import Daemon as DaemonFacts
 
 #: Parts of a limit beyond which something is nearly, or as good as, full.
 _NEARLY_FULL, _FULL = 0.85, 0.97
@@ -56,7 +58,15 @@ class Finding:
 
 def judge(facts: Facts) -> list[Finding]:
     """What is not well, the worst first; empty when all is well."""
-    found = [*_serving(facts), *_room(facts), *_work(facts), *_reach(facts), *_network(facts)]
+    found = [
+        *_threads(facts),
+        *_serving(facts),
+        *_clock(facts),
+        *_room(facts),
+        *_work(facts),
+        *_reach(facts),
+        *_network(facts),
+    ]
     return sorted(found, key=lambda finding: finding.level is not Level.FAILED)
 
 
@@ -68,12 +78,34 @@ def _warning(what: str, remedy: str) -> Finding:
     return Finding(Level.WARNING, what, remedy)
 
 
-def _serving(facts: Facts) -> Iterator[Finding]:
-    if facts.daemon is False:
+def _daemon(daemon: DaemonFacts) -> Iterator[Finding]:
+    if not daemon.connected:
         yield _failed("the network's daemon is not connected", "start the daemon, or set oxend_rpc to where it listens")
+    if daemon.other_keys:
+        yield _failed(
+            "the network's daemon has other keys than this node, which got its own from it when it started",
+            "restart the node to take the daemon's keys; or set oxend_rpc to the daemon of this node, and restart",
+        )
+    if daemon.refusal is not None:
+        yield _failed(
+            "the network's daemon does not take this node's pings, and so does not tell the network of it: "
+            f"{daemon.refusal}",
+            "its log says more: it wants a version and ports that it knows, and the keys of its own node",
+        )
+    if daemon.keyless:
+        yield _failed(
+            "the network has this node without its keys",
+            "the daemon has to send an uptime proof, which it does within the hour after the node's first pings; "
+            "see that it is in sync and reaches others",
+        )
+
+
+def _serving(facts: Facts) -> Iterator[Finding]:
+    if facts.daemon is not None:
+        yield from _daemon(facts.daemon)
     if not facts.has_network:
         yield _failed("there is no list of nodes yet", "wait a minute; after that, the node's log says what is missing")
-    elif facts.not_ready is not None:
+    elif facts.not_ready is not None and (facts.daemon is None or not facts.daemon.explains_absence):
         remedy = "it serves by itself once that has passed"
         if "swarm" in facts.not_ready:
             remedy = (
@@ -82,8 +114,35 @@ def _serving(facts: Facts) -> Iterator[Finding]:
         yield _failed(f"requests are refused: {facts.not_ready}", remedy)
 
 
+def _threads(facts: Facts) -> Iterator[Finding]:
+    for thread in facts.threads:
+        if thread.stalled:
+            what = "has ended" if thread.ended else f"has stood still for {thread.stalled} s"
+            yield _failed(
+                f"{thread.name} {what}", "restart the node, which systemd does by itself in a minute; report its log"
+            )
+
+
+def _clock(facts: Facts) -> Iterator[Finding]:
+    ahead = facts.clock_ahead
+    if ahead is None or abs(ahead) < clock.BAD:
+        return
+    words = f"this node's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} most others'"
+    if abs(ahead) < clock.REFUSED:
+        yield _warning(words, clock.REMEDY)
+    else:
+        yield _failed(f"{words}: it goes by theirs, for as long as it reaches them", clock.REMEDY)
+
+
 def _room(facts: Facts) -> Iterator[Finding]:
     engine, disk = facts.engine, facts.disk
+    if engine["store_failure"] is not None:
+        seconds, why = engine["store_failure"]
+        yield _failed(
+            f"no message can be written, for {seconds} s now: {why}",
+            "see what is wrong with the disk of the data directory (full, read-only, failing: `df`, `mount`, `dmesg`); "
+            "then it goes on by itself",
+        )
     held, limit = engine["store_bytes"], engine["store_max_bytes"]
     if held >= _NEARLY_FULL * limit:
         level = Level.FAILED if held >= _FULL * limit else Level.WARNING

@@ -18,9 +18,6 @@ from allium.files import STORE, STORE_LOCK
 from allium.keys import KeyFileError
 from allium.operate.result import Result, failed, ok, warning
 
-#: CometBFT's copy of the node's key.
-_COMETBFT_KEY = Path("cometbft/config/priv_validator_key.json")
-
 #: With less, a few hundred clients are too many.
 _FEWEST_FILES = 1024
 
@@ -28,6 +25,9 @@ _FEWEST_FILES = 1024
 _SLOW_DISK, _TOO_SLOW_DISK = 10.0, 100.0
 _WRITES, _WRITE_BYTES, _WRITE_SECONDS = 64, 4096, 2.0
 _LITTLE_DISK = 256 << 20
+
+_PASSING = ("tmpfs", "ramfs")
+_REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "virtiofs", "ceph", "glusterfs", "vboxsf")
 
 #: Flags of /proc/cpuinfo that make onion layers cheap.
 _AES = {"aes", "asimd"}
@@ -55,9 +55,6 @@ def keys(config: NodeConfig) -> Iterator[Result]:
         yield _loaded(
             "key_bls", lambda: key_files.load_bls(directory), "the key for claims is whole and the node's own"
         )
-    copy = directory / _COMETBFT_KEY
-    if copy.is_file() and (mode := stat.S_IMODE(copy.stat().st_mode)) & 0o077:
-        yield failed("keys", f"{copy} can be read by others (mode {mode:03o})", f"chmod 600 {copy}")
 
 
 def _loaded(check: str, load: Callable[[], object], fine: str) -> Result:
@@ -77,6 +74,41 @@ def directory(path: Path) -> Result:
     if mode & 0o055:
         return warning("directory", f"{path} can be read by others (mode {mode:03o})", f"chmod 700 {path}")
     return ok("directory", f"{path} is the node's own")
+
+
+def umask(pid: int | None) -> Result:
+    """Who may do what with files that are made, where nothing else is said."""
+    if pid is None:
+        mask = os.umask(0)
+        os.umask(mask)
+    else:
+        lines = _text(Path(f"/proc/{pid}/status")).splitlines()
+        mask = next((int(line.split()[1], 8) for line in lines if line.startswith("Umask:")), 0o077)
+    told, remedy = f"files that are made get their mode by umask {mask:03o}", "UMask=0077 in the unit, or umask 077"
+    if mask & 0o700:
+        return failed("directory", f"{told}: the node cannot use them itself", remedy)
+    if mask & 0o022 != 0o022:
+        return warning("directory", f"{told}: others may change them", remedy)
+    return ok("directory", told)
+
+
+def file_system(path: Path) -> Result:
+    """Whether the file system keeps what is written, and can do what the store needs."""
+    kind, place = "", Path("/")
+    for line in _text(Path("/proc/self/mountinfo")).splitlines():
+        # "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
+        head, _, tail = line.partition(" - ")
+        mount = Path(head.split()[4].encode().decode("unicode_escape"))
+        if path.resolve().is_relative_to(mount) and len(mount.parts) >= len(place.parts):
+            kind, place = tail.split()[0], mount
+    told = f"{place} is {kind or 'of an unknown kind'}"
+    if kind in _PASSING:
+        return failed("disk", f"{told}: what is stored there is gone after a restart", "put data_dir on ext4 or xfs")
+    if kind == "overlay":
+        return warning("disk", f"{told}: it goes with its container", "mount a volume for data_dir")
+    if kind.startswith(_REMOTE):
+        return warning("disk", f"{told}: locks and fdatasync may not hold there", "put data_dir on a local ext4 or xfs")
+    return ok("disk", told)
 
 
 def store(path: Path, running: bool) -> Result:
@@ -192,6 +224,13 @@ def processor() -> Result:
             "processor", told, "a processor with AVX2, or better AVX-512 IFMA, opens layers several times faster"
         )
     return ok("processor", told)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def _flags() -> set[str]:

@@ -43,7 +43,7 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     sizes = f"{engine['nodes']:,} nodes, swarms: {engine['swarms']:,}"
     yield "network", f"height {engine['height']:,}, {sizes}{swarm}"
     if told["daemon"] is not None:
-        yield "daemon", "connected" if told["daemon"] else "not connected"
+        yield "daemon", "connected" if told["daemon"]["connected"] else "not connected"
     held, limit = engine["store_bytes"], engine["store_max_bytes"]
     yield "store", f"{engine['messages']:,} messages, {_size(held)} of {_size(limit)} ({held / limit:.0%})"
     yield "disk", f"{_size(disk['free'])} free of {_size(disk['size'])}"

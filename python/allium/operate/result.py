@@ -24,6 +24,19 @@ class Result:
         return asdict(self)
 
 
+def together(first: Result, *others: Result) -> Result:
+    """One result of several about the same: whatever is not well, or else the first."""
+    bad = [result for result in (first, *others) if result.remedy]
+    if not bad:
+        return first
+    worst = next((result.level for result in bad if result.level is Level.FAILED), Level.WARNING)
+    return Result(
+        first.check,
+        worst,
+        *("; ".join(texts) for texts in zip(*((each.found, each.remedy) for each in bad), strict=True)),
+    )
+
+
 def ok(check: str, found: str) -> Result:
     """As it should be."""
     return Result(check, Level.OK, found)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from allium import log
+from allium import complaint, files, log
 from allium.operate import exposition, health
 from allium.operate.facts import Facts, Source
 
@@ -51,7 +51,11 @@ async def serve(source: Source) -> None:
 
 def _runner(source: Source, status: bool) -> web.AppRunner:
     async def metrics(request: web.Request) -> web.Response:
-        facts = await _gathered(source)
+        try:
+            facts = await _gathered(source)
+        except web.HTTPServiceUnavailable as error:
+            # Who asks the port need not be who runs the node.
+            raise error if status else web.HTTPServiceUnavailable(text="see `allium status`\n") from None
         text, content_type = exposition.render(facts, request.headers.get("Accept", ""))
         return web.Response(body=text, headers={"Content-Type": content_type})
 
@@ -68,8 +72,8 @@ def _runner(source: Source, status: bool) -> web.AppRunner:
 async def _gathered(source: Source) -> Facts:
     try:
         return await source.gather()
-    except (OSError, RuntimeError) as error:
-        raise web.HTTPServiceUnavailable(text=f"{error}\n") from None
+    except Exception as error:
+        raise web.HTTPServiceUnavailable(text=f"{complaint.sentence(error).text}\n") from None
 
 
 def document(facts: Facts) -> dict[str, Any]:
@@ -91,6 +95,7 @@ def _listener(directory: Path) -> socket.socket:
         os.fchmod(listener.fileno(), _MODE)
         # A socket's path has at most 107 bytes, and the directory's may be longer.
         listener.bind(f"/proc/self/fd/{place}/{SOCKET}")
+        files.own(directory / SOCKET, directory)
     except OSError:
         listener.close()
         raise

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import json
-import random
+import errno
 import socket
 import statistics
 import time
@@ -20,16 +19,13 @@ from allium.consensus import ConsensusError
 from allium.consensus.chainfile import ChainFile
 from allium.keys import KeyFileError
 from allium.membership import MembershipError, static
+from allium.operate import clock as clocks
 from allium.operate.result import Result, failed, ok, warning
 
 if TYPE_CHECKING:
     from allium._native import Network
 
-#: Other nodes whose clocks are asked.
-_PEERS = 5
 _SECONDS = 5.0
-#: Requests are refused when two clocks are further apart (`spec/node-rpc` §2.5), and when it is time to act.
-_CLOCK_REFUSED, _CLOCK_BAD = 10.0, 2.0
 #: A provider's newest block, and its last final one, should not be older.
 _BLOCK_OLD = 120.0
 #: What `adjtimex` answers when nothing keeps the clock right.
@@ -68,30 +64,16 @@ async def clock(known: Network | None, own: direct.Node | None) -> list[Result]:
     """How far this machine's clock is from other nodes'."""
     own_key = own.ed25519.hex() if own else ""
     others = [node for node in (known["nodes"] if known else []) if node["pubkey_ed25519"] != own_key]
-    others = [node for node in others if node["ip"] != "0.0.0.0"]
-    asked = random.sample(others, min(_PEERS, len(others)))
-    offsets = [offset for offset in await asyncio.gather(*map(_offset, asked)) if offset is not None]
-    if not offsets:
-        return [_by_kernel("no other node could be asked" if asked else "there is no other node to ask")]
-    offset = statistics.median(offsets)
-    told = f"{abs(offset):.2f} s {'behind' if offset > 0 else 'ahead of'} {len(offsets)} other nodes"
-    remedy = "set it by a time service: timedatectl set-ntp true, or chrony"
-    if abs(offset) >= _CLOCK_REFUSED:
-        return [failed("clock", f"{told}: requests are refused", remedy)]
-    if abs(offset) >= _CLOCK_BAD:
-        return [warning("clock", told, remedy)]
-    return [ok("clock", told)]
-
-
-async def _offset(node: Any) -> float | None:
-    """How far another node's clock is ahead of ours, in seconds; `None` without an answer."""
-    try:
-        began = time.time()
-        answer = await direct.call(direct.Node.parse(node), "info", {}, timeout=_SECONDS)
-        told = json.loads(answer.body)["timestamp"] / 1000
-        return float(told) - (began + answer.seconds / 2)
-    except (NetworkError, OSError, ValueError, KeyError, TypeError):
-        return None
+    told = await clocks.differences(others)
+    if not told:
+        return [_by_kernel("no other node could be asked" if others else "there is no other node to ask")]
+    offset = statistics.median(told)
+    words = f"{abs(offset):.2f} s {'behind' if offset > 0 else 'ahead of'} {len(told)} other nodes"
+    if abs(offset) >= clocks.REFUSED:
+        return [failed("clock", f"{words}: a node that cannot ask three others refuses requests", clocks.REMEDY)]
+    if abs(offset) >= clocks.BAD:
+        return [warning("clock", words, clocks.REMEDY)]
+    return [ok("clock", words)]
 
 
 def _by_kernel(why: str) -> Result:
@@ -101,8 +83,7 @@ def _by_kernel(why: str) -> Result:
     except (OSError, AttributeError):
         state = _TIME_ERROR
     if state in (-1, _TIME_ERROR):
-        remedy = "set it by a time service: timedatectl set-ntp true, or chrony"
-        return warning("clock", f"{why}, and the kernel knows of no time service", remedy)
+        return warning("clock", f"{why}, and the kernel knows of no time service", clocks.REMEDY)
     return ok("clock", f"{why}; the kernel says that a time service keeps it")
 
 
@@ -161,25 +142,31 @@ def _tested(told: dict[str, Any]) -> Result:
 
 
 def _free(config: NodeConfig) -> Result:
+    own, metrics = ("bind_ip", config.bind_ip), ("metrics_ip", config.metrics_ip)
     wanted = [
-        (socket.SOCK_STREAM, config.https_port, "https_port"),
-        (socket.SOCK_STREAM, config.omq_port, "omq_port"),
-        (socket.SOCK_DGRAM, config.omq_port, "omq_port"),
+        (socket.SOCK_STREAM, own, "https_port", config.https_port),
+        (socket.SOCK_STREAM, own, "omq_port", config.omq_port),
+        (socket.SOCK_DGRAM, own, "omq_port", config.omq_port),
+        (socket.SOCK_STREAM, own, "feed_port", config.feed_port),
+        (socket.SOCK_STREAM, metrics, "metrics_port", config.metrics_port),
     ]
-    family = socket.AF_INET6 if config.bind_ip.version == 6 else socket.AF_INET
-    for kind, port, name in wanted:
-        with socket.socket(family, kind) as probe:
+    for kind, (place, ip), name, port in wanted:
+        if port is None:
+            continue
+        with socket.socket(socket.AF_INET6 if ip.version == 6 else socket.AF_INET, kind) as probe:
             if kind == socket.SOCK_STREAM:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((str(config.bind_ip), port))
+                probe.bind((str(ip), port))
             except OSError as error:
+                remedy = {
+                    errno.EADDRNOTAVAIL: f"set {place} to an address of this machine (ip address), or to 0.0.0.0",
+                    errno.EACCES: f"set another {name}, or AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit",
+                }.get(error.errno or 0, f"end the program that has it (ss -lptun), or set another {name}")
                 protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
-                return failed(
-                    "ports",
-                    f"{protocol} port {port} at {config.bind_ip}: {error.strerror}",
-                    f"end the program that has it (ss -lptun), or set another {name}",
-                )
+                # A node serves without its metrics.
+                judge = warning if name == "metrics_port" else failed
+                return judge("ports", f"{protocol} port {port} at {ip}: {error.strerror}", remedy)
     return ok("ports", f"https {config.https_port}, omq and quic {config.omq_port} are free")
 
 
@@ -189,7 +176,7 @@ async def providers(config: NodeConfig) -> list[Result]:
         return []
     try:
         chain = ChainFile.read(config.chain_file)
-        from allium.staking.provider import Provider, ProviderFault
+        from allium.staking.provider import Provider, ProviderError, quantity
     except ConsensusError as error:
         return [failed("providers", str(error), "set chain_file")]
     except ModuleNotFoundError as error:
@@ -201,12 +188,12 @@ async def providers(config: NodeConfig) -> list[Result]:
 
         async def ask(w3: Any) -> tuple[int, int, int]:
             block = await w3.eth.get_block("latest")
-            return await w3.eth.chain_id, int(block["number"]), int(block["timestamp"])
+            return quantity(await w3.eth.chain_id), quantity(block["number"]), quantity(block["timestamp"])
 
         began = time.monotonic()
         try:
             chain_id, height, at = await provider.ask(ask)
-        except ProviderFault as error:
+        except ProviderError as error:
             return failed("providers", f"{name}: {error}", "replace it in l2_rpc, or repair the way to it")
         finally:
             await provider.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from allium import log
 from allium._native import bls_aggregate_keys, bls_aggregate_signatures
@@ -19,6 +19,8 @@ from allium.appchain.types import Address, AtomicSesh, BlsKey, ContractId, Heigh
 from allium.consensus import Consensus
 from allium.rewards import wire
 from allium.rewards.signer import Signer, leaving_message
+from allium.rewards.turns import Asker, Turns
+from allium.text import line
 
 if TYPE_CHECKING:
     from allium._native import NodeEntry
@@ -31,17 +33,28 @@ _MAX_KEPT = 32
 #: Signatures that may be collected at the same time.
 AT_ONCE = 4
 
+#: Characters of another node's words in the log.
+_TEXT = 200
+_MALFORMED = "its answer is malformed"
+#: What nodes refuse with.
+_CODES = frozenset(map(str, (*Code, wire.UNAVAILABLE, 500)))
+
 #: Puts a command to many nodes: for each, the parts of its answer, or `None` and why there is none.
 Ask = Callable[[list["NodeEntry"], str, bytes, float], Awaitable[list[tuple[list[bytes] | None, str]]]]
 T = TypeVar("T")
 
 
 class TooFewError(Exception):
-    """The contract would refuse what was signed; the text says who did not sign and why."""
+    """The contract would refuse what was signed; the text says who did not sign and why, in our words."""
 
 
-class BusyError(Exception):
-    """Too much is asked for at the same time."""
+class Fault(NamedTuple):
+    """Why a member did not sign."""
+
+    #: What whoever asks is told: none of it is another node's words.
+    reason: str
+    #: What the log has beside it.
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,12 @@ class Absent:
 
     contract_id: ContractId
     pubkey: PublicKey
-    reason: str
+    fault: Fault
+
+    @property
+    def reason(self) -> str:
+        """For strangers."""
+        return self.fault.reason
 
 
 @dataclass(frozen=True)
@@ -99,7 +117,7 @@ class SignedLeave:
 
 
 class Aggregator:
-    """Collects signatures for whoever asks. Methods raise `RefusedError`, `TooFewError` and `BusyError`."""
+    """Collects signatures for whoever asks, by turns. Methods raise `RefusedError`, `TooFewError` and `BusyError`."""
 
     def __init__(
         self, consensus: Consensus, signer: Signer, contacts: Callable[[], Mapping[str, NodeEntry]], ask: Ask
@@ -107,7 +125,7 @@ class Aggregator:
         """`contacts` has the nodes' addresses by Ed25519 key, hex."""
         self._consensus, self._signer, self._contacts, self._ask = consensus, signer, contacts, ask
         self._kept: dict[object, asyncio.Task[Any]] = {}
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns(AT_ONCE)
         self._logger = log.get("claims")
 
     def close(self) -> None:
@@ -115,15 +133,15 @@ class Aggregator:
         for task in self._kept.values():
             task.cancel()
 
-    async def rewards(self, address: Address, height: int) -> SignedRewards:
+    async def rewards(self, asker: Asker, address: Address, height: int) -> SignedRewards:
         """All that an address had earned at a height; 0 and less count from the last."""
         state = self._consensus.state
         at = Height(state.height + height) if height <= 0 else Height(height)
-        return await self._once((address, at), lambda: self._rewards(state, address, at))
+        return await self._once(asker, (address, at), lambda: self._rewards(asker, state, address, at))
 
-    async def leave(self, bls_key: BlsKey, liquidate: bool) -> SignedLeave:
+    async def leave(self, asker: Asker, bls_key: BlsKey, liquidate: bool) -> SignedLeave:
         """That a node may go, or be liquidated, now."""
-        return await self._once((bls_key, liquidate), lambda: self._leave(bls_key, liquidate))
+        return await self._once(asker, (bls_key, liquidate), lambda: self._leave(asker, bls_key, liquidate))
 
     def bls_key(self, pubkey: bytes) -> BlsKey:
         """The BLS key of a node of the contract by its other key; raises `RefusedError`."""
@@ -132,30 +150,39 @@ class Aggregator:
                 return member.bls_key
         raise RefusedError(Code.FORBIDDEN, "the contract has no such node")
 
-    async def _rewards(self, state: State, address: Address, height: Height) -> SignedRewards:
-        amount = claimable(state, address, height)
-        if amount == 0:
-            raise RefusedError(Code.FORBIDDEN, "the address has earned nothing")
+    async def _rewards(self, asker: Asker, state: State, address: Address, height: Height) -> SignedRewards:
+        def sign() -> tuple[AtomicSesh, bytes]:
+            if not claimable(state, address, height):
+                raise RefusedError(Code.FORBIDDEN, "the address has earned nothing")
+            return self._signer.rewards(state, address, height)
+
+        amount, own = await asker.run(sign)
         fields = {"address": address, "amount": amount, "height": height}
-        _, own = await self._signer.rewards(address, height)
         message = self._signer.domain.reward_message(address, amount)
         asked = {"address": address, "height": height}
-        collected = await self._collect(state, message, own, wire.GET_REWARDS, asked, fields)
+        collected = await self._collect(asker, state, message, own, wire.GET_REWARDS, asked, fields)
         return SignedRewards(address, amount, height, collected)
 
-    async def _leave(self, bls_key: BlsKey, liquidate: bool) -> SignedLeave:
-        now = self._signer.now
-        own = self._signer.leaving(bls_key, now, liquidate)
+    async def _leave(self, asker: Asker, bls_key: BlsKey, liquidate: bool) -> SignedLeave:
+        now, state = self._signer.now, self._consensus.state
+        own = await asker.run(lambda: self._signer.leaving(state, bls_key, now, liquidate))
         message = leaving_message(self._signer.domain, bls_key, now, liquidate)
         command, name = (wire.GET_LIQUIDATION, "liquidate") if liquidate else (wire.GET_EXIT, "remove")
         asked, fields = {"bls_pubkey": bls_key, "timestamp": now}, {name: bls_key, "timestamp": now}
-        collected = await self._collect(self._consensus.state, message, own, command, asked, fields)
+        collected = await self._collect(asker, state, message, own, command, asked, fields)
         return SignedLeave(bls_key, now, collected)
 
     async def _collect(
-        self, state: State, message: bytes, own: bytes, command: str, asked: dict[str, Any], fields: dict[str, Any]
+        self,
+        asker: Asker,
+        state: State,
+        message: bytes,
+        own: bytes,
+        command: str,
+        asked: dict[str, Any],
+        fields: dict[str, Any],
     ) -> Collected:
-        members = _members(state)
+        members = await asker.run(lambda: _members(state))
         contacts = self._contacts()
         signed: dict[ContractId, tuple[BlsKey, bytes]] = {}
         absent: list[Absent] = []
@@ -166,44 +193,43 @@ class Aggregator:
             elif member.pubkey.hex() in contacts:
                 others.append(member)
             else:
-                absent.append(Absent(member.contract_id, member.pubkey, "no address of it is known"))
+                absent.append(Absent(member.contract_id, member.pubkey, Fault("no address of it is known")))
         entries = [contacts[member.pubkey.hex()] for member in others]
         answers = await self._ask(entries, command, wire.encode(asked), ASK_SECONDS) if entries else []
         for member, (parts, reason) in zip(others, answers, strict=True):
-            read = reason if parts is None else _signature(parts, fields)
+            read = Fault("no answer in time", reason) if parts is None else _signature(parts, fields)
             if isinstance(read, bytes):
                 signed[member.contract_id] = member.bls_key, read
             else:
                 absent.append(Absent(member.contract_id, member.pubkey, read))
         numbers = list(signed)
         pairs = list(signed.values())
-        for place in await asyncio.to_thread(self._signer.domain.faulty, message, pairs):
+        by_number = {member.contract_id: member for member in members}
+        for place in await asker.run(lambda: self._signer.domain.faulty(message, pairs)):
             del signed[numbers[place]]
-            culprit = next(member for member in members if member.contract_id == numbers[place])
-            absent.append(Absent(culprit.contract_id, culprit.pubkey, "its signature is wrong"))
+            culprit = by_number[numbers[place]]
+            absent.append(Absent(culprit.contract_id, culprit.pubkey, Fault("its signature is wrong")))
         for one in absent:
             self._logger.warning(
-                "a node did not sign", pubkey=one.pubkey.hex(), contract_id=one.contract_id, reason=one.reason
+                "a node did not sign", pubkey=one.pubkey.hex(), contract_id=one.contract_id, **one.fault._asdict()
             )
         absent.sort(key=lambda one: one.contract_id)
         if len(absent) > absent_allowed(len(members)):
             raise TooFewError(_complaint(len(members), absent))
         return Collected(message, signed, tuple(absent))
 
-    async def _once(self, key: object, make: Callable[[], Awaitable[T]]) -> T:
-        """What `make` gives, or gave a short while ago, or is about to give to another."""
+    async def _once(self, asker: Asker, key: object, make: Callable[[], Awaitable[T]]) -> T:
+        """What `make` gives in the asker's turn, or gave a short while ago, or is about to give to another."""
         if (kept := self._kept.get(key)) is None:
-            if self._places.locked():
-                raise BusyError
-            kept = self._kept[key] = asyncio.create_task(self._make(make))
+            kept = self._kept[key] = asyncio.create_task(self._make(asker, make))
             kept.add_done_callback(lambda task: self._keep(key, task))
             while len(self._kept) > _MAX_KEPT and (done := [each for each in self._kept if self._kept[each].done()]):
                 del self._kept[done[0]]
         made: T = await asyncio.shield(kept)
         return made
 
-    async def _make(self, make: Callable[[], Awaitable[T]]) -> T:
-        async with self._places:
+    async def _make(self, asker: Asker, make: Callable[[], Awaitable[T]]) -> T:
+        async with self._turns.turn(asker.source):
             return await make()
 
     def _keep(self, key: object, task: asyncio.Task[Any]) -> None:
@@ -224,20 +250,22 @@ def _members(state: State) -> list[Node | Departed]:
     return [member for member in everybody if member.contract_id in counted]
 
 
-def _signature(parts: list[bytes], fields: dict[str, Any]) -> bytes | str:
+def _signature(parts: list[bytes], fields: dict[str, Any]) -> bytes | Fault:
     """The signature in an answer that says what it was to say; else what is wrong with it."""
     if len(parts) != 2:
-        return f"an answer of {len(parts)} parts"
+        return Fault(_MALFORMED, f"{len(parts)} parts")
+    code, text = parts[0][:16].decode(errors="replace"), line(parts[1].decode(errors="replace"), _TEXT)
     if parts[0] != wire.OK:
-        return f"refused: {parts[0][:16].decode(errors='replace')} {parts[1][:200].decode(errors='replace')}"
+        known = code in _CODES
+        return Fault(f"it refused ({code})" if known else "it refused", text if known else f"{code!r} {text}")
     try:
         told = wire.decode(parts[1:])
         signature = wire.raw(told, "signature", 128)
     except RefusedError as error:
-        return f"a malformed answer: {error}"
+        return Fault(_MALFORMED, str(error))
     for name, value in fields.items():
         if told.get(name.encode()) != value:
-            return f"another {name}: {told.get(name.encode())!r:.80}, not {value!r:.80}"
+            return Fault(f"it signed another {name}", f"{told.get(name.encode())!r:.80}, not {value!r:.80}")
     return signature
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,12 @@ from allium.rewards import wire
 from allium.staking import StakingError
 from allium.staking.registration import words
 from allium.staking.steps import Steps, View, event, sesh
+from allium.text import line
 
-#: Nodes that are tried before giving up.
+#: Nodes that are tried before giving up, how long each may take, and all of them.
 _TRIES = 3
-_ASK_SECONDS = 35.0
+_ASK_SECONDS, _ALL_SECONDS = 35.0, 60.0
+_TEXT = 200
 
 
 class NetworkRefusedError(StakingError):
@@ -51,16 +54,17 @@ class Asker:
     async def ask(self, command: str, fields: Mapping[str, Any]) -> wire.Fields:
         """What a node answers; raises `NetworkRefusedError`, or `StakingError` when none can be reached."""
         reasons = []
+        until = time.monotonic() + _ALL_SECONDS
         for node in self._nodes[:_TRIES]:
             try:
-                told = await _ask(node, command, fields)
+                told = await _ask(node, command, fields, min(_ASK_SECONDS, max(1.0, until - time.monotonic())))
             except NetworkRefusedError as error:
                 # A node that is behind or busy is not the network.
                 if error.code < 404:
                     raise
                 reasons.append(error)
             except NetworkError as error:
-                reasons.append(NetworkRefusedError(0, f"{node.ip}:{node.omq_port}: {error}"))
+                reasons.append(NetworkRefusedError(0, f"{node.ip}:{node.omq_port}: {line(str(error), _TEXT)}"))
             else:
                 self._nodes.remove(node)
                 self._nodes.insert(0, node)
@@ -68,14 +72,14 @@ class Asker:
         raise reasons[0]
 
 
-async def _ask(node: Node, command: str, fields: Mapping[str, Any]) -> wire.Fields:
+async def _ask(node: Node, command: str, fields: Mapping[str, Any], seconds: float) -> wire.Fields:
     async with OmqClient(node) as client:
-        parts = await client.request(command, wire.encode(fields), timeout=_ASK_SECONDS)
+        parts = await client.request(command, wire.encode(fields), timeout=seconds)
     if len(parts) != 2:
         raise NetworkError(f"an answer of {len(parts)} parts")
     if parts[0] != wire.OK:
         code = int(parts[0]) if parts[0].isdigit() and len(parts[0]) == 3 else 0
-        raise NetworkRefusedError(code, f"the network does not sign: {parts[1].decode(errors='replace')}")
+        raise NetworkRefusedError(code, f"the network does not sign: {line(parts[1].decode(errors='replace'), _TEXT)}")
     try:
         return wire.decode(parts[1:])
     except RefusedError as error:
@@ -92,6 +96,17 @@ class Signed:
     #: Numbers of those that the contract holds and that did not sign, ascending.
     absent: list[int]
 
+    def number(self, name: str) -> int:
+        """A number of `told`; raises `StakingError` when there is none."""
+        try:
+            return wire.number(self.told, name)
+        except RefusedError as error:
+            raise _malformed(error) from None
+
+
+def _malformed(error: Exception) -> StakingError:
+    return StakingError(f"the node's answer is malformed ({error}); ask another with --node")
+
 
 async def collect(asker: Asker, view: View, command: str, fields: Mapping[str, Any]) -> Signed:
     """Has the network sign, and fits it to who the contract holds right now, which the network learns later."""
@@ -103,7 +118,7 @@ async def collect(asker: Asker, view: View, command: str, fields: Mapping[str, A
             told = await asker.ask(command, {**fields, **again, "without": gone})
         signature = words(wire.raw(told, "signature", 128))
     except RefusedError as error:
-        raise StakingError(f"the node's answer is malformed ({error}); ask another with --node") from None
+        raise _malformed(error) from None
     return Signed(told, signature, sorted(members - signers))
 
 
@@ -138,8 +153,8 @@ async def balance(asker: Asker, view: View, address: ChecksumAddress) -> Balance
         height, (earned, locked, returning) = wire.number(told, "height"), map(int, numbers)
         if named != raw:
             raise ValueError
-    except (KeyError, ValueError, TypeError, RefusedError):
-        raise StakingError("the node's answer is malformed; ask another with --node") from None
+    except (KeyError, ValueError, TypeError, RefusedError) as error:
+        raise _malformed(error) from None
     known, claimed = await view.rewards("recipients", address)
     return Balance(height, earned, known, claimed, locked, returning)
 
@@ -153,7 +168,7 @@ async def claim(asker: Asker, steps: Steps, amount: int | None = None, release: 
     known, claimed = await view.rewards("recipients", account)
     fields = {"address": to_canonical_address(account), "height": -1}
     signed = await collect(asker, view, wire.REWARDS_REQUEST, fields)
-    earned = int(signed.told[b"amount"])
+    earned = signed.number("amount")
     wanted = max(earned, known) - claimed if amount is None else amount
     if wanted > max(earned, known) - claimed:
         raise StakingError(f"{sesh(max(earned, known) - claimed)} SESH can be claimed, not {sesh(wanted)}")
@@ -182,6 +197,10 @@ async def claim(asker: Asker, steps: Steps, amount: int | None = None, release: 
 async def _affordable(view: View, wanted: int) -> None:
     """Raises `StakingError` for a claim beyond what the whole network may claim in this cycle."""
     threshold, cycle = await view.rewards("claimThreshold"), await view.rewards("claimCycle")
+    if cycle == 0:
+        raise StakingError(
+            "the rewards contract names no claim cycle: it is none, or the provider is wrong; use another"
+        )
     number = await view.now() // cycle
     total = await view.rewards("currentClaimTotal") if await view.rewards("currentClaimCycle") == number else 0
     if wanted > threshold - total:

@@ -71,4 +71,4 @@ def claim(
     paid = staking.stepping(rpc, contracts, key_file, dry_run, work)
     from allium.staking.steps import sesh
 
-    out.print(f"{sesh(paid)} SESH {'would be' if dry_run else 'were'} paid")
+    out.report(f"{sesh(paid)} SESH {'would be' if dry_run else 'were'} paid")

@@ -52,6 +52,8 @@ class Ledger:
         self._directory = _Directory()
         self._payees: dict[PublicKey, Payee] = {}
         self._places: list[PublicKey] = []
+        #: The nodes that pay an address. Made when it is asked for, and again after who is paid has changed.
+        self._paying: dict[Address, list[PublicKey]] | None = None
         self._past: list[_Change] = []
         self._history = history
         self._next = _Change(Height(height + 1))
@@ -98,6 +100,7 @@ class Ledger:
         accounts = [self._number(address) for address in payee.beneficiaries]
         self._arithmetic.enrol(accounts, payee.amounts, payee.portions)
         self._payees[node] = payee
+        self._paying = None
         self._places.append(node)
         self._next.enrolled.append(node)
 
@@ -105,6 +108,7 @@ class Ledger:
         """Pays a node no longer, beginning with the height that is under way. No matter when it was not paid."""
         if (payee := self._payees.pop(node, None)) is None:
             return
+        self._paying = None
         place = self._places.index(node)
         self._arithmetic.expel(place)
         del self._places[place]
@@ -140,7 +144,9 @@ class Ledger:
 
     def _since(self, address: Address, height: Height) -> int:
         """What an address was credited after `height`."""
-        paid = {node: payee for node, payee in self._payees.items() if address in payee.beneficiaries}
+        if (paying := self._paying) is None:
+            paying = self._paying = _by_beneficiary(self._payees)
+        paid = {node: self._payees[node] for node in paying.get(address, ())}
         total = 0
         for change in reversed(self._past[height - self.height :]):
             for payee in paid.values():
@@ -166,6 +172,7 @@ class Ledger:
         twin = Ledger.__new__(Ledger)
         twin._arithmetic, twin._directory = self._arithmetic.copy(), self._directory
         twin._payees, twin._places = self._payees.copy(), self._places.copy()
+        twin._paying = self._paying
         twin._past, twin._history, twin._next = self._past.copy(), self._history, deepcopy(self._next)
         self._directory.shared = True
         return twin
@@ -178,6 +185,14 @@ class Ledger:
             number = self._arithmetic.open()
             self._directory.add(address, number)
         return number
+
+
+def _by_beneficiary(payees: Mapping[PublicKey, Payee]) -> dict[Address, list[PublicKey]]:
+    paying: dict[Address, list[PublicKey]] = {}
+    for node, payee in payees.items():
+        for beneficiary in set(payee.beneficiaries):
+            paying.setdefault(beneficiary, []).append(node)
+    return paying
 
 
 class _Directory:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from allium import log
 from allium._native import BlsDomain, BlsSecretKey
 from allium.appchain.claims import Code, RefusedError, claimable, stakes
+from allium.appchain.state import State
 from allium.appchain.types import Address, BlsKey, Height, Seconds
 from allium.consensus import Consensus
 from allium.rewards import wire
-from allium.rewards.aggregator import AT_ONCE, Aggregator, BusyError, Collected, TooFewError
+from allium.rewards.aggregator import AT_ONCE, Aggregator, Collected, TooFewError
 from allium.rewards.signer import Signer
+from allium.rewards.turns import Asker, BusyError, Lane
 
 if TYPE_CHECKING:
     from allium._native import Node, NodeEntry, Question
@@ -33,10 +35,12 @@ class Service:
         rules = consensus.state.parameters
         domain = BlsDomain(rules.l2_chain_id, rules.rewards_contract)
         self._engine, self._consensus = engine, consensus
-        self._signer = Signer(consensus, secret, domain)
+        self._signer = Signer(consensus, secret, domain, engine.time)
         self._aggregator = Aggregator(consensus, self._signer, contacts, self._ask)
         # Threads of its own: they wait for others, and the loop's are for work.
         self._threads = ThreadPoolExecutor(1 + AT_ONCE, thread_name_prefix="claims")
+        # What is computed for others is computed beside the loop, and what nodes ask does not wait for strangers.
+        self._nodes, self._strangers = Lane("claims-nodes"), Lane("claims-strangers")
         self._logger = log.get("claims")
 
     async def run(self) -> None:
@@ -51,6 +55,8 @@ class Service:
             self._aggregator.close()
             # The wait for a question ends with the engine.
             self._threads.shutdown(wait=False)
+            self._nodes.close()
+            self._strangers.close()
 
     async def _ask(
         self, nodes: list[NodeEntry], command: str, body: bytes, seconds: float
@@ -60,7 +66,8 @@ class Service:
 
     async def _answer(self, question: Question) -> None:
         try:
-            parts = wire.answer(await self._carry_out(question.command, wire.decode(question.parts)))
+            asker = Asker(question.sender or question.source, self._nodes if question.sender else self._strangers)
+            parts = await self._carry_out(asker, question.command, wire.decode(question.parts))
         except RefusedError as error:
             parts = wire.refusal(error.code, str(error))
         except TooFewError as error:
@@ -69,42 +76,51 @@ class Service:
             parts = wire.refusal(wire.UNAVAILABLE, "Server busy, try again later")
         except Exception as error:
             # One question must not end the answering of others.
-            self._logger.error("a question was not answered", command=question.command, exc_info=error)
+            log.failure(self._logger, "a question was not answered", error, command=question.command)
             parts = wire.refusal(500, "The question was not answered")
         question.answer(parts)
 
-    async def _carry_out(self, command: str, fields: wire.Fields) -> Mapping[str, Any]:
+    async def _carry_out(self, asker: Asker, command: str, fields: wire.Fields) -> list[bytes]:
+        """The parts of a good answer."""
+        state = self._consensus.state
         match command:
             case wire.GET_REWARDS:
                 address, height = Address(wire.raw(fields, "address", 20)), Height(wire.number(fields, "height"))
-                amount, signature = await self._signer.rewards(address, height)
-                return {"address": address, "amount": amount, "height": height, "signature": signature}
+                state = await self._signer.reached(height)
+                amount, signature = await asker.run(lambda: self._signer.rewards(state, address, height))
+                return wire.answer({"address": address, "amount": amount, "height": height, "signature": signature})
             case wire.GET_EXIT | wire.GET_LIQUIDATION:
                 key, asked = _bls_key(fields), Seconds(wire.number(fields, "timestamp"))
                 liquidate = command == wire.GET_LIQUIDATION
-                signature = self._signer.leaving(key, asked, liquidate)
+                signature = await asker.run(lambda: self._signer.leaving(state, key, asked, liquidate))
                 name = "liquidate" if liquidate else "remove"
-                return {name: key, "timestamp": asked, "signature": signature}
+                return wire.answer({name: key, "timestamp": asked, "signature": signature})
             case wire.REWARDS_REQUEST:
                 address = Address(wire.raw(fields, "address", 20))
-                made = await self._aggregator.rewards(address, wire.number(fields, "height", -1, least=-(2**62)))
+                made = await self._aggregator.rewards(asker, address, wire.number(fields, "height", -1, least=-(2**62)))
                 told = {"address": made.address, "amount": made.amount, "height": made.height}
-                return told | _sum(made.collected, fields)
+                return await asker.run(lambda: wire.answer(told | _sum(made.collected, fields)))
             case wire.LEAVING_REQUEST:
-                key = _bls_key(fields) if b"bls_pubkey" in fields else self._aggregator.bls_key(_pubkey(fields))
-                left = await self._aggregator.leave(key, bool(wire.number(fields, "liquidate", 0)))
-                return {"bls_pubkey": left.bls_key, "timestamp": left.timestamp} | _sum(left.collected, fields)
+                key = await asker.run(lambda: self._named(fields))
+                left = await self._aggregator.leave(asker, key, bool(wire.number(fields, "liquidate", 0)))
+                told = {"bls_pubkey": left.bls_key, "timestamp": left.timestamp}
+                return await asker.run(lambda: wire.answer(told | _sum(left.collected, fields)))
             case wire.ACCRUED:
-                return self._accrued(wire.raws(fields, "addresses", 20, _MAX_ADDRESSES))
+                addresses = wire.raws(fields, "addresses", 20, _MAX_ADDRESSES)
+                return await asker.run(lambda: wire.answer(_accrued(state, addresses)))
         raise RefusedError(Code.BAD_REQUEST, f"there is no {command}")
 
-    def _accrued(self, addresses: list[bytes]) -> Mapping[str, Any]:
-        state = self._consensus.state
-        balances = []
-        for address in map(Address, addresses):
-            staked = stakes(state, address)
-            balances.append([address, claimable(state, address), staked.locked, staked.returning])
-        return {"status": "OK", "height": state.height, "balances": balances}
+    def _named(self, fields: wire.Fields) -> BlsKey:
+        """The node that is meant, by either of its keys."""
+        return _bls_key(fields) if b"bls_pubkey" in fields else self._aggregator.bls_key(_pubkey(fields))
+
+
+def _accrued(state: State, addresses: list[bytes]) -> Mapping[str, Any]:
+    balances = []
+    for address in map(Address, addresses):
+        staked = stakes(state, address)
+        balances.append([address, claimable(state, address), staked.locked, staked.returning])
+    return {"status": "OK", "height": state.height, "balances": balances}
 
 
 def _bls_key(fields: wire.Fields) -> BlsKey:

@@ -29,14 +29,14 @@ class Signer:
         self.domain = domain
         self.key = BlsKey(secret.public)
 
-    async def rewards(self, address: Address, height: Height) -> tuple[AtomicSesh, bytes]:
+    def rewards(self, state: State, address: Address, height: Height) -> tuple[AtomicSesh, bytes]:
         """All that an address had earned at a height, and the signature that says so."""
-        amount = claimable(await self._reached(height), address, height)
+        amount = claimable(state, address, height)
         return amount, self._sign(self.domain.reward_message(address, amount))
 
-    def leaving(self, bls_key: BlsKey, asked: Seconds, liquidate: bool) -> bytes:
+    def leaving(self, state: State, bls_key: BlsKey, asked: Seconds, liquidate: bool) -> bytes:
         """The signature that lets a node go, or lets it be liquidated, at a time."""
-        state, allowed = self._consensus.state, may_liquidate if liquidate else may_exit
+        allowed = may_liquidate if liquidate else may_exit
         age = self.now - state.time
         if age > _STALE_BLOCKS * state.parameters.block_seconds + _STALE_SECONDS:
             raise RefusedError(Code.GONE, f"this node's state is {age} s old")
@@ -51,8 +51,8 @@ class Signer:
     def _sign(self, message: bytes) -> bytes:
         return self.domain.sign(self._secret, message)
 
-    async def _reached(self, height: Height) -> State:
-        """The state, which may have to come to `height` first: whoever asks may have heard of it a moment earlier."""
+    async def reached(self, height: Height) -> State:
+        """The last state, at `height` if it can be: whoever asks may have heard of that a moment earlier."""
         state = self._consensus.state
         if state.height < height <= state.height + _AHEAD:
             try:

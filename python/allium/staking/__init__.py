@@ -3,8 +3,10 @@
 import contextlib
 import sys
 
+from allium.errors import Complaint
 
-class StakingError(RuntimeError):
+
+class StakingError(Complaint, RuntimeError):
     """What was to be done on the chain was not; the text says what to do about it."""
 
 

@@ -15,7 +15,7 @@ from allium import files
 from allium.staking import StakingError
 
 SOURCES = Path(__file__).with_name("contracts")
-_LIBRARIES = ("vyper", "snekmate")
+_COMPILER = "vyper"
 _EVM = "cancun"
 
 
@@ -62,8 +62,7 @@ def _fingerprint() -> str:
     """Changes whenever the compiler or anything that it reads does."""
     digest = hashlib.sha256(_EVM.encode())
     try:
-        for library in _LIBRARIES:
-            digest.update(f"{library} {version(library)}\n".encode())
+        digest.update(f"{_COMPILER} {version(_COMPILER)}\n".encode())
     except PackageNotFoundError as error:
         raise CompilerMissingError(f"{error.name} is not installed; run: pip install 'allium[chain]'") from None
     for path in sorted(SOURCES.glob("*.vy")):
@@ -76,13 +75,11 @@ def _compile(contract: str) -> dict[str, Any]:
 
 
 def _compile_file(source: Path) -> dict[str, Any]:
-    import snekmate
     from vyper.compiler import compile_from_file_input
     from vyper.compiler.input_bundle import FilesystemInputBundle
     from vyper.compiler.settings import OptimizationLevel, Settings
 
-    libraries = Path(next(iter(snekmate.__path__))).parent
-    bundle = FilesystemInputBundle([libraries, SOURCES])
+    bundle = FilesystemInputBundle([SOURCES])
     made = compile_from_file_input(
         bundle.load_file(source.resolve()),
         input_bundle=bundle,

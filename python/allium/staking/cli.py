@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -44,21 +44,17 @@ _Node = Annotated[str, typer.Argument(metavar="NODE", help="Ed25519 key of the n
 def viewing(rpc: str, contracts: Path, work: Callable[[View], Awaitable[T]]) -> T:
     """Runs `work` on the contracts as they are."""
     with staking():
-        from web3 import AsyncHTTPProvider, AsyncWeb3
-
         from allium.staking.deploy import Addresses
+        from allium.staking.provider import connected
         from allium.staking.steps import View
 
         addresses = Addresses.load(contracts)
 
         async def run() -> T:
-            w3: AsyncWeb3[Any] = AsyncWeb3(AsyncHTTPProvider(rpc))
-            try:
-                view = View(w3, addresses)
+            async with connected(rpc) as provider:
+                view = View(provider, addresses)
                 await view.check()
                 return await work(view)
-            finally:
-                await w3.provider.disconnect()
 
         return asyncio.run(run())
 
@@ -73,18 +69,19 @@ def stepping(
         from allium.staking.steps import Steps
 
         account = wallet.load(key_file)
-        return viewing(rpc, contracts, lambda view: work(Steps(Sender(view.w3, account), view, _say, dry_run)))
+        return viewing(rpc, contracts, lambda view: work(Steps(Sender(view.provider, account), view, _say, dry_run)))
 
 
 def asker(network: Path, start: str) -> Asker:
     """Who is asked for the network's signatures."""
     with staking():
         from allium.client.direct import Node
+        from allium.client.listing import usable
         from allium.rewards.claims import Asker
 
         try:
             told = json.loads(network.read_bytes())
-            nodes = [Node.parse(entry) for entry in told["nodes"]]
+            nodes = usable(told["nodes"], Node.parse)
         except OSError as error:
             raise CommandError(f"{network} cannot be read: {error.strerror}; name one with --network") from None
         except (ValueError, KeyError, TypeError) as error:
@@ -110,7 +107,7 @@ def amount(text: str) -> int:
 
 
 def _say(text: str) -> None:
-    out.print(text, markup=False)
+    out.report(text, markup=False)
 
 
 def mount(node_app: typer.Typer) -> None:
@@ -153,7 +150,7 @@ def node_register(
         to = None if beneficiary is None else address(beneficiary)
         number = stepping(rpc, contracts, key_file, dry_run, lambda steps: join(steps, made, to))
     if number is not None:
-        out.print(f"The contract took the node as number {number}. It is in the network when that is final.")
+        out.report(f"The contract took the node as number {number}. It is in the network when that is final.")
 
 
 def node_exit(

@@ -59,10 +59,15 @@ async def look(view: View, addresses: Addresses, address: ChecksumAddress) -> Po
     requirement, total = await ask("stakingRequirement"), await ask("totalContribution")
     reserved = await ask("totalReservedContribution")
     stakers, _, amounts = await view.call(_NAME, address, "getContributions")
+    status = await ask("status")
+    if len(stakers) != len(amounts) or status not in list(Status):
+        raise StakingError(
+            f"{address} does not answer as a contract for stakes does; update allium, or use another provider"
+        )
     return Pot(
         address=address,
         operator=await view.call(_NAME, address, "operator"),
-        status=Status(await ask("status")),
+        status=Status(status),
         requirement=requirement,
         total=total,
         reserved=reserved,

@@ -11,13 +11,13 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from eth_utils.address import is_address, to_checksum_address
-from web3 import AsyncWeb3
-from web3.exceptions import Web3Exception
+from web3 import AsyncWeb3, Web3
 from web3.types import TxParams, TxReceipt, Wei
 
 from allium import files
 from allium.staking import StakingError, artifacts
-from allium.staking.sender import ProviderError, Sender
+from allium.staking.provider import Provider, quantity
+from allium.staking.sender import Sender, told_of
 
 #: Atomic units of one SESH.
 SESH = 10**9
@@ -64,7 +64,7 @@ class Addresses:
 
     def save(self, path: Path) -> None:
         """Writes the file that `load` reads."""
-        files.replace(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+        files.replace(path, (json.dumps(asdict(self), indent=2) + "\n").encode(), 0o644)
 
     @classmethod
     def load(cls, path: Path) -> Addresses:
@@ -106,14 +106,14 @@ class _Deployer:
         return receipt
 
     async def create(self, what: str, code: bytes) -> ChecksumAddress:
-        address = (await self.send(what, {"data": code, "value": Wei(0)}))["contractAddress"]
+        address = (await self.send(what, {"data": code, "value": Wei(0)})).get("contractAddress")
         if address is None:
             raise DeployError(f"{what}: no contract was made")
         return address
 
     async def contract(self, name: str, *arguments: Any) -> ChecksumAddress:
         compiled = artifacts.load(name)
-        factory = self.sender.w3.eth.contract(abi=compiled.abi, bytecode=compiled.bytecode)
+        factory = Web3().eth.contract(abi=compiled.abi, bytecode=compiled.bytecode)
         return await self.create(name, bytes.fromhex(factory.constructor(*arguments).data_in_transaction[2:]))
 
     async def call(self, name: str, address: ChecksumAddress, function: str, *arguments: Any) -> None:
@@ -121,7 +121,7 @@ class _Deployer:
 
 
 async def deploy(
-    w3: AsyncWeb3[Any],
+    provider: Provider,
     account: LocalAccount,
     parameters: Parameters | None = None,
     tell: Callable[[str], None] = lambda _: None,
@@ -133,12 +133,15 @@ async def deploy(
     parameters = parameters or Parameters()
     if parameters.treasury is not None and not is_address(parameters.treasury):
         raise DeployError(f"{parameters.treasury} is no address")
-    sender = Sender(w3, account)
-    try:
-        chain_id, block = await w3.eth.chain_id, await w3.eth.block_number
-    except (Web3Exception, OSError, TimeoutError) as error:
-        raise ProviderError(f"the provider failed: {error}") from error
-    return Addresses(chain_id, block + 1, *await _deploy(_Deployer(sender, tell), parameters))
+
+    async def ask(w3: AsyncWeb3[Any]) -> tuple[int, int]:
+        return quantity(await w3.eth.chain_id), quantity(await w3.eth.block_number)
+
+    with told_of("the chain", provider):
+        chain_id, block = await provider.ask(ask)
+    provider.chain_id = chain_id
+    deployer = _Deployer(Sender(provider, account), tell)
+    return Addresses(chain_id, block + 1, *await _deploy(deployer, parameters))
 
 
 async def _deploy(deployer: _Deployer, parameters: Parameters) -> tuple[ChecksumAddress, ...]:

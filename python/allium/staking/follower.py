@@ -6,6 +6,7 @@ there. So nothing is kept here but what a provider was found to be good for, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,18 +22,21 @@ from allium.appchain.input import MAX_EVENTS, MAX_RATE, Observation
 from allium.appchain.types import Address, AtomicSesh, Hash, L2Height
 from allium.consensus import ConsensusError, NotFinalError
 from allium.consensus.chainfile import ChainFile
-from allium.staking import abi, logs
+from allium.staking import abi, completeness, logs
 from allium.staking.panel import Panel
-from allium.staking.provider import Provider, ProviderFault, TooMuch
+from allium.staking.provider import Provider, ProviderError, TooMuchError, quantity
+from allium.staking.span import Span
 
 __all__ = ["Contracts", "FinalityError", "Follower", "Panel"]
 
 #: How many blocks of logs are asked for at once, at most.
 LOG_BLOCKS = 1000
-#: How far one observation reaches, so that a long way is made in steps.
+#: How far one observation reaches at most, so that a long way is made in steps.
 _MAX_BLOCKS = 100_000
 #: A provider that is further behind the others is named.
 _LAG_BLOCKS = 120
+#: How a provider says that it knows no block by the name "finalized".
+_NO_TAG = re.compile(r"-3260[012]\b|finali|tag|block|param|argument|support", re.IGNORECASE)
 _RATE = abi.selector(next(entry for entry in abi.load("RewardRatePool") if entry.get("name") == "rewardRate"))
 
 
@@ -77,11 +81,20 @@ class Follower:
         depth: int | None = None,
         log_blocks: int = LOG_BLOCKS,
         lag_blocks: int = _LAG_BLOCKS,
+        stride: int = 1,
     ) -> None:
-        """With `depth`, a block is final when so many are above it, whatever the provider says of finality."""
+        """With `depth`, a block is final when so many are above it, whatever the provider says of finality.
+
+        What is final is looked at up to multiples of `stride`.
+        """
         self._panel, self._contracts, self._depth = panel, contracts, depth
         self._rewards, self._pool = map(to_checksum_address, (contracts.rewards, contracts.pool))
-        self._log_blocks, self._lag_blocks = log_blocks, lag_blocks
+        self._log_blocks, self._lag_blocks, self._stride = log_blocks, lag_blocks, stride
+        self._spans = {provider: Span(log_blocks) for provider in panel.providers}
+        #: How far the next observation reaches: less after one that came to nothing, as providers may limit requests.
+        self._reach = _MAX_BLOCKS
+        #: The last answer of enough of them to that; it stays while they are asked again.
+        self._told = 0
         #: The last block that was told of: what is final stays.
         self._anchor: tuple[L2Height, Hash] | None = None
 
@@ -97,7 +110,7 @@ class Follower:
     @property
     def final(self) -> int:
         """Up to where enough providers have had the chain as final when they were asked last; 0 before."""
-        return max(0, self._agreed_final())
+        return self._told
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -106,10 +119,15 @@ class Follower:
     async def observe(self, after: L2Height, upto: L2Height | None = None) -> Observation:
         """As `Source` says; also raises `FinalityError` when enough providers have another block than was final."""
         goal = await self._goal(after, upto)
-        answer = await self._panel.agreed(
-            lambda provider: self._answer(provider, after, goal, exactly=upto is not None),
-            lambda provider: provider.final >= goal,
-        )
+        try:
+            answer = await self._panel.agreed(
+                lambda provider: self._answer(provider, after, goal, exactly=upto is not None),
+                lambda provider: provider.final >= goal,
+            )
+        except NotFinalError:
+            self._reach = max(self._log_blocks, self._stride, self._reach // 2)
+            raise
+        self._reach = min(_MAX_BLOCKS, 2 * self._reach)
         if self._anchor is not None and self._anchor[0] == after and self._anchor[1] != answer.before:
             raise FinalityError(
                 f"the EVM chain's block {after} was final as {self._anchor[1].hex()} and is now {answer.before.hex()}: "
@@ -127,18 +145,24 @@ class Follower:
         if final < wanted:
             wrong = "".join(f"; {name}: {trouble}" for name, trouble in self._panel.troubles.items())
             raise NotFinalError(f"the EVM chain is final up to {max(final, 0)} here, and {wanted} is asked for{wrong}")
-        return L2Height(min(final, after + _MAX_BLOCKS)) if upto is None else upto
+        return self._rounded(min(final, after + self._reach), after) if upto is None else upto
+
+    def _rounded(self, height: int, after: L2Height) -> L2Height:
+        """The last height to look up to; `after` when there is none beyond it yet."""
+        return L2Height(max(after, height - height % self._stride))
 
     def _agreed_final(self) -> int:
         return sorted((provider.final for provider in self._panel.providers), reverse=True)[self._panel.quorum - 1]
 
     async def _learn_finality(self) -> None:
+        answered = await self._panel.everybody(self._final)
         for provider in self._panel.providers:
             provider.final = -1
-        answered = await self._panel.everybody(self._final)
         for provider, height in answered:
             provider.final = height
         final = self._agreed_final()
+        if final >= 0:
+            self._told = final
         for provider, height in answered:
             if height < final - self._lag_blocks:
                 self._panel.shun(provider, f"is {final - height} blocks behind the others")
@@ -148,16 +172,18 @@ class Follower:
     async def _final(self, provider: Provider) -> int:
         async def ask(w3: AsyncWeb3[Any]) -> int:
             if provider.chain_id is None:
-                provider.chain_id = await w3.eth.chain_id
+                provider.chain_id = quantity(await w3.eth.chain_id)
             if provider.chain_id != self._contracts.chain_id:
                 wrong, provider.chain_id = provider.chain_id, None
-                raise ProviderFault(f"has chain {wrong}, not {self._contracts.chain_id}")
+                raise ProviderError(f"has chain {wrong}, not {self._contracts.chain_id}")
             if self._depth is not None:
-                return max(0, await w3.eth.block_number - self._depth)
+                return max(0, quantity(await w3.eth.block_number) - self._depth)
             try:
                 return (await _block(w3, "finalized"))[0]
-            except (BlockNotFound, Web3RPCError):
-                raise ProviderFault("does not say which blocks are final; set l2_depth to how deep they are") from None
+            except (BlockNotFound, Web3RPCError) as error:
+                if isinstance(error, Web3RPCError) and not _NO_TAG.search(str(error)):
+                    raise
+                raise ProviderError("does not say which blocks are final; set l2_depth to how deep they are") from None
 
         return await provider.ask(ask)
 
@@ -165,18 +191,21 @@ class Follower:
         events = await self._events(provider, after, goal)
         if len(events) > MAX_EVENTS:
             if exactly:
-                raise ProviderFault(f"has more than {MAX_EVENTS} events after {after}, up to {goal}")
+                raise ProviderError(f"has more than {MAX_EVENTS} events after {after}, up to {goal}")
             # The block of the first that is too many is left for the next time, as a whole.
-            goal = L2Height(events[MAX_EVENTS].position.l2_height - 1)
+            goal = self._rounded(events[MAX_EVENTS].position.l2_height - 1, after)
             events = [event for event in events if event.position.l2_height <= goal]
+        if self._panel.quorum == 1:
+            # Nobody else's word is needed, so that what it leaves out would stay unseen.
+            await completeness.check(provider, self._rewards, range(after + 1, goal + 1), events)
 
         async def ask(w3: AsyncWeb3[Any]) -> _Answer:
             before, last = await _block(w3, after), await _block(w3, goal)
             if (before[0], last[0]) != (after, goal):
-                raise ProviderFault("gives another block than it was asked for")
+                raise ProviderError("gives another block than it was asked for")
             told = await w3.eth.call({"to": self._pool, "data": f"0x{_RATE.hex()}"}, goal)  # type: ignore[typeddict-item]
             if len(told) not in (0, 32) or (rate := int.from_bytes(told, "big")) > MAX_RATE:
-                raise ProviderFault("gives a reward rate that is none")
+                raise ProviderError("gives a reward rate that is none")
             return _Answer(before[1], Observation(goal, last[1], AtomicSesh(rate), tuple(events)))
 
         return await provider.ask(ask)
@@ -186,15 +215,17 @@ class Follower:
         events: list[Event] = []
         first = after + 1
         while first <= goal and len(events) <= MAX_EVENTS:
-            span = min(provider.span or self._log_blocks, goal - first + 1)
+            span = self._spans[provider]
+            blocks = min(span.blocks, goal - first + 1)
             try:
-                events += await self._part(provider, first, first + span - 1)
-            except TooMuch:
-                provider.span = span // 2 or None
-                if provider.span is None:
+                events += await self._part(provider, first, first + blocks - 1)
+            except TooMuchError:
+                span.refused(blocks)
+                if blocks == 1:
                     raise
             else:
-                first += span
+                span.answered(blocks)
+                first += blocks
         return events
 
     async def _part(self, provider: Provider, first: int, last: int) -> list[Event]:
@@ -211,18 +242,18 @@ class Follower:
 
         events = await provider.ask(ask)
         if any(not left.position < right.position for left, right in pairwise(events)):
-            raise ProviderFault("gives logs that are not in order")
+            raise ProviderError("gives logs that are not in order")
         return events
 
     def _event(self, entry: Mapping[str, Any], first: int, last: int) -> Event:
         if entry["address"] != self._rewards or not first <= entry["blockNumber"] <= last or entry.get("removed"):
-            raise ProviderFault("gives logs that it was not asked for")
+            raise ProviderError("gives logs that it was not asked for")
         return logs.read(entry)
 
 
 async def _block(w3: AsyncWeb3[Any], which: BlockIdentifier) -> tuple[int, Hash]:
     block = await w3.eth.get_block(which)
-    number, digest = int(block["number"]), Hash(bytes(block["hash"]))
-    if number < 0 or len(digest) != 32:
-        raise ProviderFault("gives a block that is none")
-    return number, digest
+    height, digest = quantity(block["number"]), Hash(bytes(block["hash"]))
+    if len(digest) != 32:
+        raise ProviderError("gives a block that is none")
+    return height, digest

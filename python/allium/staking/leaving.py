@@ -93,7 +93,7 @@ async def _take_out(asker: Asker, steps: Steps, node: Member, *, liquidate: bool
     signed = await collect(asker, steps.view, wire.LEAVING_REQUEST, fields)
     function = "liquidateBLSPublicKeyWithSignature" if liquidate else "exitBLSPublicKeyWithSignature"
     rewards = steps.view.addresses.rewards
-    arguments = (words(node.bls), int(signed.told[b"timestamp"]), signed.signature, signed.absent)
+    arguments = (words(node.bls), signed.number("timestamp"), signed.signature, signed.absent)
     receipt = await steps.take("ServiceNodeRewards", rewards, function, *arguments)
     return None if receipt is None else _left(steps, node, receipt)
 

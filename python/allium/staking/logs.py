@@ -29,7 +29,7 @@ from allium.appchain.types import (
     Signature,
 )
 from allium.staking import abi
-from allium.staking.provider import ProviderFault
+from allium.staking.provider import ProviderError
 
 _OF_INTEREST = (
     "NewServiceNodeV2",
@@ -50,19 +50,19 @@ _MAX_AMOUNT = 2**63 - 1
 
 
 def read(entry: Mapping[str, Any]) -> Event:
-    """The event of one log, as `web3` has it; raises `ProviderFault` for one that the contract cannot have made."""
+    """The event of one log, as `web3` has it; raises `ProviderError` for one that the contract cannot have made."""
     position = Position(L2Height(entry["blockNumber"]), Index(entry["logIndex"]))
     topics, data = [bytes(topic) for topic in entry["topics"]], bytes(entry["data"])
     known = _ENTRIES.get(topics[0]) if topics else None
     if known is None:
-        raise ProviderFault("gives logs that it was not asked for")
+        raise ProviderError("gives logs that it was not asked for")
     plain = [parameter for parameter in known["inputs"] if not parameter["indexed"]]
     values = decode(abi.types(plain), data)
     if known["name"] == "StakingRequirementUpdated":
         return RequirementChange(position, _amount(values[0]))
     number = ContractId(int.from_bytes(topics[1], "big"))
     if number >= 2**64:
-        raise ProviderFault(f"gives a log with node {number}, which is no number of the contract's")
+        raise ProviderError(f"gives a log with node {number}, which is no number of the contract's")
     match known["name"]:
         case "NewServiceNodeV2":
             _, key, (pubkey, *signature, fee), contributors = values
@@ -97,5 +97,5 @@ def _address(text: str) -> Address:
 
 def _amount(value: int) -> AtomicSesh:
     if value > _MAX_AMOUNT:
-        raise ProviderFault(f"gives a log with an amount of {value}, more than there can be")
+        raise ProviderError(f"gives a log with an amount of {value}, more than there can be")
     return AtomicSesh(value)

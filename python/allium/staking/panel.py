@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TypeVar
 
 from allium.consensus import NotFinalError
-from allium.staking.provider import Provider, ProviderFault
+from allium.staking.provider import Provider, ProviderError
 
 #: How long a provider that failed or was outvoted is asked only if the others are not enough.
 _SHUNNED_SECONDS = 60.0
@@ -82,7 +82,7 @@ class Panel:
         async def one(provider: Provider) -> T | _Nothing:
             try:
                 return await question(provider)
-            except ProviderFault as error:
+            except ProviderError as error:
                 self.shun(provider, str(error))
                 return _Nothing()
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from eth_typing import ChecksumAddress
 from web3 import AsyncWeb3
-from web3.exceptions import ContractLogicError, Web3Exception
 from web3.types import TxReceipt
 
 from allium.staking import StakingError, abi
 from allium.staking.advice import advice
 from allium.staking.deploy import SESH, Addresses
-from allium.staking.sender import ProviderError, RevertedError, Sender
+from allium.staking.provider import Provider, quantity
+from allium.staking.sender import RevertedError, Sender, told_of
 
 #: More than any contract of ours can hold.
 _MOST_SESH = 10**9
@@ -23,15 +23,17 @@ _MOST_SESH = 10**9
 class View:
     """What the contracts of a network say. Every method raises `StakingError`."""
 
-    def __init__(self, w3: AsyncWeb3[Any], addresses: Addresses) -> None:
-        self.w3, self.addresses = w3, addresses
+    def __init__(self, provider: Provider, addresses: Addresses) -> None:
+        self.provider, self.addresses = provider, addresses
 
     async def check(self) -> None:
         """Raises `StakingError` for a provider of another chain."""
-        try:
-            chain_id = await self.w3.eth.chain_id
-        except (Web3Exception, OSError, TimeoutError) as error:
-            raise ProviderError(f"the provider failed: {error}") from error
+
+        async def ask(w3: AsyncWeb3[Any]) -> int:
+            return quantity(await w3.eth.chain_id)
+
+        with told_of("the chain", self.provider):
+            chain_id = self.provider.chain_id = await self.provider.ask(ask)
         if chain_id != self.addresses.chain_id:
             raise StakingError(
                 f"the provider is of chain {chain_id}, the contracts are on {self.addresses.chain_id}; name another"
@@ -39,14 +41,9 @@ class View:
 
     async def call(self, contract: str, address: ChecksumAddress, function: str, *arguments: Any) -> Any:
         """What a view function returns."""
-        called = self.w3.eth.contract(address, abi=abi.load(contract))
-        try:
-            return await called.functions[function](*arguments).call()
-        except ContractLogicError as error:
-            data = error.data if isinstance(error.data, str) else "0x"
-            raise RevertedError(f"{contract}.{function}", bytes.fromhex(data.removeprefix("0x"))) from None
-        except (Web3Exception, OSError, TimeoutError) as error:
-            raise ProviderError(f"{contract}.{function}: the provider failed: {error}") from error
+        asked = self.provider.contract(contract, address).functions[function](*arguments)
+        with told_of(f"{contract}.{function}", self.provider):
+            return await self.provider.ask(lambda _: asked.call())
 
     async def rewards(self, function: str, *arguments: Any) -> Any:
         """Of the rewards contract."""
@@ -63,10 +60,12 @@ class View:
 
     async def now(self) -> int:
         """The time of the last block, Unix seconds."""
-        try:
-            return int((await self.w3.eth.get_block("latest"))["timestamp"])
-        except (Web3Exception, OSError, TimeoutError) as error:
-            raise ProviderError(f"the provider failed: {error}") from error
+
+        async def ask(w3: AsyncWeb3[Any]) -> int:
+            return quantity((await w3.eth.get_block("latest"))["timestamp"])
+
+        with told_of("the newest block", self.provider):
+            return await self.provider.ask(ask)
 
 
 class Steps:
@@ -131,7 +130,10 @@ def event(receipt: TxReceipt, contract: str, address: ChecksumAddress, name: str
     entry = next(entry for entry in abi.load(contract) if entry.get("name") == name and entry["type"] == "event")
     for log in receipt["logs"]:
         if log["address"] == address and log["topics"] and bytes(log["topics"][0]) == abi.topic(entry):
-            return dict(Web3().eth.contract(address, abi=[entry]).events[name]().process_log(log)["args"])
+            try:
+                return dict(Web3().eth.contract(address, abi=[entry]).events[name]().process_log(log)["args"])
+            except Exception:  # a stranger's log may break any part of the library
+                break
     raise StakingError(f"{address} did not say {name}, as a {contract} does; look at the transaction")
 
 

@@ -1,4 +1,4 @@
-"""The socket over which CometBFT asks the application: each message behind its length (a varint), answered in order."""
+"""The socket over which CometBFT asks the application; answered in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from allium import log
+from allium import files, log
+from allium.consensus.cometbft import framing
 from allium.consensus.cometbft.abci_pb2 import Request, Response, ResponseException
 
 #: Name of the socket in CometBFT's directory, from which it is started.
@@ -22,20 +23,17 @@ _MAX_BYTES = 64 << 20
 Answer = Callable[[Request], Awaitable[Response]]
 
 
-class _ProtocolError(Exception):
-    pass
-
-
 @contextlib.asynccontextmanager
 async def serving(home: Path, answer: Answer) -> AsyncIterator[None]:
     """Answers at `home`'s socket while the context is open. What `answer` raises goes to CometBFT, which then ends."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (request := await _read(reader)) is not None:
-                writer.write(_delimited(await _answered(answer, request)))
+            while (body := await framing.read(reader, _MAX_BYTES)) is not None:
+                response = await _answered(answer, Request.FromString(body))
+                writer.write(framing.delimited(response.SerializeToString()))
                 await writer.drain()
-        except (_ProtocolError, DecodeError, OSError) as error:
+        except (framing.FramingError, DecodeError, OSError) as error:
             log.get("consensus").error("what CometBFT sent is no request", reason=str(error))
         finally:
             writer.close()
@@ -68,31 +66,5 @@ def _listener(home: Path) -> socket.socket:
     finally:
         os.close(directory)
     (home / SOCKET).chmod(0o600)
+    files.own(home / SOCKET, home)
     return listener
-
-
-async def _read(reader: asyncio.StreamReader) -> Request | None:
-    length = shift = 0
-    while True:
-        if not (byte := await reader.read(1)):
-            return None
-        length |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            break
-        if (shift := shift + 7) > 28:
-            raise _ProtocolError("a length of more than five bytes")
-    if length > _MAX_BYTES:
-        raise _ProtocolError(f"a message of {length} bytes")
-    try:
-        return Request.FromString(await reader.readexactly(length))
-    except asyncio.IncompleteReadError:
-        return None
-
-
-def _delimited(response: Response) -> bytes:
-    body = response.SerializeToString()
-    length, head = len(body), bytearray()
-    while length > 0x7F:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    return bytes([*head, length]) + body

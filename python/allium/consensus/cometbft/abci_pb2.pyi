@@ -7,7 +7,7 @@ Messages that travel are written as they are there, with the fields that are use
 never written. The package name is ours and does not travel. After a change, from the repository's root, with
 grpcio-tools 1.64 (its output runs on every protobuf from 5.26 on) and mypy-protobuf:
   python -m grpc_tools.protoc -I python --python_out=python --mypy_out=python \\
-    python/allium/consensus/cometbft/abci.proto
+    python/allium/consensus/cometbft/abci.proto python/allium/consensus/cometbft/privval.proto
 """
 
 import builtins
@@ -312,22 +312,26 @@ class RequestProcessProposal(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     TXS_FIELD_NUMBER: builtins.int
+    MISBEHAVIOR_FIELD_NUMBER: builtins.int
     HEIGHT_FIELD_NUMBER: builtins.int
     TIME_FIELD_NUMBER: builtins.int
     height: builtins.int
     @property
     def txs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]: ...
     @property
+    def misbehavior(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Misbehavior]: ...
+    @property
     def time(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
         txs: collections.abc.Iterable[builtins.bytes] | None = ...,
+        misbehavior: collections.abc.Iterable[global___Misbehavior] | None = ...,
         height: builtins.int = ...,
         time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["time", b"time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["height", b"height", "time", b"time", "txs", b"txs"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["height", b"height", "misbehavior", b"misbehavior", "time", b"time", "txs", b"txs"]) -> None: ...
 
 global___RequestProcessProposal = RequestProcessProposal
 

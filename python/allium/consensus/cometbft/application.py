@@ -11,19 +11,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from allium import log
+from allium.appchain.admission import InvalidInputError, admissible, objection
 from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.input import Input, Observation
-from allium.appchain.machine import InvalidInputError, admissible, apply, objection
+from allium.appchain.machine import apply
 from allium.appchain.state import snapshot
-from allium.appchain.types import Height, L2Height, Seconds
+from allium.appchain.types import Height, L2Height, PublicKey, Seconds
 from allium.consensus import ConsensusError, DivergedError, NotFinalError, Source
 from allium.consensus.cometbft import abci_pb2 as abci
 from allium.consensus.cometbft import committee, sighting
 from allium.consensus.cometbft.home import MAX_CERTIFICATE_BYTES
+from allium.consensus.cometbft.peers import Peers
 from allium.consensus.cometbft.store import Standing, Store, unpack
 from allium.consensus.states import States
 
@@ -37,6 +37,8 @@ _SNAPSHOT_FORMAT = 1
 _CHUNK_BYTES = 8 << 20
 _MAX_CHUNKS = 64
 _RETRY_SECONDS = 0.2
+#: Heights that wait to be looked at again: two weeks' of mainnet.
+_MAX_UNSEEN = 10_080
 _REFUSED = 1
 _ACCEPT = abci.ResponseProcessProposal.ACCEPT
 _REJECT = abci.ResponseProcessProposal.REJECT
@@ -68,6 +70,7 @@ class Application:
         standing: Standing,
         base: Height,
         source: Source | None,
+        peers: Peers,
         *,
         patience: float,
         snapshot_every: int,
@@ -80,11 +83,10 @@ class Application:
         """
         self.states = States(standing.state)
         #: Heights that were put in without a look of our own at what they say of the EVM chain, as (after, said).
-        self.unseen: asyncio.Queue[tuple[L2Height, Observation]] = asyncio.Queue(maxsize=4096)
+        self.unseen: asyncio.Queue[tuple[L2Height, Observation]] = asyncio.Queue(_MAX_UNSEEN)
         #: Why this node must not go on.
         self.fatal: asyncio.Future[ConsensusError] = asyncio.get_running_loop().create_future()
-        #: CometBFT's names of nodes that are not spoken to.
-        self.shunned: frozenset[str] = frozenset()
+        self.peers = peers
         self._store, self._standing, self._base, self._source = store, standing, base, source
         self._patience, self._snapshot_every, self._retain = patience, snapshot_every, retain
         self._computed: Decided | None = None
@@ -135,12 +137,12 @@ class Application:
         return abci.ResponseInfo(data="allium", last_block_height=state.height, last_block_app_hash=state.root)
 
     async def _query(self, asked: abci.RequestQuery) -> abci.ResponseQuery:
-        """The last state, or whether a peer is welcome: /p2p/filter/id/NAME and /p2p/filter/addr/PLACE."""
+        """The last state, or whether a peer is welcome."""
         if asked.path == STATE_PATH:
             state = self._standing.state
             return abci.ResponseQuery(value=await asyncio.to_thread(snapshot, state), height=state.height)
-        refused = asked.path.rpartition("/")[2] in self.shunned
-        return abci.ResponseQuery(code=_REFUSED, log="not spoken to") if refused else abci.ResponseQuery()
+        welcome = self.peers.welcomes(asked.path, self._standing.state, self._standing.committee)
+        return abci.ResponseQuery() if welcome else abci.ResponseQuery(code=_REFUSED, log="not spoken to")
 
     # --- certificates on their way
 
@@ -186,6 +188,8 @@ class Application:
         state = self._standing.state
         said = [sighting.Vote(vote.validator.power, _parsed(vote.vote_extension)) for vote in votes]
         height = sighting.highest(said)
+        if height is not None:
+            height = L2Height(height - height % state.parameters.l2_stride)
         if self._source is not None and height is not None and height > state.l2_height:
             try:
                 async with asyncio.timeout(self._patience):
@@ -199,7 +203,7 @@ class Application:
 
     async def _process_proposal(self, asked: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
         try:
-            given = self._given(asked.txs, asked.height, asked.time)
+            given = self._given(asked)
             decided = await self._apply(given)
         except (EncodingError, InvalidInputError) as error:
             self._logger.warning("votes against a proposal", height=asked.height, reason=str(error))
@@ -210,14 +214,23 @@ class Application:
         self._computed = decided
         return abci.ResponseProcessProposal(status=_ACCEPT)
 
-    def _given(self, transactions: Sequence[bytes], height: int, time: Timestamp) -> Input:
+    def _given(self, block: abci.RequestProcessProposal | abci.RequestFinalizeBlock) -> Input:
         """The input that a block is; raises `EncodingError`."""
-        if not transactions:
+        if not block.txs:
             raise EncodingError("a block without an observation")
-        observation = decode(Observation, transactions[0])
-        certificates = tuple(decode(Certificate, transaction) for transaction in transactions[1:])
-        when = Seconds(max(self._standing.state.time, time.seconds))
-        return Input(Height(height), when, observation, certificates)
+        observation = decode(Observation, block.txs[0])
+        certificates = tuple(decode(Certificate, transaction) for transaction in block.txs[1:])
+        when = Seconds(max(self._standing.state.time, block.time.seconds))
+        return Input(Height(block.height), when, observation, certificates, self._offenders(block.misbehavior))
+
+    def _offenders(self, proven: Sequence[abci.Misbehavior]) -> tuple[PublicKey, ...]:
+        """Whom CometBFT has proven to have voted twice; who is in no list any more cannot be named."""
+        if not proven:
+            return ()
+        state = self._standing.state
+        gone = [each.pubkey for each in state.departed.values()]
+        keys = {committee.address(key): key for key in (*state.nodes, *gone, *self._standing.committee)}
+        return tuple(sorted({keys[each.validator.address] for each in proven if each.validator.address in keys}))
 
     async def _apply(self, given: Input) -> Decided:
         before = self._standing
@@ -228,7 +241,9 @@ class Application:
             after = apply(before.state, given)
             # The root takes longest, and is needed.
             _ = after.root
-            return Decided(given, Standing(after, committee.seated(before.committee, before.state, after)))
+            return Decided(
+                given, Standing(after, committee.seated(before.committee, before.state, after, given.offenders))
+            )
 
         return await asyncio.to_thread(compute)
 
@@ -281,15 +296,13 @@ class Application:
 
     async def _finalize_block(self, asked: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
         before = self._standing
-        for double in asked.misbehavior:
-            self._logger.error("somebody voted twice", address=double.validator.address.hex(), height=double.height)
         if committee.digest(before.committee) != asked.next_validators_hash:
             raise DivergedError(
                 f"height {asked.height}: the committee is another one than this node computes; move its store and "
                 f"CometBFT's data away to begin anew"
             )
         try:
-            decided = await self._apply(self._given(asked.txs, asked.height, asked.time))
+            decided = await self._apply(self._given(asked))
         except (EncodingError, InvalidInputError) as error:
             raise DivergedError(f"the committee decided an input that may not follow: {error}") from None
         self._decided = decided
@@ -310,8 +323,18 @@ class Application:
         self._standing, self._decided, self._computed, self._unkept = after, None, None, False
         self.states.publish(after.state)
         if self._source is not None and said not in (self._seen, sighting.nothing_new(before.state)):
-            await self.unseen.put((before.state.l2_height, said))
+            self._remember(before.state.l2_height, said)
         return abci.ResponseCommit(retain_height=self._retained(after.state.height))
+
+    def _remember(self, after: L2Height, said: Observation) -> None:
+        """Has a height looked at again. No height waits for that: of too many the oldest is given up."""
+        if self.unseen.full():
+            _, lost = self.unseen.get_nowait()
+            self._logger.error(
+                "the EVM chain was not seen for so long that a height is not compared any more, check l2_rpc",
+                l2_height=lost.l2_height,
+            )
+        self.unseen.put_nowait((after, said))
 
     def _retained(self, height: Height) -> int:
         """What this node could be asked for again, or others want who were away."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import blake2b, sha256
 from typing import Any
 
@@ -38,16 +38,17 @@ def drawn_again(state: State, attempt: int) -> Committee:
     return draw(active, Hash(seed), min(SEATS, (len(active) + 1) // 2))
 
 
-def seated(committee: Committee, before: State, after: State) -> Committee:
+def seated(committee: Committee, before: State, after: State, offenders: Collection[PublicKey] = ()) -> Committee:
     """Who votes from two heights after `after` on.
 
-    A day's first height draws anew. In between nobody is added, and members that no longer work are taken out, unless
-    that leaves none. Who was never registered has a seat from the beginning of the chain, until the first draw.
+    A day's first height draws anew. In between nobody is added, and members that no longer work or voted twice are
+    taken out, unless that leaves none. Who was never registered has a seat from the beginning of the chain, until the
+    first draw.
     """
     active = after.sittings[-1].roster.active
     if after.height % after.parameters.day == 0 and active:
         return draw(active, after.sittings[-1].beacon)
-    kept = tuple(member for member in committee if not _stopped(member, before, after))
+    kept = tuple(member for member in committee if member not in offenders and not _stopped(member, before, after))
     return kept or committee
 
 

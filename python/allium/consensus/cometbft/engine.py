@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allium import log
 from allium._native import verify_ed25519
+from allium.appchain.admission import objection
 from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import encode
-from allium.appchain.machine import objection
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, genesis
 from allium.appchain.types import Height
@@ -19,15 +20,20 @@ from allium.consensus import ConsensusError, DivergedError, NotFinalError, Refus
 from allium.consensus.chainfile import Beginning, ChainFile
 from allium.consensus.cometbft import abci, home, rpc
 from allium.consensus.cometbft.application import Application
-from allium.consensus.cometbft.committee import address, drawn_again
+from allium.consensus.cometbft.committee import drawn_again
 from allium.consensus.cometbft.home import Place, Settings, Trust
+from allium.consensus.cometbft.peers import Peers, name
 from allium.consensus.cometbft.process import Process, find
+from allium.consensus.cometbft.signer import Signer
 from allium.consensus.cometbft.store import Standing, Store
 
 STORE_FILE = "cometbft.sqlite"
 DIRECTORY = "cometbft"
 _RETRY_SECONDS = 0.5
 _SNAPSHOT_EVERY = 360
+#: For how many heights' time, and how long at least, there may be none before CometBFT is started anew; the longest
+#: pause up to the next time.
+_STALL_HEIGHTS, _STALL_SECONDS, _LONGEST_STALL_SECONDS = 10, 30.0, 3600.0
 
 
 @dataclass(frozen=True)
@@ -74,25 +80,32 @@ class CometBFT:
         *,
         source: Source | None = None,
         snapshot_every: int = _SNAPSHOT_EVERY,
+        stall_seconds: float | None = None,
     ) -> None:
         """Continues what is in `store`; raises `ConsensusError` when that is not on the way that `beginning` says.
 
-        Without a `source` the node computes what the committee decides and can vote for nothing new.
+        Without a `source` the node computes what the committee decides and can vote for nothing new. `stall_seconds`:
+        for how long there may be no new height before CometBFT is started anew; `None`: by the time between heights.
         """
         self._settings, self._parameters, self._beginning, self._binary = settings, parameters, beginning, binary
         self._store, self._source = store, source
+        by_heights = max(_STALL_SECONDS, _STALL_HEIGHTS * parameters.block_seconds)
+        self._stall_seconds = by_heights if stall_seconds is None else stall_seconds
         standing = store.load(Standing(genesis(parameters, verifier=verify_ed25519), beginning.keys))
         self._standing = standing = _on_the_way(store, standing, beginning, settings)
+        # Before the node serves with the state that it has: somebody has to do something first.
+        home.check(settings, parameters, beginning, standing.state.height, store.path)
         self._application = Application(
             store,
             standing,
             Height(beginning.height),
             source,
+            Peers((peer.key for peer in settings.peers), (peer.place.host for peer in settings.peers)),
             patience=home.timeout(parameters),
             snapshot_every=snapshot_every,
             retain=home.RETAIN_DAYS * parameters.day,
         )
-        self._process = Process(binary, settings.directory)
+        self._process = Process(binary, settings.directory, home.node_key(settings.secret))
         self._logger = log.get("consensus")
 
     @property
@@ -125,18 +138,23 @@ class CometBFT:
 
     def cut_off(self, keys: Collection[bytes]) -> None:
         """Lets CometBFT speak no more to the nodes with these Ed25519 keys, as if the network were cut there."""
-        shunned = frozenset(address(key).hex() for key in keys)
-        if shunned != self._application.shunned:
-            self._application.shunned = shunned
+        shunned = frozenset(map(name, keys))
+        if shunned != self._application.peers.shunned:
+            self._application.peers.shunned = shunned
             self._process.restart()
 
     async def run(self) -> None:
         """Takes part until cancelled; raises `ConsensusError`."""
-        home.prepare(await self._with_trust(), self._parameters, self._beginning)
+        settings = await self._with_trust()
+        home.prepare(settings, self._parameters, self._beginning)
+        signer = Signer(settings.directory, settings.secret, home.chain_id(self._parameters, self._beginning))
         async with abci.serving(self._settings.directory, self._application.answer):
+            process = asyncio.create_task(self._process.run(), name="CometBFT")
             tasks = {
-                asyncio.create_task(self._process.run(), name="CometBFT"),
+                process,
+                asyncio.create_task(signer.run(), name="signer"),
                 asyncio.create_task(self._look_again(), name="looking again"),
+                asyncio.create_task(self._keep_going(begun=settings.trust is None), name="keeping it going"),
                 asyncio.create_task(self._fatal(), name="fatal"),
             }
             try:
@@ -144,12 +162,39 @@ class CometBFT:
                 for ended in done:
                     ended.result()
             finally:
+                # It does not end while what it asks stays without an answer.
+                process.cancel()
+                await asyncio.gather(process, return_exceptions=True)
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fatal(self) -> None:
         raise await asyncio.shield(self._application.fatal)
+
+    async def _keep_going(self, begun: bool) -> None:
+        """Starts CometBFT anew when there has been no new height for long.
+
+        It asks for each signature once, and tells each other node of each vote once: where every vote counts, one that
+        was lost on either way stops the network for good. What fails in its agreement ends that, but not the process.
+        A new one takes up its log, signs what is not signed, and tells all of it to everybody. When nothing comes of
+        that, others are missing, and the next time is later. `begun`: it does not fetch a snapshot first.
+        """
+        states = self._application.states
+        if not begun:
+            await states.reached(self._standing.state.height, None)
+        pause = self._stall_seconds
+        while True:
+            height = self.state.height
+            # Not all of them at the same time.
+            await states.reached(height, pause * random.uniform(1, 1.5))  # noqa: S311 - nothing depends on it
+            if self.state.height > height:
+                pause = self._stall_seconds
+                continue
+            where = await rpc.standing(f"http://{self._settings.rpc}/")
+            self._logger.warning("there is no new height, CometBFT is started anew", height=height, where=where)
+            self._process.restart()
+            pause = min(2 * pause, max(_LONGEST_STALL_SECONDS, self._stall_seconds))
 
     async def _look_again(self) -> None:
         """Compares with the own view what was put in before this node could."""

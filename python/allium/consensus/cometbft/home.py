@@ -1,13 +1,14 @@
-"""CometBFT's directory: its settings, its keys and how the chain begins, all written anew at every start.
+"""CometBFT's directory: its settings and how the chain begins, all written anew at every start.
 
 A node has one Ed25519 key, and it is also the one that CometBFT votes and calls itself with: the state names nodes by
-it, so that everybody can tell who votes, and how to know them, from the state alone. What CometBFT signs can be taken
-for nothing else that a node signs (docs/consensus.md).
+it, so that everybody can tell who votes, and how to know them, from the state alone. It is never written here: what
+CometBFT votes is signed by the node (`signer`), and what it calls itself by comes through a pipe (`process`).
 """
 
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import shutil
 from collections.abc import Sequence
@@ -20,8 +21,10 @@ from allium import files
 from allium.appchain.parameters import Parameters
 from allium.consensus import ConsensusError
 from allium.consensus.chainfile import Beginning
+from allium.consensus.cometbft import safety, signer, signstate
 from allium.consensus.cometbft.abci import SOCKET
 from allium.consensus.cometbft.committee import address
+from allium.consensus.cometbft.peers import name
 
 #: Room for as many events and certificates as an input may have.
 _BLOCK_BYTES = 8 << 20
@@ -30,8 +33,15 @@ MAX_CERTIFICATE_BYTES = 16 << 10
 _WAITING_CERTIFICATES = 4096
 #: For how many days' heights blocks are kept, and double votes are told of.
 RETAIN_DAYS = 14
+#: From where CometBFT reads its key, once.
+NODE_KEY_FILE = "/dev/stdin"
+#: Where earlier versions wrote the node's key.
+_KEY_FILES = ("priv_validator_key.json", "node_key.json")
 #: To how many others a node holds a connection at least.
 _NEIGHBOURS = 24
+#: How many it lets in that the network file does not name: nodes that came later, and strangers until they have said
+#: who they are, which are fewer (`peers`).
+_OTHERS = 256
 
 
 @dataclass(frozen=True)
@@ -86,25 +96,32 @@ def chain_id(parameters: Parameters, beginning: Beginning) -> str:
     return f"{name}-{beginning.height}-{beginning.attempt}" if beginning.height else name
 
 
+def check(settings: Settings, parameters: Parameters, beginning: Beginning, height: int, store: Path) -> None:
+    """Raises `ConsensusError` for a directory that lacks what CometBFT needs to go on with this chain (`safety`)."""
+    try:
+        written = (settings.directory / "config" / "genesis.json").read_bytes()
+    except OSError:
+        written = None
+    # What is of another chain goes.
+    if written in (None, _bytes(_genesis(parameters, beginning))):
+        safety.check(settings.directory, height, height > beginning.height, store)
+
+
 def prepare(settings: Settings, parameters: Parameters, beginning: Beginning) -> None:
     """Writes the directory. Data of a chain that began elsewhere are removed; raises `ConsensusError`."""
     home = settings.directory
-    genesis = (json.dumps(_genesis(parameters, beginning), indent=2) + "\n").encode()
+    genesis = _bytes(_genesis(parameters, beginning))
     try:
         for name in ("config", "data"):
-            (home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.make_directory(home / name)
         written = home / "config" / "genesis.json"
         if written.exists() and written.read_bytes() != genesis:
             forget(home)
-        state = home / "data" / "priv_validator_state.json"
-        if not state.exists():
-            files.replace(state, _json({"height": "0", "round": 0, "step": 0}), 0o600)
+        if not (home / signstate.FILE).exists():
+            signstate.write(home, signstate.Signed())
         files.replace(written, genesis)
-        key = {"type": "tendermint/PrivKeyEd25519", "value": _base64(settings.secret)}
-        public = settings.secret[32:]
-        signer = {"address": address(public).hex().upper(), "pub_key": _public(public), "priv_key": key}
-        files.replace(home / "config" / "priv_validator_key.json", _json(signer), 0o600)
-        files.replace(home / "config" / "node_key.json", _json({"priv_key": key}), 0o600)
+        for old in _KEY_FILES:
+            (home / "config" / old).unlink(missing_ok=True)
         files.replace(home / "config" / "config.toml", _toml(_config(settings, parameters)).encode())
     except OSError as error:
         raise ConsensusError(f"{home} cannot be written: {error.strerror}") from None
@@ -112,12 +129,16 @@ def prepare(settings: Settings, parameters: Parameters, beginning: Beginning) ->
 
 def forget(home: Path, but_signatures: bool = False) -> None:
     """Removes what CometBFT keeps of a chain; `but_signatures`: not what it has signed, so that it signs no other."""
-    state = home / "data" / "priv_validator_state.json"
-    kept = state.read_bytes() if but_signatures and state.exists() else None
-    shutil.rmtree(home / "data", ignore_errors=True)
-    (home / "data").mkdir(mode=0o700, parents=True)
-    if kept is not None:
-        files.replace(state, kept, 0o600)
+    for kept in (home / "data").glob("*"):
+        if kept.is_dir():
+            shutil.rmtree(kept, ignore_errors=True)
+        elif not (but_signatures and kept == home / signstate.FILE):
+            kept.unlink()
+
+
+def node_key(secret: bytes) -> bytes:
+    """The key that CometBFT proves to others, as it reads it."""
+    return _bytes({"priv_key": {"type": "tendermint/PrivKeyEd25519", "value": _base64(secret)}})
 
 
 def neighbours(own: bytes, peers: Sequence[Peer]) -> list[Peer]:
@@ -134,13 +155,19 @@ def read_peers(network_file: Path) -> list[Peer]:
     """The nodes of a network file that say where their CometBFT is: those with a `cometbft_port`."""
     try:
         nodes = json.loads(network_file.read_bytes())["nodes"]
-        return [
-            Peer(bytes.fromhex(node["pubkey_ed25519"]), Place(node["ip"], int(node["cometbft_port"])))
-            for node in nodes
-            if "cometbft_port" in node
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [peer for node in nodes if (peer := _peer(node)) is not None]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConsensusError(f"{network_file} does not say where others are: {error}") from None
+
+
+def _peer(node: Any) -> Peer | None:
+    """`None` for an entry that does not say where, or makes no sense."""
+    try:
+        place = Place(str(ipaddress.IPv4Address(str(node["ip"]))), int(node["cometbft_port"]))
+        key = bytes.fromhex(node["pubkey_ed25519"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return Peer(key, place) if len(key) == 32 and 0 < place.port < 1 << 16 else None
 
 
 def _genesis(parameters: Parameters, beginning: Beginning) -> dict[str, Any]:
@@ -178,6 +205,11 @@ def _config(settings: Settings, parameters: Parameters) -> dict[str, Any]:
     step = timeout(parameters)
     config: dict[str, Any] = {
         "proxy_app": f"unix://{SOCKET}",
+        "priv_validator_laddr": f"unix://{signer.SOCKET}",
+        # It makes itself a key that signs nothing, and must not take the signer's record for that key's.
+        "priv_validator_key_file": "data/unused_key.json",
+        "priv_validator_state_file": "data/unused_state.json",
+        "node_key_file": NODE_KEY_FILE,
         "moniker": settings.secret[32:36].hex(),
         "log_level": "error",
         "log_format": "json",
@@ -187,8 +219,10 @@ def _config(settings: Settings, parameters: Parameters) -> dict[str, Any]:
             "laddr": f"tcp://{settings.listen}",
             "external_address": "" if settings.external is None else str(settings.external),
             "persistent_peers": ",".join(
-                f"{address(peer.key).hex()}@{peer.place}" for peer in neighbours(settings.secret[32:], settings.peers)
+                f"{name(peer.key)}@{peer.place}" for peer in neighbours(settings.secret[32:], settings.peers)
             ),
+            "unconditional_peer_ids": ",".join(name(peer.key) for peer in settings.peers),
+            "max_num_inbound_peers": _OTHERS,
             "pex": not settings.private,
             "addr_book_strict": not settings.private,
             "allow_duplicate_ip": settings.private,
@@ -243,5 +277,5 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _json(document: Any) -> bytes:
+def _bytes(document: Any) -> bytes:
     return (json.dumps(document, indent=2) + "\n").encode()

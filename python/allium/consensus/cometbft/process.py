@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import re
 import shutil
 import sys
 from collections import deque
 from pathlib import Path
 
-from allium import log
+from allium import files, log
 from allium.consensus import ConsensusError
+from allium.consensus.cometbft.signer import SOCKET
 
 BINARY = "cometbft"
 _FIRST_PAUSE_SECONDS = 0.5
@@ -20,6 +23,20 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _STEADY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _LAST_LINES = 8
+#: What to do about what it ends with, the first that fits.
+_REMEDIES = (
+    (r"address already in use", "end the program that has its port, or set cometbft_port or cometbft_rpc"),
+    (r"cannot assign requested address", "set bind_ip and cometbft_rpc to addresses of this machine"),
+    (r"no space left", "free some of the disk"),
+    (r"resource temporarily unavailable|cannot allocate memory", "end what takes the machine's processes or memory"),
+    (r"too many open files", "raise the limit of open files (ulimit -n, or LimitNOFILE= in the unit)"),
+    (r"permission denied", "give its directory to the node's user"),
+    (
+        r"is higher than core|leveldb|corrupt|panic|blockstore|AppHash|app hash",
+        "if that goes on, move the node's cometbft.sqlite away, and its data but priv_validator_state.json: it gets "
+        "the chain anew from others",
+    ),
+)
 
 
 def find(configured: Path | None = None) -> Path:
@@ -37,10 +54,11 @@ def find(configured: Path | None = None) -> Path:
 class Process:
     """Runs CometBFT for as long as `run` runs."""
 
-    def __init__(self, binary: Path, home: Path) -> None:
-        self._binary, self._home = binary, home
+    def __init__(self, binary: Path, home: Path, node_key: bytes) -> None:
+        """`node_key` is handed to every start, and stands in no file."""
+        self._binary, self._home, self._node_key = binary, home, node_key
         self._process: asyncio.subprocess.Process | None = None
-        self._again = False
+        self._again = self._ran = False
         self._logger = log.get("cometbft")
 
     @property
@@ -49,7 +67,10 @@ class Process:
         return None if self._process is None else self._process.pid
 
     async def run(self) -> None:
-        """Until cancelled; a process that ends is started again, later each time."""
+        """Until cancelled; a process that ends is started again, later each time.
+
+        Raises `ConsensusError` when there is none that could be started. Later, what keeps it from starting may pass.
+        """
         pause = _FIRST_PAUSE_SECONDS
         loop = asyncio.get_running_loop()
         while True:
@@ -60,34 +81,32 @@ class Process:
                 continue
             if loop.time() - began > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
-            self._logger.error("CometBFT ended, another start follows", code=code, seconds=pause, said="\n".join(last))
+            said = "\n".join(last)
+            self._logger.error(
+                "CometBFT ended, another start follows", code=code, seconds=pause, said=said, remedy=_remedy(said)
+            )
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def restart(self) -> None:
-        """Ends the process, so that it begins anew at once."""
-        if self._process is not None:
+        """Ends the process, so that it begins anew at once; one that does not end by itself is killed."""
+        if (process := self._process) is not None:
             self._again = True
             with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
+                process.terminate()
+            asyncio.get_running_loop().call_later(_STOP_SECONDS, _kill, process)
 
     async def _once(self) -> tuple[int, deque[str]]:
         """One run; its code, and the last that it said."""
-        try:
-            process = await asyncio.create_subprocess_exec(
-                self._binary,
-                "start",
-                "--home",
-                ".",
-                cwd=self._home,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-        except OSError as error:
-            raise ConsensusError(f"{self._binary} cannot be started: {error.strerror}") from None
-        self._process = process
         last: deque[str] = deque(maxlen=_LAST_LINES)
+        try:
+            process = await self._start()
+        except OSError as error:
+            last.append(f"{self._binary} cannot be started: {error.strerror}")
+            if not self._ran:
+                raise ConsensusError(last[0]) from None
+            return error.errno or 1, last
+        self._process, self._ran = process, True
         try:
             await self._listen(process, last)
             return await process.wait(), last
@@ -96,6 +115,25 @@ class Process:
             raise
         finally:
             self._process = None
+            files.own_all(self._home)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        # CometBFT listens there, and does not begin when another did before.
+        (self._home / SOCKET).unlink(missing_ok=True)
+        key = _pipe(self._node_key)
+        try:
+            return await asyncio.create_subprocess_exec(
+                self._binary,
+                "start",
+                "--home",
+                ".",
+                cwd=self._home,
+                stdin=key,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        finally:
+            os.close(key)
 
     async def _listen(self, process: asyncio.subprocess.Process, last: deque[str]) -> None:
         if process.stdout is None:
@@ -118,9 +156,30 @@ class Process:
         try:
             await asyncio.wait_for(process.communicate(), _STOP_SECONDS)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _kill(process)
             await process.communicate()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Ends a process that may have ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+
+
+def _pipe(content: bytes) -> int:
+    """A pipe that gives a little content once; its reading end."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        os.write(writer, content)
+    finally:
+        os.close(writer)
+    return reader
+
+
+def _remedy(said: str) -> str:
+    fitting = (remedy for pattern, remedy in _REMEDIES if re.search(pattern, said, re.IGNORECASE))
+    return next(fitting, "what it said last says why; docs/consensus.md has more")
 
 
 async def _line(output: asyncio.StreamReader) -> bytes:

@@ -8,7 +8,11 @@ from typing import Any
 
 import aiohttp
 
+from allium.text import line
+from allium.urls import place, redacted
+
 _SECONDS = 10.0
+_TEXT = 200
 #: What one answer may have: a state as base64, and what is around it.
 _MAX_ANSWER = 128 << 20
 
@@ -23,17 +27,32 @@ async def call(url: str, method: str, *, seconds: float = _SECONDS, **parameters
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
-            session.post(url, json=body) as answer,
+            session.post(url, json=body, allow_redirects=False) as answer,
         ):
             told = json.loads(await _whole(answer))
     except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
-        raise RpcError(f"{url}: {error!r}") from None
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise RpcError(f"{place(url)}: {line(redacted(text), _TEXT)}") from None
     if not isinstance(told, dict):
-        raise RpcError(f"{url} does not answer as CometBFT does")
+        raise RpcError(f"{place(url)} does not answer as CometBFT does")
     result, why = told.get("result"), told.get("error")
     if not isinstance(result, dict):
-        raise RpcError(str(why.get("data") or why.get("message")) if isinstance(why, dict) else "no result")
+        said = str(why.get("data") or why.get("message")) if isinstance(why, dict) else "no result"
+        raise RpcError(f"{place(url)}: {line(said, _TEXT)}")
     return result
+
+
+async def standing(url: str) -> str:
+    """Height, round and step at which CometBFT is, and who has voted there, for people; why it does not say."""
+    try:
+        told = (await call(url, "consensus_state"))["round_state"]
+        where = str(told["height/round/step"])
+        votes = told["height_vote_set"][int(where.split("/")[1])]
+        return f"{where}, prevotes {votes['prevotes_bit_array']}, precommits {votes['precommits_bit_array']}"
+    except RpcError as error:
+        return str(error)
+    except (KeyError, IndexError, ValueError, TypeError):
+        return "an answer that makes no sense"
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:

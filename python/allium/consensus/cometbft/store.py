@@ -10,10 +10,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from allium import files
 from allium._native import verify_ed25519
+from allium.appchain.admission import InvalidInputError
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.input import Input
-from allium.appchain.machine import InvalidInputError, apply
+from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, restore, snapshot
 from allium.appchain.types import Hash, Height, PublicKey
@@ -22,7 +24,7 @@ from allium.consensus.cometbft.committee import Committee, seated
 
 #: A node starts from the older one, to know balances of the heights since.
 _SNAPSHOTS = 2
-_FORMAT = 1
+_FORMAT = 2
 _TABLES = (
     "CREATE TABLE chain (id BLOB NOT NULL)",
     "CREATE TABLE input (height INTEGER PRIMARY KEY, encoded BLOB NOT NULL, root BLOB NOT NULL)",
@@ -71,6 +73,7 @@ class Store:
             self._database = sqlite3.connect(path, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
+            files.own(path, path.parent)
             self._prepare()
         except sqlite3.Error as error:
             raise self._damaged(str(error)) from None
@@ -119,11 +122,11 @@ class Store:
                     "SELECT encoded, root FROM input WHERE height > ? ORDER BY height", (standing.state.height,)
                 ).fetchall()
             for encoded, root in rows:
-                before = standing.state
-                after = apply(before, decode(Input, encoded))
+                before, given = standing.state, decode(Input, encoded)
+                after = apply(before, given)
                 if after.root != root:
                     raise self._damaged(f"height {after.height} had root {root.hex()} and has {after.root.hex()} now")
-                standing = Standing(after, seated(standing.committee, before, after))
+                standing = Standing(after, seated(standing.committee, before, after, given.offenders))
         except (sqlite3.Error, EncodingError, InvalidInputError) as error:
             raise self._damaged(str(error)) from None
         return standing
@@ -149,4 +152,7 @@ class Store:
             raise StoreError(f"{self.path} is another network's; move it away to follow this one")
 
     def _damaged(self, text: str) -> StoreError:
-        return StoreError(f"{self.path} is damaged: {text}; move it and CometBFT's data away to follow anew")
+        return StoreError(
+            f"{self.path} is damaged: {text}; to follow anew, move it away, and CometBFT's data but "
+            f"priv_validator_state.json"
+        )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from nacl import bindings
 
+from allium.appchain.admission import possible
 from allium.appchain.certificates import Certificate, Verdict, Vote, vote_message
-from allium.appchain.machine import possible
 from allium.appchain.state import State
 from allium.appchain.types import Hash, Height, Index, PublicKey, Signature
 from allium.appchain.verdicts import Judgement

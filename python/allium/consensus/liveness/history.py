@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from allium import log
+from allium import files, log
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.types import Hash, Height, PublicKey, Seconds
 from allium.appchain.verdicts import Proven
@@ -152,6 +152,7 @@ def _open(path: Path, chain: Hash) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        files.own(path, path.parent)
         if not _is_of(database, chain):
             with database:
                 database.execute("BEGIN")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from allium import __version__, log
+from allium import __version__, log, pulse
 from allium._native import PROTOCOL_VERSION, verify_ed25519
+from allium.appchain.admission import objection
 from allium.appchain.certificates import Certificate
-from allium.appchain.machine import objection
 from allium.appchain.state import State
 from allium.appchain.types import NO_HEIGHT, Index, L2Height, PublicKey, Seconds
 from allium.appchain.verdicts import is_wrong_itself, judge
@@ -85,8 +85,6 @@ class Liveness:
         self._begun = time.monotonic()
         self._voted = self._followed = NO_HEIGHT
         self._wrong = False
-        #: A lever of test networks: how far the clock runs ahead, in seconds.
-        self.clock_offset = 0.0
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="liveness")
         self._logger = log.get("liveness")
 
@@ -97,7 +95,7 @@ class Liveness:
 
     def now(self) -> float:
         """Unix time."""
-        return time.time() + self.clock_offset
+        return self._engine.time()
 
     async def reported(self, node: NodeEntry, reached: bool) -> None:
         """Takes the result of a test of whether a node is reached."""
@@ -177,6 +175,7 @@ class Liveness:
 
     async def _prove(self) -> None:
         while True:
+            pulse.beat()
             await asyncio.sleep(self._clocks.tick)
             state, last = self._consensus.state, self._records.last(self._own)
             node = state.nodes.get(self._own)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from math import floor
 
+from allium.appchain.admission import admissible, objection, possible, target
 from allium.appchain.certificates import Certificate, Verdict
 from allium.appchain.claims import absent_allowed
 from allium.appchain.encoding import encode
 from allium.appchain.events import Registration
 from allium.appchain.input import MAX_EVENTS, Input
-from allium.appchain.machine import admissible, apply, objection, possible, target
+from allium.appchain.machine import apply
 from allium.appchain.state import State
 from allium.appchain.types import Height, Index, PublicKey, Seconds
 from allium.appchain.verdicts import Reason

@@ -83,7 +83,7 @@ def describe_revert(data: bytes) -> str:
         return f"unknown error 0x{data.hex()}" if data else "reverted without a reason"
     try:
         values = decode(types(entry["inputs"]), data[4:])
-    except DecodingError:
+    except (DecodingError, ValueError, OverflowError):
         return str(entry["name"])
     if entry["name"] == "Error":
         return str(values[0])

@@ -2,20 +2,17 @@
 """
 @title The SESH token where it was issued: a fixed supply, permits, and registration with a bridge
 @license Apache-2.0 OR MIT
-@custom:notice Imports snekmate (AGPL-3.0-only) for EIP-712 and ECDSA.
 """
 
-from snekmate.utils import ecdsa
-from snekmate.utils import eip712_domain_separator
-
+from . import eip712
 from . import token
 
 initializes: token
-initializes: eip712_domain_separator
+initializes: eip712
 
 exports: (
     token.__interface__,
-    eip712_domain_separator.eip712Domain,
+    eip712.eip712Domain,
 )
 
 
@@ -45,7 +42,7 @@ _registering: bool
 def __init__(totalSupply_: uint256, receiverGenesisAddress: address, _gateway: address, _router: address):
     assert receiverGenesisAddress != empty(address), "Shared: zero address"
     assert totalSupply_ > 0, "Shared: zero amount"
-    eip712_domain_separator.__init__(token.name, "1")
+    eip712.__init__(token.name)
     gateway = _gateway
     router = _router
     token._mint(receiverGenesisAddress, totalSupply_)
@@ -57,14 +54,8 @@ def permit(holder: address, spender: address, amount: uint256, deadline: uint256
         raw_revert(abi_encode(deadline, method_id=method_id("ERC2612ExpiredSignature(uint256)")))
     nonce: uint256 = self.nonces[holder]
     self.nonces[holder] = nonce + 1
-    signer: address = ecdsa._recover_vrs(
-        eip712_domain_separator._hash_typed_data_v4(
-            keccak256(abi_encode(PERMIT, holder, spender, amount, nonce, deadline))
-        ),
-        convert(v, uint256),
-        convert(r, uint256),
-        convert(s, uint256),
-    )
+    asked: bytes32 = keccak256(abi_encode(PERMIT, holder, spender, amount, nonce, deadline))
+    signer: address = eip712._signer(asked, v, r, s)
     if signer != holder:
         raw_revert(abi_encode(signer, holder, method_id=method_id("ERC2612InvalidSigner(address,address)")))
     token._approve(holder, spender, amount)
@@ -73,7 +64,7 @@ def permit(holder: address, spender: address, amount: uint256, deadline: uint256
 @external
 @view
 def DOMAIN_SEPARATOR() -> bytes32:
-    return eip712_domain_separator._domain_separator_v4()
+    return eip712._separator()
 
 
 @external

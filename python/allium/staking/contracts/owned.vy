@@ -3,7 +3,6 @@
 @title One initialisation and an owner who hands over in two steps, with OpenZeppelin 5's events and errors
 @license Apache-2.0 OR MIT
 @notice The deployed contracts sit behind proxies and are set up by `initialize`; so are these, without a proxy.
-        snekmate's modules revert with other errors and name their functions otherwise, so clients could tell them.
 """
 
 event Initialized:
