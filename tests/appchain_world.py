@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
+from hashlib import sha256, sha512
 
 from nacl import bindings
 
@@ -67,6 +67,19 @@ def sign(name: int, message: bytes) -> Signature:
     return Signature(bindings.crypto_sign(message, secret(name))[:64])
 
 
+def negative(name: int, message: bytes) -> tuple[PublicKey, Signature]:
+    """The other Ed25519 key with the X25519 key of a node, and its signature: who has one secret has both."""
+    scalar = bindings.crypto_sign_ed25519_sk_to_curve25519(secret(name))
+    scalar = bindings.crypto_core_ed25519_scalar_reduce(scalar + bytes(32))
+    scalar = bindings.crypto_core_ed25519_scalar_negate(scalar)
+    key = bindings.crypto_scalarmult_ed25519_base_noclamp(scalar)
+    nonce = bindings.crypto_core_ed25519_scalar_reduce(sha512(scalar + message).digest())
+    commitment = bindings.crypto_scalarmult_ed25519_base_noclamp(nonce)
+    challenge = bindings.crypto_core_ed25519_scalar_reduce(sha512(commitment + key + message).digest())
+    proof = bindings.crypto_core_ed25519_scalar_mul(challenge, scalar)
+    return PublicKey(key), Signature(commitment + bindings.crypto_core_ed25519_scalar_add(nonce, proof))
+
+
 def stakes(*amounts: int, owner: int | str = "staker") -> tuple[Contributor, ...]:
     return tuple(
         Contributor(address(f"{owner} {index}"), address(f"{owner} {index} beneficiary"), AtomicSesh(amount))
@@ -94,10 +107,11 @@ class World:
         fee: int = 0,
         signature: Signature | None = None,
         bls_key: BlsKey | None = None,
+        key: PublicKey | None = None,
     ) -> ContractId:
         number = ContractId(self.next_id)
         self.next_id += 1
-        key, hers = pubkey(name), bls(name) if bls_key is None else bls_key
+        key, hers = key or pubkey(name), bls(name) if bls_key is None else bls_key
         self._names[key] = name
         signed = sign(name, registration_message(key, hers)) if signature is None else signature
         given = stakes(REQUIREMENT, owner=name) if contributors is None else tuple(contributors)
@@ -146,7 +160,8 @@ class World:
         return self._names[drawn.workers[0]]
 
     def input(self, *certificates: Certificate, rate: int = RATE) -> Input:
-        height, l2_height = self.state.height + 1, self.state.l2_height + 1
+        height, stride = self.state.height + 1, self.state.parameters.l2_stride
+        l2_height = (self.state.l2_height // stride + 1) * stride
         ordered = tuple(sorted(certificates, key=lambda each: (each.height, each.worker)))
         seen = Observation(
             L2Height(l2_height), Hash(sha256(b"%d" % l2_height).digest()), AtomicSesh(rate), tuple(self._pending)

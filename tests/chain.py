@@ -13,12 +13,13 @@ from typing import Any
 
 from eth_abi.abi import decode
 from eth_utils.address import to_checksum_address
-from web3 import AsyncHTTPProvider, AsyncWeb3, HTTPProvider, Web3
+from web3 import HTTPProvider, Web3
 from web3.contract import Contract
 
 from allium import _native
 from allium.devnet import anvil
 from allium.staking import abi, artifacts, deploy
+from allium.staking.provider import connected
 
 SESH = deploy.SESH
 REQUIREMENT = 25_000 * SESH
@@ -87,11 +88,8 @@ class Chain:
             self.send(self.token.functions.approve(self.addresses.rewards, 2**256 - 1), account)
 
     async def _deploy(self) -> deploy.Addresses:
-        w3: AsyncWeb3[Any] = AsyncWeb3(AsyncHTTPProvider(self.url))
-        try:
-            return await deploy.deploy(w3, anvil.account(0), self._parameters)
-        finally:
-            await w3.provider.disconnect()
+        async with connected(self.url) as provider:
+            return await deploy.deploy(provider, anvil.account(0), self._parameters)
 
     def at(self, name: str, address: str) -> Contract:
         """A contract of ours."""

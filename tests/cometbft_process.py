@@ -19,10 +19,12 @@ from allium.appchain.parameters import Parameters
 from allium.appchain.types import AtomicSesh, L2Height
 from allium.consensus import ConsensusError
 from allium.consensus.chainfile import Beginning
+from allium.consensus.cometbft import privval_pb2 as pb
 from allium.consensus.cometbft.application import Application
 from allium.consensus.cometbft.engine import CometBFT
 from allium.consensus.cometbft.home import Peer, Place, Settings
 from allium.consensus.cometbft.process import find
+from allium.consensus.cometbft.signer import Signer, SigningError
 from allium.consensus.cometbft.store import Store
 from solo_process import FileChain
 
@@ -49,6 +51,24 @@ def propose_lies() -> None:
     Application._proposal = lie  # type: ignore[method-assign] # the member that cheats
 
 
+def lose_a_vote(at: int, how: str) -> None:
+    """The first vote of this kind from a height on: a prevote is not signed, a precommit not as it has to be."""
+    honest, lost = Signer._vote, False
+
+    def vote(signer: Signer, asked: pb.SignVoteRequest) -> None:
+        nonlocal lost
+        kind = asked.vote.type
+        hit = not lost and asked.vote.height >= at and kind == {"prevote": pb.PREVOTE, "precommit": pb.PRECOMMIT}[how]
+        lost |= hit
+        if hit and how == "prevote":
+            raise SigningError("it is lost")
+        honest(signer, asked)
+        if hit:
+            asked.vote.extension_signature = b""
+
+    Signer._vote = vote  # type: ignore[method-assign] # a signer that fails
+
+
 def engine(settings: dict[str, Any]) -> CometBFT:
     parameters = decode(Parameters, bytes.fromhex(settings["parameters"]))
     directory = Path(settings["directory"])
@@ -71,6 +91,7 @@ def engine(settings: dict[str, Any]) -> CometBFT:
         find(),
         source=chain(Path(settings["chain"])),
         snapshot_every=settings["snapshot_every"],
+        stall_seconds=settings.get("stall_seconds"),
     )
     if "retain" in settings:
         consensus._application._retain = settings["retain"]  # in place of two weeks
@@ -104,6 +125,8 @@ async def tell(consensus: CometBFT) -> None:
 async def main(settings: dict[str, Any]) -> None:
     if settings.get("lies"):
         propose_lies()
+    if "loses" in settings:
+        lose_a_vote(*settings["loses"])
     consensus = engine(settings)
     async with asyncio.TaskGroup() as tasks:
         told = [tasks.create_task(tell(consensus)), tasks.create_task(obey(consensus))]

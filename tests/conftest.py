@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from allium.devnet import anvil, ports
 from allium.keys import generate as new_keys
 
 if TYPE_CHECKING:
+    from victim import Victim
+
     from node_process import Running
 
 
@@ -54,6 +57,27 @@ class Devnet:
         """The nodes of network.json."""
         nodes: list[dict[str, Any]] = self.network["nodes"]
         return nodes
+
+    def complaints(self, most: int = 12) -> str:
+        """The last that each node complained of, and where its CometBFT is, for a test that fails."""
+        told = []
+        for node in self.nodes:
+            lines = (Path(node["data_dir"]) / "node.log").read_text(errors="replace").splitlines()
+            told += [f"--- {node['data_dir']}", *[line[:400] for line in lines if "[info" not in line][-most:]]
+            if (port := node.get("cometbft_rpc_port")) is not None:
+                told.append(_consensus_state(port))
+        return "\n".join(told)
+
+
+def _consensus_state(port: int) -> str:
+    """Height, round and step, and who has voted in which round, as CometBFT has it."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/consensus_state", timeout=5) as answer:
+            state = json.loads(answer.read())["result"]["round_state"]
+    except OSError as error:
+        return f"CometBFT: {error!r}"
+    votes = [vote[:71] for each in state["height_vote_set"] for vote in (*each["prevotes"], *each["precommits"])]
+    return f"CometBFT: {state['height/round/step']} {votes}"
 
 
 @contextlib.contextmanager
@@ -93,6 +117,15 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """Two nodes in one swarm, for tests that bring back what they take away."""
     with up(tmp_path_factory.mktemp("pair"), "--nodes", "2") as net:
         yield net
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    """A node by itself that has to survive one attack after the other."""
+    from victim import victim
+
+    with victim(tmp_path_factory.mktemp("victim")) as made:
+        yield made
 
 
 #: "In no swarm".
@@ -158,6 +191,7 @@ def lone_node(tmp_path: Path) -> Iterator[Callable[..., LoneNode]]:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     """A node in a process of its own, which serves."""
+
     from node_process import Running
 
     with ports.reserve(2) as [https_port, omq_port]:

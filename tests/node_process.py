@@ -17,7 +17,7 @@ from conftest import entry
 class Running:
     """A node as an operator runs it, with the service manager's end of its notifications."""
 
-    def __init__(self, directory: Path, https_port: int, omq_port: int) -> None:
+    def __init__(self, directory: Path, https_port: int, omq_port: int, **settings: Any) -> None:
         self.data_dir = directory / "node"
         self.file = self.data_dir / "config.toml"
         self.entry = entry(keys.create(self.data_dir), https_port, omq_port)
@@ -32,7 +32,7 @@ class Running:
             "metrics_port": "",
             "rate_limit_exempt": ["127.0.0.0/8"],
         }
-        self.configure()
+        self.configure(**settings)
         address = str(directory / "notify")
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(address)

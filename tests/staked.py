@@ -14,9 +14,9 @@ import pytest
 from nacl import bindings
 
 from allium import _native, cli, keys
+from allium.appchain.admission import objection
 from allium.appchain.certificates import Certificate, Verdict, Vote, vote_message
 from allium.appchain.claims import claimable
-from allium.appchain.machine import objection
 from allium.appchain.nodes import Departed, Node
 from allium.appchain.parameters import Parameters, devnet
 from allium.appchain.state import State

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nacl import bindings
 
+from allium import account_cli
 from allium.client import words
 from allium.client.account import Account, account_id_of, account_key
 
@@ -107,6 +109,64 @@ def test_any_entropy_survives_its_phrase(entropy: bytes) -> None:
 def test_wrong_phrases_say_what_is_wrong(phrase: str, says: str) -> None:
     with pytest.raises(words.PhraseError, match=says):
         Account.from_phrase(phrase)
+
+
+PHRASE = PHRASES[1][1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"\ufeff{PHRASE}\n",
+        PHRASE.replace(" ", "\u200b \u200d"),
+        PHRASE.upper().replace(" ", "\u3000").translate({n: n + 0xFEE0 for n in range(0x41, 0x5B)}),
+        f'"{PHRASE}"',
+        f"\u201c{PHRASE}\u201d.",
+        "\n".join(f"{number}. {word}" for number, word in enumerate(PHRASE.split(), 1)),
+        " ".join(f"({number}){word}" for number, word in enumerate(PHRASE.split(), 1)),
+        ", ".join(PHRASE.split()),
+        f"0x{COUNTING.hex()}",
+        f"'{COUNTING.hex()}'",
+        COUNTING.hex() + "0" * 32,
+    ],
+)
+def test_phrases_as_people_have_them(text: str) -> None:
+    assert Account.from_phrase(text).account_id == Account(COUNTING).account_id
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_files_as_people_have_them(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "account"
+    file.write_bytes(f"{PHRASE}\r\n".encode(encoding))
+    assert account_cli.read(file).account_id == Account(COUNTING).account_id
+
+
+def test_very_old_accounts_have_25_words() -> None:
+    seed = bytes(range(1, 33))
+    account = Account.from_seed(seed)
+    assert len(account.phrase.split()) == 25
+    for text in (account.phrase, seed.hex().upper()):
+        again = Account.from_phrase(text)
+        assert (again.account_id, again.phrase) == (account.account_id, account.phrase)
+    assert account.ed25519_public == bindings.crypto_sign_seed_keypair(seed)[0]
+    assert Account.from_seed(COUNTING + bytes(16)).phrase == PHRASE
+    with pytest.raises(words.PhraseError, match=r"24 are right, it is"):
+        Account.from_phrase(account.phrase.rsplit(" ", 1)[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("legal winner thank year wave sausage worth useful legal winner thank yellow", "BIP39"),
+        ("letter advice cage absurd amount doctor acoustic avoid letter advice cage absurd " * 2, "BIP39"),
+        ("ábaco abdomen abeja abierto abogado abono aborto abrazo abrir abuelo abuso acabar academia", "Spanish"),
+        (PHRASE.rsplit(" ", 1)[0], "if these 12 are right, it is 'faxed'"),
+        ("1. 2. 3.", "13 words, not 0"),
+    ],
+)
+def test_other_phrases_are_told_apart(text: str, says: str) -> None:
+    with pytest.raises(words.PhraseError, match=says):
+        Account.from_phrase(text)
 
 
 def test_a_qr_code_holds_hex() -> None:

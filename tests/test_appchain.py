@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl import bindings
 
 import allium.appchain
 from allium._native import verify_ed25519
 from allium.appchain import merkle, proofs
+from allium.appchain.admission import InvalidInputError, admissible, objection
 from allium.appchain.certificates import Certificate, Verdict, vote_hash
 from allium.appchain.claims import (
     Code,
@@ -30,12 +32,14 @@ from allium.appchain.claims import (
 )
 from allium.appchain.claims import stakes as stakes_of
 from allium.appchain.encoding import EncodingError, decode, encode
-from allium.appchain.input import Input
-from allium.appchain.machine import InvalidInputError, admissible, apply, objection
+from allium.appchain.events import registration_message
+from allium.appchain.input import Input, Observation
+from allium.appchain.machine import apply
 from allium.appchain.nodes import Leaving, Node, Refusal
 from allium.appchain.parameters import MAINNET, SESH
 from allium.appchain.state import State, genesis, restore, snapshot
 from allium.appchain.swarms import MIN_SIZE, UNASSIGNED, stable_order, update
+from allium.appchain.table import Table
 from allium.appchain.types import (
     Address,
     AtomicSesh,
@@ -48,9 +52,9 @@ from allium.appchain.types import (
     Seconds,
     Signature,
 )
-from allium.rewards import model
+from allium.rewards import ledger, model
 from allium.rewards.ledger import RECORD
-from appchain_world import RATE, REQUIREMENT, RULES, World, address, bls, pubkey, sign, stakes
+from appchain_world import RATE, REQUIREMENT, RULES, World, address, bls, negative, pubkey, sign, stakes
 
 QUARTER = REQUIREMENT // 4
 
@@ -147,6 +151,90 @@ def test_refuses_keys_in_use() -> None:
     assert list(state.nodes) == [pubkey(1)]
     later = world.register(1, bls_key=bls(4))
     assert world.step().departed[later].refusal == Refusal.PUBKEY_IN_USE
+
+
+def test_refuses_the_negative_of_a_key_in_use() -> None:
+    key, _ = negative(1, b"")
+    x25519 = [bindings.crypto_sign_ed25519_pk_to_curve25519(one) for one in (key, pubkey(1))]
+    assert key != pubkey(1) and x25519[0] == x25519[1]
+    world = World()
+    first = world.register(1)
+    world.step()
+    _, signature = negative(1, registration_message(key, bls(2)))
+    again = world.register(2, key=key, signature=signature, bls_key=bls(2))
+    state = world.step()
+    assert state.departed[again].refusal == Refusal.PUBKEY_IN_USE
+    assert list(state.nodes) == [pubkey(1)]
+    # When the first has left there is nobody with that key.
+    world.request_exit(first)
+    world.steps(RULES.unlock_duration + 2)
+    world.exit(first)
+    world.exit(again)
+    world.step()
+    world.register(2, key=key, signature=signature, bls_key=bls(2))
+    assert list(world.step().nodes) == [key]
+
+
+def test_who_voted_twice_is_taken_out_for_as_long_as_anybody_is() -> None:
+    world = network()
+    before = world.state
+    punished, gone = pubkey(3), pubkey(4)
+    numbers = {key: node.contract_id for key, node in before.nodes.items()}
+    world.request_exit(numbers[gone])
+    world.steps(RULES.unlock_duration + 2)
+    assert world.state.departed[numbers[gone]].leaving == Leaving.EXPIRED
+    given = replace(world.input(), offenders=tuple(sorted((punished, gone, pubkey(77)))))
+    state = apply(world.state, given)
+    for key in (punished, gone):
+        assert key not in state.nodes and state.departed[numbers[key]].leaving == Leaving.DEREGISTERED
+    assert state.departed[numbers[punished]].liquidation_height == state.height + RULES.exit_buffer
+    assert {note.contract_id for note in state.notes} == {numbers[punished], numbers[gone]}
+    # Others find the same of the same, also from its bytes; and nothing else but this order is taken.
+    again = decode(Input, encode(given))
+    assert again == given and apply(restore(snapshot(world.state)), again).root == state.root
+    with pytest.raises(InvalidInputError, match="ordered by key"):
+        apply(world.state, replace(given, offenders=given.offenders[::-1]))
+    world.state = state
+    world.exit(numbers[punished])
+    world.exit(numbers[gone])
+    dues = {back.contract_id: back.due for back in world.step().returns.values()}
+    assert dues[numbers[punished]] == state.height + RULES.deregistration_lock
+    assert dues[numbers[gone]] == state.departed[numbers[gone]].removal_height + RULES.deregistration_lock
+
+
+def test_a_proposer_has_no_choice_that_moves_the_randomness() -> None:
+    """Neither time, certificates, events nor the rate count, and of the EVM chain's blocks few may be taken."""
+    world = network()
+    worker = world.worker()
+    plain = world.input()
+    beacon = apply(world.state, plain).sittings[-1].beacon
+    certificate = world.certificate(worker, Verdict.DECOMMISSION)
+    for other in (
+        replace(plain, time=Seconds(plain.time + 1)),
+        replace(plain, certificates=(certificate,)),
+        replace(plain, observation=replace(plain.observation, reward_rate=AtomicSesh(1))),
+    ):
+        assert apply(world.state, other).sittings[-1].beacon == beacon
+    # What another proposer chose before does not move it either.
+    follow = world.input()
+    after = [apply(world.state, each) for each in (plain, replace(plain, certificates=(certificate,)))]
+    assert after[0].root != after[1].root
+    seen = replace(follow.observation, l2_height=L2Height(plain.observation.l2_height + 1))
+    nexts = [apply(state, replace(plain, height=Height(plain.height + 1), observation=seen)) for state in after]
+    assert nexts[0].sittings[-1].beacon == nexts[1].sittings[-1].beacon != beacon
+
+    state = genesis(MAINNET)
+    stride = MAINNET.l2_stride
+    assert stride == 480 and RULES.l2_stride == 1
+    taken = []
+    for height in range(1, 3 * stride):
+        seen = Observation(L2Height(height), Hash(bytes(32)), AtomicSesh(0), ())
+        try:
+            apply(state, Input(Height(1), Seconds(1), seen, ()))
+        except InvalidInputError:
+            continue
+        taken.append(height)
+    assert taken == [stride, 2 * stride]
 
 
 def test_keys_of_a_node_on_its_way_out_are_in_use_until_it_left() -> None:
@@ -257,6 +345,36 @@ def test_balances_of_recent_heights() -> None:
     with pytest.raises(RefusedError, match="not for") as refused:
         claimable(world.state, address(0), Height(world.state.height + 1))
     assert refused.value.code == Code.GONE
+
+
+def test_what_an_address_has_is_found_without_a_look_at_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many addresses are asked for, and at which height, the nodes are gone through once."""
+    world = World()
+    for name in range(30):
+        world.register(name, stakes(QUARTER, REQUIREMENT - QUARTER, owner=name % 7))
+    state = world.steps(RULES.payable_after + 6)
+    looks = 0
+    whole = Table.values
+
+    def count(table: Table[object, object]) -> object:
+        nonlocal looks
+        looks += 1
+        return whole(table)
+
+    monkeypatch.setattr(Table, "values", count)
+    for name in range(7):
+        held = sum(number % 7 == name for number in range(30))
+        assert stakes_of(state, address(f"{name} 0")) == Stakes(AtomicSesh(held * QUARTER), AtomicSesh(0))
+    assert stakes_of(state, address("nobody")) == Stakes(AtomicSesh(0), AtomicSesh(0))
+    assert looks <= 3
+    splits: list[object] = []
+    split = ledger.split
+    monkeypatch.setattr(ledger, "split", lambda income, payee: splits.append(payee) or split(income, payee))
+    before = Height(state.height - 3)
+    for _ in range(100):
+        assert claimable(state, address("nobody"), before) == 0
+    assert not splits and claimable(state, address("1 0 beneficiary"), before) > 0
+    assert len(splits) == 3 * sum(number % 7 == 1 for number in range(30))
 
 
 def test_forgets_balances_beyond_its_history() -> None:

@@ -22,7 +22,7 @@ from allium.appchain.certificates import Certificate
 from allium.appchain.parameters import MAINNET
 from allium.appchain.state import State
 from allium.appchain.swarms import UNASSIGNED
-from allium.appchain.types import ContractId, L2Height, Seconds
+from allium.appchain.types import ContractId, L2Height, PublicKey, Seconds
 from allium.config import commented_toml
 from allium.consensus import Consensus, ConsensusError, DivergedError
 from allium.consensus.chainfile import ChainFile
@@ -176,6 +176,16 @@ def test_decommissioned_nodes_are_in_no_swarm() -> None:
     node = replace(state.nodes[pubkey(1)], decommissioned=True, swarm=UNASSIGNED)
     network = snapshot(replace(state, nodes=state.nodes.changed({pubkey(1): node})), {})
     assert network["nodes"][0]["swarm_id"] == UNASSIGNED
+
+
+def test_a_key_that_is_no_point_costs_that_node() -> None:
+    world = World()
+    world.register(1)
+    state = world.step()
+    nothing = PublicKey(bytes(32))
+    stranger = replace(state.nodes[pubkey(1)], pubkey=nothing)
+    network = snapshot(replace(state, nodes=state.nodes.changed({nothing: stranger})), {})
+    assert [node["pubkey_ed25519"] for node in network["nodes"]] == [pubkey(1).hex()]
 
 
 # The chain file.

@@ -17,9 +17,9 @@ import pytest
 from nacl import bindings
 
 from allium import keys
+from allium.appchain.admission import possible
 from allium.appchain.certificates import Certificate, Verdict, Vote, vote_message
 from allium.appchain.encoding import decode, encode
-from allium.appchain.machine import possible
 from allium.appchain.nodes import Node
 from allium.appchain.state import State
 from allium.appchain.types import Index, PublicKey, Reasons, Signature
@@ -217,12 +217,18 @@ def test_a_chain_that_is_gone_is_told_of_and_messages_go_on(net: tuple[Devnet, f
     asyncio.run(a_message_arrives(up))
 
 
+def registrations(net: Devnet) -> list[str]:
+    return [row["registration"] for row in json.loads(net.run("status", "--json"))]
+
+
 def a_node_that_is_voted_down_leaves(net: Devnet, index: int) -> None:
     key, seed = net.nodes[index]["pubkey_ed25519"], net.network["seed_url"]
     vote(net, index, Verdict.DECOMMISSION)
     eventually(lambda: listed(seed)[key] == UNASSIGNED or None)
+    assert registrations(net)[index] == "decommissioned"
     vote(net, index, Verdict.DEREGISTER)
     eventually(lambda: key not in listed(seed) or None)
+    assert registrations(net)[index] == "not registered"
     kept = [blocks(store) for store in stores(net)]
     newest = min(map(max, kept))
     assert len({each[newest].root for each in kept}) == 1

@@ -21,6 +21,7 @@ import pytest
 import wire
 from allium.devnet.network import Devnet
 from test_redelivery import await_that
+from test_status import status
 
 SECONDS = float(os.environ.get("ALLIUM_CHAOS_SECONDS", "40"))
 SEED = int(os.environ.get("ALLIUM_CHAOS_SEED", str(random.SystemRandom().getrandbits(32))))
@@ -133,7 +134,6 @@ class Swarm:
         choices += ["continue"] * 2 if self.paused else []
         choices += ["heal"] * 2 if self.cut else ["partition"]
         choices += ["join"] if len(self._members) < MOST else []
-        # Whoever leaves takes with it what nobody else was there to hear of.
         choices += ["leave"] if whole and len(self._members) > LEAST else []
         kind = self._chance.choice(choices)
         if kind == "wait":
@@ -165,9 +165,16 @@ class Swarm:
                 self.net.add(self.swarm_id)
                 self.look()
             case "leave":
-                self.net.remove(self._chance.choice(self._members))
+                index = self._chance.choice(self._members)
+                # What it alone has acknowledged is lost with it, wherever messages are replicated.
+                await_that("it has told all", lambda: self._has_told_all(index))
+                self.net.remove(index)
                 self.look()
         self.faults[kind] += 1
+
+    def _has_told_all(self, index: int) -> bool:
+        _, told = status(self.net.layout.data_dir(index))
+        return told["running"] and not told["engine"]["members_behind"]
 
     def heal(self) -> None:
         for index in self.paused:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from allium.client.direct import Node as Place
 from allium.client.direct import OmqClient
 from allium.devnet import anvil
 from allium.rewards import wire
+from allium.rewards.aggregator import Fault, _signature
 from allium.rewards.signer import Signer
 from allium.staking import abi, deploy
 from chain import REQUIREMENT, SESH, Chain, raw
@@ -146,6 +148,20 @@ async def ask(member: Member, command: str, **fields: Any) -> tuple[int, Any]:
     return int(code), wire.decode([body]) if code == wire.OK else body.decode()
 
 
+def test_nobody_is_told_another_nodes_words() -> None:
+    words = b"\x1b[2Jdatabase: /var/lib/allium/redo.1\nread-only"
+    for parts, reason in (
+        ([b"410", words], "it refused (410)"),
+        ([b"<b>", words], "it refused"),
+        ([words], "its answer is malformed"),
+        ([wire.OK, words], "its answer is malformed"),
+        ([wire.OK, wire.encode({"signature": bytes(128), "amount": words})], "it signed another amount"),
+    ):
+        fault = _signature(parts, {"amount": 1})
+        assert isinstance(fault, Fault) and fault.reason == reason, parts
+        assert "\n" not in fault.detail and "\x1b" not in fault.detail
+
+
 async def test_who_signs_wrongly_or_not_at_all_is_named_and_left_out(
     young: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +193,46 @@ async def test_who_signs_wrongly_or_not_at_all_is_named_and_left_out(
         asked = ("--node", net.members[0].hex)
         said = await net.allium("rewards", "claim", *asked, *net.options("network"), who=1, code=1)
         assert "4 of 7 nodes signed, 5 have to" in said and f"{pubkeys[0].hex()[:16]}: its signature is wrong" in said
+
+
+async def test_strangers_who_ask_again_and_again_keep_nobody_from_a_claim(
+    young: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Four at addresses of their own want all that can be had; somebody else wants one claim, and balances."""
+    async with staked(young, tmp_path, capsys, 4) as net:
+        for number, each in enumerate(net.members):
+            await net.join(each, 1 + number)
+        await net.until(lambda state: len(state.ledger.payees) == 4)
+        await net.heights(5)
+        earners = [raw(address(1 + number)) for number in range(4)]
+        # One that takes questions and answers none, so that every claim lasts as long as it may.
+        net.members[3].tasks[0].cancel()
+        await asyncio.gather(net.members[3].tasks[0], return_exceptions=True)
+        asked = Place.parse(net.members[0].lone.entry)
+        served: list[bytes] = []
+        # All places have been taken once, and all are taken again.
+        taken = asyncio.Event()
+
+        async def want(number: int) -> None:
+            async with OmqClient(replace(asked, ip=f"127.0.0.{11 + number}:0;{asked.ip}")) as client:
+                for age in itertools.cycle(range(1, 4)):
+                    fields = wire.encode({"address": earners[number], "height": net.state.height - age})
+                    served.append((await client.request(wire.REWARDS_REQUEST, fields, timeout=PATIENCE))[0])
+                    if served.count(wire.OK) >= 4:
+                        taken.set()
+
+        async with asyncio.TaskGroup() as strangers:
+            greedy = [strangers.create_task(want(number)) for number in range(4) for _ in range(3)]
+            await asyncio.wait_for(taken.wait(), PATIENCE)
+            async with OmqClient(asked) as client:
+                fields = wire.encode({"address": earners[0], "height": 0})
+                code, told = await client.request(wire.REWARDS_REQUEST, fields, timeout=PATIENCE)
+                assert code == wire.OK, told
+                fields = wire.encode({"addresses": earners * 64})
+                code, told = await client.request(wire.ACCRUED, fields, timeout=PATIENCE)
+                assert code == wire.OK and len(wire.decode([told])[b"balances"]) == 256
+            for task in greedy:
+                task.cancel()
 
 
 async def test_the_contract_may_be_ahead_of_the_network(
@@ -232,7 +288,7 @@ async def test_nobody_signs_what_does_not_follow_from_the_state(
         late = Seconds(member.consensus.state.time + 100)
         behind = Signer(member.consensus, member.secret, young.domain, clock=lambda: late)
         with pytest.raises(RefusedError, match="this node's state is"):
-            behind.leaving(BlsKey(key), late, liquidate=False)
+            behind.leaving(member.consensus.state, BlsKey(key), late, liquidate=False)
         height = net.state.height
         code, told = await ask(member, wire.GET_REWARDS, address=earner, height=height)
         assert code == 200 and told[b"amount"] == net.ledger(address(1), height)
@@ -387,7 +443,6 @@ async def test_a_devnet_pays_what_its_stakes_earn(tmp_path: Path, capsys: pytest
         w3 = Web3(HTTPProvider(chain["rpc_url"]))
         token = w3.eth.contract(chain["contracts"]["token"], abi=abi.load("SESH")).functions
         rewards = w3.eth.contract(chain["contracts"]["rewards"], abi=abi.load("ServiceNodeRewards")).functions
-        paid = []
         for staker, node in zip(shared["stakers"], net.nodes[1:4], strict=True):
             wallet = tmp_path / staker["address"]
             wallet.touch(mode=0o600)
@@ -405,7 +460,13 @@ async def test_a_devnet_pays_what_its_stakes_earn(tmp_path: Path, capsys: pytest
             assert "SESH were paid" in said
             earned, claimed = rewards.recipients(staker["address"]).call()
             assert earned == claimed == token.balanceOf(staker["address"]).call() > 0
-            paid.append(earned)
-        assert paid[0] > paid[1]
+        # The operator, who has the most in it, has earned the most, at any height that both are told of.
+        async with asyncio.timeout(PATIENCE):
+            heights, earned = [0, 1], [0, 0]
+            while heights[0] != heights[1]:
+                for index, staker in enumerate(shared["stakers"][:2]):
+                    told = json.loads(await allium(capsys, "rewards", "show", staker["address"], "--json", *asked))
+                    heights[index], earned[index] = told["height"], int(told["earned"])
+        assert earned[0] > earned[1]
     finally:
         await asyncio.to_thread(net.run, "down")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -11,9 +14,11 @@ import pytest
 from aiohttp import web
 
 import wire
-from allium.client import Account, Client, NetworkError, Path, Paths, RefusedError, Snode, SnodePool, State
+from allium.client import Account, Client, NetworkError, Path, Paths, RefusedError, Snode, SnodePool, State, network
 from allium.client.pool import STRIKES, parse_states
+from allium.client.session_pb2 import Content
 from allium.client.transport import Transport
+from command import allium
 from conftest import Devnet
 
 
@@ -149,9 +154,10 @@ async def test_first_seed_that_answers_wins(unused_tcp_port: int) -> None:
     await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
     try:
         async with Transport() as transport:
-            pool = SnodePool(["http://127.0.0.1:9/", f"http://127.0.0.1:{unused_tcp_port}/"], transport)
-            await pool.ensure()
-            assert pool.nodes == [Snode("192.0.2.1", 1, b"\1" * 32, b"\2" * 32)]
+            for end in ("", "/", "/json_rpc", "/json_rpc/"):
+                pool = SnodePool(["http://127.0.0.1:9/", f"http://127.0.0.1:{unused_tcp_port}{end}"], transport)
+                await pool.ensure()
+                assert pool.nodes == [Snode("192.0.2.1", 1, b"\1" * 32, b"\2" * 32)]
     finally:
         await runner.cleanup()
 
@@ -160,6 +166,34 @@ async def test_first_seed_that_answers_wins(unused_tcp_port: int) -> None:
 def test_unusable_lists_are_refused(answer: Any) -> None:
     with pytest.raises(ValueError, match="not a list"):
         parse_states(answer)
+
+
+GOOD = {"public_ip": "192.0.2.1", "storage_port": 1, "pubkey_ed25519": "01" * 32, "pubkey_x25519": "02" * 32}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        1,
+        [],
+        {},
+        {**GOOD, "public_ip": "2001:db8::1"},
+        {**GOOD, "public_ip": 1},
+        {**GOOD, "storage_port": 1e400},
+        {**GOOD, "storage_port": None},
+        {**GOOD, "pubkey_ed25519": "0" * 64},
+        {**GOOD, "pubkey_x25519": 5},
+        {**GOOD, "pubkey_ed25519": "03" * 32},
+        {name: value for name, value in GOOD.items() if name != "storage_port"},
+    ],
+)
+def test_a_bad_entry_of_an_answer_costs_that_entry(bad: Any) -> None:
+    other = {**GOOD, "pubkey_ed25519": "04" * 32, "pubkey_x25519": "05" * 32}
+    expected = [Snode("192.0.2.1", 1, bytes([n]) * 32, bytes([n + 1]) * 32) for n in (1, 4)]
+    assert parse_states({"result": {"service_node_states": [GOOD, bad, other]}}) == expected
+    swarm = [{**entry, "ip": entry["public_ip"], "port": entry["storage_port"]} for entry in (GOOD, other)]
+    assert network._snodes({"snodes": [swarm[0], bad, swarm[1]]}) == expected
 
 
 async def test_strikes_drop_a_node_and_mend_its_path() -> None:
@@ -207,6 +241,15 @@ async def test_too_few_nodes_for_a_path() -> None:
             await Paths(pool, transport, Account.new().account_id).get(snode(0))
 
 
+async def _send_dated(seed: str, phrase: str, recipient: str, contents: list[tuple[str, int]]) -> None:
+    """Stores texts that say that they are of another time (0: now)."""
+    async with Client(Account.from_phrase(phrase), [seed]) as client:
+        for text, timestamp in contents:
+            content = Content()
+            content.dataMessage.body = text
+            await client._store(recipient, content, timestamp or None)
+
+
 def test_command_line(shared_devnet: Devnet, tmp_path: FilePath) -> None:
     seed = shared_devnet.network["seed_url"]
     alice, bob = str(tmp_path / "alice"), str(tmp_path / "bob")
@@ -215,13 +258,47 @@ def test_command_line(shared_devnet: Devnet, tmp_path: FilePath) -> None:
     bob_id = created.split("Account ID")[1].split()[0]
     assert Account.from_phrase(phrase).account_id == bob_id
     assert FilePath(bob).stat().st_mode & 0o777 == 0o600
-    shared_devnet.allium("account", "new", "--account", alice)
+    alice_id = shared_devnet.allium("account", "new", "--account", alice).split("Account ID")[1].split()[0]
     assert "signed" in shared_devnet.allium(
         "send", bob_id, "from the shell \x1b[31m", "--seed", seed, "--account", alice
     )
     inbox = shared_devnet.allium("inbox", "--seed", seed, "--account", bob)
     assert "from the shell" in inbox and "\x1b" not in inbox
     assert "from the shell" not in shared_devnet.allium("inbox", "--seed", seed, "--account", bob)
+    # A time that is on no calendar, a terminal that knows but ASCII, readers that go, places that cannot be written.
+    seeds, others = ("--seed", seed), ("--account", bob)
+    contents = [("first", 0), ("from the far future", 2**63 - 1), ("→ last", 0)]
+    asyncio.run(_send_dated(seed, FilePath(alice).read_text(), bob_id, contents))
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    with FilePath("/dev/full").open("wb") as full:
+        assert allium("inbox", *seeds, *others, stdout=full, env=ascii_only).returncode == 1
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        assert allium("inbox", *seeds, *others, stdout=closed).returncode == 141
+    shown = allium("inbox", *seeds, *others, env=ascii_only)
+    assert shown.returncode == 0, shown
+    assert all(text in shown.stdout for text in ("first", "far future", "\\u2192 last")), shown
+    assert "nothing new" in allium("inbox", *seeds, *others).stderr
+    # What is stored is sent, whether or not that can be shown or remembered.
+    nowhere = ("--state", "/proc/no/such/state")
+    with FilePath("/dev/full").open("wb") as full:
+        sent = allium("send", bob_id, "stored", *seeds, "--account", alice, *nowhere, stdout=full, env=ascii_only)
+    assert sent.returncode == 0 and "stored" in sent.stderr, sent
+    unmarked = allium("inbox", *seeds, *others, *nowhere)
+    assert unmarked.returncode == 1 and "stored" in unmarked.stdout and "--state" in unmarked.stderr, unmarked
+    elsewhere = ("--state", str(tmp_path / "elsewhere" / "state"))
+    assert "stored" in allium("inbox", *seeds, *others, *elsewhere).stdout
+    assert "nothing new" in allium("inbox", *seeds, *others, *elsewhere).stderr
+    # Whoever follows is told at once, and may be stopped at any time.
+    assert allium("inbox", *seeds, *others).returncode == 0
+    following = [sys.executable, "-m", "allium", "inbox", "--follow", *seeds, *others]
+    with subprocess.Popen(following, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert allium("send", bob_id, "are you there?", *seeds, "--account", alice).returncode == 0
+        assert process.stdout is not None and process.stderr is not None
+        assert alice_id in process.stdout.readline() and "are you there?" in process.stdout.readline()
+        process.terminate()
+        assert process.wait(30) == 143 and not process.stderr.read()
     restored = str(tmp_path / "restored")
     assert bob_id in shared_devnet.allium("account", "restore", "--phrase", phrase, "--account", restored)
     assert bob_id in shared_devnet.allium("account", "show", "--qr", "--account", restored)

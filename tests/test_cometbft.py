@@ -3,236 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
-import copy
 import json
 import os
 import select
 import signal
-import sqlite3
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
 
 import pytest
 
 from allium._native import verify_ed25519
-from allium.appchain.certificates import Certificate, Verdict
-from allium.appchain.encoding import decode, encode
-from allium.appchain.input import Input
-from allium.appchain.parameters import Parameters
+from allium.appchain.encoding import encode
+from allium.appchain.nodes import Leaving
 from allium.appchain.state import genesis
 from allium.appchain.types import Blocks, L2Height
-from allium.consensus.cometbft import rpc
-from allium.consensus.cometbft.committee import drawn_again
+from allium.consensus.cometbft import framing, peers, rpc, safety, signstate
+from allium.consensus.cometbft import privval_pb2 as pb
+from allium.consensus.cometbft.committee import address, drawn_again
 from allium.consensus.cometbft.sighting import nothing_new
+from allium.consensus.cometbft.signer import canonical_vote
 from allium.consensus.cometbft.store import Standing
 from allium.consensus.cometbft.store import Store as CometStore
 from allium.consensus.solo import Listen, Sequencer
 from allium.consensus.store import Store
-from allium.devnet import ports
-from appchain_world import RATE, RULES, World, pubkey, secret, sign
+from appchain_world import RATE, RULES, pubkey, secret, sign
+from cometbft_net import PATIENCE, SNAPSHOT_EVERY, Net, network
 from cometbft_process import more
-from solo_process import append
 from test_redelivery import await_that
-
-#: Longer than anything takes, also on a busy machine.
-PATIENCE = 60.0
-SNAPSHOT_EVERY = 10
-Said = dict[str, Any]
-
-
-class Node:
-    """One node: a process, and its CometBFT."""
-
-    def __init__(self, settings: Said) -> None:
-        script = Path(__file__).with_name("cometbft_process.py")
-        self.settings = settings
-        self.process = subprocess.Popen(
-            [sys.executable, str(script), json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self._heard: Queue[Said | str | None] = Queue()
-        self.states: dict[int, Said] = {}
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
-            for line in lines:
-                self._heard.put(json.loads(line) if line.startswith("{") else line)
-        self._heard.put(None)
-
-    def hear(self, what: Callable[[Said | str], bool], patience: float = PATIENCE) -> Said | str | None:
-        """The first thing of this kind that it says from now on; `None` when it says no such thing in time."""
-        deadline = time.monotonic() + patience
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                said = self._heard.get(timeout=left)
-            except Empty:
-                return None
-            assert said is not None, f"{self.settings['directory']} ended"
-            if isinstance(said, dict) and "height" in said:
-                self.states[said["height"]] = said
-            if what(said):
-                return said
-        return None
-
-    def until(self, height: int, **more: Any) -> Said:
-        """The first state at or beyond a height of which this is so too."""
-        found = self.hear(
-            lambda said: isinstance(said, dict) and said.get("height", -1) >= height and more.items() <= said.items()
-        )
-        assert isinstance(found, dict), f"{self.settings['directory']} is not at {height} with {more}"
-        return found
-
-    def says(self, text: str) -> str:
-        found = self.hear(lambda said: isinstance(said, str) and text in said)
-        assert isinstance(found, str), f"{self.settings['directory']} does not say {text!r}"
-        return found
-
-    def reason(self) -> str:
-        """Why it ends by itself."""
-        found = self.hear(lambda said: isinstance(said, dict) and "ended" in said)
-        assert isinstance(found, dict)
-        assert self.process.wait(PATIENCE) == 1
-        return str(found["ended"])
-
-    @property
-    def height(self) -> int:
-        """The last that it told of so far."""
-        self.hear(lambda _: False, 0.05)
-        return max(self.states, default=0)
-
-    def cut_off(self, *others: int) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(" ".join(pubkey(other).hex() for other in others) + "\n")
-        self.process.stdin.flush()
-
-    def end(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Ends it with its CometBFT, as a power cut would; SIGTERM: by itself."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
-        self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-
-    @property
-    def store(self) -> Path:
-        return Path(self.settings["directory"]) / "store"
-
-    def inputs(self) -> list[Input]:
-        """What it keeps of what was decided."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)) as database:
-            rows = database.execute("SELECT encoded FROM input ORDER BY height").fetchall()
-        return [decode(Input, row[0]) for row in rows]
-
-
-class Net:
-    """Nodes in one directory, on one EVM chain that goes on by itself."""
-
-    def __init__(self, directory: Path, free: list[int], parameters: Parameters, nodes: int, committee: int) -> None:
-        self.directory, self.parameters = directory, parameters
-        self._ports = list(zip(free[::2], free[1::2], strict=True))
-        self.chain = directory / "chain"
-        self.chain.touch()
-        self.world = World(parameters)
-        for name in range(nodes):
-            self.world.register(name)
-        self.beginning = {
-            "time": int(time.time()),
-            "committee": [pubkey(name).hex() for name in range(committee)],
-        }
-        self.nodes: dict[int, Node] = {}
-        self._ended = threading.Event()
-        self._miner = threading.Thread(target=self._mine)
-        self._miner.start()
-        for name in range(nodes):
-            self.start(name)
-
-    def _mine(self) -> None:
-        while not self._ended.wait(0.5):
-            given = self.world.input()
-            self.world.step()
-            append(self.chain, given.observation)
-
-    def start(self, name: int, **more: Any) -> Node:
-        port, rpc_port = self._ports[name]
-        settings = {
-            "parameters": encode(self.parameters).hex(),
-            "directory": str(self.directory / f"node{name}"),
-            "chain": str(self.chain),
-            "secret": secret(name).hex(),
-            "port": port,
-            "rpc": rpc_port,
-            "peers": [(pubkey(other).hex(), p2p) for other, (p2p, _) in enumerate(self._ports)],
-            "beginning": self.beginning,
-            "snapshot_every": SNAPSHOT_EVERY,
-            **more,
-        }
-        self.nodes[name] = Node(settings)
-        return self.nodes[name]
-
-    def url(self, name: int) -> str:
-        return f"http://127.0.0.1:{self._ports[name][1]}/"
-
-    def reach(self, height: int, *names: int) -> None:
-        for name in names or self.nodes:
-            self.nodes[name].until(height)
-
-    def grow(self, count: int, *names: int) -> None:
-        """Lets nodes get so much further than any is."""
-        self.reach(max(node.height for node in self.nodes.values()) + count, *names)
-
-    def agree(self, *names: int) -> int:
-        """Compares the roots at all heights that several have told of; how many those are."""
-        told = [self.nodes[name].states for name in names or self.nodes]
-        common = set.intersection(*map(set, told))
-        assert common
-        for height in common:
-            assert len({states[height]["root"] for states in told}) == 1
-        return len(common)
-
-    def certificate(self, name: int, worker: int) -> Certificate:
-        """What its testers would say of a node, at the last height of another."""
-        store = CometStore(self.nodes[name].store, self.parameters)
-        scratch = copy.copy(self.world)
-        scratch.state = store.load(Standing(genesis(self.parameters), ())).state
-        store.close()
-        return scratch.certificate(worker, Verdict.DECOMMISSION)
-
-    def close(self) -> None:
-        self._ended.set()
-        self._miner.join()
-        for node in self.nodes.values():
-            node.end()
-
-
-def network(
-    directory: Path, nodes: int, committee: int, spare: int = 0, parameters: Parameters = RULES
-) -> contextlib.AbstractContextManager[Net]:
-    stack = contextlib.ExitStack()
-    free = stack.enter_context(ports.reserve(2 * (nodes + spare)))
-    net = Net(directory, free, parameters, nodes, committee)
-    stack.callback(net.close)
-
-    @contextlib.contextmanager
-    def opened() -> Iterator[Net]:
-        with stack:
-            yield net
-
-    return opened()
 
 
 @pytest.fixture(scope="module")
@@ -261,9 +63,81 @@ async def test_a_committee_and_a_sequencer_find_the_same_of_the_same(four: Net, 
     assert sequencer.state.height == inputs[-1].height and len(sequencer.state.nodes) == 4
 
 
+def test_a_node_that_forgot_what_it_signed_does_not_sign(four: Net) -> None:
+    four.reach(4)
+    node, home = four.nodes[3], four.directory / "node3" / "cometbft"
+    node.end()
+    record, blocks = home / signstate.FILE, home / "data" / "blockstore.db"
+    whole = record.read_bytes()
+
+    def refusal() -> str:
+        reason = four.start(3).reason()
+        four.nodes[3].end()
+        return reason
+
+    for damaged in (b"{}", b'{"height": "1", "round": "x"}', b"[]", b'{"height": "-1"}', b"\xff", b""):
+        record.write_bytes(damaged)
+        assert not safety.is_whole(home)
+    assert f"{record} is damaged" in refusal()
+    record.unlink()
+    # Even where its own state is gone too, and it is to begin at a snapshot, which the blocks make way for.
+    store = four.nodes[3].store
+    store.rename(away := store.with_name("away"))
+    reason = four.start(3, sync=[four.url(0), four.url(1)]).reason()
+    four.nodes[3].end()
+    assert f"{record} is missing" in reason and "allium chain skip --height N" in reason
+    assert blocks.exists() and not record.exists()
+    store.unlink()
+    away.rename(store)
+    record.write_bytes(whole)
+    blocks.rename(moved := blocks.with_name("moved"))
+    assert f"move {store} away" in refusal()
+    moved.rename(blocks)
+    # Nothing is signed at the height under way, and then it goes on with the others.
+    at = max(four.nodes[0].height, 4)
+    safety.skip(home, at + 1)
+    four.start(3)
+    four.reach(at + 3)
+    assert four.agree()
+    assert int(json.loads(record.read_bytes())["height"]) > at + 1
+
+
 class NoSource:
     async def observe(self, after: L2Height, upto: L2Height | None = None) -> Any:
         raise AssertionError("the inputs are given")
+
+
+def test_no_file_of_a_node_holds_its_key(four: Net) -> None:
+    """Nor does one of an earlier version go on holding it."""
+    four.reach(2)
+    four.nodes[2].end(signal.SIGTERM)
+    directory = Path(four.nodes[2].settings["directory"])
+    whole = secret(2)
+    forms = [whole[:32], whole[:32].hex().encode(), base64.b64encode(whole)[:40]]
+    for old in ("priv_validator_key.json", "node_key.json"):
+        (directory / "cometbft" / "config" / old).write_bytes(base64.b64encode(whole))
+    four.start(2)
+    four.grow(2)
+    held = [
+        path for path in directory.rglob("*") if path.is_file() and any(form in path.read_bytes() for form in forms)
+    ]
+    assert held == [], "a file holds the node's secret"
+    assert four.nodes[2].states[max(four.nodes[2].states)]["votes"]
+
+
+def test_a_stranger_is_no_peer(four: Net) -> None:
+    """One with a key that is neither registered nor in the network file hears nothing, however often it knocks."""
+    four.reach(2)
+    stranger = four.start(4, secret=secret(77).hex())
+    stranger.until(0)
+    four.grow(4, 0, 1, 2, 3)
+    assert stranger.height == 0
+    known = {peers.name(pubkey(other)) for other in range(4)}
+    for each in range(4):
+        told = asyncio.run(rpc.call(four.url(each), "net_info"))["peers"]
+        assert {peer["node_info"]["id"] for peer in told} == known - {peers.name(pubkey(each))}
+    stranger.end()
+    four.nodes.pop(4)
 
 
 def test_fake_certificates_do_not_get_in(four: Net) -> None:
@@ -388,6 +262,64 @@ def test_what_is_old_is_let_go_of(four: Net) -> None:
     four.start(3, retain=1)
     four.grow(2)
     four.agree()
+
+
+def test_who_votes_twice_loses_seat_and_registration(tmp_path: Path) -> None:
+    """Two votes with one key for two blocks, handed to another's CometBFT, which proves them to all."""
+    with network(tmp_path, 4, 4, parameters=replace(RULES, day=Blocks(10_000))) as net:
+        net.reach(4)
+        assert asyncio.run(accused(net, 3))
+        for number in range(3):
+            net.nodes[number].until(5, committee=3)
+        for number in range(3):
+            net.nodes[number].end(signal.SIGTERM)
+        states = []
+        for number in range(3):
+            store = CometStore(net.nodes[number].store, net.parameters)
+            states.append(store.load(Standing(genesis(net.parameters), ())).state)
+            store.close()
+            [gone] = states[-1].departed.values()
+            assert gone.pubkey == pubkey(3) and gone.leaving == Leaving.DEREGISTERED
+            assert any(given.offenders == (pubkey(3),) for given in net.nodes[number].inputs())
+        # They go on from their disks, and without it.
+        for number in range(3):
+            net.start(number)
+        net.grow(2, 0, 1, 2)
+        net.agree(0, 1, 2)
+
+
+async def accused(net: Net, number: int) -> str:
+    """Hands in the proof that a node voted twice at a height; its hash."""
+    height = 2
+    header = (await rpc.call(net.url(0), "header", height=str(height)))["header"]
+    when = header["time"]
+    members = sorted(address(pubkey(other)) for other in range(4))
+    votes = []
+    for digest in (b"\1" * 32, b"\2" * 32):
+        vote = pb.Vote(type=pb.PREVOTE, height=height, round=0)
+        vote.block_id.hash = digest
+        vote.block_id.part_set_header.total = 1
+        vote.block_id.part_set_header.hash = digest
+        vote.timestamp.FromJsonString(when)
+        message = canonical_vote(vote, header["chain_id"]).SerializeToString()
+        own = address(pubkey(number))
+        votes.append(
+            {
+                "type": pb.PREVOTE,
+                "height": str(height),
+                "round": 0,
+                "block_id": {"hash": digest.hex().upper(), "parts": {"total": 1, "hash": digest.hex().upper()}},
+                "timestamp": when,
+                "validator_address": own.hex().upper(),
+                "validator_index": members.index(own),
+                "signature": base64.b64encode(sign(number, framing.delimited(message))).decode(),
+                "extension": "",
+                "extension_signature": "",
+            }
+        )
+    proof = {"vote_a": votes[0], "vote_b": votes[1], "TotalVotingPower": "4", "ValidatorPower": "1", "Timestamp": when}
+    evidence = {"type": "tendermint/DuplicateVoteEvidence", "value": proof}
+    return str((await rpc.call(net.url(0), "broadcast_evidence", evidence=evidence))["hash"])
 
 
 def test_a_network_goes_on_without_those_that_are_gone(tmp_path: Path) -> None:

@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 from eth_utils.address import to_checksum_address
-from web3 import AsyncHTTPProvider, AsyncWeb3, HTTPProvider, Web3
+from web3 import HTTPProvider, Web3
 from web3.types import Wei
 
 from allium import cli
 from allium.devnet import anvil
 from allium.devnet.layout import DevnetError
 from allium.staking import abi, artifacts, deploy, wallet
-from allium.staking.sender import ProviderError, RevertedError, Sender
+from allium.staking.provider import ProviderError, connected
+from allium.staking.sender import RevertedError, Sender
 from chain import SESH, Chain
 
 KEY = anvil.account(0).key.hex()
@@ -143,9 +144,8 @@ def test_the_sizes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.fixture
 async def sender(chain: Chain) -> AsyncIterator[Sender]:
     """Sends as bob."""
-    w3: AsyncWeb3[Any] = AsyncWeb3(AsyncHTTPProvider(chain.url))
-    yield Sender(w3, anvil.account(2))
-    await w3.provider.disconnect()
+    async with connected(chain.url) as provider:
+        yield Sender(provider, anvil.account(2))
 
 
 async def test_what_would_revert_is_not_sent(chain: Chain, sender: Sender) -> None:
@@ -183,11 +183,10 @@ async def test_what_reverts_after_all_is_told(chain: Chain, sender: Sender) -> N
 
 
 async def test_a_provider_that_fails_is_told() -> None:
-    w3: AsyncWeb3[Any] = AsyncWeb3(AsyncHTTPProvider("http://127.0.0.1:1"))
-    lost = Sender(w3, anvil.account(2))
-    with pytest.raises(ProviderError, match="gift: the provider failed"):
-        await lost.send("gift", {"to": anvil.account(1).address, "value": Wei(1)})
-    await w3.provider.disconnect()
+    async with connected("http://127.0.0.1:1") as provider:
+        lost = Sender(provider, anvil.account(2))
+        with pytest.raises(ProviderError, match="gift: the provider failed"):
+            await lost.send("gift", {"to": anvil.account(1).address, "value": Wei(1)})
 
 
 # --- addresses
@@ -279,7 +278,7 @@ def test_code_is_compiled_once_and_again_after_a_change(tmp_path: Path, monkeypa
 
 
 def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts, "_LIBRARIES", ("no-such-compiler",))
+    monkeypatch.setattr(artifacts, "_COMPILER", "no-such-compiler")
     artifacts._fingerprint.cache_clear()
     try:
         with pytest.raises(artifacts.CompilerMissingError, match="no-such-compiler is not installed"):

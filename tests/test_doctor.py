@@ -76,7 +76,7 @@ def test_all_checks_are_made_beside_a_node_that_serves(small_chain: Devnet) -> N
     for check in ("config", "keys", "key_bls", "directory", "store", "clock", "ports", "providers", "cometbft"):
         assert one(results, check)[0] == "ok", results[check]
     assert f"process {small_chain.nodes[0]['pid']}" in one(results, "node")[1]
-    assert "format 4" in one(results, "store")[1] and "fdatasync" not in one(results, "disk")[1]
+    assert "format 6" in one(results, "store")[1] and "fdatasync" not in one(results, "disk")[1]
     assert "2 other nodes" in one(results, "clock")[1] and "chain 31337" in one(results, "providers")[1]
     assert code == any(result["level"] == "failed" for several in results.values() for result in several)
     command = [sys.executable, "-m", "allium", "doctor", "--config", f"{directory}/config.toml"]
@@ -125,18 +125,28 @@ def test_a_provider_that_is_not_there_and_one_of_another_chain_are_found(small_c
     assert one(results, "providers")[0] == "failed" and "the chain is 1" in results["providers"][0]["remedy"]
 
 
-def test_a_clock_that_is_off_is_found(pair: Devnet) -> None:
+def test_a_clock_that_is_off_is_found(pair: Devnet, tmp_path: Path) -> None:
     directory = pair.nodes[0]["data_dir"]
     try:
-        for seconds, level, words in ((30, "failed", "behind"), (-5, "warning", "ahead of")):
+        for seconds, level, words in ((90, "failed", "behind"), (-5, "warning", "ahead of")):
             pair.skew(1, seconds)
             until = time.monotonic() + 20
             # The node looks at its levers once in a while.
             while (found := one(doctor("--data-dir", directory)[1], "clock"))[0] != level:
                 assert time.monotonic() < until, found
             assert words in found[1], found
+            assert ("clock" in signed_complaint(pair, 1, tmp_path / "account")) == (abs(seconds) > 60)
     finally:
         pair.skew(1, 0)
+
+
+def signed_complaint(net: Devnet, index: int, file: Path) -> str:
+    """What `allium rpc --sign` complains of when that node is asked."""
+    if not file.exists():
+        net.allium("account", "new", "--account", str(file))
+    command = [sys.executable, "-m", "allium", "rpc", "retrieve", "--sign", "--account", str(file)]
+    command += ["--seed", net.network["seed_url"], "--node", net.nodes[index]["pubkey_ed25519"]]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stderr
 
 
 def test_few_open_files_are_found(pair: Devnet) -> None:
@@ -202,7 +212,7 @@ def test_a_port_that_somebody_else_has_is_found(idle: Path) -> None:
 
 def test_a_store_of_another_version_or_none_at_all_is_found(idle: Path, pair: Devnet) -> None:
     shutil.copy(Path(pair.nodes[0]["data_dir"]) / "data.mdb", idle)
-    assert one(doctor("--data-dir", str(idle))[1], "store") == ("ok", "format 4")
+    assert one(doctor("--data-dir", str(idle))[1], "store") == ("ok", "format 6")
     with lmdb.open(str(idle), max_dbs=32, map_size=1 << 28) as env, env.begin(write=True) as txn:
         txn.put(b"format", (99).to_bytes(8, "big"), db=env.open_db(b"meta", txn, create=False))
     code, results = doctor("--data-dir", str(idle))

@@ -26,6 +26,7 @@ from allium.consensus.store import Store
 from allium.devnet import anvil, ports, stakes
 from allium.staking.deploy import Addresses
 from allium.staking.follower import Contracts, FinalityError, Follower, Panel
+from allium.staking.span import Span
 from rpc_proxy import Provider, refusing, saying
 
 _OPTIONS = ["--slots-in-an-epoch", "1"]
@@ -124,6 +125,50 @@ async def test_two_heights_have_one_answer(bench: Bench) -> None:
     assert again.events == () and again.l2_height == seen.l2_height
     with pytest.raises(NotFinalError, match=f"{seen.l2_height + 1} is asked for"):
         await follower.observe(seen.l2_height, L2Height(seen.l2_height + 1))
+
+
+async def test_the_final_height_stays_while_providers_are_asked_again(bench: Bench) -> None:
+    """Whoever looks in between, or when nobody answers, sees the last answer and not the beginning of the chain."""
+    follower = bench.follower()
+    assert follower.final == 0
+    seen = await follower.observe(START)
+    told: list[int] = []
+
+    def look(method: str, params: list[Any]) -> Any:
+        told.append(follower.final)
+
+    for provider in bench.providers:
+        provider.meddle = look
+    await follower.observe(START)
+    assert len(told) > 3 and set(told) == {seen.l2_height}
+    for provider in bench.providers:
+        provider.meddle = saying(b"", 500)
+    with pytest.raises(NotFinalError):
+        await follower.observe(START)
+    assert follower.final == seen.l2_height
+
+
+async def test_what_is_final_is_looked_at_in_strides(bench: Bench) -> None:
+    seen = await truth(bench)
+    stride = 7
+    follower = bench.follower(stride=stride)
+    strided = await follower.observe(START)
+    assert strided.l2_height == seen.l2_height - seen.l2_height % stride
+    # Nothing new until there is another multiple.
+    again = await follower.observe(strided.l2_height)
+    assert (again.l2_height, again.l2_hash, again.events) == (strided.l2_height, strided.l2_hash, ())
+    # However often it came to nothing, the next multiple is in reach.
+    patient = bench.follower(stride=stride, log_blocks=1)
+    for provider in bench.providers:
+        provider.meddle = lambda method, params: {"error": {"code": -1}} if method == "eth_getLogs" else None
+    for _ in range(14):
+        with pytest.raises(NotFinalError):
+            await patient.observe(START)
+    for provider in bench.providers:
+        provider.meddle = lambda method, params: None
+    assert (await patient.observe(START)).l2_height == stride
+    upto = L2Height(strided.l2_height - 1)
+    assert (await follower.observe(START, upto)).l2_height == upto
 
 
 async def test_ranges_are_split_to_what_a_provider_gives(bench: Bench) -> None:
@@ -225,6 +270,84 @@ async def test_impossible_logs_are_no_answer(bench: Bench, name: str) -> None:
     bench.providers[0].twist = twist
     with pytest.raises(NotFinalError, match=r"logs that it was not asked for|no usable answer"):
         await bench.follower(bench.panel(1)).observe(START)
+
+
+@pytest.mark.parametrize("receipts", [True, False])
+async def test_a_lone_provider_that_leaves_out_logs_is_no_answer(bench: Bench, receipts: bool) -> None:
+    lone = bench.providers[0]
+    seen = await bench.follower(bench.panel(1)).observe(START)
+    assert len(seen.events) == 2
+    lone.twist = _drop_logs
+    unknown = {"error": {"code": -32601, "message": "the method eth_getBlockReceipts does not exist"}}
+    lone.meddle = lambda method, params: unknown if method == "eth_getBlockReceipts" and not receipts else None
+    left_out = seen.events[-1].position.l2_height
+    with pytest.raises(NotFinalError, match=f"leaves out logs: block {left_out} has some"):
+        await bench.follower(bench.panel(1)).observe(START)
+
+
+def _limited(times: int, *methods: str) -> Any:
+    """Refuses so many calls as too many, in a way that some providers have for ranges that are too long, too."""
+    left = times
+
+    def meddle(method: str, params: list[Any]) -> Any:
+        nonlocal left
+        if method not in methods or left == 0:
+            return None
+        left -= 1
+        return {"error": {"code": -32005, "message": "request rate exceeded, see http://docs.example/limits"}}
+
+    return meddle
+
+
+async def test_a_limit_of_requests_is_none_of_blocks(bench: Bench) -> None:
+    lone = bench.providers[0]
+    seen = await truth(bench)
+    follower = bench.follower(bench.panel(1))
+    lone.calls.clear()
+    lone.meddle = _limited(2, "eth_getLogs")
+    assert await follower.observe(START) == seen
+    ranges = [
+        (params[0]["fromBlock"], params[0]["toBlock"]) for method, params in lone.calls if method == "eth_getLogs"
+    ]
+    assert ranges == [("0x1", hex(seen.l2_height))] * 3
+    # One that is limited has finality all the same.
+    lone.meddle = _limited(100, "eth_getBlockByNumber")
+    with pytest.raises(NotFinalError, match="limits how much it is asked: request rate exceeded") as error:
+        await bench.follower(bench.panel(1)).observe(START)
+    assert "l2_depth" not in str(error.value)
+
+
+async def test_a_range_grows_back(bench: Bench) -> None:
+    lone = bench.providers[0]
+    seen = await truth(bench)
+    follower = bench.follower(bench.panel(1))
+    lone.meddle = refusing(3)
+    assert await follower.observe(START) == seen
+    lone.meddle = lambda method, params: None
+    for _ in range(4):
+        assert await follower.observe(START) == seen
+    lone.calls.clear()
+    assert await follower.observe(START) == seen
+    assert sum(method == "eth_getLogs" for method, _ in lone.calls) < 5
+
+
+def test_more_is_tried_ever_less_often_where_it_is_refused() -> None:
+    span, refusals = Span(1000), 0
+    for _ in range(2000):
+        if span.blocks > 7:
+            span.refused(span.blocks)
+            refusals += 1
+        else:
+            span.answered(span.blocks)
+    assert span.blocks == 7 and refusals < 16
+    for _ in range(600):
+        span.answered(span.blocks)
+    assert span.blocks == 1000
+    span.answered(3)
+    span.refused(3)
+    assert span.blocks == 1
+    span.refused(1)
+    assert span.blocks == 1
 
 
 async def test_logs_out_of_order_are_no_answer(bench: Bench) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import wire
 from allium import _native
 from allium.client.direct import Node, OmqClient
 from allium.membership.static import parse
-from conftest import Devnet
+from conftest import Devnet, LoneNode
+from peer import peer
 from test_redelivery import await_that
 
 USERS, EACH = 30, 4
@@ -112,3 +114,27 @@ def test_messages_follow_their_swarms(net: Devnet) -> None:
         swarm = _native.swarm_of(owner.account_id, sorted(set(swarms)))
         for index in [index for index, own in enumerate(swarms) if own == swarm]:
             assert sorted(m["hash"] for m in wire.retrieve(net.nodes[index], owner)) == sorted(users[owner.account_id])
+
+
+def test_a_member_that_leaves_does_not_keep_what_has_gone_to_the_others(lone_node: Callable[..., LoneNode]) -> None:
+    node = lone_node()
+    node.sees(node.entry)
+    users = [wire.User() for _ in range(20)]
+    for user in users:
+        assert wire.rpc(node.entry, "store", wire.store_params(user.account_id, b"x")).status == 200
+    took = threading.Event()
+
+    def takes(command: str, _: list[bytes]) -> list[bytes]:
+        if command != "sn.data":
+            return [b"OK"]
+        took.set()
+        return []
+
+    with peer(takes, swarm_id=2**63) as member, peer(lambda *_: [b"500", b"busy"], swarm_id=2**63) as leaver:
+        node.sees(node.entry, member.entry, leaver.entry)
+        assert took.wait(30)
+        node.sees(node.entry, member.entry)
+        theirs = sum(_native.swarm_of(user.account_id, [0, 2**63]) != 0 for user in users)
+        assert theirs
+        await_that("all has gone", lambda: node.engine.stats()["messages"] == len(users) - theirs)
+        assert node.engine.stats()["transfers"] == 0

@@ -52,9 +52,19 @@ def test_what_is_wrong_with_the_outermost_layer(shared_devnet: Devnet) -> None:
     ]
     for payload, status, text in rows:
         assert entries(first, payload) == [(status, text.encode())] * 2
-    for broken in [b"", b"\1", b"\xff\xff\xff\xff", wire.frame(b"", {}), wire.frame(b"x", {"ephemeral_key": "00"})]:
+    key = {"ephemeral_key": "00" * 32}
+    for broken, what in [
+        (b"", b"Unexpected payload size; expected ciphertext size"),
+        (b"\1\0\0", b"Unexpected payload size; expected ciphertext size"),
+        (b"\xff\xff\xff\xff", b"Unexpected payload size 0, expected >= 4294967295"),
+        (b"\x05\0\0\0abc", b"Unexpected payload size 3, expected >= 5"),
+        (wire.frame(b"x", {"ephemeral_key": "zz" * 32}), b"Hex key data is invalid: data is not hex"),
+        (wire.frame(b"x", {"ephemeral_key": "00"}), b"Hex key data is invalid: expected 64 hex digits not 2"),
+        (wire.frame(b"x", {**key, "enc_type": "rot13"}), b"Invalid encryption type rot13"),
+        (wire.frame(b"", {}), b""),
+    ]:
         for status, body in entries(first, broken):
-            assert status == 400 and body.startswith(b"Error parsing onion request: "), (broken, body)
+            assert status == 400 and body.startswith(b"Error parsing onion request: " + what), (broken, body)
 
 
 def test_who_is_not_ready_says_so(lone_node: Made) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -177,6 +178,8 @@ def test_a_node_serves_what_was_taken_over(
 def test_hostile_rows_stay_behind_and_are_counted(reference: Reference, tmp_path: Path) -> None:
     good = reference.message(USER)
     reference.message(USER, b"by another name", hash="A" * 43)
+    reference.message(USER, b"by no name", hash="A" * 42 + "B")
+    lost = reference.message(USER, b"moved", hash=oxen_storage.message_hash(USER, -11, b"moved"))
     reference.message(USER, b"", 1)
     reference.message(USER, bytes(76_800), 2)
     reference.message(USER, bytes(76_801), 3)
@@ -200,20 +203,21 @@ def test_hostile_rows_stay_behind_and_are_counted(reference: Reference, tmp_path
     source = reference.close()
     store = tmp_path / "allium"
     moved = oxen_storage.take_over(source / "storage.db", store, 1 << 30, lambda *_: None, NOW)
-    assert (moved.messages, moved.revocations, moved.renamed) == (5, 1, 1)
+    assert (moved.messages, moved.revocations, moved.misfiled) == (6, 1, 2)
     assert moved.left == {
         "messages that are too long": 2,
         "expired messages": 1,
         "messages that would stay longer than any may": 1,
         "malformed messages": 4,
         "messages of no account": 4,
+        "messages whose hash is none": 1,
         "malformed revocations": 2,
         "revocations of no account": 1,
     }
     back = tmp_path / "back.db"
     oxen_storage.give_back(store, back, lambda *_: None)
-    hashes = [row[3] for row in content(back)[0]]
-    assert len(hashes) == 5 and good in hashes and "A" * 43 not in hashes
+    places = {row[3]: row[2] for row in content(back)[0]}
+    assert len(places) == 6 and (places[good], places["A" * 43], places[lost]) == (0, 0, -11)
 
 
 def test_a_failure_leaves_nothing_and_the_target_as_it_was(reference: Reference, tmp_path: Path) -> None:
@@ -291,3 +295,69 @@ def test_the_daemon_s_keys_come_along(reference: Reference, tmp_path: Path) -> N
     (node / "data.mdb").unlink()
     again = allium(*arguments)
     assert again.returncode == 1 and "never overwritten" in again.stderr and keys.load(node) == made
+
+
+def test_old_databases_are_taken_over_too(tmp_path: Path) -> None:
+    """Keys in hex, as bytes or as text, and no namespaces."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "storage.db")) as database, database:
+        database.executescript(
+            "CREATE TABLE owners (id INTEGER PRIMARY KEY, type INTEGER NOT NULL, pubkey NOT NULL);"
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY, hash TEXT NOT NULL, owner INTEGER NOT NULL, "
+            "timestamp INTEGER NOT NULL, expiry INTEGER NOT NULL, data BLOB NOT NULL);"
+        )
+        forms = [USER[1:], USER[1:].hex(), USER[1:].hex().upper().encode(), USER, USER.hex()]
+        for number, form in enumerate(forms, 1):
+            database.execute("INSERT INTO owners VALUES (?, 5, ?)", (number, form))
+            row = (number, f"{number}", number, NOW, NOW + DAY, bytes([number]))
+            database.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
+    moved = oxen_storage.take_over(tmp_path / "storage.db", tmp_path / "allium", 1 << 30, lambda *_: None, NOW)
+    assert (moved.messages, moved.left) == (5, {})
+    assert _native.store_verify(str(tmp_path / "allium"))["accounts"] == 1
+
+
+def test_what_is_left_behind_is_told_by_the_exit_code(reference: Reference, tmp_path: Path) -> None:
+    reference.message(USER)
+    reference.message(USER, b"late", expiry=NOW - 1)
+    source = reference.close()
+    done = allium("import", "oxen-storage", str(source), "--data-dir", str(tmp_path / "one"))
+    assert done.returncode == 0 and "1 expired messages" in done.stdout, done
+    with contextlib.closing(sqlite3.connect(source / "storage.db")) as database, database:
+        database.execute("UPDATE messages SET timestamp = -1, expiry = expiry + 1000000")
+    done = allium("import", "oxen-storage", str(source), "--data-dir", str(tmp_path / "two"))
+    assert done.returncode == 1 and "2 things were left behind" in done.stderr, done
+    assert "Traceback" not in done.stderr
+
+
+def test_the_source_is_left_as_it_was(reference: Reference, tmp_path: Path) -> None:
+    for number in range(3):
+        reference.message(USER, bytes([number]))
+    reference.database.commit()
+    # As a server leaves it that was killed: what it wrote last is beside the database.
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for suffix in ("", "-wal"):
+        (killed / f"storage.db{suffix}").write_bytes((tmp_path / "oxen" / f"storage.db{suffix}").read_bytes())
+    reference.message(USER, b"later")
+    clean = reference.close()
+    for source, count in ((killed, 3), (clean, 4)):
+        before = {path.name: path.read_bytes() for path in source.iterdir()}
+        done = allium("import", "oxen-storage", str(source), "--data-dir", str(tmp_path / f"store{count}"))
+        assert done.returncode == 0 and f"{count} messages" in done.stdout, done
+        assert {path.name: path.read_bytes() for path in source.iterdir()} == before
+
+
+def test_a_database_that_is_locked_is_not_damaged(reference: Reference, tmp_path: Path) -> None:
+    reference.message(USER)
+    reference.database.commit()
+    reference.database.execute("PRAGMA journal_mode=DELETE")
+    reference.database.execute("BEGIN EXCLUSIVE")
+    done = allium("import", "oxen-storage", str(tmp_path / "oxen"), "--data-dir", str(tmp_path / "store"))
+    assert done.returncode == 1 and "locked" in done.stderr and "damaged" not in done.stderr, done
+    assert "stop the storage server" in done.stderr
+    reference.database.rollback()
+    # One that is only open is read beside it.
+    reference.database.execute("PRAGMA journal_mode=WAL")
+    reference.message(USER, b"more")
+    reference.database.commit()
+    done = allium("import", "oxen-storage", str(tmp_path / "oxen"), "--data-dir", str(tmp_path / "store"))
+    assert done.returncode == 0 and "2 messages" in done.stdout, done

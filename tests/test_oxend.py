@@ -9,10 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import bencode2
 import pytest
@@ -26,6 +26,7 @@ from conftest import UNASSIGNED, LoneNode, entry
 from oxend import FakeOxend, ipc, stranger
 from oxend import state as state_of
 from test_redelivery import await_that
+from test_status import status
 
 #: Too large for a float to hold exactly.
 OURS, THEIRS = 2**63 + 1, 3
@@ -235,6 +236,86 @@ def test_the_service_manager_is_told_how_it_is(oxend: FakeOxend, node: BesideOxe
             seen = len(oxend.calls)
         with oxend:
             oxend.wait_for("admin.storage_server_ping", since=seen)  # at once, for the daemon to send its proof
+
+
+class Manager:
+    """The service manager's end of a node's notifications."""
+
+    def __init__(self, path: Path) -> None:
+        self.address = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._socket.settimeout(60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def await_status(self, words: str) -> None:
+        """The line that `systemctl status` shows has these words."""
+        while not any(line.startswith("STATUS=") and words in line for line in self._told()):
+            pass
+
+    def _told(self) -> list[str]:
+        return self._socket.recv(4096).decode().splitlines()
+
+
+def failing(node: BesideOxend, words: str) -> Callable[[], bool]:
+    """Whether `allium status` fails for a reason with these words."""
+
+    def holds() -> bool:
+        code, told = status(node.directory / "data")
+        return code == 1 and any(
+            words in problem["what"] for problem in told["problems"] if problem["level"] == "failed"
+        )
+
+    return holds
+
+
+def test_pings_that_the_daemon_refuses_are_told_of(oxend: FakeOxend, node: BesideOxend, tmp_path: Path) -> None:
+    oxend.states = [state_of(node.entry)]
+    oxend.answers["admin.storage_server_ping"] = [b"400", b"your version is too old"]
+    with oxend, Manager(tmp_path / "notify.sock") as manager:
+        node.start(NOTIFY_SOCKET=manager.address)
+        await_that("status fails", failing(node, "take this node's pings"))
+        manager.await_status("your version is too old")
+        assert node.logged("is not well")[0]["what"].endswith("your version is too old")
+        del oxend.answers["admin.storage_server_ping"]
+    with oxend:  # a new connection, so that it pings at once
+        await_that("all is well", lambda: not failing(node, "pings")())
+
+
+def test_a_daemon_that_comes_back_with_other_keys_is_told_of(
+    oxend: FakeOxend, node: BesideOxend, tmp_path: Path
+) -> None:
+    oxend.states = [state_of(node.entry)]
+    with Manager(tmp_path / "notify.sock") as manager:
+        with oxend:
+            node.start(NOTIFY_SOCKET=manager.address)
+            await_that("the node serves", node.serves)
+        other = FakeOxend(oxend.address, keys.generate())
+        other.states = [stranger(swarm_id=OURS)]
+        with other:
+            await_that("status fails", failing(node, "other keys than this node"))
+            # What follows from that is not given as a reason.
+            await_that("the other list is in force", lambda: "not in any swarm" in node.refusal())
+            assert not failing(node, "requests are refused")()
+            manager.await_status("restart the node to take the daemon's keys")
+
+
+def test_an_entry_without_keys_is_told_of(oxend: FakeOxend, node: BesideOxend) -> None:
+    bare = state_of(node.entry, pubkey_ed25519="", pubkey_x25519="")
+    oxend.states = [bare, stranger(swarm_id=OURS)]
+    with oxend:
+        node.start()
+        await_that("status fails", failing(node, "the network has this node without its keys"))
+        assert not failing(node, "requests are refused")()
+        oxend.wait_for_subscriber()
+        oxend.block(state_of(node.entry))
+        await_that("the node serves", node.serves)
+        await_that("all is well", lambda: not failing(node, "without its keys")())
 
 
 def test_a_node_without_a_daemon_can_be_stopped(oxend: FakeOxend, node: BesideOxend) -> None:

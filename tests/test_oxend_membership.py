@@ -90,6 +90,14 @@ def test_two_nodes_with_one_key_are_not_both_taken() -> None:
     node = stranger()
     told = rpc.read(answer(node, stranger(pubkey_x25519=node["pubkey_x25519"])), {})
     assert (told.missing, len(told.network["nodes"])) == (1, 1)
+    told = rpc.read(answer(node, stranger(service_node_pubkey=node["service_node_pubkey"]), stranger()), {})
+    assert (told.missing, len(told.network["nodes"])) == (1, 2)
+
+
+@pytest.mark.parametrize("bad", [None, 7, [], {"funded": True}, stranger(pubkey_x25519="0" * 64)])
+def test_a_bad_entry_costs_that_entry(bad: Any) -> None:
+    told = rpc.read(answer(stranger(), bad, stranger(storage_port=1e400)), {})
+    assert len(told.network["nodes"]) == 2
 
 
 JSON = st.recursive(

@@ -60,7 +60,7 @@ def test_each_layer_of_a_batch_opens_by_itself(count: int) -> None:
 
 def test_what_cannot_be_asked_is_refused() -> None:
     assert _native.peel_batch(bytes(32), []) == []
-    with pytest.raises(ValueError, match="Invalid enc_type: rot13"):
+    with pytest.raises(ValueError, match="Invalid encryption type rot13"):
         _native.peel_batch(bytes(32), [("rot13", bytes(32), b"")])
     with pytest.raises(ValueError, match="x25519_secret: 32 bytes"):
         _native.peel_batch(bytes(31), [])

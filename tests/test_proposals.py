@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -15,16 +16,21 @@ from allium.appchain.certificates import Verdict
 from allium.appchain.encoding import encode
 from allium.appchain.events import Position, RequirementChange
 from allium.appchain.input import Observation
+from allium.appchain.nodes import Leaving
 from allium.appchain.state import genesis
 from allium.appchain.types import AtomicSesh, Hash, Height, Index, L2Height
 from allium.consensus.cometbft import abci_pb2 as abci
+from allium.consensus.cometbft import application as module
 from allium.consensus.cometbft import sighting
 from allium.consensus.cometbft.application import Application
+from allium.consensus.cometbft.committee import address, digest
+from allium.consensus.cometbft.peers import Peers
 from allium.consensus.cometbft.store import Standing, Store
 from appchain_world import RULES, World, pubkey
 from solo_process import FileChain, append
 
 MEMBERS = 7
+PATIENCE = 30.0
 ACCEPTED, REJECTED = abci.ResponseProcessProposal.ACCEPT, abci.ResponseProcessProposal.REJECT
 
 
@@ -47,9 +53,12 @@ class Member:
         answer = await self.application.answer(abci.Request(process_proposal=asked))
         return answer.process_proposal.status
 
-    async def decides(self, *transactions: bytes) -> None:
-        """The same was decided."""
-        asked = abci.RequestFinalizeBlock(txs=transactions, height=self.world.state.height + 1)
+    async def decides(self, *transactions: bytes, offenders: tuple[bytes, ...] = ()) -> None:
+        """The same was decided, in a block that proves that others voted twice."""
+        proven = [abci.Misbehavior(validator=abci.Validator(address=address(key)), height=1) for key in offenders]
+        asked = abci.RequestFinalizeBlock(
+            txs=transactions, height=self.world.state.height + 1, misbehavior=proven + proven
+        )
         asked.time.seconds = 1_750_000_000
         asked.next_validators_hash = committee_digest(self.application)
         await self.application.answer(abci.Request(finalize_block=asked))
@@ -71,8 +80,6 @@ class Member:
 
 
 def committee_digest(application: Application) -> bytes:
-    from allium.consensus.cometbft.committee import digest
-
     return digest(application.committee)
 
 
@@ -85,7 +92,9 @@ async def member(directory: Path, sees: bool = True) -> AsyncIterator[Member]:
     with contextlib.closing(Store(directory / "store", RULES)) as store:
         standing = Standing(genesis(RULES), tuple(sorted(map(pubkey, range(MEMBERS)))))
         source = FileChain(chain) if sees else None
-        application = Application(store, standing, Height(0), source, patience=0.3, snapshot_every=10, retain=100)
+        application = Application(
+            store, standing, Height(0), source, Peers(), patience=0.3, snapshot_every=10, retain=100
+        )
         yield Member(application, world, chain)
 
 
@@ -146,6 +155,39 @@ async def test_a_member_votes_for_no_block_that_is_none(tmp_path: Path) -> None:
             (first,),
         ):
             assert await one.votes(*transactions) == REJECTED
+
+
+async def test_who_voted_twice_is_taken_out_and_has_no_seat(tmp_path: Path) -> None:
+    """Of those that are registered and of those that only have a seat; who is unknown by now changes nothing."""
+    async with member(tmp_path) as one:
+        await one.decides(encode(one.seen()))
+        other = pubkey(99)
+        one.application._standing = replace(
+            one.application._standing, committee=tuple(sorted((*one.application.committee, other)))
+        )
+        before = one.application.committee
+        await one.decides(encode(one.seen()), offenders=(pubkey(2), other, pubkey(50)))
+        assert set(before) - set(one.application.committee) == {pubkey(2), other}
+        state = one.application.states.last
+        assert [(gone.pubkey, gone.leaving) for gone in state.departed.values()] == [(pubkey(2), Leaving.DEREGISTERED)]
+        await one.decides(encode(one.seen()), offenders=(pubkey(2),))
+    # What was decided is found again from the disk.
+    with contextlib.closing(Store(tmp_path / "store", RULES)) as store:
+        assert [pubkey(2)] == [gone.pubkey for gone in store.load(Standing(genesis(RULES), ())).state.departed.values()]
+
+
+async def test_no_height_waits_for_an_own_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was put in unseen waits to be looked at again; of too much the oldest is given up, and said."""
+    monkeypatch.setattr(module, "_MAX_UNSEEN", 2)
+    async with member(tmp_path) as one:
+        said = []
+        for _ in range(4):
+            seen = one.world.input().observation
+            said.append((one.world.state.l2_height, seen))
+            async with asyncio.timeout(PATIENCE):
+                await one.decides(encode(seen))
+        unseen = one.application.unseen
+        assert [unseen.get_nowait() for _ in range(unseen.qsize())] == said[-2:]
 
 
 async def test_who_sees_nothing_votes_for_nothing_new(tmp_path: Path) -> None:

@@ -406,6 +406,9 @@ async def test_a_follower_takes_only_what_follows(tmp_path: Path) -> None:
         with pytest.raises(DivergedError, match="compute differently"):
             await follower._take(wrong.encoded)
         assert follower.state.root == first.root
+        accused = replace(second.given, offenders=(pubkey(1),))
+        with pytest.raises(DivergedError, match="nobody votes here"):
+            await follower._take(sign(history[0][1], accused, apply(history[0][1], accused), secret(SEQUENCER)).encoded)
         await follower._take(second.encoded)
         assert store.load().root == follower.state.root == second.root
 
@@ -456,7 +459,7 @@ async def test_feeds_that_lie_are_left_for_one_that_does_not(
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            with pytest.raises(RefusedError, match="no feed can be reached"):
+            with pytest.raises(RefusedError, match=r"^no feed can be reached; try again later$"):
                 await Follower(two, RULES, KEY, urls[:1]).submit(
                     Certificate(Height(1), Index(0), Verdict.DECOMMISSION, ())
                 )

@@ -95,6 +95,32 @@ def test_a_file_that_is_no_json_or_absent_is_named(tmp_path: Path) -> None:
             read(path)
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        7,
+        "node",
+        [],
+        without(node(2), "omq_port"),
+        node(2, https_port=1e400),
+        node(2, https_port=float("nan")),
+        node(2, pubkey_ed25519="0" * 64),
+        node(2, ip="2001:db8::1"),
+        node(2, pubkey_x25519=node(1)["pubkey_x25519"]),
+        node(1),
+    ],
+)
+def test_a_bad_entry_of_a_file_costs_that_entry(bad: Any, tmp_path: Path) -> None:
+    path = tmp_path / "nodes.json"
+    write(path, [node(1), bad, node(3)])
+    assert read(path)["nodes"] == [node(1), node(3)]
+    write(path, [bad])
+    if bad != node(1) and not (isinstance(bad, dict) and bad.get("pubkey_x25519") == node(1)["pubkey_x25519"]):
+        with pytest.raises(MembershipError, match=r"nodes\[0\]"):
+            read(path)
+
+
 async def soon(snapshots: AsyncIterator[Any]) -> Any:
     return await asyncio.wait_for(anext(snapshots), 5)
 

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import socket
 import stat
@@ -28,10 +29,11 @@ from allium import cli
 from allium.appchain.types import PublicKey
 from allium.appchain.verdicts import Reason
 from allium.config import NodeConfig, commented_toml
-from allium.operate.facts import Chain, Committee, Disk, Facts, Provider, Source, Stake
+from allium.operate.facts import Chain, Committee, Daemon, Disk, Facts, Provider, Source, Stake, Thread
 from allium.operate.health import Level, judge
 from allium.operate.server import SOCKET
-from conftest import Devnet, LoneNode
+from conftest import Devnet, LoneNode, up
+from node_process import Running
 
 PATIENCE = 20.0
 
@@ -59,8 +61,10 @@ def problems(told: dict[str, Any]) -> list[str]:
     return [problem["what"] for problem in told["problems"] if not problem["what"].startswith("the disk has")]
 
 
-def eventually(directory: Path | str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE
+def eventually(
+    directory: Path | str, wanted: Callable[[dict[str, Any]], bool], seconds: float = PATIENCE
+) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
     while True:
         _, told = status(directory)
         if wanted(told):
@@ -72,7 +76,8 @@ def eventually(directory: Path | str, wanted: Callable[[dict[str, Any]], bool]) 
 def test_a_node_that_is_well_says_so(small_chain: Devnet) -> None:
     node = small_chain.nodes[0]
     code, told = status(node["data_dir"])
-    assert not problems(told) and code == (0 if told["well"] else 1)
+    assert not problems(told), f"{problems(told)}\n{small_chain.complaints()}"
+    assert code == (0 if told["well"] else 1)
     assert told["running"] and told["pid"] == node["pid"] and told["chain"]["stake"]["registered"]
     assert told["chain"]["committee"]["peers"] == 2 and told["engine"]["nodes"] == 3
     # Nothing of it is a secret or somebody's account.
@@ -183,6 +188,45 @@ def test_a_successor_answers_in_its_place(pair: Devnet) -> None:
         assert answer.status == 200
 
 
+def test_a_disk_that_takes_nothing_is_told_of_to_its_owner_alone(running: Running) -> None:
+    def unwritten(told: dict[str, Any]) -> bool:
+        return any(what.startswith("no message can be written") for what in problems(told))
+
+    def limit(size: int) -> None:
+        # Whatever the process writes to a file beyond is refused.
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    params = wire.store_params(wire.User().account_id, b"kept")
+    limit(0)
+    try:
+        # Nobody asked it to write.
+        told = eventually(running.data_dir, unwritten, 40)
+        assert status(running.data_dir)[0] == 1 and told["problems"][0]["level"] == "failed"
+        running.await_line("is not well")
+        running.await_line("a transaction was given up")
+        reply = wire.rpc(running.entry, "store", params)
+        [entry] = reply.json()["swarm"].values()
+        assert (reply.status, entry["reason"]) == (500, "the store does not work")
+        assert str(running.data_dir).encode() not in reply.body and b"redo" not in reply.body
+    finally:
+        limit(resource.RLIM_INFINITY)
+    assert wire.rpc(running.entry, "store", params).status == 200
+    eventually(running.data_dir, lambda told: not unwritten(told))
+    running.await_line("is well again")
+
+
+def test_whose_clock_is_wrong_says_so_and_others_do_not(tmp_path: Path) -> None:
+    def wrong(told: dict[str, Any]) -> bool:
+        return any("s ahead of most others'" in what for what in problems(told))
+
+    with up(tmp_path, "--nodes", "4") as net:
+        net.skew(0, 8 * 3600)
+        eventually(net.nodes[0]["data_dir"], wrong, 60)
+        assert not any(wrong(status(node["data_dir"])[1]) for node in net.nodes[1:])
+        net.skew(0, 0)
+        eventually(net.nodes[0]["data_dir"], lambda told: not wrong(told), 60)
+
+
 def test_cometbft_that_hangs_is_told_of(small_chain: Devnet) -> None:
     node = small_chain.nodes[2]
     children = Path(f"/proc/{node['pid']}/task/{node['pid']}/children").read_text().split()
@@ -251,7 +295,7 @@ def engine(facts: Facts, **changed: Any) -> Facts:
 
 
 def test_what_is_judged_and_how(facts: Facts) -> None:
-    assert judge(facts) == [] and judge(replace(facts, chain=CHAIN, daemon=True)) == []
+    assert judge(facts) == [] and judge(replace(facts, chain=CHAIN, daemon=Daemon(connected=True))) == []
 
     def stake(**changed: Any) -> Facts:
         return replace(facts, chain=replace(CHAIN, stake=replace(CHAIN.stake, **changed)))
@@ -270,7 +314,23 @@ def test_what_is_judged_and_how(facts: Facts) -> None:
     cases: list[tuple[Facts, Level, str]] = [
         (replace(facts, has_network=False), Level.FAILED, "no list of nodes"),
         (replace(facts, not_ready="not in any swarm"), Level.FAILED, "refused: not in any swarm"),
-        (replace(facts, daemon=False), Level.FAILED, "daemon is not connected"),
+        (replace(facts, daemon=Daemon(connected=False)), Level.FAILED, "daemon is not connected"),
+        (replace(facts, daemon=Daemon(True, other_keys=True)), Level.FAILED, "other keys than this node"),
+        (
+            replace(facts, daemon=Daemon(True, refusal="too old")),
+            Level.FAILED,
+            "pings, and so does not tell the network",
+        ),
+        (
+            replace(facts, daemon=Daemon(True, keyless=True), not_ready="not in any swarm"),
+            Level.FAILED,
+            "without its keys",
+        ),
+        (replace(facts, threads=(Thread("allium-omq", 12, False),)), Level.FAILED, "has stood still for 12 s"),
+        (replace(facts, threads=(Thread("allium-store", 1, True),)), Level.FAILED, "allium-store has ended"),
+        (replace(facts, clock_ahead=-3.0), Level.WARNING, "3 s behind most others'"),
+        (replace(facts, clock_ahead=12.0), Level.FAILED, "12 s ahead of most others'"),
+        (engine(facts, store_failure=(5, "it fails")), Level.FAILED, "can be written, for 5 s now: it fails"),
         (replace(facts, metrics_trouble="port 1: no"), Level.WARNING, "metrics are not served"),
         (engine(facts, store_bytes=limit * 9 // 10), Level.WARNING, "store is 90% full"),
         (engine(facts, store_bytes=limit), Level.FAILED, "store is 100% full"),

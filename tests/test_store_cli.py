@@ -113,6 +113,22 @@ def test_an_export_comes_in_elsewhere(lone_node: Callable[..., LoneNode], tmp_pa
     cut.write_bytes(Path(file).read_bytes()[:-30])
     refused = allium("import", str(cut), "--data-dir", str(tmp_path / "third"))
     assert refused.returncode == 1 and "line " in refused.stderr, refused
+    assert "the 30 entries before that were taken" in refused.stderr
+    assert _native.store_verify(str(tmp_path / "third"))["messages"] == 28
+    # Once more, and with a second export behind the first.
+    assert "nothing of it was new" in allium("import", file, "--data-dir", other).stdout
+    store = _native.Store(tmp_path / "more", 1 << 30, 1 << 30, 1 << 20, "async")
+    store.put([("05" + "22" * 32, 0, 1, 1 << 62, b"one more")])
+    store.close()
+    both, behind = tmp_path / "both.jsonl", tmp_path / "behind.jsonl"
+    assert allium("export", str(behind), "--data-dir", str(tmp_path / "more")).returncode == 0
+    both.write_bytes(Path(file).read_bytes() + b"\n" + behind.read_bytes())
+    joined = allium("import", str(both), "--data-dir", other)
+    assert "30 messages, 32 entries" in joined.stdout and "29 of the messages were there before" in joined.stdout
+    assert _native.store_verify(other)["messages"] == 30
+    both.write_bytes(Path(file).read_bytes() + b"what is this")
+    strange = allium("import", str(both), "--data-dir", other)
+    assert strange.returncode == 1 and "line 34" in strange.stderr and "31 entries" in strange.stderr, strange
 
 
 @pytest.mark.parametrize("table", ["expiries", "data", "tombs"])

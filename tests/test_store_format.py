@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import struct
 from collections.abc import Callable
@@ -45,12 +46,17 @@ def filled(node: LoneNode, user: wire.User, data: list[bytes], gone: bytes, grou
     name = wire.message_hash(user.account_id, 0, gone)
     reply = wire.rpc(node.entry, "delete", {**user.auth(f"delete{name}"), "messages": [name]})
     assert reply.status == 200, reply
+    changed = wire.message_hash(user.account_id, 0, data[0])
+    sooner = sent[changed]["timestamp"] + 60_000
+    params = {**user.auth(f"expire{sooner}{changed}"), "messages": [changed], "expiry": sooner}
+    reply = wire.rpc(node.entry, "expire", params)
+    assert reply.status == 200, reply
     token = bytes(wire.Member(group, 3).token, "ascii").decode()
     now = wire.now_ms()
     signed = b"revoke_subaccount" + str(now).encode() + bytes.fromhex(token)
     reply = wire.rpc(node.entry, "revoke_subaccount", {**group.auth(signed), "revoke": token, "timestamp": now})
     assert reply.status == 200, reply
-    return {"sent": sent, "deleted": name, "token": token}
+    return {"sent": sent, "deleted": name, "token": token, "changed": changed, "sooner": sooner}
 
 
 def test_every_table_is_as_documented(lone_node: Callable[..., LoneNode], tmp_path: Path) -> None:
@@ -61,7 +67,7 @@ def test_every_table_is_as_documented(lone_node: Callable[..., LoneNode], tmp_pa
     held = tables(tmp_path / str(node.entry["omq_port"]))
     assert set(held) == {
         *("data", "expiries", "tombs", "tombs_by_time", "commands", "commands_by_time", "revoked"),
-        *("missed", "dumps", "meta"),
+        *("missed", "dumps", "meta", "times"),
     }
     account = bytes.fromhex(user.account_id)
     messages, hashes, expected = {}, {}, dict.fromkeys(sorted(held["data"]))
@@ -69,7 +75,8 @@ def test_every_table_is_as_documented(lone_node: Callable[..., LoneNode], tmp_pa
         whose, rest = key[:33], key[33:]
         assert whose == account
         if not rest:
-            assert struct.unpack(">QQ", value) == (sum(charge(len(one)) for one in data), len(data))
+            inbox = (sum(charge(len(one)) for one in data), len(data))
+            assert struct.unpack(">QQQQ", value) == inbox * 2
         elif rest[0] == 1:
             namespace, sequence = struct.unpack(">HQ", rest[1:])
             assert namespace == 0x8000
@@ -86,8 +93,16 @@ def test_every_table_is_as_documented(lone_node: Callable[..., LoneNode], tmp_pa
         sent = made["sent"][wire.message_hash(user.account_id, 0, body)]
         assert (timestamp, expiry) == (sent["timestamp"], sent["timestamp"] + sent["ttl"])
         assert abs(stored - sent["timestamp"]) < 120_000 and changed == stored
+        digest, place = (
+            hashlib.blake2b(account + body, digest_size=32).digest(),
+            b"\x80\x00" + struct.pack(">Q", sequence),
+        )
+        if (now := held["times"].pop(account + b"\x01" + place, None)) is not None:
+            assert base64.b64encode(digest).decode().rstrip("=") == made["changed"]
+            expiry, still, later = struct.unpack(">QQQ", now)
+            assert expiry == made["sooner"] and still == stored < later
         assert held["expiries"][struct.pack(">QQ", expiry, sequence)] == account + b"\x80\x00"
-    assert len(held["expiries"]) == len(messages)
+    assert len(held["expiries"]) == len(messages) and held["times"] == {}
 
     ((tomb, times),) = held["tombs"].items()
     digest = hashlib.blake2b(account + b"gone", digest_size=32).digest()
@@ -100,7 +115,7 @@ def test_every_table_is_as_documented(lone_node: Callable[..., LoneNode], tmp_pa
         assert hashlib.blake2b(value, digest_size=8).digest() == key[41:]
         commands[value[1 : 1 + value[0]]] = key
     assert commands[b"delete"] == account + at.to_bytes(8) + commands[b"delete"][41:]
-    assert set(commands) == {b"delete", b"revoke_subaccount"}
+    assert set(commands) == {b"delete", b"expire", b"revoke_subaccount"}
     assert held["commands_by_time"] == {key[33:41] + key[:33] + key[41:]: b"" for key in held["commands"]}
 
     ((revoked, state),) = held["revoked"].items()
@@ -114,12 +129,12 @@ def test_every_table_is_as_documented(lone_node: Callable[..., LoneNode], tmp_pa
         *(digest for _, (digest, _, _) in sorted(messages.items())),
         digest,
     ]
-    assert {value[2 : 2 + value[1]] for value in owed if value[0] == 1} == {b"delete", b"revoke_subaccount"}
+    assert {value[1:] for value in owed if value[0] == 2} == set(held["commands"])
     assert held["dumps"] == {}
 
     meta = {name.decode(): value for name, value in held["meta"].items()}
-    numbers = {name: int.from_bytes(value) for name, value in meta.items() if name != "topology"}
-    assert numbers["format"] == 4 and numbers["messages"] == len(messages)
+    numbers = {name: int.from_bytes(value) for name, value in meta.items() if name not in ("topology", "swarms")}
+    assert numbers["format"] == 6 and numbers["messages"] == len(messages)
     assert numbers["bytes"] == sum(charge(len(one)) for one in data)
     assert numbers["sequence"] == len(data) + 1 == numbers["settled"]
     assert numbers["missed"] == int.from_bytes(missed[-1][0][32:])

@@ -22,15 +22,12 @@ LICENCES = {
     "Apache Software License": "Apache-2.0",
     "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
-    "GNU Affero General Public License v3": "AGPL-3.0-only",
     "ISC License (ISCL)": "ISC",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Public Domain": "LicenseRef-Public-Domain",
     "Python Software Foundation License": "PSF-2.0",
 }
-# One that may be used though its licence is not among those allowed: docs/dependencies.md says why.
-EXCEPTIONS = {"snekmate": "AGPL-3.0-only"}
 
 
 def toml(name: str) -> dict[str, Any]:
@@ -97,7 +94,7 @@ def test_every_python_package_has_one_version_its_hashes_and_an_allowed_licence(
     for name, version in locked:
         assert importlib.metadata.version(name) == version, name
         licence = licence_of(name)
-        assert allows(allowed, licence) or EXCEPTIONS.get(name) == licence, (name, licence)
+        assert allows(allowed, licence), (name, licence)
 
 
 def test_every_crate_is_allowed_and_what_we_name_was_looked_at() -> None:

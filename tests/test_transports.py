@@ -77,6 +77,11 @@ def test_https_refusals(node: dict[str, Any]) -> None:
     for sent, want in [
         (b"", b"invalid json"),
         (b"[]", b"invalid json: no `method` field"),
+        # The mark is passed over, and what follows read.
+        (b"\xef\xbb\xbf", b"invalid json"),
+        (b"\xef\xbb\xbf{}", b"invalid json: no `method` field"),
+        (b'\xef\xbb\xbf{"method":"nope","params":{}}', b"no method nope"),
+        (wire.rpc_body("store", {}), b"invalid request: Required field 'timestamp' missing"),
         (b'{"method":1,"params":{}}', b"invalid json: no `method` field"),
         (b'{"method":"info","params":[]}', b"invalid json: no `params` field"),
         (b'{"method":"nope","params":{}}', b"no method nope"),
@@ -162,8 +167,18 @@ async def test_subscribers_are_told_by_every_member(shared_devnet: Devnet) -> No
         [refused] = await stranger.request("monitor.messages", subscription(user, data=True))
         told = bencode2.bdecode(refused)
         assert told[b"errcode"] == 6 and len(told[b"snodes"]) == 5
-        [refused] = await stranger.request("monitor.messages")
-        assert bencode2.bdecode(refused)[b"errcode"] == 1
+        what = b"monitor request takes a single bencoded dict or list parameter"
+        unsigned = bencode2.bdecode(subscription(user, data=True))
+        del unsigned[b"s"]
+        for parts, text in [
+            ([], what),
+            ([b""], what),
+            ([b"nonsense"], what),
+            ([b"de", b"de"], what),
+            ([bencode2.bencode(unsigned)], b"Key s not found!"),
+        ]:
+            [refused] = await stranger.request("monitor.messages", *parts)
+            assert bencode2.bdecode(refused) == {b"errcode": 1, b"error": b"Invalid arguments: " + text}
     async with omq(inside[0]) as entry, omq(inside[1]) as other:
         both = b"l" + subscription(user, data=True) * 2 + b"e"
         assert await entry.request("monitor.messages", both) == [b"ld7:successi1eed7:successi1eee"]

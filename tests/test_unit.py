@@ -62,5 +62,61 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, complaint: str)
         unit.read(tmp_path / "none.conf")
 
 
+def test_a_file_is_read_as_the_reference_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "storage.conf"
+    keys = ["aa" * 32, "bb" * 32, "cc" * 32, "dd" * 32, "ee" * 32]
+    path.write_text(
+        f"""port = 22021 # as the router forwards it
+bind-ip = 0.0.0.0 ; every address
+data-dir = "/var/lib/oxen # storage"   # a quoted one
+stats-access-key = {keys[0]} {keys[1]}
+stats-access-key = [
+  "{keys[2]}",  # the second machine
+  {keys[3]},
+]
+stats-access-key={keys[4]}
+testnet
+force-start
+lokid-rpc-port = 22023
+lokid-key=00
+
+[logging]
+level = trace
+port = 1
+[default]
+log-level = warn
+""",
+        encoding="utf-8-sig",
+    )
+    told: list[str] = []
+    assert unit.read(path, told.append) == {
+        "https_port": "22021",
+        "bind_ip": "0.0.0.0",
+        "data_dir": Path("/var/lib/oxen # storage"),
+        "stats_access_keys": keys,
+        "testnet": True,
+        "log_level": "warning",
+    }
+    [warning] = told
+    assert all(name in warning for name in ("force-start", "lokid-rpc-port", "lokid-key"))
+
+
+def test_flags_and_values_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "storage.conf"
+    path.write_text("skip-bootstrap-nodes\ntestnet = off # not yet")
+    assert unit.read(path) == {"bootstrap_seeds": []}
+    path.write_text("testnet\nport")
+    with pytest.raises(ConfigError, match="line 2: port needs a value"):
+        unit.read(path)
+
+
+def test_a_command_line_of_years_ago() -> None:
+    kept, obsolete = unit.without_obsolete(
+        ["node", "run", "0.0.0.0", "22021", "--force-start", "--lokid-rpc-port", "22023", "--oxend-key=00", "--testnet"]
+    )
+    assert kept == ["node", "run", "0.0.0.0", "22021", "--testnet"]
+    assert obsolete == ["force-start", "lokid-rpc-port", "oxend-key"]
+
+
 def test_every_option_is_a_setting() -> None:
     assert set(unit.SETTINGS.values()) <= set(NodeConfig.model_fields)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from allium.appchain.admission import admissible, objection, possible
 from allium.appchain.certificates import Verdict, Vote, vote_message
 from allium.appchain.encoding import encode
-from allium.appchain.machine import admissible, objection, possible
 from allium.appchain.nodes import Node
 from allium.appchain.parameters import MAINNET, Parameters
 from allium.appchain.state import State
