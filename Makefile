@@ -1,17 +1,22 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-crash fuzz lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate bench-network deb docs audit sbom
+.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate bench-network deb docs audit sbom
 
 PYTHON ?= python3
 VENV := .venv
 CASES ?= 1000000
 ROUNDS ?= 5
+MINUTES ?= 1
+# Test files at a time: they wait more than they work.
+JOBS ?= 2
 BIN := $(VENV)/bin
 # Its v0.38 line, whose questions the application answers.
 COMETBFT := v0.38.26
 # What looks at the packages: exactly these, as they are installed by their own lock files.
 CARGO_DENY := 0.20.2
 CARGO_CYCLONEDX := 0.5.9
+# What leads fuzzing by coverage.
+CARGO_FUZZ := 0.13.2
 GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 # One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
 CARGO_PROFILE := --profile fast
@@ -32,10 +37,14 @@ test-rust: $(VENV)/.requirements
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace $(CARGO_PROFILE)
 
 test-python: build cometbft
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
 	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/test_chaos.py
+
+test-mixed: build ## A swarm of ours and the reference's, ten minutes in peace and ten under faults (SEED=n)
+	ALLIUM_MIXED_SECONDS=600 $(if $(SEED),ALLIUM_MIXED_SEED=$(SEED)) $(BIN)/python -m pytest -s \
+		-k "(unreachable and 2+3) or faults" tests/test_mixed_swarm.py tests/test_mixed_changes.py
 
 test-x25519: ## The standard's million iterations of X25519, on everything the processor has (minutes)
 	cargo test --locked --release -p allium-engine a_million_iterations -- --ignored
@@ -49,6 +58,9 @@ bench-store: $(VENV)/.requirements ## What the store costs, empty and with a mil
 
 fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of bytes (CASES=n)
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python PROPTEST_CASES=$(CASES) cargo test --locked -p allium-engine $(CARGO_PROFILE) fuzz_
+
+fuzz-coverage: $(VENV)/.cargo-fuzz-$(CARGO_FUZZ) ## The same, led by the code that input reaches, and growing engine/fuzz/corpus (MINUTES=n for each reader)
+	PATH="$(CURDIR)/$(BIN):$$PATH" engine/fuzz/run $(MINUTES)
 
 lint: $(VENV)/.requirements ## rustfmt, clippy, rustdoc, ruff and mypy, warnings refused
 	cargo fmt --all --check
@@ -160,6 +172,10 @@ $(VENV)/.cargo-deny-$(CARGO_DENY): $(VENV)/.requirements
 
 $(VENV)/.cargo-cyclonedx-$(CARGO_CYCLONEDX): $(VENV)/.requirements
 	cargo install --locked --quiet --root $(VENV) cargo-cyclonedx@$(CARGO_CYCLONEDX)
+	touch $@
+
+$(VENV)/.cargo-fuzz-$(CARGO_FUZZ): $(VENV)/.requirements
+	cargo install --locked --quiet --root $(VENV) cargo-fuzz@$(CARGO_FUZZ)
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml setup.py $(RUST) $(CYTHON)
