@@ -11,10 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{
-    link::PeerLink,
-    movement::{Movement, Topology},
-};
+use super::{link::PeerLink, movement::Movement, topology::Topology};
 use crate::{
     bencode::Bt,
     store::{Dump, Store},

@@ -7,14 +7,16 @@ mod movement;
 mod originals;
 mod reconcile;
 mod redeliver;
+mod topology;
 pub mod transfer;
 mod turns;
 
 pub use fanout::{MEMBER_TIMEOUT, MemberAnswer, fan_out};
 pub use handshake::Handshake;
 pub use link::{Daemon, PeerAnswer, PeerError, PeerLink};
-pub use movement::{Movement, Topology, transfers};
+pub use movement::{Movement, transfers};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use reconcile::fuzz_things;
 pub use reconcile::{COMMAND as RECONCILE, Compared, Merge, Reconciler, Thing};
 pub use redeliver::Redelivery;
+pub use topology::Topology;

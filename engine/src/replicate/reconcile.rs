@@ -24,7 +24,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
+    fanout::MEMBER_TIMEOUT,
     link::{PeerError, PeerLink},
+    topology::Topology,
     transfer::{self, Transferred},
     turns::{Scan, Turns},
 };
@@ -33,7 +35,7 @@ use crate::{
     clock::Clock,
     store::{Command, Inventory, Place, Store, StoreError},
     swarm::{Network, NodeInfo, SwarmId},
-    types::{AccountId, Ed25519PublicKey},
+    types::{AccountId, Ed25519PublicKey, Millis},
 };
 
 /// The command, as OMQ would name it.
@@ -57,6 +59,10 @@ const LAST_PAUSE: Duration = Duration::from_secs(15);
 const ATTEMPTS: u32 = 12;
 /// Members are compared with, one at random, about this often though nothing has happened.
 const NOW_AND_THEN: Duration = Duration::from_secs(300);
+/// After this, what was under way when the swarm changed, or when something was stored, has ended: it is no longer on its way.
+const SETTLED: Duration = Duration::from_secs(MEMBER_TIMEOUT.as_secs() + 1);
+/// How many times as long as it took is the rest before others are compared with for what a comparison has brought.
+const REST: u32 = 4;
 
 /// Something that one member gives another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +75,13 @@ pub enum Thing {
 
 /// Takes what another member gives, as far as it is right.
 pub trait Merge: Send + Sync {
-    /// Checks and keeps. A refusal of some of it is not told.
-    fn merge<'a>(&'a self, things: Vec<Thing>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    /// Checks and keeps. A refusal of some of it is not told. Whether there was a message among it that was missing here, or
+    /// stays longer now, though it is from before `settled`: others may miss it as well.
+    fn merge<'a>(
+        &'a self,
+        things: Vec<Thing>,
+        settled: Millis,
+    ) -> std::pin::Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 }
 
 /// What a comparison did.
@@ -107,6 +118,8 @@ pub struct Reconciler {
     wanted: Mutex<HashMap<Ed25519PublicKey, Wanted>>,
     wake: Notify,
     total: Mutex<Compared>,
+    /// How long the last comparison that we began took.
+    took: Mutex<Duration>,
 }
 
 /// A member to compare with.
@@ -127,13 +140,18 @@ impl Reconciler {
         clock: Clock,
         merge: Arc<dyn Merge>,
     ) -> Self {
-        let (session, wanted, total, wake) = (Mutex::default(), Mutex::default(), Mutex::default(), Notify::new());
-        Self { store, network, peers, own, clock, merge, session, turns: Turns::default(), wanted, wake, total }
+        let (session, wanted, total, took) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::default());
+        let (turns, wake) = (Turns::default(), Notify::new());
+        Self { store, network, peers, own, clock, merge, session, turns, wanted, wake, total, took }
     }
 
     /// Compares with this member soon.
     pub fn want(&self, member: Ed25519PublicKey) {
-        self.wanted.lock().insert(member, Wanted { next: Instant::now(), attempts: 0 });
+        self.want_at(member, Instant::now());
+    }
+
+    fn want_at(&self, member: Ed25519PublicKey, next: Instant) {
+        self.wanted.lock().insert(member, Wanted { next, attempts: 0 });
         self.wake.notify_one();
     }
 
@@ -142,16 +160,21 @@ impl Reconciler {
         self.mates().iter().for_each(|mate| self.want(mate.ed25519));
     }
 
-    /// Compares for ever: with every member at first, then with those that it was asked to, and now and then with one at
-    /// random.
+    /// Compares for ever: with every member at first, and again when somebody has come or left (who leaves may have told some
+    /// what it will not tell the others); then with those that it was asked to, and now and then with one at random.
     pub async fn run(self: Arc<Self>) {
-        let mut known: Option<SwarmId> = None;
+        let mut known = Topology::default();
         let mut again = Instant::now() + NOW_AND_THEN;
         loop {
-            let swarm = self.own_swarm();
-            if swarm.is_some() && known != swarm {
-                known = swarm;
+            let topology = Topology::of(&self.network.load(), &self.own);
+            if topology.own().is_some() && known.own() != topology.own() {
                 self.want_all();
+            } else if topology.own().is_some() && !known.has_same_members(&topology) {
+                let settled = Instant::now() + SETTLED;
+                self.mates().iter().for_each(|mate| self.want_at(mate.ed25519, settled));
+            }
+            if topology.own().is_some() {
+                known = topology;
             }
             let now = Instant::now();
             if now >= again {
@@ -189,28 +212,37 @@ impl Reconciler {
     }
 
     async fn attempt(&self, member: Ed25519PublicKey) {
-        let Some(mate) = self.mates().into_iter().find(|mate| mate.ed25519 == member) else {
-            self.wanted.lock().remove(&member);
-            return;
-        };
+        // Whoever asks for it from now on has seen what this comparison may not.
+        let asked = self.wanted.lock().remove(&member);
+        let mate = self.mates().into_iter().find(|mate| mate.ed25519 == member);
+        let (Some(asked), Some(mate)) = (asked, mate) else { return };
         self.peers.acquaint(&mate).await;
         let result = if self.peers.is_allium(&mate) { self.compare(&mate).await } else { Err(PeerError::Timeout) };
-        let mut wanted = self.wanted.lock();
         match result {
             Ok(Compared { given, taken, bytes }) => {
                 tracing::debug!(node = %member, given, taken, bytes, "compared with a member of the swarm");
-                wanted.remove(&member);
             }
             Err(error) => {
-                let Some(entry) = wanted.get_mut(&member) else { return };
-                entry.attempts += 1;
-                entry.next = Instant::now() + (FIRST_PAUSE * 2_u32.saturating_pow(entry.attempts)).min(LAST_PAUSE);
                 tracing::debug!(node = %member, %error, "not compared with a member of the swarm");
-                if entry.attempts >= ATTEMPTS {
-                    wanted.remove(&member);
+                let attempts = asked.attempts + 1;
+                let next = Instant::now() + (FIRST_PAUSE * 2_u32.saturating_pow(attempts)).min(LAST_PAUSE);
+                if attempts < ATTEMPTS {
+                    self.wanted.lock().entry(member).or_insert(Wanted { next, attempts });
                 }
             }
         }
+    }
+
+    /// Keeps what a member gives. What was missing here may be missing at others, too: they are compared with, after a rest.
+    async fn learn(&self, from: &Ed25519PublicKey, things: Vec<Thing>) {
+        let settled = u64::try_from(SETTLED.as_millis()).unwrap_or(u64::MAX);
+        if !self.merge.merge(things, self.clock.now().minus(settled)).await {
+            return;
+        }
+        let mates = self.mates();
+        let rest = REST * self.took.lock().saturating_mul(u32::try_from(mates.len()).unwrap_or(u32::MAX));
+        let next = Instant::now() + rest.clamp(SETTLED, NOW_AND_THEN);
+        mates.iter().filter(|mate| mate.ed25519 != *from).for_each(|mate| self.want_at(mate.ed25519, next));
     }
 
     /// All that comparisons which we began have done so far.
@@ -252,6 +284,7 @@ impl Reconciler {
     /// # Errors
     /// [`PeerError`]; what was exchanged until then stays.
     pub async fn compare(&self, node: &Arc<NodeInfo>) -> Result<Compared, PeerError> {
+        let began = Instant::now();
         let mut done = Compared::default();
         let mut from = AccountId([0; 33]);
         loop {
@@ -266,7 +299,10 @@ impl Reconciler {
             result?;
             match end {
                 Some(end) => from = end,
-                None => return Ok(done),
+                None => {
+                    *self.took.lock() = began.elapsed();
+                    return Ok(done);
+                }
             }
         }
     }
@@ -319,7 +355,7 @@ impl Reconciler {
             }
             let things = answer.remove(b"things".as_slice()).and_then(decode).ok_or_else(malformed)?;
             done.taken += things.len() as u64;
-            self.merge.merge(things).await;
+            self.learn(&node.ed25519, things).await;
             need = &need[covered..];
         }
         Ok(())
@@ -428,7 +464,7 @@ impl Reconciler {
             b"put" => {
                 let things = asked.remove(b"things".as_slice()).and_then(decode).ok_or_else(malformed)?;
                 let _ = self.current(from, number, |_| ());
-                self.merge.merge(things).await;
+                self.learn(from, things).await;
                 let _ = self.current(from, number, |_| ());
                 Ok(b"de".to_vec())
             }

@@ -13,7 +13,7 @@ use crate::{
         transfer::{self, Transferred},
     },
     rpc::{Via, request::MAX_MESSAGE, status::Status},
-    store::{Command, NamespaceSearch, NewMessage, Outcome, SeenNamespaces},
+    store::{Command, NamespaceSearch, NewMessage, Outcome, SeenNamespaces, Stored},
     types::{Ed25519PublicKey, MessageHash, Millis, Namespace},
 };
 
@@ -77,7 +77,7 @@ impl Rpc {
         // From before the look, so that no change comes in between.
         let mut changes = self.parts.network.changes();
         let (ours, early) = self.sort(from, transferred);
-        self.keep(ours).await?;
+        self.keep(ours, Millis(0)).await?;
         if early.is_empty() {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl Rpc {
             return Err("Swarm mismatch");
         }
         let (ours, others) = self.sort(from, early);
-        self.keep(ours).await?;
+        self.keep(ours, Millis(0)).await?;
         if others.is_empty() { Ok(()) } else { Err("Swarm mismatch") }
     }
 
@@ -109,7 +109,8 @@ impl Rpc {
         Arrival::ALL.iter().map(|(arrival, name)| (*name, self.receiving.arrivals.sum(*arrival as usize))).collect()
     }
 
-    async fn keep(&self, transferred: Vec<Transferred>) -> Result<(), &'static str> {
+    /// Whether one of them from before `settled` was missing, or stays longer now.
+    async fn keep(&self, transferred: Vec<Transferred>, settled: Millis) -> Result<bool, &'static str> {
         let failed = "Failed to store messages";
         let Some(Kept { store, .. }) = &self.parts.kept else { return Err("Swarm mismatch") };
         let network = self.parts.network.load();
@@ -134,16 +135,20 @@ impl Rpc {
         }
         let watched: Vec<Option<NewMessage>> =
             messages.iter().map(|message| self.monitors.any(&message.account).then(|| message.clone())).collect();
+        let is_settled = |message: &NewMessage| message.stored.max(message.changed) < settled;
+        let settled: Vec<bool> = messages.iter().map(is_settled).collect();
         let stored = store.receive(messages).await.map_err(|error| {
             tracing::warn!(%error, "messages from another node were not stored");
             failed
         })?;
+        let grows = |stored: &Stored| matches!(stored.outcome, Outcome::New | Outcome::Extended);
+        let grown = settled.iter().zip(&stored).any(|(settled, stored)| *settled && grows(stored));
         for (message, stored) in watched.iter().zip(stored) {
             if let (Some(message), Outcome::New) = (message, stored.outcome) {
                 self.monitors.notify(message, store);
             }
         }
-        if all_are_ours { Ok(()) } else { Err("Swarm mismatch") }
+        if all_are_ours { Ok(grown) } else { Err("Swarm mismatch") }
     }
 }
 
@@ -170,7 +175,7 @@ fn checked(
 }
 
 impl Merge for Rpc {
-    fn merge<'a>(&'a self, things: Vec<Thing>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn merge<'a>(&'a self, things: Vec<Thing>, settled: Millis) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         Box::pin(async move {
             let mut messages = Vec::new();
             for thing in things {
@@ -188,9 +193,10 @@ impl Merge for Rpc {
                     }
                 }
             }
-            if let Err(refusal) = self.keep(messages).await {
+            self.keep(messages, settled).await.unwrap_or_else(|refusal| {
                 tracing::debug!(refusal, "not all messages of another member were kept");
-            }
+                false
+            })
         })
     }
 }

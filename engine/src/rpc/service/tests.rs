@@ -998,6 +998,43 @@ async fn members_that_compare_are_alike() {
     assert_eq!((given, taken), (0, 0));
 }
 
+/// What one member alone has reaches all of them when a third has left, and when another hears of it from it.
+#[tokio::test]
+async fn what_one_has_alone_reaches_all() {
+    let net = fixture(4);
+    let network = Arc::clone(&net.nodes[0].parts.network);
+    let members: Vec<NodeInfo> = network.load().nodes().iter().map(|node| NodeInfo::clone(node)).collect();
+    let reconcilers: Vec<_> = net.nodes.iter().map(|node| Arc::clone(&net.swarm.1.lock()[&node.own])).collect();
+    let hour_ago = Millis(net.now() - 3_600_000);
+    let message = |data: &[u8], at: Millis| {
+        let (account, namespace, expiry) = (user().1, Namespace(0), at.plus(86_400_000));
+        let hash = MessageHash::of(&account, namespace, data);
+        NewMessage { account, namespace, hash, timestamp: at, expiry, stored: at, changed: at, data: data.to_vec() }
+    };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let have = async |nodes: &[usize], count: usize| {
+        while nodes.iter().any(|node| net.held(*node).len() != count) {
+            assert!(tokio::time::Instant::now() < deadline, "never at all of {nodes:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let put = async |node: usize, message| net.nodes[node].kept().store.receive(vec![message]).await.unwrap();
+    // Each compares with all when it begins. What may still be on its way is no reason to do so again.
+    put(3, message(b"first", Millis(net.now()))).await;
+    let running: Vec<_> = reconcilers.iter().map(|one| tokio::spawn(Arc::clone(one).run())).collect();
+    have(&[0, 1, 2, 3], 1).await;
+    // The last has told one of a change, and is gone; its message is as young as that of a request under way.
+    put(0, message(b"from who left", Millis(net.now()))).await;
+    network.replace(Snapshot::new(2, String::new(), [19, 4], members[..3].to_vec()));
+    reconcilers.iter().for_each(|one| one.network_changed());
+    have(&[0, 1, 2], 2).await;
+    // One hears of something old from another, and passes on what the third cannot know.
+    put(0, message(b"old", hour_ago)).await;
+    net.compare(1, 0).await;
+    have(&[0, 1, 2], 3).await;
+    running.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
 /// What a member was not told for longer than its signature lasts is still carried out, and only what is later is spared.
 #[tokio::test]
 async fn late_commands_are_carried_out_as_of_their_time() {
