@@ -1,7 +1,8 @@
 """OMQ as the reference's library speaks it, straight from `spec/transports` §2 on libzmq alone.
 
 There is one record for each other node, with up to two connections: the one it opened and the one we opened. Whatever
-is sent to it, replies too, goes along either, at random; replies are known by their tag alone (§2.1a).
+is sent to it, replies too, goes along either, at random; replies are known by their tag alone
+(`spec/transports` §2.1a).
 """
 
 from __future__ import annotations

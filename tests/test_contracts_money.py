@@ -195,7 +195,7 @@ def fill(chain: Chain, amount: int) -> Contract:
     ],
 )
 def test_what_the_pool_releases(chain: Chain, balance: int, block: int, day: int, year: int) -> None:
-    """economics §2."""
+    """`spec/economics` §2."""
     calculate = chain.pool.functions.calculatePayoutAmount
     for elapsed, expected in ((120, block), (DAY, day), (YEAR, year), (0, 0)):
         assert calculate(balance * SESH, elapsed).call() == expected
@@ -212,7 +212,7 @@ def test_what_the_pool_releases(chain: Chain, balance: int, block: int, day: int
     ],
 )
 def test_what_the_pool_pays_in_steps(chain: Chain, start: int, steps: int, seconds: int, paid: int, left: int) -> None:
-    """economics §2: the balances are real, and so are the payouts."""
+    """`spec/economics` §2: the balances are real, and so are the payouts."""
     pool = fill(chain, start * SESH)
     before = chain.balance(chain.bob)
     pay = pool.functions.payoutReleased()
@@ -273,7 +273,7 @@ def test_the_pools_owner(chain: Chain) -> None:
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 400 * DAY), st.integers(0, 10**15)), min_size=1, max_size=6))
 def test_nothing_is_lost_in_a_pool(chain: Chain, steps: list[tuple[int, int]]) -> None:
-    """economics §9, 4: paid and left are what was deposited, for any steps of time."""
+    """`spec/economics` §9, 4: paid and left are what was deposited, for any steps of time."""
     snapshot = chain.rpc("evm_snapshot")
     pool = fill(chain, 10**15)
     deposited, before = 10**15, chain.balance(chain.bob)
@@ -305,7 +305,7 @@ def test_nothing_is_lost_in_a_pool(chain: Chain, steps: list[tuple[int, int]]) -
     ],
 )
 def test_a_fee_is_split(chain: Chain, fee: int, pool: int, liquidity: int) -> None:
-    """economics §7."""
+    """`spec/economics` §7."""
     splitter = chain.splitter.functions
     chain.send(splitter.setTreasury(chain.dave), chain.owner)
     chain.send(chain.token.functions.approve(chain.splitter.address, fee), chain.bob)

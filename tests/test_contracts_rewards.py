@@ -414,7 +414,7 @@ def test_the_reasons_not_to_seed(chain: Chain, unstarted: Any) -> None:
 
 
 def test_thresholds_follow_the_number_of_nodes(chain: Chain, unstarted: Any) -> None:
-    """economics §8, as far as seeding reaches in one test."""
+    """`spec/economics` §8, as far as seeding reaches in one test."""
     idle = unstarted().functions
     _, entries = seeds(chain, 1050)
     seeded = 0
@@ -556,7 +556,7 @@ def test_claims_of_all_are_limited_per_cycle(chain: Chain) -> None:
 
 
 def test_what_cycle_a_time_is_in(chain: Chain) -> None:
-    """economics §5, with cycles counted from the epoch; the chain's clock runs on to a day that has the same phase."""
+    """`spec/economics` §5, with cycles counted from the epoch; the chain's clock runs on to a day of the same phase."""
     rewards = chain.rewards.functions
     for timestamp in (1750000000, 1750031999, 1750032000):
         later = timestamp + 43_200 * 100_000
@@ -710,7 +710,7 @@ def test_anybody_lets_a_node_go_that_asked_thirty_days_ago(chain: Chain) -> None
 def test_a_liquidation_is_split(
     chain: Chain, deposit: int, ratios: tuple[int, int, int], liquidator: int, pool: int, returned: int
 ) -> None:
-    """economics §6."""
+    """`spec/economics` §6."""
     rewards = chain.rewards.functions
     chain.send(rewards.setStakingRequirement(deposit), chain.owner)
     chain.send(rewards.setLiquidationRatios(*ratios), chain.owner)

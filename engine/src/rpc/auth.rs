@@ -223,7 +223,7 @@ mod tests {
 
     const TOKEN: &str = "030300002543b92ff1095511476adc8369db6ddc933665a11978dda1404ee1066ca9559d";
 
-    /// `spec/node-tests` §4: group G and its subaccount; §9: the permission matrix.
+    /// `spec/node-tests` §4: group G and its subaccount; `spec/node-tests` §9: the permission matrix.
     #[test]
     fn subaccounts_do_what_their_flags_say() {
         let dir = tempfile::TempDir::new().unwrap();

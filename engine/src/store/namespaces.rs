@@ -1,4 +1,4 @@
-//! The namespace of a message that came without its own, found by its hash (`spec/swarms`, additions).
+//! The namespace of a message that came without its own, found by its hash (`spec/swarms` §4).
 //!
 //! Nodes before 2.11.3 lose it on the way; the hash covers it, and clients know the message by that hash alone.
 

@@ -2,8 +2,8 @@
 //!
 //! One thread owns every socket: a ROUTER that others connect to, and a DEALER per node that we have something to say
 //! to, opened on demand and closed when idle. Two nodes may so have two connections, and each sends along either: requests
-//! are served, and replies taken, on both alike (§2.1a). Requests that arrive run as tasks of the runtime; their answers
-//! come back to the thread through its bounded queue.
+//! are served, and replies taken, on both alike (`spec/transports` §2.1a). Requests that arrive run as tasks of
+//! the runtime; their answers come back to the thread through its bounded queue.
 
 mod canary;
 mod commands;
