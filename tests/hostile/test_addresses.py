@@ -6,8 +6,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import wire
-from conftest import LoneNode
+from tests.support import wire
+from tests.support.lone_node import LoneNode
 
 
 def refused(node: dict[str, Any], host: str, port: int, protocol: str) -> bool:

@@ -9,11 +9,11 @@ import os
 from typing import Any
 
 import bencode2
-from victim import Victim
 
-import wire
 from allium import _native
 from allium.client.direct import Node, OmqClient
+from tests.support import wire
+from tests.support.victim import Victim
 
 HASHES = 5000
 NAMESPACES = 64

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from dealers import answer, dealer
-from victim import Victim, victim
 
-import wire
-from conftest import LoneNode
+from tests.support import wire
+from tests.support.dealers import answer, dealer
+from tests.support.lone_node import LoneNode
+from tests.support.victim import Victim, victim
 
 #: Of a stored message, near the most that one may have.
 LARGE = 76_000

@@ -14,8 +14,8 @@ import pytest
 from allium import keys
 from allium.config import commented_toml
 from allium.devnet import ports
-from command import allium
-from conftest import LoneNode
+from tests.support.command import allium
+from tests.support.lone_node import LoneNode
 
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 

@@ -21,7 +21,7 @@ from allium.devnet import ports
 from allium.operate import machine, quotas
 from allium.operate.health import Level
 from allium.operate.quotas import Quotas
-from command import NOBODY, allium, root_only
+from tests.support.command import NOBODY, allium, root_only
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:

@@ -1,0 +1,14 @@
+"""Waiting for what only the nodes know of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+def await_that(what: str, holds: Callable[[], bool], seconds: float = 40) -> None:
+    """Looks until it holds; an event that only the nodes know of."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
