@@ -49,11 +49,14 @@ from allium.appchain.types import (
     Height,
     Index,
     L2Height,
+    MilliAtomic,
+    Reasons,
     Seconds,
     Signature,
 )
 from allium.rewards import ledger, model
 from allium.rewards.ledger import RECORD
+from allium.rewards.shares import Payee, split
 from tests.support.appchain_world import RATE, REQUIREMENT, RULES, World, address, bls, negative, pubkey, sign, stakes
 
 QUARTER = REQUIREMENT // 4
@@ -368,8 +371,12 @@ def test_what_an_address_has_is_found_without_a_look_at_all_others(monkeypatch: 
     assert stakes_of(state, address("nobody")) == Stakes(AtomicSesh(0), AtomicSesh(0))
     assert looks <= 3
     splits: list[object] = []
-    split = ledger.split
-    monkeypatch.setattr(ledger, "split", lambda income, payee: splits.append(payee) or split(income, payee))
+
+    def counted(income: MilliAtomic, payee: Payee) -> list[MilliAtomic]:
+        splits.append(payee)
+        return split(income, payee)
+
+    monkeypatch.setattr(ledger, "split", counted)
     before = Height(state.height - 3)
     for _ in range(100):
         assert claimable(state, address("nobody"), before) == 0
@@ -551,7 +558,7 @@ def broken(world: World, how: str) -> Certificate:
         case "forged":
             return replace(good, votes=(replace(first, signature=Signature(bytes(64))), second, *rest))
         case "other reasons":
-            return replace(good, votes=tuple(replace(vote, reasons=vote.reasons + 1) for vote in good.votes))
+            return replace(good, votes=tuple(replace(vote, reasons=Reasons(vote.reasons + 1)) for vote in good.votes))
         case "other verdict":
             return replace(good, verdict=Verdict.DEREGISTER)
         case "other chain":

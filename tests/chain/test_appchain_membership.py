@@ -22,7 +22,7 @@ from allium.appchain.certificates import Certificate
 from allium.appchain.parameters import MAINNET
 from allium.appchain.state import State
 from allium.appchain.swarms import UNASSIGNED
-from allium.appchain.types import ContractId, L2Height, PublicKey, Seconds
+from allium.appchain.types import ContractId, L2Height, PublicKey, Seconds, SwarmId
 from allium.config import commented_toml
 from allium.consensus import Consensus, ConsensusError, DivergedError
 from allium.consensus.chainfile import ChainFile
@@ -173,7 +173,7 @@ def test_decommissioned_nodes_are_in_no_swarm() -> None:
     world = World()
     world.register(1)
     state = world.step()
-    node = replace(state.nodes[pubkey(1)], decommissioned=True, swarm=UNASSIGNED)
+    node = replace(state.nodes[pubkey(1)], decommissioned=True, swarm=SwarmId(UNASSIGNED))
     network = snapshot(replace(state, nodes=state.nodes.changed({pubkey(1): node})), {})
     assert network["nodes"][0]["swarm_id"] == UNASSIGNED
 

@@ -18,7 +18,7 @@ from web3 import HTTPProvider, Web3
 from allium.appchain.certificates import Verdict
 from allium.appchain.claims import RefusedError, claimable
 from allium.appchain.nodes import Departed, Leaving, Node
-from allium.appchain.types import BlsKey, Seconds
+from allium.appchain.types import Address, BlsKey, Height, Seconds
 from allium.client.direct import Node as Place
 from allium.client.direct import OmqClient
 from allium.devnet import anvil
@@ -70,7 +70,7 @@ async def test_a_node_lives_earns_and_leaves(young: Chain, tmp_path: Path, capsy
         assert "status        registered" in said
         await net.until(lambda state: len(state.ledger.payees) == 5)
         operator, third, fourth = address(2), address(3), address(7)
-        await net.until(lambda state: claimable(state, raw(fourth), state.height - 1) > 0)
+        await net.until(lambda state: claimable(state, Address(raw(fourth)), Height(state.height - 1)) > 0)
 
         # A claim pays what the ledger says, to the last unit; the beneficiary of the fourth is paid, not the staker.
         before = chain.balance(fourth)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from web3 import AsyncHTTPProvider, AsyncWeb3
+from web3.types import RPCEndpoint
 
 from allium import keys
 from allium._native import BlsSecretKey
@@ -65,7 +66,7 @@ class Bench:
     async def rpc(self, method: str, *params: Any) -> Any:
         w3: AsyncWeb3[Any] = AsyncWeb3(AsyncHTTPProvider(self.upstream))
         try:
-            return (await w3.provider.make_request(method, list(params)))["result"]  # type: ignore[arg-type]
+            return (await w3.provider.make_request(RPCEndpoint(method), list(params)))["result"]
         finally:
             await w3.provider.disconnect()
 

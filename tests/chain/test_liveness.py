@@ -45,7 +45,7 @@ from tests.support.appchain_world import RULES, World, pubkey, secret
 from tests.support.devnet import Devnet
 from tests.support.lone_node import UNASSIGNED, LoneNode
 from tests.support.solo_process import FileChain, append
-from tests.support.waiting import await_that
+from tests.support.waiting import await_each, await_that
 
 PATIENCE = 60.0
 NODES = 7
@@ -140,7 +140,9 @@ async def network(directory: Path, clocks: Clocks) -> AsyncIterator[Net]:
         contacts: dict[str, Any] = {}
         for name in range(NODES + 1):
             node_keys = keys_of(name)
-            lone = LoneNode(directory / str(name), *places[2 * name :][:2], keys=node_keys, allow_private_servers=True)
+            https_port, omq_port = places[2 * name : 2 * name + 2]
+            place = directory / str(name)
+            lone = LoneNode(place, https_port, omq_port, keys=node_keys, allow_private_servers=True)
             stack.push_async_callback(asyncio.to_thread, lone.engine.shutdown)
             if name < NODES:
                 contacts[pubkey(name).hex()] = lone.entry
@@ -212,7 +214,7 @@ async def test_what_is_forged_is_dropped_and_what_is_true_goes_on(
         async with asyncio.timeout(PATIENCE):
             while (answer := await sender.ask(first, TIME))[0] is None:
                 assert "not signed" not in answer[1]
-        skew = int(answer[0][1]) / 1000 - first.liveness.now()  # type: ignore[index]
+        skew = int(answer[0][1]) / 1000 - first.liveness.now()
         assert abs(skew) < 5
         good = sign(net.uptime(6), secret(6))
         strange = net.uptime(2)
@@ -269,12 +271,11 @@ async def test_a_node_that_starts_again_goes_on_with_what_it_knew(tmp_path: Path
     """And votes at once, if it was not away for so long that it may have missed two proofs of somebody."""
     async with network(tmp_path, Clocks.of(3600)) as net:
         first, sender = net.members[0], net.members[6]
-        around = replace(
-            first.liveness._around,
-            history=tmp_path / "history",
-            learn=(learnt := []).append,
-            suspect=(suspected := []).append,
-        )
+        contact: Any = net.members[5].lone.entry
+        learnt: list[Uptime] = []
+        suspected: list[str] = []
+        known = first.liveness._around
+        around = replace(known, history=tmp_path / "history", learn=learnt.append, suspect=suspected.append)
 
         def starts() -> Liveness:
             first.liveness = Liveness(first.lone.engine, net.consensus, around, Clocks.of(3600))
@@ -288,7 +289,7 @@ async def test_a_node_that_starts_again_goes_on_with_what_it_knew(tmp_path: Path
             while not before.records.history(pubkey(6)):
                 await sender.tell(first, heard)
                 await net.until(lambda state, last=net.state.height: state.height > last)  # type: ignore[misc]
-        await before.reported(net.members[5].lone.entry, False)
+        await before.reported(contact, False)
         await first.end()
         # As if it had worked for an hour, or for two hours and a half.
         for hours, votes in ((1, False), (2.5, True)):
@@ -317,7 +318,7 @@ async def test_a_node_that_starts_again_goes_on_with_what_it_knew(tmp_path: Path
             assert time.monotonic() - late._begun < PATIENCE
             assert [accepted.proof for accepted in late.records.history(pubkey(6))] == [heard]
             assert late.records.found()[pubkey(5)].unreached is None
-            await late.reported(net.members[5].lone.entry, False)
+            await late.reported(contact, False)
             await first.end()
 
 
@@ -465,7 +466,8 @@ def test_dead_nodes_are_voted_out_and_in_when_they_are_back(devnet_of_seven: Dev
     # A verdict each, by enough of those who were drawn, and all nodes found the same.
     state = standing(net, 1).state
     assert state.verifier is verify_ed25519
-    ended, resumed = {}, {}
+    ended: dict[int, int] = {}
+    resumed: dict[int, int] = {}
     for height, certificate in verdicts(net, 1):
         drawn = state.quorum(certificate.height)
         assert drawn is not None
@@ -481,8 +483,8 @@ def test_dead_nodes_are_voted_out_and_in_when_they_are_back(devnet_of_seven: Dev
             assert len(certificate.votes) >= 4 and {vote.reasons for vote in certificate.votes} == {0}
             resumed[index] = height + RULES.payable_after
     assert ended.keys() == resumed.keys() == set(KILLED)
-    for index in (RESTARTED, *KILLED):
-        await_that(f"node {index} has followed", lambda index=index: verdicts(net, index) == verdicts(net, 1))  # type: ignore[misc]
+    away = (RESTARTED, *KILLED)
+    await_each("it has followed", away, lambda index: verdicts(net, index) == verdicts(net, 1))
     # Their income ends with the verdict and comes again when the rules say so, nobody else's does.
     for index in KILLED:
         node = state.nodes[PublicKey(bytes.fromhex(keys[index]))]
@@ -497,8 +499,7 @@ def test_dead_nodes_are_voted_out_and_in_when_they_are_back(devnet_of_seven: Dev
         assert paid == {height: height not in gone for height in paid}, f"node {index}"
     # And nothing is lost of what was stored before, while they were away and after.
     assert len(writer.stored) > 50
-    for index in range(NODES):
-        await_that(f"node {index} has all", lambda index=index: not lacking(net, index, writer), 90)  # type: ignore[misc]
+    await_each("it has all", range(NODES), lambda index: not lacking(net, index, writer), 90)
 
 
 def test_a_network_that_lost_its_committee_is_restarted_by_command(devnet_of_seven: Devnet) -> None:

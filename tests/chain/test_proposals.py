@@ -18,7 +18,7 @@ from allium.appchain.events import Position, RequirementChange
 from allium.appchain.input import Observation
 from allium.appchain.nodes import Leaving
 from allium.appchain.state import genesis
-from allium.appchain.types import AtomicSesh, Hash, Height, Index, L2Height
+from allium.appchain.types import AtomicSesh, ContractId, Hash, Height, Index, L2Height
 from allium.consensus.cometbft import abci_pb2 as abci
 from allium.consensus.cometbft import application as module
 from allium.consensus.cometbft import sighting
@@ -102,6 +102,12 @@ def beyond(seen: Observation) -> Observation:
     return replace(seen, l2_height=L2Height(seen.l2_height + 1))
 
 
+def with_another_event(seen: Observation) -> Observation:
+    last = seen.events[-1]
+    assert not isinstance(last, RequirementChange)
+    return replace(seen, events=(*seen.events[:-1], replace(last, contract_id=ContractId(99))))
+
+
 LIES: dict[str, Callable[[Observation], Observation]] = {
     "another rate": lambda seen: replace(seen, reward_rate=AtomicSesh(seen.reward_rate + 1)),
     "another block": lambda seen: replace(seen, l2_hash=Hash(bytes(32))),
@@ -110,10 +116,7 @@ LIES: dict[str, Callable[[Observation], Observation]] = {
     "an event more": lambda seen: replace(
         seen, events=(*seen.events, RequirementChange(Position(seen.l2_height, Index(9999)), AtomicSesh(1)))
     ),
-    "another event": lambda seen: replace(
-        seen,
-        events=(*seen.events[:-1], replace(seen.events[-1], contract_id=type(seen.events[-1].contract_id)(99))),  # type: ignore[union-attr]
-    ),
+    "another event": with_another_event,
     "a height to come": beyond,
 }
 
@@ -211,7 +214,13 @@ async def test_what_a_vote_says_beside_itself(tmp_path: Path) -> None:
         for other in ("no event", "an event less", "another event"):
             assert sighting.of(LIES[other](seen)) != told
         assert await one.lets_pass(b"")
-        for forged in (b"junk", said[:-1], said + b"e", b"l" * 200, encode(replace(told, reward_rate=2**60))):
+        for forged in (
+            b"junk",
+            said[:-1],
+            said + b"e",
+            b"l" * 200,
+            encode(replace(told, reward_rate=AtomicSesh(2**60))),
+        ):
             assert not await one.lets_pass(forged)
 
 

@@ -22,7 +22,7 @@ from allium.appchain.input import Input
 from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, genesis, snapshot
-from allium.appchain.types import Height, Index, L2Height, PublicKey
+from allium.appchain.types import Height, Index, L2Height, PublicKey, Seconds
 from allium.consensus import DivergedError, NotFinalError, RefusedError
 from allium.consensus.block import Block, sign
 from allium.consensus.feed import Feed, FeedError
@@ -232,7 +232,7 @@ def tamper(path: Path, statement: str, *values: object) -> None:
 def test_a_tampered_log_is_refused(tmp_path: Path) -> None:
     history = filled(tmp_path / "store")
     block, _ = history[11]
-    forged = replace(block, given=replace(block.given, time=block.given.time + 1))
+    forged = replace(block, given=replace(block.given, time=Seconds(block.given.time + 1)))
     resigned = replace(block, signature=sign(history[10][1], forged.given, history[11][1], secret(3)).signature)
     for bad, says in (
         (forged.encoded, "not what the sequencer signed"),

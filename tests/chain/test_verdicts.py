@@ -193,7 +193,7 @@ def test_testers_who_find_the_same_say_the_same(size: int, down: set[int]) -> No
             continue
         others = [each for each in failing if each != key][: state.parameters.max_deactivations]
         assert [drawn.workers[each.worker] for each in judged] == others
-        assert all((each.verdict, each.reasons) == (Verdict.DECOMMISSION, Reason.NO_PROOF) for each in judged)
+        assert all((each.verdict, each.reasons) == (Verdict.DECOMMISSION, Reasons(Reason.NO_PROOF)) for each in judged)
 
 
 def test_what_nothing_is_known_of_is_not_judged() -> None:
@@ -208,11 +208,13 @@ def test_who_has_a_wrong_clock_judges_no_other() -> None:
     wrong = replace(FINE, in_time=(False,) * 5)
     right = replace(FINE, in_time=(True,))
     found = {pubkey(name): wrong if name < 3 else right for name in range(7)}
-    assert [each.reasons for each in judge(state, pubkey(6), found, NOW, L2, LIMITS)] == [Reason.WRONG_CLOCK] * 3
+    assert [each.reasons for each in judge(state, pubkey(6), found, NOW, L2, LIMITS)] == [
+        Reasons(Reason.WRONG_CLOCK)
+    ] * 3
     most = {**found, pubkey(6): FINE} | dict.fromkeys(map(pubkey, (4, 5)), wrong)
     assert judge(state, pubkey(6), most, NOW, L2, LIMITS) == ()
     silent = {**most, pubkey(0): Found()}
-    assert [each.reasons for each in judge(state, pubkey(6), silent, NOW, L2, LIMITS)] == [Reason.NO_PROOF]
+    assert [each.reasons for each in judge(state, pubkey(6), silent, NOW, L2, LIMITS)] == [Reasons(Reason.NO_PROOF)]
 
 
 def _worker(state: State, name: int) -> int:
@@ -516,7 +518,7 @@ def test_a_history_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "history"
     records = Records(CLOCKS, private=True)
     records.follow(network(7).state)
-    kept = records.changed()
+    kept = {key: one for key, one in records.changed().items() if one is not None}
     with closing(History(path, RULES.chain)) as history:
         history.note(kept)
         history.keep(1.0, 2.0, Height(3))

@@ -262,7 +262,7 @@ def test_selectors(contract: str, published: list[str]) -> None:
 
 @pytest.mark.parametrize("contract", TOPICS)
 def test_topics(contract: str) -> None:
-    published = dict(reversed(line.split()) for line in TOPICS[contract].strip().splitlines())
+    published = {name: topic for topic, name in map(str.split, TOPICS[contract].strip().splitlines())}
     compiled = [entry for entry in artifacts.load(contract).abi if entry["type"] == "event"]
     topics = {entry["name"]: abi.topic(entry).hex() for entry in compiled}
     assert published.items() <= topics.items()

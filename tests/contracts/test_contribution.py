@@ -124,7 +124,14 @@ def test_the_factory_changes_hands(chain: Chain) -> None:
 
 def test_a_contract_without_a_factory(chain: Chain) -> None:
     node = Node()
-    arguments = (chain.rewards.address, 10, node.key, chain.possession(node, chain.alice), node.params(), [])
+    arguments: tuple[Any, ...] = (
+        chain.rewards.address,
+        10,
+        node.key,
+        chain.possession(node, chain.alice),
+        node.params(),
+        [],
+    )
     artifact, published = artifacts.load("ServiceNodeContribution"), abi.load("ServiceNodeContribution")
     made = chain.create(artifact, published, *arguments, chain.alice, False)
     assert made.functions.operator().call() == chain.alice

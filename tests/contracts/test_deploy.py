@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -253,7 +254,12 @@ def test_code_is_compiled_once_and_again_after_a_change(tmp_path: Path, monkeypa
     monkeypatch.setattr(artifacts, "SOURCES", sources)
     calls: list[str] = []
     compile_file = artifacts._compile_file
-    monkeypatch.setattr(artifacts, "_compile_file", lambda path: calls.append(path.name) or compile_file(path))
+
+    def counted(path: Path) -> dict[str, Any]:
+        calls.append(path.name)
+        return compile_file(path)
+
+    monkeypatch.setattr(artifacts, "_compile_file", counted)
 
     def load() -> artifacts.Artifact:
         artifacts.load.cache_clear()
@@ -317,7 +323,7 @@ def test_no_anvil_and_no_way_to_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     npm.write_text("#!/bin/sh\nexit 0\n")
     with pytest.raises(DevnetError, match="brought no anvil"):
         anvil.find()
-    monkeypatch.setattr(anvil.platform, "machine", lambda: "m68k")
+    monkeypatch.setattr(platform, "machine", lambda: "m68k")
     with pytest.raises(DevnetError, match="m68k"):
         anvil.find()
 

@@ -81,7 +81,7 @@ def of_something_else(directory: Path) -> None:
     (directory / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 
 
-WRONG = {
+WRONG: dict[Callable[[Path], None], str] = {
     of_version_1: "cert.pem",
     with_another_key: "key.pem",
     of_a_weak_key: "key.pem",

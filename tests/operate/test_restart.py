@@ -134,7 +134,8 @@ def test_no_request_is_lost_while_a_node_starts_anew_again_and_again(running: Ru
     node = direct.Node.parse(running.entry)
     newcomers = [Newcomer(node, "omq", over), Newcomer(node, "quic", over)]
     kept = [Kept(node, over) for _ in range(2)]
-    threads = (*clients, *newcomers, *kept)
+    callers: list[Newcomer | Kept] = [*newcomers, *kept]
+    threads = (*clients, *callers)
     for thread in threads:
         thread.start()
     pid = running.process.pid
@@ -149,7 +150,7 @@ def test_no_request_is_lost_while_a_node_starts_anew_again_and_again(running: Ru
             while sum(client.answered for client in clients) < before + 200:
                 assert not over.wait(0.01)
             # Restarts without a pause would turn the same newcomers away each time that they knock.
-            others = {thread: thread.answered for thread in (*newcomers, *kept)}
+            others = {thread: thread.answered for thread in callers}
             while any(thread.is_alive() and thread.answered == count for thread, count in others.items()):
                 assert not over.wait(0.01)
     finally:
@@ -193,7 +194,8 @@ def test_one_process_serves_a_directory(running: Running) -> None:
     command = [sys.executable, "-m", "allium", "node", "run", "--config", str(running.file)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 1 and f"another process serves {running.data_dir}" in second.stdout + second.stderr
-    assert running.process.send_signal(signal.SIGTERM) is None and running.process.wait(60) == 0
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(60) == 0
     assert restart.serving(running.data_dir) is None
     command = [sys.executable, "-m", "allium", "node", "restart", "--data-dir", str(running.data_dir)]
     nobody = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import pytest
@@ -84,7 +85,8 @@ def test_compact_gives_room_back_and_keeps_all(lone_node: Callable[..., LoneNode
         omq_port=node.entry["omq_port"],
     )
     try:
-        again.set_network({"height": 2, "block_hash": "", "hardfork": (19, 4), "nodes": [node.entry]})  # type: ignore[typeddict-item, list-item]
+        network: Any = {"height": 2, "block_hash": "", "hardfork": (19, 4), "nodes": [node.entry]}
+        again.set_network(network)
         assert {message["hash"] for message in wire.retrieve(node.entry, user)} == stored - set(gone)
         assert again.stats()["durability"] == "sync"
     finally:

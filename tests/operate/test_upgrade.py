@@ -8,7 +8,7 @@ import sys
 
 import lmdb
 
-from allium.node import EXIT_CONFIG
+from allium.errors import EXIT_CONFIG
 from tests.support.node_process import Running
 
 
@@ -16,8 +16,11 @@ def test_a_store_of_a_later_version_is_left_alone(running: Running) -> None:
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(60) == 0
     with lmdb.open(str(running.data_dir), max_dbs=32) as env, env.begin(write=True) as txn:
-        later = int.from_bytes(txn.get(b"format", db=env.open_db(b"meta", txn))) + 1
-        txn.put(b"format", later.to_bytes(8), db=env.open_db(b"meta", txn))
+        meta = env.open_db(b"meta", txn)
+        kept = txn.get(b"format", db=meta)
+        assert kept is not None
+        later = int.from_bytes(kept) + 1
+        txn.put(b"format", later.to_bytes(8), db=meta)
     before = (running.data_dir / "data.mdb").read_bytes()
     command = [sys.executable, "-m", "allium", "node", "run", "--config", str(running.file)]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -1,11 +1,14 @@
 """`allium.Engine` and `allium.Store`, as programs of their own use them."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,8 +22,10 @@ ACCOUNT = "05" + "07" * 32
 SEED = bytes([7]) * 32
 KEYS = node_keys(SEED)
 
+if TYPE_CHECKING:
+    from allium._native import Network, NodeEntry
 
-Made = tuple[Engine, dict]
+    Made = tuple[Engine, NodeEntry]
 
 
 @pytest.fixture
@@ -28,18 +33,19 @@ def engine(tmp_path: Path) -> Iterator[Callable[..., Made]]:
     """Makes engines that do not run yet, and their entries in a network."""
     with contextlib.ExitStack() as stack:
 
-        def make(number: int = 1, **options: object) -> Made:
+        def make(number: int = 1, **options: Any) -> Made:
             seed = bytes([number]) * 32
             https_port, omq_port = stack.enter_context(ports.reserve(2))
-            listen = {"https_port": https_port, "omq_port": omq_port}
+            listen: dict[str, Any] = {"https_port": https_port, "omq_port": omq_port}
             keys = node_keys(seed)
-            entry = {
+            entry: NodeEntry = {
                 "pubkey_legacy": seed.hex(),
                 "pubkey_ed25519": keys.ed25519.hex(),
                 "pubkey_x25519": keys.x25519.hex(),
                 "ip": "127.0.0.1",
+                "https_port": https_port,
+                "omq_port": omq_port,
                 "swarm_id": 7,
-                **listen,
             }
             directory = tmp_path / str(number)
             made = Engine(
@@ -50,11 +56,11 @@ def engine(tmp_path: Path) -> Iterator[Callable[..., Made]]:
         yield make
 
 
-def network(*nodes: dict) -> dict:
+def network(*nodes: NodeEntry) -> Network:
     return {"height": 1, "block_hash": "", "hardfork": (19, 4), "nodes": list(nodes)}
 
 
-def store_params() -> dict:
+def store_params() -> dict[str, Any]:
     return {"pubkey": ACCOUNT, "timestamp": int(time.time() * 1000), "ttl": 86_400_000, "data": "aGVsbG8="}
 
 
@@ -133,17 +139,17 @@ async def test_requests_are_answered_by_the_program(engine: Callable[..., Made])
     going = asyncio.Event()
     asked = asyncio.Event()
 
-    async def wait(params: dict) -> tuple[int, object]:
+    async def wait(params: dict[str, Any]) -> tuple[int, object]:
         asked.set()
         await going.wait()
         return 403, params["text"]
 
-    async def fail(_: dict) -> tuple[int, object]:
+    async def fail(_: dict[str, Any]) -> tuple[int, object]:
         raise ZeroDivisionError
 
     one, own = engine(keeps_messages=False, answers={"wait": wait, "fail": fail})
     async with one:
-        one.set_network(network(own | {"swarm_id": UNASSIGNED}))
+        one.set_network(network({**own, "swarm_id": UNASSIGNED}))
         waiting = asyncio.create_task(one.request("wait", {"text": "not for you"}))
         await asked.wait()
         assert (await one.request("fail", {})).status == 500
@@ -158,7 +164,7 @@ async def test_requests_are_answered_by_the_program(engine: Callable[..., Made])
 async def test_membership_is_followed(engine: Callable[..., Made]) -> None:
     one, own = engine()
 
-    async def membership() -> AsyncIterator[dict]:
+    async def membership() -> AsyncIterator[Network]:
         for height in (3, 4):
             yield {**network(own), "height": height}
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ def locked_python() -> Iterator[tuple[str, str]]:
 def licence_of(package: str) -> str:
     """The SPDX expression of an installed package; where it names several without saying how they go together, all."""
     metadata = importlib.metadata.metadata(package)
+    assert isinstance(metadata, Message)
     if expression := metadata.get("License-Expression"):
         return str(expression)
     classifiers = [line for line in metadata.get_all("Classifier", []) if line.startswith("License ::")]

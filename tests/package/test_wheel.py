@@ -7,6 +7,7 @@ import venv
 import zipfile
 from email.parser import BytesParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,9 @@ from tests.support import ROOT
 EXAMPLES = ROOT / "python/examples"
 
 
-def run(*command: str | Path, check: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600, check=False, **options)
+def run(*command: str | Path, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    pipes: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 600, **options}
+    done = subprocess.run([*map(str, command)], check=False, **pipes)
     assert done.returncode == 0 or not check, done.stdout + done.stderr
     return done
 
@@ -63,9 +65,9 @@ def test_one_wheel_serves_all_versions_of_python(wheel: Path) -> None:
         [metadata] = [name for name in archive.namelist() if name.endswith("/METADATA")]
         fields = BytesParser().parsebytes(archive.read(metadata))
         assert {"allium/py.typed", "allium/_native.pyi"} <= set(archive.namelist())
-    needed = [need for need in fields.get_all("Requires-Dist") if "extra ==" not in need]
+    needed = [need for need in fields.get_all("Requires-Dist", []) if "extra ==" not in need]
     assert needed == []
-    assert {"client", "node", "chain"} <= set(fields.get_all("Provides-Extra"))
+    assert {"client", "node", "chain"} <= set(fields.get_all("Provides-Extra", []))
 
 
 @pytest.mark.parametrize("name", ["store", "relay", "membership"])

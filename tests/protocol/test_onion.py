@@ -153,7 +153,7 @@ async def test_no_path_is_longer_than_15(shared_devnet: Devnet) -> None:
 def test_errors_inside_the_encryption(shared_devnet: Devnet) -> None:
     first, second = shared_devnet.nodes[:2]
     refused_url = {"host": "127.0.0.1", "target": "/elsewhere", "protocol": "http", "port": 1}
-    rows = [
+    rows: list[tuple[bytes, dict[str, Any], dict[str, Any]]] = [
         (b"", {"nothing": 1}, {"status": 400, "body": "Invalid json"}),
         (b"x", refused_url, {"status": 400, "body": "Invalid url"}),
         (b"{", {"headers": ""}, {"status": 400, "body": "invalid json"}),

@@ -15,7 +15,7 @@ from tests.support import wire
 from tests.support.devnet import Devnet
 from tests.support.mixed_swarm import Entry, store_params
 from tests.support.reference_omq import omq_client
-from tests.support.waiting import await_that
+from tests.support.waiting import await_each
 
 DAY = 86_400_000
 Request = tuple[str, dict[str, Any]]
@@ -28,12 +28,12 @@ def over_omq(node: Entry, requests: list[Request]) -> list[tuple[int, Any]]:
         async with omq_client(node) as socket:
             for number, (method, params) in enumerate(requests):
                 await socket.send_multipart([f"storage.{method}".encode(), b"%d" % number, json.dumps(params).encode()])
-            answers = {}
+            answers: dict[int, tuple[int, Any]] = {}
             async with asyncio.timeout(30):
                 while len(answers) < len(requests):
-                    reply, number, *parts = await socket.recv_multipart()
-                    assert reply == b"REPLY", (reply, number)
-                    answers[int(number)] = (200, json.loads(parts[0])) if len(parts) == 1 else (int(parts[0]), parts[1])
+                    reply, tag, *parts = await socket.recv_multipart()
+                    assert reply == b"REPLY", (reply, tag)
+                    answers[int(tag)] = (200, json.loads(parts[0])) if len(parts) == 1 else (int(parts[0]), parts[1])
             return [answers[number] for number in range(len(requests))]
 
     return asyncio.run(ask())
@@ -84,8 +84,7 @@ def test_stores_come_back_in_the_order_in_which_they_were_sent(pair: Devnet, pip
     assert [answer["hash"] for _, answer in answers[:-1:2]] == list(names)
     # Whoever asks on the same connection sees all that it stored.
     assert [message["hash"] for message in answers[-1][1]["messages"]] == list(names)
-    for node in pair.nodes:
-        await_that("it is the same", lambda node=node: hashes(node, user) == list(names))
+    await_each("it is the same", pair.nodes, lambda node: hashes(node, user) == list(names))
 
 
 def hashes(node: Entry, user: wire.User) -> list[str]:
@@ -139,8 +138,7 @@ def see_each_other(nodes: list[Entry], pipeline: Pipeline) -> None:
     assert held(told[10]["results"][1]["body"]) == [second_name, third_name]
     assert (done(told[11], "deleted"), held(told[12])) == (sorted((second_name, third_name)), [])
     assert held(told[14]) == [first_name]
-    for node in nodes:
-        await_that("it is the same", lambda node=node: hashes(node, user) == [first_name])
+    await_each("it is the same", nodes, lambda node: hashes(node, user) == [first_name])
 
 
 def done(answer: dict[str, Any], field: str) -> Any:

@@ -31,16 +31,15 @@ class Row:
 
     name: str
     method: str
-    params: Callable[[Caller], dict[str, Any]]
+    #: An object, after what has to happen first: `c.stored() and c.retrieve()`.
+    params: Callable[[Caller], Any]
     status: int
     check: Check
     #: The text where bencode's differs; `None`: bencode cannot say such a thing.
     bencode: str | None = field(default="")
 
 
-def invalid(
-    name: str, method: str, params: Callable[[Caller], dict[str, Any]], text: str, bencode: str | None = ""
-) -> Row:
+def invalid(name: str, method: str, params: Callable[[Caller], Any], text: str, bencode: str | None = "") -> Row:
     """A 400 with the prefix that all of them have."""
     prefix = "invalid request: "
     return Row(name, method, params, 400, prefix + text, bencode and prefix + bencode)

@@ -44,8 +44,14 @@ def main() -> None:
 
     print(json.dumps([ask(number) for number in range(QUIET)]), flush=True)
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
-    times, number = [], QUIET
+
+    def await_end() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=await_end, daemon=True).start()
+    times: list[float] = []
+    number = QUIET
     while not (ended.is_set() and times):
         times.append(ask(number))
         number += 1

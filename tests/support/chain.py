@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from eth_abi.abi import decode
+from eth_typing import ChecksumAddress
 from eth_utils.address import to_checksum_address
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
+from web3.types import RPCEndpoint
 
 from allium import _native
 from allium.devnet import anvil
@@ -73,7 +75,8 @@ class Chain:
         self.w3 = Web3(HTTPProvider(url))
         #: What is at an address, for the table of gas.
         self.names: dict[str, str] = {}
-        self.owner, self.alice, self.bob, self.carol, self.dave, *self.others = self.w3.eth.accounts
+        accounts: Sequence[ChecksumAddress] = self.w3.eth.accounts
+        self.owner, self.alice, self.bob, self.carol, self.dave, *self.others = accounts
         self.addresses = asyncio.run(self._deploy())
         self.token = self.at("SESH", self.addresses.token)
         self.pool = self.at("RewardRatePool", self.addresses.pool)
@@ -98,7 +101,7 @@ class Chain:
 
     def rpc(self, method: str, *parameters: Any) -> Any:
         """An answer of the provider's."""
-        answer = self.w3.provider.make_request(method, parameters)  # type: ignore[arg-type]
+        answer = self.w3.provider.make_request(RPCEndpoint(method), parameters)
         assert "error" not in answer, answer
         return answer["result"]
 
@@ -106,8 +109,9 @@ class Chain:
 
     def send(self, call: Any, sender: str, value: int = 0) -> Any:
         """Sends a call, which has to succeed; its receipt."""
-        transaction = {"from": sender, "to": call.address, "data": call._encode_transaction_data(), "value": value}
-        receipt = self.w3.eth.wait_for_transaction_receipt(self.w3.eth.send_transaction({**transaction, "gas": _GAS}))
+        data = call._encode_transaction_data()
+        transaction: Any = {"from": sender, "to": call.address, "data": data, "value": value, "gas": _GAS}
+        receipt = self.w3.eth.wait_for_transaction_receipt(self.w3.eth.send_transaction(transaction))
         assert receipt["status"] == 1, self.refused(call, sender, value)
         record_gas(f"{self.names.get(call.address, '(test)')}.{call.signature}".split("(")[0], receipt["gasUsed"])
         return receipt
@@ -119,9 +123,10 @@ class Chain:
         )
 
     def _refused(self, transaction: dict[str, Any]) -> tuple[Any, ...]:
-        answer = self.w3.provider.make_request("eth_call", [{**transaction, "gas": hex(_GAS)}, "latest"])  # type: ignore[arg-type, typeddict-item]
+        call = [{**transaction, "gas": hex(_GAS)}, "latest"]
+        answer: Any = self.w3.provider.make_request(RPCEndpoint("eth_call"), call)
         assert "error" in answer, f"did not revert: {answer}"
-        data = bytes.fromhex(answer["error"].get("data", "0x")[2:])  # type: ignore[union-attr]
+        data = bytes.fromhex(answer["error"].get("data", "0x")[2:])
         if not data:
             return ("",)
         entry = abi.errors()[data[:4]]
@@ -140,9 +145,10 @@ class Chain:
         """Deploys a contract; `name` is for the table of gas."""
         made = self.w3.eth.contract(abi=published, bytecode=artifact.bytecode).constructor(*arguments)
         receipt = self.w3.eth.wait_for_transaction_receipt(made.transact({"from": self.owner, "gas": _GAS}))
-        assert receipt["status"] == 1
-        self.names[receipt["contractAddress"]] = name
-        return self.w3.eth.contract(receipt["contractAddress"], abi=published)
+        place = receipt["contractAddress"]
+        assert receipt["status"] == 1 and place is not None
+        self.names[place] = name
+        return self.w3.eth.contract(place, abi=published)
 
     def create_refused(self, artifact: artifacts.Artifact, published: Sequence[Any], *arguments: Any) -> Any:
         """Why a contract cannot be deployed."""
@@ -156,7 +162,8 @@ class Chain:
 
     def events(self, receipt: Any, contract: Contract) -> list[tuple[Any, ...]]:
         """What `contract` said in a transaction: the name of each event and its values."""
-        by_topic = {abi.topic(entry): entry["name"] for entry in contract.abi if entry["type"] == "event"}
+        published: Any = contract.abi
+        by_topic = {abi.topic(entry): entry["name"] for entry in published if entry["type"] == "event"}
         return [
             (name, *map(plain, contract.events[name]().process_log(log)["args"].values()))
             for log in receipt["logs"]

@@ -14,7 +14,7 @@ def dealer(
     context: zmq.Context[Any], entry: dict[str, Any], routing_id: bytes | None = None, *, source: str = ""
 ) -> zmq.Socket[bytes]:
     """A connection to the node, of a key of its own, and from an address of its own if need be."""
-    socket_ = context.socket(zmq.DEALER)
+    socket_: zmq.Socket[bytes] = context.socket(zmq.DEALER)
     socket_.linger, secret = 0, os.urandom(32)
     if routing_id is not None:
         socket_.routing_id = routing_id

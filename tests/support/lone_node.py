@@ -44,4 +44,5 @@ class LoneNode:
 
     def sees(self, *nodes: dict[str, Any]) -> None:
         """Puts a network of these nodes in force."""
-        self.engine.set_network({"height": 1, "block_hash": "", "hardfork": (19, 4), "nodes": list(nodes)})  # type: ignore[typeddict-item]
+        network: Any = {"height": 1, "block_hash": "", "hardfork": (19, 4), "nodes": list(nodes)}
+        self.engine.set_network(network)

@@ -20,7 +20,7 @@ from tests.support.oxend import FakeOxend, ipc
 from tests.support.oxend import state as state_of
 from tests.support.reference_node import OLD, ReferenceNode
 from tests.support.reference_store import verifies
-from tests.support.waiting import await_that
+from tests.support.waiting import await_each, await_that
 
 Entry = dict[str, Any]
 SEED = int(os.environ.get("ALLIUM_MIXED_SEED", str(random.SystemRandom().getrandbits(32))))
@@ -37,7 +37,7 @@ class OurNode(BesideOxend):
         daemon = FakeOxend(ipc(directory), keys.generate())
         daemon.hardfork = HARDFORK
         super().__init__(directory, daemon, https_port, omq_port)
-        self._environment = {
+        self._environment: dict[str, Any] = {
             "ALLIUM_RATE_LIMIT_EXEMPT": '["127.0.0.0/8"]',
             "ALLIUM_METRICS_PORT": "",
             "ALLIUM_REACHABILITY_SECONDS": str(reachability_seconds),
@@ -113,11 +113,10 @@ class MixedSwarm:
                 await_that("the node serves", node.serves)
                 node.daemon.wait_for_subscriber()
             node.daemon.block(*states)
-        for node in self.ours:
-            if node.running:
-                await_that("the list is in force", lambda node=node: members_at(node.entry) == self.keys())
-        for node in self.theirs:
-            node.sees(*entries, hardfork=HARDFORK)
+        running = [node.entry for node in self.ours if node.running]
+        await_each("the list is in force", running, lambda entry: members_at(entry) == self.keys())
+        for reference in self.theirs:
+            reference.sees(*entries, hardfork=HARDFORK)
 
     def holders(self, user: wire.User, namespaces: list[int], name: str) -> set[str]:
         """Keys of the nodes that hold a message."""

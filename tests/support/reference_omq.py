@@ -108,7 +108,8 @@ class ReferenceOmq:
         if link.outbound is None and (outbound or link.inbound is None):
             self._connect(link, f"tcp://{node['ip']}:{node['omq_port']}")
         tag = os.urandom(15)
-        reply = self._pending[tag] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[list[bytes] | None] = asyncio.get_running_loop().create_future()
+        self._pending[tag] = reply
         try:
             async with asyncio.timeout(limit):
                 if not await self._send(link, [command.encode(), tag, *parts], outbound=outbound):
@@ -174,7 +175,7 @@ class ReferenceOmq:
             if link is not None:
                 await self._take(link.key, None, frames)
             elif len(frames) > 1:
-                await self._take(bytes.fromhex(received[-1].get("User-Id")), frames[0], frames[1:])
+                await self._take(bytes.fromhex(str(received[-1].get("User-Id"))), frames[0], frames[1:])
 
     async def _take(self, key: bytes, sender: bytes | None, frames: list[bytes]) -> None:
         is_node = self._is_node(key)

@@ -168,7 +168,7 @@ class ReferenceStore:
         if not is_inbox(namespace):
             if "signature" not in fields:
                 raise Refusal(401, f"store: signature required to store to namespace {namespace}")
-            signed_at = fields.get("sig_timestamp", timestamp)
+            signed_at: Any = fields.get("sig_timestamp", timestamp)
             if abs(signed_at - now) > TOLERANCE:
                 raise Refusal(406, "store signature timestamp too far from current time")
             flags = WRITE | DELETE if is_outbox(namespace) else WRITE

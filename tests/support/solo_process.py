@@ -16,7 +16,7 @@ from allium.appchain import rates
 from allium.appchain.encoding import decode, encode
 from allium.appchain.input import Observation
 from allium.appchain.parameters import Parameters
-from allium.appchain.types import L2Height, PublicKey
+from allium.appchain.types import AtomicSesh, L2Height, PublicKey
 from allium.consensus import Consensus, ConsensusError, NotFinalError
 from allium.consensus.solo import Follower, Listen, Sequencer
 from allium.consensus.store import Store
@@ -58,7 +58,7 @@ def engine(settings: dict[str, Any]) -> Consensus:
 async def main(settings: dict[str, Any]) -> None:
     if settings.get("twisted"):
         honest = rates.paid
-        rates.paid = lambda *arguments: honest(*arguments) + 1  # a version that pays one unit more
+        rates.paid = lambda *arguments: AtomicSesh(honest(*arguments) + 1)  # a version that pays one unit more
     consensus = engine(settings)
 
     async def tell() -> None:

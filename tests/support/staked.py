@@ -105,8 +105,8 @@ class Staked:
                 else Sequencer(store, source, secret, Listen("127.0.0.1", numbers[0]))
             )
             exempt = ["127.0.0.0/8"]
-            places = numbers[2 * index + 1 : 2 * index + 3]
-            lone = LoneNode(directory, *places, keys=node_keys, rate_limit_exempt=exempt)
+            https_port, omq_port = numbers[2 * index + 1 : 2 * index + 3]
+            lone = LoneNode(directory, https_port, omq_port, keys=node_keys, rate_limit_exempt=exempt)
             stack.push_async_callback(asyncio.to_thread, lone.engine.shutdown)
             member = Member(directory, node_keys, keys.create_bls(directory), lone, engine, store)
             self.members.append(member)

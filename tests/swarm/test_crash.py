@@ -47,7 +47,7 @@ class Process:
         node_keys = keys.create(directory)
         self.entry = entry(node_keys, https_port, omq_port)
         (directory / "network.json").write_text(json.dumps({"nodes": [self.entry]}))
-        ports_of = {"bind_ip": "127.0.0.1", "https_port": https_port, "omq_port": omq_port}
+        ports_of: dict[str, Any] = {"bind_ip": "127.0.0.1", "https_port": https_port, "omq_port": omq_port}
         text = config.commented_toml(
             data_dir=".", network_file="network.json", rate_limit_exempt=["127.0.0.0/8"], **ports_of, **settings
         )
@@ -284,7 +284,7 @@ def test_a_full_store_is_told_and_has_room_again(tmp_path: Path, ports_of_one: t
         stored, reply = fill(node, user)
         assert "the store is full" in refusal(reply)["reason"]
         name = min(stored)
-        signed = {**user.auth(f"delete{name}"), "messages": [name]}
+        signed: dict[str, Any] = {**user.auth(f"delete{name}"), "messages": [name]}
         assert wire.rpc(node.entry, "delete", signed).status == 200
         assert store(node, user, os.urandom(30_000)).status == 200
         assert store(node, user, os.urandom(30_000)).status != 200

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
@@ -31,7 +32,7 @@ from tests.support.mixed_swarm import (
     store_params,
 )
 from tests.support.reference_node import NAMING, OLD, ReferenceNode
-from tests.support.waiting import await_that
+from tests.support.waiting import await_each, await_that
 
 #: Everything that clients use, and some that none does.
 NAMESPACES = [0, 2, 3, 4, 5, 11, 12, 13, 14, 21, -10, -11, -21, 1, 7, -1, -30, 100, -128]
@@ -136,10 +137,11 @@ class Writer:
 
         assert self.stored
         await_that("our nodes have all", lambda: all(self.stored <= held(node) for node in self._swarm.ours))
-        for entry in self._swarm.entries():
-            await_that(
-                "all confirm again", lambda entry=entry: all_confirm(store(entry, self.users[0], random.randbytes(9)))
-            )
+
+        def confirm(entry: Entry) -> bool:
+            return all_confirm(store(entry, self.users[0], random.randbytes(9)))
+
+        await_each("all confirm again", self._swarm.entries(), confirm)
         assert [peer.faults for peer in self._swarm.theirs if peer.faults] == [], f"seed {SEED}"
 
 
@@ -154,7 +156,8 @@ def test_nothing_is_missing_at_our_nodes_after_an_outage(
     tmp_path: Path, counts: tuple[int, int], kind: str, seconds: tuple[int, int]
 ) -> None:
     with mixed(tmp_path, *counts) as swarm:
-        node: OurNode | ReferenceNode = swarm.chance.choice(swarm.ours if kind == "ours" else swarm.theirs)
+        kinds: dict[str, Sequence[OurNode | ReferenceNode]] = {"ours": swarm.ours, "theirs": swarm.theirs}
+        node = swarm.chance.choice(kinds[kind])
         # Everybody has spoken with everybody.
         for entry in swarm.entries():
             confirmed(swarm, store(entry, wire.User(), b"before"))
@@ -168,8 +171,9 @@ def test_a_swarm_of_both_kinds_is_whole_after_faults(tmp_path: Path) -> None:
     with mixed(tmp_path, 2, 3) as swarm:
         with Writer(swarm) as writer:
             ending = time.monotonic() + SECONDS
+            nodes: list[OurNode | ReferenceNode] = [*swarm.ours, *swarm.theirs]
             while time.monotonic() < ending:
-                node: OurNode | ReferenceNode = swarm.chance.choice([*swarm.ours, *swarm.theirs])
+                node = swarm.chance.choice(nodes)
                 if isinstance(node, ReferenceNode) and swarm.chance.random() < 0.4:
                     node.pause(swarm.chance.uniform(0.5, 6))
                 else:
@@ -191,8 +195,11 @@ def test_one_of_theirs_that_was_silent_is_not_lost(tmp_path: Path) -> None:
         assert "failed" in answers[0]["swarm"][silent.key]
         wanted = {answer["hash"] for answer in answers}
         await_that("it has all", lambda: wanted <= silent.holds(user.account_id).keys())
-        for entry in swarm.entries():
-            await_that("all confirm again", lambda entry=entry: all_confirm(store(entry, user, random.randbytes(9))))
+
+        def confirm(entry: Entry) -> bool:
+            return all_confirm(store(entry, user, random.randbytes(9)))
+
+        await_each("all confirm again", swarm.entries(), confirm)
         swarm.check()
 
 

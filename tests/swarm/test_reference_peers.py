@@ -163,7 +163,7 @@ def test_a_new_member_is_given_what_it_needs(lone_node: Made, version: tuple[int
         assert wire.rpc(node.entry, "store", {**params, **user.auth(text)}).status == 200
     with member(version) as new:
         node.sees(node.entry, new.entry)
-        given = []
+        given: list[list[Any]] = []
         while len(given) < 2:
             command, parts = new.told.get(timeout=WAIT)
             if command == "sn.data_ready":
@@ -178,9 +178,9 @@ def test_a_new_member_is_given_what_it_needs(lone_node: Made, version: tuple[int
         assert wire.rpc(node.entry, "store", wire.store_params(user.account_id, b"later")).status == 200
         while (request := new.told.get(timeout=WAIT))[0] == "sn.data_ready":
             pass
-        command, [method, params] = request
+        command, [method, stored] = request
         assert (command, method) == ("sn.storage_cc", b"store")
-        assert list(bencode2.bdecode(params)) == [b"data", b"expiry", b"pubkey", b"timestamp"]
+        assert list(bencode2.bdecode(stored)) == [b"data", b"expiry", b"pubkey", b"timestamp"]
 
 
 @pytest.mark.parametrize("version", [(2, 8, 0), (2, 11, 3)])
@@ -264,7 +264,7 @@ def test_a_member_that_asks_is_given_everything(lone_node: Made) -> None:
 
 def node_of(user: wire.User, node: dict[str, Any]) -> bool:
     """Whether `node` answers for this user."""
-    return wire.rpc(node, "get_swarm", {"pubkey": user.account_id}).json()["swarm"] == "0"
+    return bool(wire.rpc(node, "get_swarm", {"pubkey": user.account_id}).json()["swarm"] == "0")
 
 
 def test_what_a_member_sends_before_the_change_that_it_follows_from(lone_node: Made) -> None:
@@ -301,5 +301,5 @@ def test_nodes_of_ours_know_each_other_whatever_they_advertise(lone_node: Made, 
     assert wire.rpc(entries[0], "store", wire.store_params(user.account_id, b"before")).status == 200
     for node in nodes:
         node.sees(*entries)
-    await_that("they have compared", lambda: sum(node.engine.stats()["compared_bytes"] for node in nodes) > 0)
+    await_that("they have compared", lambda: any(node.engine.stats()["compared_bytes"] for node in nodes))
     await_that("both have it", lambda: len(wire.retrieve(entries[1], user)) == 1)
