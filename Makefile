@@ -37,7 +37,7 @@ test-rust: $(VENV)/.requirements
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace $(CARGO_PROFILE)
 
 test-python: build cometbft
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10
 
 test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
 	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/swarm/test_chaos.py
@@ -62,7 +62,7 @@ fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of
 fuzz-coverage: $(VENV)/.cargo-fuzz-$(CARGO_FUZZ) ## The same, led by the code that input reaches, and growing engine/fuzz/corpus (MINUTES=n for each reader)
 	PATH="$(CURDIR)/$(BIN):$$PATH" engine/fuzz/run $(MINUTES)
 
-lint: $(VENV)/.installed ## rustfmt, clippy, rustdoc, ruff, mypy and the stub of the engine, warnings refused
+lint: $(VENV)/.installed ## rustfmt, clippy, rustdoc, ruff, mypy, and what of ours is in tests/lint, warnings refused
 	cargo fmt --all --check
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --workspace --all-targets $(CARGO_PROFILE) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p allium-engine $(CARGO_PROFILE)
@@ -70,6 +70,7 @@ lint: $(VENV)/.installed ## rustfmt, clippy, rustdoc, ruff, mypy and the stub of
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/stubtest allium._native --allowlist native/stubtest.txt
+	$(BIN)/python tests/lint/lengths.py
 
 build: $(VENV)/.installed ## Everything, installed editable in .venv
 
