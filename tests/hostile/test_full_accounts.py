@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from victim import Victim, victim
-
-import wire
+from tests.support import wire
+from tests.support.victim import Victim, victim
 
 MESSAGES = 100
 

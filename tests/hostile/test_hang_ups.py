@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-import wire
-from conftest import Devnet
+from tests.support import wire
+from tests.support.devnet import Devnet
 
 STORES = 200
 ACCOUNTS = 8

@@ -9,10 +9,10 @@ import bencode2
 import pytest
 from nacl import bindings
 
-import wire
 from allium.client.errors import NetworkError
-from conftest import UNASSIGNED, LoneNode
-from peer import peer
+from tests.support import wire
+from tests.support.lone_node import UNASSIGNED, LoneNode
+from tests.support.peer import peer
 
 
 def negative(entry: dict[str, Any]) -> dict[str, Any]:

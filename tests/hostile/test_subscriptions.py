@@ -9,10 +9,10 @@ from typing import Any
 
 import bencode2
 import zmq
-from dealers import answer, dealer
-from victim import victim
 
-import wire
+from tests.support import wire
+from tests.support.dealers import answer, dealer
+from tests.support.victim import victim
 
 #: The least memory that a node can be given has room for so many subscriptions, of which one alone gets a fifth.
 ROOM = (256 << 20) // 8 // 512

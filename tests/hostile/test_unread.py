@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import socket
@@ -11,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from dealers import answer, dealer
-from victim import Victim, victim
 
-import wire
-from conftest import LoneNode
+from tests.support import wire
+from tests.support.dealers import answer, dealer
+from tests.support.lone_node import LoneNode
+from tests.support.victim import Victim, victim
 
 #: Of a stored message, near the most that one may have.
 LARGE = 76_000
@@ -98,7 +99,7 @@ def test_a_routing_id_is_not_taken_over(lone_node: Callable[..., LoneNode]) -> N
     with zmq.Context() as context, dealer(context, node.entry, b"my name") as subscriber:
         moment = wire.now_ms() // 1000
         key = bytes.fromhex(user.auth("")["pubkey_ed25519"])
-        signature = wire.base64.b64decode(user.sign(f"MONITOR{account.hex()}{moment}10"))
+        signature = base64.b64decode(user.sign(f"MONITOR{account.hex()}{moment}10"))
         body = b"d1:P32:%b1:di1e1:nli0ee1:s64:%b1:ti%dee" % (key, signature, moment)
         assert answer(subscriber, b"monitor.messages", b"1", body) == [b"REPLY", b"1", b"d7:successi1ee"]
         with dealer(context, node.entry, b"my name") as thief:

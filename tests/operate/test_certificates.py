@@ -14,8 +14,8 @@ import pytest
 from allium import keys
 from allium.config import commented_toml
 from allium.devnet import ports
-from command import allium
-from conftest import LoneNode
+from tests.support.command import allium
+from tests.support.lone_node import LoneNode
 
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
@@ -81,7 +81,7 @@ def of_something_else(directory: Path) -> None:
     (directory / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 
 
-WRONG = {
+WRONG: dict[Callable[[Path], None], str] = {
     of_version_1: "cert.pem",
     with_another_key: "key.pem",
     of_a_weak_key: "key.pem",

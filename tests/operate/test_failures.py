@@ -13,10 +13,10 @@ from aiohttp import web
 
 from allium import complaint
 from allium.config import NodeConfig
-from command import NOBODY, allium, filled, root_only
+from tests.support.command import NOBODY, allium, filled, root_only
 
 if TYPE_CHECKING:
-    from node_process import Running
+    from tests.support.node_process import Running
 
 
 @pytest.mark.parametrize("path", ["~nosuchuser/account", "~nosuchuser"])

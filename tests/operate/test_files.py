@@ -17,7 +17,7 @@ import pytest
 
 from allium import _native, files, keys
 from allium.devnet import ports
-from command import NOBODY, allium, filled, root_only
+from tests.support.command import NOBODY, allium, filled, root_only
 
 
 @pytest.fixture

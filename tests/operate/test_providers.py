@@ -19,7 +19,7 @@ from allium.devnet import anvil
 from allium.staking.deploy import Addresses
 from allium.staking.provider import ProviderError, RateLimitError, connected
 from allium.staking.sender import Sender
-from misbehaving import (
+from tests.support.misbehaving import (
     KEY,
     Behaviour,
     body,

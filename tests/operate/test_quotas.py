@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from allium.devnet import ports
 from allium.operate import machine, quotas
 from allium.operate.health import Level
 from allium.operate.quotas import Quotas
-from command import NOBODY, allium, root_only
+from tests.support.command import NOBODY, allium, root_only
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -141,7 +142,7 @@ def test_few_threads_are_named_and_nothing_aborts(tmp_path: Path) -> None:
             place.chmod(0o755)
     for place in (file.parent, *file.parent.iterdir()):
         os.chown(place, NOBODY, NOBODY)
-    limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NPROC, (5, 5))}
+    limit: dict[str, Any] = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NPROC, (5, 5))}
     done = allium("node", "run", "--config", str(file), uid=NOBODY, **limit)
     assert done.returncode == 1 and "ulimit -u" in done.stderr, done.stderr
     done = allium("doctor", "--config", str(file), "--json", uid=NOBODY, **limit)

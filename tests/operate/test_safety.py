@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from command import allium
-from conftest import Devnet
+from tests.support.command import allium
+from tests.support.devnet import Devnet
 
 
 def test_a_lost_record_of_signatures_ends_the_node_until_it_is_skipped(small_chain: Devnet) -> None:

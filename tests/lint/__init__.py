@@ -1,0 +1,1 @@
+"""What `make lint` looks at beyond what its tools do."""

@@ -1,0 +1,30 @@
+"""A node meets a store of another version."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import lmdb
+
+from allium.errors import EXIT_CONFIG
+from tests.support.node_process import Running
+
+
+def test_a_store_of_a_later_version_is_left_alone(running: Running) -> None:
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(60) == 0
+    with lmdb.open(str(running.data_dir), max_dbs=32) as env, env.begin(write=True) as txn:
+        meta = env.open_db(b"meta", txn)
+        kept = txn.get(b"format", db=meta)
+        assert kept is not None
+        later = int.from_bytes(kept) + 1
+        txn.put(b"format", later.to_bytes(8), db=meta)
+    before = (running.data_dir / "data.mdb").read_bytes()
+    command = [sys.executable, "-m", "allium", "node", "run", "--config", str(running.file)]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    # A service manager need not try again.
+    assert refused.returncode == EXIT_CONFIG, refused
+    assert f"has format {later}, this version reads {later - 1}" in refused.stdout + refused.stderr
+    assert (running.data_dir / "data.mdb").read_bytes() == before
