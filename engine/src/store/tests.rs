@@ -1,11 +1,15 @@
-use std::{collections::BTreeMap, ops::ControlFlow, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeMap, ops::ControlFlow, os::unix::fs::PermissionsExt, sync::Arc};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use super::*;
-use crate::types::Namespace;
+use super::{tables::Tables, *};
+use crate::{
+    clock::Clock,
+    types::{AccountId, MessageHash, Millis, Namespace},
+    watchdog::Ward,
+};
 
 const ALL: Limits = Limits { max_count: None, max_size: u64::MAX };
 const FAR: u64 = 4_000_000_000_000;

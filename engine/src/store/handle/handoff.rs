@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        store::StoreConfig,
+        store::{NewMessage, StoreConfig},
         types::{Millis, Namespace},
     };
 
@@ -238,7 +238,7 @@ mod tests {
             store.close();
             drop(store);
             store = open();
-            assert_eq!(super::super::verify::verify(&store.tables, &mut |_| {}).unwrap().problems, [] as [String; 0]);
+            assert_eq!(crate::store::verify::verify(&store.tables, &mut |_| {}).unwrap().problems, [] as [String; 0]);
             let Some((_, cursor)) = store.handoffs().unwrap().pop() else { break };
             let batch = store.batch(&cursor, 1500, |_| true).unwrap();
             sent.extend(batch.messages.into_iter().map(|message| message.timestamp.0));

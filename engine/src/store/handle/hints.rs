@@ -128,7 +128,10 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::Clock, store::StoreConfig};
+    use crate::{
+        clock::Clock,
+        store::{Command, StoreConfig},
+    };
 
     #[tokio::test]
     async fn what_was_missed_is_kept_in_order_over_a_restart() {

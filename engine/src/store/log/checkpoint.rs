@@ -21,7 +21,7 @@ use super::super::{
 };
 use crate::watchdog::{Heart, Pulse};
 
-const CHECKPOINT_THREAD: &str = "allium-fold";
+const CHECKPOINT_THREAD: &str = "allium-ckpt";
 /// After a checkpoint that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Changes in one transaction: the pages that it writes are kept in memory until it ends, and then for the next.
