@@ -28,7 +28,7 @@ pub(crate) fn soak(table: &Table, minutes: f64) -> Result<()> {
     let connections = table.connections.iter().copied().max().unwrap_or(64).div_ceil(WORK.len());
     let mut loads = Vec::new();
     for work in WORK {
-        let requests = (0..connections).map(|_| Ok(Requests::new(work, table.bytes, &[node.hop])?.keeping(TTL)));
+        let requests = (0..connections).map(|_| Ok(Requests::new(work, table.bytes, &[node.hop])?.storage(TTL)));
         loads.push(Load::new(node.https, requests.collect::<Result<_>>()?)?);
     }
     let pace = Pace::Open(table.rate.unwrap_or(RATE));

@@ -150,7 +150,7 @@ impl Requests {
     }
 
     /// Messages of [`Work::Store`] are to be kept for so many milliseconds.
-    pub(crate) fn keeping(self, ttl: u64) -> Self {
+    pub(crate) fn storage(self, ttl: u64) -> Self {
         Self { ttl, ..self }
     }
 

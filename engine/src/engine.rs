@@ -9,7 +9,7 @@ use crate::{
     crypto::Identity,
     node::{Lent, Node, NodeConfig},
     onion::Piece,
-    rpc::Own,
+    rpc::CustomMethods,
     store::{Durability, Store, StoreError},
     swarm::Snapshot,
 };
@@ -97,7 +97,7 @@ impl EngineBuilder {
         methods: impl IntoIterator<Item = M>,
         handler: impl Fn(Call) + Send + Sync + 'static,
     ) -> Self {
-        self.lent.own = Some(Own::new(methods.into_iter().map(Into::into), handler));
+        self.lent.own = Some(CustomMethods::new(methods.into_iter().map(Into::into), handler));
         self
     }
 

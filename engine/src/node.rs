@@ -17,14 +17,15 @@ use crate::{
     clock::Clock,
     crypto::Identity,
     onion::Piece,
-    replicate::{Daemon, Handshake, Merge, Movement, PeerError, PeerLink, Reconciler, Redelivery},
-    rpc::{BUSY, Encoding, Kept, Own, Rpc, RpcParts, Status, Verifier, Version, Via},
+    replicate::{Daemon, Handshake, Merge, PeerError, PeerLink, Rebalancer, Reconciler, Redelivery},
+    rpc::{BUSY, CustomMethods, Encoding, Rpc, RpcParts, Status, Storage, Verifier, Version, Via},
     store::{Durability, Store, StoreConfig, StoreError},
     swarm::{Network, NodeInfo, Snapshot},
     threads::Threads,
     transport::{
-        ConnectionLimits, Keeping, Limiter, Listeners, Liveness, Memory, OnionAnswer, OnionRelay, Patience, Peeler,
-        Peers, Pinged, RateLimits, Reachable, Readiness, Refusals, Services, Slot, Slots, Traffic, Upstream, control,
+        ConnectionLimits, Limiter, Listeners, Liveness, Memory, OnionAnswer, OnionRelay, Patience, Peeler, Peers,
+        Pinged, RateLimits, Reachable, Readiness, Refusals, Services, Slot, Slots, StorageServices, Traffic, Upstream,
+        control,
         control::Control,
         default_memory_limit,
         https::Https,
@@ -167,7 +168,7 @@ pub struct Lent {
     /// Where it runs, rather than on threads of its own.
     pub runtime: Option<Handle>,
     /// Requests that it hands over.
-    pub own: Option<Own>,
+    pub own: Option<CustomMethods>,
 }
 
 /// A running node. Dropping it shuts it down.
@@ -239,17 +240,17 @@ impl Node {
         ));
         let peers: Arc<dyn PeerLink> = Arc::<Peers>::clone(&links);
         let own = identity.ed25519.public();
-        let kept = match &store {
+        let storage = match &store {
             Some(store) => {
                 let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own)?;
-                Some(Kept { store: store.clone(), redelivery: Arc::new(redelivery) })
+                Some(Storage { store: store.clone(), redelivery: Arc::new(redelivery) })
             }
             None => None,
         };
-        let redelivery = kept.as_ref().map(|kept| Arc::clone(&kept.redelivery));
+        let redelivery = storage.as_ref().map(|storage| Arc::clone(&storage.redelivery));
         let memory = Memory::new(config.memory_limit);
         let rpc = Arc::new(Rpc::new(RpcParts {
-            kept,
+            storage,
             subscriptions: memory.subscriptions,
             network: Arc::clone(&network),
             identity: Arc::clone(&identity),
@@ -260,7 +261,7 @@ impl Node {
             own: lent.own,
             version,
         }));
-        let keeping = store.zip(redelivery).map(|(store, redelivery)| {
+        let storage = store.zip(redelivery).map(|(store, redelivery)| {
             let merge: Arc<dyn Merge> = Arc::<Rpc>::clone(&rpc);
             keep(&mut threads, store, redelivery, Parts { network: &network, peers: &peers, own, clock: &clock, merge })
         });
@@ -281,7 +282,7 @@ impl Node {
             rpc,
             onion,
             readiness,
-            keeping,
+            storage,
             pinged: Pinged::default(),
             liveness,
             control: Arc::default(),
@@ -346,8 +347,8 @@ impl Node {
         if self.services.readiness.reason().is_none() {
             self.services.readiness.open();
         }
-        if let Some(keeping) = &self.services.keeping {
-            keeping.network_changed();
+        if let Some(storage) = &self.services.storage {
+            storage.network_changed();
         }
         self.services.rpc.network_changed();
     }
@@ -474,7 +475,7 @@ impl Node {
     /// Its messages, if it keeps any.
     #[must_use]
     pub fn store(&self) -> Option<&Store> {
-        self.services.keeping.as_ref().map(|keeping| &keeping.store)
+        self.services.storage.as_ref().map(|storage| &storage.store)
     }
 
     /// An onion request that came another way than through the node's own sockets. It is carried out also when nobody waits
@@ -630,18 +631,18 @@ struct Parts<'a> {
 }
 
 /// Starts what a node does for its messages besides answering.
-fn keep(threads: &mut Threads, store: Store, redelivery: Arc<Redelivery>, parts: Parts<'_>) -> Keeping {
+fn keep(threads: &mut Threads, store: Store, redelivery: Arc<Redelivery>, parts: Parts<'_>) -> StorageServices {
     let Parts { network, peers, own, clock, merge } = parts;
     let (network, peers) = (|| Arc::clone(network), || Arc::clone(peers));
     let reconciler = Arc::new(Reconciler::new(store.clone(), network(), peers(), own, clock.clone(), merge));
-    let movement = Arc::new(Movement::new(store.clone(), network(), peers(), own, Arc::clone(&reconciler)));
-    let handshake = Arc::new(Handshake::new(store.clone(), network(), peers(), own, Arc::clone(&movement)));
-    threads.duty(Arc::clone(&movement).run());
+    let rebalancer = Arc::new(Rebalancer::new(store.clone(), network(), peers(), own, Arc::clone(&reconciler)));
+    let handshake = Arc::new(Handshake::new(store.clone(), network(), peers(), own, Arc::clone(&rebalancer)));
+    threads.duty(Arc::clone(&rebalancer).run());
     threads.duty(Arc::clone(&reconciler).run());
     threads.duty(Arc::clone(&handshake).run());
     let caught_up = Arc::clone(&reconciler);
     threads.duty(redelivery.run(move |member| caught_up.want(member)));
-    Keeping { store, movement, reconciler, handshake }
+    StorageServices { store, rebalancer, reconciler, handshake }
 }
 
 /// A node that is in no network for so long says so to whoever asks.

@@ -73,7 +73,7 @@ impl Node {
     pub fn metrics(&self) -> Result<NodeMetrics, StoreError> {
         let services = self.services();
         let (rpc, onion) = (&services.rpc, &services.onion);
-        let store = services.keeping.as_ref().map(|keeping| keeping.store.metrics()).transpose()?.unwrap_or_default();
+        let store = services.storage.as_ref().map(|keeping| keeping.store.metrics()).transpose()?.unwrap_or_default();
         let queue = |name, (taken, limit): (usize, usize)| Queue { name, taken, limit };
         let waits = usize::try_from(store.queued).unwrap_or(usize::MAX);
         let mut queues = vec![

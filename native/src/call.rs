@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use allium_engine::{Answer, Call as EngineCall, node::Node, rpc::Own};
+use allium_engine::{Answer, Call as EngineCall, node::Node, rpc::CustomMethods};
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
@@ -42,9 +42,9 @@ impl Call {
 }
 
 /// Hands requests for `methods` to `tell`.
-pub(crate) fn own(methods: Vec<String>, tell: Py<PyAny>) -> Own {
+pub(crate) fn own(methods: Vec<String>, tell: Py<PyAny>) -> CustomMethods {
     let tell = std::sync::Arc::new(tell);
-    Own::new(methods, move |call| {
+    CustomMethods::new(methods, move |call| {
         let tell = std::sync::Arc::clone(&tell);
         waiting(move |py| {
             let (method, params) = (call.method().to_owned(), call.params().to_string());

@@ -20,7 +20,7 @@ use crate::network::invalid;
 /// Account, namespace, timestamp, expiry, data.
 type New = (String, i16, u64, u64, Vec<u8>);
 /// Account, namespace, timestamp, expiry, data, hash.
-type Kept<'py> = (String, i16, u64, u64, Bound<'py, PyBytes>, String);
+type Storage<'py> = (String, i16, u64, u64, Bound<'py, PyBytes>, String);
 
 fn failed(error: StoreError) -> PyErr {
     PyOSError::new_err(error.to_string())
@@ -39,7 +39,7 @@ fn message((account, namespace, timestamp, expiry, data): New) -> PyResult<NewMe
     Ok(NewMessage::new(account, Namespace(namespace), Millis(timestamp), Millis(expiry), data))
 }
 
-fn kept(py: Python<'_>, message: NewMessage) -> Kept<'_> {
+fn kept(py: Python<'_>, message: NewMessage) -> Storage<'_> {
     let NewMessage { account, namespace, hash, timestamp, expiry, data, .. } = message;
     (account.hex(), namespace.0, timestamp.0, expiry.0, PyBytes::new(py, &data), hash.to_string())
 }
@@ -99,7 +99,7 @@ impl Store {
         Ok(hashes.into_iter().zip(stored).map(|(hash, (outcome, expiry))| (hash, outcome, expiry)).collect())
     }
 
-    fn get<'py>(&self, py: Python<'py>, account: &str, hash: &str) -> PyResult<Option<Kept<'py>>> {
+    fn get<'py>(&self, py: Python<'py>, account: &str, hash: &str) -> PyResult<Option<Storage<'py>>> {
         let (account, hash) = (self::account(account)?, self::hash(hash)?);
         let store = self.open()?;
         let found = py.detach(move || store.get(&account, &hash)).map_err(failed)?;
@@ -114,7 +114,7 @@ impl Store {
         after: Option<&str>,
         max_count: Option<u64>,
         max_size: u64,
-    ) -> PyResult<(Vec<Kept<'py>>, bool)> {
+    ) -> PyResult<(Vec<Storage<'py>>, bool)> {
         let (account, namespace) = (self::account(account)?, Namespace(namespace));
         let after = after.map(self::hash).transpose()?;
         let limits = Limits { max_count, max_size };
@@ -132,7 +132,7 @@ impl Store {
         py: Python<'py>,
         cursor: Option<&Cursor>,
         size: usize,
-    ) -> PyResult<(Vec<Kept<'py>>, Option<Cursor>)> {
+    ) -> PyResult<(Vec<Storage<'py>>, Option<Cursor>)> {
         let start = cursor.map(|cursor| cursor.0.clone()).unwrap_or_default();
         let store = self.open()?;
         let batch = py.detach(move || store.scan(&start, size)).map_err(failed)?;

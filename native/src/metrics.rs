@@ -51,7 +51,7 @@ pub(crate) fn dict<'py>(py: Python<'py>, told: NodeMetrics) -> PyResult<Bound<'p
     dict.set_item("expiry_lag", told.store.expiry_lag as f64 / 1e3)?;
     let failure = told.store.failure.map(|(time, error)| (time.as_secs(), error.to_string()));
     dict.set_item("store_failure", failure)?;
-    dict.set_item("unfolded_bytes", told.store.unfolded)?;
+    dict.set_item("unfolded_bytes", told.store.uncheckpointed)?;
     dict.set_item("swarms", told.swarms)?;
     dict.set_item("swarm_members", told.swarm_members)?;
     dict.set_item("tests", told.tests)?;
@@ -59,8 +59,8 @@ pub(crate) fn dict<'py>(py: Python<'py>, told: NodeMetrics) -> PyResult<Bound<'p
     dict.set_item("messages", told.stats.store.messages)?;
     dict.set_item("store_bytes", told.stats.store.bytes)?;
     dict.set_item("store_max_bytes", told.stats.store.max_bytes)?;
-    dict.set_item("missed", told.stats.store.missed)?;
-    dict.set_item("missed_dropped", told.stats.store.missed_dropped)?;
+    dict.set_item("missed", told.stats.store.hints)?;
+    dict.set_item("missed_dropped", told.stats.store.hints_dropped)?;
     dict.set_item("members_behind", told.stats.members_behind)?;
     dict.set_item("transfers", told.stats.transfers)?;
     dict.set_item("monitors", told.stats.monitors)?;

@@ -267,8 +267,8 @@ impl Node {
         dict.set_item("monitors", stats.monitors)?;
         dict.set_item("quic_peers", stats.quic_peers)?;
         dict.set_item("members_behind", stats.members_behind)?;
-        dict.set_item("missed", stats.store.missed)?;
-        dict.set_item("missed_dropped", stats.store.missed_dropped)?;
+        dict.set_item("missed", stats.store.hints)?;
+        dict.set_item("missed_dropped", stats.store.hints_dropped)?;
         dict.set_item("transfers", stats.transfers)?;
         for (name, sizes) in [("peel", stats.peel_batches), ("verify", stats.verify_batches)] {
             for (power, count) in sizes.into_iter().enumerate() {

@@ -26,7 +26,7 @@ const READERS: [(&str, Read); 10] = [
     ("quic", transport::quic::frame::fuzz_stream),
     ("transfer", parsers::transfer),
     ("reconcile", replicate::fuzz_things),
-    ("redo", store::fuzz_redo),
+    ("redo", store::fuzz_wal),
     ("import", store::fuzz_import),
 ];
 
@@ -96,7 +96,7 @@ mod tests {
         fuzz_quic "quic"
         fuzz_transfer "transfer"
         fuzz_reconcile "reconcile"
-        fuzz_redo "redo"
+        fuzz_wal "redo"
         fuzz_import "import"
     }
 

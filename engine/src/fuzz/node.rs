@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     holder::Holder,
     replicate::{PeerAnswer, PeerError, PeerLink, Redelivery},
-    rpc::{Encoding, Kept, Notice, Rpc, RpcParts, Subscriber, Verifier, Version, Via},
+    rpc::{Encoding, Notice, Rpc, RpcParts, Storage, Subscriber, Verifier, Version, Via},
     store::{Store, StoreConfig},
     swarm::{Network, NodeInfo, Snapshot, SwarmId},
     types::LegacyPublicKey,
@@ -81,7 +81,7 @@ fn start() -> (Runtime, Arc<Rpc>) {
     let peers: Arc<dyn PeerLink> = Arc::new(Nobody);
     let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), own).unwrap();
     let rpc = Rpc::new(RpcParts {
-        kept: Some(Kept { store, redelivery: Arc::new(redelivery) }),
+        storage: Some(Storage { store, redelivery: Arc::new(redelivery) }),
         network,
         identity: Arc::new(identity),
         clock,

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{link::PeerLink, movement::Movement, topology::Topology};
+use super::{link::PeerLink, rebalance::Rebalancer, topology::Topology};
 use crate::{
     bencode::Bt,
-    store::{Dump, Store},
+    store::{Handoff, Store},
     swarm::{Network, NodeInfo},
     types::Ed25519PublicKey,
 };
@@ -40,7 +40,7 @@ pub struct Handshake {
     network: Arc<Network>,
     peers: Arc<dyn PeerLink>,
     own: Ed25519PublicKey,
-    movement: Arc<Movement>,
+    rebalancer: Arc<Rebalancer>,
     seen: Mutex<Option<Topology>>,
     pending: Mutex<HashMap<Ed25519PublicKey, Pending>>,
     wake: Notify,
@@ -54,10 +54,10 @@ impl Handshake {
         network: Arc<Network>,
         peers: Arc<dyn PeerLink>,
         own: Ed25519PublicKey,
-        movement: Arc<Movement>,
+        rebalancer: Arc<Rebalancer>,
     ) -> Self {
         let (seen, pending, wake) = (Mutex::default(), Mutex::default(), Notify::new());
-        Self { store, network, peers, own, movement, seen, pending, wake }
+        Self { store, network, peers, own, rebalancer, seen, pending, wake }
     }
 
     /// There is a new picture of the network.
@@ -71,9 +71,11 @@ impl Handshake {
         // After a restart we have what we had.
         let ask = before.is_none() && (!first || self.store.stats().is_ok_and(|stats| stats.messages == 0));
         let mut pending = self.pending.lock();
-        for mate in network.members(swarm).iter().filter(|mate| mate.ed25519 != self.own && mate.version >= FIRST) {
-            if before.as_ref().is_none_or(|before| !before.has(&mate.ed25519)) {
-                pending.insert(mate.ed25519, Pending { next: Instant::now(), ask });
+        for replica in
+            network.members(swarm).iter().filter(|replica| replica.ed25519 != self.own && replica.version >= FIRST)
+        {
+            if before.as_ref().is_none_or(|before| !before.has(&replica.ed25519)) {
+                pending.insert(replica.ed25519, Pending { next: Instant::now(), ask });
             }
         }
         drop(pending);
@@ -103,8 +105,8 @@ impl Handshake {
         match fields.get(b"t".as_slice()) {
             Some(Bt::Int(0)) => Ok(()),
             Some(Bt::Int(1)) => {
-                let dump = Dump { node: *from, swarm };
-                self.movement.begin(dump).await.map_err(|error| {
+                let handoff = Handoff { node: *from, swarm };
+                self.rebalancer.begin(handoff).await.map_err(|error| {
                     tracing::error!(%error, "a transfer that was asked for could not be noted");
                     error.public()
                 })

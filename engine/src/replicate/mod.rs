@@ -3,8 +3,8 @@
 mod fanout;
 mod handshake;
 mod link;
-mod movement;
 mod originals;
+mod rebalance;
 mod reconcile;
 mod redeliver;
 mod topology;
@@ -14,7 +14,7 @@ mod turns;
 pub use fanout::{MEMBER_TIMEOUT, MemberAnswer, fan_out};
 pub use handshake::Handshake;
 pub use link::{Daemon, PeerAnswer, PeerError, PeerLink};
-pub use movement::{Movement, transfers};
+pub use rebalance::{Rebalancer, transfers};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use reconcile::fuzz_things;
 pub use reconcile::{COMMAND as RECONCILE, Compared, Merge, Reconciler, Thing};

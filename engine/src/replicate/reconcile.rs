@@ -157,7 +157,7 @@ impl Reconciler {
 
     /// Compares with every member soon.
     pub fn want_all(&self) {
-        self.mates().iter().for_each(|mate| self.want(mate.ed25519));
+        self.replicas().iter().for_each(|replica| self.want(replica.ed25519));
     }
 
     /// Compares for ever: with every member at first, and again when somebody has come or left (who leaves may have told some
@@ -171,7 +171,7 @@ impl Reconciler {
                 self.want_all();
             } else if topology.own().is_some() && !known.has_same_members(&topology) {
                 let settled = Instant::now() + SETTLED;
-                self.mates().iter().for_each(|mate| self.want_at(mate.ed25519, settled));
+                self.replicas().iter().for_each(|replica| self.want_at(replica.ed25519, settled));
             }
             if topology.own().is_some() {
                 known = topology;
@@ -180,10 +180,10 @@ impl Reconciler {
             if now >= again {
                 again = now + NOW_AND_THEN;
                 let mut random = [0; 8];
-                let mates = self.mates();
-                if getrandom::fill(&mut random).is_ok() && !mates.is_empty() {
-                    let chosen = usize::try_from(u64::from_be_bytes(random) % mates.len() as u64).unwrap_or(0);
-                    self.want(mates[chosen].ed25519);
+                let replicas = self.replicas();
+                if getrandom::fill(&mut random).is_ok() && !replicas.is_empty() {
+                    let chosen = usize::try_from(u64::from_be_bytes(random) % replicas.len() as u64).unwrap_or(0);
+                    self.want(replicas[chosen].ed25519);
                 }
             }
             let due = self.wanted.lock().iter().find(|(_, wanted)| wanted.next <= now).map(|(member, _)| *member);
@@ -205,7 +205,7 @@ impl Reconciler {
         self.wake.notify_one();
     }
 
-    fn mates(&self) -> Vec<Arc<NodeInfo>> {
+    fn replicas(&self) -> Vec<Arc<NodeInfo>> {
         let network = self.network.load();
         let Some(swarm) = self.own_swarm() else { return Vec::new() };
         network.members(swarm).iter().filter(|node| node.ed25519 != self.own).map(Arc::clone).collect()
@@ -214,10 +214,11 @@ impl Reconciler {
     async fn attempt(&self, member: Ed25519PublicKey) {
         // Whoever asks for it from now on has seen what this comparison may not.
         let asked = self.wanted.lock().remove(&member);
-        let mate = self.mates().into_iter().find(|mate| mate.ed25519 == member);
-        let (Some(asked), Some(mate)) = (asked, mate) else { return };
-        self.peers.acquaint(&mate).await;
-        let result = if self.peers.is_allium(&mate) { self.compare(&mate).await } else { Err(PeerError::Timeout) };
+        let replica = self.replicas().into_iter().find(|replica| replica.ed25519 == member);
+        let (Some(asked), Some(replica)) = (asked, replica) else { return };
+        self.peers.acquaint(&replica).await;
+        let result =
+            if self.peers.is_allium(&replica) { self.compare(&replica).await } else { Err(PeerError::Timeout) };
         match result {
             Ok(Compared { given, taken, bytes }) => {
                 tracing::debug!(node = %member, given, taken, bytes, "compared with a member of the swarm");
@@ -239,10 +240,13 @@ impl Reconciler {
         if !self.merge.merge(things, self.clock.now().minus(settled)).await {
             return;
         }
-        let mates = self.mates();
-        let rest = REST * self.took.lock().saturating_mul(u32::try_from(mates.len()).unwrap_or(u32::MAX));
+        let replicas = self.replicas();
+        let rest = REST * self.took.lock().saturating_mul(u32::try_from(replicas.len()).unwrap_or(u32::MAX));
         let next = Instant::now() + rest.clamp(SETTLED, NOW_AND_THEN);
-        mates.iter().filter(|mate| mate.ed25519 != *from).for_each(|mate| self.want_at(mate.ed25519, next));
+        replicas
+            .iter()
+            .filter(|replica| replica.ed25519 != *from)
+            .for_each(|replica| self.want_at(replica.ed25519, next));
     }
 
     /// All that comparisons which we began have done so far.
@@ -434,8 +438,8 @@ impl Reconciler {
     /// The refusal, as text.
     pub async fn answer(&self, from: &Ed25519PublicKey, body: &[u8]) -> Result<Vec<u8>, String> {
         let malformed = || "Malformed".to_owned();
-        let mate = self.network.load().by_ed25519(from).map(|node| node.swarm);
-        if mate.is_none() || mate != self.own_swarm() {
+        let replica = self.network.load().by_ed25519(from).map(|node| node.swarm);
+        if replica.is_none() || replica != self.own_swarm() {
             return Err("Swarm mismatch".to_owned());
         }
         let Ok(Bt::Dict(mut asked)) = Bt::parse(body) else { return Err(malformed()) };

@@ -18,7 +18,7 @@ use super::{
     transfer::{self, Transferred},
 };
 use crate::{
-    store::{Missed, Store, StoreError},
+    store::{Hint, Store, StoreError},
     swarm::{Network, NodeInfo},
     types::{Ed25519PublicKey, MessageHash},
 };
@@ -83,10 +83,10 @@ impl Redelivery {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add(&self, members: Vec<Ed25519PublicKey>, missed: Missed) -> Result<(), StoreError> {
+    pub async fn add(&self, members: Vec<Ed25519PublicKey>, missed: Hint) -> Result<(), StoreError> {
         let count = members.len();
         self.mark(&members);
-        let kept = self.store.add_missed(members.clone(), missed).await?;
+        let kept = self.store.add_hints(members.clone(), missed).await?;
         // Again: whoever found nothing to tell meanwhile has taken the mark away.
         self.mark(&members);
         if kept < count {
@@ -110,8 +110,8 @@ impl Redelivery {
     }
 
     /// The store of a message as it was signed, where that is how `node` has to get it.
-    fn original(&self, node: &NodeInfo, missed: &Missed) -> Option<Bytes> {
-        let Missed::Message(_, hash) = missed else { return None };
+    fn original(&self, node: &NodeInfo, missed: &Hint) -> Option<Bytes> {
+        let Hint::Message(_, hash) = missed else { return None };
         self.loses_namespaces(node).then(|| self.originals.lock().get(hash)).flatten()
     }
 
@@ -128,7 +128,7 @@ impl Redelivery {
             self.mark(missed_by);
             self.wake.notify_one();
         }
-        if told.is_empty() { Ok(()) } else { self.store.forget_missed(told).await }
+        if told.is_empty() { Ok(()) } else { self.store.forget_hints(told).await }
     }
 
     /// There is a new picture of the network.
@@ -137,15 +137,15 @@ impl Redelivery {
     }
 
     /// Tells the swarm of messages that it may not have been told of, once it is known who that is.
-    async fn settle(&self) -> Result<(), StoreError> {
+    async fn hint_unreplicated(&self) -> Result<(), StoreError> {
         let network = self.network.load();
         let Some(own) = network.by_ed25519(&self.own).filter(|own| own.is_active()) else { return Ok(()) };
-        let mates = network.members(own.swarm).iter().map(|node| node.ed25519).filter(|key| *key != self.own);
-        let mates: Vec<Ed25519PublicKey> = mates.collect();
-        for unsettled in self.store.take_unsettled() {
-            let (account, hash) = unsettled.message();
-            self.add(mates.clone(), Missed::Message(account, hash)).await?;
-            unsettled.told();
+        let replicas = network.members(own.swarm).iter().map(|node| node.ed25519).filter(|key| *key != self.own);
+        let replicas: Vec<Ed25519PublicKey> = replicas.collect();
+        for unreplicated in self.store.take_unreplicated() {
+            let (account, hash) = unreplicated.message();
+            self.add(replicas.clone(), Hint::Message(account, hash)).await?;
+            unreplicated.told();
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Redelivery {
     /// Delivers for ever, and says who has caught up.
     pub async fn run(self: Arc<Self>, caught_up: impl Fn(Ed25519PublicKey) + Send + Sync) {
         loop {
-            if let Err(error) = self.settle().await {
+            if let Err(error) = self.hint_unreplicated().await {
                 tracing::error!(%error, "messages that the swarm was not told of could not be noted");
             }
             let now = Instant::now();
@@ -173,7 +173,7 @@ impl Redelivery {
             let pause = next.map_or(Duration::from_secs(3600), |next| next.saturating_duration_since(Instant::now()));
             tokio::select! {
                 () = self.wake.notified() => {}
-                () = self.store.unsettled() => {}
+                () = self.store.unreplicated() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -192,7 +192,7 @@ impl Redelivery {
         };
         self.peers.acquaint(&node).await;
         loop {
-            let missed = match self.store.missed(&member, ENTRIES) {
+            let missed = match self.store.hints(&member, ENTRIES) {
                 Ok(missed) => missed,
                 Err(error) => {
                     tracing::error!(%error, "what a member missed could not be read");
@@ -202,7 +202,7 @@ impl Redelivery {
             if missed.is_empty() {
                 let mut behind = self.behind.lock();
                 // Something may have been added since the look.
-                if matches!(self.store.missed(&member, 1), Ok(missed) if missed.is_empty()) {
+                if matches!(self.store.hints(&member, 1), Ok(missed) if missed.is_empty()) {
                     behind.remove(&member);
                     return;
                 }
@@ -216,7 +216,7 @@ impl Redelivery {
                 }
             };
             let told = told.into_iter().map(|number| (member, number)).collect();
-            if let Err(error) = self.store.forget_missed(told).await {
+            if let Err(error) = self.store.forget_hints(told).await {
                 tracing::error!(%error, "what a member was told could not be noted");
                 return self.later(member);
             }
@@ -227,15 +227,15 @@ impl Redelivery {
     }
 
     /// Sends the first of `missed`, and what can go with it; the numbers of what arrived.
-    async fn tell(&self, node: &Arc<NodeInfo>, missed: &[(u64, Missed)]) -> Result<Vec<u64>, PeerError> {
+    async fn tell(&self, node: &Arc<NodeInfo>, missed: &[(u64, Hint)]) -> Result<Vec<u64>, PeerError> {
         let command = match missed.first() {
-            Some((number, Missed::Command(command))) => Some((number, command.clone())),
-            Some((number, Missed::Logged(key))) => {
+            Some((number, Hint::Command(command))) => Some((number, command.clone())),
+            Some((number, Hint::Logged(key))) => {
                 let command = self.store.command(key).map_err(|error| PeerError::Refused(error.to_string()))?;
                 let Some(command) = command else { return Ok(vec![*number]) };
                 Some((number, command))
             }
-            Some((_, Missed::Message(..))) | None => None,
+            Some((_, Hint::Message(..))) | None => None,
         };
         if let Some((number, command)) = command {
             let plain = || command.without_time().unwrap_or_else(|| command.params.clone());
@@ -243,7 +243,7 @@ impl Redelivery {
             self.command(node, &command.method, params.into()).await?;
             return Ok(vec![*number]);
         }
-        if let Some((number, first @ Missed::Message(_, hash))) = missed.first()
+        if let Some((number, first @ Hint::Message(_, hash))) = missed.first()
             && let Some(params) = self.original(node, first)
         {
             if self.command(node, "store", params).await? {
@@ -254,7 +254,7 @@ impl Redelivery {
         }
         let (mut numbers, mut messages, mut size) = (Vec::new(), Vec::new(), 0);
         for (number, item) in missed {
-            let Missed::Message(account, hash) = item else { break };
+            let Hint::Message(account, hash) = item else { break };
             if !numbers.is_empty() && self.original(node, item).is_some() {
                 break;
             }

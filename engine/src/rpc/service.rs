@@ -17,17 +17,17 @@ use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 use tokio::sync::Semaphore;
 
-use receive::Receiving;
-
 use super::{
     auth::{Auth, flag},
     counts::{Counted, RequestCounts},
+    custom_methods::CustomMethods,
+    limit,
     metrics::{RequestMetrics, Via},
     monitor::{self, Refusal, Subscriber, Subscription},
     monitors::Monitors,
-    own::Own,
     params::{Invalid, NamespaceOrAll, Params},
     pipeline::{Ticket, Turn},
+    receiving::Receiving,
     reply::{Body, Reply},
     request::{
         Condition, Delete, Direction, Expire, GetExpiries, IfElse, METHODS, Quantity, Request, Retrieve, Revocation,
@@ -48,8 +48,8 @@ use crate::{
     metrics::Distribution,
     replicate::{Daemon, MemberAnswer, PeerLink, Redelivery, fan_out},
     store::{
-        AT, Change, Command, ExpireMode, LATEST, Limits, Missed, NewMessage, Outcome, Page, Promised, Scope, Store,
-        StoreError, Unsettled, latest_expiry,
+        AT, Change, Command, ExpireMode, Hint, LATEST, Limits, NewMessage, Outcome, Page, Promised, ReplicationGuard,
+        Scope, Store, StoreError, latest_expiry,
     },
     swarm::{Network, NodeInfo, Snapshot, SwarmId, service_nodes},
     types::{AccountId, Ed25519PublicKey, MessageHash, Millis, Namespace},
@@ -57,19 +57,6 @@ use crate::{
 
 /// What is answered to whoever wants messages kept, by a node that keeps none.
 pub const KEEPS_NOTHING: &str = "This node keeps no messages";
-
-/// Tolerances and limits of `spec/node-rpc` §2.5, in milliseconds and bytes.
-mod limit {
-    pub(super) const MIN_TTL: u64 = 10_000;
-    pub(super) const MAX_TTL_INBOX: u64 = 14 * 86_400_000;
-    pub(super) const MAX_TTL: u64 = crate::types::MAX_LIFETIME;
-    pub(super) const CLOCK: u64 = 10_000;
-    pub(super) const SIGNATURE: u64 = 60_000;
-    pub(super) const SIGNATURE_FORWARDED: u64 = 70_000;
-    pub(super) const RETRIEVE: u64 = 7_800_000;
-    /// Divisor of [`RETRIEVE`] when the client names no limit.
-    pub(super) const DEFAULT_SHARE: u64 = 5;
-}
 
 /// Requests that write, under way at once, whether or not somebody waits for them.
 const MAX_WRITING: usize = 4096;
@@ -80,7 +67,7 @@ const MAX_ASKING: usize = 4;
 const MULTI_EXPIRY: [u16; 2] = [19, 4];
 
 /// What a node has that keeps messages.
-pub struct Kept {
+pub struct Storage {
     /// Its messages.
     pub store: Store,
     /// Keeps what other members have missed.
@@ -90,7 +77,7 @@ pub struct Kept {
 /// What a request is executed with.
 pub struct RpcParts {
     /// What keeps this node's messages, if it keeps any.
-    pub kept: Option<Kept>,
+    pub storage: Option<Storage>,
     /// The picture of the network.
     pub network: Arc<Network>,
     /// How many subscriptions there may be.
@@ -106,7 +93,7 @@ pub struct RpcParts {
     /// The network's daemon, where there is one.
     pub daemon: Option<Arc<dyn Daemon>>,
     /// What is handed over to whoever embeds the engine.
-    pub own: Option<Own>,
+    pub own: Option<CustomMethods>,
     /// What it advertises.
     pub version: Version,
 }
@@ -151,20 +138,20 @@ impl CallContext {
 }
 
 /// The swarm that this node is in, and what it has as a member.
-struct Ours<'a> {
+struct SwarmView<'a> {
     store: &'a Store,
     redelivery: &'a Redelivery,
     account: AccountId,
     /// As the request found it.
     network: Arc<Snapshot>,
     /// The other members.
-    mates: Vec<Arc<NodeInfo>>,
+    replicas: Vec<Arc<NodeInfo>>,
 }
 
 type Entries = BTreeMap<Cow<'static, str>, Value>;
 type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 
-impl Ours<'_> {
+impl SwarmView<'_> {
     /// The time of a change: it does nothing to what is later.
     fn time_of_change(&self, account: &AccountId, origin: Origin) -> Millis {
         match origin {
@@ -335,13 +322,13 @@ impl Rpc {
     }
 
     fn subscribe(&self, subscription: &Subscription, subscriber: &Arc<dyn Subscriber>) -> Bt {
-        let Ok(ours) = self.ours(&subscription.account) else {
+        let Ok(view) = self.swarm_view(&subscription.account) else {
             // Where to go instead, as in a 421.
             let mut refusal = Refusal::wrong_swarm().fields();
             refusal.extend(self.elsewhere(&self.parts.network.load(), &subscription.account));
             return Bt::Dict(refusal);
         };
-        let verified = subscription.verify(ours.store, self.parts.clock.now()).unwrap_or_else(|error| {
+        let verified = subscription.verify(view.store, self.parts.clock.now()).unwrap_or_else(|error| {
             tracing::error!(%error, "revocations could not be read");
             Err(Refusal::unavailable())
         });
@@ -388,8 +375,8 @@ impl Rpc {
 
     /// There is a new picture of the network.
     pub fn network_changed(&self) {
-        if let Some(kept) = &self.parts.kept {
-            kept.redelivery.network_changed();
+        if let Some(storage) = &self.parts.storage {
+            storage.redelivery.network_changed();
         }
         let network = self.parts.network.load();
         if self.parts.version.ends_subscriptions() && !network.swarms().is_empty() {
@@ -401,7 +388,7 @@ impl Rpc {
 
     /// Members of the swarm that have missed something.
     pub fn members_behind(&self) -> usize {
-        self.parts.kept.as_ref().map_or(0, |kept| kept.redelivery.members_behind())
+        self.parts.storage.as_ref().map_or(0, |storage| storage.redelivery.members_behind())
     }
 
     /// The subscriptions in force.
@@ -477,18 +464,18 @@ impl Rpc {
     // ---- what comes before acting ----
 
     /// `account`'s swarm, or the 421 that names the members of the right one.
-    fn ours(&self, account: &AccountId) -> Result<Ours<'_>, Reply> {
+    fn swarm_view(&self, account: &AccountId) -> Result<SwarmView<'_>, Reply> {
         let network = self.parts.network.load();
         let swarm = network.swarm_of(account);
         let own = network.by_ed25519(&self.own).map(|node| node.swarm);
         match swarm {
             Some(swarm) if own == Some(swarm) => {
-                let Some(Kept { store, redelivery }) = &self.parts.kept else {
+                let Some(Storage { store, redelivery }) = &self.parts.storage else {
                     return Err(Reply::text(Status::SERVICE_UNAVAILABLE, KEEPS_NOTHING));
                 };
-                let mates = network.members(swarm).iter().filter(|node| node.ed25519 != self.own).map(Arc::clone);
-                let mates = mates.collect();
-                Ok(Ours { store, redelivery, account: *account, network, mates })
+                let replicas = network.members(swarm).iter().filter(|node| node.ed25519 != self.own).map(Arc::clone);
+                let replicas = replicas.collect();
+                Ok(SwarmView { store, redelivery, account: *account, network, replicas })
             }
             None if self.parts.version.says_no_swarms() => {
                 Err(Reply::text(Status::INTERNAL_SERVER_ERROR, "No swarms known!"))
@@ -529,14 +516,14 @@ impl Rpc {
 
     async fn proven(
         &self,
-        ours: &Ours<'_>,
+        view: &SwarmView<'_>,
         (auth, account): (&Auth, &AccountId),
         text: impl AsRef<[u8]> + Send,
         flags: u8,
         revocable: bool,
         refusal: &'static str,
     ) -> Result<(), Reply> {
-        let proofs = auth.proofs(ours.store, account, text.as_ref(), flags, revocable).map_err(|error| {
+        let proofs = auth.proofs(view.store, account, text.as_ref(), flags, revocable).map_err(|error| {
             tracing::error!(%error, "revocations could not be read");
             Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed")
         })?;
@@ -554,8 +541,8 @@ impl Rpc {
     // ---- methods ----
 
     async fn store(&self, request: StoreRequest, origin: Origin, turn: Option<Arc<Turn>>) -> Reply {
-        let ours = match self.check_store(&request).await {
-            Ok(ours) => ours,
+        let view = match self.check_store(&request).await {
+            Ok(view) => view,
             Err(refusal) => return refusal,
         };
         let StoreRequest { account, namespace, timestamp, expiry, data, auth, sig_timestamp } = request;
@@ -566,8 +553,8 @@ impl Rpc {
         let stored = match origin {
             Origin::Peer { at: Some(at), .. } => Ok(at),
             // Every member takes the same, unless it has carried out a deletion that came before.
-            Origin::Peer { at: None, .. } => ours.store.after_deletion(&message, self.believable(timestamp)),
-            Origin::Client => ours.store.stamp_message(&message),
+            Origin::Peer { at: None, .. } => view.store.after_deletion(&message, self.believable(timestamp)),
+            Origin::Client => view.store.stamp_message(&message),
         };
         let stored = match stored {
             Ok(stored) => stored,
@@ -590,18 +577,19 @@ impl Rpc {
             }
             fields
         };
-        let forward = (origin == Origin::Client).then(|| match ours.mates.as_slice() {
+        let forward = (origin == Origin::Client).then(|| match view.replicas.as_slice() {
             // A swarm of this node alone.
             [] => Forward::to_nobody(stored),
             _ => Forward::new("store", forward(&message), stored),
         });
         let local = async {
             let watched = self.monitors.any(&account).then(|| message.clone());
-            let store = ours.store;
-            let (stored, unsettled) = match origin {
+            let store = view.store;
+            let (stored, unreplicated) = match origin {
                 Origin::Client => {
-                    let (stored, unsettled) = store.put_first(message).await.map_err(|error| failure(&error))?;
-                    (stored, Some(unsettled))
+                    let (stored, unreplicated) =
+                        store.put_as_coordinator(message).await.map_err(|error| failure(&error))?;
+                    (stored, Some(unreplicated))
                 }
                 Origin::Peer { .. } => (store.put(message).await.map_err(|error| failure(&error))?, None),
             };
@@ -617,7 +605,7 @@ impl Rpc {
             if stored.outcome != Outcome::New {
                 entries.insert("already".into(), Value::Bool(true));
             }
-            Ok((entries, unsettled))
+            Ok((entries, unreplicated))
         };
         let Some(forward) = forward else { return peer_reply(local.await.map(|(entries, _)| entries)) };
         let taken_until = match namespace {
@@ -626,7 +614,7 @@ impl Rpc {
             inbox if inbox.is_public_inbox() => expiry,
             _ => sig_timestamp.plus(limit::SIGNATURE),
         };
-        let (mut swarm, ok) = self.store_everywhere(&ours, forward, local, hash, taken_until, turn).await;
+        let (mut swarm, ok) = self.store_everywhere(&view, forward, local, hash, taken_until, turn).await;
         // A legacy of the reference that clients may read: the entry node's own entry tells the time too.
         if let Some(Value::Dict(own)) = swarm.get_mut(self.own.to_string().as_str()) {
             own.insert("t".into(), self.time());
@@ -634,9 +622,9 @@ impl Rpc {
         self.swarm_reply(swarm, ok, Some(hash))
     }
 
-    async fn check_store(&self, request: &StoreRequest) -> Result<Ours<'_>, Reply> {
+    async fn check_store(&self, request: &StoreRequest) -> Result<SwarmView<'_>, Reply> {
         let StoreRequest { account, namespace, timestamp, expiry, auth, sig_timestamp, .. } = request;
-        let ours = self.ours(account)?;
+        let view = self.swarm_view(account)?;
         let longest = if namespace.is_public_inbox() { limit::MAX_TTL_INBOX } else { limit::MAX_TTL };
         let ttl = expiry.0.checked_sub(timestamp.0);
         if !ttl.is_some_and(|ttl| (limit::MIN_TTL..=longest).contains(&ttl)) {
@@ -654,9 +642,9 @@ impl Rpc {
             self.near_now(*sig_timestamp, limit::SIGNATURE, "store signature timestamp too far from current time")?;
             let flags = if namespace.is_public_outbox() { flag::WRITE | flag::DELETE } else { flag::WRITE };
             let text = format!("store{}{sig_timestamp}", namespace.signed_text());
-            self.proven(&ours, (auth, account), &text, flags, true, "store signature verification failed").await?;
+            self.proven(&view, (auth, account), &text, flags, true, "store signature verification failed").await?;
         }
-        Ok(ours)
+        Ok(view)
     }
 
     async fn retrieve(&self, request: &Retrieve, room: &AnswerRoom) -> Reply {
@@ -665,12 +653,12 @@ impl Rpc {
 
     async fn try_retrieve(&self, request: &Retrieve, room: &AnswerRoom) -> Result<Reply, Reply> {
         let Retrieve { account, namespace, last_hash, max_count, max_size, auth } = request;
-        let ours = self.ours(account)?;
+        let view = self.swarm_view(account)?;
         if let Some((auth, timestamp)) = auth {
             self.near_now(*timestamp, limit::SIGNATURE, "retrieve timestamp too far from current time")?;
             let text = format!("retrieve{}{timestamp}", namespace.signed_text());
             let refusal = "retrieve signature verification failed";
-            self.proven(&ours, (auth, account), &text, flag::READ, !namespace.is_unrevocable(), refusal).await?;
+            self.proven(&view, (auth, account), &text, flag::READ, !namespace.is_unrevocable(), refusal).await?;
         } else if !namespace.is_open_to_read() {
             return Err(Reply::text(Status::UNAUTHORIZED, "retrieve: request signature required"));
         }
@@ -680,7 +668,7 @@ impl Rpc {
             None => Ok(Page { messages: Vec::new(), more: true }),
             Some(left) => {
                 limits.max_size = limits.max_size.min(left);
-                ours.store.retrieve(account, *namespace, last_hash.as_ref(), limits)
+                view.store.retrieve(account, *namespace, last_hash.as_ref(), limits)
             }
         };
         let page = page.map_err(|error| {
@@ -706,10 +694,10 @@ impl Rpc {
     async fn delete(&self, request: Delete, origin: Origin, turn: Option<Arc<Turn>>) -> Reply {
         let Delete { account, messages, required, auth } = request;
         let check = async {
-            let ours = self.ours(&account)?;
+            let view = self.swarm_view(&account)?;
             let text = format!("delete{}", messages.concat());
             self.proven(
-                &ours,
+                &view,
                 (&auth, &account),
                 &text,
                 flag::DELETE,
@@ -717,27 +705,27 @@ impl Rpc {
                 "delete_msgs signature verification failed",
             )
             .await?;
-            Ok::<_, Reply>(ours)
+            Ok::<_, Reply>(view)
         };
-        let ours = match check.await {
-            Ok(ours) => ours,
+        let view = match check.await {
+            Ok(view) => view,
             Err(refusal) => return refusal,
         };
         let mut forward = forwarded(&account, Some(&auth));
         let list = messages.iter().map(|hash| hash.as_bytes().into()).collect();
         forward.push(("messages", Bt::List(list)));
         let at = match origin {
-            Origin::Client => ours.store.stamp_deletion(&account, limit::CLOCK),
-            Origin::Peer { .. } => ours.time_of_change(&account, origin),
+            Origin::Client => view.store.stamp_deletion(&account, limit::CLOCK),
+            Origin::Peer { .. } => view.time_of_change(&account, origin),
         };
         let forward = Forward::new("delete", forward, at);
         let local = async {
             let mut seen = HashSet::with_capacity(messages.len());
             let hashes = messages.iter().filter_map(|text| MessageHash::from_text(text));
             let hashes = hashes.filter(|hash| seen.insert(*hash)).collect();
-            let done = ours
+            let done = view
                 .store
-                .delete(account, hashes, forward.change(&ours, origin))
+                .delete(account, hashes, forward.change(&view, origin))
                 .await
                 .map_err(|error| failure(&error))?;
             let deleted = sorted(done.done);
@@ -747,7 +735,7 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &ours, local, turn).await;
+        let (swarm, ok) = self.everywhere(&forward, &view, local, turn).await;
         let any = swarm.values().any(|entry| matches!(deleted_in(entry), Some(n) if n > 0));
         let mut reply = self.swarm_reply(swarm, ok, None);
         if required && !any && ok {
@@ -822,23 +810,23 @@ impl Rpc {
             NamespaceOrAll::All => (Scope::All, "all".to_owned(), Bt::Bytes(b"all".to_vec())),
         };
         let check = async {
-            let ours = self.ours(&account)?;
+            let view = self.swarm_view(&account)?;
             time_check?;
             let text = format!("{}{signed_namespace}{time}", plan.method);
-            self.proven(&ours, (&auth, &account), &text, flag::DELETE, true, plan.refusal).await?;
-            Ok::<_, Reply>(ours)
+            self.proven(&view, (&auth, &account), &text, flag::DELETE, true, plan.refusal).await?;
+            Ok::<_, Reply>(view)
         };
-        let ours = match check.await {
-            Ok(ours) => ours,
+        let view = match check.await {
+            Ok(view) => view,
             Err(refusal) => return refusal,
         };
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("namespace", namespace_field));
         forward.push((plan.field, time.0.into()));
-        let forward = Forward::new(plan.method, forward, ours.time_of_change(&account, origin));
+        let forward = Forward::new(plan.method, forward, view.time_of_change(&account, origin));
         let local = async {
-            let store = ours.store.clone();
-            let done = act(store, account, scope, time, forward.change(&ours, origin))
+            let store = view.store.clone();
+            let done = act(store, account, scope, time, forward.change(&view, origin))
                 .await
                 .map_err(|error| failure(&error))?;
             let changed = done.done;
@@ -850,13 +838,13 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &ours, local, turn).await;
+        let (swarm, ok) = self.everywhere(&forward, &view, local, turn).await;
         self.swarm_reply(swarm, ok, None)
     }
 
     async fn expire(&self, request: Expire, origin: Origin, turn: Option<Arc<Turn>>) -> Reply {
-        let ours = match self.check_expire(&request, origin).await {
-            Ok(ours) => ours,
+        let view = match self.check_expire(&request, origin).await {
+            Ok(view) => view,
             Err(refusal) => return refusal,
         };
         let Expire { account, messages, expiry, only, auth } = request;
@@ -872,7 +860,7 @@ impl Rpc {
         if let Some(direction) = only {
             forward.push((direction.name(), Bt::Int(1)));
         }
-        let at = ours.time_of_change(&account, origin);
+        let at = view.time_of_change(&account, origin);
         let latest = match origin {
             Origin::Peer { at: Some(_), latest } => latest,
             // Not counted from `at`, which may run ahead of the clock.
@@ -897,8 +885,8 @@ impl Rpc {
                 None if may_shorten => ExpireMode::Set,
                 None => ExpireMode::Extend,
             };
-            let change = forward.change(&ours, origin);
-            let done = ours.store.expire(account, changes, mode, change).await;
+            let change = forward.change(&view, origin);
+            let done = view.store.expire(account, changes, mode, change).await;
             let Promised { done, numbers } = done.map_err(|error| failure(&error))?;
             let by_text = |list: Vec<(MessageHash, Millis)>| -> BTreeMap<String, Millis> {
                 list.into_iter().map(|(hash, expiry)| (hash.to_string(), expiry)).collect()
@@ -927,13 +915,13 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &ours, local, turn).await;
+        let (swarm, ok) = self.everywhere(&forward, &view, local, turn).await;
         self.swarm_reply(swarm, ok, None)
     }
 
-    async fn check_expire(&self, request: &Expire, origin: Origin) -> Result<Ours<'_>, Reply> {
+    async fn check_expire(&self, request: &Expire, origin: Origin) -> Result<SwarmView<'_>, Reply> {
         let Expire { account, messages, expiry, only, auth } = request;
-        let ours = self.ours(account)?;
+        let view = self.swarm_view(account)?;
         let earliest = self.taken(origin).minus(limit::SIGNATURE);
         if expiry.iter().any(|expiry| *expiry < earliest) {
             return Err(Reply::text(Status::UNAUTHORIZED, "expire: timestamp should be >= current time"));
@@ -945,24 +933,24 @@ impl Rpc {
         }
         let times: String = expiry.iter().map(Millis::to_string).collect();
         let text = format!("expire{}{times}{}", only.map_or("", Direction::name), messages.concat());
-        self.proven(&ours, (auth, account), &text, flag::WRITE, true, "expire: signature verification failed").await?;
+        self.proven(&view, (auth, account), &text, flag::WRITE, true, "expire: signature verification failed").await?;
         let may_shorten = auth.subaccount.as_ref().is_none_or(|token| token.permits(flag::DELETE));
         if *only == Some(Direction::Shorten) && !may_shorten {
             let text = "expire: shorten parameter cannot be used with this subaccount token (missing delete access)";
             return Err(Reply::text(Status::BAD_REQUEST, text));
         }
-        Ok(ours)
+        Ok(view)
     }
 
     async fn get_expiries(&self, request: &GetExpiries) -> Result<Reply, Reply> {
         let GetExpiries { account, messages, timestamp, auth } = request;
-        let ours = self.ours(account)?;
+        let view = self.swarm_view(account)?;
         self.near_now(*timestamp, limit::SIGNATURE, "get_expiries timestamp too far from current time")?;
         let text = format!("get_expiries{timestamp}{}", messages.concat());
-        self.proven(&ours, (auth, account), &text, flag::READ, true, "get_expiries signature verification failed")
+        self.proven(&view, (auth, account), &text, flag::READ, true, "get_expiries signature verification failed")
             .await?;
         let hashes: Vec<MessageHash> = messages.iter().filter_map(|text| MessageHash::from_text(text)).collect();
-        let found = ours.store.expiries(account, &hashes).map_err(|error| {
+        let found = view.store.expiries(account, &hashes).map_err(|error| {
             tracing::error!(%error, "expiries could not be read");
             Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed")
         })?;
@@ -975,23 +963,23 @@ impl Rpc {
         let Revocation { account, tokens, timestamp, auth } = request;
         let signed = [timestamp.to_string().as_bytes(), tokens.as_flattened()].concat();
         let check = async {
-            let ours = self.ours(&account)?;
+            let view = self.swarm_view(&account)?;
             self.near(timestamp, limit::SIGNATURE, origin, plan.too_far)?;
             let text = [plan.method.as_bytes(), &signed].concat();
-            self.proven(&ours, (&auth, &account), text, 0, false, plan.refusal).await?;
-            Ok::<_, Reply>(ours)
+            self.proven(&view, (&auth, &account), text, 0, false, plan.refusal).await?;
+            Ok::<_, Reply>(view)
         };
-        let ours = match check.await {
-            Ok(ours) => ours,
+        let view = match check.await {
+            Ok(view) => view,
             Err(refusal) => return refusal,
         };
         let mut forward = forwarded(&account, Some(&auth));
         forward.push(("timestamp", timestamp.0.into()));
         forward.push((plan.field, Bt::List(tokens.iter().map(|token| token.as_slice().into()).collect())));
-        let forward = Forward::new(plan.method, forward, ours.time_of_change(&account, origin));
+        let forward = Forward::new(plan.method, forward, view.time_of_change(&account, origin));
         let local = async {
             let mut entries = Entries::new();
-            let done = ours.store.set_revoked(account, tokens, !back, forward.change(&ours, origin)).await;
+            let done = view.store.set_revoked(account, tokens, !back, forward.change(&view, origin)).await;
             let Promised { done: count, numbers } = done.map_err(|error| failure(&error))?;
             if back {
                 entries.insert("count".into(), Value::Uint(count));
@@ -1003,17 +991,17 @@ impl Rpc {
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));
         }
-        let (swarm, ok) = self.everywhere(&forward, &ours, local, turn).await;
+        let (swarm, ok) = self.everywhere(&forward, &view, local, turn).await;
         self.swarm_reply(swarm, ok, None)
     }
 
     async fn revoked_subaccounts(&self, account: &AccountId, timestamp: Millis, auth: &Auth) -> Result<Reply, Reply> {
-        let ours = self.ours(account)?;
+        let view = self.swarm_view(account)?;
         self.near_now(timestamp, limit::SIGNATURE, "revoked_subaccounts timestamp too far from current time")?;
         let text = format!("revoked_subaccounts{timestamp}");
         let refusal = "revoked_subaccounts signature verification failed";
-        self.proven(&ours, (auth, account), &text, 0, false, refusal).await?;
-        let tokens = ours.store.revoked(account).map_err(|error| {
+        self.proven(&view, (auth, account), &text, 0, false, refusal).await?;
+        let tokens = view.store.revoked(account).map_err(|error| {
             tracing::error!(%error, "revocations could not be read");
             let text = format!("Internal Server Error. Could not retrieve revoked_subaccounts for {account:?}");
             Reply::text(Status::INTERNAL_SERVER_ERROR, text)
@@ -1111,9 +1099,9 @@ impl Rpc {
     /// succeeded. Members take it in this form until `taken_until`.
     async fn store_everywhere(
         &self,
-        ours: &Ours<'_>,
+        view: &SwarmView<'_>,
         forward: Forward,
-        local: impl Future<Output = Result<(Entries, Option<Unsettled>), Entries>> + Send,
+        local: impl Future<Output = Result<(Entries, Option<ReplicationGuard>), Entries>> + Send,
         hash: MessageHash,
         taken_until: Millis,
         turn: Option<Arc<Turn>>,
@@ -1124,11 +1112,11 @@ impl Rpc {
             drop(turn);
             own
         };
-        let (own, others) = futures_util::join!(local, self.ask(ours, &forward));
+        let (own, others) = futures_util::join!(local, self.ask(view, &forward));
         let mut missed_by = missed_by(&others);
-        missed_by.extend(self.joined(ours));
+        missed_by.extend(self.joined(view));
         let own = match own {
-            Ok((entries, unsettled)) => {
+            Ok((entries, unreplicated)) => {
                 let noted = match missed_by.as_slice() {
                     [] => Ok(()),
                     members => {
@@ -1136,14 +1124,14 @@ impl Rpc {
                         let until = Instant::now() + Duration::from_millis(left);
                         // There is none where nobody was to be told.
                         if !forward.plain.is_empty() {
-                            ours.redelivery.keep_original(members, hash, forward.plain, until);
+                            view.redelivery.keep_original(members, hash, forward.plain, until);
                         }
-                        ours.redelivery.add(missed_by, Missed::Message(ours.account, hash)).await
+                        view.redelivery.add(missed_by, Hint::Message(view.account, hash)).await
                     }
                 };
                 match noted {
                     Ok(()) => {
-                        unsettled.into_iter().for_each(Unsettled::told);
+                        unreplicated.into_iter().for_each(ReplicationGuard::told);
                     }
                     // The guard has everybody told again.
                     Err(error) => tracing::error!(%error, "what members of the swarm have missed could not be kept"),
@@ -1160,22 +1148,22 @@ impl Rpc {
     async fn everywhere(
         &self,
         forward: &Forward,
-        ours: &Ours<'_>,
+        view: &SwarmView<'_>,
         local: impl Future<Output = Result<(Entries, Vec<u64>), Entries>> + Send,
         turn: Option<Arc<Turn>>,
     ) -> (Entries, bool) {
         let own = local.await;
         // What comes next may begin when this has been sent.
-        let (others, ()) = futures_util::join!(self.ask(ours, forward), async { drop(turn) });
+        let (others, ()) = futures_util::join!(self.ask(view, forward), async { drop(turn) });
         if let Ok((_, numbers)) = &own {
             let missed_by = missed_by(&others);
-            let promised = ours.mates.iter().map(|node| node.ed25519).zip(numbers.iter().copied());
+            let promised = view.replicas.iter().map(|node| node.ed25519).zip(numbers.iter().copied());
             let told = promised.filter(|(member, _)| !missed_by.contains(member)).collect();
             let noted = async {
-                ours.redelivery.keep(told, &missed_by).await?;
-                match self.joined(ours) {
+                view.redelivery.keep(told, &missed_by).await?;
+                match self.joined(view) {
                     joined if joined.is_empty() => Ok(()),
-                    joined => ours.redelivery.add(joined, Missed::Command(forward.command())).await,
+                    joined => view.redelivery.add(joined, Hint::Command(forward.command())).await,
                 }
             };
             if let Err(error) = noted.await {
@@ -1186,22 +1174,22 @@ impl Rpc {
     }
 
     /// Members that have come since the request found who is there. No transfer to them has what was stored since they came.
-    fn joined(&self, ours: &Ours<'_>) -> Vec<Ed25519PublicKey> {
-        if Arc::ptr_eq(&ours.network, &self.parts.network.load()) {
+    fn joined(&self, view: &SwarmView<'_>) -> Vec<Ed25519PublicKey> {
+        if Arc::ptr_eq(&view.network, &self.parts.network.load()) {
             return Vec::new();
         }
-        let now = self.ours(&ours.account).map_or_else(|_| Vec::new(), |now| now.mates);
+        let now = self.swarm_view(&view.account).map_or_else(|_| Vec::new(), |now| now.replicas);
         let new = now.iter().map(|node| node.ed25519);
-        new.filter(|key| ours.mates.iter().all(|mate| mate.ed25519 != *key)).collect()
+        new.filter(|key| view.replicas.iter().all(|replica| replica.ed25519 != *key)).collect()
     }
 
     /// The answers of the other members. One that has missed something gets the rest in its turn, and is not asked.
-    async fn ask(&self, ours: &Ours<'_>, forward: &Forward) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
-        let (late, prompt): (Vec<_>, Vec<_>) = ours
-            .mates
+    async fn ask(&self, view: &SwarmView<'_>, forward: &Forward) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
+        let (late, prompt): (Vec<_>, Vec<_>) = view
+            .replicas
             .iter()
             .map(Arc::clone)
-            .partition(|node| ours.redelivery.is_behind(&node.ed25519) || !node.is_reachable());
+            .partition(|node| view.redelivery.is_behind(&node.ed25519) || !node.is_reachable());
         let peers = self.parts.peers.as_ref();
         let params = |node: &NodeInfo| if peers.is_allium(node) { &forward.timed } else { &forward.plain }.clone();
         let mut answers = fan_out(peers, &prompt, forward.method, params).await;
@@ -1444,9 +1432,9 @@ impl Forward {
     }
 
     /// The change that it makes; a client's is promised to the other members.
-    fn change(&self, ours: &Ours<'_>, origin: Origin) -> Change {
-        let mates = if origin == Origin::Client { ours.mates.as_slice() } else { &[] };
-        let members = mates.iter().map(|node| node.ed25519).collect();
+    fn change(&self, view: &SwarmView<'_>, origin: Origin) -> Change {
+        let replicas = if origin == Origin::Client { view.replicas.as_slice() } else { &[] };
+        let members = replicas.iter().map(|node| node.ed25519).collect();
         Change { at: self.at, command: self.command(), members }
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use heed::{CompactionOption, Env, WithoutTls, types::Bytes};
 
 use super::{
-    StoreError,
+    directory::FILE,
+    error::{StoreError, io},
     layout::{FORMAT, Meta, u64_at},
-    tables::{FILE, io},
 };
 use crate::files::Replacement;
 

@@ -4,11 +4,12 @@
 use std::{collections::VecDeque, ops::Bound};
 
 use super::{
-    Store, StoreError,
+    error::StoreError,
     layout::damaged,
-    recent::Reads,
+    log::memtable::Reads,
+    message::{ExpireMode, NewMessage},
     tables::Tables,
-    work::{ExpireMode, NewMessage, Work},
+    write_txn::WriteTxn,
 };
 use crate::{
     bencode::Bt,
@@ -54,7 +55,7 @@ pub struct Change {
 }
 
 /// What a command does to a message that it concerns.
-enum Effect {
+pub(super) enum Effect {
     Removed,
     Expires(Millis, ExpireMode),
 }
@@ -83,7 +84,7 @@ impl Command {
     }
 
     /// What it does to `message`, at `at`; `None` when it does not concern it.
-    fn effect(&self, message: &NewMessage, at: Millis) -> Option<Effect> {
+    pub(super) fn effect(&self, message: &NewMessage, at: Millis) -> Option<Effect> {
         let Ok(Bt::Dict(params)) = Bt::parse(&self.params) else { return None };
         let get = |name: &str| params.get(name.as_bytes());
         let time = |name: &str| match get(name) {
@@ -144,7 +145,7 @@ pub fn latest_expiry(at: Millis, told: Option<Millis>) -> Millis {
     told.map_or(most, |told| told.min(most))
 }
 
-fn key(account: &AccountId, at: Millis, digest: [u8; 8]) -> [u8; KEY] {
+pub(super) fn key(account: &AccountId, at: Millis, digest: [u8; 8]) -> [u8; KEY] {
     let mut key = [0; KEY];
     key[..33].copy_from_slice(&account.0);
     key[33..41].copy_from_slice(&at.0.to_be_bytes());
@@ -187,7 +188,7 @@ impl Tables {
     }
 }
 
-impl Work<'_> {
+impl WriteTxn<'_> {
     /// Remembers a command; its key, if there is room for it.
     pub(super) fn log(
         &mut self,
@@ -198,13 +199,13 @@ impl Work<'_> {
         let value = command.encode();
         let digest = blake2b_simd::Params::new().hash_length(8).hash(&value);
         let digest = digest.as_bytes().try_into().map_err(|_| damaged())?;
-        self.guard(|work| {
+        self.guard(|txn| {
             let key = key(account, at, digest);
-            if work.tables.commands.get(&work.txn, &key)?.is_some() {
+            if txn.tables.commands.get(&txn.view, &key)?.is_some() {
                 return Ok(Some(key));
             }
             let mut held: VecDeque<([u8; KEY], usize)> = VecDeque::new();
-            for entry in work.tables.commands.prefix_iter(&work.txn, &account.0)? {
+            for entry in txn.tables.commands.prefix_iter(&txn.view, &account.0)? {
                 let (key, value) = entry?;
                 held.push_back((key.try_into().map_err(|_| damaged())?, value.len()));
             }
@@ -216,27 +217,27 @@ impl Work<'_> {
                 gone.push(oldest);
             }
             let (length, others) = (value.len() as u64, (bytes - value.len()) as u64);
-            let used = work.tables.len(&work.tables.commands, &work.txn);
-            let full = work.exhausted
+            let used = txn.tables.len(&txn.tables.commands, &txn.view);
+            let full = txn.exhausted
                 || !may_have_more(held.len() as u64, used, MOST)
-                || !may_have_more(others, work.tables.logged(&work.txn) + length, MOST_BYTES);
+                || !may_have_more(others, txn.tables.logged(&txn.view) + length, MOST_BYTES);
             if full && gone.is_empty() {
                 match held.pop_front() {
-                    Some((oldest, _)) if !work.exhausted => gone.push(oldest),
+                    Some((oldest, _)) if !txn.exhausted => gone.push(oldest),
                     _ => return Ok(None),
                 }
             }
-            work.forget_commands(&gone)?;
-            work.tables.commands.put(&mut work.txn, &key, &value)?;
-            work.tables.commands_by_time.put(&mut work.txn, &by_time(&key), &[])?;
+            txn.forget_commands(&gone)?;
+            txn.tables.commands.put(&mut txn.view, &key, &value)?;
+            txn.tables.commands_by_time.put(&mut txn.view, &by_time(&key), &[])?;
             Ok(Some(key))
         })
     }
 
     fn forget_commands(&mut self, keys: &[[u8; KEY]]) -> Result<(), StoreError> {
         for key in keys {
-            self.tables.commands.delete(&mut self.txn, key)?;
-            self.tables.commands_by_time.delete(&mut self.txn, &by_time(key))?;
+            self.tables.commands.delete(&mut self.view, key)?;
+            self.tables.commands_by_time.delete(&mut self.view, &by_time(key))?;
         }
         Ok(())
     }
@@ -245,7 +246,7 @@ impl Work<'_> {
     pub(super) fn clean_commands(&mut self, step: usize) -> Result<(), StoreError> {
         let horizon = self.expiring().minus(MAX_LIFETIME).0.to_be_bytes();
         let mut ended: Vec<[u8; KEY]> = Vec::new();
-        for entry in self.tables.commands_by_time.iter(&self.txn)?.take(step) {
+        for entry in self.tables.commands_by_time.iter(&self.view)?.take(step) {
             let (other, _) = entry?;
             if other[..8] > horizon[..] {
                 break;
@@ -258,7 +259,7 @@ impl Work<'_> {
     /// Whether a command of this time is known.
     pub(super) fn has_command(&self, account: &AccountId, at: Millis) -> Result<bool, StoreError> {
         let prefix = &key(account, at, [0; 8])[..41];
-        Ok(self.tables.commands.prefix_iter(&self.txn, prefix)?.next().transpose()?.is_some())
+        Ok(self.tables.commands.prefix_iter(&self.view, prefix)?.next().transpose()?.is_some())
     }
 
     /// What the commands since it was stored make of a message: when its expiry was changed, and to what. `None`: it is
@@ -267,7 +268,7 @@ impl Work<'_> {
         let (first, last) = (key(&message.account, message.stored, [0; 8]), key(&message.account, END, [0xff; 8]));
         let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
         let (mut changed, mut expiry) = (message.changed, message.expiry);
-        for entry in self.tables.commands.range(&self.txn, &range)? {
+        for entry in self.tables.commands.range(&self.view, &range)? {
             let (key, value) = entry?;
             let at = key[33..41].try_into().map_err(|_| damaged())?;
             let at = Millis(u64::from_be_bytes(at));
@@ -287,33 +288,4 @@ impl Work<'_> {
     }
 }
 
-const END: Millis = Millis(u64::MAX);
-
-impl Store {
-    /// When this message was last deleted, if that was at `since` or later.
-    pub(super) fn deleted_at(&self, message: &NewMessage, since: Millis) -> Result<Option<Millis>, StoreError> {
-        let txn = self.tables.view_of(&message.account)?;
-        let (first, last) = (key(&message.account, since, [0; 8]), key(&message.account, END, [0xff; 8]));
-        let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
-        let mut deleted = self.tables.buried_at(&txn, &message.account, &message.hash)?.filter(|at| *at >= since);
-        for entry in self.tables.commands.range(&txn, &range)? {
-            let (key, value) = entry?;
-            let at = Millis(u64::from_be_bytes(key[33..41].try_into().map_err(|_| damaged())?));
-            if matches!(Command::decode(value).ok_or_else(damaged)?.effect(message, at), Some(Effect::Removed)) {
-                deleted = deleted.max(Some(at));
-            }
-        }
-        Ok(deleted)
-    }
-
-    /// A command under the key that an inventory has given it.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    #[doc(hidden)]
-    pub fn command(&self, key: &[u8; 49]) -> Result<Option<Command>, StoreError> {
-        let txn = self.tables.view()?;
-        let found = self.tables.commands.get(&txn, key)?;
-        found.map(|value| Command::decode(value).ok_or_else(damaged)).transpose()
-    }
-}
+pub(super) const END: Millis = Millis(u64::MAX);

@@ -1,16 +1,12 @@
 //! The store by itself, for programs that have no swarm: what [`super::Store`] does for a node, in their terms.
 
-use super::{Batch, Cursor, NewMessage, Store, StoreError};
-use crate::types::{AccountId, MessageHash, Millis, Namespace};
-
-impl NewMessage {
-    /// A message under the hash that every node gives it, sent at `timestamp` and to go at `expiry`.
-    #[must_use]
-    pub fn new(account: AccountId, namespace: Namespace, timestamp: Millis, expiry: Millis, data: Vec<u8>) -> Self {
-        let hash = MessageHash::of(&account, namespace, &data);
-        Self { account, namespace, hash, timestamp, expiry, stored: timestamp, changed: timestamp, data }
-    }
-}
+use super::{
+    error::StoreError,
+    handle::Store,
+    handoff::{Batch, Cursor},
+    message::NewMessage,
+};
+use crate::types::{AccountId, MessageHash};
 
 impl Store {
     /// One message of `account`; `None` when it is not there.
@@ -36,6 +32,6 @@ impl Store {
     /// [`StoreError`].
     pub async fn remove(&self, account: AccountId, hashes: Vec<MessageHash>) -> Result<Vec<MessageHash>, StoreError> {
         let at = self.stamp();
-        self.writer.submit(move |work| work.delete(&account, &hashes, at)).await
+        self.writer.submit(move |txn| txn.delete(&account, &hashes, at)).await
     }
 }

@@ -3,9 +3,10 @@
 use std::{collections::HashMap, ops::Bound};
 
 use super::{
-    Store, StoreError,
+    error::StoreError,
+    handle::Store,
     layout::{KEY, account_of, damaged},
-    work::NewMessage,
+    message::NewMessage,
 };
 use crate::types::{AccountId, Millis};
 

@@ -8,10 +8,10 @@
 //! | | account 33, the byte 2, hash 32 | namespace 2 (sign bit flipped), sequence 8 |
 //! | `times` | key in `data` of a message | expiry 8, stored 8, changed 8, where any of them is another than beside the data |
 //! | `expiries` | expiry 8, sequence 8 | account 33, namespace 2 (sign bit flipped) |
-//! | `dumps` | Ed25519 key of a node 32, swarm 8 | key of the last message it has confirmed, sequence of the last that it gets |
+//! | `handoffs` | Ed25519 key of a node 32, swarm 8 | key of the last message it has confirmed, sequence of the last that it gets |
 //! | `missed` | Ed25519 key of a member 32, number 8 | when 8, kind 1, account 33 and hash 32 (kind 0), command (kind 1) or key in `commands` (kind 2) |
-//! | `tombs` | hash 32, account 33 | time until which it is remembered 8, time of deletion 8 |
-//! | `tombs_by_time` | the first of these times 8, hash 32, account 33 | nothing |
+//! | `tombstones` | hash 32, account 33 | time until which it is remembered 8, time of deletion 8 |
+//! | `tombstones_by_time` | the first of these times 8, hash 32, account 33 | nothing |
 //! | `commands` | account 33, time 8, digest 8 | length 1, method, params |
 //! | `commands_by_time` | time 8, account 33, digest 8 | nothing |
 //! | `revoked` | account 33, token 36 | time 8, in force or taken back 1 |
@@ -19,7 +19,7 @@
 //!
 //! All that an account has stands together in `data`, so that a store writes one leaf of one tree and the end of another.
 
-use super::{StoreError, work::NewMessage};
+use super::{error::StoreError, message::NewMessage};
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
 
 pub(super) const FORMAT: u64 = 6;
@@ -41,13 +41,13 @@ pub(super) enum Meta {
     /// How many messages there are.
     Messages,
     /// All messages up to this one have been told to the swarm, or are noted as missed.
-    Settled,
+    Replicated,
     /// The last number given to something that a member has missed.
-    Missed,
+    Hint,
     /// The latest time that any change has.
     Latest,
-    /// The last epoch of the redo log that is in the trees.
-    Folded,
+    /// The last epoch of the write-ahead log that is in the trees.
+    Checkpointed,
     /// When the writer last tried out whether it can write, in milliseconds.
     Tried,
 }
@@ -59,10 +59,10 @@ impl Meta {
             Self::Sequence => b"sequence",
             Self::Bytes => b"bytes",
             Self::Messages => b"messages",
-            Self::Settled => b"settled",
-            Self::Missed => b"missed",
+            Self::Replicated => b"settled",
+            Self::Hint => b"missed",
             Self::Latest => b"latest",
-            Self::Folded => b"folded",
+            Self::Checkpointed => b"folded",
             Self::Tried => b"tried",
         }
     }

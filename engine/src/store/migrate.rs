@@ -1,5 +1,5 @@
 //! Directories of older formats become format 6 when they are opened, in steps: one that is cut off goes on at the next
-//! start. Format 5 had no `times`, format 4 counted no messages in inboxes (`Tables::usage` does where that is missing), format 3 had no redo log.
+//! start. Format 5 had no `times`, format 4 counted no messages in inboxes (`Tables::usage` does where that is missing), format 3 had no write-ahead log.
 //!
 //! Formats 1 and 2 had a table for each of the things that `data` holds now:
 //!
@@ -15,8 +15,9 @@
 use heed::{Database, RwTxn, types::Bytes};
 
 use super::{
-    StoreError,
+    error::StoreError,
     layout::{self, FORMAT, Meta, Record, Revocation, charge, damaged, u64_at},
+    log::memtable::Table,
     tables::Tables,
 };
 use crate::types::{AccountId, MessageHash, Millis, Namespace};
@@ -45,23 +46,23 @@ impl Older {
 
     /// What stays where it is, in the form that it has now.
     fn rewrite(&self, tables: &Tables, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
-        let mut missed = Vec::new();
-        for entry in tables.missed.iter(txn)? {
+        let mut hint = Vec::new();
+        for entry in tables.hints.iter(txn)? {
             let (key, value) = entry?;
             if let Some((when, hash)) = value.split_at_checked(8).filter(|(_, rest)| rest.first() == Some(&0)) {
                 // One that is gone need not be told of.
                 let account = self.by_hash.get(txn, &hash[1..])?.and_then(|key| key.get(..33));
                 let now = account.map(|account| [when, &[0], account, &hash[1..]].concat());
-                missed.push((key.to_vec(), now));
+                hint.push((key.to_vec(), now));
             }
         }
-        for (key, now) in missed {
+        for (key, now) in hint {
             match now {
-                Some(value) => tables.missed.put(txn, &key, &value)?,
-                None => tables.missed.delete(txn, &key)?,
+                Some(value) => tables.hints.put(txn, &key, &value)?,
+                None => tables.hints.delete(txn, &key)?,
             }
         }
-        let short = |table: super::recent::Table, txn: &RwTxn<'_>, length: usize, more: &[u8]| {
+        let short = |table: Table, txn: &RwTxn<'_>, length: usize, more: &[u8]| {
             let mut found = Vec::new();
             for entry in table.iter(txn)? {
                 let (key, value) = entry?;
@@ -72,8 +73,8 @@ impl Older {
             Ok::<_, StoreError>(found)
         };
         // When it was deleted is not known: nothing that is brought can be later.
-        for (key, value) in short(tables.tombs, txn, 8, &u64::MAX.to_be_bytes())? {
-            tables.tombs.put(txn, &key, &value)?;
+        for (key, value) in short(tables.tombstones, txn, 8, &u64::MAX.to_be_bytes())? {
+            tables.tombstones.put(txn, &key, &value)?;
         }
         for (key, Revocation { at, in_force }) in short(tables.revoked, txn, 8, &[1])?
             .into_iter()
@@ -82,10 +83,10 @@ impl Older {
             tables.revoked.put(txn, &key, &Revocation { at, in_force }.encode())?;
         }
         // A cursor is a key of the messages; a transfer may begin anew.
-        let dumps =
-            tables.dumps.iter(txn)?.map(|entry| Ok(entry?.0.to_vec())).collect::<Result<Vec<_>, StoreError>>()?;
-        for key in dumps {
-            tables.dumps.put(txn, &key, &[])?;
+        let handoffs =
+            tables.handoffs.iter(txn)?.map(|entry| Ok(entry?.0.to_vec())).collect::<Result<Vec<_>, StoreError>>()?;
+        for key in handoffs {
+            tables.handoffs.put(txn, &key, &[])?;
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, ops::Bound, sync::atomic::Ordering};
 
 use super::{
-    Durability, Store, StoreError,
+    config::Durability,
+    error::StoreError,
+    handle::Store,
     layout::{self, Item, Meta, Revocation, Usage, damaged},
     tables::Tables,
 };
@@ -51,9 +53,9 @@ pub struct StoreStats {
     /// Bytes they may take.
     pub max_bytes: u64,
     /// Things that members of the swarm have missed and are kept for them.
-    pub missed: u64,
+    pub hints: u64,
     /// Those that there was no room for, since the start.
-    pub missed_dropped: u64,
+    pub hints_dropped: u64,
     /// What an acknowledgement means.
     pub durability: Durability,
 }
@@ -207,8 +209,8 @@ impl Store {
             messages: self.tables.meta(&txn, Meta::Messages)?,
             bytes: self.tables.meta(&txn, Meta::Bytes)?,
             max_bytes: self.room.max_bytes,
-            missed: self.tables.len(&self.tables.missed, &txn),
-            missed_dropped: self.tables.missed_dropped.load(Ordering::Relaxed),
+            hints: self.tables.len(&self.tables.hints, &txn),
+            hints_dropped: self.tables.hints_dropped.load(Ordering::Relaxed),
             durability: self.durability,
         })
     }

@@ -13,8 +13,8 @@ const BUCKETS: usize = 1 << 16;
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Book {
-    Tombs,
-    Missed,
+    Tombstones,
+    Hints,
 }
 
 /// How many entries more, or less, a transaction leaves to accounts.

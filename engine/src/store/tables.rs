@@ -2,46 +2,32 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs::{File, TryLockError},
+    fs::File,
     path::{Path, PathBuf},
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
-    thread::JoinHandle,
 };
 
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, WithoutTls, types::Bytes};
+use heed::{Database, Env, WithoutTls, types::Bytes};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::{
-    StoreConfig, StoreError, backup, is_full,
-    layout::{self, FORMAT, Item, KEY, Meta, Record, Usage, damaged, u64_at},
-    migrate, pending,
-    recent::{Bounds, Changes, Id, Over, Reads, Recent, TABLES, Table, Touched, View, Writes},
-    redo,
-    shares::{Book, Shares, Taken},
-    tombs,
-    verify::verify,
+    error::StoreError,
+    layout::{self, Item, KEY, Meta, Record, Usage, damaged, u64_at},
+    log::{
+        memtable::{Bounds, Changes, Id, Memtable, Over, Reads, TABLES, Table, Touched, View, Writes},
+        wal,
+    },
+    shares::Shares,
 };
-use crate::{
-    files,
-    types::{AccountId, MessageHash, Millis},
-};
+use crate::types::{AccountId, MessageHash, Millis};
 
-/// The database.
-pub(super) const FILE: &str = "data.mdb";
-/// Whoever writes holds a lock on this file; LMDB's own only sees to single transactions.
-const LOCK: &str = "store.lock";
-/// LMDB's own lock file, which belongs to the file that it was made beside.
-pub(super) const LMDB_LOCK: &str = "lock.mdb";
-const MAX_TABLES: u32 = 32;
-/// Room in the map beside the messages: indices, free pages, and what it takes to delete when all is full.
-const MAP_RESERVE: u64 = 256 << 20;
 /// What of the map only deletions and expiry may use.
 const LAST_RESERVE: u64 = 64 << 20;
 /// What of the map no message may use.
 const BOOKS_RESERVE: u64 = 128 << 20;
 /// What changes may take in the trees at most, by what they take before.
-const FOLDED: u64 = 4;
+const CHECKPOINTED: u64 = 4;
 
 /// The open database.
 pub(super) struct Tables {
@@ -49,10 +35,10 @@ pub(super) struct Tables {
     pub(super) data: Table,
     pub(super) expiries: Table,
     pub(super) revoked: Table,
-    pub(super) missed: Table,
-    pub(super) dumps: Table,
-    pub(super) tombs: Table,
-    pub(super) tombs_by_time: Table,
+    pub(super) hints: Table,
+    pub(super) handoffs: Table,
+    pub(super) tombstones: Table,
+    pub(super) tombstones_by_time: Table,
     pub(super) commands: Table,
     pub(super) commands_by_time: Table,
     pub(super) meta: Table,
@@ -70,114 +56,24 @@ pub(super) struct Tables {
     /// As [`StoreConfig`] has it.
     pub(super) ignores_small_extensions: bool,
     /// What members have missed and there was no room to remember, since the start.
-    pub(super) missed_dropped: AtomicU64,
-    /// Who has how much of `missed` and `tombs`.
+    pub(super) hints_dropped: AtomicU64,
+    /// Who has how much of `missed` and `tombstones`.
     pub(super) shares: Shares,
     /// What is not in the trees yet.
-    pub(super) recent: RwLock<Recent>,
+    pub(super) memtable: RwLock<Memtable>,
     pub(super) touched: Touched,
     /// Entries of the tables that are counted.
-    lengths: [AtomicI64; TABLES],
+    pub(super) lengths: [AtomicI64; TABLES],
     /// Bytes of the values in the log of commands.
-    logged: AtomicI64,
-    /// Where the redo log is of another process that may be writing.
-    beside: Option<PathBuf>,
+    pub(super) logged: AtomicI64,
+    /// Where the write-ahead log is of another process that may be writing.
+    pub(super) beside: Option<PathBuf>,
     _lock: Option<File>,
 }
 
 impl Tables {
-    /// For the one that writes.
-    pub(super) fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let path = &config.path;
-        files::make_directory(path).map_err(|error| io(path, &error))?;
-        Self::open_with(config, lock(path)?)
-    }
-
-    /// `lock`: [`lock`] of the same directory.
-    pub(super) fn open_with(config: &StoreConfig, lock: File) -> Result<Self, StoreError> {
-        let path = &config.path;
-        let length = length(path)?;
-        // A limit that was lowered must leave room to delete in.
-        let map_size = config.max_bytes.saturating_mul(2).max(length).saturating_add(MAP_RESERVE) / 4096 * 4096;
-        let env = environment(path, Some(map_size), EnvFlags::empty())?;
-        // Whoever was killed while it read keeps pages from being used again.
-        env.clear_stale_readers()?;
-        let short = extend(&env, path)?;
-        match backup::format(&env)? {
-            Some(found) if found > FORMAT => return Err(StoreError::Format { found, known: FORMAT }),
-            Some(found) if found < FORMAT => backup::keep(&env, path, found, backup::available(path)?)?,
-            _ => {}
-        }
-        let mut txn = env.write_txn()?;
-        let mut table = |name| Ok(env.create_database(&mut txn, Some(name))?);
-        let mut tables = Self::of(&env, Some(lock), config.max_missed, &mut table)?;
-        tables.ignores_small_extensions = config.ignores_small_extensions;
-        if tables.meta(&txn, Meta::Format)? == 0 {
-            tables.set_meta(&mut txn, Meta::Format, FORMAT)?;
-        }
-        txn.commit()?;
-        // Pages at the end may have been freed before they were ever written. If they are in use, the file is torn.
-        if short && let Some(problem) = verify(&tables, &mut |_| {})?.problems.into_iter().next() {
-            return Err(StoreError::Damaged(problem));
-        }
-        migrate::to_present(&tables)?;
-        tables.replay(path)?;
-        let txn = tables.env.read_txn()?;
-        let latest = tables.meta(&txn, Meta::Latest)?;
-        for table in tables.all().into_iter().filter(Table::is_counted) {
-            let length = i64::try_from(table.tree.len(&txn)?).map_err(|_| damaged())?;
-            tables.lengths[table.id as usize].store(length, Ordering::Relaxed);
-        }
-        let mut logged = 0;
-        for entry in tables.commands.iter(&txn)? {
-            logged += size(entry?.1);
-        }
-        tables.logged.store(logged, Ordering::Relaxed);
-        let mut taken = Taken::default();
-        for entry in tables.tombs.iter(&txn)? {
-            tables.shares.note(Book::Tombs, tombs::account_of(entry?.0), 1, &mut taken);
-        }
-        for entry in tables.missed.iter(&txn)? {
-            tables.shares.note(Book::Missed, pending::account_of(entry?.1), 1, &mut taken);
-        }
-        tables.shares.add(taken);
-        drop(txn);
-        tables.latest.store(latest, Ordering::Relaxed);
-        Ok(tables)
-    }
-
-    /// What a crash has left in the redo log goes into the trees.
-    fn replay(&self, path: &Path) -> Result<(), StoreError> {
-        let mut txn = self.env.write_txn()?;
-        let folded = self.meta(&txn, Meta::Folded)?;
-        let last = redo::replay(path, folded, |table, key, value| txn.change(&self.table(table)?, key, value))?;
-        self.set_meta(&mut txn, Meta::Folded, last)?;
-        Ok(txn.commit()?)
-    }
-
-    /// For one that looks, also while a node runs.
-    pub(super) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
-        if length(path)? == 0 {
-            return Err(StoreError::Database(format!("there is no message store in {}", path.display())));
-        }
-        let env = environment(path, None, EnvFlags::READ_ONLY)?;
-        if file_is_short(&env, path)? {
-            return Err(StoreError::Damaged("it is shorter than what it says it holds".to_owned()));
-        }
-        let txn = env.read_txn()?;
-        // Older formats have other tables, so their number comes first.
-        let meta: Database<Bytes, Bytes> = env.open_database(&txn, Some("meta"))?.ok_or_else(damaged)?;
-        let found = meta.get(&txn, Meta::Format.name())?.and_then(u64_at).unwrap_or(0);
-        if found != FORMAT {
-            return Err(StoreError::Format { found, known: FORMAT });
-        }
-        let mut tables = Self::of(&env, None, 0, &mut |name| env.open_database(&txn, Some(name))?.ok_or_else(damaged))?;
-        txn.commit()?;
-        tables.beside = Some(path.to_owned());
-        Ok(tables)
-    }
-
-    fn of(
+    /// With its tables in `tree`.
+    pub(super) fn of(
         env: &Env<WithoutTls>,
         lock: Option<File>,
         max_missed: u64,
@@ -189,10 +85,10 @@ impl Tables {
             data: table(Id::Data, "data")?,
             expiries: table(Id::Expiries, "expiries")?,
             revoked: table(Id::Revoked, "revoked")?,
-            missed: table(Id::Missed, "missed")?,
-            dumps: table(Id::Dumps, "dumps")?,
-            tombs: table(Id::Tombs, "tombs")?,
-            tombs_by_time: table(Id::TombsByTime, "tombs_by_time")?,
+            hints: table(Id::Hints, "missed")?,
+            handoffs: table(Id::Handoffs, "dumps")?,
+            tombstones: table(Id::Tombstones, "tombs")?,
+            tombstones_by_time: table(Id::TombstonesByTime, "tombs_by_time")?,
             commands: table(Id::Commands, "commands")?,
             commands_by_time: table(Id::CommandsByTime, "commands_by_time")?,
             meta: table(Id::Meta, "meta")?,
@@ -204,9 +100,9 @@ impl Tables {
             untold_came: Notify::new(),
             max_missed,
             ignores_small_extensions: false,
-            missed_dropped: AtomicU64::new(0),
+            hints_dropped: AtomicU64::new(0),
             shares: Shares::default(),
-            recent: RwLock::default(),
+            memtable: RwLock::default(),
             touched: Touched::default(),
             lengths: [(); TABLES].map(|()| AtomicI64::new(0)),
             logged: AtomicI64::new(0),
@@ -221,10 +117,10 @@ impl Tables {
             self.data,
             self.expiries,
             self.revoked,
-            self.missed,
-            self.dumps,
-            self.tombs,
-            self.tombs_by_time,
+            self.hints,
+            self.handoffs,
+            self.tombstones,
+            self.tombstones_by_time,
             self.commands,
             self.commands_by_time,
             self.meta,
@@ -241,7 +137,7 @@ impl Tables {
         if let Some(directory) = &self.beside {
             return self.view_beside(directory);
         }
-        let over = Over::Held(self.recent.read_recursive());
+        let over = Over::Held(self.memtable.read_recursive());
         Ok(View::new(over, self.env.read_txn()?))
     }
 
@@ -258,10 +154,10 @@ impl Tables {
         if let Some(directory) = &self.beside {
             return self.view_beside(directory);
         }
-        let recent = self.recent.read_recursive();
-        let copy = recent.clone();
+        let memtable = self.memtable.read_recursive();
+        let copy = memtable.clone();
         let trees = self.env.read_txn()?;
-        drop(recent);
+        drop(memtable);
         Ok(View::new(Over::Copied(Box::new(copy)), trees))
     }
 
@@ -270,16 +166,16 @@ impl Tables {
     fn view_beside(&self, directory: &Path) -> Result<View<'_>, StoreError> {
         loop {
             let trees = self.env.read_txn()?;
-            let folded = self.meta(&trees, Meta::Folded)?;
+            let checkpointed = self.meta(&trees, Meta::Checkpointed)?;
             let mut changes = Changes::default();
-            redo::replay(directory, folded, |table, key, value| {
+            wal::replay(directory, checkpointed, |table, key, value| {
                 changes.put(table, key, value);
                 Ok(())
             })?;
-            if self.meta(&self.env.read_txn()?, Meta::Folded)? == folded {
-                let mut recent = Recent::default();
-                recent.add(changes);
-                return Ok(View::new(Over::Copied(Box::new(recent)), trees));
+            if self.meta(&self.env.read_txn()?, Meta::Checkpointed)? == checkpointed {
+                let mut memtable = Memtable::default();
+                memtable.add(changes);
+                return Ok(View::new(Over::Copied(Box::new(memtable)), trees));
             }
         }
     }
@@ -295,7 +191,7 @@ impl Tables {
             length.fetch_add(more, Ordering::Relaxed);
         }
         self.logged.fetch_add(changes.more_logged(), Ordering::Relaxed);
-        self.recent.write().add(changes);
+        self.memtable.write().add(changes);
     }
 
     /// How many entries a table has that is counted.
@@ -398,7 +294,7 @@ impl Tables {
     pub(super) fn left(&self) -> Result<Left, StoreError> {
         let info = self.env.info();
         let (map_size, page) = (info.map_size as u64, u64::from(self.env.stat().page_size));
-        let coming = FOLDED * self.recent.read_recursive().bytes() as u64;
+        let coming = CHECKPOINTED * self.memtable.read_recursive().bytes() as u64;
         let of = |used: u64| match map_size.saturating_sub(used + coming) {
             0..LAST_RESERVE => Left::Nothing,
             LAST_RESERVE..BOOKS_RESERVE => Left::Little,
@@ -421,85 +317,4 @@ pub(super) enum Left {
     Little,
     /// Only what makes room.
     Nothing,
-}
-
-/// Bytes of a value, to be counted with.
-pub(super) fn size(value: &[u8]) -> i64 {
-    i64::try_from(value.len()).unwrap_or(i64::MAX)
-}
-
-pub(super) fn io(path: &Path, error: &std::io::Error) -> StoreError {
-    if is_full(error) { StoreError::DiskFull } else { StoreError::Database(format!("{}: {error}", path.display())) }
-}
-
-/// A thread of the store.
-pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
-    thread.map_err(|error| StoreError::Database(error.to_string()))
-}
-
-/// Held until it is dropped, also by a process that dies.
-pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
-    let path = path.join(LOCK);
-    let file = files::open_private(&path).map_err(|error| io(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
-        Err(TryLockError::Error(error)) => Err(io(&path, &error)),
-    }
-}
-
-/// Bytes of the file; 0 when there is none.
-fn length(path: &Path) -> Result<u64, StoreError> {
-    let path = path.join(FILE);
-    let length = match std::fs::metadata(&path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(io(&path, &error)),
-    };
-    // LMDB's two heads, a page each.
-    if length > 0 && length < 8192 {
-        return Err(StoreError::Damaged("it has no head".to_owned()));
-    }
-    Ok(length)
-}
-
-fn environment(path: &Path, map_size: Option<u64>, flags: EnvFlags) -> Result<Env<WithoutTls>, StoreError> {
-    let mut options = EnvOpenOptions::new().read_txn_without_tls();
-    options.max_dbs(MAX_TABLES).max_readers(1024);
-    if let Some(size) = map_size {
-        let size = usize::try_from(size);
-        options.map_size(size.map_err(|_| StoreError::Database("max_bytes is more than this machine can map".into()))?);
-    }
-    // SAFETY: no flag takes anything away. The file is written through LMDB alone, by one process (`lock`), and nobody
-    // truncates it; where it is short, it is extended before anything of it is read.
-    let env = unsafe {
-        options.flags(flags);
-        options.open(path)?
-    };
-    // Also who only looks makes them.
-    for name in [FILE, LMDB_LOCK] {
-        let path = path.join(name);
-        files::own(&path).map_err(|error| io(&path, &error))?;
-    }
-    Ok(env)
-}
-
-fn pages_end(env: &Env<WithoutTls>) -> u64 {
-    (env.info().last_page_number as u64 + 1) * u64::from(env.stat().page_size)
-}
-
-fn file_is_short(env: &Env<WithoutTls>, path: &Path) -> Result<bool, StoreError> {
-    Ok(length(path)? < pages_end(env))
-}
-
-/// Makes the file as long as it says it is, so that no read falls behind its end; whether it was shorter.
-fn extend(env: &Env<WithoutTls>, path: &Path) -> Result<bool, StoreError> {
-    let short = length(path)? > 0 && file_is_short(env, path)?;
-    if short {
-        let path = path.join(FILE);
-        let file = File::options().write(true).open(&path).map_err(|error| io(&path, &error))?;
-        file.set_len(pages_end(env)).map_err(|error| io(&path, &error))?;
-    }
-    Ok(short)
 }

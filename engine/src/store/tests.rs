@@ -1,11 +1,15 @@
-use std::{collections::BTreeMap, ops::ControlFlow, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeMap, ops::ControlFlow, os::unix::fs::PermissionsExt, sync::Arc};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use super::*;
-use crate::types::Namespace;
+use super::{tables::Tables, *};
+use crate::{
+    clock::Clock,
+    types::{AccountId, MessageHash, Millis, Namespace},
+    watchdog::Ward,
+};
 
 const ALL: Limits = Limits { max_count: None, max_size: u64::MAX };
 const FAR: u64 = 4_000_000_000_000;
@@ -178,7 +182,7 @@ enum Op {
     ExpireAll { owner: u8, namespace: Option<i16>, expiry: u64 },
     Expire { owner: u8, namespace: i16, data: u8, expiry: u64, mode: u8 },
     Reopen,
-    Settle,
+    Checkpoint,
     Crash,
 }
 
@@ -204,7 +208,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..3_u8, namespace, 0..6_u8, 0..9_u64, 0..3_u8).prop_map(|(owner, namespace, data, expiry, mode)| {
             Op::Expire { owner, namespace, data, expiry: FAR + expiry, mode }
         }),
-        1 => prop::sample::select(vec![Op::Reopen, Op::Settle, Op::Crash]),
+        1 => prop::sample::select(vec![Op::Reopen, Op::Checkpoint, Op::Crash]),
     ]
 }
 
@@ -328,10 +332,10 @@ proptest! {
                     drop(store);
                     store = open(&dir, 1 << 20);
                 }
-                Op::Settle => runtime.block_on(store.settle()).unwrap(),
+                Op::Checkpoint => runtime.block_on(store.checkpoint()).unwrap(),
                 Op::Crash => {
                     let left = copied(&dir);
-                    prop_assert_eq!(upkeep::verify(&left.path().join("store"), &mut |_| {}).unwrap().found, 0);
+                    prop_assert_eq!(maintenance::verify(&left.path().join("store"), &mut |_| {}).unwrap().found, 0);
                     store = open(&left, 1 << 20);
                     dir = left;
                 }
@@ -443,7 +447,7 @@ fn an_account_fills_its_own_share_of_the_log() {
     assert!(bytes(1) > 3 << 20 && bytes(1) <= 4 << 20, "{}", bytes(1));
     assert!(bytes(2) > 0);
     assert_eq!(store.tables.logged(&txn), (bytes(1) + bytes(2)) as u64);
-    let hints: usize = store.tables.missed.iter(&txn).unwrap().map(|entry| entry.unwrap().1.len()).sum();
+    let hints: usize = store.tables.hints.iter(&txn).unwrap().map(|entry| entry.unwrap().1.len()).sum();
     assert_eq!(hints, 40 * members.len() * 58);
     drop(txn);
     store.close();
@@ -451,9 +455,9 @@ fn an_account_fills_its_own_share_of_the_log() {
     let store = open(&dir, 1 << 30);
     assert_eq!(store.tables.logged(&store.tables.view().unwrap()), (4 << 20) / 300_007 * 300_007 + 9);
     // The newest is told, the oldest is forgotten.
-    let missed = store.missed(&members[0], 40).unwrap();
-    let told = |missed: &Missed| matches!(missed, Missed::Logged(key) if store.command(key).unwrap().is_some());
-    assert!(told(&missed[39].1) && !told(&missed[0].1));
+    let hint = store.hints(&members[0], 40).unwrap();
+    let told = |hint: &Hint| matches!(hint, Hint::Logged(key) if store.command(key).unwrap().is_some());
+    assert!(told(&hint[39].1) && !told(&hint[0].1));
     assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
 }
 
@@ -471,14 +475,14 @@ fn a_change_of_times_writes_no_message_again() {
     };
     runtime().block_on(async {
         store.receive(sent.clone()).await.unwrap();
-        store.settle().await.unwrap();
+        store.checkpoint().await.unwrap();
     });
-    let mut work = work::Work::new(&store.tables, &clock).unwrap();
+    let mut txn = write_txn::WriteTxn::new(&store.tables, &clock).unwrap();
     let mut updated = Vec::new();
-    let more = work.expire_all((&account(1), Scope::All), Millis(FAR - 1), store.stamp(), None, &mut updated).unwrap();
+    let more = txn.expire_all((&account(1), Scope::All), Millis(FAR - 1), store.stamp(), None, &mut updated).unwrap();
     assert_eq!((more, updated.len()), (None, MESSAGES));
-    assert!(work.txn.bytes() < 1000 * MESSAGES, "{}", work.txn.bytes());
-    drop(work);
+    assert!(txn.view.bytes() < 1000 * MESSAGES, "{}", txn.view.bytes());
+    drop(txn);
 
     // It is the same for everybody who reads, before and after it is in the tables, and when it is read from the log.
     let at = runtime().block_on(async {
@@ -497,7 +501,7 @@ fn a_change_of_times_writes_no_message_again() {
         assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
     };
     check(&store);
-    runtime().block_on(store.settle()).unwrap();
+    runtime().block_on(store.checkpoint()).unwrap();
     check(&store);
     store.close();
     drop(store);
@@ -758,8 +762,8 @@ fn older(dir: &TempDir, format: u64, messages: &[NewMessage]) {
         bytes += layout::charge(data.len());
     }
     let first = &messages[0];
-    let missed = [&[0; 8][..], &[0], &first.hash.0].concat();
-    tables["missed"].put(&mut txn, &[&[4; 32][..], &1_u64.to_be_bytes()].concat(), &missed).unwrap();
+    let hint = [&[0; 8][..], &[0], &first.hash.0].concat();
+    tables["missed"].put(&mut txn, &[&[4; 32][..], &1_u64.to_be_bytes()].concat(), &hint).unwrap();
     tables["dumps"].put(&mut txn, &[6; 40], &[1; 43]).unwrap();
     let end: &[u8] = if format == 1 { &[] } else { &[1] };
     let revocation = [&9_u64.to_be_bytes()[..], end].concat();
@@ -789,9 +793,9 @@ fn older_formats_are_read() {
         assert_eq!(store.messages(&wanted).unwrap(), messages);
         assert!(store.is_revoked(&account(1), &[3; 36]).unwrap());
         let member = crate::types::Ed25519PublicKey([4; 32]);
-        let missed = Missed::Message(messages[0].account, messages[0].hash);
-        assert_eq!(store.missed(&member, 9).unwrap(), [(1, missed)]);
-        assert_eq!(store.dumps().unwrap()[0].1, Cursor::default());
+        let hint = Hint::Message(messages[0].account, messages[0].hash);
+        assert_eq!(store.hints(&member, 9).unwrap(), [(1, hint)]);
+        assert_eq!(store.handoffs().unwrap()[0].1, Cursor::default());
         let again = now(&store, NewMessage { expiry: Millis(FAR + 99), ..messages[0].clone() });
         assert_eq!(runtime().block_on(store.put(again)).unwrap().outcome, Outcome::Extended);
         store.close();
@@ -848,10 +852,10 @@ fn what_the_swarm_was_not_told_of_is_known() {
     let store = open(&dir, 1 << 20);
     let runtime = runtime();
     let untold = message(1, 0, b"untold", 1, FAR);
-    let named = |store: &Store| store.take_unsettled();
+    let named = |store: &Store| store.take_unreplicated();
     let guard = runtime.block_on(async {
-        store.put_first(message(1, 0, b"told", 1, FAR)).await.unwrap().1.told();
-        let (_, guard) = store.put_first(untold.clone()).await.unwrap();
+        store.put_as_coordinator(message(1, 0, b"told", 1, FAR)).await.unwrap().1.told();
+        let (_, guard) = store.put_as_coordinator(untold.clone()).await.unwrap();
         store.put(message(2, 0, b"another", 1, FAR)).await.unwrap();
         guard
     });
@@ -859,29 +863,32 @@ fn what_the_swarm_was_not_told_of_is_known() {
     // What is on disk while the guard is held is what a crash would leave.
     let copy = copied(&dir);
     let again = open(&copy, 1 << 20);
-    let unsettled = named(&again);
-    assert!(unsettled.iter().any(|unsettled| unsettled.message() == (account(1), untold.hash)));
+    let unreplicated = named(&again);
+    assert!(unreplicated.iter().any(|unreplicated| unreplicated.message() == (account(1), untold.hash)));
     let told = MessageHash::of(&account(1), Namespace(0), b"told");
-    assert!(unsettled.iter().all(|unsettled| unsettled.message() != (account(1), told)));
+    assert!(unreplicated.iter().all(|unreplicated| unreplicated.message() != (account(1), told)));
     assert!(named(&again).is_empty());
     // A second crash before it was told forgets nothing.
     runtime.block_on(again.put(message(3, 0, b"later", 1, FAR))).unwrap();
     let third = copied(&copy);
-    unsettled.into_iter().for_each(Unsettled::told);
-    assert!(named(&open(&third, 1 << 20)).iter().any(|unsettled| unsettled.message().1 == untold.hash));
+    unreplicated.into_iter().for_each(ReplicationGuard::told);
+    assert!(named(&open(&third, 1 << 20)).iter().any(|unreplicated| unreplicated.message().1 == untold.hash));
     // Whoever asked is gone.
     drop(guard);
-    runtime.block_on(store.unsettled());
-    let unsettled = named(&store);
-    assert_eq!(unsettled.iter().map(|unsettled| unsettled.message()).collect::<Vec<_>>(), [(account(1), untold.hash)]);
-    unsettled.into_iter().for_each(Unsettled::told);
+    runtime.block_on(store.unreplicated());
+    let unreplicated = named(&store);
+    assert_eq!(
+        unreplicated.iter().map(|unreplicated| unreplicated.message()).collect::<Vec<_>>(),
+        [(account(1), untold.hash)]
+    );
+    unreplicated.into_iter().for_each(ReplicationGuard::told);
     runtime.block_on(async {
         // One that hangs up before it is answered, too: its message is stored, or is not and need not be told of.
         let hung_up = message(1, 0, b"hung up", 1, FAR);
-        let mut put = Box::pin(store.put_first(hung_up.clone()));
+        let mut put = Box::pin(store.put_as_coordinator(hung_up.clone()));
         drop(futures_util::FutureExt::now_or_never(put.as_mut()));
         drop(put);
-        store.unsettled().await;
+        store.unreplicated().await;
         assert_eq!(named(&store)[0].message(), (account(1), hung_up.hash));
     });
 }
@@ -928,7 +935,7 @@ fn what_does_not_agree_is_found() {
         }),
         ("are cut off", |tables, txn, key, _| tables.times.put(txn, key, &[0; 23]).unwrap()),
         ("tombs_by_time has", |tables, txn, _, _| {
-            tables.tombs.tree.clear(txn).unwrap();
+            tables.tombstones.tree.clear(txn).unwrap();
         }),
     ];
     for (words, break_it) in breaks {
@@ -939,7 +946,7 @@ fn what_does_not_agree_is_found() {
             store.put(kept.clone()).await.unwrap();
             store.put(gone.clone()).await.unwrap();
             store.delete(account(1), vec![gone.hash], quiet(&store)).await.unwrap();
-            store.settle().await.unwrap();
+            store.checkpoint().await.unwrap();
         });
         assert_eq!(verify::verify(&store.tables, &mut |_| {}).unwrap().problems, Vec::<String>::new());
         let mut txn = store.tables.env.write_txn().unwrap();
@@ -991,7 +998,7 @@ fn a_full_map_is_answered_and_recovers() {
         let mut txn = store.tables.env.write_txn().unwrap();
         let full = (0..16).any(|_| {
             n += 1;
-            store.tables.missed.put(&mut txn, &filler(n), &[0; 500_000]).is_err()
+            store.tables.hints.put(&mut txn, &filler(n), &[0; 500_000]).is_err()
         });
         if full {
             break;
@@ -1098,7 +1105,7 @@ fn an_idle_store_does_not_write() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, 1 << 20);
     runtime().block_on(store.put(message(1, 0, b"x", 1, FAR))).unwrap();
-    runtime().block_on(store.settle()).unwrap();
+    runtime().block_on(store.checkpoint()).unwrap();
     let last = store.tables.env.info().last_txn_id;
     for _ in 0..3 {
         runtime().block_on(store.clean_expired()).unwrap();
@@ -1190,15 +1197,15 @@ fn one_account_does_not_take_all_tombstones() {
         let stored = now(store, message(owner, 0, b"x", 1, FAR));
         runtime().block_on(store.put(stored.clone())).unwrap();
         runtime().block_on(store.delete(stored.account, vec![stored.hash], quiet(store))).unwrap();
-        store.tables.buried_at(&store.tables.view().unwrap(), &stored.account, &stored.hash).unwrap().is_some()
+        store.tables.tombstone_at(&store.tables.view().unwrap(), &stored.account, &stored.hash).unwrap().is_some()
     };
     let held = |store: &Store, owner: u8| {
-        store.tables.shares.held(shares::Book::Tombs, &account(owner).0, &shares::Taken::default())
+        store.tables.shares.held(shares::Book::Tombstones, &account(owner).0, &shares::Taken::default())
     };
     let store = open(&dir, 1 << 30);
     // As if it had deleted a quarter of what there is room for.
     let mut taken = shares::Taken::default();
-    store.tables.shares.note(shares::Book::Tombs, &account(1).0, 1 << 18, &mut taken);
+    store.tables.shares.note(shares::Book::Tombstones, &account(1).0, 1 << 18, &mut taken);
     store.tables.shares.add(taken);
     assert!(!remembered(&store, 1));
     assert!(remembered(&store, 2));

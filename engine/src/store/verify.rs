@@ -1,13 +1,14 @@
 //! Whether all that the store knows twice agrees: every table is walked, and each entry is looked up in its counterpart.
 
 use super::{
-    StoreError, commands,
-    dump::Cursor,
+    commands,
+    error::StoreError,
+    handoff::Cursor,
+    hints::Hint,
     layout::{self, Item, KEY, Meta, Record, Revocation, Usage, charge, expiry_entry},
-    pending::Missed,
-    recent::{Table, View},
+    log::memtable::{Table, View},
     tables::Tables,
-    tombs,
+    tombstones,
 };
 use crate::types::{AccountId, MessageHash, Namespace};
 
@@ -83,9 +84,9 @@ pub(super) fn verify(tables: &Tables, progress: &mut dyn FnMut(u64)) -> Result<R
         ("data", data),
         ("times", times),
         ("expiries", expiries),
-        ("tombs", tombs_both),
+        ("tombs", tombstones_both),
         ("commands", commands_both),
-        ("missed", missed),
+        ("missed", hints),
         ("revoked", revoked),
         ("meta", meta),
     ];
@@ -244,9 +245,9 @@ fn both(
     Ok(())
 }
 
-fn tombs_both(walk: &mut Walk<'_>) -> Result<(), StoreError> {
-    let pair = (walk.tables.tombs, walk.tables.tombs_by_time);
-    both(walk, "tombs", pair, tombs::by_time_of, tombs::of_time)
+fn tombstones_both(walk: &mut Walk<'_>) -> Result<(), StoreError> {
+    let pair = (walk.tables.tombstones, walk.tables.tombstones_by_time);
+    both(walk, "tombs", pair, tombstones::by_time_of, tombstones::of_time)
 }
 
 fn commands_both(walk: &mut Walk<'_>) -> Result<(), StoreError> {
@@ -254,18 +255,18 @@ fn commands_both(walk: &mut Walk<'_>) -> Result<(), StoreError> {
     both(walk, "commands", pair, commands::by_time_of, commands::key_of_time)
 }
 
-fn missed(walk: &mut Walk<'_>) -> Result<(), StoreError> {
+fn hints(walk: &mut Walk<'_>) -> Result<(), StoreError> {
     let (tables, txn) = (walk.tables, walk.txn);
-    let last = tables.meta(txn, Meta::Missed)?;
-    for entry in tables.missed.iter(txn)? {
+    let last = tables.meta(txn, Meta::Hint)?;
+    for entry in tables.hints.iter(txn)? {
         let (key, value) = entry?;
         walk.step();
         let number = key.split_at_checked(32).and_then(|(_, number)| Some(u64::from_be_bytes(number.try_into().ok()?)));
-        if number.is_none_or(|number| number > last) || Missed::decode(value).is_none() {
+        if number.is_none_or(|number| number > last) || Hint::decode(value).is_none() {
             walk.problem(|| format!("missed {} is damaged, or later than the last number, {last}", hex(key)));
         }
     }
-    for entry in tables.dumps.iter(txn)? {
+    for entry in tables.handoffs.iter(txn)? {
         let (key, cursor) = entry?;
         walk.step();
         if key.len() != 40 || !Cursor::decode(cursor).is_some_and(|cursor| cursor.is_sound()) {

@@ -1,4 +1,4 @@
-//! The one writer: takes what has queued, writes it to the redo log as one transaction, syncs, then answers every request
+//! The one writer: takes what has queued, writes it to the write-ahead log as one transaction, syncs, then answers every request
 //! in it. What was written goes into the trees later, much at once.
 
 use std::{
@@ -14,13 +14,17 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
-    Durability, StoreConfig, StoreError,
-    fold::{Fold, Folder},
+    config::{Durability, StoreConfig},
+    error::StoreError,
     layout::Meta,
+    log::{
+        checkpoint::{Checkpoint, Checkpointer},
+        wal::Wal,
+    },
     metrics::Counts,
-    redo::Redo,
-    tables::{Tables, spawn},
-    work::Work,
+    tables::Tables,
+    threads::spawn,
+    write_txn::WriteTxn,
 };
 use crate::{
     clock::Clock,
@@ -36,16 +40,16 @@ pub(super) const EXPIRY_STEP: usize = 50;
 const MOST_EXPIRED: usize = 3200;
 const MOMENT: Duration = Duration::from_millis(10);
 /// What was written last takes so much memory before it goes into the trees, some 6,000 messages of 1 KiB, or so long.
-const FOLD_BYTES: usize = 8 << 20;
-const FOLD_AFTER: Duration = Duration::from_secs(1);
+const CHECKPOINT_BYTES: usize = 8 << 20;
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 /// When nothing was written for so long, it is tried out whether that can be done.
 const TRIED_AFTER: Duration = Duration::from_secs(10);
 /// And so much at most, while what was written before goes there.
-const MOST_BYTES: usize = 4 * FOLD_BYTES;
+const MOST_BYTES: usize = 4 * CHECKPOINT_BYTES;
 
 /// Tells the requester; runs after the commit, with its outcome.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-type Job = Box<dyn FnOnce(&mut Work<'_>) -> Answer + Send>;
+type Job = Box<dyn FnOnce(&mut WriteTxn<'_>) -> Answer + Send>;
 
 pub(super) struct Writer {
     jobs: Mutex<Option<SyncSender<Job>>>,
@@ -62,20 +66,20 @@ impl Writer {
         let counts = Arc::<Counts>::default();
         let of_thread = Arc::clone(&counts);
         let batch = config.batch.max(1);
-        let folded = tables.meta(&tables.env.read_txn()?, Meta::Folded)?;
-        let redo = Redo::open(&config.path, folded + 1, config.durability == Durability::Sync)?;
-        let folder = Folder::start(Arc::clone(&tables))?;
+        let checkpointed = tables.meta(&tables.env.read_txn()?, Meta::Checkpointed)?;
+        let wal = Wal::open(&config.path, checkpointed + 1, config.durability == Durability::Sync)?;
+        let checkpointer = Checkpointer::start(Arc::clone(&tables))?;
         let pulse = Pulse::new(THREAD);
-        let pulses = [Arc::clone(&pulse), Arc::clone(folder.pulse())];
+        let pulses = [Arc::clone(&pulse), Arc::clone(checkpointer.pulse())];
         let thread = spawn(THREAD, move || {
             let heart = pulse.begin();
-            Run { tables, clock, redo, folder, since: None, wrote: Instant::now(), counts: of_thread, heart }
+            Run { tables, clock, wal, checkpointer, since: None, wrote: Instant::now(), counts: of_thread, heart }
                 .run(&receiver, batch)
         })?;
         Ok(Self { jobs: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), counts, queue, pulses })
     }
 
-    /// Of the thread that writes and the one that folds.
+    /// Of the thread that writes and the one that checkpoints.
     pub(super) const fn pulses(&self) -> &[Arc<Pulse>; 2] {
         &self.pulses
     }
@@ -92,7 +96,7 @@ impl Writer {
     /// Queues `job` and awaits its result, which comes after the commit.
     pub(super) async fn submit<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError> + Send + 'static,
+        job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let done = self.done(job).await;
         if let Err(error) = &done {
@@ -103,11 +107,11 @@ impl Writer {
 
     async fn done<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError> + Send + 'static,
+        job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, result) = oneshot::channel();
-        let job: Job = Box::new(move |work| {
-            let done = job(work);
+        let job: Job = Box::new(move |txn| {
+            let done = job(txn);
             // A requester that went away wants no answer.
             Box::new(move |committed| drop(answer.send(committed.and(done))))
         });
@@ -137,9 +141,9 @@ impl Drop for Writer {
 struct Run {
     tables: Arc<Tables>,
     clock: Clock,
-    redo: Redo,
-    folder: Folder,
-    /// When the first change was made that is not being folded.
+    wal: Wal,
+    checkpointer: Checkpointer,
+    /// When the first change was made that is not being checkpointed.
     since: Option<Instant>,
     /// When something was last written.
     wrote: Instant,
@@ -154,7 +158,7 @@ impl Run {
         let mut one_by_one = false;
         loop {
             let until = match self.since {
-                Some(since) if !self.folder.is_busy() => next_tick.min(since + FOLD_AFTER),
+                Some(since) if !self.checkpointer.is_busy() => next_tick.min(since + CHECKPOINT_AFTER),
                 Some(_) => next_tick.min(Instant::now() + MOMENT),
                 None => next_tick,
             };
@@ -172,12 +176,12 @@ impl Run {
             let try_out = expire && self.wrote.elapsed() >= TRIED_AFTER;
             if first.is_some() || expire {
                 let queued = first.into_iter().chain(jobs.try_iter()).take(if one_by_one { 1 } else { batch });
-                let outcome = self.commit(queued, |work| {
+                let outcome = self.commit(queued, |txn| {
                     if expire && !one_by_one {
-                        removed = work.clean_expired(step)?;
+                        removed = txn.clean_expired(step)?;
                     }
                     if try_out {
-                        work.try_out()?;
+                        txn.try_out()?;
                     }
                     Ok(())
                 });
@@ -199,8 +203,8 @@ impl Run {
                     step = (step / 2).max(EXPIRY_STEP);
                 }
             }
-            self.fold_when_due();
-            if expire && let Some(error) = self.folder.stuck() {
+            self.checkpoint_when_due();
+            if expire && let Some(error) = self.checkpointer.stuck() {
                 self.counts.failed(&error);
             }
         }
@@ -210,42 +214,42 @@ impl Run {
     fn commit(
         &mut self,
         jobs: impl Iterator<Item = Job>,
-        also: impl FnOnce(&mut Work<'_>) -> Result<(), StoreError>,
+        also: impl FnOnce(&mut WriteTxn<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let began = Instant::now();
         let mut answers: Vec<Answer> = Vec::new();
         let tables = Arc::clone(&self.tables);
-        let mut outcome = Work::new(&tables, &self.clock).and_then(|mut work| {
+        let mut outcome = WriteTxn::new(&tables, &self.clock).and_then(|mut txn| {
             for job in jobs {
-                answers.push(job(&mut work));
+                answers.push(job(&mut txn));
                 // What else has queued goes into the next one.
-                if work.is_large() || began.elapsed() >= MOMENT {
+                if txn.is_large() || began.elapsed() >= MOMENT {
                     break;
                 }
             }
-            also(&mut work)?;
-            let taken = std::mem::take(&mut work.taken);
-            Ok((work.settle, work.expired, taken, work.finish()?))
+            also(&mut txn)?;
+            let taken = std::mem::take(&mut txn.taken);
+            Ok((txn.checkpoint, txn.expired, taken, txn.finish()?))
         });
         if let Ok((.., changes)) = &outcome
             && !changes.is_empty()
-            && let Err(error) = self.make_room().and_then(|()| self.redo.append(changes))
+            && let Err(error) = self.make_room().and_then(|()| self.wal.append(changes))
         {
             outcome = Err(error);
         }
-        let outcome = outcome.map(|(settle, expired, taken, changes)| {
+        let outcome = outcome.map(|(checkpoint, expired, taken, changes)| {
             self.counts.expired(expired);
             if !changes.is_empty() {
                 self.wrote = Instant::now();
-                if self.folder.stuck().is_none() {
+                if self.checkpointer.stuck().is_none() {
                     self.counts.works();
                 }
                 self.since.get_or_insert_with(Instant::now);
-                tables.publish(changes, self.redo.side());
+                tables.publish(changes, self.wal.side());
                 tables.shares.add(taken);
             }
             // It is on disk, whatever comes of this.
-            if settle && let Err(error) = self.settle() {
+            if checkpoint && let Err(error) = self.checkpoint_all() {
                 tracing::warn!(%error, "what was written last is in the redo log still");
             }
         });
@@ -260,52 +264,52 @@ impl Run {
         outcome
     }
 
-    /// Has the changes since the last time folded, beside us.
-    fn fold(&mut self) {
-        let side = self.redo.side();
-        let changes = self.tables.recent.write().freeze();
-        self.folder.begin(Fold { epoch: self.redo.turn(), side, changes });
+    /// Has the changes since the last time checkpointed, beside us.
+    fn checkpoint(&mut self) {
+        let side = self.wal.side();
+        let changes = self.tables.memtable.write().freeze();
+        self.checkpointer.begin(Checkpoint { epoch: self.wal.turn(), side, changes });
         self.since = None;
     }
 
-    fn fold_when_due(&mut self) {
+    fn checkpoint_when_due(&mut self) {
         let Some(since) = self.since else { return };
-        let due = self.tables.recent.read().bytes() >= FOLD_BYTES || since.elapsed() >= FOLD_AFTER;
-        if due && !self.folder.is_busy() {
-            self.fold();
+        let due = self.tables.memtable.read().bytes() >= CHECKPOINT_BYTES || since.elapsed() >= CHECKPOINT_AFTER;
+        if due && !self.checkpointer.is_busy() {
+            self.checkpoint();
         }
     }
 
     /// Waits while more would take too much memory; an error while it cannot be otherwise.
     fn make_room(&mut self) -> Result<(), StoreError> {
-        if self.tables.recent.read().bytes() < MOST_BYTES {
+        if self.tables.memtable.read().bytes() < MOST_BYTES {
             return Ok(());
         }
-        self.await_folder()?;
-        self.fold();
+        self.await_checkpointer()?;
+        self.checkpoint();
         Ok(())
     }
 
     /// Returns when all is in the trees.
-    fn settle(&mut self) -> Result<(), StoreError> {
-        self.await_folder()?;
+    fn checkpoint_all(&mut self) -> Result<(), StoreError> {
+        self.await_checkpointer()?;
         if self.since.is_some() {
-            self.fold();
+            self.checkpoint();
         }
-        self.await_folder()
+        self.await_checkpointer()
     }
 
     /// The other thread's pulse says whether that goes on.
-    fn await_folder(&self) -> Result<(), StoreError> {
+    fn await_checkpointer(&self) -> Result<(), StoreError> {
         self.heart.rest();
-        let folded = self.folder.wait();
+        let checkpointed = self.checkpointer.wait();
         self.heart.beat();
-        folded
+        checkpointed
     }
 
     fn end(mut self) {
-        match self.settle() {
-            Ok(()) => self.redo.remove(),
+        match self.checkpoint_all() {
+            Ok(()) => self.wal.remove(),
             Err(error) => {
                 tracing::error!(%error, "the redo log has what is not in the trees; the next start puts it there")
             }

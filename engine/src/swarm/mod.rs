@@ -2,10 +2,12 @@
 
 mod listings;
 mod mapping;
+mod network;
 mod past;
 mod service_nodes;
 mod snapshot;
 
 pub use mapping::{SwarmId, position, swarm_of};
+pub use network::Network;
 pub use service_nodes::service_nodes;
-pub use snapshot::{Network, NodeInfo, Snapshot, Swarm};
+pub use snapshot::{NodeInfo, Snapshot, Swarm};

@@ -8,8 +8,26 @@ use std::{
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
-use super::reachability::Reachable;
 use crate::{metrics::Stripes, swarm::Snapshot, types::Ed25519PublicKey};
+
+/// What of a node was reached; `None` where it was not tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reachable {
+    /// Its HTTPS port.
+    pub https: bool,
+    /// Its OMQ port.
+    pub omq: Option<bool>,
+    /// Its QUIC port.
+    pub quic: Option<bool>,
+}
+
+impl Reachable {
+    /// Whether all that was tested was reached.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.https && self.omq != Some(false) && self.quic != Some(false)
+    }
+}
 
 /// What is remembered of every node that was asked or tested.
 #[derive(Debug)]

@@ -140,7 +140,7 @@ impl PeerLink for Peers {
     }
 
     fn acquaint<'a>(&'a self, peer: &'a Arc<NodeInfo>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(self.quic.settled(peer))
+        Box::pin(self.quic.contacted(peer))
     }
 
     fn is_allium(&self, peer: &NodeInfo) -> bool {

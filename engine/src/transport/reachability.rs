@@ -1,11 +1,8 @@
 //! Whether nodes can be reached: others by us (`spec/swarms` §5.1), and we by others.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -21,7 +18,7 @@ use rustls::{
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use super::{AGENT, peers::Peers, quic::QuicClient, services::Services};
+use super::{AGENT, liveness::Reachable, peers::Peers, quic::QuicClient, services::Services};
 use crate::{rpc::base32z, swarm::NodeInfo};
 
 /// How long each test may take.
@@ -30,54 +27,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 const QUIC: [u16; 2] = [19, 4];
 /// From this version on nodes speak QUIC to each other, and OMQ is not tested.
 const WITHOUT_OMQ: [u16; 3] = [2, 12, 0];
-
-/// What of a node was reached; `None` where it was not tested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reachable {
-    /// Its HTTPS port.
-    pub https: bool,
-    /// Its OMQ port.
-    pub omq: Option<bool>,
-    /// Its QUIC port.
-    pub quic: Option<bool>,
-}
-
-impl Reachable {
-    /// Whether all that was tested was reached.
-    #[must_use]
-    pub fn passed(&self) -> bool {
-        self.https && self.omq != Some(false) && self.quic != Some(false)
-    }
-}
-
-/// When something last happened.
-#[derive(Debug, Default)]
-pub struct LastTime(AtomicU64);
-
-impl LastTime {
-    /// It happens now.
-    pub fn now(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.0.store(now.as_secs(), Ordering::Relaxed);
-    }
-
-    /// Unix time in seconds; 0 for never.
-    #[must_use]
-    pub fn seconds(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// When somebody has last tested whether we can be reached, by transport.
-#[derive(Debug, Default)]
-pub struct Pinged {
-    /// `POST /ping_test/v1`.
-    pub https: LastTime,
-    /// `sn.ping`.
-    pub omq: LastTime,
-    /// `snode_ping`.
-    pub quic: LastTime,
-}
 
 /// Tests a node over all its transports at once.
 pub(crate) async fn test(services: Arc<Services>, links: Arc<Peers>, node: Arc<NodeInfo>) -> Reachable {

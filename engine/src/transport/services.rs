@@ -8,8 +8,8 @@ use super::{
     liveness::Liveness,
     memory::Memory,
     metrics::Refusals,
+    pinged::Pinged,
     quic::QuicPeers,
-    reachability::Pinged,
     readiness::Readiness,
     relay::OnionRelay,
     slots::Slots,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     batch::BatchSizes,
     crypto::Identity,
-    replicate::{Compared, Handshake, Movement, Reconciler},
+    replicate::{Compared, Handshake, Rebalancer, Reconciler},
     rpc::{PROTOCOL_VERSION, Rpc},
     store::{Census, Store, StoreError, StoreStats},
     swarm::Network,
@@ -76,21 +76,21 @@ impl Default for Patience {
 }
 
 /// What a node has that keeps messages.
-pub struct Keeping {
+pub struct StorageServices {
     /// Its messages.
     pub store: Store,
     /// Gives messages to the nodes that they belong to.
-    pub movement: Arc<Movement>,
+    pub rebalancer: Arc<Rebalancer>,
     /// Compares with other members of the swarm.
     pub reconciler: Arc<Reconciler>,
     /// Tells other nodes that it takes their messages.
     pub handshake: Arc<Handshake>,
 }
 
-impl Keeping {
+impl StorageServices {
     /// There is a new picture of the network.
     pub fn network_changed(&self) {
-        self.movement.network_changed();
+        self.rebalancer.network_changed();
         self.reconciler.network_changed();
         self.handshake.network_changed();
     }
@@ -109,7 +109,7 @@ pub struct Services {
     /// Whether the node may serve.
     pub readiness: Arc<Readiness>,
     /// What keeps messages, if the node does.
-    pub keeping: Option<Keeping>,
+    pub storage: Option<StorageServices>,
     /// When somebody has last tested whether it can be reached.
     pub pinged: Pinged,
     /// How other nodes have answered.
@@ -147,18 +147,18 @@ impl Services {
     /// When the store cannot be read.
     pub fn stats(&self) -> Result<NodeStats, StoreError> {
         let network = self.network.load();
-        let keeping = self.keeping.as_ref();
+        let storage = self.storage.as_ref();
         Ok(NodeStats {
-            store: keeping.map(|keeping| keeping.store.stats()).transpose()?.unwrap_or_default(),
+            store: storage.map(|storage| storage.store.stats()).transpose()?.unwrap_or_default(),
             requests: self.clients.taken(),
             relaying: self.onion.waiting().taken(),
             monitors: self.rpc.monitors().len(),
             quic_peers: self.quic_peers.connected(),
             members_behind: self.rpc.members_behind(),
-            transfers: keeping.map_or(Ok(0), |keeping| keeping.movement.unfinished())?,
+            transfers: storage.map_or(Ok(0), |storage| storage.rebalancer.unfinished())?,
             peel_batches: self.onion.batch_sizes(),
             verify_batches: self.rpc.batch_sizes(),
-            compared: keeping.map(|keeping| keeping.reconciler.total()).unwrap_or_default(),
+            compared: storage.map(|storage| storage.reconciler.total()).unwrap_or_default(),
             nodes: network.nodes().len(),
             nodes_left_out: network.left_out(),
             height: network.height,
@@ -176,7 +176,7 @@ impl Services {
         answer.insert("target_height".to_owned(), network.height.into());
         self.rpc.counts().describe(&mut answer);
         answer.insert("peers".to_owned(), self.liveness.describe(&network).into());
-        let census = self.keeping.as_ref().map(|keeping| keeping.store.census()).transpose();
+        let census = self.storage.as_ref().map(|storage| storage.store.census()).transpose();
         match (self.stats(), census.map(Option::unwrap_or_default)) {
             (Ok(stats), Ok(census)) => describe(&stats, &census, &mut answer),
             (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "the store could not be counted"),
@@ -192,8 +192,8 @@ fn describe(stats: &NodeStats, census: &Census, answer: &mut Map<String, Value>)
     set("monitors", stats.monitors.into());
     set("quic_peers", stats.quic_peers.into());
     set("members_behind", stats.members_behind.into());
-    set("missed", stats.store.missed.into());
-    set("missed_dropped", stats.store.missed_dropped.into());
+    set("missed", stats.store.hints.into());
+    set("missed_dropped", stats.store.hints_dropped.into());
     set("transfers", stats.transfers.into());
     set("peel_batches", stats.peel_batches.to_vec().into());
     set("verify_batches", stats.verify_batches.to_vec().into());

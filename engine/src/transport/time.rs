@@ -78,7 +78,7 @@ pub(crate) async fn follow(services: Arc<Services>, links: Arc<Peers>, clock: Cl
         }
         if differ(clock.shift(), shift) {
             shift = clock.shift();
-            services.keeping.iter().for_each(|keeping| keeping.reconciler.want_all());
+            services.storage.iter().for_each(|storage| storage.reconciler.want_all());
         }
         let is_wrong = clock.ahead().is_some_and(|ahead| differ(ahead, 0));
         if is_wrong != was_wrong {

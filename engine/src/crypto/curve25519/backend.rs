@@ -2,10 +2,7 @@
 
 use std::{env, str::FromStr, sync::OnceLock};
 
-use super::scalar;
-
-/// Public keys of one call into vector code, at most.
-pub(super) const MAX_BATCH: usize = 64;
+use super::{MAX_BATCH, scalar};
 
 /// Names a backend; what the process uses otherwise is the best that the processor has.
 const CHOICE: &str = "ALLIUM_X25519";

@@ -15,3 +15,6 @@ mod verify;
 
 pub use backend::Backend;
 pub use verify::{Proof, verify_many};
+
+/// Public keys of one call into vector code, at most.
+const MAX_BATCH: usize = 64;

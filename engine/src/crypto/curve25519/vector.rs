@@ -1,6 +1,6 @@
 //! The way into the vector code, which the build script compiled for two kinds of processors.
 
-use super::backend::MAX_BATCH;
+use super::MAX_BATCH;
 
 unsafe extern "C" {
     fn allium_x25519_ifma(scalar: *const [u8; 32], points: *const [u8; 32], shared: *mut [u8; 32], count: usize);

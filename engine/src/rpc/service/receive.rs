@@ -1,66 +1,24 @@
 //! Messages that other nodes send (`spec/swarms` §4): those that belong here are kept, under the hashes that clients know
 //! them by.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{CallContext, Kept, Rpc, limit};
+use super::{CallContext, Rpc, Storage};
 use crate::{
-    metrics::Stripes,
     replicate::{
         Merge, Thing,
         transfer::{self, Transferred},
     },
-    rpc::{Via, request::MAX_MESSAGE, status::Status},
-    store::{Command, NamespaceSearch, NewMessage, Outcome, SeenNamespaces, Stored},
-    types::{Ed25519PublicKey, MessageHash, Millis, Namespace},
+    rpc::{
+        Via,
+        receiving::{Arrival, CHANGE, checked},
+        status::Status,
+    },
+    store::{Command, NewMessage, Outcome, Stored},
+    types::{Ed25519PublicKey, Millis},
 };
-
-/// What became of a message that another node sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Arrival {
-    /// Its hash is that of its content in the namespace that was named, 0 if none was.
-    Named,
-    /// In another namespace, which was found.
-    Found,
-    /// In none that was tried: it is kept in namespace 0 under the hash that it came with.
-    Unproven,
-    /// What it is called is no hash, or it is too long, of the future, over or to stay too long.
-    Dropped,
-}
-
-impl Arrival {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::Named, "named"), (Self::Found, "found"), (Self::Unproven, "unproven"), (Self::Dropped, "dropped")];
-}
-
-/// What it takes to receive.
-pub(super) struct Receiving {
-    /// Of messages that clients or other nodes store.
-    pub(super) seen: SeenNamespaces,
-    /// One transfer's namespaces are looked for at a time, so that transfers take one core at most.
-    turn: Semaphore,
-    /// Transfers that came before the change of the network that they follow from.
-    waiting: Semaphore,
-    arrivals: Stripes,
-}
-
-/// How long they wait for it: less than a sender does for an answer.
-const CHANGE: Duration = Duration::from_secs(5);
-/// How many may.
-const MOST_WAITING: usize = 16;
-
-impl Default for Receiving {
-    fn default() -> Self {
-        Self {
-            seen: SeenNamespaces::default(),
-            turn: Semaphore::new(1),
-            waiting: Semaphore::new(MOST_WAITING),
-            arrivals: Stripes::new(Arrival::ALL.len()),
-        }
-    }
-}
 
 impl Rpc {
     /// Messages that `from` sends, as a blob.
@@ -112,7 +70,7 @@ impl Rpc {
     /// Whether one of them from before `settled` was missing, or stays longer now.
     async fn keep(&self, transferred: Vec<Transferred>, settled: Millis) -> Result<bool, &'static str> {
         let failed = "Failed to store messages";
-        let Some(Kept { store, .. }) = &self.parts.kept else { return Err("Swarm mismatch") };
+        let Some(Storage { store, .. }) = &self.parts.storage else { return Err("Swarm mismatch") };
         let network = self.parts.network.load();
         let own = network.by_ed25519(&self.own).map(|node| node.swarm);
         let count = transferred.len();
@@ -150,28 +108,6 @@ impl Rpc {
         }
         if all_are_ours { Ok(grown) } else { Err("Swarm mismatch") }
     }
-}
-
-/// A message as it is to be stored, at `now`; no time of it is after `latest`.
-fn checked(
-    message: Transferred,
-    search: &mut NamespaceSearch,
-    now: Millis,
-    latest: Millis,
-) -> (Arrival, Option<NewMessage>) {
-    let Transferred { account, hash, timestamp, expiry, data, namespace, times } = message;
-    let hash = std::str::from_utf8(&hash).ok().and_then(MessageHash::from_text);
-    let may_stay =
-        data.len() <= MAX_MESSAGE && timestamp <= latest && expiry > now && expiry <= now.plus(limit::MAX_TTL);
-    let Some(hash) = hash.filter(|_| may_stay) else { return (Arrival::Dropped, None) };
-    let (arrival, namespace) = match search.find(&account, &hash, &data, namespace) {
-        Some(found) if found == namespace => (Arrival::Named, found),
-        Some(found) => (Arrival::Found, found),
-        None => (Arrival::Unproven, Namespace(0)),
-    };
-    let (stored, changed) = times.unwrap_or((timestamp, timestamp));
-    let (stored, changed) = (stored.min(latest), changed.min(latest));
-    (arrival, Some(NewMessage { account, namespace, hash, timestamp, expiry, stored, changed, data }))
 }
 
 impl Merge for Rpc {

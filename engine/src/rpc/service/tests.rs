@@ -110,7 +110,7 @@ fn fixture_of(count: u8, version: Version) -> Fixture {
         let redelivery = Redelivery::new(store.clone(), Arc::clone(&network), Arc::clone(&peers), ed25519).unwrap();
         let redelivery = Arc::new(redelivery);
         let rpc = Arc::new(Rpc::new(RpcParts {
-            kept: Some(Kept { store: store.clone(), redelivery }),
+            storage: Some(Storage { store: store.clone(), redelivery }),
             network: Arc::clone(&network),
             subscriptions: 100,
             identity: Arc::new(identity),
@@ -142,8 +142,8 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 impl Rpc {
-    fn kept(&self) -> &Kept {
-        self.parts.kept.as_ref().unwrap()
+    fn storage(&self) -> &Storage {
+        self.parts.storage.as_ref().unwrap()
     }
 }
 
@@ -240,10 +240,10 @@ async fn who_joins_while_a_request_is_under_way_is_told_of_it() {
     let net = fixture(3);
     let network = Arc::clone(&net.nodes[0].parts.network);
     let infos: Vec<NodeInfo> = network.load().nodes().iter().map(|info| NodeInfo::clone(info)).collect();
-    let [_, mate, newcomer] = [0, 1, 2].map(|n| infos[n].ed25519);
+    let [_, replica, newcomer] = [0, 1, 2].map(|n| infos[n].ed25519);
     let alone = |count: usize| Snapshot::new(1, String::new(), [19, 4], infos[..count].to_vec());
-    let redelivery = &net.nodes[0].kept().redelivery;
-    let owed = || net.nodes[0].kept().store.missed(&newcomer, 9).unwrap();
+    let redelivery = &net.nodes[0].storage().redelivery;
+    let owed = || net.nodes[0].storage().store.hints(&newcomer, 9).unwrap();
     network.replace(alone(2));
     let hash = net.store(b"before").await;
     assert_eq!(owed(), []);
@@ -256,9 +256,9 @@ async fn who_joins_while_a_request_is_under_way_is_told_of_it() {
         } else {
             net.store(b"meanwhile").await;
         }
-        assert!(redelivery.is_behind(&newcomer) && !redelivery.is_behind(&mate));
+        assert!(redelivery.is_behind(&newcomer) && !redelivery.is_behind(&replica));
     }
-    let kinds: Vec<bool> = owed().iter().map(|(_, missed)| matches!(missed, Missed::Command(_))).collect();
+    let kinds: Vec<bool> = owed().iter().map(|(_, missed)| matches!(missed, Hint::Command(_))).collect();
     assert_eq!(kinds, [false, true]);
 }
 
@@ -669,7 +669,7 @@ async fn versions_decide_what_is_done() {
         let params = json!({"pubkey": user().1.hex(), "timestamp": net.now(), "ttl": 60_000, "data": ""});
         let (_, stored) = net.call("store", params).await;
         assert_eq!(stored["swarm"].as_object().unwrap().len(), told);
-        assert!(node.kept().redelivery.is_behind(&infos[2].ed25519));
+        assert!(node.storage().redelivery.is_behind(&infos[2].ed25519));
         // Several expiries before hardfork 19.4.
         let hashes = [stored["hash"].as_str().unwrap(), stored["hash"].as_str().unwrap()];
         let expiry = [net.now() + 70_000, net.now() + 80_000];
@@ -678,7 +678,7 @@ async fn versions_decide_what_is_done() {
         assert_eq!(net.call("expire", params).await.0, if newer { 200 } else { 403 });
         // An extension by less than a hundredth of the lifetime, and one by more.
         let name = net.store(b"small").await;
-        let found = node.kept().store.messages(&[(user().1, hash_of(&name))]).unwrap();
+        let found = node.storage().store.messages(&[(user().1, hash_of(&name))]).unwrap();
         let held = found[0].expiry.0;
         for (more, counts) in [(86_400_000 / 100 - 1, !newer), (86_400_000 / 100 * 2, true)] {
             let text = format!("expireextend{}{name}", held + more);
@@ -798,7 +798,7 @@ async fn a_member_that_was_away_catches_up() {
     let params = net.signed(&format!("delete{first}"), json!({"messages": [first.clone()]}));
     let (_, body) = net.call("delete", params).await;
     assert_eq!(body["swarm"][&key], json!({"failed": true, "timeout": true}));
-    let redelivery = &net.nodes[0].kept().redelivery;
+    let redelivery = &net.nodes[0].storage().redelivery;
     assert!(redelivery.is_behind(&away.own) && redelivery.members_behind() == 1);
     let running = tokio::spawn(Arc::clone(redelivery).run(|_| ()));
     net.swarm.0.lock().insert(away.own, Arc::clone(&away));
@@ -809,7 +809,8 @@ async fn a_member_that_was_away_catches_up() {
     }
     let hashes = [&first, &second].map(|text| MessageHash::from_text(text).unwrap());
     let wanted = hashes.map(|hash| (user().1, hash));
-    let held: Vec<_> = away.kept().store.messages(&wanted).unwrap().into_iter().map(|message| message.hash).collect();
+    let held: Vec<_> =
+        away.storage().store.messages(&wanted).unwrap().into_iter().map(|message| message.hash).collect();
     assert_eq!(held, [hashes[1]]);
     // In its place again, it is asked like the others.
     let params = json!({"pubkey": user().1.hex(), "timestamp": net.now(), "ttl": 60_000, "data": base64(b"third")});
@@ -831,7 +832,7 @@ async fn a_member_that_does_not_know_it_yet_misses_nothing() {
     network.replace(Snapshot::new(2, String::new(), [19, 4], before));
     net.swarm.0.lock().insert(away.own, Arc::clone(&away));
     let first = net.store(b"first").await;
-    let redelivery = &net.nodes[0].kept().redelivery;
+    let redelivery = &net.nodes[0].storage().redelivery;
     assert!(redelivery.is_behind(&away.own));
     let second = net.store(b"second").await;
     let params = net.signed(&format!("delete{first}"), json!({"messages": [first.clone()]}));
@@ -847,7 +848,8 @@ async fn a_member_that_does_not_know_it_yet_misses_nothing() {
     }
     let hashes = [&first, &second].map(|text| MessageHash::from_text(text).unwrap());
     let wanted = hashes.map(|hash| (user().1, hash));
-    let held: Vec<_> = away.kept().store.messages(&wanted).unwrap().into_iter().map(|message| message.hash).collect();
+    let held: Vec<_> =
+        away.storage().store.messages(&wanted).unwrap().into_iter().map(|message| message.hash).collect();
     assert_eq!(held, [hashes[1]]);
     running.abort();
 }
@@ -866,7 +868,7 @@ async fn messages_from_other_nodes_are_checked() {
         infos.push(NodeInfo { legacy: LegacyPublicKey([n; 32]), ed25519, x25519, swarm, ..infos[0].clone() });
         ed25519
     };
-    let (elsewhere, mate) = (add(200, of_other), add(201, of_own));
+    let (elsewhere, replica) = (add(200, of_other), add(201, of_own));
     let decommissioned = add(202, SwarmId::UNASSIGNED);
     let stranger = Ed25519Secret::from_seed(&seed(203)).public();
     network.replace(Snapshot::new(2, String::new(), [19, 4], infos.clone()));
@@ -890,7 +892,7 @@ async fn messages_from_other_nodes_are_checked() {
     for from in [&elsewhere, &decommissioned, &stranger] {
         assert_eq!(node.receive(from, &forged).await, Err("Swarm mismatch"));
     }
-    assert_eq!(node.kept().store.stats().unwrap().messages, 0);
+    assert_eq!(node.storage().store.stats().unwrap().messages, 0);
     let mut sent_tomorrow = item(own, b"sent tomorrow", now + 2 * 86_400_000, 0);
     sent_tomorrow.timestamp = Millis(now + 86_400_000);
     let items = [
@@ -905,8 +907,8 @@ async fn messages_from_other_nodes_are_checked() {
         item(own, &vec![0; 76_801], now + 60_000, 0),
         sent_tomorrow,
     ];
-    assert_eq!(node.receive(&mate, &blob(&items)).await, Err("Swarm mismatch"));
-    let store = &net.nodes[0].kept().store;
+    assert_eq!(node.receive(&replica, &blob(&items)).await, Err("Swarm mismatch"));
+    let store = &net.nodes[0].storage().store;
     let held = |hash: MessageHash| {
         let found = store.messages(&[(own, hash)]).unwrap();
         found.into_iter().map(|message| (message.namespace.0, message.data)).collect::<Vec<_>>()
@@ -922,17 +924,17 @@ async fn messages_from_other_nodes_are_checked() {
     for (item, namespace, data) in
         [(fake.clone(), 0, b"fake"), (item(own, b"true", now + 50_000, 2), 2, b"true"), (fake, 2, b"true")]
     {
-        assert_eq!(node.receive(&mate, &blob(&[item])).await, Ok(()));
+        assert_eq!(node.receive(&replica, &blob(&[item])).await, Ok(()));
         assert_eq!(held(MessageHash::of(&own, Namespace(2), b"true")), [(namespace, data.to_vec())]);
     }
     assert_eq!(store.stats().unwrap().messages, 5);
-    assert_eq!(node.receive(&mate, b"").await, Err("Empty data push"));
-    assert_eq!(node.receive(&mate, b"\x01l").await, Err("Failed to store messages"));
+    assert_eq!(node.receive(&replica, b"").await, Err("Empty data push"));
+    assert_eq!(node.receive(&replica, b"\x01l").await, Err("Failed to store messages"));
     // Who has left gives away what it kept.
     infos[2].swarm = of_other;
     network.replace(Snapshot::new(3, String::new(), [19, 4], infos));
-    assert_eq!(node.receive(&mate, &blob(&[item(own, b"handed over", now + 60_000, 0)])).await, Ok(()));
-    assert_eq!(node.kept().store.stats().unwrap().messages, 6);
+    assert_eq!(node.receive(&replica, &blob(&[item(own, b"handed over", now + 60_000, 0)])).await, Ok(()));
+    assert_eq!(node.storage().store.stats().unwrap().messages, 6);
 }
 
 impl Fixture {
@@ -946,7 +948,7 @@ impl Fixture {
 
     /// Everything that a node has of the user's.
     fn held(&self, node: usize) -> Vec<(String, Millis)> {
-        let store = &self.nodes[node].kept().store;
+        let store = &self.nodes[node].storage().store;
         let all = Limits { max_count: None, max_size: u64::MAX };
         let page = store.retrieve(&user().1, Namespace(0), None, all).unwrap();
         let mut held: Vec<_> = page.messages.into_iter().map(|m| (m.hash.to_string(), m.expiry)).collect();
@@ -992,7 +994,7 @@ async fn members_that_compare_are_alike() {
     let names: Vec<String> = net.held(1).into_iter().map(|(name, _)| name).collect();
     assert!(names.contains(&shared) && !names.contains(&gone) && names.len() == 3);
     assert!(net.held(1).contains(&(short, Millis(soon))));
-    assert!(net.nodes[1].kept().store.is_revoked(&user().1, &[3; 36]).unwrap());
+    assert!(net.nodes[1].storage().store.is_revoked(&user().1, &[3; 36]).unwrap());
     // Nothing is left to say.
     let Compared { given, taken, .. } = net.compare(0, 1).await;
     assert_eq!((given, taken), (0, 0));
@@ -1018,7 +1020,7 @@ async fn what_one_has_alone_reaches_all() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let put = async |node: usize, message| net.nodes[node].kept().store.receive(vec![message]).await.unwrap();
+    let put = async |node: usize, message| net.nodes[node].storage().store.receive(vec![message]).await.unwrap();
     // Each compares with all when it begins. What may still be on its way is no reason to do so again.
     put(3, message(b"first", Millis(net.now()))).await;
     let running: Vec<_> = reconcilers.iter().map(|one| tokio::spawn(Arc::clone(one).run())).collect();
@@ -1049,7 +1051,7 @@ async fn late_commands_are_carried_out_as_of_their_time() {
     // Two hours later.
     net.clock.set_offset(7_200_000);
     net.swarm.0.lock().insert(away, back);
-    let redelivery = Arc::clone(&net.nodes[0].kept().redelivery);
+    let redelivery = Arc::clone(&net.nodes[0].storage().redelivery);
     let running = tokio::spawn(Arc::clone(&redelivery).run(|_| ()));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while redelivery.is_behind(&away) {
@@ -1082,7 +1084,7 @@ async fn comparing_costs_what_differs() {
         let has = |n: &u32| (n % 2000) != missing * 20;
         let messages: Vec<NewMessage> = (0..ALL).filter(has).map(message).collect();
         for some in messages.chunks(10_000) {
-            net.nodes[node].kept().store.receive(some.to_vec()).await.unwrap();
+            net.nodes[node].storage().store.receive(some.to_vec()).await.unwrap();
         }
     }
     let began = std::time::Instant::now();
@@ -1095,7 +1097,7 @@ async fn comparing_costs_what_differs() {
     assert_eq!((given, taken), (50, 50));
     assert!(bytes < u64::from(ALL) * 32 / 20, "{bytes}");
     for node in [0, 1] {
-        assert_eq!(net.nodes[node].kept().store.stats().unwrap().messages, u64::from(ALL));
+        assert_eq!(net.nodes[node].storage().store.stats().unwrap().messages, u64::from(ALL));
     }
 }
 
@@ -1110,7 +1112,7 @@ async fn the_answer_to_a_batch_has_an_end() {
         let hash = MessageHash::of(&account, namespace, &data);
         let (timestamp, expiry) = (now, now.plus(86_400_000));
         let message = NewMessage { account, namespace, hash, timestamp, expiry, stored: now, changed: now, data };
-        net.nodes[0].kept().store.put(message).await.unwrap();
+        net.nodes[0].storage().store.put(message).await.unwrap();
     }
     let signature = base64(&secret.sign(format!("retrieve3{now}").as_bytes()));
     let key = secret.public().to_string();
@@ -1153,8 +1155,8 @@ async fn who_hangs_up_leaves_nothing_half_done() {
         drop(call);
     }
     net.nodes[0].written(std::time::Duration::from_secs(10)).await;
-    let counts: Vec<u64> = net.nodes.iter().map(|node| node.kept().store.stats().unwrap().messages).collect();
+    let counts: Vec<u64> = net.nodes.iter().map(|node| node.storage().store.stats().unwrap().messages).collect();
     // Those that were dropped before they began are nowhere.
     assert_eq!(counts, [40; 3]);
-    assert!(net.nodes[0].kept().store.take_unsettled().is_empty());
+    assert!(net.nodes[0].storage().store.take_unreplicated().is_empty());
 }

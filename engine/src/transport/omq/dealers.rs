@@ -11,9 +11,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{
-    Answer,
-    commands::LENT_TO_NODES,
+    endpoints::LENT_TO_NODES,
     epoll::Epoll,
+    queue::Answer,
+    sockets::{HANDSHAKE, common},
     zmq::{BytesOption, Context, IntOption, Kind, MonitoredSocket, Socket},
 };
 use crate::{crypto::X25519Secret, replicate::PeerError, swarm::NodeInfo, types::X25519PublicKey};
@@ -229,11 +230,11 @@ impl Dealers {
 
 fn dealer(context: &Context) -> io::Result<Socket> {
     let socket = context.socket(Kind::Dealer)?;
-    super::common(&socket)?;
+    common(&socket)?;
     // What could not be sent to a node that is gone is of no use to anybody later.
     socket.set(IntOption::Linger, 0)?;
     socket.set(IntOption::ReconnectInterval, RECONNECT)?;
     socket.set(IntOption::ReconnectIntervalMax, RECONNECT_MAX)?;
-    socket.set(IntOption::ConnectTimeout, super::HANDSHAKE)?;
+    socket.set(IntOption::ConnectTimeout, HANDSHAKE)?;
     Ok(socket)
 }

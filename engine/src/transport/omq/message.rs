@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::commands::Endpoint;
+use super::endpoints::Endpoint;
 
 /// Errors that a listener answers with. One that comes in is never answered.
 const ERRORS: [&[u8]; 5] = [b"UNKNOWNCOMMAND", b"FORBIDDEN", b"NOT_A_SERVICE_NODE", b"FORBIDDEN_SN", b"NO_REPLY_TAG"];

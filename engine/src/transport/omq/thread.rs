@@ -21,15 +21,16 @@ use super::{
         services::Services,
         traffic::{Direction, Outcome},
     },
-    Answer, Caller, Command, OmqRequest, Pulses, Route, Sender,
     canary::Canary,
-    commands::{self, COPIES, Category, Endpoint, InFlight, LENT},
-    common,
+    commands,
     dealers::{Dealers, MONITOR},
     doors::Doors,
+    endpoints::{COPIES, Category, Endpoint, InFlight, LENT},
     epoll::{Epoll, Waker},
     leaving::{Leaving, ON_THE_WAY},
     message::OmqMessage,
+    queue::{Answer, Caller, Command, OmqRequest, Route, Sender},
+    sockets::common,
     zmq::{self, BytesOption, Context, IntOption, Kind, Socket},
 };
 use crate::{
@@ -58,6 +59,13 @@ const MAX_SOCKETS: i32 = 16_384;
 const WAKE: u64 = 0;
 const ROUTER: u64 = 1;
 const ZAP: u64 = 2;
+/// Of what OMQ depends on.
+#[derive(Clone)]
+pub(super) struct Pulses {
+    pub(super) own: Arc<Pulse>,
+    pub(super) libzmq: Arc<Pulse>,
+}
+
 pub(super) struct Io {
     epoll: Epoll,
     waker: Waker,

@@ -6,25 +6,16 @@ use bytes::Bytes;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{ALPN, client_config, frame, stream::RequestStream};
+use super::{
+    config::{ALPN, client_config},
+    error::QuicError,
+    frame,
+    stream::RequestStream,
+};
 use crate::{crypto::Ed25519Secret, types::Ed25519PublicKey};
 
 /// Notifications that wait to be taken.
 const PUSHES: usize = 1024;
-
-/// Why a request had no reply.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QuicError {
-    /// No connection, or it was lost.
-    #[error("no connection: {0}")]
-    Connection(String),
-    /// Nothing came in time.
-    #[error("no answer in time")]
-    Timeout,
-    /// The node's refusal, as it came.
-    #[error("refused: {}", String::from_utf8_lossy(.0))]
-    Refused(Vec<u8>),
-}
 
 /// Connects with one of the `offered` protocols, the first if it may be, to the node with the Ed25519 key `node`.
 pub(super) async fn connect(

@@ -239,8 +239,8 @@ impl Frames {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz_stream(bytes: &[u8]) -> usize {
     let mut rest = bytes;
-    while let Ok(Some((head, length))) = prefix(rest, super::REFERENCE_FRAME) {
-        assert!(length <= super::REFERENCE_FRAME);
+    while let Ok(Some((head, length))) = prefix(rest, super::config::REFERENCE_FRAME) {
+        assert!(length <= super::config::REFERENCE_FRAME);
         let Some(frame) = rest.get(head..head + length) else { break };
         // What is a message to us is bencode to everybody.
         assert!(Message::parse(frame.into()).is_err() || crate::bencode::Bt::parse(frame).is_ok());
@@ -253,7 +253,7 @@ pub(crate) fn fuzz_stream(bytes: &[u8]) -> usize {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::REFERENCE_FRAME, *};
+    use super::{super::config::REFERENCE_FRAME, *};
 
     fn prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, BadFraming> {
         super::prefix(bytes, REFERENCE_FRAME)

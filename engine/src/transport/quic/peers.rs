@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     net::SocketAddr,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,10 +14,10 @@ use quinn::{Connection, Endpoint, VarInt};
 use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
-    BETWEEN_NODES, Protocol, QuicError,
     client::connect,
+    config::{BETWEEN_NODES, Protocol},
+    error::QuicError,
     frame::{self, BadFraming},
-    serve::Server,
     stream::RequestStream,
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
-const SETTLE: Duration = Duration::from_secs(2);
+const FIRST_CONTACT: Duration = Duration::from_secs(2);
 /// How long a node that has no QUIC, or does not let us in, is left alone.
 const REFUSED: Duration = Duration::from_secs(600);
 /// How long both of two connections stay when both sides opened one.
@@ -40,6 +41,16 @@ const GONE: VarInt = VarInt::from_u32(0);
 const ONION_STREAMS: usize = 4;
 /// Bytes that one onion stream may have under way.
 const CONGESTED: usize = 16 << 20;
+
+/// Serves what the other end of a connection asks.
+pub(super) trait PeerServer: Send + Sync {
+    /// Until the connection ends.
+    fn serve<'a>(
+        self: Arc<Self>,
+        node: &'a Ed25519PublicKey,
+        connection: Connection,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+}
 
 /// A connection to another node, and our streams on it.
 pub struct PeerConnection {
@@ -169,7 +180,7 @@ enum State {
 #[derive(Clone)]
 struct Listening {
     endpoint: Endpoint,
-    server: Arc<Server>,
+    server: Arc<dyn PeerServer>,
     runtime: Handle,
 }
 
@@ -199,7 +210,7 @@ impl QuicPeers {
         })
     }
 
-    pub(super) fn listen(&self, endpoint: Endpoint, server: Arc<Server>) {
+    pub(super) fn listen(&self, endpoint: Endpoint, server: Arc<dyn PeerServer>) {
         *self.listening.lock() = Some(Listening { endpoint, server, runtime: Handle::current() });
     }
 
@@ -229,7 +240,7 @@ impl QuicPeers {
             match connect(&endpoint, address, node.ed25519, own, BETWEEN_NODES, CONNECT).await {
                 Ok(connection) => {
                     peers.add(node.ed25519, connection.clone(), true).await;
-                    server.peer(&node.ed25519, connection).await;
+                    Arc::clone(&server).serve(&node.ed25519, connection).await;
                 }
                 Err(_) => {
                     let mut states = peers.states.lock();
@@ -305,8 +316,8 @@ impl QuicPeers {
     }
 
     /// Waits until there is a connection to `node`, or none to be had; not for long.
-    pub async fn settled(self: &Arc<Self>, node: &Arc<NodeInfo>) {
-        let settle = async {
+    pub async fn contacted(self: &Arc<Self>, node: &Arc<NodeInfo>) {
+        let contact = async {
             loop {
                 let mut changed = std::pin::pin!(self.changed.notified());
                 changed.as_mut().enable();
@@ -317,7 +328,7 @@ impl QuicPeers {
                 changed.await;
             }
         };
-        let _ = tokio::time::timeout(SETTLE, settle).await;
+        let _ = tokio::time::timeout(FIRST_CONTACT, contact).await;
     }
 
     /// Whether a node, when it was last reached, spoke as Allium does.

@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -27,8 +28,9 @@ use super::{
         slots::{Slot, Slots},
         traffic::{Direction, Outcome},
     },
-    BAD_FRAMING, HANDSHAKE, MAX_FRAME, Protocol, REFERENCE_FRAME,
+    config::{BAD_FRAMING, HANDSHAKE, MAX_FRAME, Protocol, REFERENCE_FRAME},
     frame::{self, Chunks, Frames, Message},
+    peers::PeerServer,
     tls,
 };
 use crate::{
@@ -145,7 +147,7 @@ impl Server {
                 return;
             };
             self.services.quic_peers.add(key, connection.clone(), false).await;
-            self.peer(&key, connection).await;
+            self.serve(&key, connection).await;
             return;
         }
         let client = self.client(address, Kind::Client, REFERENCE_FRAME, PER_CONNECTION, BUDGET);
@@ -155,13 +157,6 @@ impl Server {
             _ = parted.wait_for(|parted| *parted) => connection.close(VarInt::from_u32(0), b""),
         }
         self.services.rpc.monitors().forget(&client.id);
-    }
-
-    /// Serves another node on `connection`, whichever side opened it.
-    pub(super) async fn peer(self: &Arc<Self>, key: &Ed25519PublicKey, connection: Connection) {
-        let address = connection.remote_address().ip();
-        let largest = if Protocol::of(&connection) == Protocol::Allium { MAX_FRAME } else { REFERENCE_FRAME };
-        self.client(address, Kind::Node(*key), largest, PER_NODE, NODE_BUDGET).serve(&connection).await;
     }
 
     fn client(
@@ -192,6 +187,21 @@ impl Server {
         let key = Ed25519PublicKey(tls::key_of(identity.first()?)?);
         let known = self.services.network.load().by_ed25519(&key).is_some();
         (known && key != self.services.identity.ed25519.public()).then_some(key)
+    }
+}
+
+impl PeerServer for Server {
+    /// Serves another node on `connection`, whichever side opened it.
+    fn serve<'a>(
+        self: Arc<Self>,
+        node: &'a Ed25519PublicKey,
+        connection: Connection,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            let address = connection.remote_address().ip();
+            let largest = if Protocol::of(&connection) == Protocol::Allium { MAX_FRAME } else { REFERENCE_FRAME };
+            self.client(address, Kind::Node(*node), largest, PER_NODE, NODE_BUDGET).serve(&connection).await;
+        })
     }
 }
 
@@ -357,8 +367,8 @@ impl Client {
             }
             b"data_ready" => {
                 let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
-                let Some(keeping) = &services.keeping else { return Err(KEEPS_NOTHING.into()) };
-                keeping.handshake.answer(&key, &body).await.map(|()| b"OK".to_vec()).map_err(String::into_bytes)
+                let Some(storage) = &services.storage else { return Err(KEEPS_NOTHING.into()) };
+                storage.handshake.answer(&key, &body).await.map(|()| b"OK".to_vec()).map_err(String::into_bytes)
             }
             b"onion_request" => {
                 let slot = self.server.from_peers.take().ok_or_else(busy)?;
@@ -378,8 +388,8 @@ impl Client {
             b"reconcile" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
-                let Some(keeping) = &services.keeping else { return Err(KEEPS_NOTHING.into()) };
-                keeping.reconciler.answer(&key, &body).await.map_err(String::into_bytes)
+                let Some(storage) = &services.storage else { return Err(KEEPS_NOTHING.into()) };
+                storage.reconciler.answer(&key, &body).await.map_err(String::into_bytes)
             }
             b"storage_cc" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;

@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use super::{
-    MAX_FRAME, QuicError,
+    config::MAX_FRAME,
+    error::QuicError,
     frame::{self, Frames, Message},
 };
 
@@ -70,7 +71,7 @@ impl RequestStream {
         let rid = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, coming) = oneshot::channel();
         self.shared.waiting.lock().insert(rid, answer);
-        let _asked = Asked { shared: &self.shared, rid, bytes: body.len() };
+        let _asked = RequestGuard { shared: &self.shared, rid, bytes: body.len() };
         self.shared.outstanding.fetch_add(body.len(), Ordering::Relaxed);
         let mut command = frame::command(rid, endpoint, body);
         let asked = async {
@@ -89,13 +90,13 @@ impl RequestStream {
 }
 
 /// Takes a request off the books, however it ends.
-struct Asked<'a> {
+struct RequestGuard<'a> {
     shared: &'a Shared,
     rid: i64,
     bytes: usize,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
         self.shared.waiting.lock().remove(&self.rid);
         self.shared.outstanding.fetch_sub(self.bytes, Ordering::Relaxed);

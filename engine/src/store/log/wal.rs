@@ -1,4 +1,4 @@
-//! The redo log: what is acknowledged is there before it is in the trees. `docs/on-disk-format.md` tells the format to
+//! The write-ahead log: what is acknowledged is there before it is in the trees. `docs/on-disk-format.md` tells the format to
 //! people.
 //!
 //! | record | bytes |
@@ -19,7 +19,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{StoreError, recent::Changes, tables::io};
+use super::super::{
+    error::{StoreError, io},
+    log::memtable::Changes,
+};
 use crate::files::open_private;
 
 const FILES: [&str; 2] = ["redo.0", "redo.1"];
@@ -31,7 +34,7 @@ const REMOVED: u32 = u32::MAX;
 const STEP: u64 = 1 << 20;
 
 /// The log, as its one writer has it.
-pub(super) struct Redo {
+pub(in crate::store) struct Wal {
     directory: PathBuf,
     files: [File; 2],
     lengths: [u64; 2],
@@ -58,9 +61,9 @@ fn checksum(head: &[u8], changes: &[u8]) -> u32 {
     crc.finalize()
 }
 
-impl Redo {
+impl Wal {
     /// `epoch`: later than any that is in the trees. `sync`: a record is on disk when it is written.
-    pub(super) fn open(directory: &Path, epoch: u64, sync: bool) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(directory: &Path, epoch: u64, sync: bool) -> Result<Self, StoreError> {
         let open = |name: &str| {
             let path = directory.join(name);
             let file = open_private(&path).map_err(|error| io(&path, &error))?;
@@ -83,12 +86,12 @@ impl Redo {
     }
 
     /// Which of the two files, and sides of `Touched`, is in use.
-    pub(super) const fn side(&self) -> usize {
+    pub(in crate::store) const fn side(&self) -> usize {
         (self.epoch % 2) as usize
     }
 
     /// All of `changes`, or nothing of them.
-    pub(super) fn append(&mut self, changes: &Changes) -> Result<(), StoreError> {
+    pub(in crate::store) fn append(&mut self, changes: &Changes) -> Result<(), StoreError> {
         let record = &mut self.record;
         record.clear();
         record.resize(HEAD, 0);
@@ -129,14 +132,14 @@ impl Redo {
     }
 
     /// Begins the next epoch; the one that ended.
-    pub(super) const fn turn(&mut self) -> u64 {
+    pub(in crate::store) const fn turn(&mut self) -> u64 {
         self.epoch += 1;
         (self.before, self.position) = (self.position, 0);
         self.epoch - 1
     }
 
     /// All of it is in the trees.
-    pub(super) fn remove(self) {
+    pub(in crate::store) fn remove(self) {
         for name in FILES {
             let path = self.directory.join(name);
             if let Err(error) = std::fs::remove_file(&path) {
@@ -146,17 +149,17 @@ impl Redo {
     }
 }
 
-/// The changes of the epochs after `folded`, in order; and the last epoch of all.
-pub(super) fn replay(
+/// The changes of the epochs after `checkpointed`, in order; and the last epoch of all.
+pub(in crate::store) fn replay(
     directory: &Path,
-    folded: u64,
+    checkpointed: u64,
     mut change: impl FnMut(u8, &[u8], Option<&[u8]>) -> Result<(), StoreError>,
 ) -> Result<u64, StoreError> {
-    let mut last = folded;
+    let mut last = checkpointed;
     let mut logs = Vec::new();
     for name in FILES {
         let log = read(&directory.join(name))?;
-        if let Some(epoch) = log.first_chunk::<8>().map(|epoch| number(epoch)).filter(|epoch| *epoch > folded) {
+        if let Some(epoch) = log.first_chunk::<8>().map(|epoch| number(epoch)).filter(|epoch| *epoch > checkpointed) {
             logs.push((epoch, log));
         }
     }
@@ -219,7 +222,7 @@ fn each<E>(
 
 /// A log as it is found, and as changes whose checksum was right.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn fuzz_redo(bytes: &[u8]) -> usize {
+pub(crate) fn fuzz_wal(bytes: &[u8]) -> usize {
     let mut size = 0;
     let mut change = |_: u8, key: &[u8], value: Option<&[u8]>| {
         size += key.len() + value.map_or(0, <[u8]>::len);
@@ -243,16 +246,16 @@ mod tests {
     /// The keys that are left, and the last epoch; one record is spoilt, by its file and its number there.
     fn left(spoilt: Option<(usize, usize)>) -> (Vec<Vec<u8>>, u64) {
         let dir = tempfile::TempDir::new().unwrap();
-        let mut redo = Redo::open(dir.path(), 1, false).unwrap();
+        let mut wal = Wal::open(dir.path(), 1, false).unwrap();
         let mut ends = [Vec::new(), Vec::new()];
         for epoch in 1..=2_u8 {
             for n in 0..3_u8 {
                 let mut changes = Changes::default();
                 changes.put(0, &[epoch, n], Some(&[n; 40]));
-                redo.append(&changes).unwrap();
-                ends[redo.side()].push(redo.position);
+                wal.append(&changes).unwrap();
+                ends[wal.side()].push(wal.position);
             }
-            redo.turn();
+            wal.turn();
         }
         if let Some((side, number)) = spoilt {
             let file = File::options().write(true).open(dir.path().join(FILES[side])).unwrap();

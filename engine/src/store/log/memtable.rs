@@ -1,5 +1,5 @@
-//! What was written last and is in no tree yet. It is in the redo log, so on disk, and here, so that it can be read; a
-//! thread beside the writer folds it into the trees, sorted and much at once (`fold`).
+//! What was written last and is in no tree yet. It is in the write-ahead log, so on disk, and here, so that it can be read; a
+//! thread beside the writer checkpoints it into the trees, sorted and much at once (`checkpoint`).
 //!
 //! A tree costs a page of 4 KiB and some of its branches for each message that is put into it alone. Sorted, and some
 //! thousands at once, messages share them.
@@ -18,32 +18,32 @@ use std::{
 use heed::{Database, RoRange, RoTxn, RwTxn, WithoutTls, types::Bytes};
 use parking_lot::RwLockReadGuard;
 
-use super::{StoreError, tables::size};
+use super::super::error::StoreError;
 
-pub(super) const TABLES: usize = 11;
+pub(in crate::store) const TABLES: usize = 11;
 /// What a change takes in memory beside its key and its value, about.
 const OVERHEAD: usize = 96;
 /// Accounts that can be told apart by [`Touched`], about.
 const BITS: usize = 1 << 18;
 
 /// The table, the key, and its value from now on, if it has one.
-pub(super) type Change<'c> = (u8, &'c [u8], Option<&'c [u8]>);
+pub(in crate::store) type Change<'c> = (u8, &'c [u8], Option<&'c [u8]>);
 type Value = Option<Arc<[u8]>>;
 type Range<'v> = btree_map::Range<'v, Arc<[u8]>, Value>;
-pub(super) type Bounds<'b> = (Bound<&'b [u8]>, Bound<&'b [u8]>);
+pub(in crate::store) type Bounds<'b> = (Bound<&'b [u8]>, Bound<&'b [u8]>);
 type Found<T> = Result<T, StoreError>;
 
-/// The tables by the numbers that they have in the redo log.
+/// The tables by the numbers that they have in the write-ahead log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Id {
+pub(in crate::store) enum Id {
     Data,
     Expiries,
     Revoked,
-    Missed,
-    Dumps,
-    Tombs,
-    TombsByTime,
+    Hints,
+    Handoffs,
+    Tombstones,
+    TombstonesByTime,
     Commands,
     CommandsByTime,
     Meta,
@@ -52,14 +52,14 @@ pub(super) enum Id {
 
 /// A table: its tree, and its place among the [`Changes`].
 #[derive(Clone, Copy)]
-pub(super) struct Table {
-    pub(super) id: Id,
-    pub(super) tree: Database<Bytes, Bytes>,
+pub(in crate::store) struct Table {
+    pub(in crate::store) id: Id,
+    pub(in crate::store) tree: Database<Bytes, Bytes>,
 }
 
 /// New values by table and key; `None`: removed.
 #[derive(Clone, Default)]
-pub(super) struct Changes {
+pub(in crate::store) struct Changes {
     tables: [BTreeMap<Arc<[u8]>, Value>; TABLES],
     /// How many entries each table has more.
     entries: [i64; TABLES],
@@ -69,7 +69,7 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub(super) fn put(&mut self, table: u8, key: &[u8], value: Option<&[u8]>) {
+    pub(in crate::store) fn put(&mut self, table: u8, key: &[u8], value: Option<&[u8]>) {
         self.insert(table.into(), Arc::from(key), value.map(Arc::from));
     }
 
@@ -97,27 +97,27 @@ impl Changes {
         self.logged += newer.logged;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::store) fn is_empty(&self) -> bool {
         self.tables.iter().all(BTreeMap::is_empty)
     }
 
     /// What they take in memory, about.
-    pub(super) const fn bytes(&self) -> usize {
+    pub(in crate::store) const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// By table, each in the order of its keys.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Change<'_>> {
+    pub(in crate::store) fn iter(&self) -> impl Iterator<Item = Change<'_>> {
         (0..)
             .zip(&self.tables)
             .flat_map(|(table, changes)| changes.iter().map(move |(key, value)| (table, &**key, value.as_deref())))
     }
 
-    pub(super) fn more_entries(&self) -> impl Iterator<Item = i64> {
+    pub(in crate::store) fn more_entries(&self) -> impl Iterator<Item = i64> {
         self.entries.into_iter()
     }
 
-    pub(super) const fn more_logged(&self) -> i64 {
+    pub(in crate::store) const fn more_logged(&self) -> i64 {
         self.logged
     }
 
@@ -136,37 +136,37 @@ impl Changes {
 
 /// What is not in the trees.
 #[derive(Clone, Default)]
-pub(super) struct Recent {
+pub(in crate::store) struct Memtable {
     newest: Changes,
-    /// Being folded: in the trees, or not yet.
-    folding: Option<Arc<Changes>>,
+    /// Frozen: being checkpointed: in the trees, or not yet.
+    frozen: Option<Arc<Changes>>,
 }
 
-impl Recent {
-    pub(super) fn add(&mut self, changes: Changes) {
+impl Memtable {
+    pub(in crate::store) fn add(&mut self, changes: Changes) {
         self.newest.merge(changes);
     }
 
-    pub(super) const fn bytes(&self) -> usize {
+    pub(in crate::store) const fn bytes(&self) -> usize {
         self.newest.bytes()
     }
 
-    /// Gives the newest to be folded.
-    pub(super) fn freeze(&mut self) -> Arc<Changes> {
+    /// Gives the newest to be checkpointed.
+    pub(in crate::store) fn freeze(&mut self) -> Arc<Changes> {
         let changes = Arc::new(mem::take(&mut self.newest));
-        self.folding = Some(Arc::clone(&changes));
+        self.frozen = Some(Arc::clone(&changes));
         changes
     }
 
     /// They are in the trees. To be dropped without the lock.
-    pub(super) fn folded(&mut self) -> Option<Arc<Changes>> {
-        self.folding.take()
+    pub(in crate::store) fn checkpointed(&mut self) -> Option<Arc<Changes>> {
+        self.frozen.take()
     }
 }
 
-/// Which accounts have anything in [`Recent`]: a read of any other need not look there, nor take its lock. A side for
-/// [`Recent::newest`] and one for what is being folded, by turns.
-pub(super) struct Touched([Box<[AtomicU64]>; 2]);
+/// Which accounts have anything in [`Memtable`]: a read of any other need not look there, nor take its lock. A side for
+/// [`Memtable::newest`] and one for what is being checkpointed, by turns.
+pub(in crate::store) struct Touched([Box<[AtomicU64]>; 2]);
 
 impl Default for Touched {
     fn default() -> Self {
@@ -183,30 +183,30 @@ impl Touched {
         (bit / 64, 1 << (bit % 64))
     }
 
-    pub(super) fn mark(&self, side: usize, key: &[u8]) {
+    pub(in crate::store) fn mark(&self, side: usize, key: &[u8]) {
         let (word, bit) = Self::bit(key);
         self.0[side][word].fetch_or(bit, Ordering::Release);
     }
 
-    pub(super) fn may_have(&self, account: &[u8; 33]) -> bool {
+    pub(in crate::store) fn may_have(&self, account: &[u8; 33]) -> bool {
         let (word, bit) = Self::bit(account);
         self.0.iter().any(|side| side[word].load(Ordering::Acquire) & bit != 0)
     }
 
-    pub(super) fn clear(&self, side: usize) {
+    pub(in crate::store) fn clear(&self, side: usize) {
         self.0[side].iter().for_each(|word| word.store(0, Ordering::Release));
     }
 }
 
 /// Something that tables are read from.
-pub(super) trait Reads {
+pub(in crate::store) trait Reads {
     /// What lies over the trees, the newest first.
     fn layers(&self) -> [Option<&Changes>; 3];
     fn trees(&self) -> &RoTxn<'_>;
 }
 
 /// Something that tables are changed in.
-pub(super) trait Writes: Reads {
+pub(in crate::store) trait Writes: Reads {
     fn change(&mut self, table: &Table, key: &[u8], value: Option<&[u8]>) -> Found<()>;
 }
 
@@ -240,58 +240,62 @@ impl Writes for RwTxn<'_> {
     }
 }
 
-/// What of [`Recent`] belongs to a view.
-pub(super) enum Over<'e> {
+/// What of [`Memtable`] belongs to a view.
+pub(in crate::store) enum Over<'e> {
     /// What is asked for has nothing there.
     Nothing,
     /// For a look: the writer has to wait.
-    Held(RwLockReadGuard<'e, Recent>),
+    Held(RwLockReadGuard<'e, Memtable>),
     /// For a long walk.
-    Copied(Box<Recent>),
+    Copied(Box<Memtable>),
 }
 
 /// All that was written, as of one moment, and what its owner changes in it.
-pub(super) struct View<'e> {
+pub(in crate::store) struct View<'e> {
     own: Changes,
     over: Over<'e>,
     trees: RoTxn<'e, WithoutTls>,
 }
 
 impl<'e> View<'e> {
-    /// The trees have to be as of a moment after that of `over`: what is folded between is seen in both, not in none.
-    pub(super) fn new(over: Over<'e>, trees: RoTxn<'e, WithoutTls>) -> Self {
+    /// The trees have to be as of a moment after that of `over`: what is checkpointed between is seen in both, not in none.
+    pub(in crate::store) fn new(over: Over<'e>, trees: RoTxn<'e, WithoutTls>) -> Self {
         Self { own: Changes::default(), over, trees }
     }
 
     /// What was changed in it.
-    pub(super) fn into_changes(self) -> Changes {
+    pub(in crate::store) fn into_changes(self) -> Changes {
         self.own
     }
 
     /// What was changed in it takes in memory, about.
-    pub(super) const fn bytes(&self) -> usize {
+    pub(in crate::store) const fn bytes(&self) -> usize {
         self.own.bytes()
     }
 
     /// How many bytes the log of commands has more by what was changed in it.
-    pub(super) const fn more_logged(&self) -> i64 {
+    pub(in crate::store) const fn more_logged(&self) -> i64 {
         self.own.more_logged()
     }
 
     /// How many entries a table has more by what was changed in it.
-    pub(super) fn more_entries(&self, table: &Table) -> i64 {
+    pub(in crate::store) fn more_entries(&self, table: &Table) -> i64 {
         self.own.entries[table.id as usize]
     }
 }
 
 impl Reads for View<'_> {
     fn layers(&self) -> [Option<&Changes>; 3] {
-        let recent = match &self.over {
+        let memtable = match &self.over {
             Over::Nothing => None,
-            Over::Held(recent) => Some(&**recent),
-            Over::Copied(recent) => Some(&**recent),
+            Over::Held(memtable) => Some(&**memtable),
+            Over::Copied(memtable) => Some(&**memtable),
         };
-        [Some(&self.own), recent.map(|recent| &recent.newest), recent.and_then(|recent| recent.folding.as_deref())]
+        [
+            Some(&self.own),
+            memtable.map(|memtable| &memtable.newest),
+            memtable.and_then(|memtable| memtable.frozen.as_deref()),
+        ]
     }
 
     fn trees(&self) -> &RoTxn<'_> {
@@ -315,33 +319,33 @@ impl Writes for View<'_> {
 
 impl Table {
     /// Whether it is known how many entries it has.
-    pub(super) const fn is_counted(&self) -> bool {
-        matches!(self.id, Id::Missed | Id::Tombs | Id::Commands)
+    pub(in crate::store) const fn is_counted(&self) -> bool {
+        matches!(self.id, Id::Hints | Id::Tombstones | Id::Commands)
     }
 
     /// Whether its keys begin with an account.
-    pub(super) const fn is_by_account(&self) -> bool {
+    pub(in crate::store) const fn is_by_account(&self) -> bool {
         matches!(self.id, Id::Data | Id::Revoked | Id::Commands | Id::Times)
     }
 
-    pub(super) fn get<'v>(&self, view: &'v impl Reads, key: &[u8]) -> Found<Option<&'v [u8]>> {
+    pub(in crate::store) fn get<'v>(&self, view: &'v impl Reads, key: &[u8]) -> Found<Option<&'v [u8]>> {
         match view.layers().into_iter().flatten().find_map(|changes| changes.get(self.id as u8, key)) {
             Some(found) => Ok(found),
             None => Ok(self.tree.get(view.trees(), key)?),
         }
     }
 
-    pub(super) fn range<'v>(&self, view: &'v impl Reads, bounds: &Bounds<'_>) -> Found<Merged<'v>> {
+    pub(in crate::store) fn range<'v>(&self, view: &'v impl Reads, bounds: &Bounds<'_>) -> Found<Merged<'v>> {
         let layers = view.layers().map(|changes| changes.and_then(|changes| changes.range(self.id as u8, bounds)));
         Ok(Merged { layers, tree: self.tree.range(view.trees(), bounds)?.peekable() })
     }
 
-    pub(super) fn iter<'v>(&self, view: &'v impl Reads) -> Found<Merged<'v>> {
+    pub(in crate::store) fn iter<'v>(&self, view: &'v impl Reads) -> Found<Merged<'v>> {
         self.range(view, &(Bound::Unbounded, Bound::Unbounded))
     }
 
     /// The entries whose keys begin so.
-    pub(super) fn prefix_iter<'v>(&self, view: &'v impl Reads, prefix: &[u8]) -> Found<Merged<'v>> {
+    pub(in crate::store) fn prefix_iter<'v>(&self, view: &'v impl Reads, prefix: &[u8]) -> Found<Merged<'v>> {
         let mut end = prefix.to_vec();
         while end.pop_if(|last| *last == u8::MAX).is_some() {}
         if let Some(last) = end.last_mut() {
@@ -351,17 +355,17 @@ impl Table {
         self.range(view, &(Bound::Included(prefix), end))
     }
 
-    pub(super) fn put(&self, view: &mut impl Writes, key: &[u8], value: &[u8]) -> Found<()> {
+    pub(in crate::store) fn put(&self, view: &mut impl Writes, key: &[u8], value: &[u8]) -> Found<()> {
         view.change(self, key, Some(value))
     }
 
-    pub(super) fn delete(&self, view: &mut impl Writes, key: &[u8]) -> Found<()> {
+    pub(in crate::store) fn delete(&self, view: &mut impl Writes, key: &[u8]) -> Found<()> {
         view.change(self, key, None)
     }
 }
 
 /// The entries of a table in the order of their keys.
-pub(super) struct Merged<'v> {
+pub(in crate::store) struct Merged<'v> {
     layers: [Option<Peekable<Range<'v>>>; 3],
     tree: Peekable<RoRange<'v, Bytes, Bytes>>,
 }
@@ -397,4 +401,9 @@ impl<'v> Iterator for Merged<'v> {
             }
         }
     }
+}
+
+/// Bytes of a value, to be counted with.
+pub(in crate::store) fn size(value: &[u8]) -> i64 {
+    i64::try_from(value.len()).unwrap_or(i64::MAX)
 }

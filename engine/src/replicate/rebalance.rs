@@ -19,7 +19,7 @@ use super::{
     transfer::{self, Transferred},
 };
 use crate::{
-    store::{Batch, Cursor, Dump, NewMessage, Store, StoreError},
+    store::{Batch, Cursor, Handoff, NewMessage, Store, StoreError},
     swarm::{Network, NodeInfo, Snapshot, SwarmId},
     types::{AccountId, Ed25519PublicKey},
 };
@@ -32,12 +32,12 @@ const LAST_PAUSE: Duration = Duration::from_secs(15);
 
 /// The transfers that a change from `before` to `network` asks of us.
 #[must_use]
-pub fn transfers(before: &Topology, network: &Snapshot, own: &Ed25519PublicKey) -> Vec<Dump> {
+pub fn transfers(before: &Topology, network: &Snapshot, own: &Ed25519PublicKey) -> Vec<Handoff> {
     let now = Topology::of(network, own);
     let (Some(old), Some(new)) = (before.own, now.own) else { return Vec::new() };
     let everybody_in = |swarm: SwarmId| {
         let others = network.members(swarm).iter().filter(|node| node.ed25519 != *own);
-        others.map(move |node| Dump { node: node.ed25519, swarm })
+        others.map(move |node| Handoff { node: node.ed25519, swarm })
     };
     if old != new {
         // What we hold belongs to others now: to our old swarm, or to all when that is no more.
@@ -48,26 +48,27 @@ pub fn transfers(before: &Topology, network: &Snapshot, own: &Ed25519PublicKey) 
         };
     }
     let joined = now.members.difference(&before.members);
-    let joined = joined.map(|key| Dump { node: Ed25519PublicKey(*key), swarm: new }).filter(|dump| dump.node != *own);
+    let joined =
+        joined.map(|key| Handoff { node: Ed25519PublicKey(*key), swarm: new }).filter(|handoff| handoff.node != *own);
     let appeared = now.swarms.difference(&before.swarms).flat_map(|swarm| everybody_in(SwarmId(*swarm)));
     joined.chain(appeared).collect()
 }
 
 /// Carries the transfers out. One for a node.
-pub struct Movement {
+pub struct Rebalancer {
     store: Store,
     network: Arc<Network>,
     peers: Arc<dyn PeerLink>,
     own: Ed25519PublicKey,
     reconciler: Arc<Reconciler>,
     /// Transfers of this run that have come to their end.
-    confirmed: Mutex<HashSet<Dump>>,
+    confirmed: Mutex<HashSet<Handoff>>,
     /// When to try again, for those that failed.
-    pauses: Mutex<HashMap<Dump, (Instant, Duration)>>,
+    pauses: Mutex<HashMap<Handoff, (Instant, Duration)>>,
     changed: Notify,
 }
 
-impl Movement {
+impl Rebalancer {
     /// Goes on where the last run of this store stopped.
     #[must_use]
     pub fn new(
@@ -102,9 +103,9 @@ impl Movement {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn begin(&self, dump: Dump) -> Result<(), StoreError> {
-        if self.store.dumps()?.iter().all(|(known, _)| *known != dump) {
-            self.store.move_dump(dump, Some(self.start(dump)?)).await?;
+    pub async fn begin(&self, handoff: Handoff) -> Result<(), StoreError> {
+        if self.store.handoffs()?.iter().all(|(known, _)| *known != handoff) {
+            self.store.move_handoff(handoff, Some(self.start(handoff)?)).await?;
             self.changed.notify_one();
         }
         Ok(())
@@ -115,7 +116,7 @@ impl Movement {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn unfinished(&self) -> Result<usize, StoreError> {
-        Ok(self.store.dumps()?.len())
+        Ok(self.store.handoffs()?.len())
     }
 
     /// Works for ever.
@@ -125,10 +126,10 @@ impl Movement {
                 tracing::error!(%error, "the change of the network could not be noted");
             }
             let now = Instant::now();
-            let dumps = self.store.dumps().unwrap_or_default();
-            let is_due = |dump: &Dump| self.pauses.lock().get(dump).is_none_or(|(next, _)| *next <= now);
-            let due = dumps.into_iter().filter(|(dump, _)| is_due(dump));
-            join_all(due.map(|(dump, cursor)| self.transfer(dump, cursor))).await;
+            let handoffs = self.store.handoffs().unwrap_or_default();
+            let is_due = |handoff: &Handoff| self.pauses.lock().get(handoff).is_none_or(|(next, _)| *next <= now);
+            let due = handoffs.into_iter().filter(|(handoff, _)| is_due(handoff));
+            join_all(due.map(|(handoff, cursor)| self.transfer(handoff, cursor))).await;
             let next = self.pauses.lock().values().map(|(next, _)| *next).min();
             let pause = next.map_or(Duration::from_secs(3600), |next| next.saturating_duration_since(Instant::now()));
             tokio::select! {
@@ -156,56 +157,59 @@ impl Movement {
         if before.as_ref() == Some(&now) {
             return Ok(());
         }
-        let dumps = before.map(|before| transfers(&before, &network, &self.own)).unwrap_or_default();
-        if !dumps.is_empty() {
-            tracing::info!(transfers = dumps.len(), "the swarms have changed");
+        let handoffs = before.map(|before| transfers(&before, &network, &self.own)).unwrap_or_default();
+        if !handoffs.is_empty() {
+            tracing::info!(transfers = handoffs.len(), "the swarms have changed");
         }
-        let dumps = dumps.into_iter().map(|dump| Ok((dump, self.start(dump)?))).collect::<Result<_, StoreError>>()?;
-        self.store.remember_topology(now.encode(), dumps).await
+        let handoffs = handoffs
+            .into_iter()
+            .map(|handoff| Ok((handoff, self.start(handoff)?)))
+            .collect::<Result<_, StoreError>>()?;
+        self.store.remember_topology(now.encode(), handoffs).await
     }
 
     /// Where a transfer begins. A member of our own swarm is told of what is stored from now on as all others are, which says
     /// more than a transfer to an old version does: it loses namespaces.
-    fn start(&self, dump: Dump) -> Result<Cursor, StoreError> {
+    fn start(&self, handoff: Handoff) -> Result<Cursor, StoreError> {
         let ours = self.network.load().by_ed25519(&self.own).map(|own| own.swarm);
-        if ours == Some(dump.swarm) { self.store.up_to_now() } else { Ok(Cursor::default()) }
+        if ours == Some(handoff.swarm) { self.store.up_to_now() } else { Ok(Cursor::default()) }
     }
 
-    async fn transfer(&self, dump: Dump, mut cursor: Cursor) {
+    async fn transfer(&self, handoff: Handoff, mut cursor: Cursor) {
         loop {
             let network = self.network.load();
-            let node = network.by_ed25519(&dump.node).filter(|node| node.swarm == dump.swarm).map(Arc::clone);
+            let node = network.by_ed25519(&handoff.node).filter(|node| node.swarm == handoff.swarm).map(Arc::clone);
             let Some(node) = node else {
-                self.note(self.store.move_dump(dump, None).await, dump);
-                return self.without(dump).await;
+                self.note(self.store.move_handoff(handoff, None).await, handoff);
+                return self.without(handoff).await;
             };
             self.peers.acquaint(&node).await;
             let ours = network.by_ed25519(&self.own).map(|own| own.swarm);
-            if ours == Some(dump.swarm) && self.peers.is_allium(&node) {
+            if ours == Some(handoff.swarm) && self.peers.is_allium(&node) {
                 // A new member of our own swarm, whom others give the same: only what it has not.
                 return match self.reconciler.compare(&node).await {
-                    Ok(_) => self.note(self.store.move_dump(dump, None).await, dump),
-                    Err(error) => self.later(dump, &error),
+                    Ok(_) => self.note(self.store.move_handoff(handoff, None).await, handoff),
+                    Err(error) => self.later(handoff, &error),
                 };
             }
-            let belongs = |account: &AccountId| network.swarm_of(account) == Some(dump.swarm);
+            let belongs = |account: &AccountId| network.swarm_of(account) == Some(handoff.swarm);
             let batch =
                 self.store.batch(&cursor, BATCH, belongs).map_err(|error| PeerError::Refused(error.to_string()));
             let Batch { messages, next } = match batch {
                 Ok(batch) => batch,
-                Err(error) => return self.later(dump, &error),
+                Err(error) => return self.later(handoff, &error),
             };
             if let Err(error) = self.send(&node, messages).await {
-                return self.later(dump, &error);
+                return self.later(handoff, &error);
             }
-            self.pauses.lock().remove(&dump);
+            self.pauses.lock().remove(&handoff);
             let finished = next.is_none();
-            if let Err(error) = self.store.move_dump(dump, next.clone()).await {
-                return self.note(Err(error), dump);
+            if let Err(error) = self.store.move_handoff(handoff, next.clone()).await {
+                return self.note(Err(error), handoff);
             }
             if finished {
-                self.confirmed.lock().insert(dump);
-                return self.let_go(dump.swarm).await;
+                self.confirmed.lock().insert(handoff);
+                return self.let_go(handoff.swarm).await;
             }
             cursor = next.unwrap_or_default();
         }
@@ -225,19 +229,23 @@ impl Movement {
 
     /// Goes on without a node that has left the swarm whose messages it was to have: others of that swarm have confirmed them,
     /// or are still asked to, or its present members are asked from now on.
-    async fn without(&self, left: Dump) {
+    async fn without(&self, left: Handoff) {
         let network = self.network.load();
-        let is_there = |dump: &Dump| network.by_ed25519(&dump.node).is_some_and(|node| node.swarm == left.swarm);
+        let is_there =
+            |handoff: &Handoff| network.by_ed25519(&handoff.node).is_some_and(|node| node.swarm == left.swarm);
         self.confirmed.lock().retain(is_there);
-        if self.confirmed.lock().iter().any(|dump| dump.swarm == left.swarm) {
+        if self.confirmed.lock().iter().any(|handoff| handoff.swarm == left.swarm) {
             return self.let_go(left.swarm).await;
         }
-        let waiting = self.store.dumps().map_or(true, |dumps| dumps.iter().any(|(dump, _)| dump.swarm == left.swarm));
+        let waiting = self
+            .store
+            .handoffs()
+            .map_or(true, |handoffs| handoffs.iter().any(|(handoff, _)| handoff.swarm == left.swarm));
         if waiting || network.by_ed25519(&self.own).map(|node| node.swarm) == Some(left.swarm) {
             return;
         }
         for member in network.members(left.swarm) {
-            if let Err(error) = self.begin(Dump { node: member.ed25519, swarm: left.swarm }).await {
+            if let Err(error) = self.begin(Handoff { node: member.ed25519, swarm: left.swarm }).await {
                 tracing::error!(%error, "a transfer could not be noted");
             }
         }
@@ -247,7 +255,8 @@ impl Movement {
     async fn let_go(&self, swarm: SwarmId) {
         let network = self.network.load();
         let ours = network.by_ed25519(&self.own).map(|node| node.swarm);
-        let waiting = self.store.dumps().map_or(true, |dumps| dumps.iter().any(|(dump, _)| dump.swarm == swarm));
+        let waiting =
+            self.store.handoffs().map_or(true, |handoffs| handoffs.iter().any(|(handoff, _)| handoff.swarm == swarm));
         if ours == Some(swarm) || waiting || !network.swarms().contains(&swarm) {
             return;
         }
@@ -258,15 +267,15 @@ impl Movement {
         }
     }
 
-    fn later(&self, dump: Dump, error: &PeerError) {
-        tracing::debug!(%error, node = %dump.node, "a transfer waits");
+    fn later(&self, handoff: Handoff, error: &PeerError) {
+        tracing::debug!(%error, node = %handoff.node, "a transfer waits");
         let mut pauses = self.pauses.lock();
-        let pause = pauses.get(&dump).map_or(FIRST_PAUSE, |(_, pause)| (*pause * 2).min(LAST_PAUSE));
-        pauses.insert(dump, (Instant::now() + pause, pause));
+        let pause = pauses.get(&handoff).map_or(FIRST_PAUSE, |(_, pause)| (*pause * 2).min(LAST_PAUSE));
+        pauses.insert(handoff, (Instant::now() + pause, pause));
     }
 
-    fn note(&self, done: Result<(), StoreError>, dump: Dump) {
-        self.pauses.lock().remove(&dump);
+    fn note(&self, done: Result<(), StoreError>, handoff: Handoff) {
+        self.pauses.lock().remove(&handoff);
         if let Err(error) = done {
             tracing::error!(%error, "a transfer could not be noted");
         }
@@ -300,8 +309,8 @@ mod tests {
         let before = Topology::of(&network(&[(1, 10), (2, 10), (3, 20)]), &own);
         assert_eq!(Topology::decode(&before.encode()), Some(before.clone()));
         let asked = |swarms: &[(u8, u64)]| -> Vec<(u8, u64)> {
-            let dumps = transfers(&before, &network(swarms), &own);
-            dumps.iter().map(|dump| (dump.node.0[0], dump.swarm.0)).collect()
+            let handoffs = transfers(&before, &network(swarms), &own);
+            handoffs.iter().map(|handoff| (handoff.node.0[0], handoff.swarm.0)).collect()
         };
         // Nothing new; somebody left; we are out.
         assert_eq!(asked(&[(1, 10), (2, 10), (3, 20)]), []);

@@ -1,123 +1,17 @@
-//! Messages that go to another node as a whole, and what of them has gone.
+//! Handoffs: what has to go to whom when swarms change.
 
 use std::ops::Bound;
 
-use super::{
-    Store, StoreError,
-    layout::{Item, KEY, Meta, account_of, damaged, sequence_of},
-    work::{NewMessage, Work},
+use super::super::{
+    error::StoreError,
+    handle::Store,
+    handoff::{Batch, Cursor, Handoff, STEP, SWARMS, TOPOLOGY},
+    layout::{KEY, Meta, account_of, damaged, sequence_of},
 };
 use crate::{
     swarm::SwarmId,
     types::{AccountId, Ed25519PublicKey},
 };
-
-/// Messages removed in one transaction.
-const STEP: usize = 200;
-/// Before the keys of all messages.
-const START: [u8; KEY] = [0; KEY];
-const TOPOLOGY: &[u8] = b"topology";
-const SWARMS: &[u8] = b"swarms";
-
-/// A transfer that is not finished: all messages of `swarm` go to `node`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Dump {
-    /// Who gets them.
-    pub node: Ed25519PublicKey,
-    /// Which they are: those whose accounts map to it.
-    pub swarm: SwarmId,
-}
-
-impl Dump {
-    fn key(&self) -> [u8; 40] {
-        let mut key = [0; 40];
-        key[..32].copy_from_slice(&self.node.0);
-        key[32..].copy_from_slice(&self.swarm.0.to_be_bytes());
-        key
-    }
-}
-
-/// How far a transfer has come, and how far it goes. The default is all there is, from the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cursor {
-    /// The last message that has gone.
-    after: Option<[u8; KEY]>,
-    /// Sequence number of the last message that goes, if what is stored later does not.
-    until: Option<u64>,
-}
-
-impl Cursor {
-    fn encode(&self) -> Vec<u8> {
-        let after = self.after.or(self.until.map(|_| START));
-        let mut value = after.map_or_else(Vec::new, |after| after.to_vec());
-        value.extend(self.until.into_iter().flat_map(u64::to_be_bytes));
-        value
-    }
-
-    pub(super) fn decode(value: &[u8]) -> Option<Self> {
-        if value.is_empty() {
-            return Some(Self::default());
-        }
-        let (after, until) = value.split_first_chunk::<KEY>()?;
-        let until = if until.is_empty() { None } else { Some(u64::from_be_bytes(until.try_into().ok()?)) };
-        Some(Self { after: (*after != START).then_some(*after), until })
-    }
-
-    /// Whether it is at the start, or after a message.
-    pub(super) fn is_sound(&self) -> bool {
-        self.after.is_none_or(|after| matches!(Item::of(&after), Some(Item::Message(_))))
-    }
-}
-
-/// Some of the messages of a transfer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// In the order of the store.
-    pub messages: Vec<NewMessage>,
-    /// Where the next batch begins; `None` when this is the last.
-    pub next: Option<Cursor>,
-}
-
-impl Work<'_> {
-    fn remember_topology(&mut self, topology: &[u8], dumps: &[(Dump, Cursor)]) -> Result<(), StoreError> {
-        self.guard(|work| {
-            work.tables.meta.put(&mut work.txn, TOPOLOGY, topology)?;
-            for (dump, start) in dumps {
-                // One that is under way begins anew: more may map there now.
-                work.tables.dumps.put(&mut work.txn, &dump.key(), &start.encode())?;
-            }
-            Ok(())
-        })
-    }
-
-    fn remember_swarms(&mut self, swarms: &[u8]) -> Result<(), StoreError> {
-        self.guard(|work| work.tables.meta.put(&mut work.txn, SWARMS, swarms))
-    }
-
-    fn move_dump(&mut self, dump: &Dump, cursor: Option<&Cursor>) -> Result<(), StoreError> {
-        self.guard(|work| {
-            match cursor {
-                Some(cursor) => work.tables.dumps.put(&mut work.txn, &dump.key(), &cursor.encode())?,
-                None => {
-                    work.tables.dumps.delete(&mut work.txn, &dump.key())?;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    fn remove_keys(&mut self, keys: &[[u8; KEY]]) -> Result<(), StoreError> {
-        self.guard(|work| {
-            for key in keys {
-                // It may have expired since it was seen.
-                if work.tables.data.get(&work.txn, key)?.is_some() {
-                    work.remove(&[*key])?;
-                }
-            }
-            Ok(())
-        })
-    }
-}
 
 impl Store {
     /// What [`Self::remember_topology`] was told last.
@@ -136,8 +30,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     #[doc(hidden)]
-    pub async fn remember_topology(&self, topology: Vec<u8>, dumps: Vec<(Dump, Cursor)>) -> Result<(), StoreError> {
-        self.writer.submit(move |work| work.remember_topology(&topology, &dumps)).await
+    pub async fn remember_topology(
+        &self,
+        topology: Vec<u8>,
+        handoffs: Vec<(Handoff, Cursor)>,
+    ) -> Result<(), StoreError> {
+        self.writer.submit(move |txn| txn.remember_topology(&topology, &handoffs)).await
     }
 
     /// What [`Self::remember_swarms`] was told last.
@@ -156,7 +54,7 @@ impl Store {
     /// [`StoreError`].
     #[doc(hidden)]
     pub async fn remember_swarms(&self, swarms: Vec<u8>) -> Result<(), StoreError> {
-        self.writer.submit(move |work| work.remember_swarms(&swarms)).await
+        self.writer.submit(move |txn| txn.remember_swarms(&swarms)).await
     }
 
     /// Every transfer that is not finished, and how far it has come.
@@ -164,15 +62,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     #[doc(hidden)]
-    pub fn dumps(&self) -> Result<Vec<(Dump, Cursor)>, StoreError> {
+    pub fn handoffs(&self) -> Result<Vec<(Handoff, Cursor)>, StoreError> {
         let txn = self.tables.view()?;
         let mut found = Vec::new();
-        for entry in self.tables.dumps.iter(&txn)? {
+        for entry in self.tables.handoffs.iter(&txn)? {
             let (key, cursor) = entry?;
             let (node, swarm) = key.split_first_chunk::<32>().ok_or_else(damaged)?;
             let swarm = SwarmId(u64::from_be_bytes(swarm.try_into().map_err(|_| damaged())?));
             let cursor = Cursor::decode(cursor).ok_or_else(damaged)?;
-            found.push((Dump { node: Ed25519PublicKey(*node), swarm }, cursor));
+            found.push((Handoff { node: Ed25519PublicKey(*node), swarm }, cursor));
         }
         Ok(found)
     }
@@ -182,8 +80,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     #[doc(hidden)]
-    pub async fn move_dump(&self, dump: Dump, cursor: Option<Cursor>) -> Result<(), StoreError> {
-        self.writer.submit(move |work| work.move_dump(&dump, cursor.as_ref())).await
+    pub async fn move_handoff(&self, handoff: Handoff, cursor: Option<Cursor>) -> Result<(), StoreError> {
+        self.writer.submit(move |txn| txn.move_handoff(&handoff, cursor.as_ref())).await
     }
 
     /// Where a transfer begins of all that is stored by now, and nothing later.
@@ -252,7 +150,7 @@ impl Store {
             };
             after = Some(*last);
             removed += keys.len() as u64;
-            self.writer.submit(move |work| work.remove_keys(&keys)).await?;
+            self.writer.submit(move |txn| txn.remove_keys(&keys)).await?;
         }
     }
 
@@ -282,7 +180,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        store::StoreConfig,
+        store::{NewMessage, StoreConfig},
         types::{Millis, Namespace},
     };
 
@@ -299,23 +197,23 @@ mod tests {
         for n in 0..60 {
             store.put(message(n)).await.unwrap();
         }
-        let dump = Dump { node: Ed25519PublicKey([4; 32]), swarm: SwarmId(u64::MAX - 2) };
-        store.remember_topology(b"then".to_vec(), vec![(dump, Cursor::default())]).await.unwrap();
+        let handoff = Handoff { node: Ed25519PublicKey([4; 32]), swarm: SwarmId(u64::MAX - 2) };
+        store.remember_topology(b"then".to_vec(), vec![(handoff, Cursor::default())]).await.unwrap();
         let belong = |account: &AccountId| account.0[1] == 1;
         let first = store.batch(&Cursor::default(), 1000, belong).unwrap();
         assert_eq!(first.messages.len(), 6);
-        store.move_dump(dump, first.next).await.unwrap();
+        store.move_handoff(handoff, first.next).await.unwrap();
         store.close();
         drop(store);
         let store = open();
         assert_eq!(store.topology().unwrap().as_deref(), Some(b"then".as_slice()));
-        let [(found, cursor)] = &store.dumps().unwrap()[..] else { panic!("one transfer") };
-        assert_eq!(*found, dump);
+        let [(found, cursor)] = &store.handoffs().unwrap()[..] else { panic!("one transfer") };
+        assert_eq!(*found, handoff);
         let rest = store.batch(cursor, usize::MAX, belong).unwrap();
         assert_eq!((rest.messages.len(), &rest.next), (14, &None));
         assert!(rest.messages.iter().all(|message| belong(&message.account) && !first.messages.contains(message)));
-        store.move_dump(dump, None).await.unwrap();
-        assert!(store.dumps().unwrap().is_empty());
+        store.move_handoff(handoff, None).await.unwrap();
+        assert!(store.handoffs().unwrap().is_empty());
         assert_eq!(store.purge(belong).await, Ok(20));
         assert_eq!(store.stats().unwrap().messages, 40);
         assert!(store.batch(&Cursor::default(), usize::MAX, belong).unwrap().messages.is_empty());
@@ -326,11 +224,11 @@ mod tests {
         let dir = tempfile::TempDir::new().unwrap();
         let open = || Store::open(StoreConfig::new(dir.path()), Clock::default()).unwrap();
         let mut store = open();
-        let dump = Dump { node: Ed25519PublicKey([4; 32]), swarm: SwarmId(7) };
+        let handoff = Handoff { node: Ed25519PublicKey([4; 32]), swarm: SwarmId(7) };
         for n in 0..20 {
             store.put(message(n)).await.unwrap();
         }
-        store.move_dump(dump, Some(store.up_to_now().unwrap())).await.unwrap();
+        store.move_handoff(handoff, Some(store.up_to_now().unwrap())).await.unwrap();
         for n in 20..40 {
             store.put(message(n)).await.unwrap();
         }
@@ -340,11 +238,11 @@ mod tests {
             store.close();
             drop(store);
             store = open();
-            assert_eq!(super::super::verify::verify(&store.tables, &mut |_| {}).unwrap().problems, [] as [String; 0]);
-            let Some((_, cursor)) = store.dumps().unwrap().pop() else { break };
+            assert_eq!(crate::store::verify::verify(&store.tables, &mut |_| {}).unwrap().problems, [] as [String; 0]);
+            let Some((_, cursor)) = store.handoffs().unwrap().pop() else { break };
             let batch = store.batch(&cursor, 1500, |_| true).unwrap();
             sent.extend(batch.messages.into_iter().map(|message| message.timestamp.0));
-            store.move_dump(dump, batch.next).await.unwrap();
+            store.move_handoff(handoff, batch.next).await.unwrap();
         }
         sent.sort_unstable();
         assert_eq!(sent, (0..20).collect::<Vec<u64>>());

@@ -48,12 +48,12 @@ impl Call {
 type Handler = Box<dyn Fn(Call) + Send + Sync>;
 
 /// The methods that the engine hands over, and to whom.
-pub struct Own {
+pub struct CustomMethods {
     methods: BTreeSet<String>,
     handler: Handler,
 }
 
-impl Own {
+impl CustomMethods {
     /// `handler` is called with each request for one of `methods`, on a thread that serves others too: it must not wait.
     pub fn new(methods: impl IntoIterator<Item = String>, handler: impl Fn(Call) + Send + Sync + 'static) -> Self {
         Self { methods: methods.into_iter().collect(), handler: Box::new(handler) }
@@ -74,7 +74,7 @@ impl Own {
     }
 }
 
-impl fmt::Debug for Own {
+impl fmt::Debug for CustomMethods {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Own").field(&self.methods).finish()
     }

@@ -10,10 +10,13 @@ use std::{
 use heed::{CompactionOption, Env, WithoutTls};
 
 use super::{
-    Census, StoreConfig, StoreError,
+    config::StoreConfig,
+    directory::{FILE, LMDB_LOCK, lock},
+    error::{StoreError, io},
     layout::{FORMAT, Meta},
-    recent::Table,
-    tables::{FILE, LMDB_LOCK, Tables, io, lock},
+    log::memtable::Table,
+    read::Census,
+    tables::Tables,
     verify::{self, Report, TableSize},
 };
 use crate::files::Replacement;
@@ -48,18 +51,19 @@ pub struct Compacted {
 }
 
 impl Tables {
-    fn named(&self) -> [(&'static str, Table); 10] {
+    fn named(&self) -> [(&'static str, Table); 11] {
         [
             ("data", self.data),
             ("expiries", self.expiries),
-            ("dumps", self.dumps),
-            ("missed", self.missed),
-            ("tombs", self.tombs),
-            ("tombs_by_time", self.tombs_by_time),
+            ("dumps", self.handoffs),
+            ("missed", self.hints),
+            ("tombs", self.tombstones),
+            ("tombs_by_time", self.tombstones_by_time),
             ("commands", self.commands),
             ("commands_by_time", self.commands_by_time),
             ("revoked", self.revoked),
             ("meta", self.meta),
+            ("times", self.times),
         ]
     }
 
@@ -121,7 +125,7 @@ pub fn compact(path: &Path, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) ->
     let lock = lock(path)?;
     let file = path.join(FILE);
     let length = || file.metadata().map(|metadata| metadata.len()).map_err(|error| io(&file, &error));
-    // The redo log does not come along. What cannot be read is not touched.
+    // The write-ahead log does not come along. What cannot be read is not touched.
     drop(Tables::open_to_read(path)?);
     drop(Tables::open_with(&StoreConfig::new(path), lock.try_clone().map_err(|error| io(path, &error))?)?);
     let tables = Tables::open_to_read(path)?;

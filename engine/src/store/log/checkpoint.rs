@@ -12,16 +12,17 @@ use std::{
 use heed::PutFlags;
 use parking_lot::{Condvar, Mutex};
 
-use super::{
-    StoreError,
+use super::super::{
+    error::StoreError,
     layout::Meta,
-    recent::{Change, Changes},
-    tables::{Tables, spawn},
+    log::memtable::{Change, Changes},
+    tables::Tables,
+    threads::spawn,
 };
 use crate::watchdog::{Heart, Pulse};
 
-const FOLD_THREAD: &str = "allium-fold";
-/// After a fold that failed.
+const CHECKPOINT_THREAD: &str = "allium-ckpt";
+/// After a checkpoint that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Changes in one transaction: the pages that it writes are kept in memory until it ends, and then for the next.
 const STEP: usize = 16_384;
@@ -29,10 +30,10 @@ const STEP: usize = 16_384;
 const SMALL_STEP: usize = 256;
 
 /// Changes that are to go into the trees.
-pub(super) struct Fold {
-    pub(super) epoch: u64,
-    pub(super) side: usize,
-    pub(super) changes: Arc<Changes>,
+pub(in crate::store) struct Checkpoint {
+    pub(in crate::store) epoch: u64,
+    pub(in crate::store) side: usize,
+    pub(in crate::store) changes: Arc<Changes>,
 }
 
 #[derive(Default)]
@@ -49,49 +50,49 @@ struct Shared {
     changed: Condvar,
 }
 
-/// The thread that folds, as the writer has it.
-pub(super) struct Folder {
-    folds: Option<Sender<Fold>>,
+/// The thread that checkpoints, as the writer has it.
+pub(in crate::store) struct Checkpointer {
+    checkpoints: Option<Sender<Checkpoint>>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     pulse: Arc<Pulse>,
 }
 
-impl Folder {
-    pub(super) fn start(tables: Arc<Tables>) -> Result<Self, StoreError> {
+impl Checkpointer {
+    pub(in crate::store) fn start(tables: Arc<Tables>) -> Result<Self, StoreError> {
         let (sender, receiver) = channel();
         let shared = Arc::<Shared>::default();
         let of_thread = Arc::clone(&shared);
-        let pulse = Pulse::new(FOLD_THREAD);
+        let pulse = Pulse::new(CHECKPOINT_THREAD);
         let its = Arc::clone(&pulse);
-        let thread = spawn(FOLD_THREAD, move || run(&tables, &receiver, &of_thread, &its.begin()))?;
-        Ok(Self { folds: Some(sender), shared, thread: Some(thread), pulse })
+        let thread = spawn(CHECKPOINT_THREAD, move || run(&tables, &receiver, &of_thread, &its.begin()))?;
+        Ok(Self { checkpoints: Some(sender), shared, thread: Some(thread), pulse })
     }
 
-    pub(super) const fn pulse(&self) -> &Arc<Pulse> {
+    pub(in crate::store) const fn pulse(&self) -> &Arc<Pulse> {
         &self.pulse
     }
 
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::store) fn is_busy(&self) -> bool {
         self.shared.state.lock().busy
     }
 
     /// Why it does not come to an end.
-    pub(super) fn stuck(&self) -> Option<StoreError> {
+    pub(in crate::store) fn stuck(&self) -> Option<StoreError> {
         self.shared.state.lock().stuck.clone()
     }
 
     /// Only when it is not busy.
-    pub(super) fn begin(&self, fold: Fold) {
+    pub(in crate::store) fn begin(&self, checkpoint: Checkpoint) {
         self.shared.state.lock().busy = true;
-        if self.folds.as_ref().is_none_or(|folds| folds.send(fold).is_err()) {
+        if self.checkpoints.as_ref().is_none_or(|checkpoints| checkpoints.send(checkpoint).is_err()) {
             let mut state = self.shared.state.lock();
             state.stuck = Some(StoreError::Closed);
         }
     }
 
     /// Returns when all is in the trees, or why it cannot be now.
-    pub(super) fn wait(&self) -> Result<(), StoreError> {
+    pub(in crate::store) fn wait(&self) -> Result<(), StoreError> {
         let mut state = self.shared.state.lock();
         loop {
             match &state.stuck {
@@ -104,7 +105,7 @@ impl Folder {
 
     /// Ends the thread, also when it is stuck.
     fn end(&mut self) {
-        self.folds = None;
+        self.checkpoints = None;
         self.shared.state.lock().ended = true;
         self.shared.changed.notify_all();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
@@ -113,16 +114,16 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-fn run(tables: &Tables, folds: &Receiver<Fold>, shared: &Shared, heart: &Heart) {
-    while let Ok(Fold { epoch, side, changes }) = folds.recv() {
+fn run(tables: &Tables, checkpoints: &Receiver<Checkpoint>, shared: &Shared, heart: &Heart) {
+    while let Ok(Checkpoint { epoch, side, changes }) = checkpoints.recv() {
         heart.beat();
-        while let Err(error) = tables.fold(&changes, epoch, heart) {
+        while let Err(error) = tables.checkpoint(&changes, epoch, heart) {
             tracing::error!(%error, "what was written last could not be put into the store's trees yet");
             let mut state = shared.state.lock();
             state.stuck = Some(error);
@@ -136,9 +137,9 @@ fn run(tables: &Tables, folds: &Receiver<Fold>, shared: &Shared, heart: &Heart) 
         }
         drop(changes);
         // What is in the trees is seen there before it is not seen here any more.
-        let folded = tables.recent.write().folded();
+        let checkpointed = tables.memtable.write().checkpointed();
         tables.touched.clear(side);
-        drop(folded);
+        drop(checkpointed);
         let mut state = shared.state.lock();
         (state.busy, state.stuck) = (false, None);
         shared.changed.notify_all();
@@ -147,8 +148,8 @@ fn run(tables: &Tables, folds: &Receiver<Fold>, shared: &Shared, heart: &Heart) 
 }
 
 impl Tables {
-    /// In several transactions: what is folded twice is the same, and whoever reads sees all of `changes` elsewhere.
-    fn fold(&self, changes: &Changes, epoch: u64, heart: &Heart) -> Result<(), StoreError> {
+    /// In several transactions: what is checkpointed twice is the same, and whoever reads sees all of `changes` elsewhere.
+    fn checkpoint(&self, changes: &Changes, epoch: u64, heart: &Heart) -> Result<(), StoreError> {
         let all: Vec<_> = changes.iter().collect();
         let mut rest = all.as_slice();
         loop {
@@ -185,7 +186,7 @@ impl Tables {
             }
         }
         if let Some(epoch) = epoch {
-            self.set_meta(&mut txn, Meta::Folded, epoch)?;
+            self.set_meta(&mut txn, Meta::Checkpointed, epoch)?;
         }
         Ok(txn.commit()?)
     }

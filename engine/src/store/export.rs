@@ -1,7 +1,7 @@
 //! A store as text that any later version, and other programs, can read: a JSON object a line.
 //!
 //! The first line names the format, the last tells how many entries there were before it. What the store owes to other
-//! nodes (`missed`, `dumps`, the topology) is of this node alone and stays behind.
+//! nodes (`missed`, `handoffs`, the topology) is of this node alone and stays behind.
 
 use std::{
     io::{BufRead, Read, Write},
@@ -12,11 +12,15 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NamespaceSearch, Store, StoreConfig, StoreError,
     commands::Command,
+    config::StoreConfig,
+    error::StoreError,
+    handle::Store,
     layout::{Revocation, damaged, u64_at},
+    message::{NewMessage, Outcome},
+    namespaces::NamespaceSearch,
     tables::Tables,
-    work::{NewMessage, Outcome, Work},
+    write_txn::WriteTxn,
 };
 use crate::{
     clock::Clock,
@@ -38,7 +42,7 @@ enum Line {
     AlliumStore {
         version: u32,
     },
-    Tomb {
+    Tombstone {
         account: String,
         hash: String,
         until: u64,
@@ -118,12 +122,12 @@ pub fn export(path: &Path, out: &mut dyn Write, progress: Progress<'_>) -> Resul
         Ok::<_, StoreError>(())
     };
     // What was deleted comes first, so that nothing of it is taken in.
-    for entry in tables.tombs.iter(&txn)? {
+    for entry in tables.tombstones.iter(&txn)? {
         let (key, value) = entry?;
         let (hash, account) = key.split_first_chunk::<32>().ok_or_else(damaged)?;
         let times = (u64_at(value), value.get(8..).and_then(u64_at));
         let (Some(until), Some(at)) = times else { return Err(damaged()) };
-        write(&Line::Tomb { account: hex::encode(account), hash: MessageHash(*hash).to_string(), until, at })?;
+        write(&Line::Tombstone { account: hex::encode(account), hash: MessageHash(*hash).to_string(), until, at })?;
     }
     for entry in tables.commands.iter(&txn)? {
         let (key, value) = entry?;
@@ -163,7 +167,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, String> {
 
 /// What a line asks the store to do.
 enum Entry {
-    Tomb(AccountId, MessageHash, Millis, Millis),
+    Tombstone(AccountId, MessageHash, Millis, Millis),
     Command(AccountId, Millis, Command),
     Revocation(AccountId, [u8; 36], Millis, bool),
     Message(NewMessage),
@@ -172,9 +176,9 @@ enum Entry {
 impl Entry {
     fn of(line: Line, search: &mut NamespaceSearch) -> Result<Self, String> {
         Ok(match line {
-            Line::Tomb { account: whose, hash, until, at } => {
+            Line::Tombstone { account: whose, hash, until, at } => {
                 let hash = MessageHash::from_text(&hash).ok_or_else(|| format!("{hash:?} is no hash"))?;
-                Self::Tomb(account(&whose)?, hash, Millis(until), Millis(at))
+                Self::Tombstone(account(&whose)?, hash, Millis(until), Millis(at))
             }
             Line::Command { account: whose, at, method, params } => {
                 if method.len() > usize::from(u8::MAX) {
@@ -298,19 +302,19 @@ impl Store {
         let room = self.room;
         let messages = entries.iter().filter(|entry| matches!(entry, Entry::Message(_))).count() as u64;
         let count = entries.len() as u64;
-        let all = move |work: &mut Work<'_>| {
+        let all = move |txn: &mut WriteTxn<'_>| {
             let mut new = 0;
             for entry in &entries {
                 match entry {
-                    Entry::Tomb(account, hash, until, at) => work.bury(account, hash, *at, *until)?,
+                    Entry::Tombstone(account, hash, until, at) => txn.add_tombstone(account, hash, *at, *until)?,
                     Entry::Command(account, at, command) => {
-                        work.log(account, *at, command)?;
+                        txn.log(account, *at, command)?;
                     }
                     Entry::Revocation(account, token, at, in_force) => {
-                        work.set_revoked(account, &[*token], *in_force, *at)?;
+                        txn.set_revoked(account, &[*token], *in_force, *at)?;
                     }
                     Entry::Message(message) => {
-                        new += u64::from(matches!(work.put(message, &room)?.outcome, Outcome::New | Outcome::Extended));
+                        new += u64::from(matches!(txn.put(message, &room)?.outcome, Outcome::New | Outcome::Extended));
                     }
                 }
             }

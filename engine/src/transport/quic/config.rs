@@ -1,0 +1,107 @@
+//! How connections are set up: protocols, limits, TLS.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use aws_lc_rs::hmac;
+use quinn::{Connection, Endpoint, IdleTimeout, TransportConfig, VarInt, crypto::rustls::HandshakeData};
+
+use super::tls;
+use crate::crypto::Ed25519Secret;
+
+/// Application protocol of clients.
+pub const ALPN: &[u8] = b"oxenstorage";
+/// Application protocol between nodes.
+pub const ALPN_NODES: &[u8] = b"oxenstorage-sn";
+/// The same with what only Allium has, between nodes of Allium: by this they know each other, whatever versions they
+/// advertise. It is offered before the other, so that a node of another make takes that.
+pub(super) const ALPN_ALLIUM: &[u8] = b"allium-sn/1";
+/// What closes a stream whose framing is wrong.
+pub(super) const BAD_FRAMING: u32 = 777_000_105;
+/// Bytes of the largest frame that the reference takes.
+pub(super) const REFERENCE_FRAME: usize = 10_000_000;
+/// Bytes of the largest frame that we take. The largest answer to a `retrieve` takes more than the reference's limit when it
+/// goes through onion layers; over OMQ it fits.
+pub(super) const MAX_FRAME: usize = 11 << 20;
+/// What the secret of resets is derived with; a local matter.
+pub(super) const RESET_KEY: &[u8] = b"allium quic stateless reset";
+pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// Between nodes.
+pub(super) const NODE_IDLE: Duration = Duration::from_secs(60);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
+/// `spec/transports` §3.1.
+pub(super) fn transport(between_nodes: bool) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    let idle = if between_nodes { NODE_IDLE } else { IDLE };
+    config
+        .receive_window(VarInt::from_u32(15 << 20))
+        .stream_receive_window(VarInt::from_u32(6 << 20))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_bidi_streams(VarInt::from_u32(32))
+        .max_idle_timeout(IdleTimeout::try_from(idle).ok())
+        .datagram_receive_buffer_size(None);
+    if between_nodes {
+        config.keep_alive_interval(Some(KEEP_ALIVE));
+    }
+    config
+}
+
+/// A listening endpoint. What it resets connections with that it does not know is the same after a restart, so that the
+/// other end learns at once that the connection it holds is no more.
+pub(super) fn endpoint(socket: UdpSocket, config: quinn::ServerConfig, own: &Ed25519Secret) -> io::Result<Endpoint> {
+    let secret = blake2b_simd::Params::new().hash_length(32).key(RESET_KEY).hash(&own.to_pkcs8());
+    let reset_key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
+    let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("not inside a runtime"))?;
+    Endpoint::new(quinn::EndpointConfig::new(reset_key), Some(config), socket, runtime)
+}
+
+/// An endpoint to connect from.
+///
+/// # Errors
+/// When the system gives no socket.
+pub fn client_endpoint(bind: SocketAddr) -> io::Result<Endpoint> {
+    Endpoint::client(bind)
+}
+
+/// The application protocol that a connection has agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Clients,
+    Nodes,
+    Allium,
+}
+
+impl Protocol {
+    pub(super) fn of(connection: &Connection) -> Self {
+        let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+        match data.and_then(|data| data.protocol).as_deref() {
+            Some(ALPN_ALLIUM) => Self::Allium,
+            Some(ALPN_NODES) => Self::Nodes,
+            _ => Self::Clients,
+        }
+    }
+}
+
+/// What a node takes.
+pub(super) const ACCEPTED: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES, ALPN];
+/// What it offers another node: ours first.
+pub(super) const BETWEEN_NODES: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES];
+
+/// How to connect to the node with the Ed25519 key `server`; `offered`: application protocols, the preferred first.
+pub(super) fn client_config(
+    own: &Ed25519Secret,
+    server: [u8; 32],
+    offered: &[&[u8]],
+) -> Result<quinn::ClientConfig, rustls::Error> {
+    let mut config = quinn::ClientConfig::new(tls::client(own, server, offered)?);
+    let mut transport = transport(offered == BETWEEN_NODES);
+    // Whoever asks may have to wait for as long as the other end gives up an idle connection.
+    transport.keep_alive_interval(Some(KEEP_ALIVE));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
