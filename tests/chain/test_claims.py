@@ -443,30 +443,32 @@ async def test_a_devnet_pays_what_its_stakes_earn(tmp_path: Path, capsys: pytest
         w3 = Web3(HTTPProvider(chain["rpc_url"]))
         token = w3.eth.contract(chain["contracts"]["token"], abi=abi.load("SESH")).functions
         rewards = w3.eth.contract(chain["contracts"]["rewards"], abi=abi.load("ServiceNodeRewards")).functions
+        first = 0
         for staker, node in zip(shared["stakers"], net.nodes[1:4], strict=True):
             wallet = tmp_path / staker["address"]
             wallet.touch(mode=0o600)
             wallet.write_text(staker["key"])
             asked = ("--node", node["pubkey_ed25519"], *options)
             show = ("rewards", "show", staker["address"], "--json", *asked)
-            height = first = 0
+            height = earned = 0
             async with asyncio.timeout(PATIENCE):
-                # A claim is of the height before the last, and the node that is asked may be one behind.
-                while not first or height < first + 3:
+                # A claim is of the height before the last, and the node that is asked may be one behind. All three are
+                # paid from the same height on.
+                while not earned or height < first + 3:
                     told = json.loads(await allium(capsys, *show))
-                    height = told["height"]
-                    first = first or (height if told["earned"] else 0)
+                    height, earned = told["height"], int(told["earned"])
+                    first = first or (height if earned else 0)
             said = await allium(capsys, "rewards", "claim", "--key-file", str(wallet), *asked)
             assert "SESH were paid" in said
             earned, claimed = rewards.recipients(staker["address"]).call()
             assert earned == claimed == token.balanceOf(staker["address"]).call() > 0
         # The operator, who has the most in it, has earned the most, at any height that both are told of.
         async with asyncio.timeout(PATIENCE):
-            heights, earned = [0, 1], [0, 0]
+            heights, incomes = [0, 1], [0, 0]
             while heights[0] != heights[1]:
                 for index, staker in enumerate(shared["stakers"][:2]):
                     told = json.loads(await allium(capsys, "rewards", "show", staker["address"], "--json", *asked))
-                    heights[index], earned[index] = told["height"], int(told["earned"])
-        assert earned[0] > earned[1]
+                    heights[index], incomes[index] = told["height"], int(told["earned"])
+        assert incomes[0] > incomes[1]
     finally:
         await asyncio.to_thread(net.run, "down")
