@@ -20,6 +20,7 @@ from allium.appchain.events import (
     registration_message,
 )
 from allium.appchain.input import Input, Observation
+from allium.appchain.ledger.ledger import Arithmetic
 from allium.appchain.machine import apply
 from allium.appchain.parameters import SESH, Parameters, devnet
 from allium.appchain.state import State, genesis
@@ -38,7 +39,6 @@ from allium.appchain.types import (
     Seconds,
     Signature,
 )
-from allium.rewards.ledger import Arithmetic
 
 CONTRACT = Address(bytes(range(20)))
 RULES = devnet(31337, CONTRACT, L2Height(100))

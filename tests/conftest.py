@@ -15,9 +15,10 @@ import pytest
 
 import allium.staking  # noqa: F401, before web3: it keeps the limit of recursion
 import chain as chains
-from allium import _native, keys
+from allium import _native
 from allium.devnet import anvil, ports
-from allium.keys import generate as new_keys
+from allium.settings import keys
+from allium.settings.keys import generate as new_keys
 
 if TYPE_CHECKING:
     from victim import Victim

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import wire
-from allium import keys
 from allium.devnet import ports
+from allium.settings import keys
 from oxend import FakeOxend, ipc
 from oxend import state as state_of
 from reference_node import OLD, ReferenceNode

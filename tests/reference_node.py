@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from nacl import bindings
 
-from allium import keys
+from allium.settings import keys
 from conftest import UNASSIGNED, entry
 from reference_omq import ReferenceOmq
 from reference_onion import LayerError, ReferenceLayer, unframe

@@ -26,8 +26,9 @@ from typing import Any
 import pytest
 
 import wire
-from allium import _native, config, keys
+from allium import _native
 from allium.devnet import ports
+from allium.settings import config, keys
 from conftest import entry
 from test_redelivery import await_that
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 import wire
-from allium import keys
 from allium.devnet import ports, process
 from allium.devnet.layout import DevnetError
 from allium.devnet.network import swarm_ids
+from allium.settings import keys
 from conftest import Devnet, LoneNode, entry
 
 

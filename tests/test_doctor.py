@@ -20,10 +20,11 @@ from typing import Any
 import lmdb
 import pytest
 
-from allium import cli, keys
-from allium.config import commented_toml
+from allium.cli import main as cli
 from allium.devnet import ports
 from allium.operate import admin
+from allium.settings import keys
+from allium.settings.config import commented_toml
 from conftest import Devnet, up
 
 

@@ -13,14 +13,15 @@ from pathlib import Path
 from nacl import bindings
 
 import wire
-from allium import keys, restart
+from allium.node import restart
+from allium.settings import keys
 from node_process import Running
 
 
 def test_a_crash_leaves_no_core_and_nobody_may_look() -> None:
     script = (
         "import ctypes, os, resource\n"
-        "from allium import hardening\n"
+        "from allium.base import hardening\n"
         "hardening.keep_secrets()\n"
         "assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)\n"
         "assert ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0  # PR_GET_DUMPABLE\n"

@@ -22,8 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import wire
 from allium.appchain.types import PublicKey
 from allium.client import direct
-from allium.config import NodeConfig, commented_toml
 from allium.operate import admin, facts, server
+from allium.settings.config import NodeConfig, commented_toml
 from conftest import Devnet, LoneNode
 
 DOCS = Path(__file__).parent.parent / "docs" / "operate"
@@ -261,7 +261,7 @@ async def test_the_port_can_be_off(lone_node: Callable[..., LoneNode], tmp_path:
     file.write_text(commented_toml(data_dir=str(directory), network_file="network.json", metrics_port=""))
     config, own = NodeConfig.load(file), PublicKey(node.keys.ed25519_public)
     assert config.metrics_port is None
-    source = facts.Source(config, node.engine, own, None, None, None, lambda: False)
+    source = facts.FactSource(config, node.engine, own, None, None, None, lambda: False)
     before = await asyncio.to_thread(listening)
     assert before >= {node.entry["https_port"], node.entry["omq_port"]}
     serving = asyncio.create_task(server.serve(source))

@@ -14,8 +14,9 @@ import pytest
 from nacl import bindings
 
 import wire
-from allium import _native, keys
+from allium import _native
 from allium.client.direct import Node, OmqClient
+from allium.settings import keys
 from conftest import UNASSIGNED, Devnet, LoneNode
 from peer import peer
 

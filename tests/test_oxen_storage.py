@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 import wire
-from allium import _native, keys, oxen_storage
+from allium import _native
 from allium.errors import CommandError
+from allium.settings import keys
+from allium.takeover import oxen_storage
 from conftest import LoneNode
 
 #: `spec/storage` §2, as a node that has been running for years has it: with the columns in another order.

@@ -19,9 +19,10 @@ import pytest
 from nacl import bindings
 
 import wire
-from allium import _native, keys
+from allium import _native
 from allium.client.direct import Node, OmqClient
 from allium.devnet import ports
+from allium.settings import keys
 from conftest import UNASSIGNED, LoneNode, entry
 from oxend import FakeOxend, ipc, stranger
 from oxend import state as state_of

@@ -20,10 +20,12 @@ from typing import Any
 import pytest
 
 import wire
-from allium import config, keys, restart
+from allium.base.endpoint import Endpoint
 from allium.client import NetworkError, direct
 from allium.devnet import ports
-from allium.membership.omq import Endpoint, OmqConnection, OmqError
+from allium.membership.omq import OmqConnection, OmqError
+from allium.node import restart
+from allium.settings import config, keys
 from conftest import entry
 from node_process import Running
 

@@ -20,9 +20,10 @@ import pytest
 from nacl import bindings
 
 import wire
-from allium import _native, keys
+from allium import _native
 from allium.client import NetworkError, direct
 from allium.client.direct import Node, OmqClient
+from allium.settings import keys
 from conftest import Devnet, LoneNode, up
 
 

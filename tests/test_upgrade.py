@@ -8,7 +8,7 @@ import sys
 
 import lmdb
 
-from allium.node import EXIT_CONFIG
+from allium.node.node import EXIT_CONFIG
 from node_process import Running
 
 

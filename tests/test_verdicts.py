@@ -31,12 +31,12 @@ from allium.appchain.verdicts import (
     moved,
     verdict,
 )
-from allium.consensus.liveness import gossip
-from allium.consensus.liveness.ballots import OTHERWISE, Ballot, Tally, cast
-from allium.consensus.liveness.clocks import HOUR, Clocks
-from allium.consensus.liveness.history import History, Remembered, look
-from allium.consensus.liveness.proof import ProofError, SignedProof, Uptime, digest, fault, parse, sign
-from allium.consensus.liveness.records import Records
+from allium.liveness import gossip
+from allium.liveness.ballots import OTHERWISE, Ballot, Tally, cast
+from allium.liveness.clocks import HOUR, Clocks
+from allium.liveness.history import History, Remembered, look
+from allium.liveness.proof import ProofError, SignedProof, Uptime, digest, fault, parse, sign
+from allium.liveness.records import Records
 from appchain_world import REQUIREMENT, RULES, World, bls, pubkey, secret, stakes
 from appchain_world import sign as sign_as
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from allium import keys
-from allium.config import commented_toml
 from allium.devnet import ports
+from allium.settings import keys
+from allium.settings.config import commented_toml
 from command import allium
 from conftest import LoneNode
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from allium import _native, files, keys
+from allium import _native
+from allium.base import files
 from allium.devnet import ports
+from allium.settings import keys
 from command import NOBODY, allium, filled, root_only
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from allium import keys
-from allium.config import commented_toml
 from allium.devnet import ports
 from allium.operate import machine, quotas
 from allium.operate.health import Level
 from allium.operate.quotas import Quotas
+from allium.settings import keys
+from allium.settings.config import commented_toml
 from command import NOBODY, allium, root_only
 
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from allium import files
+from allium.base import files
 from allium.errors import Complaint
 
 #: Every address of a devnet: nothing of it is reachable from another machine.

@@ -16,13 +16,15 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from allium import _native, notify
+from allium import _native
 from allium.appchain.encoding import EncodingError
 from allium.appchain.state import restore
+from allium.base import notify
 from allium.consensus.cometbft import rpc
 from allium.consensus.cometbft.application import STATE_PATH
 from allium.membership import MembershipError, static
-from allium.membership.appchain import open_chain, snapshot
+from allium.membership.appchain import snapshot
+from allium.node.chain import open_chain
 
 #: The methods a client asks for the list with; the answers are the same.
 _METHODS = ("get_n_service_nodes", "get_service_nodes")

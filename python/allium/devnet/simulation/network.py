@@ -20,7 +20,7 @@ _LONGEST = 200.0
 NEVER = 1e-12
 
 
-class Network:
+class SimulatedNetwork:
     """One network's ways. Nodes are numbers; `what` is the number of a message."""
 
     def __init__(self, scenario: Scenario, chance: Chance) -> None:
