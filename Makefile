@@ -62,13 +62,14 @@ fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of
 fuzz-coverage: $(VENV)/.cargo-fuzz-$(CARGO_FUZZ) ## The same, led by the code that input reaches, and growing engine/fuzz/corpus (MINUTES=n for each reader)
 	PATH="$(CURDIR)/$(BIN):$$PATH" engine/fuzz/run $(MINUTES)
 
-lint: $(VENV)/.requirements ## rustfmt, clippy, rustdoc, ruff and mypy, warnings refused
+lint: $(VENV)/.requirements ## rustfmt, clippy, rustdoc, ruff, mypy and which package imports which, warnings refused
 	cargo fmt --all --check
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --workspace --all-targets $(CARGO_PROFILE) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p allium-engine $(CARGO_PROFILE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tests/lint/packages.py --check-docs
 
 build: $(VENV)/.installed ## Everything, installed editable in .venv
 
