@@ -68,11 +68,6 @@ class Import:
     line: int
 
     @property
-    def place(self) -> str:
-        """For a person, and for an editor."""
-        return f"{self.path}:{self.line}"
-
-    @property
     def arrow(self) -> tuple[str, str]:
         """The packages at its ends."""
         return package(self.importer), package(self.imported)

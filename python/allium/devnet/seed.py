@@ -127,7 +127,7 @@ class AskedList:
         return snapshot(restore(base64.b64decode(told["response"]["value"])), self._contacts)
 
 
-class Seed:
+class SeedServer:
     """Answers from a list of nodes."""
 
     def __init__(self, current: Current) -> None:
@@ -179,7 +179,7 @@ async def _serve(nodes: Path, chain: Path | None, ask: bool, listener: socket.so
                 return None
             current = followed.current
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
-        app.router.add_post(_PATH, Seed(current).answer)
+        app.router.add_post(_PATH, SeedServer(current).answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

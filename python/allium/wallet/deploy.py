@@ -21,7 +21,7 @@ from allium.wallet.sender import Sender, told_of
 _NOBODY = to_checksum_address("0x" + "00" * 20)
 
 
-class AddressesError(StakingError):
+class DeployError(StakingError):
     """What was to be deployed was not; the text says what and why."""
 
 
@@ -58,7 +58,7 @@ class _Deployer:
     async def create(self, what: str, code: bytes) -> ChecksumAddress:
         address = (await self.send(what, {"data": code, "value": Wei(0)})).get("contractAddress")
         if address is None:
-            raise AddressesError(f"{what}: no contract was made")
+            raise DeployError(f"{what}: no contract was made")
         return address
 
     async def contract(self, name: str, *arguments: Any) -> ChecksumAddress:
@@ -82,7 +82,7 @@ async def deploy(
     """
     parameters = parameters or DeployParameters()
     if parameters.treasury is not None and not is_address(parameters.treasury):
-        raise AddressesError(f"{parameters.treasury} is no address")
+        raise DeployError(f"{parameters.treasury} is no address")
 
     async def ask(w3: AsyncWeb3[Any]) -> tuple[int, int]:
         return quantity(await w3.eth.chain_id), quantity(await w3.eth.block_number)

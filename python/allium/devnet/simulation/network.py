@@ -1,7 +1,7 @@
 """The ways between nodes: how long messages take, and which do not arrive.
 
 Proofs, votes and certificates are passed on from neighbour to neighbour. A node's neighbours are those 1, 2, 4, 8 ...
-places before and after it among all nodes by key (`consensus/liveness/gossip`), so a message takes as many steps as
+places before and after it among all nodes by key (`liveness/gossip`), so a message takes as many steps as
 there are powers of two in the shortest sum or difference that makes the distance.
 """
 
