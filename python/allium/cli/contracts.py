@@ -17,7 +17,7 @@ app = typer.Typer(help="The staking contracts of a network.", no_args_is_help=Tr
 
 
 @app.command("build")
-def build() -> None:
+def build_contracts() -> None:
     """Compile the contracts, if they are not yet, and list the size of their code."""
     with staking():
         from allium.staking import abi, artifacts
@@ -30,7 +30,7 @@ def build() -> None:
 
 
 @app.command("deploy")
-def deploy(
+def deploy_contracts(
     rpc: Annotated[str, typer.Option(help="URL of an EVM node's JSON-RPC.")],
     addresses: Annotated[Path, typer.Option("--out", help="File to write the addresses to.")] = Path("ADDRESSES.json"),
     key_file: Annotated[

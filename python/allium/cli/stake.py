@@ -37,7 +37,7 @@ _Pot = Annotated[str, typer.Argument(metavar="CONTRACT", help="Address of the no
 
 
 @app.command("open")
-def open(
+def open_node(
     rpc: Rpc,
     own: Annotated[str, typer.Option("--amount", metavar="SESH", help="What the operator stakes.")],
     registration: _RegistrationFile,
