@@ -70,7 +70,10 @@ lint: $(VENV)/.installed ## rustfmt, clippy, rustdoc, ruff, mypy, and what of ou
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/stubtest allium._native --allowlist native/stubtest.txt
+	$(BIN)/python tests/lint/modules.py
+	$(BIN)/python tests/lint/packages.py --check-docs
 	$(BIN)/python tests/lint/lengths.py
+	$(BIN)/python tests/lint/glossary.py
 	$(BIN)/python tests/lint/citations.py
 
 build: $(VENV)/.installed ## Everything, installed editable in .venv

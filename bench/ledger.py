@@ -18,26 +18,13 @@ from nacl import bindings
 
 from allium.appchain.events import Contributor, Position, Registration, registration_message
 from allium.appchain.input import Input, Observation
+from allium.appchain.ledger import model
+from allium.appchain.ledger.ledger import Arithmetic, Ledger
+from allium.appchain.ledger.shares import Payee
 from allium.appchain.machine import apply
 from allium.appchain.parameters import MAINNET
 from allium.appchain.state import State, genesis, restore, snapshot
-from allium.appchain.types import (
-    Address,
-    AtomicSesh,
-    BasisPoints,
-    BlsKey,
-    ContractId,
-    Hash,
-    Height,
-    Index,
-    L2Height,
-    PublicKey,
-    Seconds,
-    Signature,
-)
-from allium.rewards import model
-from allium.rewards.ledger import Arithmetic, Ledger
-from allium.rewards.shares import Payee
+from allium.appchain.types import Address, AtomicSesh, BasisPoints, BlsKey, ContractId, Hash, Height, Index, L2Height, PublicKey, Seconds, Signature
 
 YEAR = 365 * 720
 NODES = 1500

@@ -23,9 +23,10 @@ from typing import Any
 from allium.appchain.swarms import UNASSIGNED
 from allium.consensus.cometbft import rpc
 from allium.consensus.cometbft.engine import DIRECTORY, STORE_FILE
-from allium.consensus.liveness.clocks import Clocks
 from allium.devnet import process
-from allium.devnet.network import ChainOptions, Devnet, listed
+from allium.devnet.network import Devnet, listed
+from allium.devnet.options import ChainOptions
+from allium.liveness.clocks import Clocks
 
 _POLL_SECONDS = 0.05
 #: Headers that CometBFT gives at once.

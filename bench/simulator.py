@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from allium.cli.simulate import run
 from allium.devnet.simulation import plots, table
-from allium.devnet.simulation.cli import run
 from allium.devnet.simulation.outcome import Outcome
 from allium.devnet.simulation.scenario import Hostile, Scenario
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from allium import oxen_storage
+from allium.takeover import oxen_storage
 
 
 def make(path: Path, rows: int, size: int) -> None:

@@ -112,7 +112,7 @@ def main() -> None:
         path.chmod(mode)
     (stage / "usr/bin").mkdir()
     (stage / "usr/bin/allium").symlink_to(HOME / "bin" / "allium")
-    from allium.config import commented_toml
+    from allium.settings.config import commented_toml
 
     settings = stage / "etc/allium/config.toml"
     settings.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Draws `demo.svg`: what `make demo ARGS=--once` shows on a terminal when it ends. `make pictures` calls it.
+"""Draws `demo_screen.svg`: what `make demo ARGS=--once` shows on a terminal when it ends. `make pictures` calls it.
 
 Nothing in it is made up: the demo runs, with its nodes, and its last screen is kept.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from allium.devnet import demo
+from allium.cli import demo_screen
 
 OUT = Path(__file__).with_name("demo.svg")
 NODES = 15
@@ -22,7 +22,7 @@ _COLOURS = [(236, 112, 120), (98, 190, 142), (214, 178, 94), (120, 166, 240), (1
 THEME = TerminalTheme(_GROUND, _TEXT, [_GROUND, *_COLOURS], [(140, 130, 160), *_COLOURS])
 
 
-class Shown(demo.View):
+class Shown(demo_screen.DemoScreen):
     """Keeps the last screen in place of what was printed line by line."""
 
     def __exit__(self, *raised: object) -> None:
@@ -36,9 +36,9 @@ class Shown(demo.View):
 def main() -> int:
     """Runs the demo; its exit code."""
     console = Console(record=True, highlight=False, soft_wrap=True, force_terminal=False, width=96)
-    demo.Console = lambda **_: console
-    demo.View = Shown
-    if code := demo.main(NODES, once=True):
+    demo_screen.Console = lambda **_: console
+    demo_screen.DemoScreen = Shown
+    if code := demo_screen.main(NODES, once=True):
         return code
     drawn = console.export_svg(title="fifteen real nodes on one machine", theme=THEME, unique_id="demo")
     # Rich names fonts of another site: those of the machine do.

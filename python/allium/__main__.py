@@ -23,12 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
             # structlog loads rich where it is installed: 6 MB and 45 ms for colours that no log file shows.
             sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
             with _complaint():
-                from allium import node
+                from allium.node import node
 
             return node.main(Path(path))
         case rest:
             with _complaint():
-                from allium import cli
+                from allium.cli import main as cli
 
             return cli.main(rest)
 

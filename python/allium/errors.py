@@ -1,4 +1,4 @@
-"""What ends a command: a sentence for a person, and the exit code that goes with it."""
+"""Errors that more than one package raises; those for people end a command with a sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -24,3 +24,15 @@ class SetupError(Complaint):
     """What somebody has to change before this can work."""
 
     exit_code = EXIT_CONFIG
+
+
+class ConsensusError(Complaint):
+    """The engine of agreement cannot go on; the text says why, and what the operator can do."""
+
+
+class DivergedError(ConsensusError):
+    """The node computes another state than the network, or was given two histories. It must not go on."""
+
+
+class NotFinalError(Exception):
+    """The EVM chain is not known up to the height that was asked for, or not at all: ask again later."""

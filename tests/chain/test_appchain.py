@@ -20,16 +20,7 @@ from allium._native import verify_ed25519
 from allium.appchain import merkle, proofs
 from allium.appchain.admission import InvalidInputError, admissible, objection
 from allium.appchain.certificates import Certificate, Verdict, vote_hash
-from allium.appchain.claims import (
-    Code,
-    RefusedError,
-    Stakes,
-    absent_allowed,
-    claimable,
-    may_exit,
-    may_liquidate,
-    non_signers,
-)
+from allium.appchain.claims import Code, SignatureRefusedError, Stakes, absent_allowed, claimable, may_exit, may_liquidate, non_signers
 from allium.appchain.claims import stakes as stakes_of
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.events import registration_message
@@ -40,23 +31,10 @@ from allium.appchain.parameters import MAINNET, SESH
 from allium.appchain.state import State, genesis, restore, snapshot
 from allium.appchain.swarms import MIN_SIZE, UNASSIGNED, stable_order, update
 from allium.appchain.table import Table
-from allium.appchain.types import (
-    Address,
-    AtomicSesh,
-    Blocks,
-    ContractId,
-    Hash,
-    Height,
-    Index,
-    L2Height,
-    MilliAtomic,
-    Reasons,
-    Seconds,
-    Signature,
-)
-from allium.rewards import ledger, model
-from allium.rewards.ledger import RECORD
-from allium.rewards.shares import Payee, split
+from allium.appchain.types import Address, AtomicSesh, Blocks, ContractId, Hash, Height, Index, L2Height, MilliAtomic, Reasons, Seconds, Signature
+from allium.appchain.ledger import ledger, model
+from allium.appchain.ledger.ledger import RECORD
+from allium.appchain.ledger.shares import Payee, split
 from tests.support.appchain_world import RATE, REQUIREMENT, RULES, World, address, bls, negative, pubkey, sign, stakes
 
 QUARTER = REQUIREMENT // 4
@@ -210,21 +188,21 @@ def test_a_proposer_has_no_choice_that_moves_the_randomness() -> None:
     world = network()
     worker = world.worker()
     plain = world.input()
-    beacon = apply(world.state, plain).sittings[-1].beacon
+    beacon = apply(world.state, plain).quorums[-1].beacon
     certificate = world.certificate(worker, Verdict.DECOMMISSION)
     for other in (
         replace(plain, time=Seconds(plain.time + 1)),
         replace(plain, certificates=(certificate,)),
         replace(plain, observation=replace(plain.observation, reward_rate=AtomicSesh(1))),
     ):
-        assert apply(world.state, other).sittings[-1].beacon == beacon
+        assert apply(world.state, other).quorums[-1].beacon == beacon
     # What another proposer chose before does not move it either.
     follow = world.input()
     after = [apply(world.state, each) for each in (plain, replace(plain, certificates=(certificate,)))]
     assert after[0].root != after[1].root
     seen = replace(follow.observation, l2_height=L2Height(plain.observation.l2_height + 1))
     nexts = [apply(state, replace(plain, height=Height(plain.height + 1), observation=seen)) for state in after]
-    assert nexts[0].sittings[-1].beacon == nexts[1].sittings[-1].beacon != beacon
+    assert nexts[0].quorums[-1].beacon == nexts[1].quorums[-1].beacon != beacon
 
     state = genesis(MAINNET)
     stride = MAINNET.l2_stride
@@ -345,7 +323,7 @@ def test_balances_of_recent_heights() -> None:
     assert claimable(world.state, address("0 0")) == REQUIREMENT
     for (height, who), amount in known.items():
         assert claimable(world.state, who, height) == amount
-    with pytest.raises(RefusedError, match="not for") as refused:
+    with pytest.raises(SignatureRefusedError, match="not for") as refused:
         claimable(world.state, address(0), Height(world.state.height + 1))
     assert refused.value.code == Code.GONE
 
@@ -389,7 +367,7 @@ def test_forgets_balances_beyond_its_history() -> None:
     world.register(1)
     state = world.steps(10)
     assert claimable(state, address("1 0 beneficiary"), Height(5)) == RATE // 120
-    with pytest.raises(RefusedError, match="from 5 to 10, not for 4"):
+    with pytest.raises(SignatureRefusedError, match="from 5 to 10, not for 4"):
         claimable(state, address("1 0 beneficiary"), Height(4))
 
 
@@ -417,15 +395,15 @@ def test_leaves_after_the_delay_and_gets_the_stake_back() -> None:
     assert (gone.leaving, gone.removal_height) == (Leaving.EXPIRED, last + 1)
     assert gone.liquidation_height == last + 1 + RULES.exit_buffer
     assert may_exit(state, bls(1), Seconds(1000), Seconds(1180)).contract_id == number
-    with pytest.raises(RefusedError, match="clock") as refused:
+    with pytest.raises(SignatureRefusedError, match="clock") as refused:
         may_exit(state, bls(1), Seconds(1000), Seconds(1181))
     assert refused.value.code == Code.BAD_REQUEST
-    with pytest.raises(RefusedError, match="from height") as refused:
+    with pytest.raises(SignatureRefusedError, match="from height") as refused:
         may_liquidate(state, bls(1), Seconds(1000), Seconds(1000))
     assert refused.value.code == Code.FORBIDDEN
-    with pytest.raises(RefusedError, match="registered"):
+    with pytest.raises(SignatureRefusedError, match="registered"):
         may_exit(state, bls(2), Seconds(1000), Seconds(1000))
-    with pytest.raises(RefusedError, match="no such node"):
+    with pytest.raises(SignatureRefusedError, match="no such node"):
         may_exit(state, bls(3), Seconds(1000), Seconds(1000))
     assert non_signers(state, {bls(2)}) == [number] and non_signers(state, set()) == [number, other]
     world.exit(number)
@@ -505,7 +483,7 @@ def test_decommissioned_and_back() -> None:
     assert (node.decommissioned, node.swarm, node.decommission_count) == (True, UNASSIGNED, 1)
     assert (node.reasons_any, node.reasons_all) == (0x09, 0x09)
     assert pubkey(name) not in state.ledger.payees
-    assert pubkey(name) in state.sittings[-1].roster.decommissioned
+    assert pubkey(name) in state.quorums[-1].roster.decommissioned
     earned = claimable(state, address(f"{name} 0 beneficiary"))
     world.steps(2)
     state = world.step(world.certificate(name, Verdict.RECOMMISSION, reasons=0))
@@ -850,7 +828,7 @@ def test_every_field_is_in_the_root() -> None:
         replace(state, nodes=state.nodes.changed({key: replace(state.nodes[key], decommission_count=7)})),
         replace(state, departed=state.departed.changed({number: None})),
         replace(state, returns=state.returns.changed({back: None})),
-        replace(state, sittings=state.sittings[1:]),
+        replace(state, quorums=state.quorums[1:]),
         replace(state, ledger=richer),
     ]
     roots = {each.root for each in changed} | {state.root}
@@ -1009,7 +987,7 @@ from allium.appchain.input import Input
 from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import genesis
-from allium.rewards import model
+from allium.appchain.ledger import model
 rules, *inputs = sys.stdin.read().split()
 arithmetic = model.Accruals() if sys.argv[1] == "model" else None
 state = genesis(decode(Parameters, bytes.fromhex(rules)), arithmetic)

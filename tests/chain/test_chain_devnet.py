@@ -16,7 +16,8 @@ from urllib.request import Request, urlopen
 import pytest
 from nacl import bindings
 
-from allium import keys
+from allium.settings import keys
+from allium.staking.addresses import Addresses
 from allium.appchain.admission import possible
 from allium.appchain.certificates import Certificate, Verdict, Vote, vote_message
 from allium.appchain.encoding import decode, encode
@@ -26,11 +27,11 @@ from allium.appchain.types import Index, PublicKey, Reasons, Signature
 from allium.client import Account, Client
 from allium.consensus.block import Block
 from allium.consensus.chainfile import ChainFile
-from allium.consensus.store import Store
+from allium.consensus.store import BlockStore
 from allium.devnet import anvil, process
 from allium.devnet.network import listed
-from allium.membership.appchain import STORE_FILE
-from allium.staking import deploy
+from allium.node.chain import STORE_FILE
+from allium.wallet import deploy
 from tests.support.devnet import Devnet
 from tests.support.lone_node import UNASSIGNED
 
@@ -77,7 +78,7 @@ def blocks(store: Path) -> dict[int, Block]:
 def state(net: Devnet, index: int) -> State:
     """What one node has computed, from what it keeps on the disk."""
     chain = ChainFile.read(net.directory / "chain.json")
-    with Store(stores(net)[index], chain.parameters, chain.sequencer_key) as store:
+    with BlockStore(stores(net)[index], chain.parameters, chain.sequencer_key) as store:
         return store.load()
 
 
@@ -118,7 +119,7 @@ def test_a_network_is_up_in_time_and_described(net: tuple[Devnet, float]) -> Non
     chain = up.network["chain"]
     assert chain["contracts"] == json.loads((up.directory / "ADDRESSES.json").read_text())
     assert chain["key"] == anvil.account(0).key.hex()
-    assert deploy.Addresses.load(up.directory / "ADDRESSES.json").chain_id == anvil.CHAIN_ID
+    assert Addresses.load(up.directory / "ADDRESSES.json").chain_id == anvil.CHAIN_ID
     shared = [stake for stake in chain["stakes"] if len(stake["stakers"]) > 1]
     assert len(shared) >= 3 and all(stake["fee"] and stake["contribution"] for stake in shared)
     assert {len(stake["stakers"]) for stake in chain["stakes"]} == {1, 2, 3, 4}

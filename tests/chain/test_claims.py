@@ -16,16 +16,18 @@ import pytest
 from web3 import HTTPProvider, Web3
 
 from allium.appchain.certificates import Verdict
-from allium.appchain.claims import RefusedError, claimable
+from allium.staking.addresses import Addresses
+from allium.appchain.claims import SignatureRefusedError, claimable
 from allium.appchain.nodes import Departed, Leaving, Node
 from allium.appchain.types import Address, BlsKey, Height, Seconds
 from allium.client.direct import Node as Place
 from allium.client.direct import OmqClient
 from allium.devnet import anvil
-from allium.rewards import wire
-from allium.rewards.aggregator import Fault, _signature
-from allium.rewards.signer import Signer
-from allium.staking import abi, deploy
+from allium.claims import wire
+from allium.claims.aggregator import Fault, _signature
+from allium.claims.signer import ClaimSigner
+from allium.staking import abi
+from allium.wallet import deploy
 from tests.support.chain import REQUIREMENT, SESH, Chain, raw
 from tests.support.devnet import Devnet
 from tests.support.staked import PATIENCE, Member, Staked, allium, staked
@@ -35,7 +37,7 @@ from tests.support.staked import PATIENCE, Member, Staked, allium, staked
 def young_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """An anvil whose contracts let nodes go that have just come."""
     with anvil.running(tmp_path_factory.mktemp("claims") / "anvil.log") as local:
-        yield Chain(local.url, deploy.Parameters(minimum_exit_age=0))
+        yield Chain(local.url, deploy.DeployParameters(minimum_exit_age=0))
 
 
 @pytest.fixture
@@ -286,8 +288,8 @@ async def test_nobody_signs_what_does_not_follow_from_the_state(
             assert (await client.request(wire.GET_REWARDS))[0] == b"400"
             assert await client.request(wire.GET_REWARDS, bytes(70_000)) == [b"400", b"The question is too long"]
         late = Seconds(member.consensus.state.time + 100)
-        behind = Signer(member.consensus, member.secret, young.domain, clock=lambda: late)
-        with pytest.raises(RefusedError, match="this node's state is"):
+        behind = ClaimSigner(member.consensus, member.secret, young.domain, clock=lambda: late)
+        with pytest.raises(SignatureRefusedError, match="this node's state is"):
             behind.leaving(member.consensus.state, BlsKey(key), late, liquidate=False)
         height = net.state.height
         code, told = await ask(member, wire.GET_REWARDS, address=earner, height=height)
@@ -421,7 +423,7 @@ async def test_what_is_wrong_with_a_command_is_said(
         (("stake", "show", address(1), "--rpc", "http://127.0.0.1:1", *net.options()[2:]), "the provider failed"),
     ):
         assert text in await net.allium(*arguments, code=1)
-    other = deploy.Addresses(**{**asdict(chain.addresses), "chain_id": 1})
+    other = Addresses(**{**asdict(chain.addresses), "chain_id": 1})
     other.save(net.files["contracts"])
     said = await net.allium("stake", "show", address(1), *net.options(), code=1)
     assert "is of chain 31337, the contracts are on 1" in said

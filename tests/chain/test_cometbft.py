@@ -25,12 +25,12 @@ from allium.appchain.types import Blocks, L2Height
 from allium.consensus.cometbft import framing, peers, rpc, safety, signstate
 from allium.consensus.cometbft import privval_pb2 as pb
 from allium.consensus.cometbft.committee import address, drawn_again
-from allium.consensus.cometbft.sighting import nothing_new
+from allium.consensus.cometbft.vote_extension import nothing_new
 from allium.consensus.cometbft.signer import canonical_vote
 from allium.consensus.cometbft.store import Standing
-from allium.consensus.cometbft.store import Store as CometStore
+from allium.consensus.cometbft.store import CometBFTStore as CometStore
 from allium.consensus.solo import Listen, Sequencer
-from allium.consensus.store import Store
+from allium.consensus.store import BlockStore
 from tests.support.appchain_world import RATE, RULES, pubkey, secret, sign
 from tests.support.cometbft_net import PATIENCE, SNAPSHOT_EVERY, Net, network
 from tests.support.cometbft_process import more
@@ -52,7 +52,7 @@ async def test_a_committee_and_a_sequencer_find_the_same_of_the_same(four: Net, 
     assert [given.height for given in inputs] == list(range(1, len(inputs) + 1))
     assert any(given.observation.events for given in inputs), "the registrations are in"
     now = inputs[0]
-    with Store(tmp_path / "solo", four.parameters, pubkey(50)) as store:
+    with BlockStore(tmp_path / "solo", four.parameters, pubkey(50)) as store:
         sequencer = Sequencer(store, NoSource(), secret(50), Listen("127.0.0.1", 0), clock=lambda: now.time)
         for now in inputs:
             sequencer._pending = dict.fromkeys(now.certificates)

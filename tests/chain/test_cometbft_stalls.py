@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from allium.consensus import ConsensusError
+from allium.errors import ConsensusError
 from allium.consensus.chainfile import Beginning
 from allium.consensus.cometbft import abci_pb2 as abci
 from allium.consensus.cometbft import framing, process
 from allium.consensus.cometbft import privval_pb2 as privval
 from allium.consensus.cometbft.engine import CometBFT
 from allium.consensus.cometbft.home import Place, Settings
-from allium.consensus.cometbft.process import Process
-from allium.consensus.cometbft.store import Store
+from allium.consensus.cometbft.process import CometBFTProcess
+from allium.consensus.cometbft.store import CometBFTStore
 from allium.devnet import ports
 from tests.support.appchain_world import RULES, pubkey, secret
 from tests.support.cometbft_net import PATIENCE, network
@@ -35,13 +35,13 @@ def test_a_vote_that_was_lost_does_not_stop_those_who_need_it(tmp_path: Path, vo
 
 
 @contextlib.asynccontextmanager
-async def started(home: Path, script: str) -> AsyncIterator[tuple[Process, Path, asyncio.Task[None]]]:
+async def started(home: Path, script: str) -> AsyncIterator[tuple[CometBFTProcess, Path, asyncio.Task[None]]]:
     """A program in CometBFT's place, which runs."""
     program = home / "program"
     program.write_text(f"#!/bin/sh\necho $$ >> started\n{script}\n")
     program.chmod(0o700)
     (home / "config").mkdir()
-    made = Process(program, home, b"key")
+    made = CometBFTProcess(program, home, b"key")
     running = asyncio.create_task(made.run())
     await starts(home, 1)
     try:
@@ -66,16 +66,16 @@ def _numbers(home: Path) -> list[str]:
 
 async def test_what_keeps_it_from_starting_may_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = asyncio.Event()
-    honest = Process._start
+    honest = CometBFTProcess._start
 
-    async def start(each: Process) -> asyncio.subprocess.Process:
+    async def start(each: CometBFTProcess) -> asyncio.subprocess.Process:
         try:
             return await honest(each)
         except OSError:
             refused.set()
             raise
 
-    monkeypatch.setattr(Process, "_start", start)
+    monkeypatch.setattr(CometBFTProcess, "_start", start)
     async with started(tmp_path, "while [ ! -e end ]; do sleep 0.05; done") as (made, program, _):
         program.chmod(0o600)
         (tmp_path / "end").touch()
@@ -89,7 +89,7 @@ async def test_what_never_could_be_started_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "program").touch(0o600)
     with pytest.raises(ConsensusError, match="cannot be started"):
-        await Process(tmp_path / "program", tmp_path, b"key").run()
+        await CometBFTProcess(tmp_path / "program", tmp_path, b"key").run()
 
 
 async def test_one_that_does_not_end_by_itself_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ async def test_its_last_questions_are_answered(tmp_path: Path) -> None:
     with ports.reserve(2) as [listen, rpc]:
         settings = Settings(home, secret(0), Place("127.0.0.1", listen), Place("127.0.0.1", rpc), private=True)
         beginning = Beginning(time=0, committee=[pubkey(0).hex()])
-        store = Store(tmp_path / "store", RULES)
+        store = CometBFTStore(tmp_path / "store", RULES)
         running = asyncio.create_task(CometBFT(store, RULES, beginning, settings, program).run())
         await starts(home, 1)
         running.cancel()

@@ -13,7 +13,6 @@ import pytest
 from web3 import AsyncHTTPProvider, AsyncWeb3
 from web3.types import RPCEndpoint
 
-from allium import keys
 from allium._native import BlsSecretKey
 from allium.appchain.events import ExitRequest, Registration
 from allium.appchain.input import Input, Observation
@@ -21,12 +20,14 @@ from allium.appchain.machine import apply
 from allium.appchain.parameters import devnet
 from allium.appchain.state import genesis
 from allium.appchain.types import Address, Height, L2Height, PublicKey, Seconds
-from allium.consensus import ConsensusError, NotFinalError
 from allium.consensus.solo import Listen, Sequencer
-from allium.consensus.store import Store
+from allium.consensus.store import BlockStore
 from allium.devnet import anvil, ports, stakes
-from allium.staking.deploy import Addresses
-from allium.staking.follower import Contracts, FinalityError, Follower, Panel
+from allium.errors import ConsensusError, NotFinalError
+from allium.settings import keys
+from allium.staking.addresses import Addresses
+from allium.staking.follower import Contracts, EventFollower, FinalityError
+from allium.staking.provider_quorum import ProviderQuorum
 from allium.staking.span import Span
 from tests.support.rpc_proxy import Provider, refusing, saying
 
@@ -54,13 +55,13 @@ class Bench:
 
     def __init__(self, providers: list[Provider], staked: stakes.Staked, upstream: str) -> None:
         self.providers, self.staked, self.upstream = providers, staked, upstream
-        self.made: list[Follower] = []
+        self.made: list[EventFollower] = []
 
-    def panel(self, count: int = 3, quorum: int | None = None) -> Panel:
-        return Panel([provider.url for provider in self.providers[:count]], quorum)
+    def panel(self, count: int = 3, quorum: int | None = None) -> ProviderQuorum:
+        return ProviderQuorum([provider.url for provider in self.providers[:count]], quorum)
 
-    def follower(self, panel: Panel | None = None, **options: Any) -> Follower:
-        self.made.append(Follower(panel or self.panel(), contracts(self.staked.addresses), **options))
+    def follower(self, panel: ProviderQuorum | None = None, **options: Any) -> EventFollower:
+        self.made.append(EventFollower(panel or self.panel(), contracts(self.staked.addresses), **options))
         return self.made[-1]
 
     async def rpc(self, method: str, *params: Any) -> Any:
@@ -448,7 +449,7 @@ async def test_a_sequencer_goes_on_from_its_own_store(bench: Bench, tmp_path: Pa
     rules = devnet(addresses.chain_id, Address(bytes.fromhex(addresses.rewards[2:])), START)
 
     async def run(until: int) -> Any:
-        with ports.reserve(1) as [port], Store(tmp_path / "chain", rules, PublicKey(mine.ed25519_public)) as store:
+        with ports.reserve(1) as [port], BlockStore(tmp_path / "chain", rules, PublicKey(mine.ed25519_public)) as store:
             engine = Sequencer(store, bench.follower(), mine.ed25519_secret, Listen("127.0.0.1", port))
             running = asyncio.create_task(engine.run())
             async with asyncio.timeout(30):
@@ -472,5 +473,5 @@ async def test_a_sequencer_goes_on_from_its_own_store(bench: Bench, tmp_path: Pa
 
 def test_a_quorum_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="3 of 2 providers"):
-        Panel(["http://127.0.0.1:1", "http://127.0.0.1:2"], 3)
-    assert [Panel(["http://127.0.0.1:1"] * count).quorum for count in (1, 2, 3, 4, 5)] == [1, 2, 2, 3, 3]
+        ProviderQuorum(["http://127.0.0.1:1", "http://127.0.0.1:2"], 3)
+    assert [ProviderQuorum(["http://127.0.0.1:1"] * count).quorum for count in (1, 2, 3, 4, 5)] == [1, 2, 2, 3, 3]

@@ -28,18 +28,18 @@ from allium.consensus.chainfile import ChainFile
 from allium.consensus.cometbft.committee import drawn_again
 from allium.consensus.cometbft.engine import STORE_FILE
 from allium.consensus.cometbft.store import Standing
-from allium.consensus.cometbft.store import Store as CometStore
-from allium.consensus.liveness.ballots import Ballot, cast
-from allium.consensus.liveness.clocks import Clocks
-from allium.consensus.liveness.gossip import MAX_MESSAGES, pack
-from allium.consensus.liveness.part import TELL, TIME, Liveness, Surroundings
-from allium.consensus.liveness.proof import SignedProof, Uptime, sign
+from allium.consensus.cometbft.store import CometBFTStore as CometStore
+from allium.liveness.ballots import Ballot, cast
+from allium.liveness.clocks import Clocks
+from allium.liveness.gossip import MAX_MESSAGES, pack
+from allium.liveness.service import TELL, TIME, Liveness, Surroundings
+from allium.liveness.proof import SignedProof, Uptime, sign
 from allium.consensus.solo import Listen, Sequencer
-from allium.consensus.store import Store
+from allium.consensus.store import BlockStore
 from allium.devnet import ports
 from allium.devnet.network import Devnet as LocalDevnet
 from allium.devnet.network import listed
-from allium.keys import NodeKeys, generate
+from allium.settings.keys import NodeKeys, generate
 from tests.support import wire
 from tests.support.appchain_world import RULES, World, pubkey, secret
 from tests.support.devnet import Devnet
@@ -134,7 +134,7 @@ async def network(directory: Path, clocks: Clocks) -> AsyncIterator[Net]:
     append(chain, world.input().observation)
     async with contextlib.AsyncExitStack() as stack:
         feed, *places = stack.enter_context(ports.reserve(1 + 2 * (NODES + 1)))
-        store = stack.enter_context(Store(directory / "store", RULES, pubkey(SEQUENCER)))
+        store = stack.enter_context(BlockStore(directory / "store", RULES, pubkey(SEQUENCER)))
         consensus = Sequencer(store, FileChain(chain), secret(SEQUENCER), Listen("127.0.0.1", feed))
         members: list[Member] = []
         contacts: dict[str, Any] = {}

@@ -21,11 +21,11 @@ from allium.appchain.state import genesis
 from allium.appchain.types import AtomicSesh, ContractId, Hash, Height, Index, L2Height
 from allium.consensus.cometbft import abci_pb2 as abci
 from allium.consensus.cometbft import application as module
-from allium.consensus.cometbft import sighting
+from allium.consensus.cometbft import vote_extension
 from allium.consensus.cometbft.application import Application
 from allium.consensus.cometbft.committee import address, digest
 from allium.consensus.cometbft.peers import Peers
-from allium.consensus.cometbft.store import Standing, Store
+from allium.consensus.cometbft.store import Standing, CometBFTStore
 from tests.support.appchain_world import RULES, World, pubkey
 from tests.support.solo_process import FileChain, append
 
@@ -89,7 +89,7 @@ async def member(directory: Path, sees: bool = True) -> AsyncIterator[Member]:
     chain.touch()
     for name in range(MEMBERS):
         world.register(name)
-    with contextlib.closing(Store(directory / "store", RULES)) as store:
+    with contextlib.closing(CometBFTStore(directory / "store", RULES)) as store:
         standing = Standing(genesis(RULES), tuple(sorted(map(pubkey, range(MEMBERS)))))
         source = FileChain(chain) if sees else None
         application = Application(
@@ -134,7 +134,7 @@ async def test_a_member_votes_for_what_it_sees_itself_and_nothing_else(tmp_path:
         seen = one.seen()
         assert await one.votes(encode(LIES[lie](seen))) == REJECTED
         assert await one.votes(encode(seen)) == ACCEPTED
-        assert await one.votes(encode(sighting.nothing_new(one.world.state))) == ACCEPTED
+        assert await one.votes(encode(vote_extension.nothing_new(one.world.state))) == ACCEPTED
         assert not one.application.fatal.done()
 
 
@@ -175,7 +175,7 @@ async def test_who_voted_twice_is_taken_out_and_has_no_seat(tmp_path: Path) -> N
         assert [(gone.pubkey, gone.leaving) for gone in state.departed.values()] == [(pubkey(2), Leaving.DEREGISTERED)]
         await one.decides(encode(one.seen()), offenders=(pubkey(2),))
     # What was decided is found again from the disk.
-    with contextlib.closing(Store(tmp_path / "store", RULES)) as store:
+    with contextlib.closing(CometBFTStore(tmp_path / "store", RULES)) as store:
         assert [pubkey(2)] == [gone.pubkey for gone in store.load(Standing(genesis(RULES), ())).state.departed.values()]
 
 
@@ -196,23 +196,23 @@ async def test_no_height_waits_for_an_own_view(tmp_path: Path, monkeypatch: pyte
 async def test_who_sees_nothing_votes_for_nothing_new(tmp_path: Path) -> None:
     async with member(tmp_path, sees=False) as blind:
         assert await blind.votes(encode(blind.seen())) == REJECTED
-        assert await blind.votes(encode(sighting.nothing_new(blind.world.state))) == ACCEPTED
-        assert await blind.extension(encode(sighting.nothing_new(blind.world.state))) == b""
+        assert await blind.votes(encode(vote_extension.nothing_new(blind.world.state))) == ACCEPTED
+        assert await blind.extension(encode(vote_extension.nothing_new(blind.world.state))) == b""
 
 
 async def test_what_a_vote_says_beside_itself(tmp_path: Path) -> None:
     """The height, the block, a digest of the events and the rate, of what comes after the block that is voted for."""
     async with member(tmp_path) as one:
-        nothing = encode(sighting.nothing_new(one.world.state))
+        nothing = encode(vote_extension.nothing_new(one.world.state))
         assert await one.extension(nothing) == b"", "there is nothing to be seen yet"
         seen = one.seen()
         said = await one.extension(nothing)
-        assert sighting.parse(said) == sighting.of(seen) and await one.lets_pass(said)
-        told = sighting.parse(said)
+        assert vote_extension.parse(said) == vote_extension.of(seen) and await one.lets_pass(said)
+        told = vote_extension.parse(said)
         assert told is not None
         assert (told.l2_height, told.l2_hash, told.reward_rate) == (seen.l2_height, seen.l2_hash, seen.reward_rate)
         for other in ("no event", "an event less", "another event"):
-            assert sighting.of(LIES[other](seen)) != told
+            assert vote_extension.of(LIES[other](seen)) != told
         assert await one.lets_pass(b"")
         for forged in (
             b"junk",
@@ -235,16 +235,16 @@ def test_less_than_a_third_moves_nobody(honest: list[int], lies: list[int | None
     def at(height: int, true: bool) -> Observation:
         return Observation(L2Height(height), Hash(bytes(32) if true else b"\1" * 32), AtomicSesh(5), ())
 
-    said = [sighting.of(at(height, True)) for height in honest]
-    said += [None if height is None else sighting.of(at(height, False)) for height in lies]  # type: ignore[misc]
-    votes = [sighting.Vote(1, each) for each in said]
-    height = sighting.highest(votes)
+    said = [vote_extension.of(at(height, True)) for height in honest]
+    said += [None if height is None else vote_extension.of(at(height, False)) for height in lies]  # type: ignore[misc]
+    votes = [vote_extension.ObservationVote(1, each) for each in said]
+    height = vote_extension.highest(votes)
     assert height is None or height <= max(honest)
     # Who sees further says nothing of this height; who does not, or something else, is not counted for it.
-    assert not sighting.is_supported(votes, at(max(honest), False))
+    assert not vote_extension.is_supported(votes, at(max(honest), False))
     seen = sum(height >= min(honest) for height in honest)
-    assert sighting.is_supported(votes, at(min(honest), True)) or 3 * seen <= 2 * len(votes)
+    assert vote_extension.is_supported(votes, at(min(honest), True)) or 3 * seen <= 2 * len(votes)
     if not lies:
-        assert height is not None and height in honest and sighting.is_supported(votes, at(height, True))
+        assert height is not None and height in honest and vote_extension.is_supported(votes, at(height, True))
         assert 3 * sum(each >= height for each in honest) > 2 * len(honest)
         assert 3 * sum(each > height for each in honest) <= 2 * len(honest)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from nacl import bindings
 
-from allium.consensus import ConsensusError
+from allium.errors import ConsensusError
 from allium.consensus.cometbft import framing, signstate
 from allium.consensus.cometbft import privval_pb2 as pb
-from allium.consensus.cometbft.signer import SOCKET, Signer
+from allium.consensus.cometbft.signer import SOCKET, VoteSigner
 from tests.support.appchain_world import pubkey, secret
 
 CHAIN = "allium-test"
@@ -52,7 +52,7 @@ def home(tmp_path: Path) -> Path:
     for name in ("config", "data"):
         # Longer than a socket's path may be.
         (tmp_path / ("d" * 120) / name).mkdir(parents=True)
-    signstate.write(tmp_path / ("d" * 120), signstate.Signed())
+    signstate.write(tmp_path / ("d" * 120), signstate.SignedVote())
     return tmp_path / ("d" * 120)
 
 
@@ -68,7 +68,7 @@ async def signing(home: Path) -> AsyncIterator[tuple[CometBFT, asyncio.Task[None
 
     with contextlib.chdir(home / "config"):
         server = await asyncio.start_unix_server(accept, SOCKET.name)
-    task = asyncio.create_task(Signer(home, secret(1), CHAIN).run())
+    task = asyncio.create_task(VoteSigner(home, secret(1), CHAIN).run())
     comet = await asyncio.wait_for(connected.get(), PATIENCE)
     try:
         yield comet, task
@@ -145,12 +145,12 @@ async def test_without_a_record_nothing_is_signed(home: Path) -> None:
         with pytest.raises(AssertionError):
             await asked
     with pytest.raises(ConsensusError, match="the node could sign twice"):
-        Signer(home, secret(1), CHAIN)
+        VoteSigner(home, secret(1), CHAIN)
     (home / "data").mkdir()
     for damaged in ("", "{}", "[]", json.dumps({"height": "1", "round": 0, "step": 0, "signature": "?"})):
         (home / signstate.FILE).write_text(damaged)
         with pytest.raises(ConsensusError, match="the node could sign twice"):
-            Signer(home, secret(1), CHAIN)
+            VoteSigner(home, secret(1), CHAIN)
 
 
 async def test_a_signer_goes_on_after_whatever_its_socket_says(home: Path) -> None:

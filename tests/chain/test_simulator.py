@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allium import cli
 from allium.appchain.types import PublicKey
-from allium.consensus.liveness import gossip
+from allium.cli import main as cli
 from allium.devnet.simulation import costs, moving, table
 from allium.devnet.simulation.chance import Chance
 from allium.devnet.simulation.costs import Purpose
 from allium.devnet.simulation.loop import Loop
-from allium.devnet.simulation.network import Network
+from allium.devnet.simulation.network import SimulatedNetwork
 from allium.devnet.simulation.scenario import LIMITS, RULES, Hostile, Scenario
 from allium.devnet.simulation.simulation import simulate
+from allium.liveness import gossip
 
 #: Of so few, all are tested at every height.
 SMALL = 40
@@ -86,7 +86,7 @@ def test_costs_are_those_that_can_be_counted_by_hand() -> None:
     nodes, hours = SMALL, 1
     outcome = simulate(QUIET)
     # Who has 39 others has 10 neighbours. Each node passes each proof on to those from whom it does not come.
-    assert Network(QUIET, Chance(1)).neighbours == 10
+    assert SimulatedNetwork(QUIET, Chance(1)).neighbours == 10
     proofs = outcome.sent[Purpose.PROOFS]
     assert proofs.messages == nodes * 9 + 1
     assert proofs.bytes == pytest.approx(proofs.messages * costs.PROOF_BYTES, rel=1e-4)
@@ -102,7 +102,7 @@ def test_costs_are_those_that_can_be_counted_by_hand() -> None:
     ("nodes", "neighbours"), [(5, 4), (9, 8), (10, 6), (40, 10), (100, 14), (1000, 20), (100_000, 34)]
 )
 def test_neighbours(nodes: int, neighbours: int) -> None:
-    assert Network(Scenario(nodes), Chance(1)).neighbours == neighbours
+    assert SimulatedNetwork(Scenario(nodes), Chance(1)).neighbours == neighbours
     keys = [PublicKey(number.to_bytes(32, "big")) for number in range(nodes)]
     assert len(gossip.neighbours(keys[nodes // 3], keys)) == neighbours
 

@@ -23,11 +23,12 @@ from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, genesis, snapshot
 from allium.appchain.types import Height, Index, L2Height, PublicKey, Seconds
-from allium.consensus import DivergedError, NotFinalError, RefusedError
+from allium.errors import DivergedError, NotFinalError
+from allium.consensus import CertificateRefusedError
 from allium.consensus.block import Block, sign
 from allium.consensus.feed import Feed, FeedError
-from allium.consensus.solo import Follower, Listen, Sequencer
-from allium.consensus.store import Store, StoreError
+from allium.consensus.solo import SoloFollower, Listen, Sequencer
+from allium.consensus.store import BlockStore, BlockStoreError
 from allium.devnet import ports
 from tests.support.appchain_world import RULES, World, address, pubkey, secret, stakes
 from tests.support.solo_net import KEY, PATIENCE, SEQUENCER, Net, Process
@@ -129,7 +130,7 @@ def test_verdicts_reach_the_sequencer_through_a_follower(net: Net) -> None:
     follower.until(4)
     sequencer.kill()
     follower.kill()
-    with Store(net.store(0), RULES, KEY) as store:
+    with BlockStore(net.store(0), RULES, KEY) as store:
         net.world.state = store.load()
     name = net.world.worker()
     certificate = net.world.certificate(name, Verdict.DECOMMISSION)
@@ -146,7 +147,7 @@ def test_verdicts_reach_the_sequencer_through_a_follower(net: Net) -> None:
     async def hand_in() -> None:
         async with aiohttp.ClientSession() as session:
             feed = Feed(session, net.url(1))
-            with pytest.raises(RefusedError, match="are needed"):
+            with pytest.raises(CertificateRefusedError, match="are needed"):
                 await submit(feed, replace(certificate, votes=certificate.votes[:1]))
             await submit(feed, certificate)
 
@@ -157,7 +158,7 @@ def test_verdicts_reach_the_sequencer_through_a_follower(net: Net) -> None:
     follower.until(top, down=1)
     agree(sequencer, follower)
     sequencer.kill()
-    with Store(net.store(0), RULES, KEY) as store:
+    with BlockStore(net.store(0), RULES, KEY) as store:
         assert store.load().nodes[pubkey(name)].decommissioned
 
 
@@ -179,7 +180,7 @@ def chain_of(count: int, parameters: Parameters = RULES, key: int = SEQUENCER) -
 
 def filled(path: Path, count: int = 12, every: int = 5) -> list[tuple[Block, State]]:
     history = chain_of(count)
-    with Store(path, RULES, KEY) as store:
+    with BlockStore(path, RULES, KEY) as store:
         assert store.load().root == genesis(RULES).root
         for block, state in history:
             store.append(block, state if state.height % every == 0 else None)
@@ -188,7 +189,7 @@ def filled(path: Path, count: int = 12, every: int = 5) -> list[tuple[Block, Sta
 
 def test_a_store_loads_what_it_was_given(tmp_path: Path) -> None:
     history = filled(tmp_path / "store")
-    with Store(tmp_path / "store", RULES, KEY) as store:
+    with BlockStore(tmp_path / "store", RULES, KEY) as store:
         state = store.load()
         assert state.root == history[-1][1].root
         earner = address("0 0 beneficiary")
@@ -202,7 +203,7 @@ def test_a_torn_tail_is_cut_off(tmp_path: Path) -> None:
     """The log of a store that is cut anywhere: some whole number of blocks is left, and it goes on from there."""
     history = chain_of(6)
     (tmp_path / "live").mkdir()
-    store = Store(tmp_path / "live" / "store", RULES, KEY)
+    store = BlockStore(tmp_path / "live" / "store", RULES, KEY)
     for block, _ in history:
         store.append(block)
     log_size = (tmp_path / "live" / "store-wal").stat().st_size
@@ -213,7 +214,7 @@ def test_a_torn_tail_is_cut_off(tmp_path: Path) -> None:
         shutil.copy(tmp_path / "live" / "store", torn / "store")
         wal = (tmp_path / "live" / "store-wal").read_bytes()
         (torn / "store-wal").write_bytes(wal[:cut])
-        with Store(torn / "store", RULES, KEY) as reopened:
+        with BlockStore(torn / "store", RULES, KEY) as reopened:
             state = reopened.load()
             left.add(state.height)
             assert state.root == ([genesis(RULES), *(state for _, state in history)])[state.height].root
@@ -242,7 +243,7 @@ def test_a_tampered_log_is_refused(tmp_path: Path) -> None:
         (b"", "not bencode"),
     ):
         tamper(tmp_path / "store", "UPDATE block SET encoded = ? WHERE height = 12", bad)
-        with Store(tmp_path / "store", RULES, KEY) as store, pytest.raises(StoreError, match=says) as refused:
+        with BlockStore(tmp_path / "store", RULES, KEY) as store, pytest.raises(BlockStoreError, match=says) as refused:
             store.load()
         assert "is damaged" in str(refused.value) and "move it away" in str(refused.value)
 
@@ -250,42 +251,42 @@ def test_a_tampered_log_is_refused(tmp_path: Path) -> None:
 def test_a_removed_block_is_missed(tmp_path: Path) -> None:
     filled(tmp_path / "store")
     tamper(tmp_path / "store", "DELETE FROM block WHERE height = 11")
-    with Store(tmp_path / "store", RULES, KEY) as store, pytest.raises(StoreError, match="does not follow"):
+    with BlockStore(tmp_path / "store", RULES, KEY) as store, pytest.raises(BlockStoreError, match="does not follow"):
         store.load()
 
 
 def test_a_tampered_snapshot_is_passed_over(tmp_path: Path) -> None:
     history = filled(tmp_path / "store")
-    with Store(tmp_path / "store", RULES, KEY) as store:
+    with BlockStore(tmp_path / "store", RULES, KEY) as store:
         good = dict(store.snapshots())[Height(5)]
     for bad in (good[:-1], good.replace(b"i5e", b"i6e", 1), b""):
         tamper(tmp_path / "store", "UPDATE snapshot SET encoded = ? WHERE height = 5", bad)
-        with Store(tmp_path / "store", RULES, KEY) as store:
+        with BlockStore(tmp_path / "store", RULES, KEY) as store:
             assert store.load().root == history[-1][1].root
     tamper(tmp_path / "store", "DELETE FROM block WHERE height < 3")
     tamper(tmp_path / "store", "UPDATE snapshot SET encoded = ?", b"")
-    with Store(tmp_path / "store", RULES, KEY) as store, pytest.raises(StoreError, match="no snapshot"):
+    with BlockStore(tmp_path / "store", RULES, KEY) as store, pytest.raises(BlockStoreError, match="no snapshot"):
         store.load()
 
 
 def test_stores_of_others_are_refused(tmp_path: Path) -> None:
     filled(tmp_path / "store")
     for parameters, key in ((replace(RULES, name="other"), KEY), (RULES, pubkey(1))):
-        with pytest.raises(StoreError, match="another network's"):
-            Store(tmp_path / "store", parameters, key)
+        with pytest.raises(BlockStoreError, match="another network's"):
+            BlockStore(tmp_path / "store", parameters, key)
     tamper(tmp_path / "store", "PRAGMA user_version = 9")
-    with pytest.raises(StoreError, match="format 9"):
-        Store(tmp_path / "store", RULES, KEY)
+    with pytest.raises(BlockStoreError, match="format 9"):
+        BlockStore(tmp_path / "store", RULES, KEY)
     (tmp_path / "junk").write_bytes(b"junk" * 1000)
-    with pytest.raises(StoreError, match="is damaged"):
-        Store(tmp_path / "junk", RULES, KEY)
+    with pytest.raises(BlockStoreError, match="is damaged"):
+        BlockStore(tmp_path / "junk", RULES, KEY)
 
 
 async def test_a_follower_takes_only_what_follows(tmp_path: Path) -> None:
     history = chain_of(3)
     elsewhere = chain_of(3, replace(RULES, payable_after=RULES.day))
-    with Store(tmp_path / "store", RULES, KEY) as store:
-        follower = Follower(store, RULES, KEY, ["http://127.0.0.1:1"])
+    with BlockStore(tmp_path / "store", RULES, KEY) as store:
+        follower = SoloFollower(store, RULES, KEY, ["http://127.0.0.1:1"])
         first, second = history[0][0], history[1][0]
         for bad in (b"junk", second.encoded, elsewhere[0][0].encoded, chain_of(1, key=5)[0][0].encoded):
             with pytest.raises(FeedError):
@@ -343,11 +344,11 @@ async def test_feeds_that_lie_are_left_for_one_that_does_not(
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", port).start()
             runners.append(runner)
-        with Store(tmp_path / "one", RULES, KEY) as one, Store(tmp_path / "two", RULES, KEY) as two:
+        with BlockStore(tmp_path / "one", RULES, KEY) as one, BlockStore(tmp_path / "two", RULES, KEY) as two:
             chain, listen = FileChain(tmp_path / "chain"), Listen("127.0.0.1", good_port)
             sequencer = Sequencer(one, chain, secret(SEQUENCER), listen)
             urls = [f"http://127.0.0.1:{port}" for port in (nobody, junk_port, foreign_port, good_port)]
-            follower = Follower(two, RULES, KEY, urls)
+            follower = SoloFollower(two, RULES, KEY, urls)
             running = [asyncio.create_task(each.run()) for each in (sequencer, follower)]
             async with asyncio.timeout(PATIENCE):
                 async for state in follower:
@@ -357,8 +358,8 @@ async def test_feeds_that_lie_are_left_for_one_that_does_not(
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            with pytest.raises(RefusedError, match=r"^no feed can be reached; try again later$"):
-                await Follower(two, RULES, KEY, urls[:1]).submit(
+            with pytest.raises(CertificateRefusedError, match=r"^no feed can be reached; try again later$"):
+                await SoloFollower(two, RULES, KEY, urls[:1]).submit(
                     Certificate(Height(1), Index(0), Verdict.DECOMMISSION, ())
                 )
         for runner in runners:

@@ -19,24 +19,13 @@ from allium.appchain.nodes import Node
 from allium.appchain.parameters import MAINNET, Parameters
 from allium.appchain.state import State
 from allium.appchain.types import Blocks, Hash, Height, Index, L2Height, PublicKey, Reasons, Seconds
-from allium.appchain.verdicts import (
-    Found,
-    Judgement,
-    Limits,
-    Proven,
-    Reason,
-    failures,
-    is_wrong_itself,
-    judge,
-    moved,
-    verdict,
-)
-from allium.consensus.liveness import gossip
-from allium.consensus.liveness.ballots import OTHERWISE, Ballot, Tally, cast
-from allium.consensus.liveness.clocks import HOUR, Clocks
-from allium.consensus.liveness.history import History, Remembered, look
-from allium.consensus.liveness.proof import ProofError, SignedProof, Uptime, digest, fault, parse, sign
-from allium.consensus.liveness.records import Records
+from allium.appchain.verdicts import Found, Judgement, Limits, Proven, Reason, failures, is_wrong_itself, judge, moved, verdict
+from allium.liveness import gossip
+from allium.liveness.ballots import OTHERWISE, Ballot, Tally, cast
+from allium.liveness.clocks import HOUR, Clocks
+from allium.liveness.history import History, Remembered, look
+from allium.liveness.proof import ProofError, SignedProof, Uptime, digest, fault, parse, sign
+from allium.liveness.records import Records
 from tests.support.appchain_world import REQUIREMENT, RULES, World, bls, pubkey, secret, stakes
 from tests.support.appchain_world import sign as sign_as
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nacl import bindings
 
-from allium import account_cli
+from allium.cli import account as account_cli
 from allium.client import words
 from allium.client.account import Account, account_id_of, account_key
 

@@ -20,12 +20,15 @@ from eth_utils.address import to_checksum_address
 from web3 import HTTPProvider, Web3
 from web3.types import Wei
 
-from allium import cli
+from allium.cli import main as cli
+from allium.staking.addresses import Addresses
+from allium.staking.addresses import AddressesError
 from allium.devnet import anvil
 from allium.devnet.layout import DevnetError
-from allium.staking import abi, artifacts, deploy, wallet
+from allium.staking import abi, artifacts
+from allium.wallet import deploy, payer
 from allium.staking.provider import ProviderError, connected
-from allium.staking.sender import RevertedError, Sender
+from allium.wallet.sender import RevertedError, Sender
 from tests.support.chain import SESH, Chain
 
 KEY = anvil.account(0).key.hex()
@@ -33,7 +36,7 @@ KEY = anvil.account(0).key.hex()
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(wallet.VARIABLE, raising=False)
+    monkeypatch.delenv(payer.VARIABLE, raising=False)
 
 
 # --- the command
@@ -59,7 +62,7 @@ def test_a_network_is_deployed_from_a_key_file(
     arguments = ["contracts", "deploy", "--rpc", empty.url, "--out", str(out), "--key-file", str(key)]
     assert cli.main([*arguments, *options]) == 0
     assert KEY not in "".join(capsys.readouterr())
-    addresses = deploy.Addresses.load(out)
+    addresses = Addresses.load(out)
     assert addresses.chain_id == anvil.CHAIN_ID
     w3 = Web3(HTTPProvider(empty.url))
 
@@ -95,12 +98,12 @@ def test_a_network_is_deployed_from_the_environment(empty: anvil.Anvil, tmp_path
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, wallet.VARIABLE: KEY},
+        env={**os.environ, payer.VARIABLE: KEY},
     )
     assert done.returncode == 0, done.stderr
     assert KEY not in done.stdout + done.stderr
     assert "ServiceNodeRewards" in done.stdout and str(out) in done.stdout
-    assert deploy.Addresses.load(out).splitter is not None
+    assert Addresses.load(out).splitter is not None
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_what_goes_wrong_is_said(
     key: str,
     complaint: str,
 ) -> None:
-    monkeypatch.setenv(wallet.VARIABLE, key)
+    monkeypatch.setenv(payer.VARIABLE, key)
     out = tmp_path / "ADDRESSES.json"
     assert cli.main(["contracts", "deploy", "--rpc", empty.url, "--out", str(out), *options]) == 1
     complaints = capsys.readouterr().err
@@ -196,10 +199,10 @@ async def test_a_provider_that_fails_is_told() -> None:
 def test_addresses_are_read_as_written(chain: Chain, tmp_path: Path) -> None:
     path = tmp_path / "ADDRESSES.json"
     chain.addresses.save(path)
-    assert deploy.Addresses.load(path) == chain.addresses
+    assert Addresses.load(path) == chain.addresses
     told = json.loads(path.read_text())
     path.write_text(json.dumps({**told, "token": told["token"].lower(), "splitter": None}))
-    assert deploy.Addresses.load(path) == dataclasses.replace(chain.addresses, splitter=None)
+    assert Addresses.load(path) == dataclasses.replace(chain.addresses, splitter=None)
     for wrong, complaint in (
         ("{", "is no JSON object"),
         ("[]", "is no JSON object"),
@@ -210,10 +213,10 @@ def test_addresses_are_read_as_written(chain: Chain, tmp_path: Path) -> None:
         (json.dumps({name: value for name, value in told.items() if name != "rewards"}), "lacks 'rewards'"),
     ):
         path.write_text(wrong)
-        with pytest.raises(deploy.DeployError, match=complaint):
-            deploy.Addresses.load(path)
-    with pytest.raises(deploy.DeployError, match="cannot be read"):
-        deploy.Addresses.load(tmp_path / "none")
+        with pytest.raises(AddressesError, match=complaint):
+            Addresses.load(path)
+    with pytest.raises(AddressesError, match="cannot be read"):
+        Addresses.load(tmp_path / "none")
 
 
 # --- keys
@@ -224,24 +227,24 @@ def test_a_key_is_read_with_care(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     file.touch(mode=0o600)
     for text in (KEY, f"0x{KEY}", f"  0x{KEY.upper()}\n"):
         file.write_text(text)
-        assert wallet.load(file).key.hex() == KEY
+        assert payer.load(file).key.hex() == KEY
     for text in ("", "0x", KEY[:-2], KEY + "00", "z" * 64, "00" * 32, "ff" * 32, "é" * 64):
         file.write_text(text)
-        with pytest.raises(wallet.WalletError, match="holds no key") as refusal:
-            wallet.load(file)
+        with pytest.raises(payer.WalletError, match="holds no key") as refusal:
+            payer.load(file)
         assert refusal.value.__suppress_context__
     file.write_text(KEY)
     file.chmod(0o640)
-    with pytest.raises(wallet.WalletError, match="can be read by others"):
-        wallet.load(file)
-    with pytest.raises(wallet.WalletError, match="cannot be read"):
-        wallet.load(tmp_path / "none")
-    with pytest.raises(wallet.WalletError, match="cannot be read"):
-        wallet.load(tmp_path)
-    with pytest.raises(wallet.WalletError, match="no key to pay with"):
-        wallet.load(None)
-    monkeypatch.setenv(wallet.VARIABLE, KEY)
-    assert wallet.load(None).address == anvil.account(0).address
+    with pytest.raises(payer.WalletError, match="can be read by others"):
+        payer.load(file)
+    with pytest.raises(payer.WalletError, match="cannot be read"):
+        payer.load(tmp_path / "none")
+    with pytest.raises(payer.WalletError, match="cannot be read"):
+        payer.load(tmp_path)
+    with pytest.raises(payer.WalletError, match="no key to pay with"):
+        payer.load(None)
+    monkeypatch.setenv(payer.VARIABLE, KEY)
+    assert payer.load(None).address == anvil.account(0).address
 
 
 # --- compiled code
@@ -338,5 +341,5 @@ def test_anvil_on_the_path_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_what_web3_brings_leaves_the_limit_of_recursion() -> None:
     limit = "sys.getrecursionlimit()"
-    code = f"import sys; before = {limit}; import allium.staking.deploy; assert {limit} == before"
+    code = f"import sys; before = {limit}; import allium.wallet.deploy; assert {limit} == before"
     subprocess.run([sys.executable, "-c", code], check=True)

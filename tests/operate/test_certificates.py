@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from allium import keys
-from allium.config import commented_toml
+from allium.settings import keys
+from allium.settings.config import commented_toml
 from allium.devnet import ports
 from tests.support.command import allium
 from tests.support.lone_node import LoneNode

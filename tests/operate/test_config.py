@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from allium.config import ConfigError, NodeConfig, commented_toml
+from allium.settings.config import ConfigError, NodeConfig, commented_toml
 
 
 @pytest.fixture(autouse=True)

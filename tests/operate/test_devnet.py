@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from allium import keys
+from allium.settings import keys
 from allium.devnet import ports, process
 from allium.devnet.layout import DevnetError
 from allium.devnet.network import swarm_ids

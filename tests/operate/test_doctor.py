@@ -20,8 +20,9 @@ from typing import Any
 import lmdb
 import pytest
 
-from allium import cli, keys
-from allium.config import commented_toml
+from allium.cli import main as cli
+from allium.settings import keys
+from allium.settings.config import commented_toml
 from allium.devnet import ports
 from allium.operate import admin
 from tests.support.devnet import Devnet, up

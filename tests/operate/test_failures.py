@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from allium import complaint
-from allium.config import NodeConfig
+from allium.base import complaint
+from allium.settings.config import NodeConfig
 from tests.support.command import NOBODY, allium, filled, root_only
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def test_a_block_without_a_base_fee(unused_tcp_port: int) -> None:
     from eth_account import Account as Wallet
 
     from allium.staking.provider import Provider, ProviderError
-    from allium.staking.sender import Sender
+    from allium.wallet.sender import Sender
 
     answers = {
         "eth_estimateGas": "0x5208",

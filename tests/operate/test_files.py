@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from allium import _native, files, keys
+from allium import _native
+from allium.base import files
+from allium.settings import keys
 from allium.devnet import ports
 from tests.support.command import NOBODY, allium, filled, root_only
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from nacl import bindings
 
-from allium import keys, restart
+from allium.settings import keys
+from allium.node import restart
 from tests.support import wire
 from tests.support.node_process import Running
 
@@ -20,7 +21,7 @@ from tests.support.node_process import Running
 def test_a_crash_leaves_no_core_and_nobody_may_look() -> None:
     script = (
         "import ctypes, os, resource\n"
-        "from allium import hardening\n"
+        "from allium.base import hardening\n"
         "hardening.keep_secrets()\n"
         "assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)\n"
         "assert ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0  # PR_GET_DUMPABLE\n"

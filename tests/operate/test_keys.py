@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nacl import bindings
 
-from allium import keys
+from allium.settings import keys
 
 
 def test_created_keys_load_again_and_are_private(tmp_path: Path) -> None:

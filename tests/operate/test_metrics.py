@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from allium.appchain.types import PublicKey
 from allium.client import direct
-from allium.config import NodeConfig, commented_toml
+from allium.settings.config import NodeConfig, commented_toml
 from allium.operate import admin, facts, server
 from tests.support import ROOT, wire
 from tests.support.devnet import Devnet
@@ -262,7 +262,7 @@ async def test_the_port_can_be_off(lone_node: Callable[..., LoneNode], tmp_path:
     file.write_text(commented_toml(data_dir=str(directory), network_file="network.json", metrics_port=""))
     config, own = NodeConfig.load(file), PublicKey(node.keys.ed25519_public)
     assert config.metrics_port is None
-    source = facts.Source(config, node.engine, own, None, None, None, lambda: False)
+    source = facts.FactSource(config, node.engine, own, None, None, None, lambda: False)
     before = await asyncio.to_thread(listening)
     assert before >= {node.entry["https_port"], node.entry["omq_port"]}
     serving = asyncio.create_task(server.serve(source))

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from allium import cli, urls
-from allium.config import ConfigError, NodeConfig
+from allium.cli import main as cli
+from allium.base import urls
+from allium.settings.config import ConfigError, NodeConfig
 from allium.devnet import anvil
-from allium.staking.deploy import Addresses
+from allium.staking.addresses import Addresses
 from allium.staking.provider import ProviderError, RateLimitError, connected
-from allium.staking.sender import Sender
+from allium.wallet.sender import Sender
 from tests.support.misbehaving import (
     KEY,
     Behaviour,

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from allium import keys
-from allium.config import commented_toml
+from allium.settings import keys
+from allium.settings.config import commented_toml
 from allium.devnet import ports
 from allium.operate import machine, quotas
 from allium.operate.health import Level

@@ -19,10 +19,12 @@ from typing import Any
 
 import pytest
 
-from allium import config, keys, restart
+from allium.settings import config, keys
+from allium.node import restart
 from allium.client import NetworkError, direct
 from allium.devnet import ports
-from allium.membership.omq import Endpoint, OmqConnection, OmqError
+from allium.base.endpoint import Endpoint
+from allium.membership.omq import OmqConnection, OmqError
 from tests.support import wire
 from tests.support.lone_node import entry
 from tests.support.node_process import Running

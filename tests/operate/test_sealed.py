@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from allium import keys, sealed
+from allium.base import sealed
+from allium.settings import keys
 
 
 @pytest.fixture(autouse=True)

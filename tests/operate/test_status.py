@@ -25,8 +25,8 @@ import pytest
 
 from allium.appchain.types import PublicKey
 from allium.appchain.verdicts import Reason
-from allium.config import NodeConfig, commented_toml
-from allium.operate.facts import Chain, Committee, Daemon, Disk, Facts, Provider, Source, Stake, Thread
+from allium.settings.config import NodeConfig, commented_toml
+from allium.operate.facts import ChainFacts, CommitteeFacts, DaemonFacts, DiskFacts, Facts, ProviderFacts, FactSource, StakeFacts, ThreadFacts
 from allium.operate.health import Level, judge
 from allium.operate.server import SOCKET
 from tests.support import wire
@@ -235,21 +235,21 @@ async def facts(lone_node: Callable[..., LoneNode], tmp_path: Path) -> Facts:
     file = tmp_path / "config.toml"
     file.write_text(commented_toml(data_dir=str(directory), network_file="network.json"))
     own = PublicKey(node.keys.ed25519_public)
-    source = Source(NodeConfig.load(file), node.engine, own, None, None, None, lambda: True)
+    source = FactSource(NodeConfig.load(file), node.engine, own, None, None, None, lambda: True)
     gathered = await source.gather()
-    return replace(gathered, disk=Disk(10**12, 5 * 10**11, gathered.disk.files))
+    return replace(gathered, disk=DiskFacts(10**12, 5 * 10**11, gathered.disk.files))
 
 
-CHAIN = Chain(
+CHAIN = ChainFacts(
     height=100,
     lag=3.0,
     block_seconds=2,
     l2_height=9,
     members=3,
-    stake=Stake(registered=True, staked=1, credit=10),
-    providers=(Provider(0, None, 9), Provider(1, None, 9), Provider(2, None, 9)),
+    stake=StakeFacts(registered=True, staked=1, credit=10),
+    providers=(ProviderFacts(0, None, 9), ProviderFacts(1, None, 9), ProviderFacts(2, None, 9)),
     quorum=2,
-    committee=Committee(True, True, 3, 100, False, 2),
+    committee=CommitteeFacts(True, True, 3, 100, False, 2),
 )
 
 
@@ -258,7 +258,7 @@ def engine(facts: Facts, **changed: Any) -> Facts:
 
 
 def test_what_is_judged_and_how(facts: Facts) -> None:
-    assert judge(facts) == [] and judge(replace(facts, chain=CHAIN, daemon=Daemon(connected=True))) == []
+    assert judge(facts) == [] and judge(replace(facts, chain=CHAIN, daemon=DaemonFacts(connected=True))) == []
 
     def stake(**changed: Any) -> Facts:
         return replace(facts, chain=replace(CHAIN, stake=replace(CHAIN.stake, **changed)))
@@ -277,29 +277,29 @@ def test_what_is_judged_and_how(facts: Facts) -> None:
     cases: list[tuple[Facts, Level, str]] = [
         (replace(facts, has_network=False), Level.FAILED, "no list of nodes"),
         (replace(facts, not_ready="not in any swarm"), Level.FAILED, "refused: not in any swarm"),
-        (replace(facts, daemon=Daemon(connected=False)), Level.FAILED, "daemon is not connected"),
-        (replace(facts, daemon=Daemon(True, other_keys=True)), Level.FAILED, "other keys than this node"),
+        (replace(facts, daemon=DaemonFacts(connected=False)), Level.FAILED, "daemon is not connected"),
+        (replace(facts, daemon=DaemonFacts(True, other_keys=True)), Level.FAILED, "other keys than this node"),
         (
-            replace(facts, daemon=Daemon(True, refusal="too old")),
+            replace(facts, daemon=DaemonFacts(True, refusal="too old")),
             Level.FAILED,
             "pings, and so does not tell the network",
         ),
         (
-            replace(facts, daemon=Daemon(True, keyless=True), not_ready="not in any swarm"),
+            replace(facts, daemon=DaemonFacts(True, keyless=True), not_ready="not in any swarm"),
             Level.FAILED,
             "without its keys",
         ),
-        (replace(facts, threads=(Thread("allium-omq", 12, False),)), Level.FAILED, "has stood still for 12 s"),
-        (replace(facts, threads=(Thread("allium-store", 1, True),)), Level.FAILED, "allium-store has ended"),
+        (replace(facts, threads=(ThreadFacts("allium-omq", 12, False),)), Level.FAILED, "has stood still for 12 s"),
+        (replace(facts, threads=(ThreadFacts("allium-store", 1, True),)), Level.FAILED, "allium-store has ended"),
         (replace(facts, clock_ahead=-3.0), Level.WARNING, "3 s behind most others'"),
         (replace(facts, clock_ahead=12.0), Level.FAILED, "12 s ahead of most others'"),
         (engine(facts, store_failure=(5, "it fails")), Level.FAILED, "can be written, for 5 s now: it fails"),
         (replace(facts, metrics_trouble="port 1: no"), Level.WARNING, "metrics are not served"),
         (engine(facts, store_bytes=limit * 9 // 10), Level.WARNING, "store is 90% full"),
         (engine(facts, store_bytes=limit), Level.FAILED, "store is 100% full"),
-        (replace(facts, disk=Disk(10**12, 10**8, {})), Level.FAILED, "disk has 100 MB left"),
-        (replace(facts, disk=Disk(10**10, 10**9, {})), Level.WARNING, "disk has 1.0 GB left"),
-        (replace(facts, disk=Disk(10**12, 4 * 10**10, {})), Level.WARNING, "disk has 40.0 GB left"),
+        (replace(facts, disk=DiskFacts(10**12, 10**8, {})), Level.FAILED, "disk has 100 MB left"),
+        (replace(facts, disk=DiskFacts(10**10, 10**9, {})), Level.WARNING, "disk has 1.0 GB left"),
+        (replace(facts, disk=DiskFacts(10**12, 4 * 10**10, {})), Level.WARNING, "disk has 40.0 GB left"),
         (engine(facts, expiry_lag=500.0), Level.WARNING, "waited for 500 s"),
         (engine(facts, queues=[("store", 4000, 4096)]), Level.WARNING, "queue store is full"),
         (engine(facts, missed_dropped=3), Level.WARNING, "3 things"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from allium import unit
-from allium.config import ConfigError, NodeConfig
+from allium.settings.config import ConfigError, NodeConfig
+from allium.takeover import storage_server_options
 
 KEY = "AB" * 32
 
@@ -31,7 +31,7 @@ testnet=false
 skip-bootstrap-nodes=true
 """
     )
-    settings = unit.read(path)
+    settings = storage_server_options.read(path)
     assert settings == {
         "bind_ip": "0.0.0.0",
         "https_port": "22021",
@@ -57,9 +57,9 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, complaint: str)
     path = tmp_path / "storage.conf"
     path.write_text(text)
     with pytest.raises(ConfigError, match=complaint):
-        unit.read(path)
+        storage_server_options.read(path)
     with pytest.raises(ConfigError, match="cannot be read"):
-        unit.read(tmp_path / "none.conf")
+        storage_server_options.read(tmp_path / "none.conf")
 
 
 def test_a_file_is_read_as_the_reference_reads_it(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ log-level = warn
         encoding="utf-8-sig",
     )
     told: list[str] = []
-    assert unit.read(path, told.append) == {
+    assert storage_server_options.read(path, told.append) == {
         "https_port": "22021",
         "bind_ip": "0.0.0.0",
         "data_dir": Path("/var/lib/oxen # storage"),
@@ -104,14 +104,14 @@ log-level = warn
 def test_flags_and_values_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "storage.conf"
     path.write_text("skip-bootstrap-nodes\ntestnet = off # not yet")
-    assert unit.read(path) == {"bootstrap_seeds": []}
+    assert storage_server_options.read(path) == {"bootstrap_seeds": []}
     path.write_text("testnet\nport")
     with pytest.raises(ConfigError, match="line 2: port needs a value"):
-        unit.read(path)
+        storage_server_options.read(path)
 
 
 def test_a_command_line_of_years_ago() -> None:
-    kept, obsolete = unit.without_obsolete(
+    kept, obsolete = storage_server_options.without_obsolete(
         ["node", "run", "0.0.0.0", "22021", "--force-start", "--lokid-rpc-port", "22023", "--oxend-key=00", "--testnet"]
     )
     assert kept == ["node", "run", "0.0.0.0", "22021", "--testnet"]
@@ -119,4 +119,4 @@ def test_a_command_line_of_years_ago() -> None:
 
 
 def test_every_option_is_a_setting() -> None:
-    assert set(unit.SETTINGS.values()) <= set(NodeConfig.model_fields)
+    assert set(storage_server_options.SETTINGS.values()) <= set(NodeConfig.model_fields)

@@ -19,7 +19,8 @@ import bencode2
 import pytest
 from nacl import bindings
 
-from allium import _native, keys
+from allium import _native
+from allium.settings import keys
 from allium.client import NetworkError, direct
 from allium.client.direct import Node, OmqClient
 from tests.support import wire

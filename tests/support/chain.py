@@ -19,11 +19,13 @@ from web3.contract import Contract
 from web3.types import RPCEndpoint
 
 from allium import _native
+from allium.appchain.parameters import SESH
 from allium.devnet import anvil
-from allium.staking import abi, artifacts, deploy
+from allium.staking import abi, artifacts
+from allium.staking.addresses import Addresses
 from allium.staking.provider import connected
+from allium.wallet import deploy
 
-SESH = deploy.SESH
 REQUIREMENT = 25_000 * SESH
 HOUR, DAY = 3600, 86_400
 ZERO = to_checksum_address("0x" + "00" * 20)
@@ -69,7 +71,7 @@ class Node:
 class Chain:
     """One anvil with a network's contracts. `send` sends, `refused` says why a call would revert."""
 
-    def __init__(self, url: str, parameters: deploy.Parameters | None = None) -> None:
+    def __init__(self, url: str, parameters: deploy.DeployParameters | None = None) -> None:
         self.url = url
         self._parameters = parameters
         self.w3 = Web3(HTTPProvider(url))
@@ -90,7 +92,7 @@ class Chain:
         for account in self.w3.eth.accounts:
             self.send(self.token.functions.approve(self.addresses.rewards, 2**256 - 1), account)
 
-    async def _deploy(self) -> deploy.Addresses:
+    async def _deploy(self) -> Addresses:
         async with connected(self.url) as provider:
             return await deploy.deploy(provider, anvil.account(0), self._parameters)
 

@@ -22,7 +22,7 @@ from allium.appchain.encoding import decode, encode
 from allium.appchain.input import Input
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import genesis
-from allium.consensus.cometbft.store import Standing, Store
+from allium.consensus.cometbft.store import CometBFTStore, Standing
 from allium.devnet import ports
 from tests.support import ROOT
 from tests.support.appchain_world import RULES, World, pubkey, secret
@@ -195,7 +195,7 @@ class Net:
 
     def certificate(self, name: int, worker: int) -> Certificate:
         """What its testers would say of a node, at the last height of another."""
-        store = Store(self.nodes[name].store, self.parameters)
+        store = CometBFTStore(self.nodes[name].store, self.parameters)
         scratch = copy.copy(self.world)
         scratch.state = store.load(Standing(genesis(self.parameters), ())).state
         store.close()

@@ -17,15 +17,15 @@ from allium.appchain.encoding import decode
 from allium.appchain.input import Observation
 from allium.appchain.parameters import Parameters
 from allium.appchain.types import AtomicSesh, L2Height
-from allium.consensus import ConsensusError
+from allium.errors import ConsensusError
 from allium.consensus.chainfile import Beginning
 from allium.consensus.cometbft import privval_pb2 as pb
 from allium.consensus.cometbft.application import Application
 from allium.consensus.cometbft.engine import CometBFT
 from allium.consensus.cometbft.home import Peer, Place, Settings
 from allium.consensus.cometbft.process import find
-from allium.consensus.cometbft.signer import Signer, SigningError
-from allium.consensus.cometbft.store import Store
+from allium.consensus.cometbft.signer import VoteSigner, SigningError
+from allium.consensus.cometbft.store import CometBFTStore
 from tests.support.solo_process import FileChain
 
 HOST = "127.0.0.1"
@@ -54,9 +54,9 @@ def propose_lies() -> None:
 
 def lose_a_vote(at: int, how: str) -> None:
     """The first vote of this kind from a height on: a prevote is not signed, a precommit not as it has to be."""
-    honest, lost = Signer._vote, False
+    honest, lost = VoteSigner._vote, False
 
-    def vote(signer: Signer, asked: pb.SignVoteRequest) -> None:
+    def vote(signer: VoteSigner, asked: pb.SignVoteRequest) -> None:
         nonlocal lost
         kind = asked.vote.type
         hit = not lost and asked.vote.height >= at and kind == {"prevote": pb.PREVOTE, "precommit": pb.PRECOMMIT}[how]
@@ -67,7 +67,7 @@ def lose_a_vote(at: int, how: str) -> None:
         if hit:
             asked.vote.extension_signature = b""
 
-    signers: Any = Signer
+    signers: Any = VoteSigner
     signers._vote = vote  # they fail
 
 
@@ -78,7 +78,7 @@ def engine(settings: dict[str, Any]) -> CometBFT:
     chain = LyingChain if settings.get("lied_to") else FileChain
     peers = [Peer(bytes.fromhex(key), Place(HOST, port)) for key, port in settings["peers"]]
     consensus = CometBFT(
-        Store(directory / "store", parameters),
+        CometBFTStore(directory / "store", parameters),
         parameters,
         Beginning(**settings["beginning"]),
         Settings(

@@ -21,8 +21,8 @@ NOBODY = 65534
 #: Another user's command. Where the interpreter is root's alone, they cannot start it: what it needs is loaded before.
 _AS_USER = """
 import importlib, os, sys
-names = "cli node account_cli client client.phrase keys sealed operate.server operate.doctor _native"
-for name in names.split():
+names = "cli.main node.node cli.account client client.phrase settings.keys base.sealed operate.server operate.doctor"
+for name in (*names.split(), "_native"):
     importlib.import_module(f"allium.{name}")
 "".encode("utf-8-sig")
 number = int(sys.argv.pop(1))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from allium import _native, keys
-from allium.keys import generate as new_keys
+from allium import _native
+from allium.settings import keys
+from allium.settings.keys import generate as new_keys
 
 #: "In no swarm".
 UNASSIGNED = 2**64 - 1

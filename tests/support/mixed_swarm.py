@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from allium import keys
+from allium.settings import keys
 from allium.devnet import ports
 from tests.support import wire
 from tests.support.beside_oxend import OURS, BesideOxend

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from allium import config, keys
+from allium.settings import config, keys
 from tests.support.lone_node import entry
 
 

@@ -13,7 +13,7 @@ import zmq
 from nacl import bindings
 from zmq.utils import z85
 
-from allium.keys import NodeKeys
+from allium.settings.keys import NodeKeys
 from tests.support.lone_node import UNASSIGNED
 
 #: What a node was told or asked: the command, and its params (`None` without).

@@ -12,7 +12,7 @@ import zmq
 from nacl import bindings
 from zmq.utils import z85
 
-from allium import keys
+from allium.settings import keys
 from allium.client.direct import Node, OmqClient
 from tests.support.lone_node import entry
 

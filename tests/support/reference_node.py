@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from nacl import bindings
 
-from allium import keys
+from allium.settings import keys
 from tests.support.lone_node import UNASSIGNED, entry
 from tests.support.reference_omq import ReferenceOmq
 from tests.support.reference_onion import LayerError, ReferenceLayer, unframe

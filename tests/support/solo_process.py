@@ -17,9 +17,10 @@ from allium.appchain.encoding import decode, encode
 from allium.appchain.input import Observation
 from allium.appchain.parameters import Parameters
 from allium.appchain.types import AtomicSesh, L2Height, PublicKey
-from allium.consensus import Consensus, ConsensusError, NotFinalError
-from allium.consensus.solo import Follower, Listen, Sequencer
-from allium.consensus.store import Store
+from allium.consensus import Consensus
+from allium.errors import ConsensusError, NotFinalError
+from allium.consensus.solo import SoloFollower, Listen, Sequencer
+from allium.consensus.store import BlockStore
 
 
 class FileChain:
@@ -45,14 +46,14 @@ def append(path: Path, observation: Observation) -> None:
 def engine(settings: dict[str, Any]) -> Consensus:
     parameters = decode(Parameters, bytes.fromhex(settings["parameters"]))
     sequencer = PublicKey(bytes.fromhex(settings["sequencer"]))
-    store = Store(Path(settings["store"]), parameters, sequencer)
+    store = BlockStore(Path(settings["store"]), parameters, sequencer)
     chain = FileChain(Path(settings["chain"]))
     listen = Listen("127.0.0.1", settings["port"])
     every = settings["snapshot_every"]
     if "secret" in settings:
         return Sequencer(store, chain, bytes.fromhex(settings["secret"]), listen, snapshot_every=every)
     source = chain if settings.get("compare") else None
-    return Follower(store, parameters, sequencer, settings["urls"], source=source, listen=listen, snapshot_every=every)
+    return SoloFollower(store, parameters, sequencer, settings["urls"], source=source, listen=listen, snapshot_every=every)
 
 
 async def main(settings: dict[str, Any]) -> None:

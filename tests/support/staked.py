@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from nacl import bindings
 
-from allium import _native, cli, keys
+from allium import _native
+from allium.cli import main as cli
+from allium.settings import keys
 from allium.appchain.admission import objection
 from allium.appchain.certificates import Certificate, Verdict, Vote, vote_message
 from allium.appchain.claims import claimable
@@ -22,13 +24,13 @@ from allium.appchain.parameters import Parameters, devnet
 from allium.appchain.state import State
 from allium.appchain.types import Address, AtomicSesh, Blocks, Height, Index, L2Height, PublicKey, Reasons, Signature
 from allium.consensus import Consensus
-from allium.consensus.solo import Follower, Listen, Sequencer
-from allium.consensus.store import Store
+from allium.consensus.solo import SoloFollower, Listen, Sequencer
+from allium.consensus.store import BlockStore
 from allium.devnet import anvil, ports
-from allium.rewards.service import Service
+from allium.claims.service import Service
 from allium.staking.follower import Contracts
-from allium.staking.follower import Follower as ChainFollower
-from allium.staking.panel import Panel
+from allium.staking.follower import EventFollower as ChainFollower
+from allium.staking.provider_quorum import ProviderQuorum
 from tests.support.chain import Chain, raw
 from tests.support.lone_node import LoneNode
 
@@ -44,7 +46,7 @@ class Member:
     secret: _native.BlsSecretKey
     lone: LoneNode
     consensus: Consensus
-    store: Store
+    store: BlockStore
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -91,16 +93,16 @@ class Staked:
     async def start(self, count: int, stack: contextlib.AsyncExitStack, wrong: Collection[int]) -> None:
         secret = bindings.crypto_sign_keypair()[1]
         numbers = stack.enter_context(ports.reserve(2 * count + 1))
-        source = ChainFollower(Panel([self.chain.url]), self._contracts, depth=0)
+        source = ChainFollower(ProviderQuorum([self.chain.url]), self._contracts, depth=0)
         stack.push_async_callback(source.close)
         feed = f"http://127.0.0.1:{numbers[0]}"
         for index in range(count):
             directory = self.directory / f"node{index}"
             node_keys = keys.create(directory)
-            store = Store(directory / "appchain.sqlite", self.rules, PublicKey(secret[32:]))
+            store = BlockStore(directory / "appchain.sqlite", self.rules, PublicKey(secret[32:]))
             stack.callback(store.close)
             engine: Consensus = (
-                Follower(store, self.rules, PublicKey(secret[32:]), [feed])
+                SoloFollower(store, self.rules, PublicKey(secret[32:]), [feed])
                 if index
                 else Sequencer(store, source, secret, Listen("127.0.0.1", numbers[0]))
             )
@@ -184,7 +186,7 @@ class Staked:
 
     def _certificate(self, state: State, member: Member, verdict: Verdict) -> Certificate | None:
         secrets = {other.pubkey: other.keys.ed25519_secret for other in self.members}
-        for sitting in reversed(state.sittings):
+        for sitting in reversed(state.quorums):
             drawn = state.quorum(sitting.height)
             if drawn is None or member.pubkey not in drawn.workers:
                 continue

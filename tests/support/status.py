@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from allium import cli
+from allium.cli import main as cli
 
 PATIENCE = 20.0
 

@@ -25,7 +25,8 @@ from typing import Any
 
 import pytest
 
-from allium import _native, config, keys
+from allium import _native
+from allium.settings import config, keys
 from allium.devnet import ports
 from tests.support import wire
 from tests.support.lone_node import entry

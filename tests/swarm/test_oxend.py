@@ -15,7 +15,8 @@ import bencode2
 import pytest
 from nacl import bindings
 
-from allium import _native, keys
+from allium import _native
+from allium.settings import keys
 from allium.client.direct import Node, OmqClient
 from allium.devnet import ports
 from tests.support import wire

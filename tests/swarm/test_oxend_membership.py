@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nacl import bindings
 
-from allium import keys
+from allium.settings import keys
 from allium.membership import daemon as rpc
 from allium.membership.daemon import Address, Daemon
-from allium.membership.omq import Endpoint, OmqError
+from allium.base.endpoint import Endpoint
+from allium.membership.omq import OmqError
 from allium.membership.oxend import SYNCING_SECONDS, OxendMembership
 from tests.support.oxend import FakeOxend, ipc, stranger
 

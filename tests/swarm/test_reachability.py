@@ -10,7 +10,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allium.reachability import RETESTS_PER_TICK, TICK_SECONDS, PingWatch, Scheduler
+from allium.liveness.reachability import RETESTS_PER_TICK, TICK_SECONDS, PingWatch, Scheduler
 
 NODES = [f"{number:064x}" for number in range(40)]
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from allium.rewards import turns
-from allium.rewards.turns import BusyError, Lane, Turns
+from allium.claims import turns
+from allium.claims.turns import BusyError, Lane, Turns
 
 PATIENCE = 30.0
 

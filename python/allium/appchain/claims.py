@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
+from allium.appchain.ledger.ledger import TooOldError
 from allium.appchain.nodes import Departed
 from allium.appchain.state import State
 from allium.appchain.types import MILLI, Address, AtomicSesh, BlsKey, ContractId, Height, Seconds
-from allium.rewards.ledger import TooOldError
 
 #: How far the clocks of two nodes may be apart when one asks the other for a signature.
 CLOCK_TOLERANCE = 180
@@ -36,7 +36,7 @@ class Code(IntEnum):
     GONE = 410
 
 
-class RefusedError(ValueError):
+class SignatureRefusedError(ValueError):
     """A signature that is not given; `code` is the answer's first part, the text its second."""
 
     def __init__(self, code: Code, text: str) -> None:
@@ -45,11 +45,11 @@ class RefusedError(ValueError):
 
 
 def claimable(state: State, address: Address, height: Height | None = None) -> AtomicSesh:
-    """The lifetime amount to sign for an address, now or at a recent height; `RefusedError`."""
+    """The lifetime amount to sign for an address, now or at a recent height; `SignatureRefusedError`."""
     try:
         return AtomicSesh(state.ledger.balance(address, height) // MILLI)
     except TooOldError as error:
-        raise RefusedError(Code.GONE, str(error)) from None
+        raise SignatureRefusedError(Code.GONE, str(error)) from None
 
 
 def stakes(state: State, address: Address) -> Stakes:
@@ -64,22 +64,26 @@ def leaving(state: State, bls_key: BlsKey) -> Departed | None:
 
 
 def may_exit(state: State, bls_key: BlsKey, asked: Seconds, now: Seconds) -> Departed:
-    """The node whose exit may be signed at `asked`; `RefusedError`."""
+    """The node whose exit may be signed at `asked`; `SignatureRefusedError`."""
     if abs(now - asked) > CLOCK_TOLERANCE:
-        raise RefusedError(Code.BAD_REQUEST, f"the timestamp is {abs(now - asked)} s away from this node's clock")
+        raise SignatureRefusedError(
+            Code.BAD_REQUEST, f"the timestamp is {abs(now - asked)} s away from this node's clock"
+        )
     gone = leaving(state, bls_key)
     if gone is None:
         known = bls_key in state.by_bls
-        raise RefusedError(Code.FORBIDDEN, "the node is registered" if known else "the contract has no such node")
+        raise SignatureRefusedError(
+            Code.FORBIDDEN, "the node is registered" if known else "the contract has no such node"
+        )
     return gone
 
 
 def may_liquidate(state: State, bls_key: BlsKey, asked: Seconds, now: Seconds) -> Departed:
-    """The node whose liquidation may be signed at `asked`; `RefusedError`."""
+    """The node whose liquidation may be signed at `asked`; `SignatureRefusedError`."""
     gone = may_exit(state, bls_key, asked, now)
     if state.height < gone.liquidation_height:
         text = f"the node may be liquidated from height {gone.liquidation_height} on, it is {state.height}"
-        raise RefusedError(Code.FORBIDDEN, text)
+        raise SignatureRefusedError(Code.FORBIDDEN, text)
     return gone
 
 

@@ -27,21 +27,11 @@ from allium.appchain.events import (
     registration_message,
 )
 from allium.appchain.input import Input
+from allium.appchain.ledger.shares import FEE_BASIS
 from allium.appchain.nodes import Departed, Leaving, Node, Refusal, StakeReturn, staked
 from allium.appchain.parameters import Parameters
-from allium.appchain.state import Note, Sitting, State, dates
-from allium.appchain.types import (
-    AtomicSesh,
-    Blocks,
-    BlsKey,
-    ContractId,
-    Hash,
-    Height,
-    Index,
-    PublicKey,
-    SwarmId,
-)
-from allium.rewards.shares import FEE_BASIS
+from allium.appchain.state import Note, QuorumSnapshot, State, dates
+from allium.appchain.types import AtomicSesh, Blocks, BlsKey, ContractId, Hash, Height, Index, PublicKey, SwarmId
 
 #: What part of the requirement is the operator's at least.
 _OPERATOR_PART = 4
@@ -300,8 +290,8 @@ class _Step:
         before, seen = self._before, self._given.observation
         changes = {key: node for key, node in self._nodes.items() if node is not before.nodes.get(key)}
         nodes = before.nodes.changed(changes)
-        roster = _roster(nodes) if self._reform or not before.sittings else before.sittings[-1].roster
-        sittings = (*before.sittings, Sitting(self._height, self._beacon, roster))
+        roster = _roster(nodes) if self._reform or not before.quorums else before.quorums[-1].roster
+        quorums = (*before.quorums, QuorumSnapshot(self._height, self._beacon, roster))
         return State(
             parameters=self._parameters,
             height=self._height,
@@ -313,7 +303,7 @@ class _Step:
             nodes=nodes,
             departed=before.departed.changed(self._departed),
             returns=before.returns.changed(self._returns),
-            sittings=sittings[-self._parameters.vote_lifetime :],
+            quorums=quorums[-self._parameters.vote_lifetime :],
             ledger=self._ledger,
             agenda=self._agenda(),
             notes=tuple(self._notes),
@@ -387,7 +377,7 @@ def _beacon(state: State, l2_hash: Hash) -> Hash:
 
     Nothing else goes in that a proposer has a choice of: neither the time nor which certificates it takes.
     """
-    before = state.sittings[-1].beacon if state.sittings else state.parameters.chain
+    before = state.quorums[-1].beacon if state.quorums else state.parameters.chain
     return Hash(keccak.new(digest_bits=256, data=before + l2_hash).digest())
 
 

@@ -16,7 +16,7 @@ _LEAF, _NODE, _ROOT = b"allium.leaf", b"allium.node", b"allium.root"
 
 
 @dataclass(frozen=True)
-class Path:
+class MerklePath:
     """Where a leaf stands, and what has to be hashed with it on the way up."""
 
     index: Index
@@ -32,7 +32,7 @@ def root(leaves: Sequence[bytes]) -> Hash:
     return _finish(level[0] if level else b"", len(leaves))
 
 
-def path(leaves: Sequence[bytes], index: int) -> Path:
+def path(leaves: Sequence[bytes], index: int) -> MerklePath:
     """The way from the leaf at `index` to the root."""
     siblings, place, level = [], index, [_leaf(leaf) for leaf in leaves]
     while len(level) > 1:
@@ -40,10 +40,10 @@ def path(leaves: Sequence[bytes], index: int) -> Path:
             siblings.append(Hash(level[partner]))
         level = _above(level)
         place >>= 1
-    return Path(Index(index), Index(len(leaves)), tuple(siblings))
+    return MerklePath(Index(index), Index(len(leaves)), tuple(siblings))
 
 
-def climb(leaf: bytes, way: Path) -> Hash | None:
+def climb(leaf: bytes, way: MerklePath) -> Hash | None:
     """The root that `leaf` has at the end of `way`; `None` for a way that no tree has."""
     place, width = int(way.index), int(way.count)
     left, node = list(way.siblings), _leaf(leaf)

@@ -9,6 +9,7 @@ from typing import Any
 
 from allium.appchain.encoding import pack
 from allium.appchain.events import Contributor
+from allium.appchain.ledger.shares import Payee
 from allium.appchain.parameters import Parameters
 from allium.appchain.swarms import UNASSIGNED
 from allium.appchain.types import (
@@ -26,7 +27,6 @@ from allium.appchain.types import (
     Reasons,
     SwarmId,
 )
-from allium.rewards.shares import Payee
 
 #: Of nodes that do not work.
 NO_SWARM = SwarmId(UNASSIGNED)

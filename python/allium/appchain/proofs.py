@@ -7,11 +7,11 @@ from enum import IntEnum
 
 from allium.appchain import merkle
 from allium.appchain.encoding import EncodingError, decode
-from allium.appchain.merkle import Path
+from allium.appchain.ledger.ledger import RECORD
+from allium.appchain.merkle import MerklePath
 from allium.appchain.nodes import Node
 from allium.appchain.state import State
 from allium.appchain.types import Address, Hash, Index, MilliAtomic, PublicKey
-from allium.rewards.ledger import RECORD
 
 
 class Section(IntEnum):
@@ -30,8 +30,8 @@ class Proof:
 
     section: Section
     leaf: bytes
-    inner: Path
-    outer: Path
+    inner: MerklePath
+    outer: MerklePath
 
 
 def of_node(state: State, key: PublicKey) -> Proof:

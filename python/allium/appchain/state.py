@@ -11,6 +11,7 @@ from bencode2 import bencode
 from allium.appchain import merkle
 from allium.appchain.certificates import DrawnQuorum, Roster, Verifier, one_by_one, quorum
 from allium.appchain.encoding import EncodingError, decode, encode
+from allium.appchain.ledger.ledger import RECORD, Arithmetic, Ledger
 from allium.appchain.nodes import Departed, Node, StakeReturn
 from allium.appchain.parameters import Parameters
 from allium.appchain.table import Table
@@ -27,7 +28,6 @@ from allium.appchain.types import (
     PublicKey,
     Seconds,
 )
-from allium.rewards.ledger import RECORD, Arithmetic, Ledger
 
 #: How many accounts share a leaf.
 _ACCOUNTS = 16 * RECORD
@@ -43,7 +43,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Sitting:
+class QuorumSnapshot:
     """What a vote about one height is judged by."""
 
     height: Height
@@ -69,7 +69,7 @@ class State:
     departed: Table[ContractId, Departed]
     returns: Table[tuple[Height, ContractId, Index], StakeReturn]
     #: The heights that votes may be about, oldest first.
-    sittings: tuple[Sitting, ...]
+    quorums: tuple[QuorumSnapshot, ...]
     ledger: Ledger
     #: Nodes with which something is due at a height. Follows from `nodes`; may name some in vain.
     agenda: Mapping[Height, tuple[PublicKey, ...]] = field(repr=False)
@@ -89,9 +89,9 @@ class State:
 
     @cached_property
     def _header(self) -> bytes:
-        sittings = [[sitting.height, sitting.beacon, sitting.roster.digest] for sitting in self.sittings]
+        quorums = [[sitting.height, sitting.beacon, sitting.roster.digest] for sitting in self.quorums]
         scalars = [self.height, self.time, self.l2_height, self.l2_hash, self.requirement]
-        return bencode([_FORMAT, self.parameters.chain, *scalars, list(self.rates), sittings])
+        return bencode([_FORMAT, self.parameters.chain, *scalars, list(self.rates), quorums])
 
     @cached_property
     def accounts(self) -> list[bytes]:
@@ -123,7 +123,7 @@ class State:
 
     def quorum(self, height: Height) -> DrawnQuorum | None:
         """Who tests whom at a height; `None` when it is not one that votes may be about."""
-        for sitting in self.sittings:
+        for sitting in self.quorums:
             if sitting.height == height:
                 return quorum(sitting.roster, sitting.beacon, self.parameters)
         return None
@@ -149,7 +149,7 @@ def genesis(parameters: Parameters, arithmetic: Arithmetic | None = None, verifi
         nodes=Table(),
         departed=Table(),
         returns=Table(),
-        sittings=(),
+        quorums=(),
         ledger=Ledger(parameters.history, arithmetic=arithmetic),
         agenda={},
         verifier=verifier,
@@ -186,7 +186,7 @@ class _Snapshot:
 def snapshot(state: State) -> bytes:
     """The whole state. What a node that starts from it does not have is balances of earlier heights."""
     numbers: dict[Roster, Index] = {}
-    for sitting in state.sittings:
+    for sitting in state.quorums:
         numbers.setdefault(sitting.roster, Index(len(numbers)))
     return encode(
         _Snapshot(
@@ -202,7 +202,7 @@ def snapshot(state: State) -> bytes:
             departed=tuple(state.departed.values()),
             returns=tuple(state.returns.values()),
             rosters=tuple(numbers),
-            seats=tuple(_Seat(each.height, each.beacon, numbers[each.roster]) for each in state.sittings),
+            seats=tuple(_Seat(each.height, each.beacon, numbers[each.roster]) for each in state.quorums),
             accounts=state.ledger.accounts(),
         )
     )
@@ -233,7 +233,7 @@ def restore(data: bytes, arithmetic: Arithmetic | None = None, verifier: Verifie
         nodes=nodes,
         departed=Table({gone.contract_id: gone for gone in read.departed}),
         returns=Table({back.key: back for back in read.returns}),
-        sittings=tuple(Sitting(seat.height, seat.beacon, read.rosters[seat.roster]) for seat in read.seats),
+        quorums=tuple(QuorumSnapshot(seat.height, seat.beacon, read.rosters[seat.roster]) for seat in read.seats),
         ledger=ledger,
         agenda=_agenda(nodes.values(), height, parameters),
         verifier=verifier,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from allium import files
+from allium.base import files
 from allium.client.pool import Snode
 from allium.errors import Complaint
 

@@ -9,26 +9,13 @@ from allium.appchain.certificates import Certificate
 from allium.appchain.input import Observation
 from allium.appchain.state import State
 from allium.appchain.types import L2Height
-from allium.errors import Complaint
 
 
-class ConsensusError(Complaint):
-    """The engine cannot go on; the text says why, and what the operator can do."""
-
-
-class DivergedError(ConsensusError):
-    """The node computes another state than the network, or was given two histories. It must not go on."""
-
-
-class NotFinalError(Exception):
-    """The EVM chain is not known up to the height that was asked for, or not at all: ask again later."""
-
-
-class RefusedError(ValueError):
+class CertificateRefusedError(ValueError):
     """A certificate that the network has no use for; the text says why."""
 
 
-class Source(Protocol):
+class Observer(Protocol):
     """A node's own view of the EVM chain, of which only what is final counts."""
 
     async def observe(self, after: L2Height, upto: L2Height | None = None) -> Observation:
@@ -56,7 +43,10 @@ class Consensus(Protocol):
         ...
 
     async def submit(self, certificate: Certificate) -> None:
-        """Hands in a verdict to be ordered; raises `RefusedError`. Nothing tells but the state whether it came in."""
+        """Hands in a verdict to be ordered; raises `CertificateRefusedError`.
+
+        Nothing tells but the state whether it came in.
+        """
         ...
 
     async def run(self) -> None:

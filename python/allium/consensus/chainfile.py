@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 
 from allium.appchain.parameters import MAINNET, Parameters, devnet
 from allium.appchain.types import Address, L2Height, PublicKey
-from allium.consensus import ConsensusError
+from allium.errors import ConsensusError
 
 #: Rules that have a place of their own in the file.
 _APART = {"name", "l2_chain_id", "rewards_contract", "l2_start"}

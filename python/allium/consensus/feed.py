@@ -14,11 +14,11 @@ import aiohttp
 from aiohttp import web
 from bencode2 import BencodeDecodeError, bdecode
 
-from allium import log
 from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.types import Height
-from allium.consensus import RefusedError
+from allium.base import log
+from allium.consensus import CertificateRefusedError
 from allium.consensus.replica import Replica
 
 #: How long a question for blocks may wait for one.
@@ -62,7 +62,7 @@ def _application(replica: Replica, submit: Submit) -> web.Application:
     async def certificates(request: web.Request) -> web.Response:
         try:
             await submit(decode(Certificate, await request.read()))
-        except (EncodingError, RefusedError) as error:
+        except (EncodingError, CertificateRefusedError) as error:
             return web.Response(status=400, text=str(error))
         except FeedError as error:
             # A follower that has not found whom to hand it to yet.
@@ -110,13 +110,13 @@ class Feed:
         return items[0], items[1]
 
     async def submit(self, certificate: Certificate) -> None:
-        """Hands a certificate in; also raises `RefusedError`."""
+        """Hands a certificate in; also raises `CertificateRefusedError`."""
         try:
             async with self._session.post(
                 f"{self.url}/v1/certificates", data=encode(certificate), timeout=_SUBMITTING, allow_redirects=False
             ) as answer:
                 if answer.status == 400:
-                    raise RefusedError((await answer.content.read(1024)).decode(errors="replace"))
+                    raise CertificateRefusedError((await answer.content.read(1024)).decode(errors="replace"))
                 if answer.status != 202:
                     raise FeedError(f"{self.url} answered {answer.status}")
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -11,7 +11,7 @@ from allium.appchain.state import State
 from allium.appchain.types import Height
 from allium.consensus.block import Block
 from allium.consensus.states import States
-from allium.consensus.store import Store
+from allium.consensus.store import BlockStore
 
 #: What one answer of the feed may hold.
 BATCH = 64
@@ -20,7 +20,7 @@ BATCH = 64
 class Replica:
     """States in, states out. Only the engine that owns it commits."""
 
-    def __init__(self, store: Store, snapshot_every: int) -> None:
+    def __init__(self, store: BlockStore, snapshot_every: int) -> None:
         """Raises `StoreError` when what is on the disk cannot be followed from."""
         self._store, self._snapshot_every = store, snapshot_every
         self.states = States(store.load())

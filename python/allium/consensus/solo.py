@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from allium import log
 from allium.appchain.admission import InvalidInputError, admissible, objection
 from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import EncodingError, decode
@@ -22,11 +21,13 @@ from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State
 from allium.appchain.types import Height, PublicKey, Seconds
-from allium.consensus import ConsensusError, DivergedError, NotFinalError, RefusedError, Source
+from allium.base import log
+from allium.consensus import CertificateRefusedError, Observer
 from allium.consensus.block import Block, sign
 from allium.consensus.feed import WAIT_SECONDS, Feed, FeedError, serving
 from allium.consensus.replica import Replica
-from allium.consensus.store import Store, confirmed
+from allium.consensus.store import BlockStore, confirmed
+from allium.errors import ConsensusError, DivergedError, NotFinalError
 
 #: How many certificates may wait for their turn.
 _MAX_PENDING = 4096
@@ -49,8 +50,8 @@ class Sequencer:
 
     def __init__(
         self,
-        store: Store,
-        source: Source,
+        store: BlockStore,
+        source: Observer,
         secret: bytes,
         listen: Listen,
         *,
@@ -72,13 +73,13 @@ class Sequencer:
         return aiter(self._replica.states)
 
     async def submit(self, certificate: Certificate) -> None:
-        """Takes a certificate for one of the next inputs; raises `RefusedError`."""
+        """Takes a certificate for one of the next inputs; raises `CertificateRefusedError`."""
         if certificate in self._pending:
             return
         if len(self._pending) >= _MAX_PENDING:
-            raise RefusedError("too many certificates are waiting; try again later")
+            raise CertificateRefusedError("too many certificates are waiting; try again later")
         if (why := objection(self.state, certificate)) is not None:
-            raise RefusedError(why)
+            raise CertificateRefusedError(why)
         self._pending[certificate] = None
 
     async def run(self) -> None:
@@ -109,17 +110,17 @@ class Sequencer:
         self._pending = {each: None for each in self._pending if objection(after, each) is None}
 
 
-class Follower:
+class SoloFollower:
     """One of the others. A `Consensus`."""
 
     def __init__(
         self,
-        store: Store,
+        store: BlockStore,
         parameters: Parameters,
         sequencer: PublicKey,
         urls: Sequence[str],
         *,
-        source: Source | None = None,
+        source: Observer | None = None,
         listen: Listen | None = None,
         snapshot_every: int = 360,
     ) -> None:
@@ -141,7 +142,7 @@ class Follower:
         return aiter(self._replica.states)
 
     async def submit(self, certificate: Certificate) -> None:
-        """Hands a certificate to the first feed that answers; raises `RefusedError`."""
+        """Hands a certificate to the first feed that answers; raises `CertificateRefusedError`."""
         reasons = []
         async with aiohttp.ClientSession() as session:
             for url in self._urls:
@@ -151,7 +152,7 @@ class Follower:
                     reasons.append(str(error))
         # Whose certificate it is may be a stranger.
         self._logger.warning("a certificate could not be handed on", reasons=reasons)
-        raise RefusedError("no feed can be reached; try again later")
+        raise CertificateRefusedError("no feed can be reached; try again later")
 
     async def run(self) -> None:
         """Follows until cancelled; raises `DivergedError`."""
@@ -224,7 +225,7 @@ class Follower:
             )
         await self._replica.commit(block, after)
 
-    async def _compare(self, source: Source, before: State, given: Input) -> None:
+    async def _compare(self, source: Observer, before: State, given: Input) -> None:
         """Returns once this node sees the same on the EVM chain."""
         while True:
             try:

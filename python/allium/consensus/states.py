@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from allium import log
 from allium.appchain.state import State
 from allium.appchain.types import Height
+from allium.base import log
 
 
 class States:

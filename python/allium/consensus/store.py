@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from allium import files
 from allium._native import verify_ed25519
 from allium.appchain.admission import InvalidInputError
 from allium.appchain.encoding import EncodingError, decode
@@ -19,8 +18,9 @@ from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, genesis, restore, snapshot
 from allium.appchain.types import Height, PublicKey
-from allium.consensus import ConsensusError
+from allium.base import files
 from allium.consensus.block import Block
+from allium.errors import ConsensusError
 
 #: How many snapshots are kept. A node starts from the oldest, to know balances of the heights since, and from another
 #: if that is damaged.
@@ -34,15 +34,15 @@ _TABLES = (
 )
 
 
-class StoreError(ConsensusError):
+class BlockStoreError(ConsensusError):
     """A file that cannot be followed from; the text names it and says what to do."""
 
 
-class Store:
+class BlockStore:
     """The chain of one network on disk. May be used from several threads."""
 
     def __init__(self, path: Path, parameters: Parameters, sequencer: PublicKey) -> None:
-        """Opens or makes the file; raises `StoreError` for another network's and for a damaged one."""
+        """Opens or makes the file; raises `BlockStoreError` for another network's and for a damaged one."""
         self._path, self._parameters, self._sequencer = path, parameters, sequencer
         self._lock = threading.Lock()
         try:
@@ -51,7 +51,7 @@ class Store:
         except sqlite3.Error as error:
             raise self._damaged(str(error)) from None
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> BlockStore:
         return self
 
     def __exit__(
@@ -77,7 +77,7 @@ class Store:
                         (_SNAPSHOTS,),
                     )
         except sqlite3.Error as error:
-            raise StoreError(f"{self._path} cannot be written: {error}") from None
+            raise BlockStoreError(f"{self._path} cannot be written: {error}") from None
 
     def blocks(self, after: Height, count: int) -> list[bytes]:
         """Up to `count` encoded blocks that follow a height."""
@@ -102,7 +102,7 @@ class Store:
     def load(self) -> State:
         """The last state, from the oldest snapshot that is what the sequencer signed, or from the beginning.
 
-        Every block on the way is applied and checked; raises `StoreError` for one that is not what was signed.
+        Every block on the way is applied and checked; raises `BlockStoreError` for one that is not what was signed.
         """
         try:
             state = self._oldest() or genesis(self._parameters, verifier=verify_ed25519)
@@ -151,14 +151,16 @@ class Store:
                 self._database.execute("INSERT INTO chain VALUES (?, ?)", (self._parameters.chain, self._sequencer))
         version = self._database.execute("PRAGMA user_version").fetchone()[0]
         if version != _FORMAT:
-            raise StoreError(f"{self._path} has format {version}, this version reads {_FORMAT}; use the other version")
+            raise BlockStoreError(
+                f"{self._path} has format {version}, this version reads {_FORMAT}; use the other version"
+            )
         if self._database.execute("SELECT id, sequencer FROM chain").fetchall() != [
             (self._parameters.chain, self._sequencer)
         ]:
-            raise StoreError(f"{self._path} is another network's; move it away to follow this one")
+            raise BlockStoreError(f"{self._path} is another network's; move it away to follow this one")
 
-    def _damaged(self, text: str) -> StoreError:
-        return StoreError(f"{self._path} is damaged: {text}; move it away to follow the network anew")
+    def _damaged(self, text: str) -> BlockStoreError:
+        return BlockStoreError(f"{self._path} is damaged: {text}; move it away to follow the network anew")
 
 
 def confirmed(encoded: bytes, block: bytes, parameters: Parameters, sequencer: PublicKey) -> State | None:

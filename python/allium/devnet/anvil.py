@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from allium import cache
+from allium.base import cache
 from allium.devnet import ports, process
 from allium.devnet.layout import LOOPBACK, DevnetError
 

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from allium import keys
 from allium.devnet import anvil
 from allium.devnet.layout import ChainRecord, DevnetError, Layout
-from allium.devnet.network import ChainOptions, Progress
+from allium.devnet.options import ChainOptions
+from allium.devnet.progress import AwaitingFinality, Progress, ReadingContracts
+from allium.settings import keys
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -50,10 +51,11 @@ class Ground:
 
 def prepare(layout: Layout, options: ChainOptions, nodes: int, undo: ExitStack, progress: Progress) -> Ground:
     """Stakes for the nodes whose keys are in `layout`; `undo` ends a chain started here. Raises `DevnetError`."""
-    progress("reading the contracts")
+    progress(ReadingContracts())
     try:
         from allium.devnet import stakes
-        from allium.staking import StakingError, deploy
+        from allium.staking import StakingError
+        from allium.staking.addresses import Addresses
     except ModuleNotFoundError as error:
         raise DevnetError(f"a chain needs {error.name}; run: pip install 'allium[chain]'") from None
     if (options.contracts is None) != (options.rpc_url is None):
@@ -65,13 +67,13 @@ def prepare(layout: Layout, options: ChainOptions, nodes: int, undo: ExitStack, 
             local = anvil.start(layout.anvil_log, _ANVIL)
             undo.callback(local.stop)
             url = local.url
-        addresses = None if options.contracts is None else deploy.Addresses.load(options.contracts)
+        addresses = None if options.contracts is None else Addresses.load(options.contracts)
         funder, given = _funder(options, addresses)
         both = [(keys.load(layout.data_dir(i)), keys.load_bls(layout.data_dir(i))) for i in range(nodes)]
         staked = asyncio.run(stakes.stake(url, funder, both, addresses, progress))
         staked.addresses.save(layout.addresses)
         finality = _finality(options, staked, local)
-        progress("waiting until the stakes are final")
+        progress(AwaitingFinality())
         if local is not None:
             asyncio.run(stakes.mine(url, _UNTIL_FINAL))
         elif not finality:
@@ -91,10 +93,11 @@ def prepare(layout: Layout, options: ChainOptions, nodes: int, undo: ExitStack, 
 def leave(chain: ChainRecord, index: int) -> None:
     """Asks for node `index` to leave, as its operator; raises `DevnetError`."""
     from allium.devnet import stakes
-    from allium.staking import StakingError, deploy
+    from allium.staking import StakingError
+    from allium.staking.addresses import Addresses
 
     stake = chain.stakes[index]
-    addresses = deploy.Addresses(**chain.contracts)
+    addresses = Addresses(**chain.contracts)
     try:
         asyncio.run(stakes.leave(chain.rpc_url, addresses, stake.stakers[0].key, stake.contract_id))
     except StakingError as error:
@@ -103,13 +106,13 @@ def leave(chain: ChainRecord, index: int) -> None:
 
 def _funder(options: ChainOptions, addresses: Any) -> tuple[LocalAccount, bool]:
     """Who pays, and whether the key came from outside."""
-    from allium.staking import wallet
+    from allium.wallet import payer
 
     if addresses is None:
         return anvil.account(0), False
-    if options.key_file is None and addresses.chain_id == anvil.CHAIN_ID and wallet.VARIABLE not in os.environ:
+    if options.key_file is None and addresses.chain_id == anvil.CHAIN_ID and payer.VARIABLE not in os.environ:
         return anvil.account(0), False
-    return wallet.load(options.key_file), True
+    return payer.load(options.key_file), True
 
 
 def _finality(options: ChainOptions, staked: Staked, local: anvil.Anvil | None) -> dict[str, int]:

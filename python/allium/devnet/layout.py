@@ -8,7 +8,7 @@ seed.log          what the seed printed
 With a chain also:
 seed/             the seed's copy of that chain
 chain.json        which chain the nodes follow (consensus/chainfile)
-ADDRESSES.json    where its contracts are (staking/deploy)
+ADDRESSES.json    where its contracts are (staking/addresses)
 anvil.log         when the chain runs here
 """
 
@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from allium import files
+from allium.base import files
 from allium.errors import Complaint
 
 #: Every address of a devnet: nothing of it is reachable from another machine.

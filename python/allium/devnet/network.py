@@ -13,11 +13,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.request import Request, urlopen
 
-from allium import config, files, keys
 from allium.appchain.swarms import UNASSIGNED, assign
+from allium.base import files
 from allium.consensus.cometbft.committee import SEATS
 from allium.devnet import ports, process
 from allium.devnet.layout import (
@@ -30,12 +30,14 @@ from allium.devnet.layout import (
     NodeRecord,
     write_json,
 )
-from allium.reachability import INTERVAL_SECONDS
+from allium.devnet.options import ChainOptions, ConsensusEngine
+from allium.devnet.progress import AwaitingSwarms, Event, MakingKeys, NodeUp, Progress, SeedUp
+from allium.liveness.reachability import INTERVAL_SECONDS
+from allium.settings import config, keys
 
 DEFAULT_NODES = 15
 DEFAULT_SWARM_SIZE = 5
 DEFAULT_DIRECTORY = Path("devnet")
-DEFAULT_UPTIME = 30.0
 
 #: A node that needs longer than this to start has a fault.
 _START_SECONDS = 60.0
@@ -48,28 +50,8 @@ _POLL_SECONDS = 0.2
 _TESTS_PER_PROOF = 6
 _NODE_STORE_BYTES = 256 << 20
 
-Progress = Callable[[str], None]
-Consensus = Literal["solo", "cometbft"]
 
-
-@dataclass(frozen=True)
-class ChainOptions:
-    """On which EVM chain a network is to stand. Without anything: on one of its own, with contracts of its own."""
-
-    #: File with the addresses of contracts that are there already, and where their chain is to be asked.
-    contracts: Path | None = None
-    rpc_url: str | None = None
-    #: File with the key of an account there that pays for all; `None`: the environment has it, or anvil.
-    key_file: Path | None = None
-    #: How many blocks deep is final; `None`: as the chain says.
-    depth: int | None = None
-    #: Who orders the inputs: the first node, or a committee of all.
-    consensus: Consensus = "solo"
-    #: Seconds between two proofs of a node that it is there: after twice as long without, it is voted out.
-    uptime: float = DEFAULT_UPTIME
-
-
-class Registration(StrEnum):
+class RegistrationState(StrEnum):
     """What a node is to its network."""
 
     ACTIVE = "active"
@@ -86,12 +68,12 @@ class NodeStatus:
     running: bool
     #: Resident memory; `None` when it is down.
     resident_bytes: int | None
-    registration: Registration = Registration.ACTIVE
+    registration: RegistrationState = RegistrationState.ACTIVE
 
     @property
     def is_well(self) -> bool:
         """Whether it runs, or need not."""
-        return self.running or self.registration is Registration.NONE
+        return self.running or self.registration is RegistrationState.NONE
 
 
 class Devnet:
@@ -134,7 +116,7 @@ class Devnet:
         committee = chain is not None and chain.consensus == "cometbft"
         count = _PORTS_PER_NODE + (_PORTS_OF_COMETBFT if committee else 0)
         with ports.reserve(2 + count * nodes, base_port) as free, ExitStack() as undo:
-            progress("making keys")
+            progress(MakingKeys())
             seed_port, feed_port, *node_ports = free
             swarms = swarm_ids(nodes, swarm_size) if chain is None else [UNASSIGNED] * nodes
             records = [
@@ -146,12 +128,14 @@ class Devnet:
             with _listen(seed_port) as listener:
                 commands = [*(self._node_command(index) for index in range(nodes))]
                 commands.append(self._seed_command(listener, None if chain is None else chain.consensus))
-                *pids, seed_pid = process.start(commands, _START_SECONDS, lambda ready: progress(f"{ready.name} is up"))
+                *pids, seed_pid = process.start(
+                    commands, _START_SECONDS, lambda ready: progress(_up(commands.index(ready), nodes))
+                )
             undo.callback(process.stop, [*pids, seed_pid], 0)
             up = tuple(replace(record, pid=pid) for record, pid in zip(records, pids, strict=True))
             network = NetworkRecord(f"http://{LOOPBACK}:{seed_port}/", seed_pid, up, grounded)
             if grounded is not None:
-                progress("waiting for the swarms")
+                progress(AwaitingSwarms())
                 network = self._formed(network, _START_SECONDS)
             self.layout.write_network(network)
             undo.pop_all()
@@ -424,7 +408,7 @@ class Devnet:
         arguments = [sys.executable, "-m", "allium", "node", "run", "--config", str(self.layout.config(index))]
         return process.Command(f"node {index}", arguments, self.layout.log(index))
 
-    def _seed_command(self, listener: socket.socket, consensus: Consensus | None) -> process.Command:
+    def _seed_command(self, listener: socket.socket, consensus: ConsensusEngine | None) -> process.Command:
         descriptor = listener.fileno()
         arguments = [sys.executable, "-m", "allium.devnet.seed", str(self.layout.nodes), "--fd", str(descriptor)]
         if consensus == "cometbft":
@@ -455,11 +439,16 @@ def listed(seed_url: str) -> dict[str, int]:
     return {node["pubkey_ed25519"]: node["swarm_id"] for node in told["result"]["service_node_states"]}
 
 
-def _registration(swarm_id: int | None) -> Registration:
+def _up(index: int, nodes: int) -> Event:
+    """The event of a process that serves: the nodes in their order, then the seed."""
+    return NodeUp(index) if index < nodes else SeedUp()
+
+
+def _registration(swarm_id: int | None) -> RegistrationState:
     """Of a node that the network has in this swarm; `None`: that it does not have."""
     if swarm_id is None:
-        return Registration.NONE
-    return Registration.DECOMMISSIONED if swarm_id == UNASSIGNED else Registration.ACTIVE
+        return RegistrationState.NONE
+    return RegistrationState.DECOMMISSIONED if swarm_id == UNASSIGNED else RegistrationState.ACTIVE
 
 
 def _member(record: NodeRecord) -> dict[str, Any]:

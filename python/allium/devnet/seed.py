@@ -16,13 +16,15 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from allium import _native, notify
+from allium import _native
 from allium.appchain.encoding import EncodingError
 from allium.appchain.state import restore
+from allium.base import notify
 from allium.consensus.cometbft import rpc
 from allium.consensus.cometbft.application import STATE_PATH
 from allium.membership import MembershipError, static
-from allium.membership.appchain import open_chain, snapshot
+from allium.membership.appchain import snapshot
+from allium.node.chain import open_chain
 
 #: The methods a client asks for the list with; the answers are the same.
 _METHODS = ("get_n_service_nodes", "get_service_nodes")
@@ -125,7 +127,7 @@ class AskedList:
         return snapshot(restore(base64.b64decode(told["response"]["value"])), self._contacts)
 
 
-class Seed:
+class SeedServer:
     """Answers from a list of nodes."""
 
     def __init__(self, current: Current) -> None:
@@ -177,7 +179,7 @@ async def _serve(nodes: Path, chain: Path | None, ask: bool, listener: socket.so
                 return None
             current = followed.current
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
-        app.router.add_post(_PATH, Seed(current).answer)
+        app.router.add_post(_PATH, SeedServer(current).answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,15 @@ from web3.types import RPCEndpoint, TxReceipt, Wei
 
 from allium._native import BlsSecretKey
 from allium.devnet.layout import StakeRecord, StakerRecord
-from allium.keys import NodeKeys
-from allium.staking import StakingError, abi, deploy
-from allium.staking.deploy import Addresses
+from allium.devnet.progress import ContractDeployed, NodesStaked, Progress
+from allium.settings.keys import NodeKeys
+from allium.staking import StakingError, abi
+from allium.staking.addresses import Addresses
 from allium.staking.provider import Provider, connected, quantity
-from allium.staking.registration import Registration, build, joined, register
-from allium.staking.sender import Sender, told_of
-from allium.staking.steps import View
+from allium.wallet import deploy
+from allium.wallet.registration import SignedRegistration, build, joined, register
+from allium.wallet.sender import Sender, told_of
+from allium.wallet.steps import ContractReader
 
 #: Every so many nodes, one has several contributors and takes a fee.
 _SHARED_EVERY = 4
@@ -38,8 +40,6 @@ _OPENED = abi.topic(
         if entry.get("name") == "NewServiceNodeContributionContract"
     )
 )
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ async def stake(
     funder: LocalAccount,
     nodes: Sequence[tuple[NodeKeys, BlsSecretKey]],
     addresses: Addresses | None,
-    tell: Tell,
+    progress: Progress,
 ) -> Staked:
     """Deploys contracts unless there are some, and registers every node; raises `StakingError`.
 
@@ -74,9 +74,9 @@ async def stake(
     async with connected(url) as provider:
         if addresses is None:
             # Nobody waits for two hours on a devnet until a node may leave.
-            parameters = deploy.Parameters(minimum_exit_age=0)
-            addresses = await deploy.deploy(provider, funder, parameters, lambda line: tell(f"deploying {line}"))
-        rules = await _rules(View(provider, addresses))
+            parameters = deploy.DeployParameters(minimum_exit_age=0)
+            addresses = await deploy.deploy(provider, funder, parameters, lambda line: progress(ContractDeployed(line)))
+        rules = await _rules(ContractReader(provider, addresses))
         bank = _Bank(provider, funder, addresses)
         turns = asyncio.Semaphore(_AT_ONCE)
         done = 0
@@ -86,7 +86,7 @@ async def stake(
             async with turns:
                 record = await _stake_for(bank, rules, index, keys, secret)
             done += 1
-            tell(f"{done} of {len(nodes)} nodes staked for")
+            progress(NodesStaked(done, len(nodes)))
             return record
 
         try:
@@ -169,7 +169,7 @@ async def _stake_for(bank: _Bank, rules: Rules, index: int, keys: NodeKeys, secr
 
 
 async def _share(
-    addresses: Addresses, registration: Registration, people: Sequence[Sender], parts: Sequence[int]
+    addresses: Addresses, registration: SignedRegistration, people: Sequence[Sender], parts: Sequence[int]
 ) -> tuple[ChecksumAddress, int]:
     """Collects a stake from several in a contract of its own; that contract, and the number of the node."""
     operator = people[0]
@@ -203,7 +203,7 @@ def _parts(requirement: int, count: int) -> list[int]:
     return [operator, *[each] * (count - 2), requirement - operator - each * (count - 2)]
 
 
-async def _rules(view: View) -> Rules:
+async def _rules(view: ContractReader) -> Rules:
     await view.check()
     if not await view.rewards("isStarted"):
         raise StakingError(f"{view.addresses.rewards} is not started; its owner has to call start()")

@@ -1,14 +1,13 @@
 """The network as the replicated state machine has it: who is registered, who works, in which swarm.
 
-Where nodes can be reached is no part of that state. Nodes tell each other (`consensus/liveness`), and until one has, it
+Where nodes can be reached is no part of that state. Nodes tell each other (`liveness`), and until one has, it
 is where the network file says; one that the file does not name is a member all the same, without an address.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,31 +15,26 @@ from typing import TYPE_CHECKING, Protocol
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
-from allium import log
 from allium.appchain.nodes import Node
 from allium.appchain.state import State
 from allium.appchain.swarms import UNASSIGNED
 from allium.appchain.types import Hash, L2Height, PublicKey
-from allium.consensus import Consensus, ConsensusError, Source
-from allium.consensus.chainfile import ChainFile
-from allium.consensus.cometbft.engine import Part, open_part
-from allium.consensus.solo import Follower, Listen, Sequencer
-from allium.consensus.store import Store
+from allium.base import log
+from allium.consensus import Consensus, Observer
+from allium.errors import ConsensusError
 from allium.membership import MembershipError, static
 
 if TYPE_CHECKING:
     from allium._native import Network, NodeEntry
-    from allium.consensus.liveness.proof import Uptime
-    from allium.keys import NodeKeys
+    from allium.liveness.proof import Uptime
 
 #: The rules that clients see; of the network's fork to staking on the EVM chain.
 HARDFORK = (21, 0)
-STORE_FILE = "appchain.sqlite"
 _NOWHERE = "0.0.0.0"
 
 
-class View(Source, Protocol):
-    """A source that goes on from where the network is."""
+class ChainObserver(Observer, Protocol):
+    """An observer of the EVM chain that goes on from where the network is."""
 
     def resume(self, height: L2Height, block: Hash) -> None:
         """What the network has seen before: the block of that height is this one."""
@@ -59,9 +53,9 @@ class View(Source, Protocol):
 class AppchainMembership:
     """Runs the engine of agreement and yields a snapshot for every state. When the engine ends, the last one stays."""
 
-    def __init__(self, consensus: Consensus, contacts_file: Path, view: View | None = None) -> None:
-        """`view`, if the engine has one, is closed at the end."""
-        self._consensus, self._path, self._view = consensus, contacts_file, view
+    def __init__(self, consensus: Consensus, contacts_file: Path, observer: ChainObserver | None = None) -> None:
+        """`observer`, if the engine has one, is closed at the end."""
+        self._consensus, self._path, self._observer = consensus, contacts_file, observer
         self._listed: dict[str, NodeEntry] = {}
         self._proven: dict[str, NodeEntry] = {}
         self._contacts: Mapping[str, NodeEntry] = {}
@@ -74,9 +68,9 @@ class AppchainMembership:
         return self._consensus
 
     @property
-    def view(self) -> View | None:
+    def observer(self) -> ChainObserver | None:
         """The node's own view of the EVM chain, if it has one."""
-        return self._view
+        return self._observer
 
     @property
     def contacts(self) -> Mapping[str, NodeEntry]:
@@ -106,7 +100,7 @@ class AppchainMembership:
     @property
     def l2_final(self) -> int:
         """Up to where this node itself sees the EVM chain final; 0 when it does not look there."""
-        return 0 if self._view is None else self._view.final
+        return 0 if self._observer is None else self._observer.final
 
     def reload(self) -> None:
         """Reads the network file again at once."""
@@ -137,8 +131,8 @@ class AppchainMembership:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._view is not None:
-                await self._view.close()
+            if self._observer is not None:
+                await self._observer.close()
 
     def _explain(self, ended: asyncio.Task[None], at_once: bool) -> None:
         error = ended.exception()
@@ -168,70 +162,6 @@ class AppchainMembership:
             self._listed = _by_key(static.read(self._path))
         except MembershipError as error:
             self._logger.error("network file is unusable, the addresses before it stay", reason=str(error))
-
-
-def open_chain(
-    chain_file: Path,
-    network_file: Path,
-    data_dir: Path,
-    keys: NodeKeys | None,
-    listen: Listen | None,
-    look: Callable[[ChainFile], View] | None,
-    part: Part | None = None,
-    clock: Callable[[], float] = time.time,
-) -> AppchainMembership:
-    """The membership by a chain file: with the engine that it names, in the part that the node's key has there.
-
-    `look` makes the node's own view of the EVM chain, `part` says how CometBFT is run, `clock` is the
-    sequencer's. Raises `MembershipError` when a
-    file is unusable, and when something is missing for the node's part.
-    """
-    try:
-        chain = ChainFile.read(chain_file)
-        source = None if look is None else look(chain)
-        if chain.cometbft is not None:
-            engine = _committee(chain, network_file, data_dir, keys, source, part)
-        else:
-            engine = _solo(chain, data_dir, keys, source, listen, clock)
-    except ConsensusError as error:
-        raise MembershipError(str(error)) from None
-    if source is not None and any(engine.state.l2_hash):
-        source.resume(engine.state.l2_height, engine.state.l2_hash)
-    return AppchainMembership(engine, network_file, source)
-
-
-def _solo(
-    chain: ChainFile,
-    data_dir: Path,
-    keys: NodeKeys | None,
-    source: View | None,
-    listen: Listen | None,
-    clock: Callable[[], float],
-) -> Consensus:
-    """Ordering if the node's key is the sequencer's, following if not."""
-    store = Store(data_dir / STORE_FILE, chain.parameters, chain.sequencer_key)
-    if keys is None or chain.sequencer_key != keys.ed25519_public:
-        return Follower(store, chain.parameters, chain.sequencer_key, chain.feeds, source=source, listen=listen)
-    if source is None or listen is None:
-        raise MembershipError(
-            "the sequencer needs a view of the EVM chain (l2_rpc) and a port to be followed at (feed_port)"
-        )
-    return Sequencer(store, source, keys.ed25519_secret, listen, clock=clock)
-
-
-def _committee(
-    chain: ChainFile,
-    network_file: Path,
-    data_dir: Path,
-    keys: NodeKeys | None,
-    source: View | None,
-    part: Part | None,
-) -> Consensus:
-    """One of the committee when it is drawn, one who follows else. Without keys it is never drawn."""
-    if part is None:
-        raise MembershipError("the chain file asks for CometBFT, which only a node runs")
-    secret = bindings.crypto_sign_keypair()[1] if keys is None else keys.ed25519_secret
-    return open_part(chain, network_file, data_dir, secret, source, part)
 
 
 def snapshot(state: State, contacts: Mapping[str, NodeEntry]) -> Network:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from allium import keys
 from allium.appchain import swarms
-from allium.keys import NodeKeys
 from allium.membership.omq import TIMEOUT, OmqConnection, OmqError
+from allium.settings import keys
+from allium.settings.keys import NodeKeys
 
 if TYPE_CHECKING:
     from allium._native import Network, NodeEntry

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Self
 
 import zmq
@@ -16,7 +14,8 @@ import zmq.asyncio
 from nacl import bindings
 from zmq.utils import z85
 
-from allium import log
+from allium.base import log
+from allium.base.endpoint import Endpoint
 from allium.errors import Complaint
 
 #: How long an answer may take, in seconds.
@@ -25,7 +24,6 @@ _HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 15_000, 30_000
 _RECONNECT_MS, _RECONNECT_MAX_MS = 250, 5_000
 _MAX_MESSAGE = 10 << 20
 _PAUSE_SECONDS = 0.25
-_HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class OmqError(Complaint):
@@ -34,24 +32,6 @@ class OmqError(Complaint):
 
 class UnknownCommandError(OmqError):
     """The other side has no such command."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a daemon listens: `ipc://…` or `tcp://…`, and its X25519 key where it asks for CURVE."""
-
-    address: str
-    x25519: bytes | None = None
-
-    @classmethod
-    def parse_seed(cls, text: str) -> Endpoint:
-        """From `host:port/<64 hex digits>`; `ValueError` for anything else."""
-        place, _, key = text.rpartition("/")
-        host, _, port = place.rpartition(":")
-        is_port = port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16
-        if not host or not is_port or not _HEX_KEY.fullmatch(key):
-            raise ValueError(f"{text!r} is not host:port/<X25519 key as 64 hex digits>")
-        return cls(f"tcp://{place}", bytes.fromhex(key))
 
 
 class OmqConnection:

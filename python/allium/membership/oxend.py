@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import bencode2
 
-from allium import log, pulse
+from allium.base import log, pulse
+from allium.base.endpoint import Endpoint
 from allium.membership import daemon as rpc
 from allium.membership.daemon import Address, Daemon, NodeList
-from allium.membership.omq import Endpoint, OmqError, UnknownCommandError
+from allium.membership.omq import OmqError, UnknownCommandError
 
 if TYPE_CHECKING:
     from allium._native import Network

@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allium import log
 from allium.appchain import swarms
+from allium.base import log
 from allium.membership import MembershipError
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from allium import log, pulse
-from allium.operate.facts import Source
+from allium.base import log, pulse
+from allium.operate.facts import FactSource
 from allium.operate.health import Finding, Level, judge
 
 _PERIOD = 15.0
@@ -14,7 +14,7 @@ _PERIOD = 15.0
 class Condition:
     """What keeps a node from its work."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: FactSource) -> None:
         self._source = source
         #: The worst that was found last.
         self._trouble: Finding | None = None

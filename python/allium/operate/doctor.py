@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allium.config import ConfigError, NodeConfig
 from allium.operate import admin, machine, quotas, surroundings
 from allium.operate.admin import NoNodeError
 from allium.operate.quotas import Quotas
 from allium.operate.result import Result, failed, ok, together, warning
+from allium.settings.config import ConfigError, NodeConfig
 
 #: What `allium node init` writes.
 _CONFIG_FILE = "config.toml"

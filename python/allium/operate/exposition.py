@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from allium.appchain.parameters import SESH
-from allium.operate.facts import Chain, Facts
+from allium.operate.facts import ChainFacts, Facts
 
 #: What a histogram's buckets are counted in.
 _MICROSECONDS = 1e-6
@@ -155,7 +155,7 @@ def _swarm(facts: Facts) -> Iterator[Metric]:
     yield _gauge("tested_timestamp_seconds", text, list(facts.pinged.items()), "transport")
 
 
-def _chain(chain: Chain) -> Iterator[Metric]:
+def _chain(chain: ChainFacts) -> Iterator[Metric]:
     yield _gauge("chain_height", "Height of the replicated state.", chain.height)
     yield _gauge("chain_lag_seconds", "How long ago that height was.", chain.lag)
     yield _gauge("chain_nodes", "Registered nodes.", chain.members)
@@ -166,7 +166,7 @@ def _chain(chain: Chain) -> Iterator[Metric]:
     yield _gauge("l2_provider_up", "Whether a provider is relied on.", trusted, "provider")
 
 
-def _stake(chain: Chain) -> Iterator[Metric]:
+def _stake(chain: ChainFacts) -> Iterator[Metric]:
     stake = chain.stake
     yield _gauge("registered", "Whether this node is registered.", stake.registered)
     yield _gauge("decommissioned", "Whether the network has decommissioned it.", stake.decommissioned)
@@ -181,7 +181,7 @@ def _stake(chain: Chain) -> Iterator[Metric]:
     yield _gauge("reward_accrued_sesh", text, stake.earned / SESH)
 
 
-def _committee(chain: Chain) -> Iterator[Metric]:
+def _committee(chain: ChainFacts) -> Iterator[Metric]:
     committee = chain.committee
     if committee is None:
         return

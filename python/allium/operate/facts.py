@@ -9,27 +9,28 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from allium.appchain.claims import claimable
 from allium.appchain.nodes import Leaving
 from allium.appchain.state import State
 from allium.appchain.types import PublicKey
 from allium.appchain.verdicts import Reason
-from allium.config import NodeConfig
-from allium.consensus.liveness.clocks import Clocks
-from allium.consensus.liveness.history import FILE as HISTORY
-from allium.files import STORE, STORE_LOG
-from allium.keys import NodeKeys
-from allium.membership import Membership
-from allium.membership.appchain import AppchainMembership
-from allium.membership.daemon import Daemon as DaemonConnection
-from allium.membership.oxend import OxendMembership
+from allium.base.files import STORE, STORE_LOG
+from allium.liveness.clocks import Clocks
+from allium.liveness.history import FILE as HISTORY
+from allium.settings.config import NodeConfig
+from allium.settings.keys import NodeKeys
 
 if TYPE_CHECKING:
     from allium._native import Node as Engine
     from allium._native import NodeMetrics
-    from allium.consensus.liveness.part import Liveness
+    from allium.consensus import Consensus
+    from allium.consensus.cometbft.engine import CometBFT
+    from allium.liveness.service import Liveness
+    from allium.membership.daemon import Daemon
+    from allium.membership.oxend import OxendMembership
+    from allium.staking.provider_quorum import ProviderQuorum
 
 #: What a node's directory may have beside what is in it always.
 _FILES = (STORE, *STORE_LOG, "appchain.sqlite", "cometbft.sqlite", HISTORY, "node.log")
@@ -39,7 +40,7 @@ _NO_REASON = Reason(0)
 
 
 @dataclass(frozen=True)
-class Disk:
+class DiskFacts:
     """Where the messages are. Bytes."""
 
     size: int
@@ -48,7 +49,7 @@ class Disk:
     files: Mapping[str, int]
 
     @classmethod
-    def of(cls, directory: Path) -> Disk:
+    def of(cls, directory: Path) -> DiskFacts:
         """What the file system says now."""
         held = os.statvfs(directory)
         sizes = {name: path.stat().st_size for name in _FILES if (path := directory / name).is_file()}
@@ -58,20 +59,20 @@ class Disk:
 
 
 @dataclass(frozen=True)
-class Process:
+class ProcessFacts:
     """The process, as the system counts it."""
 
     open_files: int
     max_files: int
 
     @classmethod
-    def own(cls) -> Process:
+    def own(cls) -> ProcessFacts:
         """The one that asks."""
         return cls(len(os.listdir("/proc/self/fd")), resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # noqa: PTH208
 
 
 @dataclass(frozen=True)
-class Daemon:
+class DaemonFacts:
     """The network's daemon, as this node sees it."""
 
     connected: bool
@@ -89,7 +90,7 @@ class Daemon:
 
 
 @dataclass(frozen=True)
-class Thread:
+class ThreadFacts:
     """A thread, or a task, that others depend on."""
 
     name: str
@@ -99,7 +100,7 @@ class Thread:
 
 
 @dataclass(frozen=True)
-class Provider:
+class ProviderFacts:
     """A provider of the EVM chain, known by its place in `l2_rpc`."""
 
     number: int
@@ -109,7 +110,7 @@ class Provider:
 
 
 @dataclass(frozen=True)
-class Stake:
+class StakeFacts:
     """What the chain has of this node. Amounts are atomic SESH, durations blocks."""
 
     registered: bool
@@ -127,7 +128,7 @@ class Stake:
     is_payable: bool = False
 
     @classmethod
-    def of(cls, state: State, own: PublicKey) -> Stake:
+    def of(cls, state: State, own: PublicKey) -> StakeFacts:
         """What the state says."""
         node = state.nodes.get(own)
         if node is None:
@@ -150,7 +151,7 @@ class Stake:
 
 
 @dataclass(frozen=True)
-class Committee:
+class CommitteeFacts:
     """CometBFT, and who votes."""
 
     running: bool
@@ -163,7 +164,7 @@ class Committee:
 
 
 @dataclass(frozen=True)
-class Chain:
+class ChainFacts:
     """The replicated state as this node has it."""
 
     height: int
@@ -172,14 +173,14 @@ class Chain:
     block_seconds: int
     l2_height: int
     members: int
-    stake: Stake
+    stake: StakeFacts
     #: When this node last proved to the others that it is there, in Unix time; 0 for never. And how long that holds.
     proven: float = 0.0
     proof_validity: float = 0.0
-    providers: tuple[Provider, ...] = ()
+    providers: tuple[ProviderFacts, ...] = ()
     #: How many of them have to agree.
     quorum: int = 0
-    committee: Committee | None = None
+    committee: CommitteeFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -199,29 +200,55 @@ class Facts:
     pinged: Mapping[str, int]
     #: Seconds without a test after which something is wrong.
     silence: float
-    disk: Disk
-    process: Process
-    threads: tuple[Thread, ...]
+    disk: DiskFacts
+    process: ProcessFacts
+    threads: tuple[ThreadFacts, ...]
     #: Whether metrics are served, where they should be; `None` where not.
     metrics_trouble: str | None
     #: `None` without a chain of our own.
-    chain: Chain | None = None
+    chain: ChainFacts | None = None
     #: `None` without one.
-    daemon: Daemon | None = None
+    daemon: DaemonFacts | None = None
     #: Seconds that the node's clock is ahead of most others'; `None` while too few have said.
     clock_ahead: float | None = None
 
 
+class ChainPart(Protocol):
+    """A node's part in the appchain, as its facts are gathered from it."""
+
+    @property
+    def consensus(self) -> Consensus:
+        """The engine of agreement."""
+        ...
+
+    @property
+    def liveness(self) -> Liveness:
+        """What it knows of other nodes, and of itself."""
+        ...
+
+    @property
+    def cometbft(self) -> CometBFT | None:
+        """The engine of agreement, where many machines order the inputs."""
+        ...
+
+    @property
+    def providers(self) -> ProviderQuorum | None:
+        """Who is asked for the EVM chain; `None` when the node does not look there."""
+        ...
+
+
 @dataclass
-class Source:
+class FactSource:
     """Gathers them. What it is made of is the node's."""
 
     config: NodeConfig
     engine: Engine
     own: PublicKey
-    membership: Membership | None
-    daemon: DaemonConnection | None
-    liveness: Liveness | None
+    #: What the node has when it takes part in the appchain.
+    chain: ChainPart | None
+    daemon: Daemon | None
+    #: The list that the daemon gives.
+    oxend: OxendMembership | None
     #: Whether there is a network in force.
     has_network: Callable[[], bool]
     started: float = field(default_factory=time.time)
@@ -232,9 +259,9 @@ class Source:
     async def gather(self) -> Facts:
         """What is so now; `OSError` when the store cannot be read."""
         from allium import __version__
-        from allium.reachability import SILENCE
+        from allium.liveness.reachability import SILENCE
 
-        disk, engine = await asyncio.to_thread(lambda: (Disk.of(self.config.data_dir), self.engine.metrics()))
+        disk, engine = await asyncio.to_thread(lambda: (DiskFacts.of(self.config.data_dir), self.engine.metrics()))
         return Facts(
             version=__version__,
             pid=os.getpid(),
@@ -246,74 +273,68 @@ class Source:
             pinged=self.engine.pinged(),
             silence=SILENCE * self.config.reachability_seconds,
             disk=disk,
-            process=Process.own(),
-            threads=tuple(Thread(*told) for told in self.engine.threads()),
+            process=ProcessFacts.own(),
+            threads=tuple(ThreadFacts(*told) for told in self.engine.threads()),
             metrics_trouble=self.metrics_trouble,
             chain=await self._chain(),
             daemon=self._daemon(),
             clock_ahead=self.engine.clock_ahead(),
         )
 
-    def _daemon(self) -> Daemon | None:
+    def _daemon(self) -> DaemonFacts | None:
         if self.daemon is None or self.own_keys is None:
             return None
         given = self.daemon.legacy_public
-        membership = self.membership
-        return Daemon(
+        return DaemonFacts(
             connected=self.daemon.connected,
             other_keys=given is not None and given != self.own_keys.legacy_public,
             refusal=self.daemon.refusal,
-            keyless=isinstance(membership, OxendMembership) and self.own_keys.legacy_public.hex() in membership.keyless,
+            keyless=self.oxend is not None and self.own_keys.legacy_public.hex() in self.oxend.keyless,
         )
 
-    async def _chain(self) -> Chain | None:
-        if not isinstance(self.membership, AppchainMembership):
+    async def _chain(self) -> ChainFacts | None:
+        if self.chain is None:
             return None
-        state = self.membership.consensus.state
-        providers, quorum = self._providers(self.membership)
-        return Chain(
+        state = self.chain.consensus.state
+        providers, quorum = _provider_facts(self.chain.providers)
+        return ChainFacts(
             height=state.height,
             lag=max(0.0, self.engine.time() - state.time) if state.height else 0.0,
             block_seconds=state.parameters.block_seconds,
             l2_height=state.l2_height,
             members=len(state.nodes),
-            stake=Stake.of(state, self.own),
-            proven=self._proven(),
+            stake=StakeFacts.of(state, self.own),
+            proven=_proven(self.chain.liveness, self.own),
             proof_validity=Clocks.of(self.config.uptime_seconds).limits.proof_validity,
             providers=providers,
             quorum=quorum,
-            committee=await self._committee(self.membership),
+            committee=await self._committee(self.chain.cometbft),
         )
 
-    def _proven(self) -> float:
-        last = None if self.liveness is None else self.liveness.records.last(self.own)
-        return 0.0 if last is None else float(last.proof.uptime.time)
-
-    def _providers(self, membership: AppchainMembership) -> tuple[tuple[Provider, ...], int]:
-        if not self.config.l2_rpc:
-            return (), 0
-        from allium.staking.follower import Follower
-
-        if not isinstance(membership.view, Follower):
-            return (), 0
-        panel = membership.view.panel
-        told = (
-            Provider(number, provider.trouble, provider.final if provider.final >= 0 else None)
-            for number, provider in enumerate(panel.providers)
-        )
-        return tuple(told), panel.quorum
-
-    async def _committee(self, membership: AppchainMembership) -> Committee | None:
-        from allium.consensus.cometbft.engine import CometBFT
-
-        if not isinstance(membership.consensus, CometBFT):
+    async def _committee(self, cometbft: CometBFT | None) -> CommitteeFacts | None:
+        if cometbft is None:
             return None
-        status = membership.consensus.status
-        committee = Committee(status.pid is not None, status.votes, status.committee)
+        status = cometbft.status
+        committee = CommitteeFacts(status.pid is not None, status.votes, status.committee)
         if status.pid is None:
             return committee
         told = await _ask_cometbft(f"http://{self.config.cometbft_rpc}/")
-        return committee if told is None else Committee(True, status.votes, status.committee, *told)
+        return committee if told is None else CommitteeFacts(True, status.votes, status.committee, *told)
+
+
+def _proven(liveness: Liveness, own: PublicKey) -> float:
+    last = liveness.records.last(own)
+    return 0.0 if last is None else float(last.proof.uptime.time)
+
+
+def _provider_facts(asked: ProviderQuorum | None) -> tuple[tuple[ProviderFacts, ...], int]:
+    if asked is None:
+        return (), 0
+    told = (
+        ProviderFacts(number, provider.trouble, provider.final if provider.final >= 0 else None)
+        for number, provider in enumerate(asked.providers)
+    )
+    return tuple(told), asked.quorum
 
 
 async def _ask_cometbft(url: str) -> tuple[int, bool, int] | None:

@@ -8,8 +8,7 @@ from enum import StrEnum
 
 from allium.appchain.verdicts import Reason
 from allium.operate import clock
-from allium.operate.facts import Chain, Facts
-from allium.operate.facts import Daemon as DaemonFacts
+from allium.operate.facts import ChainFacts, DaemonFacts, Facts
 
 #: Parts of a limit beyond which something is nearly, or as good as, full.
 _NEARLY_FULL, _FULL = 0.85, 0.97
@@ -241,7 +240,7 @@ def _network(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _agreement(chain: Chain) -> Iterator[Finding]:
+def _agreement(chain: ChainFacts) -> Iterator[Finding]:
     behind = max(_HEIGHTS_BEHIND * chain.block_seconds, _SECONDS_BEHIND)
     committee = chain.committee
     if committee is not None and committee.height is None:
@@ -263,7 +262,7 @@ def _agreement(chain: Chain) -> Iterator[Finding]:
         )
 
 
-def _providers(chain: Chain) -> Iterator[Finding]:
+def _providers(chain: ChainFacts) -> Iterator[Finding]:
     troubled = [each for each in chain.providers if each.trouble is not None]
     told = "; ".join(f"{each.number}: {each.trouble}" for each in troubled)
     if troubled and len(chain.providers) - len(troubled) < chain.quorum:

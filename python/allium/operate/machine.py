@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from allium import keys as key_files
-from allium import limits
-from allium.config import NodeConfig
-from allium.files import STORE, STORE_LOCK
-from allium.keys import KeyFileError
+from allium.base import limits
+from allium.base.files import STORE, STORE_LOCK
 from allium.operate.result import Result, failed, ok, warning
+from allium.settings import keys as key_files
+from allium.settings.config import NodeConfig
+from allium.settings.keys import KeyFileError
 
 #: With less, a few hundred clients are too many.
 _FEWEST_FILES = 1024

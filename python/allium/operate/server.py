@@ -11,9 +11,9 @@ from typing import Any
 
 from aiohttp import web
 
-from allium import complaint, files, log
+from allium.base import complaint, files, log
 from allium.operate import exposition, health
-from allium.operate.facts import Facts, Source
+from allium.operate.facts import Facts, FactSource
 
 SOCKET = "admin.sock"
 _MODE = 0o600
@@ -21,7 +21,7 @@ _MODE = 0o600
 _HISTOGRAMS = ("bounds", "request_times", "onion_times", "batches", "commits")
 
 
-async def serve(source: Source) -> None:
+async def serve(source: FactSource) -> None:
     """Answers until cancelled. Without the socket, or the port, the node works all the same, and its log says why."""
     config, logger = source.config, log.get("operate")
     runners = []
@@ -49,7 +49,7 @@ async def serve(source: Source) -> None:
         await asyncio.gather(*(runner.cleanup() for runner in runners))
 
 
-def _runner(source: Source, status: bool) -> web.AppRunner:
+def _runner(source: FactSource, status: bool) -> web.AppRunner:
     async def metrics(request: web.Request) -> web.Response:
         try:
             facts = await _gathered(source)
@@ -69,7 +69,7 @@ def _runner(source: Source, status: bool) -> web.AppRunner:
     return web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
 
-async def _gathered(source: Source) -> Facts:
+async def _gathered(source: FactSource) -> Facts:
     try:
         return await source.gather()
     except Exception as error:

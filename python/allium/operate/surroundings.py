@@ -11,16 +11,16 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-from allium import keys
 from allium.client import direct
 from allium.client.errors import NetworkError
-from allium.config import NodeConfig
-from allium.consensus import ConsensusError
 from allium.consensus.chainfile import ChainFile
-from allium.keys import KeyFileError
+from allium.errors import ConsensusError
 from allium.membership import MembershipError, static
 from allium.operate import clock as clocks
 from allium.operate.result import Result, failed, ok, warning
+from allium.settings import keys
+from allium.settings.config import NodeConfig
+from allium.settings.keys import KeyFileError
 
 if TYPE_CHECKING:
     from allium._native import Network
@@ -219,8 +219,8 @@ async def daemon(config: NodeConfig) -> list[Result]:
     """Whether the network's daemon takes connections."""
     if config.oxend_rpc is None:
         return []
+    from allium.base.endpoint import Endpoint
     from allium.membership.daemon import Daemon
-    from allium.membership.omq import Endpoint
 
     connected = asyncio.Event()
     async with Daemon(Endpoint(config.oxend_rpc)) as connection:

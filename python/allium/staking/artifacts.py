@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from allium import cache as caches
-from allium import files
+from allium.base import cache as caches
+from allium.base import files
 from allium.staking import StakingError
 
 SOURCES = Path(__file__).with_name("contracts")

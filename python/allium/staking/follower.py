@@ -20,14 +20,11 @@ from web3.types import BlockIdentifier, FilterParams
 from allium.appchain.events import Event
 from allium.appchain.input import MAX_EVENTS, MAX_RATE, Observation
 from allium.appchain.types import Address, AtomicSesh, Hash, L2Height
-from allium.consensus import ConsensusError, NotFinalError
-from allium.consensus.chainfile import ChainFile
+from allium.errors import ConsensusError, NotFinalError
 from allium.staking import abi, completeness, logs
-from allium.staking.panel import Panel
 from allium.staking.provider import Provider, ProviderError, TooMuchError, quantity
+from allium.staking.provider_quorum import ProviderQuorum
 from allium.staking.span import Span
-
-__all__ = ["Contracts", "FinalityError", "Follower", "Panel"]
 
 #: How many blocks of logs are asked for at once, at most.
 LOG_BLOCKS = 1000
@@ -52,14 +49,6 @@ class Contracts:
     rewards: Address
     pool: Address
 
-    @classmethod
-    def of(cls, chain: ChainFile) -> Contracts:
-        """Those that a chain file names; raises `ConsensusError` when one is missing there."""
-        if chain.reward_pool is None:
-            raise ConsensusError("the chain file names no reward_pool, whose rate is wanted; add its address")
-        pool = Address(bytes.fromhex(chain.reward_pool[2:]))
-        return cls(chain.l2_chain_id, chain.parameters.rewards_contract, pool)
-
 
 @dataclass(frozen=True)
 class _Answer:
@@ -70,12 +59,12 @@ class _Answer:
     seen: Observation
 
 
-class Follower:
-    """A `Source` over several providers."""
+class EventFollower:
+    """An observer (`consensus.Observer`) over several providers."""
 
     def __init__(
         self,
-        panel: Panel,
+        panel: ProviderQuorum,
         contracts: Contracts,
         *,
         depth: int | None = None,
@@ -99,7 +88,7 @@ class Follower:
         self._anchor: tuple[L2Height, Hash] | None = None
 
     @property
-    def panel(self) -> Panel:
+    def providers(self) -> ProviderQuorum:
         """Who is asked."""
         return self._panel
 
@@ -117,7 +106,7 @@ class Follower:
         await self._panel.close()
 
     async def observe(self, after: L2Height, upto: L2Height | None = None) -> Observation:
-        """As `Source` says; also raises `FinalityError` when enough providers have another block than was final."""
+        """As `Observer` says; also raises `FinalityError` when enough providers have another block than was final."""
         goal = await self._goal(after, upto)
         try:
             answer = await self._panel.agreed(

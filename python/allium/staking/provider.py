@@ -17,9 +17,9 @@ from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3RPCEr
 from web3.providers.async_base import AsyncJSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from allium import log, urls
+from allium.base import log, urls
+from allium.base.text import line
 from allium.staking import StakingError, abi
-from allium.text import line
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from allium import files, log
+from allium.base import files, log
 from allium.consensus.cometbft import framing
 from allium.consensus.cometbft.abci_pb2 import Request, Response, ResponseException
 

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from allium import log
 from allium.appchain.admission import InvalidInputError, admissible, objection
 from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import EncodingError, decode, encode
@@ -19,13 +18,15 @@ from allium.appchain.input import Input, Observation
 from allium.appchain.machine import apply
 from allium.appchain.state import snapshot
 from allium.appchain.types import Height, L2Height, PublicKey, Seconds
-from allium.consensus import ConsensusError, DivergedError, NotFinalError, Source
+from allium.base import log
+from allium.consensus import Observer
 from allium.consensus.cometbft import abci_pb2 as abci
-from allium.consensus.cometbft import committee, sighting
+from allium.consensus.cometbft import committee, vote_extension
 from allium.consensus.cometbft.home import MAX_CERTIFICATE_BYTES
 from allium.consensus.cometbft.peers import Peers
-from allium.consensus.cometbft.store import Standing, Store, unpack
+from allium.consensus.cometbft.store import CometBFTStore, Standing, unpack
 from allium.consensus.states import States
+from allium.errors import ConsensusError, DivergedError, NotFinalError
 
 #: The query that is answered with the last state.
 STATE_PATH = "/state"
@@ -66,10 +67,10 @@ class Application:
 
     def __init__(
         self,
-        store: Store,
+        store: CometBFTStore,
         standing: Standing,
         base: Height,
-        source: Source | None,
+        source: Observer | None,
         peers: Peers,
         *,
         patience: float,
@@ -186,20 +187,20 @@ class Application:
     async def _proposal(self, votes: Sequence[abci.ExtendedVoteInfo]) -> Observation:
         """What happened up to where enough of the committee see the EVM chain final, as this node sees it."""
         state = self._standing.state
-        said = [sighting.Vote(vote.validator.power, _parsed(vote.vote_extension)) for vote in votes]
-        height = sighting.highest(said)
+        said = [vote_extension.ObservationVote(vote.validator.power, _parsed(vote.vote_extension)) for vote in votes]
+        height = vote_extension.highest(said)
         if height is not None:
             height = L2Height(height - height % state.parameters.l2_stride)
         if self._source is not None and height is not None and height > state.l2_height:
             try:
                 async with asyncio.timeout(self._patience):
                     seen = await self._source.observe(state.l2_height, height)
-                if sighting.is_supported(said, seen):
+                if vote_extension.is_supported(said, seen):
                     return seen
                 self._logger.error("others see another EVM chain than this node, check l2_rpc", l2_height=height)
             except (NotFinalError, TimeoutError) as error:
                 self._logger.warning("proposes nothing new of the EVM chain", reason=str(error) or "it takes too long")
-        return sighting.nothing_new(state)
+        return vote_extension.nothing_new(state)
 
     async def _process_proposal(self, asked: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
         try:
@@ -250,7 +251,7 @@ class Application:
     async def _doubt(self, said: Observation) -> str | None:
         """Why this node does not vouch for what a proposal says of the EVM chain."""
         state = self._standing.state
-        if said == sighting.nothing_new(state) or said == self._seen:
+        if said == vote_extension.nothing_new(state) or said == self._seen:
             return None
         if self._source is None:
             return "this node does not look at the EVM chain"
@@ -284,12 +285,12 @@ class Application:
         except (EncodingError, NotFinalError, TimeoutError) as error:
             self._logger.warning("votes without a view of the EVM chain", reason=str(error) or "it takes too long")
             return abci.ResponseExtendVote()
-        return abci.ResponseExtendVote(vote_extension=encode(sighting.of(seen)))
+        return abci.ResponseExtendVote(vote_extension=encode(vote_extension.of(seen)))
 
     async def _verify_vote_extension(self, asked: abci.RequestVerifyVoteExtension) -> abci.ResponseVerifyVoteExtension:
         """By the bytes alone, so that everybody judges alike."""
         try:
-            sighting.parse(asked.vote_extension)
+            vote_extension.parse(asked.vote_extension)
         except EncodingError:
             return abci.ResponseVerifyVoteExtension(status=abci.ResponseVerifyVoteExtension.REJECT)
         return abci.ResponseVerifyVoteExtension(status=abci.ResponseVerifyVoteExtension.ACCEPT)
@@ -322,7 +323,7 @@ class Application:
         await asyncio.to_thread(self._store.append, decided.given, after.state.root, *due)
         self._standing, self._decided, self._computed, self._unkept = after, None, None, False
         self.states.publish(after.state)
-        if self._source is not None and said not in (self._seen, sighting.nothing_new(before.state)):
+        if self._source is not None and said not in (self._seen, vote_extension.nothing_new(before.state)):
             self._remember(before.state.l2_height, said)
         return abci.ResponseCommit(retain_height=self._retained(after.state.height))
 
@@ -407,8 +408,8 @@ class Application:
         return standing if true and state.parameters == own.parameters else None
 
 
-def _parsed(extension: bytes) -> sighting.Sighting | None:
+def _parsed(extension: bytes) -> vote_extension.ObservationDigest | None:
     try:
-        return sighting.parse(extension)
+        return vote_extension.parse(extension)
     except EncodingError:
         return None

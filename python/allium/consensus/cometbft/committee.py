@@ -33,7 +33,7 @@ def drawn_again(state: State, attempt: int) -> Committee:
 
     Where all had a seat, those that are gone would have one each time.
     """
-    active = state.sittings[-1].roster.active
+    active = state.quorums[-1].roster.active
     seed = blake2b(state.root + attempt.to_bytes(4, "little"), digest_size=32, person=b"allium.restart").digest()
     return draw(active, Hash(seed), min(SEATS, (len(active) + 1) // 2))
 
@@ -45,9 +45,9 @@ def seated(committee: Committee, before: State, after: State, offenders: Collect
     taken out, unless that leaves none. Who was never registered has a seat from the beginning of the chain, until the
     first draw.
     """
-    active = after.sittings[-1].roster.active
+    active = after.quorums[-1].roster.active
     if after.height % after.parameters.day == 0 and active:
-        return draw(active, after.sittings[-1].beacon)
+        return draw(active, after.quorums[-1].beacon)
     kept = tuple(member for member in committee if member not in offenders and not _stopped(member, before, after))
     return kept or committee
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from allium import log
 from allium._native import verify_ed25519
 from allium.appchain.admission import objection
 from allium.appchain.certificates import Certificate
@@ -16,16 +15,18 @@ from allium.appchain.encoding import encode
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, genesis
 from allium.appchain.types import Height
-from allium.consensus import ConsensusError, DivergedError, NotFinalError, RefusedError, Source
+from allium.base import log
+from allium.consensus import CertificateRefusedError, Observer
 from allium.consensus.chainfile import Beginning, ChainFile
 from allium.consensus.cometbft import abci, home, rpc
 from allium.consensus.cometbft.application import Application
 from allium.consensus.cometbft.committee import drawn_again
 from allium.consensus.cometbft.home import Place, Settings, Trust
 from allium.consensus.cometbft.peers import Peers, name
-from allium.consensus.cometbft.process import Process, find
-from allium.consensus.cometbft.signer import Signer
-from allium.consensus.cometbft.store import Standing, Store
+from allium.consensus.cometbft.process import CometBFTProcess, find
+from allium.consensus.cometbft.signer import VoteSigner
+from allium.consensus.cometbft.store import CometBFTStore, Standing
+from allium.errors import ConsensusError, DivergedError, NotFinalError
 
 STORE_FILE = "cometbft.sqlite"
 DIRECTORY = "cometbft"
@@ -37,7 +38,7 @@ _STALL_HEIGHTS, _STALL_SECONDS, _LONGEST_STALL_SECONDS = 10, 30.0, 3600.0
 
 
 @dataclass(frozen=True)
-class Part:
+class CometBFTOptions:
     """How one node runs CometBFT."""
 
     listen: Place
@@ -51,7 +52,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Status:
+class CometBFTStatus:
     """What an operator wants to know."""
 
     height: int
@@ -72,13 +73,13 @@ class CometBFT:
 
     def __init__(
         self,
-        store: Store,
+        store: CometBFTStore,
         parameters: Parameters,
         beginning: Beginning,
         settings: Settings,
         binary: Path,
         *,
-        source: Source | None = None,
+        source: Observer | None = None,
         snapshot_every: int = _SNAPSHOT_EVERY,
         stall_seconds: float | None = None,
     ) -> None:
@@ -105,7 +106,7 @@ class CometBFT:
             snapshot_every=snapshot_every,
             retain=home.RETAIN_DAYS * parameters.day,
         )
-        self._process = Process(binary, settings.directory, home.node_key(settings.secret))
+        self._process = CometBFTProcess(binary, settings.directory, home.node_key(settings.secret))
         self._logger = log.get("consensus")
 
     @property
@@ -114,27 +115,27 @@ class CometBFT:
         return self._application.states.last
 
     @property
-    def status(self) -> Status:
+    def status(self) -> CometBFTStatus:
         """How far it is, and in which part."""
         committee = self._application.committee
         votes = self._settings.secret[32:] in committee
-        return Status(self.state.height, votes, len(committee), self._process.pid)
+        return CometBFTStatus(self.state.height, votes, len(committee), self._process.pid)
 
     def __aiter__(self) -> AsyncIterator[State]:
         return aiter(self._application.states)
 
     async def submit(self, certificate: Certificate) -> None:
-        """Gives a certificate to CometBFT, which tells all others; raises `RefusedError`."""
+        """Gives a certificate to CometBFT, which tells all others; raises `CertificateRefusedError`."""
         if (why := objection(self.state, certificate)) is not None:
-            raise RefusedError(why)
+            raise CertificateRefusedError(why)
         try:
             why = await rpc.broadcast(f"http://{self._settings.rpc}/", encode(certificate))
         except rpc.RpcError as error:
             if "tx already exists in cache" in str(error):
                 return
-            raise RefusedError(f"CometBFT does not take it: {error}; try again later") from None
+            raise CertificateRefusedError(f"CometBFT does not take it: {error}; try again later") from None
         if why is not None:
-            raise RefusedError(why)
+            raise CertificateRefusedError(why)
 
     def cut_off(self, keys: Collection[bytes]) -> None:
         """Lets CometBFT speak no more to the nodes with these Ed25519 keys, as if the network were cut there."""
@@ -147,7 +148,7 @@ class CometBFT:
         """Takes part until cancelled; raises `ConsensusError`."""
         settings = await self._with_trust()
         home.prepare(settings, self._parameters, self._beginning)
-        signer = Signer(settings.directory, settings.secret, home.chain_id(self._parameters, self._beginning))
+        signer = VoteSigner(settings.directory, settings.secret, home.chain_id(self._parameters, self._beginning))
         async with abci.serving(self._settings.directory, self._application.answer):
             process = asyncio.create_task(self._process.run(), name="CometBFT")
             tasks = {
@@ -223,8 +224,8 @@ class CometBFT:
         return settings if settings.trust is not None else replace(settings, trust=await _newest(settings.sync))
 
 
-def open_part(
-    chain: ChainFile, network_file: Path, data_dir: Path, secret: bytes, source: Source | None, part: Part
+def open_cometbft(
+    chain: ChainFile, network_file: Path, data_dir: Path, secret: bytes, source: Observer | None, part: CometBFTOptions
 ) -> CometBFT:
     """The engine by a chain file that asks for CometBFT; `secret` is the node's. Raises `ConsensusError`."""
     if chain.cometbft is None:
@@ -242,11 +243,11 @@ def open_part(
         private=part.private,
     )
     binary = find(part.binary)
-    store = Store(data_dir / STORE_FILE, chain.parameters)
+    store = CometBFTStore(data_dir / STORE_FILE, chain.parameters)
     return CometBFT(store, chain.parameters, chain.cometbft, settings, binary, source=source)
 
 
-def _on_the_way(store: Store, standing: Standing, beginning: Beginning, settings: Settings) -> Standing:
+def _on_the_way(store: CometBFTStore, standing: Standing, beginning: Beginning, settings: Settings) -> Standing:
     state = standing.state
     if beginning.height == 0 or state.height > beginning.height:
         return standing

@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from allium import files
 from allium.appchain.parameters import Parameters
-from allium.consensus import ConsensusError
+from allium.base import files
 from allium.consensus.chainfile import Beginning
 from allium.consensus.cometbft import safety, signer, signstate
 from allium.consensus.cometbft.abci import SOCKET
 from allium.consensus.cometbft.committee import address
 from allium.consensus.cometbft.peers import name
+from allium.errors import ConsensusError
 
 #: Room for as many events and certificates as an input may have.
 _BLOCK_BYTES = 8 << 20
@@ -118,7 +118,7 @@ def prepare(settings: Settings, parameters: Parameters, beginning: Beginning) ->
         if written.exists() and written.read_bytes() != genesis:
             forget(home)
         if not (home / signstate.FILE).exists():
-            signstate.write(home, signstate.Signed())
+            signstate.write(home, signstate.SignedVote())
         files.replace(written, genesis)
         for old in _KEY_FILES:
             (home / "config" / old).unlink(missing_ok=True)

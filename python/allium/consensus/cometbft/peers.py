@@ -65,7 +65,7 @@ class Peers:
 
     def _named(self, state: State, committee: Committee) -> frozenset[str]:
         """The names of all nodes; made anew when somebody came or went."""
-        roster = state.sittings[-1].roster if state.sittings else None
+        roster = state.quorums[-1].roster if state.quorums else None
         seen = roster, state.departed, committee
         if len(self._seen) != len(seen) or any(one is not other for one, other in zip(seen, self._seen, strict=True)):
             gone: list[PublicKey] = [each.pubkey for each in state.departed.values() if each.leaving in _SIGNING]

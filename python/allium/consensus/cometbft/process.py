@@ -12,9 +12,9 @@ import sys
 from collections import deque
 from pathlib import Path
 
-from allium import files, log
-from allium.consensus import ConsensusError
+from allium.base import files, log
 from allium.consensus.cometbft.signer import SOCKET
+from allium.errors import ConsensusError
 
 BINARY = "cometbft"
 _FIRST_PAUSE_SECONDS = 0.5
@@ -51,7 +51,7 @@ def find(configured: Path | None = None) -> Path:
     raise ConsensusError("CometBFT is not installed; run `make cometbft`, or set cometbft to the program")
 
 
-class Process:
+class CometBFTProcess:
     """Runs CometBFT for as long as `run` runs."""
 
     def __init__(self, binary: Path, home: Path, node_key: bytes) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 
-from allium.text import line
-from allium.urls import place, redacted
+from allium.base.text import line
+from allium.base.urls import place, redacted
 
 _SECONDS = 10.0
 _TEXT = 200

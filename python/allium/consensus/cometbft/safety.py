@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from allium import files
-from allium.consensus import ConsensusError
+from allium.base import files
 from allium.consensus.cometbft import signstate
-from allium.consensus.cometbft.signstate import Point, Signed
+from allium.consensus.cometbft.signstate import Point, SignedVote
+from allium.errors import ConsensusError
 
 _BLOCKS = (Path("data/blockstore.db"), Path("data/state.db"))
 #: The last round and step of a height there can be: with it nothing more is signed at that height.
@@ -52,4 +52,4 @@ def is_whole(home: Path) -> bool:
 def skip(home: Path, height: int) -> None:
     """Makes the record that of a node that may have signed anything up to `height`, and signs nothing more there."""
     files.make_directory((home / signstate.FILE).parent)
-    signstate.write(home, Signed(Point(height, _LAST_ROUND, _LAST_STEP)))
+    signstate.write(home, SignedVote(Point(height, _LAST_ROUND, _LAST_STEP)))

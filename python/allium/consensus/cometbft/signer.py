@@ -15,11 +15,11 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from nacl import bindings
 
-from allium import log
-from allium.consensus import ConsensusError
+from allium.base import log
 from allium.consensus.cometbft import framing, signstate
 from allium.consensus.cometbft import privval_pb2 as pb
-from allium.consensus.cometbft.signstate import Point, Signed
+from allium.consensus.cometbft.signstate import Point, SignedVote
+from allium.errors import ConsensusError
 
 #: Of the socket in CometBFT's directory, from which it is started; in a part of it that nobody else may enter.
 SOCKET = Path("config/signer.sock")
@@ -36,7 +36,7 @@ class SigningError(ValueError):
     """What is not signed; the text says why."""
 
 
-class Signer:
+class VoteSigner:
     """The node's Ed25519 key, and what was signed with it for one chain."""
 
     def __init__(self, home: Path, secret: bytes, chain_id: str) -> None:
@@ -146,7 +146,7 @@ class Signer:
             filled.signature = last.signature
             return
         message = _delimited(wanted)
-        made = Signed(point, message, self._signature(message))
+        made = SignedVote(point, message, self._signature(message))
         try:
             signstate.write(self._home, made)
         except OSError as error:

@@ -12,8 +12,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from allium import files
-from allium.consensus import ConsensusError
+from allium.base import files
+from allium.errors import ConsensusError
 
 #: In CometBFT's directory.
 FILE = Path("data/priv_validator_state.json")
@@ -30,7 +30,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignedVote:
     """The last signature."""
 
     point: Point = Point()
@@ -39,14 +39,14 @@ class Signed:
     signature: bytes = b""
 
 
-def read(home: Path) -> Signed:
+def read(home: Path) -> SignedVote:
     """The record in CometBFT's directory; raises `ConsensusError` when there is none that can be relied on."""
     path = home / FILE
     try:
         told = json.loads(path.read_bytes())
         point = Point(int(told["height"]), int(told["round"]), int(told["step"]))
         signature = base64.b64decode(told.get("signature") or "", validate=True)
-        return Signed(point, bytes.fromhex(told.get("signbytes") or ""), signature)
+        return SignedVote(point, bytes.fromhex(told.get("signbytes") or ""), signature)
     except OSError as error:
         reason = error.strerror or "it cannot be read"
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
@@ -57,7 +57,7 @@ def read(home: Path) -> Signed:
     )
 
 
-def write(home: Path, signed: Signed) -> None:
+def write(home: Path, signed: SignedVote) -> None:
     """Makes `signed` the record. Durable on return."""
     path = home / FILE
     told = {

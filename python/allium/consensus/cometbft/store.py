@@ -10,7 +10,6 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from allium import files
 from allium._native import verify_ed25519
 from allium.appchain.admission import InvalidInputError
 from allium.appchain.encoding import EncodingError, decode, encode
@@ -19,8 +18,9 @@ from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, restore, snapshot
 from allium.appchain.types import Hash, Height, PublicKey
-from allium.consensus import ConsensusError
+from allium.base import files
 from allium.consensus.cometbft.committee import Committee, seated
+from allium.errors import ConsensusError
 
 #: A node starts from the older one, to know balances of the heights since.
 _SNAPSHOTS = 2
@@ -33,7 +33,7 @@ _TABLES = (
 )
 
 
-class StoreError(ConsensusError):
+class CometBFTStoreError(ConsensusError):
     """A file that cannot be gone on from; the text names it and says what to do."""
 
 
@@ -62,11 +62,11 @@ def unpack(data: bytes) -> Standing:
     return Standing(restore(read.state, verifier=verify_ed25519), read.committee)
 
 
-class Store:
+class CometBFTStore:
     """One network's inputs and snapshots. May be used from several threads."""
 
     def __init__(self, path: Path, parameters: Parameters) -> None:
-        """Opens or makes the file; raises `StoreError` for another network's and for a damaged one."""
+        """Opens or makes the file; raises `CometBFTStoreError` for another network's and for a damaged one."""
         self.path, self._parameters = path, parameters
         self._lock = threading.Lock()
         try:
@@ -90,7 +90,7 @@ class Store:
                 for standing in due:
                     self._put(standing)
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path} cannot be written: {error}") from None
+            raise CometBFTStoreError(f"{self.path} cannot be written: {error}") from None
 
     def _put(self, standing: Standing) -> None:
         values = (standing.state.height, pack(standing))
@@ -113,7 +113,10 @@ class Store:
             return dict(self._database.execute("SELECT height, root FROM input"))
 
     def load(self, base: Standing) -> Standing:
-        """Where the node was, or `base` when it has not begun; raises `StoreError` when that cannot be computed."""
+        """Where the node was, or `base` when it has not begun.
+
+        Raises `CometBFTStoreError` when that cannot be computed.
+        """
         kept = self.snapshots()
         try:
             standing = unpack(kept[-1][1]) if kept else base
@@ -147,12 +150,14 @@ class Store:
                 self._database.execute("INSERT INTO chain VALUES (?)", (self._parameters.chain,))
         version = self._database.execute("PRAGMA user_version").fetchone()[0]
         if version != _FORMAT:
-            raise StoreError(f"{self.path} has format {version}, this version reads {_FORMAT}; use the other version")
+            raise CometBFTStoreError(
+                f"{self.path} has format {version}, this version reads {_FORMAT}; use the other version"
+            )
         if self._database.execute("SELECT id FROM chain").fetchall() != [(self._parameters.chain,)]:
-            raise StoreError(f"{self.path} is another network's; move it away to follow this one")
+            raise CometBFTStoreError(f"{self.path} is another network's; move it away to follow this one")
 
-    def _damaged(self, text: str) -> StoreError:
-        return StoreError(
+    def _damaged(self, text: str) -> CometBFTStoreError:
+        return CometBFTStoreError(
             f"{self.path} is damaged: {text}; to follow anew, move it away, and CometBFT's data but "
             f"priv_validator_state.json"
         )

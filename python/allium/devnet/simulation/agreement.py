@@ -9,7 +9,7 @@ from allium.appchain.parameters import Parameters
 from allium.appchain.types import Height, PublicKey
 from allium.consensus.cometbft.home import timeout
 from allium.devnet.simulation.chance import Chance
-from allium.devnet.simulation.network import Network
+from allium.devnet.simulation.network import SimulatedNetwork
 from allium.devnet.simulation.nodes import Life
 from allium.devnet.simulation.scenario import Hostile
 
@@ -27,11 +27,11 @@ class Agreed:
     rounds: int
 
 
-class Committee:
+class SimulatedCommittee:
     """Those who vote, and the ways between them."""
 
     def __init__(
-        self, members: Sequence[PublicKey], lives: Mapping[PublicKey, Life], network: Network, chance: Chance
+        self, members: Sequence[PublicKey], lives: Mapping[PublicKey, Life], network: SimulatedNetwork, chance: Chance
     ) -> None:
         self.members, self._lives, self._network, self._chance = members, lives, network, chance
         numbers = [lives[key].number for key in members]

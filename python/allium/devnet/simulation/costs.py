@@ -8,10 +8,10 @@ from allium.appchain.certificates import Verdict, Vote
 from allium.appchain.encoding import encode
 from allium.appchain.input import Input
 from allium.appchain.types import AtomicSesh, Hash, Height, Index, L2Height, PublicKey, Reasons, Seconds, Signature
-from allium.consensus.cometbft.sighting import Sighting
-from allium.consensus.liveness.ballots import Ballot
-from allium.consensus.liveness.gossip import pack
-from allium.consensus.liveness.proof import MINIMUM_NODE, SignedProof, Uptime
+from allium.consensus.cometbft.vote_extension import ObservationDigest
+from allium.liveness.ballots import Ballot
+from allium.liveness.gossip import pack
+from allium.liveness.proof import MINIMUM_NODE, SignedProof, Uptime
 
 
 class Purpose(StrEnum):
@@ -35,7 +35,7 @@ PART_BYTES = 64 << 10
 PING_BYTES = 13_800
 
 _VOTE = Vote(Index(19), Reasons(0xFF), Signature(bytes(64)))
-_SIGHTING = Sighting(L2Height(3 * 10**8), Hash(bytes(32)), AtomicSesh(22_983_257_229), Hash(bytes(32)))
+_SIGHTING = ObservationDigest(L2Height(3 * 10**8), Hash(bytes(32)), AtomicSesh(22_983_257_229), Hash(bytes(32)))
 _UPTIME = Uptime(
     pubkey=PublicKey(bytes(32)),
     time=Seconds(1_750_000_000),

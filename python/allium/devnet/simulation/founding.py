@@ -10,6 +10,7 @@ from nacl import bindings
 
 from allium.appchain.events import Contributor, Event, Position, Registration, registration_message
 from allium.appchain.input import MAX_EVENTS, Input, Observation
+from allium.appchain.ledger.ledger import Ledger
 from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, genesis, restore, snapshot
@@ -28,7 +29,6 @@ from allium.appchain.types import (
 from allium.devnet.simulation.chance import Chance
 from allium.devnet.simulation.nodes import Life
 from allium.devnet.simulation.scenario import OLDEST_DAYS, RULES
-from allium.rewards.ledger import Ledger
 
 #: Unix time at which runs begin.
 EPOCH = 1_750_000_000

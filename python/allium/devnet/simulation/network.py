@@ -1,7 +1,7 @@
 """The ways between nodes: how long messages take, and which do not arrive.
 
 Proofs, votes and certificates are passed on from neighbour to neighbour. A node's neighbours are those 1, 2, 4, 8 ...
-places before and after it among all nodes by key (`consensus/liveness/gossip`), so a message takes as many steps as
+places before and after it among all nodes by key (`liveness/gossip`), so a message takes as many steps as
 there are powers of two in the shortest sum or difference that makes the distance.
 """
 
@@ -20,7 +20,7 @@ _LONGEST = 200.0
 NEVER = 1e-12
 
 
-class Network:
+class SimulatedNetwork:
     """One network's ways. Nodes are numbers; `what` is the number of a message."""
 
     def __init__(self, scenario: Scenario, chance: Chance) -> None:

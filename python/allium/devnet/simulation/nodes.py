@@ -10,9 +10,9 @@ from nacl import bindings
 from allium.appchain.types import L2Height, PublicKey, Seconds
 from allium.appchain.verdicts import Found
 from allium.devnet.simulation.chance import Chance
-from allium.devnet.simulation.network import NEVER, Network
+from allium.devnet.simulation.network import NEVER, SimulatedNetwork
 from allium.devnet.simulation.scenario import LIMITS, PROOF_SECONDS, Hostile
-from allium.reachability import INTERVAL_SECONDS
+from allium.liveness.reachability import INTERVAL_SECONDS
 
 #: How many tests there are in the time that a node may not be reached, at the pace at which failing ones are repeated.
 _REPEATS = 33
@@ -79,7 +79,7 @@ class Life:
 class Knowledge:
     """What one node knows of another, found out when somebody asks."""
 
-    def __init__(self, network: Network, chance: Chance) -> None:
+    def __init__(self, network: SimulatedNetwork, chance: Chance) -> None:
         self._network, self._chance = network, chance
         #: How likely it is that a node that serves fails every test for as long as it may.
         streak = network.loss**_REPEATS if network.loss else 0.0

@@ -9,11 +9,11 @@ from math import floor
 from allium.appchain.certificates import Verdict
 from allium.appchain.state import State
 from allium.appchain.types import Height, PublicKey
-from allium.consensus.liveness.clocks import HOUR
 from allium.devnet.simulation.costs import Purpose
 from allium.devnet.simulation.moving import Moves
 from allium.devnet.simulation.nodes import Life
 from allium.devnet.simulation.scenario import MESSAGE_BYTES, MESSAGES_PER_NODE, Hostile, Scenario
+from allium.liveness.clocks import HOUR
 
 #: Verdicts that take a node out.
 OUT = (Verdict.DECOMMISSION, Verdict.DEREGISTER)
@@ -100,7 +100,7 @@ class Outcome:
 
 
 @dataclass
-class Tally:
+class OutcomeTally:
     """What is counted while it runs. Times are seconds from the beginning."""
 
     heights: int = 0

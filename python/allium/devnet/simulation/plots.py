@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from allium.consensus.liveness.clocks import HOUR
 from allium.devnet.simulation.costs import Purpose
 from allium.devnet.simulation.outcome import Outcome, Times
+from allium.liveness.clocks import HOUR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from allium.appchain.parameters import MAINNET, Parameters
-from allium.consensus.liveness.clocks import HOUR, Clocks
+from allium.liveness.clocks import HOUR, Clocks
 
 #: The rules are mainnet's; only the name differs, so that nothing signed here is worth anything there.
 RULES: Parameters = replace(MAINNET, name="simulation")

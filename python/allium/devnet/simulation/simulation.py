@@ -20,24 +20,21 @@ from allium.appchain.state import State
 from allium.appchain.types import Height, Index, PublicKey, Seconds
 from allium.appchain.verdicts import Reason
 from allium.consensus.cometbft.committee import draw, seated
-from allium.consensus.liveness.clocks import HOUR
 from allium.devnet.simulation import costs
-from allium.devnet.simulation.agreement import Agreed, Committee
+from allium.devnet.simulation.agreement import Agreed, SimulatedCommittee
 from allium.devnet.simulation.chance import Chance
 from allium.devnet.simulation.costs import Purpose
 from allium.devnet.simulation.founding import EPOCH, found, observation, position, registration
 from allium.devnet.simulation.loop import Loop
 from allium.devnet.simulation.moving import Swarms
-from allium.devnet.simulation.network import Network
+from allium.devnet.simulation.network import SimulatedNetwork
 from allium.devnet.simulation.nodes import RETEST_SECONDS, Knowledge, Life
-from allium.devnet.simulation.outcome import OUT, Outcome, Tally
+from allium.devnet.simulation.outcome import OUT, Outcome, OutcomeTally
 from allium.devnet.simulation.population import Population
-from allium.devnet.simulation.scenario import (
-    Hostile,
-    Scenario,
-)
-from allium.devnet.simulation.testing import Counted, Question, Sitting, faults, truth
-from allium.reachability import INTERVAL_SECONDS
+from allium.devnet.simulation.scenario import Hostile, Scenario
+from allium.devnet.simulation.testing import Counted, Question, QuorumTest, faults, truth
+from allium.liveness.clocks import HOUR
+from allium.liveness.reachability import INTERVAL_SECONDS
 
 #: How long one tester after the other waits to hand in a certificate, as part of the time between two heights.
 _TURN = 0.5
@@ -77,7 +74,7 @@ class _Simulation:
     def __init__(self, scenario: Scenario, progress: Progress) -> None:
         self._scenario, self._progress = scenario, progress
         self._chance, self._loop = Chance(scenario.seed), Loop()
-        self._network = Network(scenario, self._chance)
+        self._network = SimulatedNetwork(scenario, self._chance)
         self._knowledge = Knowledge(self._network, self._chance)
         self._people = Population(scenario, self._chance, self._loop, self._proven, self._died)
         self._lives = self._people.lives
@@ -89,12 +86,12 @@ class _Simulation:
                 self._lives[key], (self._state.height - node.active_since) * self._parameters.block_seconds
             )
         self._swarms = Swarms(self._state.nodes)
-        roster = self._state.sittings[-1].roster
+        roster = self._state.quorums[-1].roster
         #: Who votes on the next height, and on the one after it.
-        self._seats = [draw(roster.active, self._state.sittings[-1].beacon)] * 2
-        self._committee = Committee(self._seats[0], self._lives, self._network, self._chance)
+        self._seats = [draw(roster.active, self._state.quorums[-1].beacon)] * 2
+        self._committee = SimulatedCommittee(self._seats[0], self._lives, self._network, self._chance)
         self._pool: dict[tuple[Height, Index, Verdict], _Waiting] = {}
-        self._tally = Tally()
+        self._tally = OutcomeTally()
         #: Up to when tests were counted.
         self._charged = 0.0
 
@@ -193,12 +190,12 @@ class _Simulation:
         members = seated(self._seats[1], before, self._state)
         self._seats = [self._seats[1], members]
         if self._committee.members != self._seats[0]:
-            self._committee = Committee(self._seats[0], self._lives, self._network, self._chance)
+            self._committee = SimulatedCommittee(self._seats[0], self._lives, self._network, self._chance)
 
     def _sit(self) -> None:
         """The testers of this height vote."""
         state, now = self._state, self._loop.now
-        sitting = Sitting(state, self._lives, self._knowledge, self._network)
+        sitting = QuorumTest(state, self._lives, self._knowledge, self._network)
         for key in sitting.drawn.workers:
             node, life = state.nodes[key], self._lives[key]
             if self._tally.awaits(key) and Reason.NO_PROOF in faults(node, life, now):
@@ -214,7 +211,7 @@ class _Simulation:
                 when = counted.when + turn * _TURN * self._parameters.block_seconds
                 self._loop.at(when, partial(self._hand_in, sitting, question, counted, now))
 
-    def _hand_in(self, sitting: Sitting, question: Question, counted: Counted, voted: float) -> None:
+    def _hand_in(self, sitting: QuorumTest, question: Question, counted: Counted, voted: float) -> None:
         """One tester gives a certificate to be ordered, if it is not in the state already."""
         handing = self._lives[sitting.drawn.validators[counted.place]]
         keeps = handing.hostile is Hostile.LIE and not question.wrongful

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from allium.consensus.liveness.clocks import HOUR
 from allium.devnet.simulation.costs import Purpose
 from allium.devnet.simulation.outcome import Outcome, Times
+from allium.liveness.clocks import HOUR
 
 #: A row: what it is called, and what it says of a run.
 Row = tuple[str, Callable[[Outcome], str]]

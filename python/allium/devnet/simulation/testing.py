@@ -15,7 +15,7 @@ from allium.appchain.state import State
 from allium.appchain.types import Hash, Height, Index, L2Height, PublicKey, Reasons, Seconds, Signature
 from allium.appchain.verdicts import Found, Judgement, Reason, failures, judge, verdict
 from allium.devnet.simulation.founding import EPOCH
-from allium.devnet.simulation.network import Network
+from allium.devnet.simulation.network import SimulatedNetwork
 from allium.devnet.simulation.nodes import Knowledge, Life
 from allium.devnet.simulation.scenario import LIMITS, Hostile
 
@@ -73,10 +73,12 @@ def truth(node: Node, life: Life, height: Height, now: float, parameters: Parame
     return verdict(node, height, faults(node, life, now), False, parameters)
 
 
-class Sitting:
+class QuorumTest:
     """The testers of the last height of a state."""
 
-    def __init__(self, state: State, lives: Mapping[PublicKey, Life], knowledge: Knowledge, network: Network) -> None:
+    def __init__(
+        self, state: State, lives: Mapping[PublicKey, Life], knowledge: Knowledge, network: SimulatedNetwork
+    ) -> None:
         drawn = state.quorum(state.height)
         self.drawn = DrawnQuorum((), ()) if drawn is None else drawn
         self._state, self._lives, self._knowledge, self._network = state, lives, knowledge, network

@@ -1,0 +1,1 @@
+"""The `allium` command: a module for each command group, which exports `app`; `main` puts them together."""

@@ -1,0 +1,82 @@
+"""`allium contracts …`: the staking contracts of a network, compiled and deployed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from allium.base.console import out
+from allium.cli.onchain import staking
+from allium.errors import CommandError
+
+app = typer.Typer(help="The staking contracts of a network.", no_args_is_help=True)
+
+
+@app.command("build")
+def build_contracts() -> None:
+    """Compile the contracts, if they are not yet, and list the size of their code."""
+    with staking():
+        from allium.staking import abi, artifacts
+
+        table = Table("contract", "bytes of code", "bytes to create it", box=None)
+        for name in abi.CONTRACTS:
+            compiled = artifacts.load(name)
+            table.add_row(name, f"{len(compiled.runtime):,}", f"{len(compiled.bytecode):,}")
+    out.print(table)
+
+
+@app.command("deploy")
+def deploy_contracts(
+    rpc: Annotated[str, typer.Option(help="URL of an EVM node's JSON-RPC.")],
+    addresses: Annotated[Path, typer.Option("--out", help="File to write the addresses to.")] = Path("ADDRESSES.json"),
+    key_file: Annotated[
+        Path | None, typer.Option(help="File with the deployer's key, hex; else ALLIUM_WALLET_KEY has it.")
+    ] = None,
+    staking_requirement: Annotated[int, typer.Option(min=1, help="Stake of a node, SESH.")] = 25_000,
+    max_contributors: Annotated[int, typer.Option(min=1, max=32, help="Contributors of a node.")] = 10,
+    liquidator_ratio: Annotated[int, typer.Option(min=0, help="Liquidator's share of a deposit.")] = 3,
+    pool_ratio: Annotated[int, typer.Option(min=0, help="Pool's share of a liquidated deposit.")] = 17,
+    recipient_ratio: Annotated[int, typer.Option(min=1, help="Stakers' share of a liquidated deposit.")] = 9980,
+    pool: Annotated[int, typer.Option(min=0, help="What the pool of rewards holds at first, SESH.")] = 40_000_000,
+    minimum_exit_age: Annotated[int, typer.Option(min=0, help="Seconds before a node can be removed.")] = 7200,
+    treasury: Annotated[
+        str | None, typer.Option(help="Receives the fees' share for liquidity; or the deployer.")
+    ] = None,
+    start: Annotated[bool, typer.Option(help="Let nodes join at once.")] = True,
+) -> None:
+    """Deploy a new network's contracts. The main network's parameters are the defaults."""
+    if addresses.exists():
+        raise CommandError(f"{addresses} is there already and stays as it is; choose another file with --out")
+    with staking():
+        from allium.appchain.parameters import SESH
+        from allium.staking.addresses import Addresses
+        from allium.staking.provider import connected
+        from allium.wallet import deploy, payer
+
+        account = payer.load(key_file)
+        parameters = deploy.DeployParameters(
+            pool=pool * SESH,
+            staking_requirement=staking_requirement * SESH,
+            max_contributors=max_contributors,
+            liquidator_ratio=liquidator_ratio,
+            pool_ratio=pool_ratio,
+            recipient_ratio=recipient_ratio,
+            minimum_exit_age=minimum_exit_age,
+            treasury=treasury,
+            start=start,
+        )
+
+        async def work() -> Addresses:
+            async with connected(rpc) as provider:
+                return await deploy.deploy(provider, account, parameters, out.print)
+
+        made = asyncio.run(work())
+    try:
+        made.save(addresses)
+    except OSError as error:
+        raise CommandError(f"{addresses} cannot be written: {error.strerror}; it would say {made}") from None
+    out.report(f"Deployed by {account.address}; {addresses} names the contracts.")

@@ -1,0 +1,1 @@
+"""What a node is given: what its operator sets, and its key files."""

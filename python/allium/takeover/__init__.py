@@ -1,0 +1,1 @@
+"""What takes the place of the reference's storage server: its messages, and its options."""

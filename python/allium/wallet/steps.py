@@ -1,0 +1,156 @@
+"""What a person does with the contracts, step by step: each is tried out first, told, and then done or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from eth_typing import ChecksumAddress
+from web3 import AsyncWeb3
+from web3.types import TxReceipt
+
+from allium.appchain.parameters import SESH
+from allium.staking import StakingError, abi
+from allium.staking.addresses import Addresses
+from allium.staking.provider import Provider, quantity
+from allium.wallet.advice import advice
+from allium.wallet.sender import RevertedError, Sender, told_of
+
+#: More than any contract of ours can hold.
+_MOST_SESH = 10**9
+
+
+class ContractReader:
+    """What the contracts of a network say. Every method raises `StakingError`."""
+
+    def __init__(self, provider: Provider, addresses: Addresses) -> None:
+        self.provider, self.addresses = provider, addresses
+
+    async def check(self) -> None:
+        """Raises `StakingError` for a provider of another chain."""
+
+        async def ask(w3: AsyncWeb3[Any]) -> int:
+            return quantity(await w3.eth.chain_id)
+
+        with told_of("the chain", self.provider):
+            chain_id = self.provider.chain_id = await self.provider.ask(ask)
+        if chain_id != self.addresses.chain_id:
+            raise StakingError(
+                f"the provider is of chain {chain_id}, the contracts are on {self.addresses.chain_id}; name another"
+            )
+
+    async def call(self, contract: str, address: ChecksumAddress, function: str, *arguments: Any) -> Any:
+        """What a view function returns."""
+        asked = self.provider.contract(contract, address).functions[function](*arguments)
+        with told_of(f"{contract}.{function}", self.provider):
+            return await self.provider.ask(lambda _: asked.call())
+
+    async def rewards(self, function: str, *arguments: Any) -> Any:
+        """Of the rewards contract."""
+        return await self.call("ServiceNodeRewards", self.addresses.rewards, function, *arguments)
+
+    async def token(self, function: str, *arguments: Any) -> int:
+        """A number of the token's."""
+        return int(await self.call("SESH", self.addresses.token, function, *arguments))
+
+    async def members(self) -> list[int]:
+        """The numbers of all nodes that the contract holds."""
+        ids, _ = await self.rewards("allServiceNodeIDs")
+        return list(ids)
+
+    async def now(self) -> int:
+        """The time of the last block, Unix seconds."""
+
+        async def ask(w3: AsyncWeb3[Any]) -> int:
+            return quantity((await w3.eth.get_block("latest"))["timestamp"])
+
+        with told_of("the newest block", self.provider):
+            return await self.provider.ask(ask)
+
+
+class Steps:
+    """Transactions of one account. With `dry_run` they are tried out and told only."""
+
+    def __init__(
+        self, sender: Sender, view: ContractReader, tell: Callable[[str], None], dry_run: bool = False
+    ) -> None:
+        self.view, self.dry_run = view, dry_run
+        self._sender, self._tell = sender, tell
+
+    @property
+    def account(self) -> ChecksumAddress:
+        """Whose transactions they are."""
+        return self._sender.account.address
+
+    def tell(self, text: str) -> None:
+        """Says something to the person."""
+        self._tell(text)
+
+    async def take(
+        self, contract: str, address: ChecksumAddress, function: str, *arguments: Any, follows: bool = False
+    ) -> TxReceipt | None:
+        """One transaction; `None` in a dry run. `follows`: it would fail unless the step before was really done.
+
+        Raises `StakingError` with what to do about it.
+        """
+        what = f"{contract}.{function.partition('(')[0]}"
+        transaction = self._sender.transaction(contract, address, function, *arguments)
+        try:
+            if not self.dry_run:
+                receipt = await self._sender.send(what, transaction)
+                self._tell(f"{what}: done in {receipt['transactionHash'].to_0x_hex()}, {receipt['gasUsed']:,} gas")
+                return receipt
+            if follows:
+                self._tell(f"{what}: would be sent next; it can be tried out only after the step before")
+            else:
+                gas = await self._sender.simulate(what, transaction)
+                self._tell(f"{what}: would succeed, about {gas:,} gas; nothing was sent")
+        except RevertedError as error:
+            if what_to_do := advice(error.name):
+                raise StakingError(f"{error}. {what_to_do}") from error
+            raise
+        return None
+
+    async def approve(self, spender: ChecksumAddress, amount: int) -> bool:
+        """Lets a contract take tokens, unless it may already; whether a step was needed.
+
+        Raises `StakingError` when the account has less.
+        """
+        held = await self.view.token("balanceOf", self.account)
+        if held < amount:
+            raise StakingError(f"{self.account} has {sesh(held)} SESH, and needs {sesh(amount)}")
+        if await self.view.token("allowance", self.account, spender) >= amount:
+            return False
+        await self.take("SESH", self.view.addresses.token, "approve", spender, amount)
+        return True
+
+
+def event(receipt: TxReceipt, contract: str, address: ChecksumAddress, name: str) -> dict[str, Any]:
+    """What a contract said in a transaction; `StakingError` when it did not."""
+    from web3 import Web3
+
+    entry = next(entry for entry in abi.load(contract) if entry.get("name") == name and entry["type"] == "event")
+    for log in receipt["logs"]:
+        if log["address"] == address and log["topics"] and bytes(log["topics"][0]) == abi.topic(entry):
+            try:
+                return dict(Web3().eth.contract(address, abi=[entry]).events[name]().process_log(log)["args"])
+            except Exception:  # a stranger's log may break any part of the library
+                break
+    raise StakingError(f"{address} did not say {name}, as a {contract} does; look at the transaction")
+
+
+def sesh(amount: int) -> str:
+    """Atomic units as SESH, exactly."""
+    return f"{amount // SESH:,}.{amount % SESH:09d}".rstrip("0").rstrip(".")
+
+
+def atomic(text: str) -> int:
+    """An amount of SESH in atomic units, exactly; raises `StakingError`."""
+    try:
+        units = Decimal(text.replace(",", "")) * SESH
+        if not units.is_finite() or units != int(units) or not 0 < units <= _MOST_SESH * SESH:
+            raise ValueError
+    except (InvalidOperation, ValueError, OverflowError):
+        raise StakingError(f"{text!r} is no amount of SESH: a number above 0 with 9 decimals at most") from None
+    return int(units)
