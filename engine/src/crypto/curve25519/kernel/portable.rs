@@ -18,7 +18,9 @@ use crate::crypto::{
 #[derive(Clone, Copy, Debug)]
 struct Portable([u64; 8]);
 
+// Nothing of it is inlined: whole ladders of it, with every check, would be functions that take minutes to compile.
 impl Portable {
+    #[inline(never)]
     fn each(self, other: Self, what: impl Fn(u64, u64) -> u64) -> Self {
         Self(std::array::from_fn(|lane| what(self.0[lane], other.0[lane])))
     }
@@ -32,54 +34,66 @@ fn product52(a: u64, b: u64) -> u128 {
 impl Lanes for Portable {
     const COUNT: usize = 8;
 
+    #[inline(never)]
     fn splat(value: u64) -> Self {
         Self([value; 8])
     }
 
+    #[inline(never)]
     fn load(words: &[u64; 8]) -> Self {
         Self(*words)
     }
 
+    #[inline(never)]
     fn store(self, words: &mut [u64; 8]) {
         *words = self.0;
     }
 
+    #[inline(never)]
     fn add(self, other: Self) -> Self {
         self.each(other, |a, b| a.checked_add(b).unwrap())
     }
 
+    #[inline(never)]
     fn sub(self, other: Self) -> Self {
         self.each(other, |a, b| a.checked_sub(b).unwrap())
     }
 
+    #[inline(never)]
     fn and(self, other: Self) -> Self {
         self.each(other, |a, b| a & b)
     }
 
+    #[inline(never)]
     fn shr<const N: u32>(self) -> Self {
         Self(self.0.map(|a| a >> N))
     }
 
+    #[inline(never)]
     fn select(bit: u8, clear: Self, set: Self) -> Self {
         if bit == 0 { clear } else { set }
     }
 }
 
 impl Madd52 for Portable {
+    #[inline(never)]
     fn madd_low(self, a: Self, b: Self) -> Self {
         self.add(a.each(b, |a, b| product52(a, b) as u64 & ((1 << 52) - 1)))
     }
 
+    #[inline(never)]
     fn madd_high(self, a: Self, b: Self) -> Self {
         self.add(a.each(b, |a, b| (product52(a, b) >> 52) as u64))
     }
 
+    #[inline(never)]
     fn mul(self, other: Self) -> Self {
         self.each(other, |a, b| a.checked_mul(b).unwrap())
     }
 }
 
 impl Mul32 for Portable {
+    #[inline(never)]
     fn mul32(self, other: Self) -> Self {
         self.each(other, |a, b| {
             assert!(a >> 32 == 0 && b >> 32 == 0);

@@ -33,58 +33,70 @@ impl Range {
 impl Lanes for Range {
     const COUNT: usize = 1;
 
+    #[inline(never)]
     fn splat(value: u64) -> Self {
         Self { low: value, high: value }
     }
 
+    #[inline(never)]
     fn load(words: &[u64; 8]) -> Self {
         Self::splat(words[0])
     }
 
+    #[inline(never)]
     fn store(self, _: &mut [u64; 8]) {
         unreachable!("ranges are not stored")
     }
 
+    #[inline(never)]
     fn add(self, other: Self) -> Self {
         let sum = |a: u64, b| a.checked_add(b).unwrap();
         Self { low: sum(self.low, other.low), high: sum(self.high, other.high) }
     }
 
+    #[inline(never)]
     fn sub(self, other: Self) -> Self {
         Self { low: self.low.checked_sub(other.high).unwrap(), high: self.high - other.low }
     }
 
+    #[inline(never)]
     fn and(self, other: Self) -> Self {
         assert!(other.low == other.high && (other.low + 1).is_power_of_two(), "a mask of lower bits");
         if self.high <= other.high { self } else { up_to(other.high) }
     }
 
+    #[inline(never)]
     fn shr<const N: u32>(self) -> Self {
         Self { low: self.low >> N, high: self.high >> N }
     }
 
+    #[inline(never)]
     fn select(_: u8, clear: Self, set: Self) -> Self {
         Self { low: clear.low.min(set.low), high: clear.high.max(set.high) }
     }
 }
 
 impl Madd52 for Range {
+    #[inline(never)]
     fn madd_low(self, a: Self, b: Self) -> Self {
         let most = u128::from(a.high.min(LIMB)) * u128::from(b.high.min(LIMB));
         self.add(up_to(most.min(LIMB.into()) as u64))
     }
 
+    #[inline(never)]
     fn madd_high(self, a: Self, b: Self) -> Self {
         let most = u128::from(a.high.min(LIMB)) * u128::from(b.high.min(LIMB));
         self.add(up_to((most >> 52) as u64))
     }
 
+    #[inline(never)]
     fn mul(self, other: Self) -> Self {
         Self { low: self.low * other.low, high: self.high.checked_mul(other.high).unwrap() }
     }
 }
 
 impl Mul32 for Range {
+    #[inline(never)]
     fn mul32(self, other: Self) -> Self {
         assert!(self.high >> 32 == 0 && other.high >> 32 == 0);
         Self { low: self.low * other.low, high: self.high * other.high }
