@@ -14,7 +14,16 @@ from nacl import bindings
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from allium._native import Node, verify_ed25519
-from allium.appchain.certificates import Certificate, DrawnQuorum, Verdict, Verifier, Vote, fault, one_by_one, vote_message
+from allium.appchain.certificates import (
+    Certificate,
+    DrawnQuorum,
+    Verdict,
+    Verifier,
+    Vote,
+    fault,
+    one_by_one,
+    vote_message,
+)
 from allium.appchain.machine import apply
 from allium.appchain.parameters import MAINNET
 from allium.appchain.state import State, genesis

@@ -24,7 +24,20 @@ from allium.appchain.ledger.shares import Payee
 from allium.appchain.machine import apply
 from allium.appchain.parameters import MAINNET
 from allium.appchain.state import State, genesis, restore, snapshot
-from allium.appchain.types import Address, AtomicSesh, BasisPoints, BlsKey, ContractId, Hash, Height, Index, L2Height, PublicKey, Seconds, Signature
+from allium.appchain.types import (
+    Address,
+    AtomicSesh,
+    BasisPoints,
+    BlsKey,
+    ContractId,
+    Hash,
+    Height,
+    Index,
+    L2Height,
+    PublicKey,
+    Seconds,
+    Signature,
+)
 
 YEAR = 365 * 720
 NODES = 1500

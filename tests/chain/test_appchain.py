@@ -20,21 +20,43 @@ from allium._native import verify_ed25519
 from allium.appchain import merkle, proofs
 from allium.appchain.admission import InvalidInputError, admissible, objection
 from allium.appchain.certificates import Certificate, Verdict, vote_hash
-from allium.appchain.claims import Code, SignatureRefusedError, Stakes, absent_allowed, claimable, may_exit, may_liquidate, non_signers
+from allium.appchain.claims import (
+    Code,
+    SignatureRefusedError,
+    Stakes,
+    absent_allowed,
+    claimable,
+    may_exit,
+    may_liquidate,
+    non_signers,
+)
 from allium.appchain.claims import stakes as stakes_of
 from allium.appchain.encoding import EncodingError, decode, encode
 from allium.appchain.events import registration_message
 from allium.appchain.input import Input, Observation
+from allium.appchain.ledger import ledger, model
+from allium.appchain.ledger.ledger import RECORD
+from allium.appchain.ledger.shares import Payee, split
 from allium.appchain.machine import apply
 from allium.appchain.nodes import Leaving, Node, Refusal
 from allium.appchain.parameters import MAINNET, SESH
 from allium.appchain.state import State, genesis, restore, snapshot
 from allium.appchain.swarms import MIN_SIZE, UNASSIGNED, stable_order, update
 from allium.appchain.table import Table
-from allium.appchain.types import Address, AtomicSesh, Blocks, ContractId, Hash, Height, Index, L2Height, MilliAtomic, Reasons, Seconds, Signature
-from allium.appchain.ledger import ledger, model
-from allium.appchain.ledger.ledger import RECORD
-from allium.appchain.ledger.shares import Payee, split
+from allium.appchain.types import (
+    Address,
+    AtomicSesh,
+    Blocks,
+    ContractId,
+    Hash,
+    Height,
+    Index,
+    L2Height,
+    MilliAtomic,
+    Reasons,
+    Seconds,
+    Signature,
+)
 from tests.support.appchain_world import RATE, REQUIREMENT, RULES, World, address, bls, negative, pubkey, sign, stakes
 
 QUARTER = REQUIREMENT // 4

@@ -17,21 +17,21 @@ from typing import Any
 
 import pytest
 
-from allium.settings import keys as node_keys
 from allium.appchain.certificates import Certificate
 from allium.appchain.parameters import MAINNET
 from allium.appchain.state import State
 from allium.appchain.swarms import UNASSIGNED
 from allium.appchain.types import ContractId, L2Height, PublicKey, Seconds, SwarmId
-from allium.settings.config import commented_toml
 from allium.consensus import Consensus
-from allium.errors import ConsensusError, DivergedError
 from allium.consensus.chainfile import ChainFile
-from allium.liveness.proof import Uptime
 from allium.devnet import ports
+from allium.errors import ConsensusError, DivergedError
+from allium.liveness.proof import Uptime
 from allium.membership import MembershipError
 from allium.membership.appchain import AppchainMembership, snapshot
 from allium.node.chain import open_chain
+from allium.settings import keys as node_keys
+from allium.settings.config import commented_toml
 from tests.support.appchain_world import CONTRACT, RULES, World, pubkey, stakes
 from tests.support.solo_net import KEY, Net
 

@@ -16,8 +16,6 @@ from urllib.request import Request, urlopen
 import pytest
 from nacl import bindings
 
-from allium.settings import keys
-from allium.staking.addresses import Addresses
 from allium.appchain.admission import possible
 from allium.appchain.certificates import Certificate, Verdict, Vote, vote_message
 from allium.appchain.encoding import decode, encode
@@ -31,7 +29,8 @@ from allium.consensus.store import BlockStore
 from allium.devnet import anvil, process
 from allium.devnet.network import listed
 from allium.node.chain import STORE_FILE
-from allium.wallet import deploy
+from allium.settings import keys
+from allium.staking.addresses import Addresses
 from tests.support.devnet import Devnet
 from tests.support.lone_node import UNASSIGNED
 

@@ -16,19 +16,20 @@ import pytest
 from web3 import HTTPProvider, Web3
 
 from allium.appchain.certificates import Verdict
-from allium.staking.addresses import Addresses
 from allium.appchain.claims import SignatureRefusedError, claimable
 from allium.appchain.nodes import Departed, Leaving, Node
+from allium.appchain.parameters import SESH
 from allium.appchain.types import Address, BlsKey, Height, Seconds
-from allium.client.direct import Node as Place
-from allium.client.direct import OmqClient
-from allium.devnet import anvil
 from allium.claims import wire
 from allium.claims.aggregator import Fault, _signature
 from allium.claims.signer import ClaimSigner
+from allium.client.direct import Node as Place
+from allium.client.direct import OmqClient
+from allium.devnet import anvil
 from allium.staking import abi
+from allium.staking.addresses import Addresses
 from allium.wallet import deploy
-from tests.support.chain import REQUIREMENT, SESH, Chain, raw
+from tests.support.chain import REQUIREMENT, Chain, raw
 from tests.support.devnet import Devnet
 from tests.support.staked import PATIENCE, Member, Staked, allium, staked
 

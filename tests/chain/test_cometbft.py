@@ -25,10 +25,10 @@ from allium.appchain.types import Blocks, L2Height
 from allium.consensus.cometbft import framing, peers, rpc, safety, signstate
 from allium.consensus.cometbft import privval_pb2 as pb
 from allium.consensus.cometbft.committee import address, drawn_again
-from allium.consensus.cometbft.vote_extension import nothing_new
 from allium.consensus.cometbft.signer import canonical_vote
-from allium.consensus.cometbft.store import Standing
 from allium.consensus.cometbft.store import CometBFTStore as CometStore
+from allium.consensus.cometbft.store import Standing
+from allium.consensus.cometbft.vote_extension import nothing_new
 from allium.consensus.solo import Listen, Sequencer
 from allium.consensus.store import BlockStore
 from tests.support.appchain_world import RATE, RULES, pubkey, secret, sign

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from allium.errors import ConsensusError
 from allium.consensus.chainfile import Beginning
 from allium.consensus.cometbft import abci_pb2 as abci
 from allium.consensus.cometbft import framing, process
@@ -20,6 +19,7 @@ from allium.consensus.cometbft.home import Place, Settings
 from allium.consensus.cometbft.process import CometBFTProcess
 from allium.consensus.cometbft.store import CometBFTStore
 from allium.devnet import ports
+from allium.errors import ConsensusError
 from tests.support.appchain_world import RULES, pubkey, secret
 from tests.support.cometbft_net import PATIENCE, network
 

@@ -27,18 +27,18 @@ from allium.appchain.verdicts import Judgement
 from allium.consensus.chainfile import ChainFile
 from allium.consensus.cometbft.committee import drawn_again
 from allium.consensus.cometbft.engine import STORE_FILE
-from allium.consensus.cometbft.store import Standing
 from allium.consensus.cometbft.store import CometBFTStore as CometStore
-from allium.liveness.ballots import Ballot, cast
-from allium.liveness.clocks import Clocks
-from allium.liveness.gossip import MAX_MESSAGES, pack
-from allium.liveness.service import TELL, TIME, Liveness, Surroundings
-from allium.liveness.proof import SignedProof, Uptime, sign
+from allium.consensus.cometbft.store import Standing
 from allium.consensus.solo import Listen, Sequencer
 from allium.consensus.store import BlockStore
 from allium.devnet import ports
 from allium.devnet.network import Devnet as LocalDevnet
 from allium.devnet.network import listed
+from allium.liveness.ballots import Ballot, cast
+from allium.liveness.clocks import Clocks
+from allium.liveness.gossip import MAX_MESSAGES, pack
+from allium.liveness.proof import SignedProof, Uptime, sign
+from allium.liveness.service import TELL, TIME, Liveness, Surroundings
 from allium.settings.keys import NodeKeys, generate
 from tests.support import wire
 from tests.support.appchain_world import RULES, World, pubkey, secret

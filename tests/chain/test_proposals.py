@@ -25,7 +25,7 @@ from allium.consensus.cometbft import vote_extension
 from allium.consensus.cometbft.application import Application
 from allium.consensus.cometbft.committee import address, digest
 from allium.consensus.cometbft.peers import Peers
-from allium.consensus.cometbft.store import Standing, CometBFTStore
+from allium.consensus.cometbft.store import CometBFTStore, Standing
 from tests.support.appchain_world import RULES, World, pubkey
 from tests.support.solo_process import FileChain, append
 

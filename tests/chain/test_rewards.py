@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allium.appchain.parameters import MAINNET, SESH
-from allium.appchain.rates import follow, limited, paid
-from allium.appchain.types import MILLI, AtomicSesh, BasisPoints, Blocks, Height, MilliAtomic
 from allium.appchain.ledger import accruals, model
 from allium.appchain.ledger.ledger import Arithmetic, Ledger, TooOldError
 from allium.appchain.ledger.shares import PORTIONS, Payee, portions, split
+from allium.appchain.parameters import MAINNET, SESH
+from allium.appchain.rates import follow, limited, paid
+from allium.appchain.types import MILLI, AtomicSesh, BasisPoints, Blocks, Height, MilliAtomic
 from tests.support.appchain_world import address, pubkey
 
 KINDS = [accruals.Accruals, model.Accruals]

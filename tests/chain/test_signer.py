@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from nacl import bindings
 
-from allium.errors import ConsensusError
 from allium.consensus.cometbft import framing, signstate
 from allium.consensus.cometbft import privval_pb2 as pb
 from allium.consensus.cometbft.signer import SOCKET, VoteSigner
+from allium.errors import ConsensusError
 from tests.support.appchain_world import pubkey, secret
 
 CHAIN = "allium-test"

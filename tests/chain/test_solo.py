@@ -23,13 +23,13 @@ from allium.appchain.machine import apply
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import State, genesis, snapshot
 from allium.appchain.types import Height, Index, L2Height, PublicKey, Seconds
-from allium.errors import DivergedError, NotFinalError
 from allium.consensus import CertificateRefusedError
 from allium.consensus.block import Block, sign
 from allium.consensus.feed import Feed, FeedError
-from allium.consensus.solo import SoloFollower, Listen, Sequencer
+from allium.consensus.solo import Listen, Sequencer, SoloFollower
 from allium.consensus.store import BlockStore, BlockStoreError
 from allium.devnet import ports
+from allium.errors import DivergedError, NotFinalError
 from tests.support.appchain_world import RULES, World, address, pubkey, secret, stakes
 from tests.support.solo_net import KEY, PATIENCE, SEQUENCER, Net, Process
 from tests.support.solo_process import FileChain, append

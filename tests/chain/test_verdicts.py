@@ -19,7 +19,18 @@ from allium.appchain.nodes import Node
 from allium.appchain.parameters import MAINNET, Parameters
 from allium.appchain.state import State
 from allium.appchain.types import Blocks, Hash, Height, Index, L2Height, PublicKey, Reasons, Seconds
-from allium.appchain.verdicts import Found, Judgement, Limits, Proven, Reason, failures, is_wrong_itself, judge, moved, verdict
+from allium.appchain.verdicts import (
+    Found,
+    Judgement,
+    Limits,
+    Proven,
+    Reason,
+    failures,
+    is_wrong_itself,
+    judge,
+    moved,
+    verdict,
+)
 from allium.liveness import gossip
 from allium.liveness.ballots import OTHERWISE, Ballot, Tally, cast
 from allium.liveness.clocks import HOUR, Clocks

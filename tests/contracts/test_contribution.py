@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from web3.contract import Contract
 
+from allium.appchain.parameters import SESH
 from allium.staking import abi, artifacts
-from tests.support.chain import DAY, REQUIREMENT, SESH, ZERO, Chain, Node, stakes
+from tests.support.chain import DAY, REQUIREMENT, ZERO, Chain, Node, stakes
 
 WAIT_FOR_OPERATOR, OPEN, WAIT_FOR_FINALIZED, FINALIZED = range(4)
 

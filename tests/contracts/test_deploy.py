@@ -20,16 +20,16 @@ from eth_utils.address import to_checksum_address
 from web3 import HTTPProvider, Web3
 from web3.types import Wei
 
+from allium.appchain.parameters import SESH
 from allium.cli import main as cli
-from allium.staking.addresses import Addresses
-from allium.staking.addresses import AddressesError
 from allium.devnet import anvil
 from allium.devnet.layout import DevnetError
 from allium.staking import abi, artifacts
-from allium.wallet import deploy, payer
+from allium.staking.addresses import Addresses, AddressesError
 from allium.staking.provider import ProviderError, connected
+from allium.wallet import payer
 from allium.wallet.sender import RevertedError, Sender
-from tests.support.chain import SESH, Chain
+from tests.support.chain import Chain
 
 KEY = anvil.account(0).key.hex()
 

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from web3.contract import Contract
 
+from allium.appchain.parameters import SESH
 from allium.devnet import anvil
 from allium.staking import abi, artifacts
-from tests.support.chain import DAY, SESH, ZERO, Chain
+from tests.support.chain import DAY, ZERO, Chain
 
 SUPPLY = 240_000_000 * SESH
 YEAR = 365 * DAY

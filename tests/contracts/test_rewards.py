@@ -7,21 +7,9 @@ from typing import Any
 import pytest
 
 from allium import _native
+from allium.appchain.parameters import SESH
 from allium.staking import abi, artifacts
-from tests.support.chain import (
-    DAY,
-    HOUR,
-    NO_SIGNATURE,
-    REQUIREMENT,
-    SESH,
-    ZERO,
-    Chain,
-    Node,
-    raw,
-    record_gas,
-    stakes,
-    words,
-)
+from tests.support.chain import DAY, HOUR, NO_SIGNATURE, REQUIREMENT, ZERO, Chain, Node, raw, record_gas, stakes, words
 
 MONTH = 30 * DAY
 

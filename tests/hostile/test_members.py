@@ -24,10 +24,10 @@ def negative(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_two_nodes_with_one_key_do_not_stop_the_network(lone_node: Callable[..., LoneNode]) -> None:
-    node, mate = lone_node(), lone_node()
-    for nodes in ([node.entry, negative(node.entry), mate.entry], [node.entry, mate.entry, mate.entry]):
+    node, replica = lone_node(), lone_node()
+    for nodes in ([node.entry, negative(node.entry), replica.entry], [node.entry, replica.entry, replica.entry]):
         node.sees(*nodes)
-        mate.sees(*nodes)
+        replica.sees(*nodes)
         stats = node.engine.stats()
         assert (stats["nodes"], stats["nodes_left_out"]) == (2, 1)
         reply = wire.rpc(node.entry, "store", wire.store_params(wire.User().account_id, b"x"))
@@ -53,22 +53,22 @@ def neighbour(swarm_id: int = 0) -> wire.User:
 def test_messages_are_taken_from_the_swarm_alone(lone_node: Callable[..., LoneNode]) -> None:
     node, user = lone_node(), neighbour()
     with (
-        peer(lambda *_: None) as mate,
+        peer(lambda *_: None) as replica,
         peer(lambda *_: None, swarm_id=2**63) as elsewhere,
         peer(lambda *_: None, swarm_id=UNASSIGNED) as resting,
     ):
-        node.sees(node.entry, mate.entry, elsewhere.entry, resting.entry)
+        node.sees(node.entry, replica.entry, elsewhere.entry, resting.entry)
         blob = transferred(user.account_id, 3, b"forged", wire.now_ms())
         assert elsewhere.ask(node.entry, "sn.data", blob)[-1] == b"Swarm mismatch"
         with pytest.raises(NetworkError, match="FORBIDDEN"):
             resting.ask(node.entry, "sn.data", blob)
         assert node.engine.stats()["messages"] == 0
-        assert mate.ask(node.entry, "sn.data", blob) == []
+        assert replica.ask(node.entry, "sn.data", blob) == []
         assert node.engine.stats()["messages"] == 1
         # Who has left gives away what it kept.
-        node.sees(node.entry, {**mate.entry, "swarm_id": 2**63}, elsewhere.entry, resting.entry)
+        node.sees(node.entry, {**replica.entry, "swarm_id": 2**63}, elsewhere.entry, resting.entry)
         blob = transferred(user.account_id, 3, b"handed over", wire.now_ms())
-        assert mate.ask(node.entry, "sn.data", blob) == []
+        assert replica.ask(node.entry, "sn.data", blob) == []
         assert node.engine.stats()["messages"] == 2
 
 
@@ -84,7 +84,7 @@ def test_what_strangers_delete_brings_nothing_back(lone_node: Callable[..., Lone
     for _ in range(40):
         reply = wire.rpc(node.entry, "delete", {**stranger.auth("delete" + "".join(hashes)), "messages": hashes})
         assert reply.status == 200
-    with peer(lambda *_: None) as mate:
-        node.sees(node.entry, mate.entry)
-        assert mate.ask(node.entry, "sn.data", transferred(user.account_id, 0, b"gone", sent)) == []
+    with peer(lambda *_: None) as replica:
+        node.sees(node.entry, replica.entry)
+        assert replica.ask(node.entry, "sn.data", transferred(user.account_id, 0, b"gone", sent)) == []
         assert node.engine.stats()["messages"] == 0

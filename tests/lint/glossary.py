@@ -1,8 +1,8 @@
 """Words that docs/glossary.md says the code must not use, found in names.
 
-The last column of its tables has them, in backticks; behind one may stand ` in DIRECTORY`, and it counts there alone. A word
-with a capital letter, or with `_`, is looked for as a whole name, any other as a part of names (`tombs` in `clean_tombs`).
-Comments and strings do not count, nor a method of the standard library (behind a dot).
+The last column of its tables has them, in backticks; behind one may stand ` in DIRECTORY`, and it counts there alone. A
+word with a capital letter, or with `_`, is looked for as a whole name, any other as a part of names (`tombs` in
+`clean_tombs`). Comments and strings do not count, nor a method of the standard library (behind a dot).
 
 Run from the repository's root: `python tests/lint/glossary.py`; ends with 1 if there are any.
 """
@@ -20,7 +20,10 @@ GLOSSARY = Path("docs/glossary.md")
 WORD = re.compile(r"`(\w+)`(?: in ([\w/]+))?")
 NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 RUST = re.compile(r"//[^\n]*|/\*.*?\*/|b?r(#*)\".*?\"\1|b?\"(?:\\.|[^\"\\])*\"|'(?:\\.[^']*|[^'\\])'", re.DOTALL)
-PYTHON = re.compile(r"#[^\n]*|[a-zA-Z]{0,2}(\"\"\"|''').*?\1|[a-zA-Z]{0,2}\"(?:\\.|[^\"\\\n])*\"|[a-zA-Z]{0,2}'(?:\\.|[^'\\\n])*'", re.DOTALL)
+PYTHON = re.compile(
+    r"#[^\n]*|[a-zA-Z]{0,2}(\"\"\"|''').*?\1|[a-zA-Z]{0,2}\"(?:\\.|[^\"\\\n])*\"|[a-zA-Z]{0,2}'(?:\\.|[^'\\\n])*'",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Circles between the engine's modules: no file may need, over others, itself, and no module at the top either.
 
 A `use`, or a path in the code, counts as an arrow to the file that defines what it names: what `mod.rs` only passes on
-(`pub use`) is followed. What is compiled for tests alone does not count. Methods are not followed: a file with an `impl`
-of a type needs the file that defines the type.
+(`pub use`) is followed. What is compiled for tests alone does not count. Methods are not followed: a file with an
+`impl` of a type needs the file that defines the type.
 
 Run from the repository's root: `python tests/lint/modules.py [directory of lib.rs]`; ends with 1 if there is a circle.
 """
@@ -23,7 +23,9 @@ ITEM = re.compile(
 MODULE = re.compile(r"^(?:pub(?:\([^)]*\))? )?mod (\w+);", re.MULTILINE)
 USE = re.compile(r"^ *(?:pub(?:\([^)]*\))? )?use ([^;]+);", re.MULTILINE)
 PATH = re.compile(r"(?<![\w:])((?:crate|self|super|[a-z_]\w*)(?:::\w+)+)")
-FOR_TESTS = re.compile(r"^ *#\[cfg\((?:test|any\(test, feature = \"fuzzing\"\))\)\]\n(?: *#\[[^\n]*\]\n)*", re.MULTILINE)
+FOR_TESTS = re.compile(
+    r"^ *#\[cfg\((?:test|any\(test, feature = \"fuzzing\"\))\)\]\n(?: *#\[[^\n]*\]\n)*", re.MULTILINE
+)
 
 #: A module's path, without `crate`.
 Module = tuple[str, ...]
@@ -169,8 +171,11 @@ def arrows(files: dict[Module, File]) -> dict[Module, set[Module]]:
     resolver = Resolver(files)
     needed: dict[Module, set[Module]] = {}
     for module, own in files.items():
-        passed_on = {target for use in re.findall(r"^pub(?:\([^)]*\))? use ([^;]+);", own.code, re.MULTILINE)
-                     for target, _ in leaves(" ".join(use.split()))}
+        passed_on = {
+            target
+            for use in re.findall(r"^pub(?:\([^)]*\))? use ([^;]+);", own.code, re.MULTILINE)
+            for target, _ in leaves(" ".join(use.split()))
+        }
         paths: set[tuple[str, ...]] = {path for path in own.names.values() if path not in passed_on}
         paths |= {path for path in own.globs if (*path, "*") not in passed_on}
         body = USE.sub("", own.code)
@@ -216,7 +221,9 @@ def at_the_top(needed: dict[Module, set[Module]]) -> dict[Module, set[Module]]:
     tops: dict[Module, set[Module]] = {}
     for module, others in needed.items():
         if module:
-            tops.setdefault(module[:1], set()).update(other[:1] for other in others if other and other[:1] != module[:1])
+            tops.setdefault(module[:1], set()).update(
+                other[:1] for other in others if other and other[:1] != module[:1]
+            )
     return tops
 
 
@@ -230,7 +237,9 @@ def offences(source: Path) -> Iterable[str]:
     needed = arrows(read(source))
     for what, graph in (("files", needed), ("modules at the top", at_the_top(needed))):
         for group in circles(graph):
-            inside = [f"{name(one)} -> {name(other)}" for one in group for other in sorted(graph[one]) if other in group]
+            inside = [
+                f"{name(one)} -> {name(other)}" for one in group for other in sorted(graph[one]) if other in group
+            ]
             yield f"{len(group)} {what} need each other: " + ", ".join(inside)
 
 

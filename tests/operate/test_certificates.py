@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from allium.devnet import ports
 from allium.settings import keys
 from allium.settings.config import commented_toml
-from allium.devnet import ports
 from tests.support.command import allium
 from tests.support.lone_node import LoneNode
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from allium.settings import keys
 from allium.devnet import ports, process
 from allium.devnet.layout import DevnetError
 from allium.devnet.network import swarm_ids
+from allium.settings import keys
 from tests.support import wire
 from tests.support.devnet import Devnet
 from tests.support.lone_node import LoneNode, entry

@@ -21,10 +21,10 @@ import lmdb
 import pytest
 
 from allium.cli import main as cli
-from allium.settings import keys
-from allium.settings.config import commented_toml
 from allium.devnet import ports
 from allium.operate import admin
+from allium.settings import keys
+from allium.settings.config import commented_toml
 from tests.support.devnet import Devnet, up
 
 

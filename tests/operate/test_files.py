@@ -17,8 +17,8 @@ import pytest
 
 from allium import _native
 from allium.base import files
-from allium.settings import keys
 from allium.devnet import ports
+from allium.settings import keys
 from tests.support.command import NOBODY, allium, filled, root_only
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from nacl import bindings
 
-from allium.settings import keys
 from allium.node import restart
+from allium.settings import keys
 from tests.support import wire
 from tests.support.node_process import Running
 

@@ -21,8 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from allium.appchain.types import PublicKey
 from allium.client import direct
-from allium.settings.config import NodeConfig, commented_toml
 from allium.operate import admin, facts, server
+from allium.settings.config import NodeConfig, commented_toml
 from tests.support import ROOT, wire
 from tests.support.devnet import Devnet
 from tests.support.lone_node import LoneNode

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from allium import _native
+from allium.errors import CommandError
 from allium.settings import keys
 from allium.takeover import oxen_storage
-from allium.errors import CommandError
 from tests.support import wire
 from tests.support.lone_node import LoneNode
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from allium.cli import main as cli
 from allium.base import urls
-from allium.settings.config import ConfigError, NodeConfig
+from allium.cli import main as cli
 from allium.devnet import anvil
+from allium.settings.config import ConfigError, NodeConfig
 from allium.staking.addresses import Addresses
 from allium.staking.provider import ProviderError, RateLimitError, connected
 from allium.wallet.sender import Sender

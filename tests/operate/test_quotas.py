@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from allium.settings import keys
-from allium.settings.config import commented_toml
 from allium.devnet import ports
 from allium.operate import machine, quotas
 from allium.operate.health import Level
 from allium.operate.quotas import Quotas
+from allium.settings import keys
+from allium.settings.config import commented_toml
 from tests.support.command import NOBODY, allium, root_only
 
 

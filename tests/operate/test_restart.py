@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from allium.settings import config, keys
-from allium.node import restart
+from allium.base.endpoint import Endpoint
 from allium.client import NetworkError, direct
 from allium.devnet import ports
-from allium.base.endpoint import Endpoint
 from allium.membership.omq import OmqConnection, OmqError
+from allium.node import restart
+from allium.settings import config, keys
 from tests.support import wire
 from tests.support.lone_node import entry
 from tests.support.node_process import Running
@@ -102,7 +102,7 @@ class Newcomer(threading.Thread):
                 self.dropped.append(repr(error))
 
 
-class Kept(threading.Thread):
+class OpenCaller(threading.Thread):
     """Asks again and again over one OMQ connection, as long as the node does not say that it goes."""
 
     def __init__(self, node: direct.Node, over: threading.Event) -> None:
@@ -135,8 +135,8 @@ def test_no_request_is_lost_while_a_node_starts_anew_again_and_again(running: Ru
     clients = [Client(running.entry["https_port"], number, over) for number in range(8)]
     node = direct.Node.parse(running.entry)
     newcomers = [Newcomer(node, "omq", over), Newcomer(node, "quic", over)]
-    kept = [Kept(node, over) for _ in range(2)]
-    callers: list[Newcomer | Kept] = [*newcomers, *kept]
+    kept = [OpenCaller(node, over) for _ in range(2)]
+    callers: list[Newcomer | OpenCaller] = [*newcomers, *kept]
     threads = (*clients, *callers)
     for thread in threads:
         thread.start()

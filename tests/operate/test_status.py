@@ -25,10 +25,20 @@ import pytest
 
 from allium.appchain.types import PublicKey
 from allium.appchain.verdicts import Reason
-from allium.settings.config import NodeConfig, commented_toml
-from allium.operate.facts import ChainFacts, CommitteeFacts, DaemonFacts, DiskFacts, Facts, ProviderFacts, FactSource, StakeFacts, ThreadFacts
+from allium.operate.facts import (
+    ChainFacts,
+    CommitteeFacts,
+    DaemonFacts,
+    DiskFacts,
+    Facts,
+    FactSource,
+    ProviderFacts,
+    StakeFacts,
+    ThreadFacts,
+)
 from allium.operate.health import Level, judge
 from allium.operate.server import SOCKET
+from allium.settings.config import NodeConfig, commented_toml
 from tests.support import wire
 from tests.support.devnet import Devnet, up
 from tests.support.lone_node import LoneNode

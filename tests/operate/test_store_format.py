@@ -104,11 +104,11 @@ def test_every_table_is_as_documented(lone_node: Callable[..., LoneNode], tmp_pa
         assert held["expiries"][struct.pack(">QQ", expiry, sequence)] == account + b"\x80\x00"
     assert len(held["expiries"]) == len(messages) and held["times"] == {}
 
-    ((tomb, span),) = held["tombs"].items()
+    ((tombstone, span),) = held["tombs"].items()
     digest = hashlib.blake2b(account + b"gone", digest_size=32).digest()
     until, at = struct.unpack(">QQ", span)
-    assert tomb == digest + account and at < until == made["sent"][made["deleted"]]["timestamp"] + 86_400_000
-    assert held["tombs_by_time"] == {span[:8] + tomb: b""}
+    assert tombstone == digest + account and at < until == made["sent"][made["deleted"]]["timestamp"] + 86_400_000
+    assert held["tombs_by_time"] == {span[:8] + tombstone: b""}
 
     commands = {}
     for key, value in held["commands"].items():

@@ -14,8 +14,8 @@ import pytest
 from nacl import bindings
 
 from allium import _native
-from allium.settings import keys
 from allium.client.direct import Node, OmqClient
+from allium.settings import keys
 from tests.support import wire
 from tests.support.devnet import Devnet
 from tests.support.lone_node import UNASSIGNED, LoneNode

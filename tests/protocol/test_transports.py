@@ -20,9 +20,9 @@ import pytest
 from nacl import bindings
 
 from allium import _native
-from allium.settings import keys
 from allium.client import NetworkError, direct
 from allium.client.direct import Node, OmqClient
+from allium.settings import keys
 from tests.support import wire
 from tests.support.devnet import Devnet, up
 from tests.support.lone_node import LoneNode

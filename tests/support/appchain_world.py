@@ -8,13 +8,37 @@ from hashlib import sha256, sha512
 from nacl import bindings
 
 from allium.appchain.certificates import Certificate, Verdict, Vote, vote_message
-from allium.appchain.events import Contributor, Event, Exit, ExitRequest, Position, Registration, RequirementChange, Seed, registration_message
+from allium.appchain.events import (
+    Contributor,
+    Event,
+    Exit,
+    ExitRequest,
+    Position,
+    Registration,
+    RequirementChange,
+    Seed,
+    registration_message,
+)
 from allium.appchain.input import Input, Observation
 from allium.appchain.ledger.ledger import Arithmetic
 from allium.appchain.machine import apply
 from allium.appchain.parameters import SESH, Parameters, devnet
 from allium.appchain.state import State, genesis
-from allium.appchain.types import Address, AtomicSesh, BasisPoints, BlsKey, ContractId, Hash, Height, Index, L2Height, PublicKey, Reasons, Seconds, Signature
+from allium.appchain.types import (
+    Address,
+    AtomicSesh,
+    BasisPoints,
+    BlsKey,
+    ContractId,
+    Hash,
+    Height,
+    Index,
+    L2Height,
+    PublicKey,
+    Reasons,
+    Seconds,
+    Signature,
+)
 
 CONTRACT = Address(bytes(range(20)))
 RULES = devnet(31337, CONTRACT, L2Height(100))

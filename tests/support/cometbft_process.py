@@ -17,15 +17,15 @@ from allium.appchain.encoding import decode
 from allium.appchain.input import Observation
 from allium.appchain.parameters import Parameters
 from allium.appchain.types import AtomicSesh, L2Height
-from allium.errors import ConsensusError
 from allium.consensus.chainfile import Beginning
 from allium.consensus.cometbft import privval_pb2 as pb
 from allium.consensus.cometbft.application import Application
 from allium.consensus.cometbft.engine import CometBFT
 from allium.consensus.cometbft.home import Peer, Place, Settings
 from allium.consensus.cometbft.process import find
-from allium.consensus.cometbft.signer import VoteSigner, SigningError
+from allium.consensus.cometbft.signer import SigningError, VoteSigner
 from allium.consensus.cometbft.store import CometBFTStore
+from allium.errors import ConsensusError
 from tests.support.solo_process import FileChain
 
 HOST = "127.0.0.1"

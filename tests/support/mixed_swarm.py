@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from allium.settings import keys
 from allium.devnet import ports
+from allium.settings import keys
 from tests.support import wire
 from tests.support.beside_oxend import OURS, BesideOxend
 from tests.support.oxend import FakeOxend, ipc

@@ -12,8 +12,8 @@ import zmq
 from nacl import bindings
 from zmq.utils import z85
 
-from allium.settings import keys
 from allium.client.direct import Node, OmqClient
+from allium.settings import keys
 from tests.support.lone_node import entry
 
 #: The data parts of an answer to a command and its data parts; `None`: no answer at all.

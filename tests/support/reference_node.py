@@ -125,7 +125,7 @@ class ReferenceNode:
             if node["pubkey_ed25519"] == self.key:
                 self.swarm_id = node["swarm_id"]
         if self._thread is not None and self.key in before:
-            new = [node for node in self._mates() if node["pubkey_ed25519"] not in before]
+            new = [node for node in self._replicas() if node["pubkey_ed25519"] not in before]
             self._call(self._push_to(new))
 
     def ask(self, node: Entry, command: str, *parts: bytes, limit: float = 15.0) -> list[bytes] | None:
@@ -175,10 +175,10 @@ class ReferenceNode:
             for connection in self._connections:
                 connection.close()
 
-    def _mates(self) -> list[Entry]:
+    def _replicas(self) -> list[Entry]:
         """The other members of its swarm."""
-        mates = [node for node in self._network if node["swarm_id"] == self.swarm_id != UNASSIGNED]
-        return [node for node in mates if node["pubkey_ed25519"] != self.key]
+        replicas = [node for node in self._network if node["swarm_id"] == self.swarm_id != UNASSIGNED]
+        return [node for node in replicas if node["pubkey_ed25519"] != self.key]
 
     def _is_active(self, x25519: bytes) -> bool:
         active = (node for node in self._network if node["swarm_id"] != UNASSIGNED)
@@ -205,8 +205,8 @@ class ReferenceNode:
             case "sn.data", _:
                 return self._take_blob(b"".join(parts))
             case "sn.data_ready", _:
-                mates = {node["pubkey_x25519"] for node in self._mates()}
-                return [b"OK" if key.hex() in mates else b"Swarm mismatch"]
+                replicas = {node["pubkey_x25519"] for node in self._replicas()}
+                return [b"OK" if key.hex() in replicas else b"Swarm mismatch"]
             case "sn.storage_test", [_, name]:
                 named = name.hex() if len(name) == 64 else base64.b64encode(name).decode().rstrip("=")
                 message = self.store.messages.get(named)
@@ -321,12 +321,15 @@ class ReferenceNode:
         """Carries a command out here and at every other member, and waits for all of them (`spec/node-rpc` §3)."""
         self._require_ours(fields)
         own = self.store.execute(method, fields, forwarded=False)
-        mates, params = self._mates(), forwarded(method, fields)
+        replicas, params = self._replicas(), forwarded(method, fields)
         tell = [
-            self._omq.request(mate, "sn.storage_cc", method.encode(), params, limit=MEMBER_SECONDS) for mate in mates
+            self._omq.request(replica, "sn.storage_cc", method.encode(), params, limit=MEMBER_SECONDS)
+            for replica in replicas
         ]
         answers = await asyncio.gather(*tell)
-        results = {mate["pubkey_ed25519"]: member_result(answer) for mate, answer in zip(mates, answers, strict=True)}
+        results = {
+            replica["pubkey_ed25519"]: member_result(answer) for replica, answer in zip(replicas, answers, strict=True)
+        }
         top = {"hash": own["hash"]} if method == "store" else {}
         return {"swarm": {**results, self.key: own}, **top}
 

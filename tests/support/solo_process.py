@@ -18,9 +18,9 @@ from allium.appchain.input import Observation
 from allium.appchain.parameters import Parameters
 from allium.appchain.types import AtomicSesh, L2Height, PublicKey
 from allium.consensus import Consensus
-from allium.errors import ConsensusError, NotFinalError
-from allium.consensus.solo import SoloFollower, Listen, Sequencer
+from allium.consensus.solo import Listen, Sequencer, SoloFollower
 from allium.consensus.store import BlockStore
+from allium.errors import ConsensusError, NotFinalError
 
 
 class FileChain:
@@ -53,7 +53,9 @@ def engine(settings: dict[str, Any]) -> Consensus:
     if "secret" in settings:
         return Sequencer(store, chain, bytes.fromhex(settings["secret"]), listen, snapshot_every=every)
     source = chain if settings.get("compare") else None
-    return SoloFollower(store, parameters, sequencer, settings["urls"], source=source, listen=listen, snapshot_every=every)
+    return SoloFollower(
+        store, parameters, sequencer, settings["urls"], source=source, listen=listen, snapshot_every=every
+    )
 
 
 async def main(settings: dict[str, Any]) -> None:

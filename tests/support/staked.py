@@ -14,8 +14,6 @@ import pytest
 from nacl import bindings
 
 from allium import _native
-from allium.cli import main as cli
-from allium.settings import keys
 from allium.appchain.admission import objection
 from allium.appchain.certificates import Certificate, Verdict, Vote, vote_message
 from allium.appchain.claims import claimable
@@ -23,11 +21,13 @@ from allium.appchain.nodes import Departed, Node
 from allium.appchain.parameters import Parameters, devnet
 from allium.appchain.state import State
 from allium.appchain.types import Address, AtomicSesh, Blocks, Height, Index, L2Height, PublicKey, Reasons, Signature
+from allium.claims.service import Service
+from allium.cli import main as cli
 from allium.consensus import Consensus
-from allium.consensus.solo import SoloFollower, Listen, Sequencer
+from allium.consensus.solo import Listen, Sequencer, SoloFollower
 from allium.consensus.store import BlockStore
 from allium.devnet import anvil, ports
-from allium.claims.service import Service
+from allium.settings import keys
 from allium.staking.follower import Contracts
 from allium.staking.follower import EventFollower as ChainFollower
 from allium.staking.provider_quorum import ProviderQuorum

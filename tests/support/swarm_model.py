@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from allium.appchain.mt19937 import Mt19937
-from allium.appchain.swarms import DISSOLVED_PERCENTILE, FILL_PERCENTILE, IDEAL_MARGIN, MAX_ID, MIN_SIZE, NEW_SIZE, STEAL_PERCENTILE, SizeOrder
+from allium.appchain.swarms import (
+    DISSOLVED_PERCENTILE,
+    FILL_PERCENTILE,
+    IDEAL_MARGIN,
+    MAX_ID,
+    MIN_SIZE,
+    NEW_SIZE,
+    STEAL_PERCENTILE,
+    SizeOrder,
+)
 
 
 def update(

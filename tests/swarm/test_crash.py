@@ -26,8 +26,8 @@ from typing import Any
 import pytest
 
 from allium import _native
-from allium.settings import config, keys
 from allium.devnet import ports
+from allium.settings import config, keys
 from tests.support import wire
 from tests.support.lone_node import entry
 from tests.support.waiting import await_that

@@ -16,9 +16,9 @@ import pytest
 from nacl import bindings
 
 from allium import _native
-from allium.settings import keys
 from allium.client.direct import Node, OmqClient
 from allium.devnet import ports
+from allium.settings import keys
 from tests.support import wire
 from tests.support.beside_oxend import OURS, BesideOxend
 from tests.support.lone_node import UNASSIGNED, LoneNode

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nacl import bindings
 
-from allium.settings import keys
+from allium.base.endpoint import Endpoint
 from allium.membership import daemon as rpc
 from allium.membership.daemon import Address, Daemon
-from allium.base.endpoint import Endpoint
 from allium.membership.omq import OmqError
 from allium.membership.oxend import SYNCING_SECONDS, OxendMembership
+from allium.settings import keys
 from tests.support.oxend import FakeOxend, ipc, stranger
 
 NOWHERE = {"public_ip": "0.0.0.0", "storage_port": 0, "storage_lmq_port": 0}

@@ -216,18 +216,18 @@ def test_what_a_member_missed_keeps_its_namespace(lone_node: Made, version: tupl
     loses_it = version < (2, 11, 3)
     # An old member is told as the client signed it, for as long as it takes that.
     refusals = [unaware, [b"de"], unaware, late] if loses_it else [unaware]
-    with member(version, *refusals) as mate:
-        node.sees(node.entry, mate.entry)
+    with member(version, *refusals) as replica:
+        node.sees(node.entry, replica.entry)
         for data in (b"in time", b"too late") if loses_it else (b"named",):
             params = {**wire.store_params(user.account_id, data), "namespace": 2}
             stored = wire.rpc(node.entry, "store", {**params, **user.auth(f"store2{params['timestamp']}")})
             assert stored.status == 200
-            first = mate.find("sn.storage_cc")
+            first = replica.find("sn.storage_cc")
             assert (first[0], bencode2.bdecode(first[1])[b"namespace"]) == (b"store", 2)
             if loses_it:
-                assert mate.find("sn.storage_cc") == first
+                assert replica.find("sn.storage_cc") == first
             if data != b"in time":
-                [message] = messages_in(mate.find("sn.data"))
+                [message] = messages_in(replica.find("sn.data"))
                 assert (message[1].decode(), message[5]) == (stored.json()["hash"], 2)
 
 

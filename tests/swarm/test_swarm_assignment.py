@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from allium.appchain import ranking
 from allium.appchain.mt19937 import Mt19937, Quorum, obligations_quorum
 from allium.appchain.stdsort import _Sorter, std_sort
-from allium.appchain.swarms import MAX_ID, MIN_SIZE, UNASSIGNED, SizeOrder, assign, new_id, reference_order, seed_of, stable_order, update
+from allium.appchain.swarms import (
+    MAX_ID,
+    MIN_SIZE,
+    UNASSIGNED,
+    SizeOrder,
+    assign,
+    new_id,
+    reference_order,
+    seed_of,
+    stable_order,
+    update,
+)
 from tests.support import swarm_model
 
 BLOCK = bytes(range(32))

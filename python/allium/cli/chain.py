@@ -15,7 +15,7 @@ from allium.errors import CommandError
 from allium.settings.config import ConfigError, NodeConfig
 
 if TYPE_CHECKING:
-    from allium.liveness.history import Kept
+    from allium.liveness.history import SavedRecord
 
 app = typer.Typer(help="Look after a node's part in the agreement of many machines (CometBFT).", no_args_is_help=True)
 
@@ -158,7 +158,7 @@ def proofs(
                 out.print(f"{key[:16]} {text} {said}", markup=False, soft_wrap=True)
 
 
-def _proofs(kept: Kept) -> list[dict[str, Any]]:
+def _proofs(kept: SavedRecord) -> list[dict[str, Any]]:
     """As JSON has them, oldest first. Times are Unix time: by the node's clock, and by this one's."""
     return [
         {
@@ -176,7 +176,7 @@ def _proofs(kept: Kept) -> list[dict[str, Any]]:
     ]
 
 
-def _found(kept: Kept) -> dict[str, Any]:
+def _found(kept: SavedRecord) -> dict[str, Any]:
     return {"unreached": kept.unreached, "answered": kept.answered, "in_time": kept.in_time}
 
 

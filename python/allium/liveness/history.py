@@ -39,7 +39,7 @@ class Accepted:
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedRecord:
     """Of one node: what `Found` is made of, and the proofs themselves. Times are Unix time by the own clock."""
 
     active_since: Height
@@ -63,7 +63,7 @@ class Remembered:
     until: float
     #: Up to which it had followed the chain.
     height: Height
-    nodes: Mapping[PublicKey, Kept]
+    nodes: Mapping[PublicKey, SavedRecord]
 
 
 class History:
@@ -72,7 +72,7 @@ class History:
     def __init__(self, path: Path, chain: Hash) -> None:
         """Opens or makes it; raises `sqlite3.Error` or `OSError` when there can be none."""
         self._writing, self._noting = threading.Lock(), threading.Lock()
-        self._noted: dict[PublicKey, Kept | None] = {}
+        self._noted: dict[PublicKey, SavedRecord | None] = {}
         self._logger = log.get("liveness")
         self._chain = chain
         try:
@@ -89,7 +89,7 @@ class History:
         """Lets go of the file."""
         self._database.close()
 
-    def note(self, changed: Mapping[PublicKey, Kept | None]) -> None:
+    def note(self, changed: Mapping[PublicKey, SavedRecord | None]) -> None:
         """Takes what the next `keep` is to keep in the place of what was kept of these; `None`: nothing."""
         with self._noting:
             self._noted.update(changed)
@@ -106,7 +106,7 @@ class History:
                     self._noted = noted | self._noted
                 raise
 
-    def _write(self, work: tuple[Hash, float, float, Height], noted: Mapping[PublicKey, Kept | None]) -> None:
+    def _write(self, work: tuple[Hash, float, float, Height], noted: Mapping[PublicKey, SavedRecord | None]) -> None:
         gone = [(key,) for key, kept in noted.items() if kept is None]
         rows = [(key, encode(kept)) for key, kept in noted.items() if kept is not None]
         with self._database:
@@ -137,7 +137,7 @@ def _read(database: sqlite3.Connection) -> Remembered | None:
     nodes = {}
     for key, encoded in database.execute("SELECT key, encoded FROM node"):
         try:
-            kept = decode(Kept, encoded)
+            kept = decode(SavedRecord, encoded)
             for accepted in kept.proofs:
                 _ = accepted.proof.uptime
         except (EncodingError, ProofError):

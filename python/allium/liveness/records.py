@@ -11,7 +11,7 @@ from allium.appchain.state import State
 from allium.appchain.types import Height, L2Height, PublicKey, Seconds
 from allium.appchain.verdicts import HISTORY, Found, Proven
 from allium.liveness.clocks import SKEW_SECONDS, Clocks
-from allium.liveness.history import Accepted, Kept
+from allium.liveness.history import Accepted, SavedRecord
 from allium.liveness.proof import SignedProof, Uptime, fault
 
 
@@ -31,9 +31,9 @@ class _Record:
     in_time: deque[bool] = field(default_factory=lambda: deque(maxlen=HISTORY))
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> SavedRecord:
         """As it is kept on the disk."""
-        return Kept(
+        return SavedRecord(
             self.active_since,
             self.decommissioned_at,
             self.excused,
@@ -45,7 +45,7 @@ class _Record:
         )
 
     @classmethod
-    def of(cls, kept: Kept, seamless: bool) -> Self:
+    def of(cls, kept: SavedRecord, seamless: bool) -> Self:
         """As it was kept. Of the last tests only a node that was not away for long can say what they are worth."""
         record = cls(kept.active_since, kept.decommissioned_at, kept.excused)
         record.proofs.extend(kept.proofs)
@@ -68,11 +68,11 @@ class Records:
         #: Of whom something else is known than when `changed` was asked last.
         self._changed: set[PublicKey] = set()
 
-    def recall(self, kept: Mapping[PublicKey, Kept], seamless: bool) -> None:
+    def recall(self, kept: Mapping[PublicKey, SavedRecord], seamless: bool) -> None:
         """Begins with what was known before a restart; not `seamless`: too long ago to go on as if nothing had been."""
         self._records = {key: _Record.of(each, seamless) for key, each in kept.items()}
 
-    def changed(self) -> dict[PublicKey, Kept | None]:
+    def changed(self) -> dict[PublicKey, SavedRecord | None]:
         """What is to be kept in the place of what was kept since this was asked last; `None`: nothing of this node."""
         keys, self._changed = self._changed, set()
         return {key: None if (record := self._records.get(key)) is None else record.kept for key in keys}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import packages
 import pytest
+
+from tests.lint import packages
 
 
 def tree(directory: Path, files: dict[str, str]) -> Path:
