@@ -9,3 +9,5 @@ pub(super) const SIGNATURE_FORWARDED: u64 = 70_000;
 pub(super) const RETRIEVE: u64 = 7_800_000;
 /// Divisor of [`RETRIEVE`] when the client names no limit.
 pub(super) const DEFAULT_SHARE: u64 = 5;
+/// Bytes that a message may have (`spec/node-rpc` §2.5).
+pub(super) const MAX_MESSAGE: usize = 76_800;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{request::METHODS, status::Status};
+use super::status::Status;
 use crate::metrics::{Distribution, Histograms, Stripes};
 
 /// How a request came.
@@ -42,17 +42,13 @@ impl Via {
     }
 }
 
-/// What a request asked for, as a place in [`METHODS`]; behind them is what asked for nothing that there is.
-const KINDS: usize = METHODS.len() + 1;
 const CODES: usize = Status::ALL.len();
-
-fn name(kind: usize) -> &'static str {
-    METHODS.get(kind).copied().unwrap_or("unknown")
-}
 
 /// The counters.
 #[derive(Debug)]
 pub struct RequestMetrics {
+    /// Of the methods; behind their places is that of what asked for nothing that there is.
+    names: &'static [&'static str],
     codes: Stripes,
     times: Histograms,
 }
@@ -81,38 +77,42 @@ pub struct RequestTimes {
     pub times: Distribution,
 }
 
-impl Default for RequestMetrics {
-    fn default() -> Self {
-        let series = Via::ALL.len() * KINDS;
-        Self { codes: Stripes::new(series * CODES), times: Histograms::of_times(series) }
-    }
-}
-
 impl RequestMetrics {
-    /// A request for what is at `place` of [`METHODS`] is answered.
+    /// Of requests for the methods with these `names`.
+    pub(super) fn new(names: &'static [&'static str]) -> Self {
+        let series = Via::ALL.len() * (names.len() + 1);
+        Self { names, codes: Stripes::new(series * CODES), times: Histograms::of_times(series) }
+    }
+
+    fn name(&self, place: usize) -> &'static str {
+        self.names.get(place).copied().unwrap_or("unknown")
+    }
+
+    /// A request for the method at `place` of the names is answered.
     pub(super) fn done(&self, via: Via, place: usize, status: Status, took: Duration) {
-        let series = via as usize * KINDS + place;
+        let series = via as usize * (self.names.len() + 1) + place;
         self.codes.add(series * CODES + status.place(), 1);
         self.times.time(series, took);
     }
 
     /// A request is answered that could not be read, or was handed over. `method` is what it says that it asks for.
     pub(super) fn named(&self, via: Via, method: &str, status: Status, took: Duration) {
-        let place = METHODS.iter().position(|name| *name == method).unwrap_or(METHODS.len());
+        let place = self.names.iter().position(|name| *name == method).unwrap_or(self.names.len());
         self.done(via, place, status, took);
     }
 
-    fn series() -> impl Iterator<Item = (Via, usize)> {
-        Via::ALL.into_iter().flat_map(|via| (0..KINDS).map(move |kind| (via, kind)))
+    fn series(&self) -> impl Iterator<Item = (Via, usize)> {
+        let places = 0..=self.names.len();
+        Via::ALL.into_iter().flat_map(move |via| places.clone().map(move |place| (via, place)))
     }
 
     /// All that there were.
     #[must_use]
     pub fn requests(&self) -> Vec<Requests> {
-        let ends = Self::series().enumerate().flat_map(|(series, (via, kind))| {
+        let ends = self.series().enumerate().flat_map(|(series, (via, kind))| {
             Status::ALL.into_iter().enumerate().map(move |(code, status)| {
                 let count = self.codes.sum(series * CODES + code);
-                Requests { via, method: name(kind), status, count }
+                Requests { via, method: self.name(kind), status, count }
             })
         });
         ends.filter(|requests| requests.count > 0).collect()
@@ -121,8 +121,9 @@ impl RequestMetrics {
     /// How long they took.
     #[must_use]
     pub fn times(&self) -> Vec<RequestTimes> {
-        let read = |(series, (via, kind))| RequestTimes { via, method: name(kind), times: self.times.read(series) };
-        Self::series().enumerate().map(read).filter(|read| read.times.count() > 0).collect()
+        let read =
+            |(series, (via, kind))| RequestTimes { via, method: self.name(kind), times: self.times.read(series) };
+        self.series().enumerate().map(read).filter(|read| read.times.count() > 0).collect()
     }
 }
 
@@ -132,7 +133,8 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_how_they_came_what_for_and_how_they_ended() {
-        let metrics = RequestMetrics::default();
+        const METHODS: &[&str] = &["store", "ifelse"];
+        let metrics = RequestMetrics::new(METHODS);
         let took = Duration::from_micros(3);
         metrics.done(Via::Batch, METHODS.len() - 1, Status::GATEWAY_TIMEOUT, took);
         metrics.named(Via::Https, "store", Status::BAD_REQUEST, took);

@@ -1,17 +1,20 @@
 //! A client request: decode, authorise, execute, encode. JSON and bencode take one path.
 
 mod auth;
+mod core;
 mod counts;
 mod custom_methods;
 mod limit;
+mod method;
+mod methods;
 mod metrics;
 mod monitor;
 mod monitors;
 mod params;
 mod pipeline;
 mod receiving;
+mod replication;
 mod reply;
-mod request;
 mod room;
 mod service;
 mod status;
@@ -20,16 +23,17 @@ mod verifier;
 mod version;
 
 pub use auth::{Auth, Subaccount, account, flag, token};
+pub use core::{KEEPS_NOTHING, Rpc, RpcParts, Storage, base32z};
 pub use counts::{Counted, RequestCounts};
 pub use custom_methods::{Call, CustomMethods};
+pub use method::Request;
+pub use methods::METHODS;
 pub use metrics::{RequestMetrics, RequestTimes, Requests, Via};
 pub use monitor::{Notice, Subscriber};
 pub use monitors::{Monitors, SUBSCRIPTION};
 pub use params::{Field, Invalid, NamespaceOrAll, Params};
 pub use pipeline::{Pipeline, Ticket, Turn};
 pub use reply::{Body, Reply};
-pub use request::{METHODS, Request};
-pub use service::{KEEPS_NOTHING, Rpc, RpcParts, Storage, base32z};
 pub use status::{BUSY, Status};
 pub use value::{Encoding, Value};
 pub use verifier::Verifier;

@@ -13,7 +13,6 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::Request;
 use crate::types::AccountId;
 
 /// The requests of one connection. Its size is bounded by how many requests may be under way.
@@ -87,14 +86,14 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Waits for what came before on this connection and concerns the same accounts.
-    pub(super) async fn enter(mut self, request: &Request) -> Turn {
+    /// Waits for what came before on this connection and concerns the same accounts, which `each_account` names.
+    pub(super) async fn enter(mut self, each_account: impl Fn(&mut dyn FnMut(&AccountId))) -> Turn {
         let mut turn = Turn { pipeline: self.pipeline.clone(), places: Vec::new() };
         loop {
             let early = {
                 let mut queues = self.pipeline.0.lock();
                 if queues.next == self.number {
-                    request.each_account(&mut |account| turn.queue(&mut queues, account));
+                    each_account(&mut |account| turn.queue(&mut queues, account));
                     queues.pass(self.number);
                     self.entered = true;
                     break;
@@ -176,13 +175,10 @@ mod tests {
 
     use futures_util::FutureExt as _;
 
-    use super::{super::Auth, *};
-    use crate::types::Millis;
+    use super::*;
 
-    fn about(key: u8) -> &'static Request {
-        let auth = Auth { signature: [0; 64], pubkey_ed25519: None, subaccount: None };
-        let account = AccountId([key; 33]);
-        Box::leak(Box::new(Request::RevokedSubaccounts { account, timestamp: Millis(0), auth }))
+    fn about(key: u8) -> impl Fn(&mut dyn FnMut(&AccountId)) {
+        move |name| name(&AccountId([key; 33]))
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{limit, request::MAX_MESSAGE};
+use super::limit::{self, MAX_MESSAGE};
 use crate::{
     metrics::Stripes,
     replicate::transfer::Transferred,

@@ -3,7 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{CallContext, MAX_WRITING, Origin, Reply, Request, Rpc, Status, busy};
+use crate::rpc::{
+    core::{CallContext, MAX_WRITING, Origin, Rpc, busy},
+    method::Request,
+    reply::Reply,
+    status::Status,
+};
 
 impl Rpc {
     /// Carries a request out, and drops `held` then. What reads only ends with whoever waits for it.
@@ -14,7 +19,7 @@ impl Rpc {
         asked: CallContext,
         held: impl Send + 'static,
     ) -> Reply {
-        if !request.writes() {
+        if !request.method.writes() {
             return self.run(request, origin, asked).await;
         }
         let Ok(place) = Arc::clone(&self.writing).try_acquire_owned() else { return busy() };

@@ -5,7 +5,6 @@ use std::{pin::Pin, sync::Arc};
 
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{CallContext, Rpc, Storage};
 use crate::{
     replicate::{
         Merge, Thing,
@@ -13,6 +12,7 @@ use crate::{
     },
     rpc::{
         Via,
+        core::{CallContext, Rpc, Storage},
         receiving::{Arrival, CHANGE, checked},
         status::Status,
     },

@@ -1,16 +1,25 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
-use serde_json::json;
+use bytes::Bytes;
+use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::*;
 use crate::{
-    crypto::{Ed25519Secret, verify_ed25519},
+    bencode::Bt,
+    clock::Clock,
+    crypto::{Ed25519Secret, Identity, verify_ed25519},
     holder::Holder,
-    replicate::{Compared, Merge, PeerAnswer, PeerError, RECONCILE, Reconciler, transfer},
-    rpc::request::MAX_MESSAGE,
-    store::StoreConfig,
-    types::LegacyPublicKey,
+    replicate::{Compared, Merge, PeerAnswer, PeerError, PeerLink, RECONCILE, Reconciler, Redelivery, transfer},
+    rpc::{
+        Body, Encoding, Status, Subscriber, Verifier, Version, Via, base32z,
+        core::{Rpc, RpcParts, Storage},
+        limit::MAX_MESSAGE,
+        methods::retrieve::limits,
+        monitor,
+    },
+    store::{Hint, Limits, NewMessage, Store, StoreConfig},
+    swarm::{Network, NodeInfo, Snapshot, SwarmId},
+    types::{AccountId, Ed25519PublicKey, LegacyPublicKey, MessageHash, Millis, Namespace},
 };
 
 /// Other nodes, as [`Rpc`]s in this process; those not there do not answer.
