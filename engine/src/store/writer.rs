@@ -250,7 +250,7 @@ impl Run {
             }
             // It is on disk, whatever comes of this.
             if checkpoint && let Err(error) = self.checkpoint_all() {
-                tracing::warn!(%error, "what was written last is in the redo log still");
+                tracing::warn!(%error, "what was written last is in the write-ahead log still");
             }
         });
         if let Err(error) = &outcome {
@@ -267,8 +267,12 @@ impl Run {
     /// Has the changes since the last time checkpointed, beside us.
     fn checkpoint(&mut self) {
         let side = self.wal.side();
+        let unsynced = self.wal.unsynced().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the write-ahead log is not synced before its checkpoint");
+            None
+        });
         let changes = self.tables.memtable.write().freeze();
-        self.checkpointer.begin(Checkpoint { epoch: self.wal.turn(), side, changes });
+        self.checkpointer.begin(Checkpoint { epoch: self.wal.turn(), side, changes, unsynced });
         self.since = None;
     }
 
@@ -311,7 +315,7 @@ impl Run {
         match self.checkpoint_all() {
             Ok(()) => self.wal.remove(),
             Err(error) => {
-                tracing::error!(%error, "the redo log has what is not in the trees; the next start puts it there")
+                tracing::error!(%error, "the write-ahead log has what is not in the trees; the next start puts it there")
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Puts what was written last into the trees, beside the writer.
 
 use std::{
+    fs::File,
+    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -13,7 +15,7 @@ use heed::PutFlags;
 use parking_lot::{Condvar, Mutex};
 
 use super::super::{
-    error::StoreError,
+    error::{StoreError, io},
     layout::Meta,
     log::memtable::{Change, Changes},
     tables::Tables,
@@ -34,6 +36,8 @@ pub(in crate::store) struct Checkpoint {
     pub(in crate::store) epoch: u64,
     pub(in crate::store) side: usize,
     pub(in crate::store) changes: Arc<Changes>,
+    /// The epoch's file, where it may not be on disk.
+    pub(in crate::store) unsynced: Option<File>,
 }
 
 #[derive(Default)]
@@ -109,7 +113,7 @@ impl Checkpointer {
         self.shared.state.lock().ended = true;
         self.shared.changed.notify_all();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that folds ended abnormally");
+            tracing::error!("the thread that checkpoints ended abnormally");
         }
     }
 }
@@ -121,9 +125,9 @@ impl Drop for Checkpointer {
 }
 
 fn run(tables: &Tables, checkpoints: &Receiver<Checkpoint>, shared: &Shared, heart: &Heart) {
-    while let Ok(Checkpoint { epoch, side, changes }) = checkpoints.recv() {
+    while let Ok(Checkpoint { epoch, side, changes, unsynced }) = checkpoints.recv() {
         heart.beat();
-        while let Err(error) = tables.checkpoint(&changes, epoch, heart) {
+        while let Err(error) = tables.checkpoint(&changes, epoch, unsynced.as_ref(), heart) {
             tracing::error!(%error, "what was written last could not be put into the store's trees yet");
             let mut state = shared.state.lock();
             state.stuck = Some(error);
@@ -149,8 +153,19 @@ fn run(tables: &Tables, checkpoints: &Receiver<Checkpoint>, shared: &Shared, hea
 
 impl Tables {
     /// In several transactions: what is checkpointed twice is the same, and whoever reads sees all of `changes` elsewhere.
-    fn checkpoint(&self, changes: &Changes, epoch: u64, heart: &Heart) -> Result<(), StoreError> {
+    /// The log is on disk before the first of several, so that the tables never hold a part of what is nowhere else.
+    fn checkpoint(
+        &self,
+        changes: &Changes,
+        epoch: u64,
+        unsynced: Option<&File>,
+        heart: &Heart,
+    ) -> Result<(), StoreError> {
         let all: Vec<_> = changes.iter().collect();
+        let sync = || unsynced.map_or(Ok(()), File::sync_data).map_err(|error| io(Path::new("redo"), &error));
+        if all.len() > STEP {
+            sync()?;
+        }
         let mut rest = all.as_slice();
         loop {
             heart.beat();
@@ -158,6 +173,7 @@ impl Tables {
             let last = later.is_empty().then_some(epoch);
             match self.put_all(some, last) {
                 Err(StoreError::MapFull) => {
+                    sync()?;
                     some.chunks(SMALL_STEP).try_for_each(|few| self.put_all(few, None))?;
                     self.put_all(&[], last)?;
                 }

@@ -62,21 +62,23 @@ fn checksum(head: &[u8], changes: &[u8]) -> u32 {
 }
 
 impl Wal {
-    /// `epoch`: later than any that is in the trees. `sync`: a record is on disk when it is written.
+    /// `epoch`: later than any that is in the trees. `sync`: a record is on disk when it is written. What was in the files is
+    /// in the trees by now, or was given up behind a gap; its epochs may have the numbers that come next, so it is erased.
     pub(in crate::store) fn open(directory: &Path, epoch: u64, sync: bool) -> Result<Self, StoreError> {
         let open = |name: &str| {
             let path = directory.join(name);
             let file = open_private(&path).map_err(|error| io(&path, &error))?;
-            let length = file.metadata().map_err(|error| io(&path, &error))?.len();
-            Ok::<_, StoreError>((file, length))
+            if file.metadata().map_err(|error| io(&path, &error))?.len() > 0 {
+                file.set_len(0).and_then(|()| file.sync_all()).map_err(|error| io(&path, &error))?;
+            }
+            Ok::<_, StoreError>(file)
         };
-        let ((one, of_one), (other, of_other)) = (open(FILES[0])?, open(FILES[1])?);
+        let files = [open(FILES[0])?, open(FILES[1])?];
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| io(directory, &error))?;
-        let (files, lengths) = ([one, other], [of_one, of_other]);
         Ok(Self {
             directory: directory.to_owned(),
             files,
-            lengths,
+            lengths: [0; 2],
             epoch,
             before: 0,
             position: 0,
@@ -131,6 +133,15 @@ impl Wal {
         Ok(())
     }
 
+    /// The file of this epoch, where what is in it may not be on disk.
+    pub(in crate::store) fn unsynced(&self) -> Result<Option<File>, StoreError> {
+        if self.sync {
+            return Ok(None);
+        }
+        let side = self.side();
+        self.files[side].try_clone().map(Some).map_err(|error| io(&self.directory.join(FILES[side]), &error))
+    }
+
     /// Begins the next epoch; the one that ended.
     pub(in crate::store) const fn turn(&mut self) -> u64 {
         self.epoch += 1;
@@ -143,7 +154,7 @@ impl Wal {
         for name in FILES {
             let path = self.directory.join(name);
             if let Err(error) = std::fs::remove_file(&path) {
-                tracing::warn!(%error, "the redo log could not be removed");
+                tracing::warn!(%error, "the write-ahead log could not be removed");
             }
         }
     }
@@ -172,7 +183,8 @@ pub(in crate::store) fn replay(
             break;
         }
         while let Some((changes, after)) = record(epoch, rest) {
-            each(changes, &mut change).ok_or_else(|| StoreError::Damaged("a record of the redo log".to_owned()))??;
+            each(changes, &mut change)
+                .ok_or_else(|| StoreError::Damaged("a record of the write-ahead log".to_owned()))??;
             (rest, last) = (after, epoch);
         }
         ended = Some((log.len() - rest.len()) as u64);
@@ -267,6 +279,33 @@ mod tests {
             Ok(())
         });
         (keys, last.unwrap())
+    }
+
+    #[test]
+    fn what_was_given_up_does_not_come_back_with_its_number() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let put = |wal: &mut Wal, n: u8| {
+            let mut changes = Changes::default();
+            changes.put(0, &[n], Some(&[n; 40]));
+            wal.append(&changes).unwrap();
+        };
+        let keys = || {
+            let mut keys = Vec::new();
+            let last = replay(dir.path(), 0, |_, key, _| {
+                keys.push(key[0]);
+                Ok(())
+            });
+            (keys, last.unwrap())
+        };
+        let mut wal = Wal::open(dir.path(), 1, false).unwrap();
+        (1..4).for_each(|n| put(&mut wal, n));
+        drop(wal);
+        // The first of three is lost, and with it the others; what comes next is as long, and has the same epoch.
+        let file = File::options().write(true).open(dir.path().join(FILES[1])).unwrap();
+        file.write_all_at(&[0xff; 8], HEAD as u64).unwrap();
+        assert_eq!(keys(), (vec![], 0));
+        put(&mut Wal::open(dir.path(), 1, false).unwrap(), 9);
+        assert_eq!(keys(), (vec![9], 1));
     }
 
     /// A system that crashes writes pages in any order: nothing is taken of what came after something that is lost.
