@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-#: The message store in a data directory: its tables, its redo log, and what whoever writes it holds a lock on
+#: The message store in a data directory: its tables, its write-ahead log, and what whoever writes it holds a lock on
 #: (`docs/on-disk-format.md`).
 STORE, STORE_LOG, STORE_LOCK = "data.mdb", ("redo.0", "redo.1"), "store.lock"
 

@@ -25,7 +25,10 @@ def init(
     from allium.base import files
     from allium.settings import config, keys
 
-    data_dir = expanded(data_dir)
+    data_dir, network_file = expanded(data_dir), expanded(network_file)
+    if network_file != Path("network.json") and network_file.exists():
+        # In the file it would be looked for beside the file.
+        network_file = network_file.absolute()
     file = data_dir / "config.toml"
     if file.exists():
         raise CommandError(f"{file} is there already and stays as it is")

@@ -115,7 +115,7 @@ def _store(facts: Facts) -> Iterator[Metric]:
     yield _counter("store_expired", "Messages removed because their time was over.", engine["expired"])
     text = "For how long the message has been due that should have gone first."
     yield _gauge("store_expiry_lag_seconds", text, engine["expiry_lag"])
-    text = "Written to the redo log, and on the way into the tables."
+    text = "Written to the write-ahead log, and on the way into the tables."
     yield _gauge("store_unfolded_bytes", text, engine["unfolded_bytes"])
     text = "For how long nothing could be written; 0 while it can."
     yield _gauge("store_failing_seconds", text, max(1, engine["store_failure"][0]) if engine["store_failure"] else 0)
