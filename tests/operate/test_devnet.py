@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,14 @@ def test_swarms_are_even() -> None:
     assert swarm_ids(4, 2) == [1 << 62, 3 << 62, 1 << 62, 3 << 62]
     assert len(set(swarm_ids(7, 3))) == 2
     assert set(swarm_ids(3, 3)) == {1 << 63}
+
+
+def test_init_takes_a_network_file_from_where_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "nodes.json").write_text("[]")
+    command = [sys.executable, "-m", "allium", "node", "init", "--network-file", "nodes.json", "--data-dir", "node"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    made = tomllib.loads((tmp_path / "node" / "config.toml").read_text())
+    assert made["network_file"] == str(tmp_path / "nodes.json")
 
 
 def test_init_then_run_then_sigterm(tmp_path: Path) -> None:
