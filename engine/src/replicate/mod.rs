@@ -7,6 +7,7 @@ mod originals;
 mod rebalance;
 mod reconcile;
 mod redeliver;
+mod things;
 mod topology;
 pub mod transfer;
 mod turns;
@@ -17,6 +18,7 @@ pub use link::{Daemon, PeerAnswer, PeerError, PeerLink};
 pub use rebalance::{Rebalancer, transfers};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use reconcile::fuzz_things;
-pub use reconcile::{COMMAND as RECONCILE, Compared, Merge, Reconciler, Thing};
+pub use reconcile::{COMMAND as RECONCILE, Compared, Merge, Reconciler};
 pub use redeliver::Redelivery;
+pub use things::Thing;
 pub use topology::Topology;

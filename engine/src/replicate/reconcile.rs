@@ -26,14 +26,15 @@ use tokio::sync::Notify;
 use super::{
     fanout::MEMBER_TIMEOUT,
     link::{PeerError, PeerLink},
+    things::{Thing, decode, encode},
     topology::Topology,
-    transfer::{self, Transferred},
+    transfer::Transferred,
     turns::{Scan, Turns},
 };
 use crate::{
     bencode::Bt,
     clock::Clock,
-    store::{Command, Inventory, Place, Store, StoreError},
+    store::{Inventory, Place, Store, StoreError},
     swarm::{Network, NodeInfo, SwarmId},
     types::{AccountId, Ed25519PublicKey, Millis},
 };
@@ -63,15 +64,6 @@ const NOW_AND_THEN: Duration = Duration::from_secs(300);
 const SETTLED: Duration = Duration::from_secs(MEMBER_TIMEOUT.as_secs() + 1);
 /// How many times as long as it took is the rest before others are compared with for what a comparison has brought.
 const REST: u32 = 4;
-
-/// Something that one member gives another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Thing {
-    /// Not yet checked.
-    Message(Transferred),
-    /// A client's command, with its signature.
-    Command(Command),
-}
 
 /// Takes what another member gives, as far as it is right.
 pub trait Merge: Send + Sync {
@@ -549,39 +541,6 @@ fn vector(inventory: &Inventory) -> Result<NegentropyStorageVector, PeerError> {
     }
     vector.seal().map_err(refused)?;
     Ok(vector)
-}
-
-fn encode(things: Vec<Thing>) -> Bt {
-    let (mut messages, mut items) = (Vec::new(), Vec::new());
-    for thing in things {
-        match thing {
-            Thing::Message(message) => messages.push(message),
-            Thing::Command(Command { method, params }) => {
-                items.push(Bt::List(vec![method.as_bytes().into(), params.as_slice().into()]));
-            }
-        }
-    }
-    // Commands first: they decide what becomes of the messages.
-    items.extend(transfer::encode(&messages, usize::MAX, true).iter().map(|blob| blob.as_slice().into()));
-    Bt::List(items)
-}
-
-fn decode(things: Bt) -> Option<Vec<Thing>> {
-    let Bt::List(items) = things else { return None };
-    let mut things = Vec::new();
-    for item in items {
-        match item {
-            Bt::Bytes(blob) => things.extend(transfer::decode(&blob).ok()?.into_iter().map(Thing::Message)),
-            Bt::List(fields) => match <[Bt; 2]>::try_from(fields).ok()? {
-                [Bt::Bytes(method), Bt::Bytes(params)] => {
-                    things.push(Thing::Command(Command { method: String::from_utf8(method).ok()?, params }));
-                }
-                _ => return None,
-            },
-            _ => return None,
-        }
-    }
-    Some(things)
 }
 
 /// What another member gives, or asks.
