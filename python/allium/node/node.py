@@ -176,10 +176,7 @@ class _Orchestrator:
 
     def _duties(self, engine: Node, node_keys: NodeKeys, daemon: Daemon | None) -> dict[str, Coroutine[Any, Any, None]]:
         config, own = self._config, node_keys.ed25519_public.hex()
-        duties: dict[str, Coroutine[Any, Any, None]] = {
-            "status": self._report_status(),
-            "pulse": pulse.keep_beating(engine),
-        }
+        duties: dict[str, Coroutine[Any, Any, None]] = {}
         oxend = None
         if daemon is not None:
             few = FEW_NODES_TESTNET if config.testnet else FEW_NODES
@@ -211,6 +208,9 @@ class _Orchestrator:
         duties["condition"] = self._condition.follow()
         if config.levers_file is not None:
             duties["levers"] = self._follow_levers(engine, config.levers_file)
+        # What cannot be made ends the start; none of these must be left without a task by then.
+        duties["status"] = self._report_status()
+        duties["pulse"] = pulse.keep_beating(engine)
         return duties
 
     def _suspect(self, key: str) -> None:
