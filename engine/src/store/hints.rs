@@ -74,7 +74,7 @@ pub struct Promised<T> {
 }
 
 /// A message that the swarm is still to be told of. Dropped before [`Self::told`], whatever the reason, it is among those
-/// that [`Store::take_unreplicated`] gives next.
+/// that [`super::Store::take_unreplicated`] gives next.
 pub struct ReplicationGuard {
     tables: Arc<Tables>,
     /// The message's, if the message was new.
