@@ -401,7 +401,9 @@ def _locked(directory: Path) -> Iterator[None]:
         for name in STORE_LOG:
             # The new store would take it for its own.
             if os.path.lexists(directory / name):
-                raise CommandError(f"{directory / name} is the write-ahead log of a store that is not there; move it away")
+                raise CommandError(
+                    f"{directory / name} is the write-ahead log of a store that is not there; move it away"
+                )
         yield
 
 
