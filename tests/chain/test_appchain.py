@@ -1045,10 +1045,10 @@ def test_the_machine_reads_no_clock_and_no_file() -> None:
     """It imports nothing that does I/O, and nothing of it is a float; nor is what it uses of the ledger."""
     folder = Path(allium.appchain.__file__).parent
     forbidden = {"asyncio", "io", "os", "pathlib", "random", "secrets", "socket", "sqlite3", "time", "datetime"}
-    ledger = [folder.parent / "rewards" / f"{name}.py" for name in ("ledger", "model", "shares")]
+    ledger = [folder / "ledger" / f"{name}.py" for name in ("ledger", "model", "shares")]
     code = "import sys, allium.appchain.machine; print(*(name for name in sys.modules if name.startswith('allium.')))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert {name.split(".")[1] for name in loaded} <= {"appchain", "rewards"}
+    assert {name.split(".")[1] for name in loaded} == {"appchain"}
     for path in [*folder.glob("*.py"), *ledger]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
@@ -1056,7 +1056,7 @@ def test_the_machine_reads_no_clock_and_no_file() -> None:
             if isinstance(node, ast.ImportFrom):
                 module = node.module or ""
                 assert module.split(".")[0] not in forbidden, path
-                assert not module.startswith("allium.") or module.split(".")[1] in ("appchain", "rewards"), path
+                assert not module.startswith("allium.") or module.split(".")[1] == "appchain", path
             assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), path
             assert not isinstance(node, ast.Div), path
 

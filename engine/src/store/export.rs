@@ -42,6 +42,8 @@ enum Line {
     AlliumStore {
         version: u32,
     },
+    /// Its name in the file is older than its name here.
+    #[serde(rename = "tomb")]
     Tombstone {
         account: String,
         hash: String,
