@@ -11,6 +11,7 @@ mod things;
 mod topology;
 pub mod transfer;
 mod turns;
+mod wishes;
 
 pub use fanout::{MEMBER_TIMEOUT, MemberAnswer, fan_out};
 pub use handshake::Handshake;

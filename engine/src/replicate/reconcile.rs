@@ -13,7 +13,7 @@
 //! `things` is a list of messages (a blob of [`transfer`]) and commands (`[method, params]`).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,6 +30,7 @@ use super::{
     topology::Topology,
     transfer::Transferred,
     turns::{Scan, Turns},
+    wishes::Wishes,
 };
 use crate::{
     bencode::Bt,
@@ -107,18 +108,11 @@ pub struct Reconciler {
     merge: Arc<dyn Merge>,
     session: Mutex<Option<Session>>,
     turns: Turns,
-    wanted: Mutex<HashMap<Ed25519PublicKey, Wanted>>,
+    wishes: Mutex<Wishes>,
     wake: Notify,
     total: Mutex<Compared>,
     /// How long the last comparison that we began took.
     took: Mutex<Duration>,
-}
-
-/// A member to compare with.
-#[derive(Clone, Copy)]
-struct Wanted {
-    next: Instant,
-    attempts: u32,
 }
 
 impl Reconciler {
@@ -132,9 +126,9 @@ impl Reconciler {
         clock: Clock,
         merge: Arc<dyn Merge>,
     ) -> Self {
-        let (session, wanted, total, took) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::default());
+        let (session, wishes, total, took) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::default());
         let (turns, wake) = (Turns::default(), Notify::new());
-        Self { store, network, peers, own, clock, merge, session, turns, wanted, wake, total, took }
+        Self { store, network, peers, own, clock, merge, session, turns, wishes, wake, total, took }
     }
 
     /// Compares with this member soon.
@@ -143,7 +137,7 @@ impl Reconciler {
     }
 
     fn want_at(&self, member: Ed25519PublicKey, next: Instant) {
-        self.wanted.lock().insert(member, Wanted { next, attempts: 0 });
+        self.wishes.lock().add(member, next, 0);
         self.wake.notify_one();
     }
 
@@ -178,13 +172,12 @@ impl Reconciler {
                     self.want(replicas[chosen].ed25519);
                 }
             }
-            let due = self.wanted.lock().iter().find(|(_, wanted)| wanted.next <= now).map(|(member, _)| *member);
-            if let Some(member) = due {
-                self.attempt(member).await;
+            let due = self.wishes.lock().take_due(now);
+            if let Some((member, attempts)) = due {
+                self.attempt(member, attempts).await;
                 continue;
             }
-            let next =
-                self.wanted.lock().values().map(|wanted| wanted.next).min().map_or(again, |next| next.min(again));
+            let next = self.wishes.lock().next().map_or(again, |next| next.min(again));
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep_until(next.into()) => {}
@@ -203,11 +196,8 @@ impl Reconciler {
         network.members(swarm).iter().filter(|node| node.ed25519 != self.own).map(Arc::clone).collect()
     }
 
-    async fn attempt(&self, member: Ed25519PublicKey) {
-        // Whoever asks for it from now on has seen what this comparison may not.
-        let asked = self.wanted.lock().remove(&member);
-        let replica = self.replicas().into_iter().find(|replica| replica.ed25519 == member);
-        let (Some(asked), Some(replica)) = (asked, replica) else { return };
+    async fn attempt(&self, member: Ed25519PublicKey, attempts: u32) {
+        let Some(replica) = self.replicas().into_iter().find(|replica| replica.ed25519 == member) else { return };
         self.peers.acquaint(&replica).await;
         let result =
             if self.peers.is_allium(&replica) { self.compare(&replica).await } else { Err(PeerError::Timeout) };
@@ -217,10 +207,10 @@ impl Reconciler {
             }
             Err(error) => {
                 tracing::debug!(node = %member, %error, "not compared with a member of the swarm");
-                let attempts = asked.attempts + 1;
+                let attempts = attempts + 1;
                 let next = Instant::now() + (FIRST_PAUSE * 2_u32.saturating_pow(attempts)).min(LAST_PAUSE);
                 if attempts < ATTEMPTS {
-                    self.wanted.lock().entry(member).or_insert(Wanted { next, attempts });
+                    self.wishes.lock().add(member, next, attempts);
                 }
             }
         }
