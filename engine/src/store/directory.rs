@@ -17,6 +17,7 @@ const LOCK: &str = "store.lock";
 /// LMDB's own lock file, which belongs to the file that it was made beside.
 pub(super) const LMDB_LOCK: &str = "lock.mdb";
 const MAX_TABLES: u32 = 32;
+
 /// Held until it is dropped, also by a process that dies.
 pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let path = path.join(LOCK);

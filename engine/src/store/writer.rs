@@ -267,10 +267,7 @@ impl Run {
     /// Has the changes since the last time checkpointed, beside us.
     fn checkpoint(&mut self) {
         let side = self.wal.side();
-        let unsynced = self.wal.unsynced().unwrap_or_else(|error| {
-            tracing::warn!(%error, "the write-ahead log is not synced before its checkpoint");
-            None
-        });
+        let unsynced = self.wal.unsynced();
         let changes = self.tables.memtable.write().freeze();
         self.checkpointer.begin(Checkpoint { epoch: self.wal.turn(), side, changes, unsynced });
         self.since = None;

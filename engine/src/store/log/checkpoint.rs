@@ -1,8 +1,6 @@
 //! Puts what was written last into the trees, beside the writer.
 
 use std::{
-    fs::File,
-    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -15,9 +13,12 @@ use heed::PutFlags;
 use parking_lot::{Condvar, Mutex};
 
 use super::super::{
-    error::{StoreError, io},
+    error::StoreError,
     layout::Meta,
-    log::memtable::{Change, Changes},
+    log::{
+        memtable::{Change, Changes},
+        wal::Unsynced,
+    },
     tables::Tables,
     threads::spawn,
 };
@@ -36,8 +37,8 @@ pub(in crate::store) struct Checkpoint {
     pub(in crate::store) epoch: u64,
     pub(in crate::store) side: usize,
     pub(in crate::store) changes: Arc<Changes>,
-    /// The epoch's file, where it may not be on disk.
-    pub(in crate::store) unsynced: Option<File>,
+    /// Of the log, what may not be on disk.
+    pub(in crate::store) unsynced: Option<Unsynced>,
 }
 
 #[derive(Default)]
@@ -158,11 +159,11 @@ impl Tables {
         &self,
         changes: &Changes,
         epoch: u64,
-        unsynced: Option<&File>,
+        unsynced: Option<&Unsynced>,
         heart: &Heart,
     ) -> Result<(), StoreError> {
         let all: Vec<_> = changes.iter().collect();
-        let sync = || unsynced.map_or(Ok(()), File::sync_data).map_err(|error| io(Path::new("redo"), &error));
+        let sync = || unsynced.map_or(Ok(()), Unsynced::sync);
         if all.len() > STEP {
             sync()?;
         }

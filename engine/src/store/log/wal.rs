@@ -17,6 +17,7 @@ use std::{
     io::{ErrorKind, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::super::{
@@ -33,10 +34,23 @@ const REMOVED: u32 = u32::MAX;
 /// Files grow by this.
 const STEP: u64 = 1 << 20;
 
+/// An epoch that was written without syncing it.
+pub(in crate::store) struct Unsynced {
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+impl Unsynced {
+    /// What is written of it is on disk when this returns.
+    pub(in crate::store) fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|error| io(&self.path, &error))
+    }
+}
+
 /// The log, as its one writer has it.
 pub(in crate::store) struct Wal {
     directory: PathBuf,
-    files: [File; 2],
+    files: [Arc<File>; 2],
     lengths: [u64; 2],
     epoch: u64,
     /// Where the epoch before ended.
@@ -71,7 +85,7 @@ impl Wal {
             if file.metadata().map_err(|error| io(&path, &error))?.len() > 0 {
                 file.set_len(0).and_then(|()| file.sync_all()).map_err(|error| io(&path, &error))?;
             }
-            Ok::<_, StoreError>(file)
+            Ok::<_, StoreError>(Arc::new(file))
         };
         let files = [open(FILES[0])?, open(FILES[1])?];
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| io(directory, &error))?;
@@ -133,13 +147,10 @@ impl Wal {
         Ok(())
     }
 
-    /// The file of this epoch, where what is in it may not be on disk.
-    pub(in crate::store) fn unsynced(&self) -> Result<Option<File>, StoreError> {
-        if self.sync {
-            return Ok(None);
-        }
+    /// This epoch, where what is written of it may not be on disk.
+    pub(in crate::store) fn unsynced(&self) -> Option<Unsynced> {
         let side = self.side();
-        self.files[side].try_clone().map(Some).map_err(|error| io(&self.directory.join(FILES[side]), &error))
+        (!self.sync).then(|| Unsynced { file: Arc::clone(&self.files[side]), path: self.directory.join(FILES[side]) })
     }
 
     /// Begins the next epoch; the one that ended.
