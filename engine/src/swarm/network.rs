@@ -66,29 +66,11 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{
-        swarm::{NodeInfo, SwarmId},
-        types::{LegacyPublicKey, X25519PublicKey},
+    use super::{
+        super::snapshot::tests::{node, of},
+        *,
     };
-
-    fn node(n: u8, swarm: u64) -> NodeInfo {
-        NodeInfo {
-            legacy: LegacyPublicKey([n; 32]),
-            ed25519: Ed25519PublicKey([n; 32]),
-            x25519: X25519PublicKey([n; 32]),
-            ip: [127, 0, 0, 1].into(),
-            https_port: 1,
-            omq_port: 1,
-            swarm: SwarmId(swarm),
-            version: [2, 8, 0],
-            requested_unlock_height: 0,
-        }
-    }
-
-    fn of(nodes: Vec<NodeInfo>) -> Snapshot {
-        Snapshot::new(1, String::new(), [19, 4], nodes)
-    }
+    use crate::swarm::SwarmId;
 
     #[test]
     fn who_has_been_in_a_swarm_is_remembered() {

@@ -201,10 +201,10 @@ impl Snapshot {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn node(n: u8, swarm: u64) -> NodeInfo {
+    pub(in crate::swarm) fn node(n: u8, swarm: u64) -> NodeInfo {
         NodeInfo {
             legacy: LegacyPublicKey([n; 32]),
             ed25519: Ed25519PublicKey([n; 32]),
@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    fn of(nodes: Vec<NodeInfo>) -> Snapshot {
+    pub(in crate::swarm) fn of(nodes: Vec<NodeInfo>) -> Snapshot {
         Snapshot::new(1, String::new(), [19, 4], nodes)
     }
 
