@@ -35,9 +35,9 @@ use crate::{
 pub const KEEPS_NOTHING: &str = "This node keeps no messages";
 
 /// Requests that write, under way at once, whether or not somebody waits for them.
-pub(in crate::rpc) const MAX_WRITING: usize = 4096;
+pub(super) const MAX_WRITING: usize = 4096;
 /// Questions to the network's daemon that wait for their answers at once.
-pub(in crate::rpc) const MAX_ASKING: usize = 4;
+pub(super) const MAX_ASKING: usize = 4;
 
 /// What a node has that keeps messages.
 pub struct Storage {
@@ -73,7 +73,7 @@ pub struct RpcParts {
 
 /// Who sent a request: a client's is passed on to the swarm, a peer's is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::rpc) enum Origin {
+pub(super) enum Origin {
     Client,
     /// Another Allium node says when the swarm took it from the client, which may be long ago.
     Peer {
@@ -85,7 +85,7 @@ pub(in crate::rpc) enum Origin {
 
 /// How and when a request came, its turn among those of its connection, given back once its effect can be seen, and the room
 /// that the whole answer has.
-pub(in crate::rpc) struct CallContext {
+pub(super) struct CallContext {
     pub(super) via: Via,
     pub(super) came: Instant,
     pub(super) turn: Option<Arc<Turn>>,
@@ -93,18 +93,18 @@ pub(in crate::rpc) struct CallContext {
 }
 
 impl CallContext {
-    pub(in crate::rpc) fn new(via: Via) -> Self {
+    pub(super) fn new(via: Via) -> Self {
         Self { via, came: Instant::now(), turn: None, room: AnswerRoom::new() }
     }
 
     /// Of a part of a request whose turn this is.
-    pub(in crate::rpc) fn within(turn: Option<&Arc<Turn>>, room: &AnswerRoom) -> Self {
+    pub(super) fn within(turn: Option<&Arc<Turn>>, room: &AnswerRoom) -> Self {
         Self { via: Via::Batch, came: Instant::now(), turn: turn.map(Arc::clone), room: room.clone() }
     }
 }
 
 /// The swarm that this node is in, and what it has as a member.
-pub(in crate::rpc) struct SwarmView<'a> {
+pub(super) struct SwarmView<'a> {
     pub(super) store: &'a Store,
     pub(super) redelivery: &'a Redelivery,
     pub(super) account: AccountId,
@@ -114,12 +114,14 @@ pub(in crate::rpc) struct SwarmView<'a> {
     pub(super) replicas: Vec<Arc<NodeInfo>>,
 }
 
-pub(in crate::rpc) type Entries = BTreeMap<Cow<'static, str>, Value>;
-pub(in crate::rpc) type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+/// The fields of an answer.
+pub(super) type Entries = BTreeMap<Cow<'static, str>, Value>;
+/// An answer that is under way.
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 
 impl SwarmView<'_> {
     /// The time of a change: it does nothing to what is later.
-    pub(in crate::rpc) fn time_of_change(&self, account: &AccountId, origin: Origin) -> Millis {
+    pub(super) fn time_of_change(&self, account: &AccountId, origin: Origin) -> Millis {
         match origin {
             Origin::Peer { at: Some(at), .. } => at,
             Origin::Peer { at: None, .. } | Origin::Client => self.store.stamp_change(account),
@@ -143,7 +145,7 @@ pub struct Rpc {
 
 impl Rpc {
     /// `account`'s swarm, or the 421 that names the members of the right one.
-    pub(in crate::rpc) fn swarm_view(&self, account: &AccountId) -> Result<SwarmView<'_>, Reply> {
+    pub(super) fn swarm_view(&self, account: &AccountId) -> Result<SwarmView<'_>, Reply> {
         let network = self.parts.network.load();
         let swarm = network.swarm_of(account);
         let own = network.by_ed25519(&self.own).map(|node| node.swarm);
@@ -166,18 +168,12 @@ impl Rpc {
         }
     }
 
-    pub(in crate::rpc) fn near_now(&self, time: Millis, tolerance: u64, text: &'static str) -> Result<(), Reply> {
+    pub(super) fn near_now(&self, time: Millis, tolerance: u64, text: &'static str) -> Result<(), Reply> {
         self.near(time, tolerance, Origin::Client, text)
     }
 
     /// Whether `time` is about now, or about when the swarm took the request.
-    pub(in crate::rpc) fn near(
-        &self,
-        time: Millis,
-        tolerance: u64,
-        origin: Origin,
-        text: &'static str,
-    ) -> Result<(), Reply> {
+    pub(super) fn near(&self, time: Millis, tolerance: u64, origin: Origin, text: &'static str) -> Result<(), Reply> {
         let is_near = |now: Millis| time >= now.minus(tolerance) && time <= now.plus(tolerance);
         if is_near(self.parts.clock.now()) || is_near(self.taken(origin)) {
             return Ok(());
@@ -186,7 +182,7 @@ impl Rpc {
     }
 
     /// The earlier of now and when the swarm took the request.
-    pub(in crate::rpc) fn taken(&self, origin: Origin) -> Millis {
+    pub(super) fn taken(&self, origin: Origin) -> Millis {
         let now = self.parts.clock.now();
         match origin {
             Origin::Peer { at: Some(at), .. } if at > now.minus(limit::MAX_TTL) => at.min(now),
@@ -195,11 +191,12 @@ impl Rpc {
     }
 
     /// A time that another member names, as far as its clock may be ahead.
-    pub(in crate::rpc) fn believable(&self, time: Millis) -> Millis {
+    pub(super) fn believable(&self, time: Millis) -> Millis {
         time.min(self.parts.clock.now().plus(limit::SIGNATURE))
     }
 
-    pub(in crate::rpc) async fn proven(
+    /// Refuses what is not signed for by whoever may do it.
+    pub(super) async fn proven(
         &self,
         view: &SwarmView<'_>,
         (auth, account): (&Auth, &AccountId),
@@ -223,27 +220,27 @@ impl Rpc {
         }
     }
 
-    pub(in crate::rpc) fn time(&self) -> Value {
+    pub(super) fn time(&self) -> Value {
         Value::Uint(self.parts.clock.now().0)
     }
 
     /// Adds `t` and `hf`.
-    pub(in crate::rpc) fn stamp(&self, entries: &mut Entries) {
+    pub(super) fn stamp(&self, entries: &mut Entries) {
         let hardfork = self.parts.network.load().hardfork.map(|part| Value::Int(part.into()));
         entries.insert("t".into(), self.time());
         entries.insert("hf".into(), Value::List(hardfork.into()));
     }
 
-    pub(in crate::rpc) fn signature(&self, text: &[u8]) -> Value {
+    pub(super) fn signature(&self, text: &[u8]) -> Value {
         Value::Bytes(self.parts.identity.ed25519.sign(text).to_vec())
     }
 
-    pub(in crate::rpc) fn signed_entries(&self, name: &'static str, result: Value, signed: &[u8]) -> Entries {
+    pub(super) fn signed_entries(&self, name: &'static str, result: Value, signed: &[u8]) -> Entries {
         Entries::from([(name.into(), result), ("signature".into(), self.signature(signed))])
     }
 
     /// `get_swarm`'s answer, which is also the body of a 421.
-    pub(in crate::rpc) fn swarm_answer(&self, network: &Snapshot, account: &AccountId) -> Entries {
+    pub(super) fn swarm_answer(&self, network: &Snapshot, account: &AccountId) -> Entries {
         let swarm = network.swarm(account);
         let (id, members) = swarm.map_or((SwarmId::UNASSIGNED, &[][..]), |swarm| (swarm.id, swarm.members));
         let mut entries = Entries::new();
@@ -256,28 +253,28 @@ impl Rpc {
     }
 }
 
-pub(in crate::rpc) fn busy() -> Reply {
+pub(super) fn busy() -> Reply {
     Reply::text(Status::SERVICE_UNAVAILABLE, BUSY)
 }
 
-pub(in crate::rpc) const fn tolerance(origin: Origin) -> u64 {
+pub(super) const fn tolerance(origin: Origin) -> u64 {
     match origin {
         Origin::Client => limit::SIGNATURE,
         Origin::Peer { .. } => limit::SIGNATURE_FORWARDED,
     }
 }
 
-pub(in crate::rpc) fn sorted(hashes: Vec<MessageHash>) -> Vec<String> {
+pub(super) fn sorted(hashes: Vec<MessageHash>) -> Vec<String> {
     let mut texts: Vec<String> = hashes.iter().map(MessageHash::to_string).collect();
     texts.sort_unstable();
     texts
 }
 
-pub(in crate::rpc) fn texts(hashes: Vec<String>) -> Value {
+pub(super) fn texts(hashes: Vec<String>) -> Value {
     Value::List(hashes.into_iter().map(Value::text).collect())
 }
 
-pub(in crate::rpc) fn snode(node: &NodeInfo) -> Value {
+fn snode(node: &NodeInfo) -> Value {
     Value::dict([
         ("address", Value::text(format!("{}.snode", base32z(&node.legacy.0)))),
         ("pubkey_legacy", Value::text(node.legacy.to_string())),

@@ -28,7 +28,7 @@ use crate::{
 impl Rpc {
     /// Sends a new message to the other members while it is stored here; every member's entry by its key, and whether anybody
     /// succeeded. Members take it in this form until `taken_until`.
-    pub(in crate::rpc) async fn store_everywhere(
+    pub(super) async fn store_everywhere(
         &self,
         view: &SwarmView<'_>,
         forward: Forward,
@@ -76,7 +76,7 @@ impl Rpc {
 
     /// Carries a command out here, with the promise to tell the other members, and then tells them; every member's entry by its
     /// key, and whether anybody succeeded.
-    pub(in crate::rpc) async fn everywhere(
+    pub(super) async fn everywhere(
         &self,
         forward: &Forward,
         view: &SwarmView<'_>,
@@ -105,7 +105,7 @@ impl Rpc {
     }
 
     /// Members that have come since the request found who is there. No transfer to them has what was stored since they came.
-    pub(in crate::rpc) fn joined(&self, view: &SwarmView<'_>) -> Vec<Ed25519PublicKey> {
+    pub(super) fn joined(&self, view: &SwarmView<'_>) -> Vec<Ed25519PublicKey> {
         if Arc::ptr_eq(&view.network, &self.parts.network.load()) {
             return Vec::new();
         }
@@ -115,11 +115,7 @@ impl Rpc {
     }
 
     /// The answers of the other members. One that has missed something gets the rest in its turn, and is not asked.
-    pub(in crate::rpc) async fn ask(
-        &self,
-        view: &SwarmView<'_>,
-        forward: &Forward,
-    ) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
+    pub(super) async fn ask(&self, view: &SwarmView<'_>, forward: &Forward) -> Vec<(Ed25519PublicKey, MemberAnswer)> {
         let (late, prompt): (Vec<_>, Vec<_>) = view
             .replicas
             .iter()
@@ -132,7 +128,7 @@ impl Rpc {
         answers
     }
 
-    pub(in crate::rpc) fn entries(
+    pub(super) fn entries(
         &self,
         own: Result<Entries, Entries>,
         others: Vec<(Ed25519PublicKey, MemberAnswer)>,
@@ -154,7 +150,7 @@ impl Rpc {
         (swarm, ok)
     }
 
-    pub(in crate::rpc) fn swarm_reply(&self, swarm: Entries, ok: bool, hash: Option<MessageHash>) -> Reply {
+    pub(super) fn swarm_reply(&self, swarm: Entries, ok: bool, hash: Option<MessageHash>) -> Reply {
         let mut entries = Entries::new();
         entries.insert("swarm".into(), Value::Dict(swarm));
         if let Some(hash) = hash {
@@ -167,7 +163,7 @@ impl Rpc {
 }
 
 /// The fields that every forwarded command has.
-pub(in crate::rpc) fn forwarded(account: &AccountId, auth: Option<&Auth>) -> Vec<(&'static str, Bt)> {
+pub(super) fn forwarded(account: &AccountId, auth: Option<&Auth>) -> Vec<(&'static str, Bt)> {
     let mut fields = vec![("pubkey", account.0.as_slice().into())];
     if let Some(auth) = auth {
         fields.push(("signature", auth.signature.as_slice().into()));
@@ -183,7 +179,7 @@ pub(in crate::rpc) fn forwarded(account: &AccountId, auth: Option<&Auth>) -> Vec
 }
 
 /// A member's own failure, as its entry in the answer.
-pub(in crate::rpc) fn failure(error: &StoreError) -> Entries {
+pub(super) fn failure(error: &StoreError) -> Entries {
     tracing::warn!(%error, "a write failed");
     Entries::from([
         ("failed".into(), Value::Bool(true)),
@@ -193,7 +189,7 @@ pub(in crate::rpc) fn failure(error: &StoreError) -> Entries {
 }
 
 /// The answer to another member: its entry alone. **Post-2.8** nodes say 500 when it failed.
-pub(in crate::rpc) fn peer_reply(entries: Result<Entries, Entries>) -> Reply {
+pub(super) fn peer_reply(entries: Result<Entries, Entries>) -> Reply {
     match entries {
         Ok(entries) => Reply::value(Status::OK, Value::Dict(entries)),
         Err(failed) => Reply::value(Status::INTERNAL_SERVER_ERROR, Value::Dict(failed)),
@@ -201,7 +197,7 @@ pub(in crate::rpc) fn peer_reply(entries: Result<Entries, Entries>) -> Reply {
 }
 
 /// A command as it is passed on.
-pub(in crate::rpc) struct Forward {
+pub(super) struct Forward {
     method: &'static str,
     /// When the swarm took it.
     at: Millis,
@@ -212,22 +208,17 @@ pub(in crate::rpc) struct Forward {
 }
 
 impl Forward {
-    pub(in crate::rpc) fn new(method: &'static str, fields: Vec<(&'static str, Bt)>, at: Millis) -> Self {
+    pub(super) fn new(method: &'static str, fields: Vec<(&'static str, Bt)>, at: Millis) -> Self {
         Self::timed(method, fields, at, vec![(AT, at.0.into())])
     }
 
     /// One that nobody reads.
-    pub(in crate::rpc) const fn to_nobody(at: Millis) -> Self {
+    pub(super) const fn to_nobody(at: Millis) -> Self {
         Self { method: "", at, plain: Bytes::new(), timed: Bytes::new() }
     }
 
     /// One that sets an expiry of at most `latest`.
-    pub(in crate::rpc) fn expiring(
-        method: &'static str,
-        fields: Vec<(&'static str, Bt)>,
-        at: Millis,
-        latest: Millis,
-    ) -> Self {
+    pub(super) fn expiring(method: &'static str, fields: Vec<(&'static str, Bt)>, at: Millis, latest: Millis) -> Self {
         Self::timed(method, fields, at, vec![(AT, at.0.into()), (LATEST, latest.0.into())])
     }
 
@@ -244,7 +235,7 @@ impl Forward {
     }
 
     /// The change that it makes; a client's is promised to the other members.
-    pub(in crate::rpc) fn change(&self, view: &SwarmView<'_>, origin: Origin) -> Change {
+    pub(super) fn change(&self, view: &SwarmView<'_>, origin: Origin) -> Change {
         let replicas = if origin == Origin::Client { view.replicas.as_slice() } else { &[] };
         let members = replicas.iter().map(|node| node.ed25519).collect();
         Change { at: self.at, command: self.command(), members }
@@ -252,11 +243,11 @@ impl Forward {
 }
 
 /// Members that gave no answer.
-pub(in crate::rpc) fn missed_by(answers: &[(Ed25519PublicKey, MemberAnswer)]) -> Vec<Ed25519PublicKey> {
+pub(super) fn missed_by(answers: &[(Ed25519PublicKey, MemberAnswer)]) -> Vec<Ed25519PublicKey> {
     answers.iter().filter(|(_, answer)| answer.is_missed()).map(|(member, _)| *member).collect()
 }
 
-pub(in crate::rpc) fn member_entry(answer: MemberAnswer) -> Entries {
+pub(super) fn member_entry(answer: MemberAnswer) -> Entries {
     let failed = ("failed".into(), Value::Bool(true));
     match answer {
         MemberAnswer::Done(Bt::Dict(result)) => result

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::super::{
     core::{Answering, CallContext, Entries, Origin, Rpc, busy},

@@ -12,7 +12,7 @@ const MAX_MESSAGE: i64 = 10 * 1024 * 1024;
 /// Messages that wait on one connection, in each direction.
 const HIGH_WATER: i32 = 4_000;
 
-/// Sets it.
+/// Sets heartbeats, time limits and queues of a socket.
 pub(super) fn common(socket: &Socket) -> io::Result<()> {
     socket.set(IntOption::HeartbeatInterval, HEARTBEAT)?;
     socket.set(IntOption::HeartbeatTimeout, HEARTBEAT_TIMEOUT)?;
