@@ -141,6 +141,12 @@ impl Reconciler {
         self.wake.notify_one();
     }
 
+    /// Whether a comparison is planned.
+    #[cfg(test)]
+    pub(crate) fn has_plans(&self) -> bool {
+        self.wishes.lock().next().is_some()
+    }
+
     /// Compares with every member soon.
     pub fn want_all(&self) {
         self.replicas().iter().for_each(|replica| self.want(replica.ed25519));

@@ -1022,7 +1022,7 @@ async fn what_one_has_alone_reaches_all() {
         let hash = MessageHash::of(&account, namespace, data);
         NewMessage { account, namespace, hash, timestamp: at, expiry, stored: at, changed: at, data: data.to_vec() }
     };
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     let have = async |nodes: &[usize], count: usize| {
         while nodes.iter().any(|node| net.held(*node).len() != count) {
             assert!(tokio::time::Instant::now() < deadline, "never at all of {nodes:?}");
@@ -1045,6 +1045,21 @@ async fn what_one_has_alone_reaches_all() {
     reconcilers[1].want(net.nodes[0].own);
     have(&[0, 1, 2], 3).await;
     running.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// What a comparison has brought is looked for at others, unless it may be on its way to them still.
+#[tokio::test]
+async fn what_one_hears_of_late_it_looks_for_at_others() {
+    let net = fixture(3);
+    let reconciler = Arc::clone(&net.swarm.1.lock()[&net.nodes[1].own]);
+    for (data, age, passed_on) in [(b"young", 0, false), (b"older", 3_600_000, true)] {
+        let (account, namespace, at) = (user().1, Namespace(0), Millis(net.now() - age));
+        let (hash, data, expiry) = (MessageHash::of(&account, namespace, data), data.to_vec(), at.plus(86_400_000));
+        let message = NewMessage { account, namespace, hash, timestamp: at, expiry, stored: at, changed: at, data };
+        net.nodes[0].storage().store.receive(vec![message]).await.unwrap();
+        assert_eq!(net.compare(1, 0).await.taken, 1);
+        assert_eq!(reconciler.has_plans(), passed_on, "{age}");
+    }
 }
 
 /// What a member was not told for longer than its signature lasts is still carried out, and only what is later is spared.
