@@ -263,6 +263,8 @@ impl Rpc {
     pub(super) fn run(&self, request: Request, origin: Origin, asked: CallContext) -> Answering<'_> {
         Box::pin(async move {
             let (via, came, place) = (asked.via, asked.came, request.place);
+            // Whoever writes gives its turn back itself, once what it did can be seen.
+            let _until_read = asked.turn.clone().filter(|_| !request.method.writes());
             let reply = request.method.execute(self, origin, asked).await;
             self.metrics.done(via, place, reply.status, came.elapsed());
             reply

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -11,7 +12,7 @@ use crate::{
     holder::Holder,
     replicate::{Compared, Merge, PeerAnswer, PeerError, PeerLink, RECONCILE, Reconciler, Redelivery, transfer},
     rpc::{
-        Body, Encoding, Status, Subscriber, Verifier, Version, Via, base32z,
+        Body, Encoding, Pipeline, Status, Subscriber, Verifier, Version, Via, base32z,
         core::{Rpc, RpcParts, Storage},
         limit::MAX_MESSAGE,
         methods::retrieve::limits,
@@ -1160,6 +1161,29 @@ async fn the_answer_to_a_batch_has_an_end() {
     }
 }
 
+/// What reads has its turn until it has read, though it is proven meanwhile by others.
+#[tokio::test]
+async fn who_reads_lets_nobody_write_before_it_has_read() {
+    let net = fixture(1);
+    let ((_, account), now, name) = (user(), net.now(), net.store(b"there").await);
+    let reads = [
+        ("retrieve", format!("retrieve{now}"), json!({"timestamp": now})),
+        ("get_expiries", format!("get_expiries{now}{name}"), json!({"timestamp": now, "messages": [name]})),
+        ("revoked_subaccounts", format!("revoked_subaccounts{now}"), json!({"timestamp": now})),
+    ];
+    for (method, text, params) in reads {
+        let params = net.signed(&text, params).to_string();
+        let pipeline = Pipeline::default();
+        let [reading, writing] = std::array::from_fn(|_| pipeline.ticket());
+        let mut read = Box::pin(net.nodes[0].call(method, params.as_bytes(), Via::Omq, Some(reading)));
+        assert!(read.as_mut().now_or_never().is_none(), "{method} needs nobody to prove it");
+        let mut turn = Box::pin(writing.enter(|each| each(&account)));
+        assert!(turn.as_mut().now_or_never().is_none(), "{method} has given its turn away");
+        assert_eq!(read.await.unwrap().1.status, Status::OK);
+        assert!(turn.now_or_never().is_some());
+    }
+}
+
 /// A client that hangs up at any moment leaves the swarm in one state.
 #[tokio::test]
 async fn who_hangs_up_leaves_nothing_half_done() {
@@ -1172,7 +1196,7 @@ async fn who_hangs_up_leaves_nothing_half_done() {
         let node = Arc::clone(&net.nodes[0]);
         let mut call = Box::pin(async move { node.call_json(body.as_bytes(), Via::Https, ()).await });
         for _ in 0..n % 5 {
-            if futures_util::FutureExt::now_or_never(call.as_mut()).is_some() {
+            if call.as_mut().now_or_never().is_some() {
                 break;
             }
             tokio::task::yield_now().await;
