@@ -1,4 +1,4 @@
-//! What the store costs: `cargo bench -p allium-engine --bench store -- --help`.
+//! What the store costs: `cargo bench -p allium-bench --bench store -- --help`.
 //!
 //! CPU time is that of this whole process (`getrusage`): the writer, and the tasks that wait for it.
 
