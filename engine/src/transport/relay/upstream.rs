@@ -28,8 +28,11 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::{net::TcpStream, time::timeout};
 use tower_service::Service;
 
-use super::{AGENT, MAX_BODY, public::may_be_called};
-use crate::onion::ServerTarget;
+use super::public::may_be_called;
+use crate::{
+    onion::ServerTarget,
+    transport::{AGENT, MAX_BODY},
+};
 
 /// How long a server may take.
 const TIMEOUT: Duration = Duration::from_secs(25);

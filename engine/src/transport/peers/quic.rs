@@ -13,18 +13,18 @@ use parking_lot::Mutex;
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::{runtime::Handle, sync::Notify};
 
-use super::{
-    client::connect,
-    config::{BETWEEN_NODES, Protocol},
-    error::QuicError,
-    frame::{self, BadFraming},
-    stream::RequestStream,
-};
 use crate::{
     bencode::Bt,
     crypto::Identity,
     replicate::{PeerError, RECONCILE},
     swarm::{NodeInfo, Snapshot},
+    transport::quic::{
+        QuicError,
+        client::connect,
+        config::{BETWEEN_NODES, Protocol},
+        frame::{self, BadFraming},
+        stream::RequestStream,
+    },
     types::Ed25519PublicKey,
 };
 
@@ -43,7 +43,7 @@ const ONION_STREAMS: usize = 4;
 const CONGESTED: usize = 16 << 20;
 
 /// Serves what the other end of a connection asks.
-pub(super) trait PeerServer: Send + Sync {
+pub(crate) trait PeerServer: Send + Sync {
     /// Until the connection ends.
     fn serve<'a>(
         self: Arc<Self>,
@@ -168,7 +168,7 @@ fn refusal(text: &[u8]) -> Vec<Bytes> {
     vec![code.into(), body.to_owned().into()]
 }
 
-enum State {
+enum PeerState {
     /// Somebody is at it.
     Connecting,
     Up(Arc<PeerConnection>),
@@ -189,7 +189,7 @@ pub struct QuicPeers {
     identity: Arc<Identity>,
     wanted: bool,
     listening: Mutex<Option<Listening>>,
-    states: Mutex<HashMap<Ed25519PublicKey, State>>,
+    states: Mutex<HashMap<Ed25519PublicKey, PeerState>>,
     /// Nodes whose last connection was one of Allium. Who is not reached any more may come back as another make.
     allium: Mutex<HashSet<Ed25519PublicKey>>,
     /// Somebody has been connected to, or could not be.
@@ -210,12 +210,12 @@ impl QuicPeers {
         })
     }
 
-    pub(super) fn listen(&self, endpoint: Endpoint, server: Arc<dyn PeerServer>) {
+    pub(crate) fn listen(&self, endpoint: Endpoint, server: Arc<dyn PeerServer>) {
         *self.listening.lock() = Some(Listening { endpoint, server, runtime: Handle::current() });
     }
 
     /// From here on there is no connection.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         *self.listening.lock() = None;
         self.states.lock().clear();
         self.allium.lock().clear();
@@ -227,12 +227,12 @@ impl QuicPeers {
         let Listening { endpoint, server, runtime } = self.listening.lock().clone().filter(|_| self.wanted)?;
         let mut states = self.states.lock();
         match states.get(&node.ed25519) {
-            Some(State::Up(peer)) if peer.is_open() => return Some(Arc::clone(peer)),
-            Some(State::Connecting) => return None,
-            Some(State::Down(until)) if *until > Instant::now() => return None,
+            Some(PeerState::Up(peer)) if peer.is_open() => return Some(Arc::clone(peer)),
+            Some(PeerState::Connecting) => return None,
+            Some(PeerState::Down(until)) if *until > Instant::now() => return None,
             _ => {}
         }
-        states.insert(node.ed25519, State::Connecting);
+        states.insert(node.ed25519, PeerState::Connecting);
         let (peers, node) = (Arc::clone(self), Arc::clone(node));
         runtime.spawn(async move {
             let address = SocketAddr::new(node.ip.into(), node.omq_port);
@@ -244,9 +244,9 @@ impl QuicPeers {
                 }
                 Err(_) => {
                     let mut states = peers.states.lock();
-                    if !matches!(states.get(&node.ed25519), Some(State::Up(_))) {
+                    if !matches!(states.get(&node.ed25519), Some(PeerState::Up(_))) {
                         peers.allium.lock().remove(&node.ed25519);
-                        states.insert(node.ed25519, State::Down(Instant::now() + REFUSED));
+                        states.insert(node.ed25519, PeerState::Down(Instant::now() + REFUSED));
                     }
                     drop(states);
                     peers.changed.notify_waiters();
@@ -257,7 +257,7 @@ impl QuicPeers {
     }
 
     /// A connection that stands. When both sides opened one, one of them goes after a while.
-    pub(super) async fn add(self: &Arc<Self>, key: Ed25519PublicKey, connection: Connection, ours: bool) {
+    pub(crate) async fn add(self: &Arc<Self>, key: Ed25519PublicKey, connection: Connection, ours: bool) {
         let is_allium = Protocol::of(&connection) == Protocol::Allium;
         let Ok(peer) = PeerConnection::open(connection, ours).await else { return };
         let peer = Arc::new(peer);
@@ -268,10 +268,12 @@ impl QuicPeers {
             } else {
                 self.allium.lock().remove(&key);
             }
-            states.insert(key, State::Up(Arc::clone(&peer)))
+            states.insert(key, PeerState::Up(Arc::clone(&peer)))
         };
         self.changed.notify_waiters();
-        let Some(State::Up(other)) = before.filter(|state| matches!(state, State::Up(other) if other.is_open())) else {
+        let Some(PeerState::Up(other)) =
+            before.filter(|state| matches!(state, PeerState::Up(other) if other.is_open()))
+        else {
             return;
         };
         let own = self.identity.ed25519.public();
@@ -283,7 +285,7 @@ impl QuicPeers {
             let (stays, goes) =
                 if other.ours == peer.ours || other.ours == ours_goes { (peer, other) } else { (other, peer) };
             if stays.is_open() {
-                peers.states.lock().insert(key, State::Up(stays));
+                peers.states.lock().insert(key, PeerState::Up(stays));
                 goes.connection.close(DUPLICATE, b"");
             }
         });
@@ -292,7 +294,7 @@ impl QuicPeers {
     /// The connection did not do what it is for: it is closed, and another may be tried soon.
     pub fn lost(&self, node: &NodeInfo, peer: &PeerConnection, again_in: Duration) {
         peer.give_up();
-        self.states.lock().insert(node.ed25519, State::Down(Instant::now() + again_in));
+        self.states.lock().insert(node.ed25519, PeerState::Down(Instant::now() + again_in));
     }
 
     /// Closes connections to those who are no nodes any more, and forgets them and old failures.
@@ -300,18 +302,23 @@ impl QuicPeers {
         self.allium.lock().retain(|key| network.by_ed25519(key).is_some());
         let now = Instant::now();
         self.states.lock().retain(|key, state| match state {
-            State::Up(peer) if network.by_ed25519(key).is_none() => {
+            PeerState::Up(peer) if network.by_ed25519(key).is_none() => {
                 peer.connection.close(NO_NODE, b"");
                 false
             }
-            State::Up(peer) => peer.is_open(),
-            State::Connecting => true,
-            State::Down(until) => *until > now,
+            PeerState::Up(peer) => peer.is_open(),
+            PeerState::Connecting => true,
+            PeerState::Down(until) => *until > now,
         });
     }
 
+    /// Who this node is.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// The endpoint, while it listens.
-    pub(in super::super) fn endpoint(&self) -> Option<Endpoint> {
+    pub(super) fn endpoint(&self) -> Option<Endpoint> {
         self.listening.lock().as_ref().map(|listening| listening.endpoint.clone())
     }
 
@@ -322,7 +329,7 @@ impl QuicPeers {
                 let mut changed = std::pin::pin!(self.changed.notified());
                 changed.as_mut().enable();
                 let connected = self.get(node).is_some();
-                if connected || !matches!(self.states.lock().get(&node.ed25519), Some(State::Connecting)) {
+                if connected || !matches!(self.states.lock().get(&node.ed25519), Some(PeerState::Connecting)) {
                     return;
                 }
                 changed.await;
@@ -339,6 +346,6 @@ impl QuicPeers {
     /// Connections that stand.
     #[must_use]
     pub fn connected(&self) -> usize {
-        self.states.lock().values().filter(|state| matches!(state, State::Up(peer) if peer.is_open())).count()
+        self.states.lock().values().filter(|state| matches!(state, PeerState::Up(peer) if peer.is_open())).count()
     }
 }

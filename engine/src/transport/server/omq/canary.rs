@@ -4,8 +4,10 @@
 
 use std::{io, sync::Arc};
 
-use super::zmq::{Context, IntOption, Kind, Socket};
-use crate::watchdog::{Heart, Pulse};
+use crate::{
+    transport::omq::zmq::{Context, IntOption, Kind, Socket},
+    watchdog::{Heart, Pulse},
+};
 
 /// Two sockets of one context, connected by the operating system.
 pub(super) struct Canary {

@@ -5,40 +5,39 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     time::timeout,
 };
 
 use super::{
-    super::{
-        ANSWER_TOO_LARGE,
-        memory::MemoryBudget,
-        metrics::Refusal,
-        relay::OnionAnswer,
-        services::Services,
-        slots::{Slot, Slots},
-        traffic::{Direction, Outcome},
-    },
-    config::{BAD_FRAMING, HANDSHAKE, MAX_FRAME, Protocol, REFERENCE_FRAME},
-    frame::{self, Chunks, Frames, Message},
-    peers::PeerServer,
-    tls,
+    super::{context::ServerContext, refusals::Refusal},
+    answers::{between_nodes, error, outcome, wrapped},
+    outgoing::{OUTGOING, Outgoing, StreamSubscriber, write},
 };
 use crate::{
     batch::Source,
     bencode::Bt,
     holder::Holder,
-    replicate::RECONCILE,
-    rpc::{BUSY, Body, Encoding, KEEPS_NOTHING, METHODS, Notice, Pipeline, Reply, Status, Subscriber, Ticket, Via},
+    rpc::{BUSY, Encoding, KEEPS_NOTHING, METHODS, Pipeline, Status, Subscriber, Ticket, Via},
+    transport::{
+        ANSWER_TOO_LARGE,
+        peers::{Direction, PeerServer},
+        quic::{
+            config::{BAD_FRAMING, HANDSHAKE, MAX_FRAME, Protocol, REFERENCE_FRAME},
+            frame::{self, Frames, QuicMessage},
+            tls,
+        },
+        relay::OnionAnswer,
+        slots::{Slot, Slots},
+    },
     types::Ed25519PublicKey,
 };
 
@@ -55,19 +54,13 @@ const PER_NODE: usize = 4096;
 const NODE_BUDGET: usize = 64 << 20;
 /// Closes the connection of somebody who is no node.
 const NO_NODE: VarInt = VarInt::from_u32(7);
-/// Answers and notifications waiting to be sent on a stream.
-const OUTGOING: usize = 1024;
-/// As many of them are sent as one.
-const TOGETHER: usize = 64;
 /// Answers below this size count by their number: as many as a connection has requests under way.
 const SMALL: usize = 1024;
 /// Bytes of a frame besides the body of an answer, at most.
 const FRAME_HEAD: usize = 64;
-/// How long a client may take none at all of what is sent.
-const STALL: Duration = Duration::from_secs(30);
 
 pub(super) struct Server {
-    services: Arc<Services>,
+    context: Arc<ServerContext>,
     requests: Slots,
     from_peers: Slots,
     next: AtomicU64,
@@ -76,10 +69,10 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(services: Arc<Services>) -> Self {
+    pub(super) fn new(context: Arc<ServerContext>) -> Self {
         let (requests, from_peers) = (Slots::new(MAX_REQUESTS), Slots::new(MAX_REQUESTS));
         Self {
-            services,
+            context,
             requests,
             from_peers,
             next: AtomicU64::new(0),
@@ -111,7 +104,7 @@ impl Server {
     }
 
     pub(super) async fn accept(self: Arc<Self>, endpoint: Endpoint) {
-        self.services.readiness.opened().await;
+        self.context.readiness.opened().await;
         while let Some(incoming) = endpoint.accept().await {
             if self.leaving.load(Ordering::Acquire) {
                 incoming.ignore();
@@ -119,14 +112,14 @@ impl Server {
             }
             let address = incoming.remote_address().ip();
             // Who may not be at the address that it names takes no place of those who are.
-            if !self.services.connections.is_quiet(address) && incoming.may_retry() {
+            if !self.context.connections.is_quiet(address) && incoming.may_retry() {
                 let _ = incoming.retry();
                 continue;
             }
-            let exempt = self.services.limiter.is_exempt(address);
-            let place = self.services.connections.take(address, exempt);
+            let exempt = self.context.limiter.is_exempt(address);
+            let place = self.context.connections.take(address, exempt);
             let Some(place) = place.filter(|_| endpoint.open_connections() < MAX_CONNECTIONS) else {
-                self.services.refusals.add(Via::Quic, Refusal::Connections);
+                self.context.refusals.add(Via::Quic, Refusal::Connections);
                 incoming.refuse();
                 continue;
             };
@@ -146,7 +139,7 @@ impl Server {
                 connection.close(NO_NODE, b"");
                 return;
             };
-            self.services.quic_peers.add(key, connection.clone(), false).await;
+            self.context.quic_peers.add(key, connection.clone(), false).await;
             self.serve(&key, connection).await;
             return;
         }
@@ -156,7 +149,7 @@ impl Server {
             () = client.serve(&connection) => {}
             _ = parted.wait_for(|parted| *parted) => connection.close(VarInt::from_u32(0), b""),
         }
-        self.services.rpc.monitors().forget(&client.id);
+        self.context.rpc.monitors().forget(&client.id);
     }
 
     fn client(
@@ -185,8 +178,8 @@ impl Server {
     fn known_node(&self, connection: &Connection) -> Option<Ed25519PublicKey> {
         let identity = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
         let key = Ed25519PublicKey(tls::key_of(identity.first()?)?);
-        let known = self.services.network.load().by_ed25519(&key).is_some();
-        (known && key != self.services.identity.ed25519.public()).then_some(key)
+        let known = self.context.network.load().by_ed25519(&key).is_some();
+        (known && key != self.context.identity.ed25519.public()).then_some(key)
     }
 }
 
@@ -237,15 +230,14 @@ impl Client {
     async fn stream(self: Arc<Self>, send: SendStream, receive: RecvStream) {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let writer = tokio::spawn(write(send, queue));
-        let memory = (self.server.services.memory.requests.clone(), self.holder);
+        let memory = (self.server.context.memory.requests.clone(), self.holder);
         let mut frames = Frames::new(receive, Arc::clone(&self.budget), Some(memory), self.largest);
-        let subscriber: Arc<dyn Subscriber> = Arc::new(StreamSubscriber {
-            connection: self.id.clone(),
-            outgoing: outgoing.clone(),
-            memory: self.server.services.memory.answers.clone(),
-            holder: self.holder,
-            next: AtomicI64::new(1),
-        });
+        let subscriber: Arc<dyn Subscriber> = Arc::new(StreamSubscriber::new(
+            self.id.clone(),
+            outgoing.clone(),
+            self.server.context.memory.answers.clone(),
+            self.holder,
+        ));
         let pipeline = Pipeline::default();
         loop {
             let Ok(next) = frames.next().await else { break };
@@ -253,10 +245,10 @@ impl Client {
                 drop((outgoing, subscriber));
                 return;
             };
-            let message = match Message::parse(frame) {
-                Ok(Message::Command { rid, endpoint, body }) => (rid, endpoint, body),
+            let message = match QuicMessage::parse(frame) {
+                Ok(QuicMessage::Command { rid, endpoint, body }) => (rid, endpoint, body),
                 // Answers to notifications, which need none.
-                Ok(Message::Reply { .. } | Message::Error { .. }) => continue,
+                Ok(QuicMessage::Reply { .. } | QuicMessage::Error { .. }) => continue,
                 Err(_) => break,
             };
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
@@ -270,7 +262,7 @@ impl Client {
                 let answer = client.execute(&endpoint, body, &subscriber, ticket).await;
                 drop(share);
                 let chunks = frame::answer(rid, client.counted(answer.map(Bytes::from).map_err(Bytes::from)));
-                let _ = outgoing.send(Outgoing { chunks, _place: Some(place) }).await;
+                let _ = outgoing.send(Outgoing::answer(chunks, place)).await;
             });
         }
         frames.stop(BAD_FRAMING);
@@ -289,13 +281,13 @@ impl Client {
             // It would end the stream, and with it what others wait for.
             return failed(Status::INTERNAL_SERVER_ERROR, ANSWER_TOO_LARGE);
         }
-        let hold = |body| self.server.services.memory.answers.hold(self.holder, body);
+        let hold = |body| self.server.context.memory.answers.hold(self.holder, body);
         let held = match answer {
             Ok(body) => hold(body).map(Ok),
             Err(body) => hold(body).map(Err),
         };
         held.unwrap_or_else(|| {
-            self.server.services.refusals.add(Via::Quic, Refusal::Busy);
+            self.server.context.refusals.add(Via::Quic, Refusal::Busy);
             failed(Status::SERVICE_UNAVAILABLE, BUSY)
         })
     }
@@ -316,20 +308,20 @@ impl Client {
         subscriber: &Arc<dyn Subscriber>,
         ticket: Option<Ticket>,
     ) -> Result<Vec<u8>, Vec<u8>> {
-        let services = &self.server.services;
+        let context = &self.server.context;
         if self.kind != Kind::Client {
             let answer = self.execute_for_node(endpoint, body, ticket).await;
-            services.traffic.add(Direction::In, between_nodes(endpoint), outcome(endpoint, &answer));
+            context.traffic.add(Direction::In, between_nodes(endpoint), outcome(endpoint, &answer));
             return answer;
         }
         match endpoint {
             b"snode_ping" => {
-                services.pinged.quic.now();
+                context.pinged.quic.now();
                 return Ok(b"pong".to_vec());
             }
             b"monitor" => {
                 self.allowed()?;
-                return Ok(services.rpc.monitor(&body, subscriber));
+                return Ok(context.rpc.monitor(&body, subscriber));
             }
             _ => {}
         }
@@ -340,8 +332,8 @@ impl Client {
         let slot = self.slot()?;
         self.allowed()?;
         match method {
-            None => onion(services, body, self.source, slot).await,
-            Some(method) => match services.rpc.call(method, &body, Via::Quic, ticket).await {
+            None => onion(context, body, self.source, slot).await,
+            Some(method) => match context.rpc.call(method, &body, Via::Quic, ticket).await {
                 Some((encoding, reply)) => wrapped(&reply, encoding),
                 None => Err(b"An error occurred while processing the request".to_vec()),
             },
@@ -355,40 +347,35 @@ impl Client {
         body: BytesMut,
         ticket: Option<Ticket>,
     ) -> Result<Vec<u8>, Vec<u8>> {
-        let services = &self.server.services;
+        let context = &self.server.context;
         let busy = || {
-            services.refusals.add(Via::Quic, Refusal::Busy);
+            context.refusals.add(Via::Quic, Refusal::Busy);
             error(Status::SERVICE_UNAVAILABLE, BUSY.as_bytes())
         };
         match endpoint {
             b"snode_ping" => {
-                services.pinged.quic.now();
+                context.pinged.quic.now();
                 Ok(b"pong".to_vec())
             }
             b"data_ready" => {
                 let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
-                let Some(storage) = &services.storage else { return Err(KEEPS_NOTHING.into()) };
+                let Some(storage) = &context.storage else { return Err(KEEPS_NOTHING.into()) };
                 storage.handshake.answer(&key, &body).await.map(|()| b"OK".to_vec()).map_err(String::into_bytes)
             }
             b"onion_request" => {
                 let slot = self.server.from_peers.take().ok_or_else(busy)?;
-                let OnionAnswer { status, body, .. } = services.onion.hop(body, self.source, slot).await;
+                let OnionAnswer { status, body, .. } = context.onion.hop(body, self.source, slot).await;
                 Ok(Bt::List(vec![Bt::Int(status.as_u16().into()), body.as_ref().into()]).encode())
             }
             b"data" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
-                services
-                    .rpc
-                    .receive(&key, &body)
-                    .await
-                    .map(|()| b"OK".to_vec())
-                    .map_err(|text| text.as_bytes().to_vec())
+                context.rpc.receive(&key, &body).await.map(|()| b"OK".to_vec()).map_err(|text| text.as_bytes().to_vec())
             }
             b"reconcile" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let Kind::Node(key) = self.kind else { return Err(Vec::new()) };
-                let Some(storage) = &services.storage else { return Err(KEEPS_NOTHING.into()) };
+                let Some(storage) = &context.storage else { return Err(KEEPS_NOTHING.into()) };
                 storage.reconciler.answer(&key, &body).await.map_err(String::into_bytes)
             }
             b"storage_cc" => {
@@ -403,126 +390,36 @@ impl Client {
                 if !METHODS.contains(&method.as_ref()) {
                     return Err(format!("Unknown forwarded command {method}").into_bytes());
                 }
-                wrapped(&services.rpc.call_forwarded(&method, params, ticket).await, Encoding::Bencode)
+                wrapped(&context.rpc.call_forwarded(&method, params, ticket).await, Encoding::Bencode)
             }
             _ => Err([b"Invalid endpoint '", endpoint, b"'"].concat()),
         }
     }
 
     fn allowed(&self) -> Result<(), Vec<u8>> {
-        if self.server.services.limiter.allow(self.address) {
+        if self.server.context.limiter.allow(self.address) {
             return Ok(());
         }
-        self.server.services.refusals.add(Via::Quic, Refusal::TooFast);
+        self.server.context.refusals.add(Via::Quic, Refusal::TooFast);
         Err(error(Status::TOO_MANY_REQUESTS, b"Too many requests, try again later"))
     }
 
     fn slot(&self) -> Result<Slot, Vec<u8>> {
         let unavailable = |refusal, text: &str| {
-            self.server.services.refusals.add(Via::Quic, refusal);
+            self.server.context.refusals.add(Via::Quic, refusal);
             error(Status::SERVICE_UNAVAILABLE, text.as_bytes())
         };
-        if let Some(reason) = self.server.services.readiness.reason() {
+        if let Some(reason) = self.server.context.readiness.reason() {
             return Err(unavailable(Refusal::NotReady, &format!("Service node is not ready: {reason}\n")));
         }
         self.server.requests.take().ok_or_else(|| unavailable(Refusal::Busy, BUSY))
     }
 }
 
-/// What OMQ calls a command between nodes; nothing for one that there is not.
-fn between_nodes(endpoint: &[u8]) -> &'static str {
-    match endpoint {
-        b"snode_ping" => "sn.ping",
-        b"onion_request" => "sn.onion_request",
-        b"storage_cc" => "sn.storage_cc",
-        b"data" => "sn.data",
-        b"data_ready" => "sn.data_ready",
-        b"reconcile" => RECONCILE,
-        _ => "",
-    }
-}
-
-fn outcome(endpoint: &[u8], answer: &Result<Vec<u8>, Vec<u8>>) -> Outcome {
-    // The answer to an onion request has its code inside.
-    let code = match answer {
-        Ok(list) if endpoint == b"onion_request" => list.strip_prefix(b"li"),
-        Ok(_) => None,
-        Err(error) => Some(error.as_slice()),
-    };
-    match code {
-        None => Outcome::Answered,
-        Some(code) if answer.is_ok() && code.starts_with(b"2") => Outcome::Answered,
-        Some(code) if code.starts_with(b"503") => Outcome::Busy,
-        Some(_) => Outcome::Refused,
-    }
-}
-
-async fn onion(services: &Services, payload: BytesMut, source: Source, slot: Slot) -> Result<Vec<u8>, Vec<u8>> {
-    let OnionAnswer { status, body, .. } = services.onion.entry(payload, source, slot).await;
+async fn onion(context: &ServerContext, payload: BytesMut, source: Source, slot: Slot) -> Result<Vec<u8>, Vec<u8>> {
+    let OnionAnswer { status, body, .. } = context.onion.entry(payload, source, slot).await;
     match Status::from_code(status.as_u16()) {
         Status::OK => Ok(body.to_vec()),
         status => Err(error(status, &body)),
-    }
-}
-
-/// A result between code and body in a list, text and bytes as they are (`spec/transports` §3.3).
-fn wrapped(reply: &Reply, encoding: Encoding) -> Result<Vec<u8>, Vec<u8>> {
-    let body = match &reply.body {
-        Body::Value(value) => reply.in_list(value, encoding),
-        Body::Text(_) | Body::Json(_) | Body::Binary(_) => reply.encode(encoding),
-    };
-    if reply.status == Status::OK { Ok(body) } else { Err(error(reply.status, &body)) }
-}
-
-fn error(status: Status, body: &[u8]) -> Vec<u8> {
-    [format!("{status}\n\n").as_bytes(), body].concat()
-}
-
-/// Sends what has queued as one: the connection makes as few datagrams, and system calls, of it as it can.
-/// Whoever takes nothing for long is not waited for.
-async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Outgoing>) {
-    let mut frames = Vec::new();
-    while queue.recv_many(&mut frames, TOGETHER).await > 0 {
-        let mut chunks: Vec<Bytes> = frames.iter_mut().flat_map(|frame| std::mem::take(&mut frame.chunks)).collect();
-        let mut left = chunks.as_mut_slice();
-        while !left.is_empty() {
-            let Ok(Ok(written)) = timeout(STALL, stream.write_chunks(left)).await else { return };
-            left = &mut left[written.chunks..];
-        }
-        frames.clear();
-    }
-    let _ = stream.finish();
-}
-
-/// A frame that waits to be sent, and the place of its request.
-struct Outgoing {
-    chunks: Chunks,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-/// Notifications go out as commands on the stream that asked for them.
-struct StreamSubscriber {
-    connection: Vec<u8>,
-    outgoing: mpsc::Sender<Outgoing>,
-    memory: MemoryBudget,
-    holder: Holder,
-    next: AtomicI64,
-}
-
-impl Subscriber for StreamSubscriber {
-    fn connection(&self) -> &[u8] {
-        &self.connection
-    }
-
-    fn holder(&self) -> Holder {
-        self.holder
-    }
-
-    fn notify(&self, notice: Notice, dict: Bytes) {
-        let rid = self.next.fetch_add(1, Ordering::Relaxed);
-        // A subscriber that does not read loses what does not fit.
-        let Some(dict) = self.memory.hold(self.holder, dict) else { return };
-        let chunks = frame::command(rid, notice.quic(), dict);
-        let _ = self.outgoing.try_send(Outgoing { chunks, _place: None });
     }
 }

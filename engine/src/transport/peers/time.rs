@@ -13,11 +13,12 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Peers, Services};
+use super::link::Peers;
 use crate::{
     clock::{Clock, TOLERANCE},
-    swarm::NodeInfo,
-    types::Millis,
+    replicate::Reconciler,
+    swarm::{Network, NodeInfo, Snapshot},
+    types::{Ed25519PublicKey, Millis},
 };
 
 /// What every node of the network answers, of any make.
@@ -38,14 +39,20 @@ const SETTLING: Duration = Duration::from_secs(2);
 const HOLD: Duration = Duration::from_secs(30);
 
 /// Compares for ever, and lets members of the swarm be compared with when the time by which requests are judged has
-/// changed: what was refused may be right now.
-pub(crate) async fn follow(services: Arc<Services>, links: Arc<Peers>, clock: Clock) {
+/// changed: what was refused may be right now. `own` is this node's key.
+pub(crate) async fn follow(
+    network: Arc<Network>,
+    own: Ed25519PublicKey,
+    links: Arc<Peers>,
+    reconciler: Option<Arc<Reconciler>>,
+    clock: Clock,
+) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut next, mut pause) = (Instant::now() + SETTLING, FIRST_PAUSE);
     let (mut shift, mut own_shift) = (clock.shift(), clock.own_shift());
     let (mut asked_first, mut was_wrong) = (None, false);
-    let mut changes = services.network.changes();
+    let mut changes = network.changes();
     loop {
         tokio::select! {
             _ = looks.tick() => {}
@@ -55,7 +62,7 @@ pub(crate) async fn follow(services: Arc<Services>, links: Arc<Peers>, clock: Cl
             (own_shift, next, pause) = (clock.own_shift(), Instant::now(), FIRST_PAUSE);
         }
         if Instant::now() >= next {
-            let others = others(&services);
+            let others = others(&network.load(), own);
             if others.len() >= ENOUGH {
                 let asked_first = *asked_first.get_or_insert_with(Instant::now);
                 let told = confirmed(&links, &clock, &others).await;
@@ -70,7 +77,7 @@ pub(crate) async fn follow(services: Arc<Services>, links: Arc<Peers>, clock: Cl
                 };
             } else {
                 // None at all: there is no network yet.
-                if !services.network.load().nodes().is_empty() {
+                if !network.load().nodes().is_empty() {
                     clock.trust_own();
                 }
                 next = Instant::now() + PERIOD;
@@ -78,7 +85,7 @@ pub(crate) async fn follow(services: Arc<Services>, links: Arc<Peers>, clock: Cl
         }
         if differ(clock.shift(), shift) {
             shift = clock.shift();
-            services.storage.iter().for_each(|storage| storage.reconciler.want_all());
+            reconciler.iter().for_each(|reconciler| reconciler.want_all());
         }
         let is_wrong = clock.ahead().is_some_and(|ahead| differ(ahead, 0));
         if is_wrong != was_wrong {
@@ -102,8 +109,7 @@ fn differ(one: i64, other: i64) -> bool {
 }
 
 /// Who may be asked, in no order.
-fn others(services: &Services) -> Vec<Arc<NodeInfo>> {
-    let (network, own) = (services.network.load(), services.identity.ed25519.public());
+fn others(network: &Snapshot, own: Ed25519PublicKey) -> Vec<Arc<NodeInfo>> {
     let may_be_asked = |node: &&Arc<NodeInfo>| node.is_active() && node.is_reachable() && node.ed25519 != own;
     network.nodes().iter().filter(may_be_asked).map(Arc::clone).collect()
 }

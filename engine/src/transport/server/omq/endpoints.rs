@@ -1,14 +1,7 @@
 //! The commands that others may send, who may, and how many calls of each kind may be under way (`spec/transports` §2.3).
 
-use super::super::{control, slots::Slots};
-use crate::rpc::METHODS;
-
-/// Parts of at least so many bytes are counted, and lent to libzmq rather than copied; smaller ones are bounded by how many
-/// messages wait on a connection. Copying is cheaper, so that nodes, which are few, are lent only what is large.
-pub(super) const LENT: usize = 256;
-pub(super) const LENT_TO_NODES: usize = 1024;
-/// What is sent is held as it is and sealed.
-pub(super) const COPIES: usize = 2;
+use super::super::control;
+use crate::{rpc::METHODS, transport::slots::Slots};
 
 /// Who may call, and how many calls may be under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

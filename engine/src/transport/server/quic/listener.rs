@@ -4,12 +4,13 @@ use std::{io, net::UdpSocket, sync::Arc, time::Duration};
 
 use quinn::{Endpoint, VarInt};
 
-use super::{
-    super::services::Services,
-    config::{ACCEPTED, endpoint, transport},
+use super::{super::context::ServerContext, serve::Server};
+use crate::transport::{
     peers::QuicPeers,
-    serve::Server,
-    tls,
+    quic::{
+        config::{ACCEPTED, endpoint, transport},
+        tls,
+    },
 };
 
 /// How long requests under way may take once the node shuts down.
@@ -34,13 +35,13 @@ impl Quic {
     ///
     /// # Errors
     /// When the socket cannot be used.
-    pub fn start(socket: UdpSocket, services: Arc<Services>) -> io::Result<Self> {
-        let peers = Arc::clone(&services.quic_peers);
-        let config = tls::server(&services.identity.ed25519, ACCEPTED).map_err(io::Error::other)?;
+    pub fn start(socket: UdpSocket, context: Arc<ServerContext>) -> io::Result<Self> {
+        let peers = Arc::clone(&context.quic_peers);
+        let config = tls::server(&context.identity.ed25519, ACCEPTED).map_err(io::Error::other)?;
         let mut config = quinn::ServerConfig::with_crypto(config);
         config.transport_config(Arc::new(transport(false)));
-        let endpoint = endpoint(socket, config, &services.identity.ed25519)?;
-        let server = Arc::new(Server::new(services));
+        let endpoint = endpoint(socket, config, &context.identity.ed25519)?;
+        let server = Arc::new(Server::new(context));
         peers.listen(endpoint.clone(), Arc::<Server>::clone(&server));
         tokio::spawn(Arc::clone(&server).accept(endpoint.clone()));
         Ok(Self { endpoint, server, peers })

@@ -3,13 +3,17 @@
 use std::{io, net::SocketAddr, os::fd::OwnedFd, sync::Arc, thread::JoinHandle};
 
 use super::{
-    super::services::Services,
+    super::context::ServerContext,
     endpoints::InFlight,
-    peers::OmqPeers,
-    queue::{Command, Sender},
     thread::{Io, Pulses},
 };
-use crate::watchdog::{Probed, Ward};
+use crate::{
+    transport::{
+        omq::queue::{Command, Sender},
+        peers::OmqPeers,
+    },
+    watchdog::{Probed, Ward},
+};
 
 /// The running I/O thread.
 pub struct Omq {
@@ -20,7 +24,7 @@ pub struct Omq {
 }
 
 impl Omq {
-    /// Serves `listener`, a socket that listens on `address`, with `services`; from here on `peers` reaches other nodes.
+    /// Serves `listener`, a socket that listens on `address`, with `context`; from here on `peers` reaches other nodes.
     ///
     /// # Errors
     /// When the socket cannot be used, or `peers` already belongs to a running thread.
@@ -28,15 +32,15 @@ impl Omq {
         listener: OwnedFd,
         address: SocketAddr,
         peers: &OmqPeers,
-        services: Arc<Services>,
+        context: Arc<ServerContext>,
         runtime: tokio::runtime::Handle,
     ) -> io::Result<Self> {
         let receiver = peers.receiver.lock().take().ok_or_else(|| io::Error::other("OMQ is already running"))?;
         let sender = peers.sender.clone();
         let in_flight = InFlight::new();
-        let readiness = Arc::clone(&services.readiness);
+        let readiness = Arc::clone(&context.readiness);
         let handle = runtime.clone();
-        let mut io = Io::new(listener, address, receiver, sender.clone(), services, runtime, in_flight.clone())?;
+        let mut io = Io::new(listener, address, receiver, sender.clone(), context, runtime, in_flight.clone())?;
         let pulses = io.pulses();
         if readiness.is_open() {
             io.listen()?;

@@ -55,6 +55,11 @@ impl Peers {
         self.cut_off.read().contains(node)
     }
 
+    /// Its connections over QUIC.
+    pub(super) const fn quic(&self) -> &Arc<QuicPeers> {
+        &self.quic
+    }
+
     /// Whether a node answers on its OMQ port.
     pub(super) async fn ping_omq(&self, node: &Arc<NodeInfo>, limit: Duration) -> bool {
         self.request_omq(node, "sn.ping", Vec::new(), limit).await.is_ok()

@@ -14,13 +14,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{
-    epoll::Waker,
-    queue::{Command, Sender},
-};
 use crate::{
-    replicate::{Daemon, PeerAnswer, PeerError, PeerLink},
+    replicate::{PeerAnswer, PeerError, PeerLink},
+    rpc::Daemon,
     swarm::NodeInfo,
+    transport::omq::{
+        epoll::Waker,
+        queue::{Command, Sender},
+    },
 };
 
 /// Commands that may wait for the I/O thread.
@@ -30,12 +31,12 @@ const DAEMON_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Requests to other nodes by OMQ. Made before the sockets, because what serves the sockets needs it.
 pub struct OmqPeers {
-    pub(super) sender: Sender,
-    pub(super) receiver: Mutex<Option<Receiver<Command>>>,
+    pub(crate) sender: Sender,
+    pub(crate) receiver: Mutex<Option<Receiver<Command>>>,
 }
 
 impl OmqPeers {
-    /// Not connected to anything yet: requests queue until [`Omq::start`].
+    /// Not connected to anything yet: requests queue until `Omq::start`.
     ///
     /// # Errors
     /// When the system gives no descriptor.

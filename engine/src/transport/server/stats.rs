@@ -1,30 +1,14 @@
-//! What every transport serves requests with.
+//! What a node is doing, as its servers know it: the answer to `service.get_stats` (`spec/storage` §5).
 
-use std::{sync::Arc, time::Duration};
+use serde_json::{Map, Value};
 
-use super::{
-    control::Control,
-    limiter::{ConnectionLimits, Limiter},
-    liveness::Liveness,
-    memory::Memory,
-    metrics::Refusals,
-    pinged::Pinged,
-    quic::QuicPeers,
-    readiness::Readiness,
-    relay::OnionRelay,
-    slots::Slots,
-    traffic::Traffic,
-};
+use super::context::ServerContext;
 use crate::{
     batch::BatchSizes,
-    crypto::Identity,
-    replicate::{Compared, Handshake, Rebalancer, Reconciler},
-    rpc::{PROTOCOL_VERSION, Rpc},
-    store::{Census, Store, StoreError, StoreStats},
-    swarm::Network,
-    types::X25519PublicKey,
+    replicate::Compared,
+    rpc::PROTOCOL_VERSION,
+    store::{Census, StoreError, StoreStats},
 };
-use serde_json::{Map, Value};
 
 /// What a node is doing.
 #[derive(Clone, Copy, Debug)]
@@ -58,89 +42,7 @@ pub struct NodeStats {
     pub height: u64,
 }
 
-/// How long an HTTPS client may take, each.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For the TLS handshake.
-    pub handshake: Duration,
-    /// For the head of a request; also between two requests.
-    pub head: Duration,
-    /// For the body after the head.
-    pub body: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { handshake: Duration::from_secs(10), head: Duration::from_secs(60), body: Duration::from_secs(60) }
-    }
-}
-
-/// What a node has that keeps messages.
-pub struct StorageServices {
-    /// Its messages.
-    pub store: Store,
-    /// Gives messages to the nodes that they belong to.
-    pub rebalancer: Arc<Rebalancer>,
-    /// Compares with other members of the swarm.
-    pub reconciler: Arc<Reconciler>,
-    /// Tells other nodes that it takes their messages.
-    pub handshake: Arc<Handshake>,
-}
-
-impl StorageServices {
-    /// There is a new picture of the network.
-    pub fn network_changed(&self) {
-        self.rebalancer.network_changed();
-        self.reconciler.network_changed();
-        self.handshake.network_changed();
-    }
-}
-
-/// One for a node, shared by its transports.
-pub struct Services {
-    /// The node's keys.
-    pub identity: Arc<Identity>,
-    /// The picture of the network.
-    pub network: Arc<Network>,
-    /// Executes requests.
-    pub rpc: Arc<Rpc>,
-    /// Peels onion requests and passes them on.
-    pub onion: OnionRelay,
-    /// Whether the node may serve.
-    pub readiness: Arc<Readiness>,
-    /// What keeps messages, if the node does.
-    pub storage: Option<StorageServices>,
-    /// When somebody has last tested whether it can be reached.
-    pub pinged: Pinged,
-    /// How other nodes have answered.
-    pub liveness: Arc<Liveness>,
-    /// Anybody's questions for whoever runs the node.
-    pub control: Arc<Control>,
-    /// What other nodes tell whoever runs the node.
-    pub gossip: Arc<Control>,
-    /// Where the network's daemon listens for OMQ, if there is one.
-    pub oxend_rpc: Option<String>,
-    /// Its QUIC connections to other nodes.
-    pub quic_peers: Arc<QuicPeers>,
-    /// Clients' requests under way over HTTPS.
-    pub clients: Slots,
-    /// Memory that is held for others.
-    pub memory: Memory,
-    /// How fast one address may ask.
-    pub limiter: Limiter,
-    /// Requests that were turned away.
-    pub refusals: Refusals,
-    /// What nodes ask each other.
-    pub traffic: Arc<Traffic>,
-    /// How long an HTTPS client may take.
-    pub patience: Patience,
-    /// Connections, of all transports.
-    pub connections: ConnectionLimits,
-    /// Who may ask for `service.get_stats`.
-    pub admins: Vec<X25519PublicKey>,
-}
-
-impl Services {
+impl ServerContext {
     /// What the node is doing.
     ///
     /// # Errors

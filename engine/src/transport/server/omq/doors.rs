@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 
 use super::super::{
+    context::ServerContext,
     limiter::{ConnectionLimits, ConnectionPlace},
-    metrics::Refusal,
-    services::Services,
+    refusals::Refusal,
 };
 use crate::rpc::Via;
 
@@ -23,7 +23,7 @@ static CONNECTIONS: Mutex<Option<HashMap<RawFd, ConnectionPlace>>> = Mutex::new(
 
 struct Listener {
     limits: ConnectionLimits,
-    services: Arc<Services>,
+    context: Arc<ServerContext>,
 }
 
 /// A listener's connections are counted until this is dropped.
@@ -31,9 +31,9 @@ pub(super) struct Doors(RawFd);
 
 impl Doors {
     /// Of the listener with descriptor `listener`.
-    pub(super) fn open(listener: RawFd, services: Arc<Services>) -> Self {
-        let limits = services.connections.clone();
-        LISTENERS.lock().get_or_insert_default().insert(listener, Listener { limits, services });
+    pub(super) fn open(listener: RawFd, context: Arc<ServerContext>) -> Self {
+        let limits = context.connections.clone();
+        LISTENERS.lock().get_or_insert_default().insert(listener, Listener { limits, context });
         Self(listener)
     }
 }
@@ -49,13 +49,13 @@ impl Drop for Doors {
 extern "C" fn allium_omq_accepts(listener: RawFd, connection: RawFd) -> i32 {
     let listeners = LISTENERS.lock();
     // One that nobody counts is no node's.
-    let Some(Listener { limits, services }) = listeners.as_ref().and_then(|all| all.get(&listener)) else { return 1 };
+    let Some(Listener { limits, context }) = listeners.as_ref().and_then(|all| all.get(&listener)) else { return 1 };
     // SAFETY: libzmq has just accepted it, and holds it until this returns.
     let accepted = unsafe { BorrowedFd::borrow_raw(connection) };
     let remote = SockRef::from(&accepted).peer_addr().ok().and_then(|remote| remote.as_socket());
     let Some(remote) = remote else { return 0 };
-    let Some(place) = limits.take(remote.ip(), services.limiter.is_exempt(remote.ip())) else {
-        services.refusals.add(Via::Omq, Refusal::Connections);
+    let Some(place) = limits.take(remote.ip(), context.limiter.is_exempt(remote.ip())) else {
+        context.refusals.add(Via::Omq, Refusal::Connections);
         return 0;
     };
     CONNECTIONS.lock().get_or_insert_default().insert(connection, place);

@@ -1,4 +1,4 @@
-//! An onion request on its way: peeled, then executed, passed to the next node or posted to a server (`spec/onion`).
+//! What happens to an onion request, from the layer that came to the answer that goes back.
 
 use std::{
     sync::Arc,
@@ -12,8 +12,6 @@ use serde_json::json;
 use super::{
     metrics::{Inside, OnionMetrics},
     peeler::Peeler,
-    readiness::Readiness,
-    slots::{Slot, Slots},
     upstream::{Upstream, UpstreamError},
 };
 use crate::{
@@ -23,6 +21,10 @@ use crate::{
     replicate::{PeerError, PeerLink},
     rpc::{BUSY, Counted, Rpc, Status, Via},
     swarm::Network,
+    transport::{
+        readiness::Readiness,
+        slots::{Slot, Slots},
+    },
     types::Ed25519PublicKey,
 };
 

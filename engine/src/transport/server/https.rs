@@ -21,20 +21,18 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{
-    AGENT, MAX_BODY, certificate,
-    linger::Lingering,
-    memory::MemoryShare,
-    metrics::Refusal as Why,
-    relay::OnionAnswer,
-    services::Services,
-    slots::{Slot, Slots},
-};
+use super::{certificate, context::ServerContext, linger::Lingering, refusals::Refusal};
 use crate::{
     batch::Source,
     holder::Holder,
     rpc::{BUSY, Encoding, Reply, Status, Via},
     threads::take_turns,
+    transport::{
+        AGENT, MAX_BODY,
+        memory::MemoryShare,
+        relay::OnionAnswer,
+        slots::{Slot, Slots},
+    },
 };
 
 /// Open connections; more wait in the kernel's queue.
@@ -48,9 +46,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Answers below this size are not counted: a connection has one at a time.
 const SMALL: usize = 16 << 10;
 
-type Answer = Response<Bytes>;
+type HttpResponse = Response<Bytes>;
 /// Small to hand up; refusals are not the hot path.
-type Refusal = Box<Answer>;
+type Refused = Box<HttpResponse>;
 
 /// How far a server has come. Each phase has what the ones before it have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +69,7 @@ pub struct Https {
     accepting: JoinHandle<()>,
     connections: Arc<Semaphore>,
     open: Slots,
-    services: Arc<Services>,
+    context: Arc<ServerContext>,
 }
 
 impl Https {
@@ -80,20 +78,20 @@ impl Https {
     ///
     /// # Errors
     /// When the certificate cannot be used.
-    pub fn start(listener: std::net::TcpListener, directory: &Path, services: Arc<Services>) -> io::Result<Self> {
+    pub fn start(listener: std::net::TcpListener, directory: &Path, context: Arc<ServerContext>) -> io::Result<Self> {
         let tls = TlsAcceptor::from(Arc::new(tls_config(directory)?));
         let listener = TcpListener::from_std(listener)?;
         let (phase, phases) = watch::channel(Phase::Serving);
         let (connections, open) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Slots::new(MAX_CONNECTIONS));
-        let serving = accept(listener, tls, Arc::clone(&services), phases, Arc::clone(&connections), open.clone());
+        let serving = accept(listener, tls, Arc::clone(&context), phases, Arc::clone(&connections), open.clone());
         let accepting = tokio::spawn(serving);
-        Ok(Self { phase, accepting, connections, open, services })
+        Ok(Self { phase, accepting, connections, open, context })
     }
 
     /// Sends every client to a successor that has the same socket, and closes no connection that a request is about to
     /// come on: each is told that it ends, with an answer.
     pub async fn leave(self) {
-        self.services.readiness.leave();
+        self.context.readiness.leave();
         let _ = self.phase.send(Phase::Leaving);
         let _ = timeout(GRACE, self.open.empty()).await;
         let _ = self.phase.send(Phase::Left);
@@ -138,13 +136,13 @@ fn tls_config(directory: &Path) -> io::Result<ServerConfig> {
 async fn accept(
     listener: TcpListener,
     tls: TlsAcceptor,
-    services: Arc<Services>,
+    context: Arc<ServerContext>,
     mut phases: watch::Receiver<Phase>,
     connections: Arc<Semaphore>,
     open: Slots,
 ) {
     tokio::select! {
-        () = services.readiness.opened() => {}
+        () = context.readiness.opened() => {}
         _ = phases.wait_for(|phase| *phase >= Phase::Left) => return,
     }
     loop {
@@ -155,16 +153,16 @@ async fn accept(
         };
         match accepted {
             Ok((stream, remote)) => {
-                let exempt = services.limiter.is_exempt(remote.ip());
+                let exempt = context.limiter.is_exempt(remote.ip());
                 // One address with too many connections: this one is closed at once.
-                let Some(of_address) = services.connections.take(remote.ip(), exempt) else {
-                    services.refusals.add(Via::Https, Why::Connections);
+                let Some(of_address) = context.connections.take(remote.ip(), exempt) else {
+                    context.refusals.add(Via::Https, Refusal::Connections);
                     continue;
                 };
-                let (tls, services, phases) = (tls.clone(), Arc::clone(&services), phases.clone());
+                let (tls, context, phases) = (tls.clone(), Arc::clone(&context), phases.clone());
                 let counted = open.take();
                 tokio::spawn(async move {
-                    connection(stream, remote.ip(), tls, services, phases).await;
+                    connection(stream, remote.ip(), tls, context, phases).await;
                     drop((place, of_address, counted));
                 });
             }
@@ -181,19 +179,19 @@ async fn connection(
     stream: TcpStream,
     remote: IpAddr,
     tls: TlsAcceptor,
-    services: Arc<Services>,
+    context: Arc<ServerContext>,
     phases: watch::Receiver<Phase>,
 ) {
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = timeout(services.patience.handshake, tls.accept(stream)).await else { return };
-    let head = services.patience.head;
+    let Ok(Ok(stream)) = timeout(context.patience.handshake, tls.accept(stream)).await else { return };
+    let head = context.patience.head;
     let source = Source::new();
     let service = service_fn(move |request| {
-        let services = Arc::clone(&services);
+        let context = Arc::clone(&context);
         async move {
-            let answer = serve(&services, request, remote, source).await;
-            let answer = counted(&services, remote, answer);
-            let answer = if services.readiness.is_leaving() { closing(answer) } else { answer };
+            let answer = serve(&context, request, remote, source).await;
+            let answer = counted(&context, remote, answer);
+            let answer = if context.readiness.is_leaving() { closing(answer) } else { answer };
             Ok::<_, Infallible>(answer.map(Full::new))
         }
     });
@@ -216,15 +214,15 @@ async fn outstayed(mut phases: watch::Receiver<Phase>) {
     let _ = timeout(GRACE, phases.wait_for(|phase| *phase == Phase::Closed)).await;
 }
 
-async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr, source: Source) -> Answer {
+async fn serve(context: &ServerContext, request: Request<Incoming>, remote: IpAddr, source: Source) -> HttpResponse {
     take_turns();
     let route = (request.method(), request.uri().path());
     match route {
         (&Method::POST, "/onion_req/v2") => {
-            onion(services, request, remote, source).await.unwrap_or_else(|refusal| *refusal)
+            onion(context, request, remote, source).await.unwrap_or_else(|refusal| *refusal)
         }
-        (&Method::POST, "/storage_rpc/v1") => rpc(services, request, remote).await.unwrap_or_else(|refusal| *refusal),
-        (&Method::POST, "/ping_test/v1") => ping_test(services),
+        (&Method::POST, "/storage_rpc/v1") => rpc(context, request, remote).await.unwrap_or_else(|refusal| *refusal),
+        (&Method::POST, "/ping_test/v1") => ping_test(context),
         (&Method::GET, "/get_stats/v1") => stats(),
         (method, path) => {
             let text = format!("{} {path} Not Found", method.as_str().to_ascii_lowercase());
@@ -234,88 +232,88 @@ async fn serve(services: &Services, request: Request<Incoming>, remote: IpAddr, 
 }
 
 async fn onion(
-    services: &Services,
+    context: &ServerContext,
     request: Request<Incoming>,
     remote: IpAddr,
     source: Source,
-) -> Result<Answer, Refusal> {
-    check_ready(services)?;
-    check_rate(services, remote)?;
-    let Body { bytes, share: _share } = body(services, request, remote).await?;
-    let slot = slot(services)?;
-    let OnionAnswer { status, body, headers } = services.onion.entry(bytes, source, slot).await;
+) -> Result<HttpResponse, Refused> {
+    check_ready(context)?;
+    check_rate(context, remote)?;
+    let Body { bytes, share: _share } = body(context, request, remote).await?;
+    let slot = slot(context)?;
+    let OnionAnswer { status, body, headers } = context.onion.entry(bytes, source, slot).await;
     Ok(answer(status, body, headers.unwrap_or_else(|| content_type("text/plain"))))
 }
 
-async fn rpc(services: &Services, request: Request<Incoming>, remote: IpAddr) -> Result<Answer, Refusal> {
-    check_ready(services)?;
-    check_rate(services, remote)?;
+async fn rpc(context: &ServerContext, request: Request<Incoming>, remote: IpAddr) -> Result<HttpResponse, Refused> {
+    check_ready(context)?;
+    check_rate(context, remote)?;
     if request.headers().get("x-loki-long-poll").is_some_and(|value| !value.is_empty()) {
         let text = "long polling is no longer supported, client upgrade required";
         return Err(refusal(StatusCode::GONE, text));
     }
-    let Body { bytes, share } = body(services, request, remote).await?;
-    let slot = slot(services)?;
-    Ok(reply(&services.rpc.call_json(&bytes, Via::Https, (share, slot)).await))
+    let Body { bytes, share } = body(context, request, remote).await?;
+    let slot = slot(context)?;
+    Ok(reply(&context.rpc.call_json(&bytes, Via::Https, (share, slot)).await))
 }
 
-fn ping_test(services: &Services) -> Answer {
-    services.pinged.https.now();
+fn ping_test(context: &ServerContext) -> HttpResponse {
+    context.pinged.https.now();
     let mut headers = content_type("text/plain");
-    let key = base64_simd::STANDARD.encode_to_string(services.identity.legacy.0);
+    let key = base64_simd::STANDARD.encode_to_string(context.identity.legacy.0);
     if let Ok(value) = HeaderValue::from_str(&key) {
         headers.insert("x-oxen-snode-pubkey", value);
     }
     answer(StatusCode::OK, Bytes::new(), headers)
 }
 
-fn stats() -> Answer {
+fn stats() -> HttpResponse {
     let [major, minor, patch] = crate::rpc::PROTOCOL_VERSION;
     let body = format!(r#"{{"version":"{major}.{minor}.{patch}"}}"#);
     answer(StatusCode::OK, body.into(), content_type("application/json"))
 }
 
-fn check_ready(services: &Services) -> Result<(), Refusal> {
-    services.readiness.reason().map_or(Ok(()), |reason| {
-        services.refusals.add(Via::Https, Why::NotReady);
+fn check_ready(context: &ServerContext) -> Result<(), Refused> {
+    context.readiness.reason().map_or(Ok(()), |reason| {
+        context.refusals.add(Via::Https, Refusal::NotReady);
         Err(refusal(StatusCode::SERVICE_UNAVAILABLE, format!("Service node is not ready: {reason}\n")))
     })
 }
 
-fn check_rate(services: &Services, remote: IpAddr) -> Result<(), Refusal> {
-    if services.limiter.allow(remote) {
+fn check_rate(context: &ServerContext, remote: IpAddr) -> Result<(), Refused> {
+    if context.limiter.allow(remote) {
         return Ok(());
     }
-    services.refusals.add(Via::Https, Why::TooFast);
+    context.refusals.add(Via::Https, Refusal::TooFast);
     Err(refusal(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"))
 }
 
 /// The answer, counted until it is written; or that there is no room for it.
-fn counted(services: &Services, remote: IpAddr, answer: Answer) -> Answer {
+fn counted(context: &ServerContext, remote: IpAddr, answer: HttpResponse) -> HttpResponse {
     if answer.body().len() < SMALL {
         return answer;
     }
     let (head, body) = answer.into_parts();
-    match services.memory.answers.hold(Holder::at(remote), body) {
+    match context.memory.answers.hold(Holder::at(remote), body) {
         Some(body) => Response::from_parts(head, body),
         None => {
-            services.refusals.add(Via::Https, Why::Busy);
+            context.refusals.add(Via::Https, Refusal::Busy);
             text_answer(StatusCode::SERVICE_UNAVAILABLE, BUSY)
         }
     }
 }
 
-fn slot(services: &Services) -> Result<Slot, Refusal> {
-    services.clients.take().ok_or_else(|| {
-        services.refusals.add(Via::Https, Why::Busy);
+fn slot(context: &ServerContext) -> Result<Slot, Refused> {
+    context.clients.take().ok_or_else(|| {
+        context.refusals.add(Via::Https, Refusal::Busy);
         refusal(StatusCode::SERVICE_UNAVAILABLE, BUSY)
     })
 }
 
 /// The whole body, counted as it comes: what `Content-Length` says is only the first check.
-async fn body(services: &Services, request: Request<Incoming>, remote: IpAddr) -> Result<Body, Refusal> {
+async fn body(context: &ServerContext, request: Request<Incoming>, remote: IpAddr) -> Result<Body, Refused> {
     let unread = |status, text: &'static str| {
-        services.refusals.add(Via::Https, Why::Unread);
+        context.refusals.add(Via::Https, Refusal::Unread);
         closing_refusal(status, text)
     };
     let too_large = || unread(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large");
@@ -330,13 +328,13 @@ async fn body(services: &Services, request: Request<Incoming>, remote: IpAddr) -
         }
         promised = usize::try_from(length).unwrap_or(MAX_BODY);
     }
-    let Some(share) = services.memory.requests.take(Holder::at(remote), 0) else { return Err(too_large()) };
-    let read = timeout(services.patience.body, gather(request.into_body(), promised, share)).await;
+    let Some(share) = context.memory.requests.take(Holder::at(remote), 0) else { return Err(too_large()) };
+    let read = timeout(context.patience.body, gather(request.into_body(), promised, share)).await;
     match read.unwrap_or(Err(Unread::Lost)) {
         Ok(body) => Ok(body),
         Err(Unread::TooLarge) => Err(too_large()),
         Err(Unread::NoRoom) => {
-            services.refusals.add(Via::Https, Why::Busy);
+            context.refusals.add(Via::Https, Refusal::Busy);
             Err(closing_refusal(StatusCode::SERVICE_UNAVAILABLE, BUSY))
         }
         Err(Unread::Lost) => Err(unread(StatusCode::BAD_REQUEST, "Bad Request\n")),
@@ -385,7 +383,7 @@ async fn gather(mut body: Incoming, promised: usize, mut share: MemoryShare) -> 
     Ok(Body { bytes, share })
 }
 
-fn reply(reply: &Reply) -> Answer {
+fn reply(reply: &Reply) -> HttpResponse {
     answer(status(reply.status), reply.encode(Encoding::Json).into(), content_type(reply.content_type()))
 }
 
@@ -393,11 +391,11 @@ fn status(status: Status) -> StatusCode {
     StatusCode::from_u16(status.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn text_answer(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+fn text_answer(status: StatusCode, text: impl Into<Bytes>) -> HttpResponse {
     answer(status, text.into(), content_type("text/plain"))
 }
 
-fn refusal(status: StatusCode, text: impl Into<Bytes>) -> Refusal {
+fn refusal(status: StatusCode, text: impl Into<Bytes>) -> Refused {
     Box::new(text_answer(status, text))
 }
 
@@ -405,7 +403,7 @@ fn content_type(value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))])
 }
 
-fn answer(status: StatusCode, body: Bytes, mut headers: HeaderMap) -> Answer {
+fn answer(status: StatusCode, body: Bytes, mut headers: HeaderMap) -> HttpResponse {
     headers.insert(header::SERVER, HeaderValue::from_static(AGENT));
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
@@ -414,11 +412,11 @@ fn answer(status: StatusCode, body: Bytes, mut headers: HeaderMap) -> Answer {
 }
 
 /// The connection ends after this answer.
-fn closing(mut answer: Answer) -> Answer {
+fn closing(mut answer: HttpResponse) -> HttpResponse {
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 
-fn closing_refusal(status: StatusCode, text: impl Into<Bytes>) -> Refusal {
+fn closing_refusal(status: StatusCode, text: impl Into<Bytes>) -> Refused {
     Box::new(closing(text_answer(status, text)))
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::queue::Route;
+use crate::transport::omq::queue::Route;
 
 /// For so long nobody is sent away yet: what was asked before is answered by then.
 const GRACE: Duration = Duration::from_secs(1);

@@ -10,14 +10,18 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{
-    endpoints::LENT_TO_NODES,
-    epoll::Epoll,
-    queue::Answer,
-    sockets::{HANDSHAKE, common},
-    zmq::{BytesOption, Context, IntOption, Kind, MonitoredSocket, Socket},
+use crate::{
+    crypto::X25519Secret,
+    replicate::PeerError,
+    swarm::NodeInfo,
+    transport::omq::{
+        epoll::Epoll,
+        queue::PeerResult,
+        sockets::{HANDSHAKE, LENT_TO_NODES, common},
+        zmq::{BytesOption, Context, IntOption, Kind, MonitoredSocket, Socket},
+    },
+    types::X25519PublicKey,
 };
-use crate::{crypto::X25519Secret, replicate::PeerError, swarm::NodeInfo, types::X25519PublicKey};
 
 /// `spec/transports` §2.1, milliseconds.
 const RECONNECT: i32 = 250;
@@ -25,21 +29,21 @@ const RECONNECT_MAX: i32 = 5_000;
 /// A connection that nobody used for this long is closed.
 const IDLE: Duration = Duration::from_secs(30);
 /// Stands for the network's daemon among keys: no node has it.
-pub(super) const DAEMON: X25519PublicKey = X25519PublicKey([0; 32]);
+pub(crate) const DAEMON: X25519PublicKey = X25519PublicKey([0; 32]);
 /// Set in the number of a connection's monitor.
-pub(super) const MONITOR: u64 = 1 << 63;
+pub(crate) const MONITOR: u64 = 1 << 63;
 
 /// A connection that we opened.
-pub(super) struct Dealer {
-    pub(super) socket: MonitoredSocket,
+pub(crate) struct Dealer {
+    pub(crate) socket: MonitoredSocket,
     fd: i32,
     monitor_fd: i32,
     address: String,
     /// Whose: the connection stands only with who has it.
-    pub(super) key: X25519PublicKey,
+    pub(crate) key: X25519PublicKey,
     /// Where they are; nothing for the daemon.
-    pub(super) ip: Option<IpAddr>,
-    pending: HashMap<u64, oneshot::Sender<Answer>>,
+    pub(crate) ip: Option<IpAddr>,
+    pending: HashMap<u64, oneshot::Sender<PeerResult>>,
     /// It said that it goes: it answers what it was asked, and the next request is for its successor.
     goes: bool,
     used: Instant,
@@ -47,7 +51,7 @@ pub(super) struct Dealer {
 
 impl Dealer {
     /// Somebody uses it, in either direction.
-    pub(super) fn touch(&mut self) {
+    pub(crate) fn touch(&mut self) {
         self.used = Instant::now();
     }
 }
@@ -66,7 +70,7 @@ fn read_tag(tag: &[u8]) -> Option<(u64, u64)> {
 }
 
 /// All of them, by number.
-pub(super) struct Dealers {
+pub(crate) struct Dealers {
     by_number: HashMap<u64, Dealer>,
     /// The one to ask next.
     by_key: HashMap<X25519PublicKey, u64>,
@@ -76,21 +80,21 @@ pub(super) struct Dealers {
 
 impl Dealers {
     /// None yet; the first will have the number `first`.
-    pub(super) fn new(first: u64) -> Self {
+    pub(crate) fn new(first: u64) -> Self {
         Self { by_number: HashMap::new(), by_key: HashMap::new(), next_number: first, next_request: 0 }
     }
 
-    pub(super) fn get(&mut self, number: u64) -> Option<&mut Dealer> {
+    pub(crate) fn get(&mut self, number: u64) -> Option<&mut Dealer> {
         self.by_number.get_mut(&number)
     }
 
     /// The number of a connection to `key` that stands or is being made.
-    pub(super) fn find(&self, key: &X25519PublicKey) -> Option<u64> {
+    pub(crate) fn find(&self, key: &X25519PublicKey) -> Option<u64> {
         self.by_key.get(key).copied()
     }
 
     /// The number of the connection to `node`, opened if need be.
-    pub(super) fn connect(
+    pub(crate) fn connect(
         &mut self,
         context: &Context,
         epoll: &Epoll,
@@ -115,7 +119,7 @@ impl Dealers {
     }
 
     /// The number of the connection to the network's daemon, which greets and has no keys (`spec/transports` §6).
-    pub(super) fn connect_daemon(&mut self, context: &Context, epoll: &Epoll, address: &str) -> io::Result<u64> {
+    pub(crate) fn connect_daemon(&mut self, context: &Context, epoll: &Epoll, address: &str) -> io::Result<u64> {
         if let Some(number) = self.find(&DAEMON) {
             return Ok(number);
         }
@@ -150,12 +154,12 @@ impl Dealers {
     }
 
     /// Sends a request along the connection `number`; whether it could be.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         number: u64,
         command: &'static str,
         parts: &[Bytes],
-        answer: oneshot::Sender<Answer>,
+        answer: oneshot::Sender<PeerResult>,
     ) -> bool {
         let Some(dealer) = self.by_number.get_mut(&number) else { return false };
         self.next_request += 1;
@@ -173,7 +177,7 @@ impl Dealers {
     }
 
     /// Hands an answer of `from` to who asked. It may come along any connection of theirs (`spec/transports` §2.1a).
-    pub(super) fn answered(&mut self, from: &X25519PublicKey, tag: &[u8], answer: Result<Vec<Bytes>, String>) {
+    pub(crate) fn answered(&mut self, from: &X25519PublicKey, tag: &[u8], answer: Result<Vec<Bytes>, String>) {
         let Some((number, request)) = read_tag(tag) else { return };
         let dealer = self.by_number.get_mut(&number).filter(|dealer| dealer.key == *from);
         if let Some(dealer) = dealer
@@ -185,7 +189,7 @@ impl Dealers {
     }
 
     /// The next request to that node goes over another connection than this one; there may be one already.
-    pub(super) fn ask_no_more(&mut self, number: u64) {
+    pub(crate) fn ask_no_more(&mut self, number: u64) {
         let Some(dealer) = self.by_number.get_mut(&number) else { return };
         dealer.goes = true;
         if self.by_key.get(&dealer.key) == Some(&number) {
@@ -195,7 +199,7 @@ impl Dealers {
 
     /// A node that cannot be reached, or is gone, answers nothing that it was asked: whoever waits learns it now and not
     /// at a time limit. The next request connects anew.
-    pub(super) fn lose(&mut self, epoll: &Epoll, number: u64) {
+    pub(crate) fn lose(&mut self, epoll: &Epoll, number: u64) {
         if let Some(dealer) = self.by_number.get_mut(&number) {
             for (_, answer) in dealer.pending.drain() {
                 let _ = answer.send(Err(PeerError::Timeout));
@@ -213,7 +217,7 @@ impl Dealers {
     }
 
     /// Closes what nobody uses; forgets requests that nobody waits for any more.
-    pub(super) fn tidy(&mut self, epoll: &Epoll) {
+    pub(crate) fn tidy(&mut self, epoll: &Epoll) {
         let now = Instant::now();
         let mut idle = Vec::new();
         for (number, dealer) in &mut self.by_number {

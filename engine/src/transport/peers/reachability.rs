@@ -18,8 +18,12 @@ use rustls::{
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use super::{AGENT, liveness::Reachable, peers::Peers, quic::QuicClient, services::Services};
-use crate::{rpc::base32z, swarm::NodeInfo};
+use super::{link::Peers, liveness::Reachable};
+use crate::{
+    rpc::base32z,
+    swarm::NodeInfo,
+    transport::{AGENT, quic::QuicClient},
+};
 
 /// How long each test may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -28,9 +32,8 @@ const QUIC: [u16; 2] = [19, 4];
 /// From this version on nodes speak QUIC to each other, and OMQ is not tested.
 const WITHOUT_OMQ: [u16; 3] = [2, 12, 0];
 
-/// Tests a node over all its transports at once.
-pub(crate) async fn test(services: Arc<Services>, links: Arc<Peers>, node: Arc<NodeInfo>) -> Reachable {
-    let hardfork = services.network.load().hardfork;
+/// Tests a node over all its transports at once, in a network at `hardfork` and revision.
+pub(crate) async fn test(hardfork: [u16; 2], links: Arc<Peers>, node: Arc<NodeInfo>) -> Reachable {
     let https = async { timeout(LIMIT, https(&node)).await.ok().flatten().is_some() };
     let omq = async {
         if node.version >= WITHOUT_OMQ {
@@ -42,7 +45,7 @@ pub(crate) async fn test(services: Arc<Services>, links: Arc<Peers>, node: Arc<N
         if hardfork < QUIC {
             return None;
         }
-        Some(timeout(LIMIT, quic(&services, &links, &node)).await.ok().flatten().is_some())
+        Some(timeout(LIMIT, quic(&links, &node)).await.ok().flatten().is_some())
     };
     let (https, omq, quic) = futures_util::join!(https, omq, quic);
     let https = https && !links.is_cut_off(&node.ed25519);
@@ -78,12 +81,12 @@ fn names(text: &[u8], key: &[u8; 32]) -> bool {
         || base64().is_ok_and(|decoded| decoded == key)
 }
 
-async fn quic(services: &Services, links: &Peers, node: &NodeInfo) -> Option<()> {
+async fn quic(links: &Peers, node: &NodeInfo) -> Option<()> {
     if links.is_cut_off(&node.ed25519) {
         return None;
     }
-    let endpoint = services.quic_peers.endpoint()?;
-    let own = &services.identity.ed25519;
+    let endpoint = links.quic().endpoint()?;
+    let own = &links.quic().identity().ed25519;
     let address = std::net::SocketAddr::new(node.ip.into(), node.omq_port);
     let began = Instant::now();
     let (client, _) = QuicClient::connect(&endpoint, address, node.ed25519, own, LIMIT).await.ok()?;
