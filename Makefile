@@ -8,7 +8,7 @@ CASES ?= 1000000
 ROUNDS ?= 5
 MINUTES ?= 1
 # Test files at a time: they wait more than they work.
-JOBS ?= 2
+JOBS ?= 3
 BIN := $(VENV)/bin
 # Its v0.38 line, whose questions the application answers.
 COMETBFT := v0.38.26
@@ -37,7 +37,7 @@ test-rust: $(VENV)/.requirements
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace --exclude allium-bench $(CARGO_PROFILE)
 
 test-python: build cometbft
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=10
 
 test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
 	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/swarm/test_chaos.py
