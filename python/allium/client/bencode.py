@@ -1,7 +1,7 @@
 """Bencode in its one canonical form, for what configs and groups are made of (`spec/configs` §1).
 
-What is read comes from strangers: keys out of order, numbers with leading zeros, trailing bytes and nesting beyond a limit
-are refused, so that equal values have equal bytes, and a value that was read is written as it was.
+What is read comes from strangers: keys out of order, numbers with leading zeros, trailing bytes and nesting beyond a
+limit are refused, so that equal values have equal bytes, and a value that was read is written as it was.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The primitives that several of the client's formats share: keyed hashes, XChaCha20-Poly1305, Ed25519 (`spec/accounts`)."""
+"""What several of the client's formats share: keyed hashes, XChaCha20-Poly1305, Ed25519 (`spec/accounts`)."""
 
 from __future__ import annotations
 

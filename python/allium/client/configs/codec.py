@@ -61,7 +61,7 @@ def encode(plaintext: bytes, key: bytes, domain: bytes) -> list[bytes]:
 
 
 def decode(data: bytes, keys: Sequence[bytes], domain: bytes) -> bytes | Part:
-    """The plaintext, or the part, that was stored; the keys are tried in their order. `ConfigError` for anything else."""
+    """The plaintext, or the part, that was stored; keys are tried in their order. `ConfigError` for anything else."""
     for key in keys:
         padded = decrypt(data, key, domain)
         if padded is not None:

@@ -29,7 +29,7 @@ def surviving(messages: Sequence[ConfigMessage]) -> list[ConfigMessage]:
     return [recent[place] for place in sorted(recent, reverse=True) if place not in known]
 
 
-def merge(messages: Sequence[ConfigMessage]) -> Merged:
+def merged(messages: Sequence[ConfigMessage]) -> Merged:
     """One of several survivors, which come as `surviving` orders them."""
     newest = messages[0]
     seqno = newest.seqno + 1

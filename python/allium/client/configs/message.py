@@ -71,7 +71,9 @@ class ConfigMessage:
     def lagged_by(self, seqno: int) -> tuple[Lagged, ...]:
         """What a message that follows with this number carries: our diffs and our own, inside the window."""
         every = (*self.lagged, Lagged(self.seqno, self.hash, self.diff))
-        return tuple(sorted((each for each in every if seqno - WINDOW <= each.seqno < seqno), key=lambda each: each.place))
+        return tuple(
+            sorted((each for each in every if seqno - WINDOW <= each.seqno < seqno), key=lambda each: each.place)
+        )
 
 
 def write(
@@ -98,7 +100,7 @@ def write(
 
 
 def read(encoded: bytes, verify: Verifier | None) -> ConfigMessage:
-    """The message that bytes are; `ConfigError` for anything else, and if `verify` is there and has nothing good to verify."""
+    """The message that bytes are; `ConfigError` for anything else, and, with `verify`, without a good signature."""
     try:
         outer = bencode.decode_dict(encoded)
         seqno, lagged = outer.get(_SEQNO), outer.get(_LAGGED, [])
