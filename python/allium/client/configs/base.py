@@ -164,7 +164,9 @@ class Config:
         hashes: dict[tuple[int, bytes], list[str]] = {}
         for message, stored in found:
             hashes.setdefault(message.place, []).extend(stored)
-        survivors = surviving([own, *(message for message, _ in found)])
+        # What is empty and was never edited takes no part.
+        candidates = [own] if own.seqno else []
+        survivors = surviving([*candidates, *(message for message, _ in found)])
         if self.read_only:
             survivors = survivors[:1]
         if len(survivors) == 1:

@@ -41,5 +41,5 @@ def merged(messages: Sequence[ConfigMessage]) -> Merged:
     for place in sorted(sources):
         each, source = sources[place]
         tree.apply(data, each.diff, source)
-    lagged = tuple(sources[place][0] for place in sorted(sources) if seqno - WINDOW <= place[0])
-    return Merged(seqno, tree.pruned(data), lagged, newest.unknown)
+    lagged = tuple(sources[place][0] for place in sorted(sources) if seqno - WINDOW < place[0])
+    return Merged(seqno, data, lagged, newest.unknown)

@@ -72,7 +72,7 @@ class ConfigMessage:
         """What a message that follows with this number carries: our diffs and our own, inside the window."""
         every = (*self.lagged, Lagged(self.seqno, self.hash, self.diff))
         return tuple(
-            sorted((each for each in every if seqno - WINDOW <= each.seqno < seqno), key=lambda each: each.place)
+            sorted((each for each in every if seqno - WINDOW < each.seqno < seqno), key=lambda each: each.place)
         )
 
 
@@ -111,12 +111,14 @@ def read(encoded: bytes, verify: Verifier | None) -> ConfigMessage:
         _check_signature(encoded, outer.get(_SIGNATURE), verify)
         return ConfigMessage(
             seqno,
-            tree.pruned(tree.parse(outer.get(_DATA, {}))),
+            tree.parse(outer[_DATA]),
             _read_lagged(lagged, seqno),
-            tree.check_diff(outer.get(_DIFF, {})),
+            tree.check_diff(outer[_DIFF]),
             {key: value for key, value in outer.items() if key not in _KNOWN},
             encoded,
         )
+    except KeyError as error:
+        raise ConfigError(f"without its {error}") from None
     except (bencode.BencodeError, tree.TreeError) as error:
         raise ConfigError(str(error)) from None
 
@@ -139,14 +141,16 @@ def _read_lagged(value: Value, seqno: int) -> tuple[Lagged, ...]:
     lagged: list[Lagged] = []
     for item in value:
         match item:
-            case [int() as number, bytes() as message_hash, dict() as diff] if len(message_hash) == HASH_BYTES:
+            case [int() as number, bytes() as message_hash, dict() as diff] if (
+                len(message_hash) == HASH_BYTES and number < seqno
+            ):
                 lagged.append(Lagged(number, message_hash, tree.check_diff(diff)))
             case _:
                 raise ConfigError("not a diff of an earlier message")
     places = [each.place for each in lagged]
     if places != sorted(set(places)):
         raise ConfigError("diffs out of order")
-    return tuple(each for each in lagged if seqno - WINDOW <= each.seqno < seqno)
+    return tuple(each for each in lagged if seqno - WINDOW < each.seqno)
 
 
 #: What a config is before anything was written.

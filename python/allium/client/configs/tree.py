@@ -38,10 +38,12 @@ def _parse_node(value: Value) -> Node:
             return value
         case bytes():
             return value
-        case dict():
+        case dict() if value:
             return parse(value)
-        case _:
+        case list() if value:
             return _scalars(value)
+        case _:
+            raise TreeError("an empty set or dict is not written")
 
 
 def _scalars(value: Value) -> set[Scalar]:
@@ -151,16 +153,19 @@ def _change(before: Node | None, after: Node | None) -> Value:
 
 
 def apply(data: Data, diff: Diff, source: Data) -> None:
-    """Makes the changes of `diff`, with the values that `source` has, to `data`."""
+    """Makes the changes of `diff`, with the values that `source` has, to `data`.
+
+    What `source` no longer has goes, with all that is below it: who erased a contact erased all of it.
+    """
     for key, change in diff.items():
         given = source.get(key)
         match change:
-            case dict():
+            case dict() if isinstance(given, dict):
                 below = data.get(key)
                 below = below if isinstance(below, dict) else {}
-                apply(below, change, given if isinstance(given, dict) else {})
+                apply(below, change, given)
                 _put(data, key, below)
-            case [list() as added, list() as removed]:
+            case [list() as added, list() as removed] if isinstance(given, set):
                 node = data.get(key)
                 kept = {*(node if isinstance(node, set) else ()), *_scalars(list(added))} - _scalars(list(removed))
                 _put(data, key, kept)
