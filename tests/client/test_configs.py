@@ -250,7 +250,7 @@ def test_blinded_contacts_lie_under_their_server() -> None:
             },
         }
     }
-    assert list(config.blinded())[0] == person
+    assert next(config.blinded()) == person
     assert config.erase_blinded(SUDOKU.server, person.blinded_id)
     assert config.erase_blinded(SUDOKU.server, "25" + "34" * 32)
     assert config.data == {}

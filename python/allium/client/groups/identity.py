@@ -13,7 +13,7 @@ from allium.client.configs import ids
 
 MAX_MEMBERS = 100
 #: For what a member's shared key is.
-KEYS, KICKED = b"SessionGroupMemberKey", b"SessionGroupKickedMessage"
+KEYS, KICKED = b"SessionGroupKeyMemberKey", b"SessionGroupKickedMessage"
 
 
 @dataclass(frozen=True)
