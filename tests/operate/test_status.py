@@ -25,6 +25,7 @@ import pytest
 
 from allium.appchain.types import PublicKey
 from allium.appchain.verdicts import Reason
+from allium.base.admin_socket import SOCKET
 from allium.operate.facts import (
     ChainFacts,
     CommitteeFacts,
@@ -37,7 +38,6 @@ from allium.operate.facts import (
     ThreadFacts,
 )
 from allium.operate.health import Level, judge
-from allium.operate.server import SOCKET
 from allium.settings.config import NodeConfig, commented_toml
 from tests.support import wire
 from tests.support.devnet import Devnet, up

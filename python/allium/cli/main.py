@@ -21,6 +21,7 @@ from allium.cli import (
     contracts,
     demo,
     devnet,
+    files,
     messages,
     node,
     operate,
@@ -51,6 +52,7 @@ app.add_typer(devnet.app, name="devnet")
 app.add_typer(account.app, name="account")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(store.app, name="store")
+app.add_typer(files.app, name="files")
 app.add_typer(takeover.app)
 app.add_typer(chain.app, name="chain")
 app.add_typer(rewards.app, name="rewards")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from allium.base import complaint, files, log
+from allium.base import complaint, log
+from allium.base.admin_socket import SOCKET, listener
 from allium.operate import exposition, health
 from allium.operate.facts import Facts, FactSource
 
-SOCKET = "admin.sock"
-_MODE = 0o600
 #: What metrics show and a person would not read.
 _HISTOGRAMS = ("bounds", "request_times", "onion_times", "batches", "commits")
 
@@ -30,7 +27,7 @@ async def serve(source: FactSource) -> None:
         runners.append(admin)
         try:
             await admin.setup()
-            await web.SockSite(admin, _listener(config.data_dir)).start()
+            await web.SockSite(admin, listener(config.data_dir)).start()
         except OSError as error:
             logger.error("`allium status` will find no node", socket=SOCKET, reason=str(error))
         if config.metrics_port is not None:
@@ -82,24 +79,3 @@ def document(facts: Facts) -> dict[str, Any]:
     told = {"well": not findings, "problems": [asdict(finding) for finding in findings], **asdict(facts)}
     told["engine"] = {name: value for name, value in facts.engine.items() if name not in _HISTOGRAMS}
     return told
-
-
-def _listener(directory: Path) -> socket.socket:
-    """A socket that nobody but the node's own user, and root, can connect to."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The engine holds the directory's lock: whatever is there was left by a process that is no more.
-    (directory / SOCKET).unlink(missing_ok=True)
-    place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # The file gets the mode that the socket has now.
-        os.fchmod(listener.fileno(), _MODE)
-        # A socket's path has at most 107 bytes, and the directory's may be longer.
-        listener.bind(f"/proc/self/fd/{place}/{SOCKET}")
-        files.own(directory / SOCKET, directory)
-    except OSError:
-        listener.close()
-        raise
-    finally:
-        os.close(place)
-    listener.setblocking(False)
-    return listener
