@@ -29,6 +29,8 @@ _HEAD_SECONDS = 30.0
 _LINGER_SECONDS = 3.0
 #: Memory for answers that clients are slow to read; beyond, they are sent from the file.
 _HELD_BYTES = 32 << 20
+#: Of a body that comes faster than it is written, in memory; aiohttp may hold twice as much.
+_READ_BYTES = 64 << 10
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Onion = Callable[[Request], Awaitable[Answer]]
@@ -60,6 +62,7 @@ class FilesHttpServer(web.Server):
             self._handle,
             keepalive_timeout=_HEAD_SECONDS,
             lingering_time=_LINGER_SECONDS,
+            read_bufsize=_READ_BYTES,
             auto_decompress=False,  # what is small on the wire stays small
             access_log=None,
             logger=logger,

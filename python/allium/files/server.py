@@ -45,6 +45,7 @@ def run(config: FilesConfig, config_file: Path | None) -> int:
     log.configure(config.log_level, config.log_format)
     hardening.keep_secrets()
     limits.raise_open_files()
+    limits.return_memory()
     try:
         with pidfile.pid_file(config.data_dir):
             # Not uvloop: it cannot send files from the page cache.
