@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections import Counter
@@ -76,6 +77,10 @@ class FilesHttpServer(web.Server):
         self._peer_of: dict[RequestHandler, str] = {}
         self._bodies = 0
         self._held = 0
+        self._requests = 0
+        #: Set while no request is under way.
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._log = log.get("files")
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
@@ -107,7 +112,26 @@ class FilesHttpServer(web.Server):
                 del self._peers[peer]
         self._metrics.connections.set(len(self._peer_of))
 
+    async def finish(self, seconds: float) -> None:
+        """Waits for requests under way, for so long at most.
+
+        Once aiohttp closes a connection it reads no more of a body, so this has to come before.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._requests += 1
+        self._idle.clear()
+        try:
+            return await self._handle_one(request)
+        finally:
+            self._requests -= 1
+            if not self._requests:
+                self._idle.set()
+
+    async def _handle_one(self, request: web.BaseRequest) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         began, onion = loop.time(), request.path == ONION_PATH
         via = "onion" if onion else "http"

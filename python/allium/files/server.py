@@ -90,10 +90,11 @@ class _Server:
             api = FileApi(service, Versions(config.versions_file))
             door = OnionDoor(x25519_secret, service, api, metrics)
             http = FilesHttpServer(config, api, door.answer, metrics)
-            runner = web.ServerRunner(http, handle_signals=False, shutdown_timeout=_DRAIN_SECONDS)
+            runner = web.ServerRunner(http, handle_signals=False, shutdown_timeout=1.0)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, str(config.bind_ip), config.http_port, backlog=_BACKLOG).start()
+            site = web.TCPSite(runner, str(config.bind_ip), config.http_port, backlog=_BACKLOG)
+            await site.start()
             await self._operate(stack, metrics, service, pubkey.hex())
             for work in (service.keep_tidy(_TIDY_SECONDS), _alive()):
                 stack.callback(asyncio.create_task(work).cancel)
@@ -102,6 +103,8 @@ class _Server:
             notify.ready(status)
             await self._stop.wait()
             notify.stopping("finishing requests")
+            await site.stop()
+            await http.finish(_DRAIN_SECONDS)
         self._log.info("stopped")
 
     async def _operate(
