@@ -8,7 +8,6 @@ import io
 import json
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -221,17 +220,18 @@ class TestVersions:
             assert (status, json.loads(body)) == (502, {"status_code": 502})
 
     async def test_a_changed_file_is_read_again(self, http: aiohttp.ClientSession, server: FileServer) -> None:
-        path = Path(server.directory.parent / "versions.json")
-        before = path.read_text()
+        self.write(server, json.dumps({"android": {"result": "9.9"}}))
         try:
-            path.write_text(json.dumps({"android": {"result": "9.9"}}))
             status, body = await fetch(http, f"{server.url}/session_version?platform=android")
             assert status == 200 and json.loads(body)["result"] == "9.9"
-            path.write_text("{ broken")
+            self.write(server, "{ broken")
             status, body = await fetch(http, f"{server.url}/session_version?platform=android")
             assert status == 200 and json.loads(body)["result"] == "9.9"
         finally:
-            path.write_text(before)
+            self.write(server, json.dumps(self.FILE))
+
+    def write(self, server: FileServer, versions: str) -> None:
+        (server.directory.parent / "versions.json").write_text(versions)
 
     async def test_signatures(self, http: aiohttp.ClientSession, server: FileServer) -> None:
         target, now = "/session_version?platform=desktop", int(time.time())

@@ -18,6 +18,7 @@ from allium.files.sqlite import FILE_NAME
 from tests.files.conftest import Make
 from tests.files.test_api import fetch, name_of, refused, upload
 from tests.support.file_server import FileServer, through_layer
+from tests.support.waiting import await_that
 
 _KILLS = int(os.environ.get("ALLIUM_FILES_KILLS", "3"))
 
@@ -84,9 +85,7 @@ async def test_what_is_under_way_when_it_ends_is_finished(http: aiohttp.ClientSe
     async def body() -> object:
         yield data[:200_000]
         begun.set()
-        # Until it says that it ends.
-        while "finish" not in server.log and "stopping" not in server.log:
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(await_that, "it says that it ends", lambda: "stopping" in server.log)
         yield data[200_000:]
 
     sending = asyncio.create_task(http.post(f"{server.url}/file", data=body()).__aenter__())

@@ -10,6 +10,7 @@ import os
 import random
 import struct
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from tests.files.conftest import Make
 from tests.files.test_api import OCTETS, fetch, name_of, refused, upload
 from tests.support.file_server import FileServer, through_layer, v4_answer, v4_layer, v4_request
+from tests.support.waiting import await_that
 
 LIMIT = 10_000_000
 
@@ -127,9 +129,7 @@ async def test_who_does_not_read_is_cut_off(http: aiohttp.ClientSession, make_se
     writer.write(f"GET /file/{told['id']} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 4)
     await writer.drain()
     # The kernel takes some, and then nothing moves any more.
-    async with asyncio.timeout(60):
-        while metric(server, "connections") > 1:
-            await asyncio.sleep(0.2)
+    await asyncio.to_thread(await_that, "it is cut off", lambda: metric(server, "connections") <= 1)
     writer.close()
     assert (await fetch(http, f"{server.url}/file/{told['id']}/info"))[0] == 200
     assert reader is not None
@@ -197,9 +197,15 @@ async def test_connections_of_one_source(make_server: Make) -> None:
     for _, writer in open_ones:
         writer.close()
         await writer.wait_closed()
-    async with asyncio.timeout(30):
-        while not await talk(server, b"GET /file HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
-            await asyncio.sleep(0.05)
+    await asyncio.to_thread(await_that, "the server has seen it", lambda: not sockets_of(server))
+    assert await talk(server, b"GET /file HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+
+def sockets_of(server: FileServer) -> list[str]:
+    """Its ends of connections that are not closed yet."""
+    lines = Path(f"/proc/{server.pid}/net/tcp").read_text().splitlines()[1:]
+    local = f":{server.port:04X}"
+    return [line for line in lines if line.split()[1].endswith(local) and line.split()[3] in ("01", "08")]
 
 
 async def test_nonsense_for_http(file_server: FileServer) -> None:

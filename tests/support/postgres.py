@@ -23,16 +23,16 @@ def running() -> Iterator[str]:
     if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
         pytest.skip("PostgreSQL is not installed")
     # It refuses to run as root.
-    user = next((name for name in ("postgres", "nobody") if name in {each.pw_name for each in pwd.getpwall()}), None)
-    other = {"user": user} if os.geteuid() == 0 else {}
+    names = {each.pw_name for each in pwd.getpwall()}
+    user = next(name for name in ("postgres", "nobody") if name in names) if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="allium-pg-") as name:
         directory = Path(name)
-        if other:
+        if user is not None:
             shutil.chown(directory, user)
         data = str(directory / "data")
 
         def run(*command: str) -> None:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory, **other)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory, user=user)
             assert done.returncode == 0, done.stdout + done.stderr
 
         run("initdb", "--pgdata", data, "--username", "allium", "--auth", "trust", "--no-sync", "--encoding", "UTF8")

@@ -8,6 +8,7 @@ import functools
 import importlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 #: Parts of a blob that are sent at once, and blobs: what is in memory is at most their product.
 _PART_BYTES, _PARTS, _PUTS = 5 << 20, 2, 4
 _LISTED = 1000
+#: A provider that fails is asked again, while the client waits.
+_RETRIES, _RETRY_SECONDS, _CONNECT = 4, 15, "5s"
 #: Of the provider's words.
 _LONGEST_REASON = 200
 
@@ -38,7 +41,8 @@ class ObjectBlobs:
         except ModuleNotFoundError:
             raise SetupError('storage at a provider needs obstore; run: pip install "allium[files]"') from None
         try:
-            self._store = store.from_url(url)
+            retries = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
+            self._store = store.from_url(url, retry_config=retries, client_options={"connect_timeout": _CONNECT})
         except (self._errors.BaseError, ValueError) as error:
             raise SetupError(f"storage = {url!r} cannot be used: {_short(error)}") from None
         self._puts = asyncio.Semaphore(_PUTS)

@@ -195,7 +195,7 @@ class FilesConfig(BaseSettings):
             _FILE.reset(token)
 
 
-def commented_toml(**values: str | int | bool) -> str:
+def commented_toml(**values: str | int | bool | list[str]) -> str:
     """A `files.toml` that names every setting; those in `values` are set, the others show their default."""
     lines = ["# Settings of an Allium file server. A line that starts with # shows the default.", ""]
     for name, field in FilesConfig.model_fields.items():
