@@ -121,7 +121,7 @@ impl Log {
     }
 }
 
-/// UTC, as structlog writes it.
+/// UTC, as the orchestrator writes it (`allium.base.log`).
 fn timestamp() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (now.as_secs() / 86_400, now.as_secs() % 86_400);

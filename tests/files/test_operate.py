@@ -12,8 +12,9 @@ import pytest
 
 from allium import _native
 from allium.devnet import ports
-from allium.files.settings import FilesConfig, FilesConfigError, commented_toml
+from allium.files.settings import FilesConfig, commented_toml
 from allium.settings import keys
+from allium.settings.declared import ConfigError
 from tests.files.conftest import Make
 from tests.files.test_api import fetch, upload
 from tests.support.command import allium
@@ -38,7 +39,7 @@ def test_init_makes_a_key_and_settings(tmp_path: Path) -> None:
 
 def test_init_refuses_what_is_no_url(tmp_path: Path) -> None:
     done = allium("files", "init", "--data-dir", str(tmp_path / "files"), "--public-url", "files.example")
-    assert done.returncode == 1 and "--public-url" in done.stderr
+    assert done.returncode == 78 and "public_url" in done.stderr
     assert not (tmp_path / "files" / "key_ed25519").exists()
 
 
@@ -115,17 +116,17 @@ def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for line, told in (
         ("storage = 'ftp://x'", "storage"),
         ("index = 'mysql://user:secret@x'", "index"),
-        ("max_files = 5", "there is no such setting"),
+        ("max_files = 5", "there is no setting"),
         ("ttl_seconds = 5", "ttl_seconds"),
         ("public_url = 'x'", "public_url"),
         ("http_port = 0", "http_port"),
         ("= 5", "TOML"),
     ):
         path.write_text(f"data_dir = '.'\n{line}\n")
-        with pytest.raises(FilesConfigError, match=told) as error:
+        with pytest.raises(ConfigError, match=told) as error:
             FilesConfig.load(path)
         assert "secret" not in str(error.value)
-    with pytest.raises(FilesConfigError, match="allium files init"):
+    with pytest.raises(ConfigError, match="allium files init"):
         FilesConfig.load(tmp_path / "none.toml")
 
 

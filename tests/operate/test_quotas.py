@@ -18,7 +18,7 @@ import pytest
 
 from allium.devnet import ports
 from allium.operate import machine, quotas
-from allium.operate.health import Level
+from allium.operate.finding import Level
 from allium.operate.quotas import Quotas
 from allium.settings import keys
 from allium.settings.config import commented_toml

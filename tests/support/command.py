@@ -22,8 +22,10 @@ NOBODY = 65534
 _AS_USER = """
 import importlib, os, sys
 names = "cli.main node.node cli.account client client.phrase settings.keys base.sealed operate.server operate.doctor"
-for name in (*names.split(), "_native"):
+for name in (*names.split(), "_native", "operate.pages"):
     importlib.import_module(f"allium.{name}")
+for name in ("difflib", "getpass", "nacl.pwhash"):
+    importlib.import_module(name)
 "".encode("utf-8-sig")
 number = int(sys.argv.pop(1))
 os.setgroups([]), os.setresgid(number, number, number), os.setresuid(number, number, number)

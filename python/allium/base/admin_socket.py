@@ -10,6 +10,7 @@ from allium.base import files
 
 SOCKET = "admin.sock"
 _MODE = 0o600
+_BACKLOG = 128
 
 
 def listener(directory: Path) -> socket.socket:
@@ -24,6 +25,7 @@ def listener(directory: Path) -> socket.socket:
         # A socket's path has at most 107 bytes, and the directory's may be longer.
         made.bind(f"/proc/self/fd/{place}/{SOCKET}")
         files.own(directory / SOCKET, directory)
+        made.listen(_BACKLOG)
     except OSError:
         made.close()
         raise

@@ -6,15 +6,12 @@ bytes 8, big-endian; salt 16; nonce 24; the box. What stands before the box is n
 
 from __future__ import annotations
 
-import getpass
 import os
 import stat
 import struct
 import sys
 from functools import cache
 from pathlib import Path
-
-from nacl import exceptions, pwhash, secret, utils
 
 from allium.errors import SetupError
 
@@ -23,12 +20,12 @@ ENVIRONMENT = "ALLIUM_PASSPHRASE_FILE"
 #: Its name among the credentials of the service.
 CREDENTIAL = "passphrase"
 
-#: What a guess costs from now on; a sealed file has its own.
-EFFORT = (pwhash.argon2id.OPSLIMIT_MODERATE, pwhash.argon2id.MEMLIMIT_MODERATE)
+#: What a guess costs from now on, by libsodium's "moderate"; a sealed file has its own.
+EFFORT = (3, 256 << 20)
 
 _MAGIC = b"allium sealed key 1\n"
 _COST = struct.Struct(">QQ")
-_SALT = pwhash.argon2id.SALTBYTES
+_SALT = 16
 #: What a hostile file may make us spend.
 _MOST = (8, 1 << 30)
 _LONGEST_PASSPHRASE = 4096
@@ -45,14 +42,18 @@ def is_sealed(content: bytes) -> bool:
 
 def seal(content: bytes, passphrase: bytes) -> bytes:
     """Closes `content`. Whoever opens it spends 256 MiB and some half a second for each guess."""
+    from nacl import secret
+
     operations, memory = EFFORT
-    salt = utils.random(_SALT)
+    salt = os.urandom(_SALT)
     box = secret.SecretBox(_key(passphrase, salt, operations, memory))
     return _MAGIC + _COST.pack(operations, memory) + salt + bytes(box.encrypt(content))
 
 
 def unseal(content: bytes, passphrase: bytes | None = None) -> bytes:
     """Opens what `seal` made, with `passphrase` or the operator's (`ask`); raises `PassphraseError`."""
+    from nacl import exceptions, secret
+
     try:
         operations, memory = _COST.unpack_from(content, len(_MAGIC))
     except struct.error:
@@ -80,6 +81,8 @@ def ask() -> bytes:
         except PassphraseError as error:
             raise PassphraseError(f"is sealed: {error}") from None
     if sys.stdin is not None and sys.stdin.isatty():
+        import getpass
+
         return getpass.getpass("Passphrase of the node's keys: ").encode()
     raise PassphraseError(f"is sealed; name a file with its passphrase in {ENVIRONMENT}")
 
@@ -99,6 +102,8 @@ def read(path: Path) -> bytes:
 
 
 def _key(passphrase: bytes, salt: bytes, operations: int, memory: int) -> bytes:
+    from nacl import exceptions, pwhash, secret
+
     try:
         return pwhash.argon2id.kdf(secret.SecretBox.KEY_SIZE, passphrase, salt, opslimit=operations, memlimit=memory)
     except exceptions.RuntimeError:

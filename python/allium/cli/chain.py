@@ -121,10 +121,11 @@ def proofs(
     """Show what a node has heard and found of the others: their last proofs, and whether it reaches them."""
     import sqlite3
 
-    from allium.liveness.history import FILE, look
+    from allium.liveness import HISTORY
+    from allium.liveness.history import look
 
     try:
-        path = NodeConfig.load(config).data_dir / FILE
+        path = NodeConfig.load(config).data_dir / HISTORY
         kept = look(path)
     except (ConfigError, OSError, sqlite3.Error) as error:
         raise CommandError(str(error)) from None

@@ -41,10 +41,7 @@ def init(
     chosen: dict[str, Any] = {"data_dir": ".", "http_port": http_port}
     if public_url is not None:
         chosen["public_url"] = public_url
-    try:
-        settings.FilesConfig(**chosen)
-    except ValueError as error:
-        raise CommandError(f"--public-url: {error.errors()[0]['msg'] if hasattr(error, 'errors') else error}") from None
+    settings.checked(chosen, "the command line")
     try:
         secret = keys.create_ed25519(data_dir)
     except keys.KeyFileError as error:

@@ -69,7 +69,7 @@ def doctor(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = F
 
     Exit code 1 when a check failed. Warnings do not count.
     """
-    from allium.operate.health import Level
+    from allium.operate.finding import Level
 
     results = _examined(config, None if config else data_dir)
     if as_json:
@@ -97,7 +97,7 @@ def _examined(config: Path | None, data_dir: Path | None) -> list[Result]:
 def _print(results: list[Result]) -> None:
     from rich.text import Text
 
-    from allium.operate.health import Level
+    from allium.operate.finding import Level
 
     marks = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.FAILED: ("✗", "red")}
     for result in results:

@@ -10,18 +10,19 @@ from pathlib import Path
 from allium.base import pidfile
 from allium.errors import Complaint
 from allium.files import setup
-from allium.files.settings import FilesConfig, FilesConfigError
+from allium.files.settings import FilesConfig
 from allium.operate import admin, machine
 from allium.operate.admin import NoNodeError
 from allium.operate.result import Result, failed, ok, warning
 from allium.settings import keys
+from allium.settings.declared import ConfigError
 
 
 def examine(config_file: Path) -> list[Result]:
     """Every check that can be made of the server with this `files.toml`."""
     try:
         config = FilesConfig.load(config_file)
-    except FilesConfigError as error:
+    except ConfigError as error:
         remedy = "set what it names; `allium files init` writes a file with every setting"
         return [failed("config", str(error), remedy)]
     return [ok("config", str(config_file)), *asyncio.run(_collected(config))]

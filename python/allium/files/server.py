@@ -24,9 +24,10 @@ from allium.files.http_server import FilesHttpServer
 from allium.files.metrics import Metrics
 from allium.files.onion_door import OnionDoor
 from allium.files.service import FileService
-from allium.files.settings import FilesConfig, FilesConfigError
+from allium.files.settings import FilesConfig
 from allium.files.versions import Versions
 from allium.settings import keys
+from allium.settings.declared import ConfigError
 
 #: Between two looks for files that have expired.
 _TIDY_SECONDS = 10.0
@@ -153,7 +154,7 @@ class _Server:
         try:
             config = FilesConfig.load(self._config_file, {"data_dir": self._config.data_dir})
             log.configure(config.log_level, config.log_format)
-        except FilesConfigError as error:
+        except ConfigError as error:
             self._log.error("the settings are unusable, those before stay", reason=str(error))
         notify.ready()
 

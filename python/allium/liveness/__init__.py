@@ -3,3 +3,6 @@
 Nothing here is believed because somebody says it. A verdict counts by the votes in it, and those by the signatures of
 the nodes that were drawn (`appchain/certificates`); what is told on the way only has to arrive.
 """
+
+#: In the data directory: what a node knows of the others (`liveness.history`).
+HISTORY = "liveness.sqlite"

@@ -19,7 +19,6 @@ from allium.appchain.verdicts import Proven
 from allium.base import files, log
 from allium.liveness.proof import ProofError, SignedProof
 
-FILE = "liveness.sqlite"
 _FORMAT = 1
 _TABLES = (
     "DROP TABLE IF EXISTS work",

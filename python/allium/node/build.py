@@ -159,8 +159,8 @@ def _liveness(
     suspect: Callable[[str], None],
 ) -> Liveness:
     """Finds out with the others who works."""
+    from allium.liveness import HISTORY
     from allium.liveness.clocks import Clocks
-    from allium.liveness.history import FILE
     from allium.liveness.service import Liveness, Surroundings
 
     around = Surroundings(
@@ -169,7 +169,7 @@ def _liveness(
         membership.learn,
         lambda: membership.l2_final,
         config.allow_private_servers,
-        config.data_dir / FILE,
+        config.data_dir / HISTORY,
         suspect,
     )
     return Liveness(engine, membership.consensus, around, Clocks.of(config.uptime_seconds))

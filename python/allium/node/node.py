@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -20,9 +19,6 @@ from allium.base.endpoint import Endpoint
 from allium.errors import EXIT_CONFIG, EXIT_FAILED, Complaint
 from allium.liveness.reachability import Reachability
 from allium.membership import Membership, MembershipError
-from allium.membership.daemon import Daemon
-from allium.membership.omq import OmqError
-from allium.membership.oxend import FEW_NODES, FEW_NODES_TESTNET, OxendMembership
 from allium.membership.static import StaticMembership, changes
 from allium.node import build, restart
 from allium.operate import facts, server
@@ -32,16 +28,14 @@ from allium.settings.config import ConfigError, NodeConfig
 from allium.settings.keys import NodeKeys
 
 if TYPE_CHECKING:
-    from allium._native import Node, NodeEntry
+    from allium._native import Node
     from allium.consensus.cometbft.engine import CometBFT
+    from allium.membership.daemon import Daemon
     from allium.node.chain import Chain
 
 EXIT_OK = 0
 
 _STATUS_SECONDS = 5.0
-#: How often the daemon is told that we are here, and asked for the keys until it gives them.
-_PING_SECONDS = 30.0
-_KEYS_SECONDS = 5.0
 #: How much longer than now a start may take, as the service manager is told again and again.
 _PATIENCE_SECONDS = 60.0
 
@@ -119,6 +113,8 @@ class _Orchestrator:
         loop.add_signal_handler(signal.SIGUSR2, self._on_restart)
         if self._config.oxend_rpc is None:
             return await self._serve(None)
+        from allium.membership.daemon import Daemon
+
         async with Daemon(Endpoint(self._config.oxend_rpc)) as daemon:
             return await self._serve(daemon)
 
@@ -147,20 +143,9 @@ class _Orchestrator:
         """From the files, or from the daemon as soon as there is one; `None` when the node is to stop before."""
         if daemon is None:
             return keys.load(self._config.data_dir)
-        while not stop.done():
-            notify.starting("waiting for the daemon", _PATIENCE_SECONDS)
-            asked = asyncio.create_task(daemon.keys())
-            await asyncio.wait({stop, asked}, return_when=asyncio.FIRST_COMPLETED)
-            if stop.done():
-                asked.cancel()
-                await asyncio.gather(asked, return_exceptions=True)
-                return None
-            try:
-                return asked.result()
-            except OmqError as error:
-                self._logger.warning("the daemon gave no keys", address=daemon.endpoint.address, reason=str(error))
-            await asyncio.wait({stop}, timeout=_KEYS_SECONDS)
-        return None
+        from allium.node import oxend
+
+        return await oxend.keys(daemon, stop, _PATIENCE_SECONDS)
 
     def _start(self, node_keys: NodeKeys) -> Node:
         engine = build.open_engine(self._config, node_keys, restart.inherited())
@@ -177,13 +162,14 @@ class _Orchestrator:
     def _duties(self, engine: Node, node_keys: NodeKeys, daemon: Daemon | None) -> dict[str, Coroutine[Any, Any, None]]:
         config, own = self._config, node_keys.ed25519_public.hex()
         duties: dict[str, Coroutine[Any, Any, None]] = {}
-        oxend = None
+        listed = None
         if daemon is not None:
-            few = FEW_NODES_TESTNET if config.testnet else FEW_NODES
-            self._membership = oxend = OxendMembership(daemon, config.seeds, few)
-            self._reachability = Reachability(engine, own, _Reporter(daemon), config.reachability_seconds)
-            duties["subscriptions"] = oxend.keep_subscribed()
-            duties["ping"] = self._ping_daemon(daemon, own)
+            from allium.node import oxend
+
+            self._membership = listed = oxend.membership(daemon, config)
+            self._reachability = Reachability(engine, own, oxend.Reporter(daemon), config.reachability_seconds)
+            duties["subscriptions"] = listed.keep_subscribed()
+            duties["ping"] = oxend.keep_pinging(daemon, own, config)
         elif config.network_file is not None:
             report = None
             if config.chain_file is None:
@@ -201,7 +187,7 @@ class _Orchestrator:
             duties["membership"] = self._follow_membership(engine, self._membership, self._reachability)
             duties["reachability"] = self._reachability.run()
         own_key = PublicKey(node_keys.ed25519_public)
-        source = facts.FactSource(config, engine, own_key, self._chain, daemon, oxend, lambda: self._ready)
+        source = facts.FactSource(config, engine, own_key, self._chain, daemon, listed, lambda: self._ready)
         source.own_keys = node_keys
         duties["operators"] = server.serve(source)
         self._condition = Condition(source)
@@ -231,34 +217,6 @@ class _Orchestrator:
             self._logger.info("network in force", height=network["height"], nodes=len(network["nodes"]))
             self._ready = True
             notify.ready(self._status())
-
-    async def _ping_daemon(self, daemon: Daemon, own: str) -> None:
-        """Says every half minute that we are here."""
-        from allium._native import PROTOCOL_VERSION
-
-        connected = asyncio.Event()
-        daemon.on_connect.append(connected.set)
-        while True:
-            pulse.beat()
-            if connected.is_set():
-                await self._compare_keys(daemon, own)
-            connected.clear()
-            try:
-                await daemon.storage_server_ping(PROTOCOL_VERSION, own, self._config.https_port, self._config.omq_port)
-            except OmqError as error:
-                self._logger.error("the daemon did not take our ping", reason=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(connected.wait(), _PING_SECONDS)
-
-    async def _compare_keys(self, daemon: Daemon, own: str) -> None:
-        """Looks whether a daemon that was started anew still runs for this node."""
-        try:
-            theirs = await daemon.keys()
-        except OmqError as error:
-            self._logger.warning("the daemon gave no keys", address=daemon.endpoint.address, reason=str(error))
-            return
-        if theirs.ed25519_public.hex() != own:
-            self._logger.error("the daemon has other keys than this node; restart the node to take them")
 
     async def _follow_levers(self, engine: Node, path: Path) -> None:
         """Pretends what a test network says.
@@ -391,16 +349,3 @@ class _Orchestrator:
         log.configure(config.log_level, config.log_format)
         log_to_stderr(config.log_level, config.log_format)
         self._logger.info("configuration read again", log_level=config.log_level)
-
-
-class _Reporter:
-    """Tells the daemon which nodes were reached."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-
-    async def __call__(self, node: NodeEntry, passed: bool) -> None:
-        try:
-            await self._daemon.report_peer_status(node["pubkey_legacy"], passed)
-        except OmqError as error:
-            log.get("reachability").warning("the daemon did not take a report", reason=str(error))

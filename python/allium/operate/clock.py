@@ -9,9 +9,6 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from allium.client import direct
-from allium.client.errors import NetworkError
-
 if TYPE_CHECKING:
     from allium._native import NodeEntry
 
@@ -33,6 +30,9 @@ async def differences(others: Iterable[NodeEntry]) -> list[float]:
 
 async def _difference(node: NodeEntry) -> float | None:
     """`None` without an answer."""
+    from allium.client import direct
+    from allium.client.errors import NetworkError
+
     try:
         began = time.time()
         answer = await direct.call(direct.Node.parse(node), "info", {}, timeout=_SECONDS)

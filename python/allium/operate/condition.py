@@ -6,7 +6,8 @@ import asyncio
 
 from allium.base import log, pulse
 from allium.operate.facts import FactSource
-from allium.operate.health import Finding, Level, judge
+from allium.operate.finding import Finding, Level
+from allium.operate.health import judge
 
 _PERIOD = 15.0
 

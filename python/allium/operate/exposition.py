@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from prometheus_client import ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from allium.appchain.parameters import SESH
-from allium.operate.facts import ChainFacts, Facts
+from allium import __version__
+from allium.operate.facts import Facts
+
+if TYPE_CHECKING:
+    from allium.operate.chain_facts import ChainFacts
 
 #: What a histogram's buckets are counted in.
 _MICROSECONDS = 1e-6
@@ -55,7 +59,7 @@ class _Once(Collector):
 
 
 def _node(facts: Facts) -> Iterator[Metric]:
-    versions = (facts.version, facts.engine["durability"], 1)
+    versions = (__version__, facts.engine["durability"], 1)
     yield _gauge("build_info", "The version, and how durable an acknowledged write is.", versions, "version durability")
     yield _gauge("start_time_seconds", "When the node began, in Unix time.", facts.started)
     yield _gauge("ready", "Whether requests are served.", facts.not_ready is None and facts.has_network)
@@ -167,6 +171,8 @@ def _chain(chain: ChainFacts) -> Iterator[Metric]:
 
 
 def _stake(chain: ChainFacts) -> Iterator[Metric]:
+    from allium.appchain.parameters import SESH
+
     stake = chain.stake
     yield _gauge("registered", "Whether this node is registered.", stake.registered)
     yield _gauge("decommissioned", "Whether the network has decommissioned it.", stake.decommissioned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from allium.operate.health import Level
+from allium.operate.finding import Level
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,37 @@
-"""Where a node answers those who run it: a socket in its data directory, and a port for Prometheus."""
+"""Where a node answers those who run it: a socket in its data directory, and a port for Prometheus.
+
+Most nodes are asked seldom or never, and what speaks HTTP takes as much memory as all else of the control plane. So
+there is only a listening socket until somebody calls.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from dataclasses import asdict
-from typing import Any
+import socket
+from types import ModuleType
 
-from aiohttp import web
+from allium.base import admin_socket, log
+from allium.base.admin_socket import SOCKET
+from allium.operate.facts import FactSource
+from allium.settings.config import NodeConfig
 
-from allium.base import complaint, log
-from allium.base.admin_socket import SOCKET, listener
-from allium.operate import exposition, health
-from allium.operate.facts import Facts, FactSource
-
-#: What metrics show and a person would not read.
-_HISTOGRAMS = ("bounds", "request_times", "onion_times", "batches", "commits")
+_BACKLOG = 128
 
 
 async def serve(source: FactSource) -> None:
     """Answers until cancelled. Without the socket, or the port, the node works all the same, and its log says why."""
     config, logger = source.config, log.get("operate")
-    runners = []
+    answering: list[asyncio.Task[None]] = []
     try:
-        admin = _runner(source, status=True)
-        runners.append(admin)
         try:
-            await admin.setup()
-            await web.SockSite(admin, listener(config.data_dir)).start()
+            answering.append(asyncio.create_task(_answer(source, admin_socket.listener(config.data_dir), status=True)))
         except OSError as error:
             logger.error("`allium status` will find no node", socket=SOCKET, reason=str(error))
         if config.metrics_port is not None:
-            metrics = _runner(source, status=False)
-            runners.append(metrics)
             try:
-                await metrics.setup()
-                await web.TCPSite(metrics, str(config.metrics_ip), config.metrics_port).start()
+                answering.append(asyncio.create_task(_answer(source, _metrics(config), status=False)))
                 logger.info("metrics", ip=str(config.metrics_ip), port=config.metrics_port)
             except OSError as error:
                 source.metrics_trouble = f"port {config.metrics_port}: {os.strerror(error.errno or 0)}"
@@ -43,39 +39,48 @@ async def serve(source: FactSource) -> None:
         await asyncio.Event().wait()
     finally:
         (config.data_dir / SOCKET).unlink(missing_ok=True)
-        await asyncio.gather(*(runner.cleanup() for runner in runners))
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
 
 
-def _runner(source: FactSource, status: bool) -> web.AppRunner:
-    async def metrics(request: web.Request) -> web.Response:
-        try:
-            facts = await _gathered(source)
-        except web.HTTPServiceUnavailable as error:
-            # Who asks the port need not be who runs the node.
-            raise error if status else web.HTTPServiceUnavailable(text="see `allium status`\n") from None
-        text, content_type = exposition.render(facts, request.headers.get("Accept", ""))
-        return web.Response(body=text, headers={"Content-Type": content_type})
-
-    async def told(_: web.Request) -> web.Response:
-        return web.json_response(document(await _gathered(source)))
-
-    application = web.Application(client_max_size=1)
-    application.router.add_get("/metrics", metrics)
-    if status:
-        application.router.add_get("/status", told)
-    return web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+async def _answer(source: FactSource, listener: socket.socket, status: bool) -> None:
+    """Answers whoever calls. Whatever fails in that is told of, and keeps the node from nothing else."""
+    with listener:
+        while True:
+            await _called(listener)
+            try:
+                pages = await asyncio.to_thread(_load)
+                await pages.serve(source, listener, status)
+            except Exception as error:
+                log.failure(log.get("operate"), "nobody is answered", error)
+                _turn_away(listener)
 
 
-async def _gathered(source: FactSource) -> Facts:
+def _load() -> ModuleType:
+    """What speaks HTTP. A few tenths of a second in which the node goes on."""
+    from allium.operate import pages
+
+    return pages
+
+
+async def _called(listener: socket.socket) -> None:
+    """Waits until somebody connects."""
+    loop, called = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(listener, called.set)
     try:
-        return await source.gather()
-    except Exception as error:
-        raise web.HTTPServiceUnavailable(text=f"{complaint.sentence(error).text}\n") from None
+        await called.wait()
+    finally:
+        loop.remove_reader(listener)
 
 
-def document(facts: Facts) -> dict[str, Any]:
-    """What `allium status --json` prints."""
-    findings = health.judge(facts)
-    told = {"well": not findings, "problems": [asdict(finding) for finding in findings], **asdict(facts)}
-    told["engine"] = {name: value for name, value in facts.engine.items() if name not in _HISTOGRAMS}
-    return told
+def _turn_away(listener: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it may have gone by itself
+        listener.accept()[0].close()
+
+
+def _metrics(config: NodeConfig) -> socket.socket:
+    family = socket.AF_INET6 if config.metrics_ip.version == 6 else socket.AF_INET
+    listener = socket.create_server((str(config.metrics_ip), config.metrics_port or 0), family=family, backlog=_BACKLOG)
+    listener.setblocking(False)
+    return listener

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
-import json
+import dataclasses
 import os
 import tomllib
-from collections.abc import Mapping
-from contextvars import ContextVar
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    ByteSize,
-    Field,
-    IPvAnyAddress,
-    IPvAnyNetwork,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
-
-from allium.base import urls
-from allium.base.complaint import denied, expanded
+from allium.base import fields, urls
+from allium.base.complaint import denied
 from allium.base.endpoint import Endpoint
+from allium.base.fields import Refusal, RefusedError
 from allium.base.log import Format, Level
-from allium.errors import SetupError
+from allium.settings.declared import ConfigError as ConfigError
+from allium.settings.declared import Setting as Setting
+from allium.settings.declared import file_path as _file
+from allium.settings.declared import is_required as _is_required
+from allium.settings.declared import listed as _listed
+from allium.settings.declared import required as _required
+from allium.settings.declared import setting as _setting
+from allium.settings.declared import toml as _toml
+from allium.settings.declared import written as _written
 
 ENVIRONMENT_PREFIX = "ALLIUM_"
 #: Ports of a node of the test network (`spec/transports` §0).
@@ -43,205 +40,191 @@ _TESTNET_SEEDS = [
 ]
 #: An IPv4 address and a port.
 _PLACE = r"^[0-9.]+:[0-9]{1,5}$"
-#: What the file being loaded says.
-_FILE: ContextVar[dict[str, Any]] = ContextVar("_FILE")
 
 
-def _usable(url: str) -> str:
+def _url(value: Any) -> str:
+    url = fields.text()(value)
     urls.check(url)
     return url
 
 
-_Url = Annotated[str, AfterValidator(_usable)]
+def _seeds(value: Any) -> list[str]:
+    seeds = _listed(fields.text())(value)
+    for seed in seeds:
+        try:
+            Endpoint.parse_seed(seed)
+        except ValueError as error:
+            raise fields.refused(seeds, str(error)) from None
+    return seeds
 
 
-class ConfigError(SetupError, ValueError):
-    """A setting that the operator must change; the text names it and says to what."""
-
-
-class NodeConfig(BaseSettings):
+@dataclass(frozen=True, kw_only=True)
+class NodeConfig:
     """The settings of one node. Sizes are bytes, ports are TCP (and UDP where QUIC shares the number)."""
 
-    # Lists are decoded below: pydantic's own reader takes nothing but JSON.
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, enable_decoding=False)
-
-    data_dir: Path = Field(description="Directory of the node's keys and messages. Relative to this file.")
-    network_file: Path | None = Field(
-        default=None,
-        description="JSON file with the nodes of the network; read again when it changes. Relative to this file.",
+    data_dir: Path = _required(_file, "Directory of the node's keys and messages. Relative to this file.")
+    network_file: Path | None = _setting(
+        fields.optional(_file),
+        "JSON file with the nodes of the network; read again when it changes. Relative to this file.",
     )
-    oxend_rpc: Annotated[str, Field(pattern="^(ipc|tcp)://.")] | None = Field(
-        default=None,
-        description="Instead of network_file: OMQ address of the live network's daemon, which also gives the keys.",
+    oxend_rpc: str | None = _setting(
+        fields.optional(fields.text("^(ipc|tcp)://.")),
+        "Instead of network_file: OMQ address of the live network's daemon, which also gives the keys.",
     )
-    testnet: bool = Field(default=False, description="The daemon is one of the test network. Other ports and seeds.")
-    bootstrap_seeds: list[str] | None = Field(
-        default=None,
-        description="Daemons to ask how far the network is, as host:port/X25519 key. None: those of the network.",
+    testnet: bool = _setting(fields.flag, "The daemon is one of the test network. Other ports and seeds.", False)
+    bootstrap_seeds: list[str] | None = _setting(
+        fields.optional(_seeds),
+        "Daemons to ask how far the network is, as host:port/X25519 key. None: those of the network.",
     )
-    chain_file: Path | None = Field(
-        default=None,
-        description="JSON file with the chain to take the list of nodes from; network_file then has their addresses. "
+    chain_file: Path | None = _setting(
+        fields.optional(_file),
+        "JSON file with the chain to take the list of nodes from; network_file then has their addresses. "
         "Relative to this file.",
     )
-    feed_port: int | None = Field(
-        default=None, ge=1, le=65535, description="TCP port at which others may follow the chain through this node."
+    feed_port: int | None = _setting(
+        fields.optional(fields.whole(1, 65535)), "TCP port at which others may follow the chain through this node."
     )
-    l2_rpc: list[_Url] = Field(
-        default=[],
-        description="URLs of JSON-RPC providers of the EVM chain that chain_file names, the preferred first. The "
+    l2_rpc: list[str] = _setting(
+        _listed(_url),
+        "URLs of JSON-RPC providers of the EVM chain that chain_file names, the preferred first. The "
         "sequencer needs one; any other node with some compares what the sequencer says with what it sees itself.",
+        factory=list,
     )
-    l2_quorum: int | None = Field(
-        default=None,
-        ge=1,
-        description="How many of l2_rpc have to say the same. None: more than half. Two by themselves cannot be used "
+    l2_quorum: int | None = _setting(
+        fields.optional(fields.whole(1)),
+        "How many of l2_rpc have to say the same. None: more than half. Two by themselves cannot be used "
         "when one is down; three can.",
     )
-    l2_depth: int | None = Field(
-        default=None,
-        ge=0,
-        description="How many blocks deep is final, where providers do not say which are. None: as they say.",
+    l2_depth: int | None = _setting(
+        fields.optional(fields.whole(0)),
+        "How many blocks deep is final, where providers do not say which are. None: as they say.",
     )
-    l2_log_blocks: int = Field(
-        default=1000, ge=1, le=100_000, description="Blocks of logs that a provider is asked for at once, at most."
+    l2_log_blocks: int = _setting(
+        fields.whole(1, 100_000), "Blocks of logs that a provider is asked for at once, at most.", 1000
     )
-    cometbft_port: int = Field(
-        default=26656, ge=1, le=65535, description="TCP port for other nodes' CometBFT, where chain_file asks for it."
+    cometbft_port: int = _setting(
+        fields.whole(1, 65535), "TCP port for other nodes' CometBFT, where chain_file asks for it.", 26656
     )
-    cometbft_rpc: Annotated[str, Field(pattern=_PLACE)] = Field(
-        default="127.0.0.1:26657",
-        description="Address and port of CometBFT's RPC. Newcomers verify snapshots by it, where they can reach it.",
+    cometbft_rpc: str = _setting(
+        fields.text(_PLACE),
+        "Address and port of CometBFT's RPC. Newcomers verify snapshots by it, where they can reach it.",
+        "127.0.0.1:26657",
     )
-    cometbft: Path | None = Field(
-        default=None,
-        description="The program. Relative to this file. None: on the PATH, or beside Python (`make cometbft`).",
+    cometbft: Path | None = _setting(
+        fields.optional(_file),
+        "The program. Relative to this file. None: on the PATH, or beside Python (`make cometbft`).",
     )
-    cometbft_sync: list[_Url] = Field(
-        default=[],
-        description="RPC URLs of other nodes' CometBFT: a node that has nothing yet begins at one of their snapshots.",
+    cometbft_sync: list[str] = _setting(
+        _listed(_url),
+        "RPC URLs of other nodes' CometBFT: a node that has nothing yet begins at one of their snapshots.",
+        factory=list,
     )
-    cometbft_trust: Annotated[str, Field(pattern="^[0-9]+:[0-9a-fA-F]{64}$")] | None = Field(
-        default=None,
-        description="HEIGHT:HASH of a header to verify that snapshot from. None: what all of cometbft_sync say.",
+    cometbft_trust: str | None = _setting(
+        fields.optional(fields.text("^[0-9]+:[0-9a-fA-F]{64}$")),
+        "HEIGHT:HASH of a header to verify that snapshot from. None: what all of cometbft_sync say.",
     )
-    bind_ip: IPvAnyAddress = Field(
-        default="0.0.0.0",
-        validate_default=True,
-        description="Address to listen on; 0.0.0.0 is every IPv4 address, :: every IPv6 and IPv4 address.",
+    bind_ip: IPv4Address | IPv6Address = _setting(
+        fields.address,
+        "Address to listen on; 0.0.0.0 is every IPv4 address, :: every IPv6 and IPv4 address.",
+        IPv4Address("0.0.0.0"),
     )
-    https_port: int = Field(default=22021, ge=1, le=65535, description="TCP port for clients over HTTPS.")
-    omq_port: int = Field(
-        default=22020, ge=1, le=65535, description="Port for other nodes: TCP for OMQ, UDP of the same number for QUIC."
+    https_port: int = _setting(fields.whole(1, 65535), "TCP port for clients over HTTPS.", 22021)
+    omq_port: int = _setting(
+        fields.whole(1, 65535), "Port for other nodes: TCP for OMQ, UDP of the same number for QUIC.", 22020
     )
-    max_store_bytes: ByteSize = Field(
-        default=ByteSize(3_758_096_384),
-        ge=1 << 20,
-        description='How large the message store may grow: bytes, or text such as "3.5GiB".',
+    max_store_bytes: int = _setting(
+        fields.size(1 << 20), 'How large the message store may grow: bytes, or text such as "3.5GiB".', 3_758_096_384
     )
-    account_max_bytes: ByteSize = Field(
-        default=ByteSize(134_217_728), ge=1 << 20, description="How much of the store one account may take."
+    account_max_bytes: int = _setting(fields.size(1 << 20), "How much of the store one account may take.", 134_217_728)
+    account_max_messages: int = _setting(
+        fields.whole(100),
+        "How many messages one account may have in its public inboxes, and as many again elsewhere.",
+        100_000,
     )
-    account_max_messages: int = Field(
-        default=100_000,
-        ge=100,
-        description="How many messages one account may have in its public inboxes, and as many again elsewhere.",
+    max_missed: int = _setting(
+        fields.whole(0),
+        "Messages and commands that are kept for members of the swarm that cannot be reached, at most.",
+        1_048_576,
     )
-    max_missed: int = Field(
-        default=1_048_576,
-        ge=0,
-        description="Messages and commands that are kept for members of the swarm that cannot be reached, at most.",
-    )
-    durability: Literal["sync", "async"] = Field(
-        default="sync",
-        description="sync: what is acknowledged is on disk. async: it is given to the operating system, which writes "
+    durability: Literal["sync", "async"] = _setting(
+        fields.choice("sync", "async"),
+        "sync: what is acknowledged is on disk. async: it is given to the operating system, which writes "
         "every second; a crash of the machine loses the last two seconds at most.",
+        "sync",
     )
-    worker_threads: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)),
-        ge=1,
-        le=1024,
-        description="Threads that serve requests. One per core that the node may use.",
+    worker_threads: int = _setting(
+        fields.whole(1, 1024),
+        "Threads that serve requests. One per core that the node may use.",
+        factory=lambda: len(os.sched_getaffinity(0)),
     )
-    pin_threads: bool = Field(
-        default=False,
-        description="Each of these threads stays on one core, in turn. For machines that do little else.",
+    pin_threads: bool = _setting(
+        fields.flag, "Each of these threads stays on one core, in turn. For machines that do little else.", False
     )
-    queue: int = Field(
-        default=1000, ge=1, le=1_000_000, description="Requests of clients under way at once over HTTPS."
+    queue: int = _setting(fields.whole(1, 1_000_000), "Requests of clients under way at once over HTTPS.", 1000)
+    rate_limit_burst: int = _setting(
+        fields.whole(1, 1_000_000), "Requests that one address may send at once, on all transports.", 600
     )
-    rate_limit_burst: int = Field(
-        default=600, ge=1, le=1_000_000, description="Requests that one address may send at once, on all transports."
+    rate_limit_per_second: int = _setting(
+        fields.whole(1, 1_000_000), "Requests per second that one address may send in the long run.", 300
     )
-    rate_limit_per_second: int = Field(
-        default=300, ge=1, le=1_000_000, description="Requests per second that one address may send in the long run."
+    rate_limit_exempt: list[IPv4Network | IPv6Network] = _setting(
+        _listed(fields.network),
+        'Networks that are not limited, such as ["192.0.2.0/24", "2001:db8::/32"].',
+        factory=list,
     )
-    rate_limit_exempt: list[IPvAnyNetwork] = Field(
-        default=[], description='Networks that are not limited, such as ["192.0.2.0/24", "2001:db8::/32"].'
+    connections_per_address: int = _setting(
+        fields.whole(1, 16_384), "Connections that one address may have open, on all transports together.", 512
     )
-    connections_per_address: int = Field(
-        default=512,
-        ge=1,
-        le=16_384,
-        description="Connections that one address may have open, on all transports together.",
-    )
-    memory_limit: ByteSize | None = Field(
-        default=None,
-        ge=256 * 2**20,
-        description="Memory that may be held for others: requests under way, and answers until they are read. By"
+    memory_limit: int | None = _setting(
+        fields.optional(fields.size(256 * 2**20)),
+        "Memory that may be held for others: requests under way, and answers until they are read. By"
         " default a quarter of what the machine or the control group has, from 256 MiB to 4 GiB.",
     )
-    handshake_seconds: float = Field(
-        default=10, gt=0, le=3600, description="How long an HTTPS client may take for its TLS handshake."
+    handshake_seconds: float = _setting(
+        fields.number(3600, above=0), "How long an HTTPS client may take for its TLS handshake.", 10
     )
-    header_seconds: float = Field(
-        default=60,
-        gt=0,
-        le=3600,
-        description="How long it may take for the head of a request, and between two requests.",
+    header_seconds: float = _setting(
+        fields.number(3600, above=0),
+        "How long it may take for the head of a request, and between two requests.",
+        60,
     )
-    body_seconds: float = Field(default=60, gt=0, le=3600, description="How long it may take for a request's body.")
-    stats_access_keys: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
-        default=[], description="X25519 keys (64 hex digits) that may ask for service.get_stats over OMQ."
+    body_seconds: float = _setting(fields.number(3600, above=0), "How long it may take for a request's body.", 60)
+    stats_access_keys: list[str] = _setting(
+        _listed(fields.text("^[0-9a-f]{64}$")),
+        "X25519 keys (64 hex digits) that may ask for service.get_stats over OMQ.",
+        factory=list,
     )
-    allow_private_servers: bool = Field(
-        default=False,
-        description="Relay onion requests to servers at private addresses too. Only for networks on one machine.",
+    allow_private_servers: bool = _setting(
+        fields.flag,
+        "Relay onion requests to servers at private addresses too. Only for networks on one machine.",
+        False,
     )
-    metrics_ip: IPvAnyAddress = Field(
-        default="127.0.0.1",
-        validate_default=True,
-        description="Address at which Prometheus is answered. What it is told is nobody else's business.",
+    metrics_ip: IPv4Address | IPv6Address = _setting(
+        fields.address,
+        "Address at which Prometheus is answered. What it is told is nobody else's business.",
+        IPv4Address("127.0.0.1"),
     )
-    metrics_port: int | None = Field(
-        default=22029, ge=1, le=65535, description='TCP port at which Prometheus is answered. "": nowhere.'
+    metrics_port: int | None = _setting(
+        fields.optional(fields.whole(1, 65535)), 'TCP port at which Prometheus is answered. "": nowhere.', 22029
     )
-    levers_file: Path | None = Field(
-        default=None,
-        description="Only for test networks: JSON file that says what to pretend. Relative to this file.",
+    levers_file: Path | None = _setting(
+        fields.optional(_file), "Only for test networks: JSON file that says what to pretend. Relative to this file."
     )
-    reachability_seconds: float = Field(
-        default=10,
-        gt=0,
-        le=3600,
-        description="Mean time between two tests of whether another node is reachable. Other than 10 only in tests.",
+    reachability_seconds: float = _setting(
+        fields.number(3600, above=0),
+        "Mean time between two tests of whether another node is reachable. Other than 10 only in tests.",
+        10,
     )
-    uptime_seconds: float = Field(
-        default=3600,
-        ge=1,
-        le=3600,
-        description="Time between two proofs to the others, on a chain, that this node is there; how long it may fail "
+    uptime_seconds: float = _setting(
+        fields.number(3600, least=1),
+        "Time between two proofs to the others, on a chain, that this node is there; how long it may fail "
         "goes by it. The same on all nodes, and other than 3600 only in tests.",
+        3600,
     )
-    log_level: Level = Field(default="info", description="debug, info, warning or error.")
-    log_format: Format = Field(default="console", description="console for people, json for machines.")
-
-    @field_validator("bootstrap_seeds")
-    @classmethod
-    def _seeds_are_places(cls, value: list[str] | None) -> list[str] | None:
-        for seed in value or []:
-            Endpoint.parse_seed(seed)
-        return value
+    log_level: Level = _setting(
+        fields.choice("debug", "info", "warning", "error"), "debug, info, warning or error.", "info"
+    )
+    log_format: Format = _setting(fields.choice("console", "json"), "console for people, json for machines.", "console")
 
     @property
     def seeds(self) -> list[Endpoint]:
@@ -249,73 +232,26 @@ class NodeConfig(BaseSettings):
         seeds = (_TESTNET_SEEDS if self.testnet else _SEEDS) if self.bootstrap_seeds is None else self.bootstrap_seeds
         return [Endpoint.parse_seed(seed) for seed in seeds]
 
-    @field_validator(
-        "bootstrap_seeds", "l2_rpc", "cometbft_sync", "rate_limit_exempt", "stats_access_keys", mode="before"
-    )
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        """A list in one line, as a variable has it: with commas, or as JSON. Empty is none."""
-        if not isinstance(value, str):
-            return value
-        if value.lstrip().startswith("["):
-            try:
-                return json.loads(value)
-            except ValueError:
-                raise ValueError("it is no list in JSON; values with commas between them do as well") from None
-        return [part for each in value.split(",") if (part := each.strip())]
-
-    @field_validator("data_dir", "network_file", "chain_file", "cometbft", "levers_file", mode="before")
-    @classmethod
-    def _without_tilde(cls, value: Any) -> Any:
-        try:
-            return expanded(Path(value)) if isinstance(value, str | Path) else value
-        except SetupError as error:
-            raise ValueError(str(error)) from None
-
-    # The last of them is the first to see a value.
-    @field_validator("*", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: Any, info: ValidationInfo) -> Any:
-        """TOML has no word for none."""
-        default = cls.model_fields[info.field_name or ""].default
-        return None if value == "" and (default is None or info.field_name == "metrics_port") else value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The command line wins over the environment, and that over the file."""
-        return init_settings, env_settings, InitSettingsSource(settings_cls, _FILE.get({}))
-
     @classmethod
     def load(cls, path: Path | None, options: Mapping[str, Any] | None = None) -> NodeConfig:
         """The settings in force with the TOML file `path` (`None`: from the environment alone) and the command line's.
 
-        Raises `ConfigError` for a file that cannot be read, a name that does not exist and a value that is refused.
+        The command line wins over the environment, and that over the file. Raises `ConfigError` for a file that cannot
+        be read, a name that does not exist and a value that is refused.
         """
         where = "the environment" if path is None else str(path)
+        options = options or {}
         values = {} if path is None else _read(path)
         _refuse_unknown(values, where)
+        _refuse_unknown(options, "the command line")
         _refuse_misspelt(os.environ)
         if path is not None:
             for name in ("data_dir", "network_file", "chain_file", "cometbft", "levers_file"):
                 value = values.get(name)
                 if isinstance(value, str) and value and not value.startswith("~"):
                     values[name] = _directory(path) / value
-        token = _FILE.set(values)
-        try:
-            config = cls(**(options or {}))
-        except ValidationError as error:
-            raise ConfigError(
-                "\n".join(_complaint(detail, where, options or {}) for detail in error.errors())
-            ) from None
-        finally:
-            _FILE.reset(token)
+        given = {**values, **_variables(os.environ), **options}
+        config = _checked(given, where, options)
         if (config.network_file is None) == (config.oxend_rpc is None):
             raise ConfigError(
                 f"{where}: set one of network_file (a file with the nodes of the network) and oxend_rpc (the live "
@@ -328,45 +264,55 @@ class NodeConfig(BaseSettings):
         if config.l2_quorum is not None and config.l2_quorum > len(config.l2_rpc):
             raise ConfigError(f"{where}: l2_quorum is more than there are providers in l2_rpc")
         if config.testnet:
-            ports = {name: port for name, port in _TESTNET_PORTS.items() if name not in config.model_fields_set}
-            return config.model_copy(update=ports)
+            ports: dict[str, Any] = {name: port for name, port in _TESTNET_PORTS.items() if name not in given}
+            return dataclasses.replace(config, **ports)
         return config
 
 
-#: What a setting may be in a file.
-Setting = str | int | float | bool | list[str]
+#: Every setting by its name, in the order in which people are shown them.
+SETTINGS: Mapping[str, dataclasses.Field[Any]] = {each.name: each for each in dataclasses.fields(NodeConfig)}
+
+
+def _checked(given: Mapping[str, Any], where: str, options: Mapping[str, Any]) -> NodeConfig:
+    """The settings that these values are; `ConfigError` has a line for every value that is refused."""
+    values: dict[str, Any] = {}
+    complaints: list[str] = []
+    for name, setting in SETTINGS.items():
+        if name in given:
+            try:
+                values[name] = fields.inside(name, setting.metadata["read"], given[name])
+            except RefusedError as error:
+                complaints += [_complaint(refusal, where, options) for refusal in error.refusals]
+        elif _is_required(setting):
+            variable = ENVIRONMENT_PREFIX + name.upper()
+            complaints.append(f"{where}: {name} is not set; add it to the file or set {variable}")
+    if complaints:
+        raise ConfigError("\n".join(complaints))
+    return NodeConfig(**values)
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the environment sets, by the names of settings. Of a variable's name the case does not matter."""
+    values = {name.upper(): value for name, value in environment.items()}
+    variables = {name: ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
+    return {name: values[variable] for name, variable in variables.items() if variable in values}
 
 
 def commented_toml(**values: Setting) -> str:
     """A configuration file that names every setting; those in `values` are set, the others show their default."""
     _refuse_unknown(values, "commented_toml")
     lines = ["# Settings of an Allium node. A line that starts with # shows the default.", ""]
-    for name, field in NodeConfig.model_fields.items():
-        lines.append(f"# {field.description}")
+    for name, setting in SETTINGS.items():
+        lines.append(f"# {setting.metadata['description']}")
         if name in values:
             lines.append(f"{name} = {_toml(values[name])}")
-        elif field.is_required():
+        elif _is_required(setting):
             lines.append(f"#{name} = (required)")
         else:
-            default = field.get_default(call_default_factory=True)
-            lines.append(f"#{name} = {_toml('' if default is None else default)}")
+            default = setting.default if setting.default_factory is MISSING else setting.default_factory()
+            lines.append(f"#{name} = {_toml(_written(default))}")
         lines.append("")
     return "\n".join(lines)
-
-
-def _toml(value: Setting) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return str(value)
-    if isinstance(value, int):
-        return str(int(value))
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):
-        raise ConfigError(f"{value!r} has a control character; use a name without one")
-    return f'"{escaped}"'
 
 
 def _directory(path: Path) -> Path:
@@ -395,34 +341,35 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _refuse_unknown(values: Mapping[str, Any], where: str) -> None:
-    known = list(NodeConfig.model_fields)
     for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"
+        if name not in SETTINGS:
+            near = _like(name, SETTINGS, 0.5)
+            hint = f"did you mean {near}?" if near else f"the settings are {', '.join(SETTINGS)}"
             raise ConfigError(f"{where}: there is no setting {name!r}; {hint}")
 
 
 def _refuse_misspelt(environment: Mapping[str, str]) -> None:
     """Variables of ours that look like a setting but are none. Others may be some other program's."""
-    known = {ENVIRONMENT_PREFIX + name.upper() for name in NodeConfig.model_fields}
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
     for name in environment:
-        if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
-            if near:
-                raise ConfigError(f"environment variable {name} sets nothing; did you mean {near[0]}?")
+        is_ours = name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known
+        if is_ours and (near := _like(name.upper(), known, 0.85)):
+            raise ConfigError(f"environment variable {name} sets nothing; did you mean {near}?")
 
 
-def _complaint(detail: Any, where: str, options: Mapping[str, Any]) -> str:
-    name = ".".join(str(part) for part in detail["loc"])
-    variable = ENVIRONMENT_PREFIX + str(detail["loc"][0]).upper()
-    source = f"environment variable {variable}" if variable in os.environ else f"{where}: {name}"
-    if detail["loc"] and detail["loc"][0] in options:
-        source = f"the command line: {name}"
-    if detail["type"] == "missing":
-        return f"{source} is not set; add it to the file or set {variable}"
+def _like(name: str, known: Iterable[str], likeness: float) -> str | None:
+    """The name that was meant, if one is as much like it (from 0 to 1)."""
+    import difflib  # nothing that a start without mistakes needs
+
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=likeness)), None)
+
+
+def _complaint(refusal: Refusal, where: str, options: Mapping[str, Any]) -> str:
+    name, place = str(refusal.place[0]), ".".join(map(str, refusal.place))
+    variable = ENVIRONMENT_PREFIX + name.upper()
+    source = f"environment variable {variable}" if variable in os.environ else f"{where}: {place}"
+    if name in options:
+        source = f"the command line: {place}"
     # Those of a provider's URL that cannot be used are as secret as of one that can.
-    value = "" if detail["loc"][0] in ("l2_rpc", "cometbft_sync") else f" = {detail['input']!r}"
-    if detail["type"] == "value_error":
-        return f"{source}{value}: {detail['ctx']['error']}"
-    return f"{source}{value}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    value = "" if name in ("l2_rpc", "cometbft_sync") else f" = {refusal.found!r}"
+    return f"{source}{value}: {refusal.reason[0].lower()}{refusal.reason[1:]}"
