@@ -23,6 +23,7 @@ class _Root(LazyGroup):
         "account": "account",
         "contracts": "contracts",
         "store": "store",
+        "files": "files",
         "import": "takeover",
         "export": "takeover",
         "chain": "chain",
