@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from nacl import bindings
 
 from allium import _native
 from allium.devnet.layout import LOOPBACK
 from allium.files import onion
 from allium.settings import keys
 from tests.support.command import allium
-from tests.support.reference_onion import GCM, ReferenceLayer
+from tests.support.reference_onion import GCM, ReferenceLayer, frame, sealed_for
 
 _START_SECONDS = 60.0
 
@@ -124,15 +122,8 @@ def v4_request(
 
 def v4_layer(x25519: bytes, plaintext: bytes, cipher: str = GCM) -> tuple[bytes, ReferenceLayer]:
     """What the last node of a path posts, and what opens the answer."""
-    secret = os.urandom(32)
-    ephemeral = bindings.crypto_scalarmult_base(secret)
-    shared = bindings.crypto_scalarmult(secret, x25519)
-    layer = ReferenceLayer(cipher, shared, ephemeral + x25519)
-    sealed = layer.seal(plaintext)
-    control = {"host": "files.example", "target": onion.PATH, "method": "POST", "ephemeral_key": ephemeral.hex()}
-    if cipher != GCM:
-        control["enc_type"] = cipher
-    return struct.pack("<I", len(sealed)) + sealed + json.dumps(control).encode(), layer
+    sealed, control, layer = sealed_for(x25519, plaintext, cipher)
+    return frame(sealed, {"host": "files.example", "target": onion.PATH, "method": "POST", **control}), layer
 
 
 def v4_answer(plaintext: bytes) -> OnionAnswer:
