@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from allium.client.bencode import Value
-from allium.client.configs import codec, dumps, tree
+from allium.client.configs import codec, persistence, tree
 from allium.client.configs.codec import Part
 from allium.client.configs.merge import Merged, merged, surviving
 from allium.client.configs.message import EMPTY, ConfigError, ConfigMessage, Lagged, Signer, Verifier, read, write
@@ -253,11 +253,11 @@ class Config:
     def dump(self) -> bytes:
         """All of it, for `load`. Nothing in it is encrypted."""
         self._needs_dump = False
-        return dumps.encode(self._dumped())
+        return persistence.encode(self._dumped())
 
-    def _dumped(self) -> dumps.Dump:
+    def _dumped(self) -> persistence.ConfigState:
         edits = self._edits
-        return dumps.Dump(
+        return persistence.ConfigState(
             (self._written() if edits else self._message).encoded,
             tree.written(edits.original) if edits else None,
             self._stored,
@@ -269,7 +269,7 @@ class Config:
 
     def load(self, dump: bytes) -> None:
         """Becomes what was dumped; `ConfigError` if that cannot be read."""
-        dumped = dumps.decode(dump)
+        dumped = persistence.decode(dump)
         message = read(dumped.encoded, None)
         self._data = tree.copy(message.data)
         self._message, self._edits = message, None

@@ -15,7 +15,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Dump:
+class ConfigState:
     """All of a config."""
 
     encoded: bytes
@@ -28,24 +28,24 @@ class Dump:
     archive: Data
 
 
-def encode(dump: Dump) -> bytes:
-    """The dump as bytes."""
+def encode(state: ConfigState) -> bytes:
+    """The state as bytes."""
     fields: dict[bytes, Value] = {
         b"": _VERSION,
-        b"archive": tree.written(dump.archive),
-        b"hashes": [each.encode() for each in dump.hashes],
-        b"message": dump.encoded,
-        b"obsolete": [each.encode() for each in dump.obsolete],
-        b"parts": dump.parts,
-        b"stored": int(dump.stored),
+        b"archive": tree.written(state.archive),
+        b"hashes": [each.encode() for each in state.hashes],
+        b"message": state.encoded,
+        b"obsolete": [each.encode() for each in state.obsolete],
+        b"parts": state.parts,
+        b"stored": int(state.stored),
     }
-    if dump.original is not None:
-        fields[b"original"] = dump.original
+    if state.original is not None:
+        fields[b"original"] = state.original
     return bencode.encode(fields)
 
 
-def decode(data: bytes) -> Dump:
-    """The dump that bytes are; `ConfigError` for anything else."""
+def decode(data: bytes) -> ConfigState:
+    """The state that bytes are; `ConfigError` for anything else."""
     try:
         fields = bencode.decode_dict(data)
     except bencode.BencodeError as error:
@@ -67,7 +67,7 @@ def decode(data: bytes) -> Dump:
                 archived = tree.parse(archive)
             except tree.TreeError as error:
                 raise ConfigError(f"not a dump: {error}") from None
-            return Dump(encoded, original, bool(stored), _texts(hashes), _texts(obsolete), parts, archived)
+            return ConfigState(encoded, original, bool(stored), _texts(hashes), _texts(obsolete), parts, archived)
         case _:
             raise ConfigError("not a dump of this version")
 
