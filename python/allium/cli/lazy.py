@@ -12,6 +12,14 @@ from typer.core import TyperCommand, TyperGroup
 from allium.cli.values import quicken
 
 
+class QuickCommand(TyperCommand):
+    """A command that takes plain values without Typer's check of them."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Its options and arguments, `--help` too."""
+        return quicken(super().get_params(ctx))
+
+
 class _Unloaded(TyperCommand):
     """Stands for a command whose module is not imported yet: only its name is known."""
 
@@ -25,10 +33,12 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        # With the names of all, those of mistyped commands are guessed.
+        # By the names of all Typer guesses what a mistyped one was to be.
         self.commands = {**{name: _Unloaded(name) for name in self.modules}, **self.commands}
-        for command in self.commands.values():
-            _quicken(command)
+
+    def get_params(self, ctx: Any) -> Any:
+        """Its own options."""
+        return quicken(super().get_params(ctx))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a name, or `None`."""
@@ -38,15 +48,20 @@ class LazyGroup(TyperGroup):
 
 
 def _load(module: str, name: str) -> Any:
-    group = typer.main.get_group(import_module(f"allium.cli.{module}").app)
+    app: typer.Typer = import_module(f"allium.cli.{module}").app
+    _adopt(app)
+    group = typer.main.get_group(app)
     command = group.commands.get(name, group)
     command.name = name
-    _quicken(command)
     return command
 
 
-def _quicken(command: Any) -> None:
-    for param in command.params:
-        quicken(param)
-    for child in getattr(command, "commands", {}).values():
-        _quicken(child)
+def _adopt(app: typer.Typer) -> None:
+    """Has the commands of a module made as those above."""
+    if not isinstance(app.info.cls, type):
+        app.info.cls = LazyGroup
+    for command in app.registered_commands:
+        command.cls = QuickCommand
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _adopt(group.typer_instance)

@@ -48,11 +48,14 @@ class PlainValues:
         return [plain(kind, each, self._info) for each in value]
 
 
-def quicken(param: Any) -> None:
-    """Lets a parameter of Typer's take plain values without its own check."""
-    if isinstance(param, TyperOption | TyperArgument):
-        descriptor = param.type_descriptor
-        param._runtime_param = PlainValues(descriptor.annotation, descriptor.parameter_info)  # type: ignore[assignment]
+def quicken(params: list[Any]) -> list[Any]:
+    """Lets the parameters of a command of Typer's take plain values without its own check."""
+    for param in params:
+        if isinstance(param, TyperOption | TyperArgument) and param._runtime_param is None:
+            descriptor = param.type_descriptor
+            values = PlainValues(descriptor.annotation, descriptor.parameter_info)
+            param._runtime_param = values  # type: ignore[assignment]
+    return params
 
 
 def plain(kind: Any, value: Any, info: ParameterInfo) -> Any:
