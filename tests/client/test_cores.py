@@ -13,7 +13,7 @@ OUTSIDE = {
     "subprocess", "sys", "tempfile", "threading", "time", "urllib.request", "zmq",
 }  # fmt: skip
 #: What of the client has them, and is therefore not for the cores.
-FACE = {"client", "direct", "network", "path", "pool", "requests", "state", "transport"}
+FACE = {"client", "direct", "network", "path", "pool", "state", "transport"}
 
 
 def test_the_cores_reach_for_nothing_outside() -> None:
