@@ -15,7 +15,7 @@ from allium.client import bencode, crypto, curve
 from allium.client.account import Account
 from allium.client.configs.group_info import GroupInfo
 from allium.client.configs.group_members import GroupMembers, Member, Step
-from allium.client.groups import admin, blinding, envelope, kicked, subaccounts
+from allium.client.groups import admin, blinding, envelope, kicked, requests, subaccounts
 from allium.client.groups.blinding import BlindingError, blinded_key
 from allium.client.groups.identity import GroupIdentity
 from allium.client.groups.keys import KEPT_MS, GroupKeys, KeysError, make_key
@@ -190,6 +190,22 @@ def test_auth_data_of_others_is_refused() -> None:
     read_only = subaccounts.issue(GROUP, BOB.account_id, subaccounts.READ)
     with pytest.raises(SubaccountError, match="right to write"):
         subaccounts.verify(AS_MEMBER, BOB, read_only.encoded())
+
+
+def test_requests_of_admins_and_members() -> None:
+    revoked = subaccounts.token(GROUP, BOB.account_id)
+    asked = requests.as_admin(GROUP, "revoke_subaccount", {"revoke": [revoked.hex()]}, SENT)
+    assert asked.keys() == {"pubkey", "revoke", "timestamp", "signature"}
+    assert GROUP.verify(base64.b64decode(asked["signature"]), f"revoke_subaccount{SENT}".encode() + revoked)
+    auth = subaccounts.issue(GROUP, BOB.account_id)
+    stored = requests.as_member(BOB, AS_MEMBER, auth, "retrieve", {"namespace": 11}, 1_700_000_000_123)
+    assert stored["signature"] == (
+        "D5Jikz3tC7SIbL+2RaosjYnSn0TNYGtQ15f66xlPQ08oQaJ9pkRMGsWnr0sB+Ix4RYzL1SbWhxvk09og9SSPBA=="
+    )
+    assert base64.b64decode(stored["subaccount"]) == revoked
+    assert GROUP.verify(base64.b64decode(stored["subaccount_sig"]), revoked)
+    with pytest.raises(ValueError, match="only an admin"):
+        requests.as_admin(AS_MEMBER, "store", {"namespace": 11}, SENT)
 
 
 # Messages (§5)

@@ -87,7 +87,7 @@ class Config:
     @property
     def active_hashes(self) -> list[str]:
         """Storage hashes of what has to stay in the swarm: renew these."""
-        return sorted({*self._hashes, *self._parts.hashes})
+        return list(self._hashes)
 
     @property
     def needs_push(self) -> bool:

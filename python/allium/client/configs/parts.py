@@ -15,11 +15,6 @@ class Parts:
     def __init__(self) -> None:
         self._wholes: dict[tuple[bytes, int], dict[int, tuple[Part, str]]] = {}
 
-    @property
-    def hashes(self) -> list[str]:
-        """The storage hashes of all parts of wholes that are not complete."""
-        return [stored for whole in self._wholes.values() for _, stored in whole.values()]
-
     def add(self, part: Part, storage_hash: str) -> tuple[list[Part], list[str]] | None:
         """The whole's parts and their storage hashes once this one completes it, which then is forgotten here."""
         name = part.whole, part.count

@@ -88,7 +88,8 @@ class UserProfile(AccountConfig):
             self._set((b"p",), picture.url.encode())
             self._set((b"q",), picture.key)
         if before != picture:
-            self._set((b"t",), now)
+            # Whatever the clock of who uploaded the last one again, this one is newer.
+            self._set((b"t",), max(now, fields.seconds(self._get(b"T"))))
 
     def set_reuploaded_picture(self, picture: Picture, now: int) -> None:
         """The same picture has been uploaded again, which is no change of the user's."""
