@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    crypto::Identity,
+    crypto::{Identity, measure_aside},
     replicate::{Daemon, Handshake, Merge, PeerLink, Rebalancer, Reconciler, Redelivery},
     rpc::{Rpc, RpcParts, Storage, Verifier, Version},
     store::{Store, StoreConfig, StoreError},
@@ -70,6 +70,7 @@ impl Node {
             Some(handle) => Threads::lent(handle),
             None => Threads::own(config.worker_threads, config.pin_threads)?,
         };
+        measure_aside();
         let identity = Arc::new(identity);
         let network = Arc::new(Network::default());
         let own = identity.ed25519.public();
