@@ -188,7 +188,7 @@ mod tests {
             texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..70),
         ) {
             let (key, other) = (Expanded::from_seed(&seed), SigningKey::from_bytes(&seed));
-            prop_assert_eq!(key.public(), other.verifying_key().as_bytes());
+            prop_assert_eq!(*key.public(), other.verifying_key().to_bytes());
             let want: Vec<_> = texts.iter().map(|text| other.sign(text).to_bytes()).collect();
             for (text, want) in texts.iter().zip(&want) {
                 prop_assert_eq!(&libsodium(&seed, text), want);

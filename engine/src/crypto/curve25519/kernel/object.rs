@@ -3,7 +3,7 @@
 //! processor is half as fast.
 
 #![no_std]
-#![allow(missing_docs, dead_code, clippy::undocumented_unsafe_blocks)]
+#![allow(missing_docs, dead_code, private_interfaces, clippy::undocumented_unsafe_blocks)]
 
 mod batch;
 mod edwards;
