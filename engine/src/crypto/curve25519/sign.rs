@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(hex::encode(key.sign(&text)), signature);
             assert_eq!(hex::encode(key.sign_alone(&text)), signature);
             for backend in Backend::ALL.into_iter().filter(|backend| backend.is_supported()) {
-                for signed in key.sign_many(&Plan::all(backend), &vec![&text; 9]) {
+                for signed in key.sign_many(&Plan::all(backend), &[&text; 9]) {
                     assert_eq!(hex::encode(signed), signature, "{backend:?}");
                 }
             }
