@@ -4,7 +4,7 @@
 
 use std::{hint::black_box, time::Instant};
 
-use allium_engine::crypto::{Work, plan};
+use allium_engine::crypto::{Operation, plan};
 use anyhow::Result;
 
 const SAMPLES: usize = 40_000;
@@ -15,7 +15,7 @@ const KEPT: usize = 80;
 
 /// Welch's t of the backend of large batches.
 pub(crate) fn statistic() -> Result<f64> {
-    let backend = plan().most(Work::X25519);
+    let backend = plan().most(Operation::X25519);
     let mut random = vec![0; SAMPLES * 33];
     getrandom::fill(&mut random)?;
     let mut points = [[0; 32]; BATCH];

@@ -1,7 +1,7 @@
 //! What a node tells of itself to whoever runs it.
 
 use crate::{
-    crypto::{Work, known_keys, plan},
+    crypto::{Operation, known_keys, plan},
     metrics::Distribution,
     node::Node,
     rpc::{RequestTimes, Requests, Status},
@@ -70,7 +70,7 @@ pub struct NodeMetrics {
     pub unreachable: usize,
 }
 
-fn steps(work: Work) -> impl Iterator<Item = (&'static str, &'static str, usize)> {
+fn steps(work: Operation) -> impl Iterator<Item = (&'static str, &'static str, usize)> {
     plan().steps(work).into_iter().map(move |(backend, from)| (work.as_str(), backend.as_str(), from))
 }
 
@@ -129,7 +129,7 @@ impl Node {
                 .read()
                 .map(|(name, budget)| (name, budget.used(), budget.limit(), budget.refused()))
                 .into(),
-            plan: Work::ALL.into_iter().flat_map(steps).collect(),
+            plan: Operation::ALL.into_iter().flat_map(steps).collect(),
             known_keys: known_keys(),
             connections,
             swarms: network.swarms().len(),

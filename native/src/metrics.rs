@@ -1,7 +1,7 @@
 //! What a node counts, for Python.
 
 use allium_engine::{
-    crypto::{Backend, Work, forced, measure},
+    crypto::{Backend, Operation, forced, measure},
     metrics::{Distribution, bound},
     report::NodeMetrics,
     store,
@@ -89,8 +89,8 @@ type Curve25519 = (Option<&'static str>, Vec<&'static str>, Vec<(&'static str, &
 #[pyfunction]
 pub(crate) fn curve25519(py: Python<'_>) -> Curve25519 {
     let plan = py.detach(measure);
-    let steps = |work: Work| plan.steps(work).into_iter().map(move |(backend, from)| (work, backend, from));
-    let steps = Work::ALL.into_iter().flat_map(steps);
+    let steps = |work: Operation| plan.steps(work).into_iter().map(move |(backend, from)| (work, backend, from));
+    let steps = Operation::ALL.into_iter().flat_map(steps);
     (
         forced().map(Backend::as_str),
         Backend::ALL.into_iter().filter(|backend| backend.is_supported()).map(Backend::as_str).collect(),

@@ -470,11 +470,7 @@ def swarm_of(account_id: str, swarm_ids: list[int]) -> int | None:
     """The id of the swarm that an Account ID (66 hex digits) maps to; `None` without swarms."""
 
 def curve25519() -> tuple[str | None, list[str], list[tuple[str, str, int]]]:
-    """How X25519 and Ed25519 are computed in this process, once that has been measured (some 20 ms of CPU time).
-
-    The backend that `ALLIUM_X25519` forces, if any; those that the processor can run; and of each kind of work, which one is
-    used from which size of a batch on.
-    """
+    """The backend that `ALLIUM_X25519` forces; those there are; of each operation, which is used from which batch size on."""
 
 @type_check_only
 class StoreSummary(TypedDict):

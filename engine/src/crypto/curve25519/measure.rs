@@ -7,7 +7,7 @@ use super::{
     backend::Backend,
     current,
     known::KnownKeys,
-    plan::{Measured, Plan, SIZES, Times, Work},
+    plan::{Measured, Operation, Plan, SIZES, Times},
     sign::Expanded,
     verify::{Proof, verify_with},
 };
@@ -27,7 +27,7 @@ pub fn measure_aside() {
     if !current::is_decided() {
         let started = thread::Builder::new().name("allium-measure".to_owned()).spawn(|| {
             let plan = measure();
-            for work in Work::ALL {
+            for work in Operation::ALL {
                 let steps =
                     plan.steps(work).into_iter().map(|(backend, from)| format!("{} from {from}", backend.as_str()));
                 tracing::info!("{}: {}", work.as_str(), steps.collect::<Vec<_>>().join(", "));
@@ -60,18 +60,19 @@ fn times() -> Measured {
     let known = KnownKeys::new();
     let mut shared = vec![[0; 32]; MAX_BATCH];
     let plans = Backend::ALL.map(|backend| backend.is_supported().then(|| Plan::all(backend)));
-    let mut run = |work: Work, backend: Backend, plan: &Plan, count: usize| match work {
-        Work::X25519 => backend.x25519(&[77; 32], black_box(&points[..count]), &mut shared[..count]),
-        Work::Verify => drop(black_box(verify_with(plan, None, &proofs[..count]))),
-        Work::VerifyKnown => drop(black_box(verify_with(plan, Some(&known), &proofs[..count]))),
-        Work::Sign => drop(black_box(keys[0].sign_many(plan, &texts[..count]))),
+    let mut run = |work: Operation, backend: Backend, plan: &Plan, count: usize| match work {
+        Operation::X25519 => backend.x25519(&[77; 32], black_box(&points[..count]), &mut shared[..count]),
+        Operation::Verify => drop(black_box(verify_with(plan, None, &proofs[..count]))),
+        Operation::VerifyKnown => drop(black_box(verify_with(plan, Some(&known), &proofs[..count]))),
+        Operation::Sign => drop(black_box(keys[0].sign_many(plan, &texts[..count]))),
     };
     // So that all is known of them that there is to know.
     for plan in plans.iter().flatten().cycle().take(2 * Backend::ALL.len()) {
         verify_with(plan, Some(&known), &proofs[..keys.len()]);
     }
-    let mut measured = plans.each_ref().map(|plan| plan.as_ref().map(|_| [[u64::MAX; SIZES.len()]; Work::ALL.len()]));
-    for (place, work) in Work::ALL.into_iter().enumerate() {
+    let mut measured =
+        plans.each_ref().map(|plan| plan.as_ref().map(|_| [[u64::MAX; SIZES.len()]; Operation::ALL.len()]));
+    for (place, work) in Operation::ALL.into_iter().enumerate() {
         for (size, (count, tries)) in SIZES.into_iter().zip(TRIES).enumerate() {
             // By turns, so that whatever disturbs does so to all alike.
             for _ in 0..tries {

@@ -23,7 +23,7 @@ pub use backend::Backend;
 pub use current::{forced, plan};
 pub(super) use known::KnownKeys;
 pub use measure::{measure, measure_aside};
-pub use plan::{Plan, Work};
+pub use plan::{Operation, Plan};
 pub(super) use sign::Expanded;
 pub use verify::{Proof, verify_many};
 pub use x25519::x25519_many;

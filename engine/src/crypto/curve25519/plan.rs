@@ -9,7 +9,7 @@ const MARGIN: u64 = 16;
 
 /// What there is to do in batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum Operation {
     /// X25519 with one secret.
     X25519,
     /// Verifying signatures of keys that are new.
@@ -20,7 +20,7 @@ pub enum Work {
     Sign,
 }
 
-impl Work {
+impl Operation {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::X25519, Self::Verify, Self::VerifyKnown, Self::Sign];
 
@@ -40,7 +40,7 @@ impl Work {
 pub(super) type Times = [u64; SIZES.len()];
 
 /// Of each backend, [`Times`] for each work; `None` for one that the processor does not have.
-pub(super) type Measured = [Option<[Times; Work::ALL.len()]>; Backend::ALL.len()];
+pub(super) type Measured = [Option<[Times; Operation::ALL.len()]>; Backend::ALL.len()];
 
 /// How many of a batch are done in vectors, the rest one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ const ALONE: Split = Split { backend: Backend::Scalar, together: 0 };
 /// What is done how, for every size of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    splits: [[Split; MAX_BATCH + 1]; Work::ALL.len()],
+    splits: [[Split; MAX_BATCH + 1]; Operation::ALL.len()],
 }
 
 /// A straight line through what was measured: so much at once, and so much for each vector of `lanes`.
@@ -86,7 +86,7 @@ impl Line {
 impl Plan {
     /// The best for what was `measured`. A vector is used only where it is faster than one by one.
     pub(super) fn best(measured: &Measured) -> Self {
-        let mut splits = [[ALONE; MAX_BATCH + 1]; Work::ALL.len()];
+        let mut splits = [[ALONE; MAX_BATCH + 1]; Operation::ALL.len()];
         let [Some(scalar), vectors @ ..] = measured else { return Self { splits } };
         for (work, splits) in splits.iter_mut().enumerate() {
             let alone = Line::through(&scalar[work], 1);
@@ -114,23 +114,23 @@ impl Plan {
         let split = |count: usize| if count < 2 { ALONE } else { Split { backend, together: count as u8 } };
         let scalar = backend == Backend::Scalar;
         let splits = std::array::from_fn(|count| if scalar { ALONE } else { split(count) });
-        Self { splits: [splits; Work::ALL.len()] }
+        Self { splits: [splits; Operation::ALL.len()] }
     }
 
     /// Everything with `backend`, to measure it.
     pub(super) fn all(backend: Backend) -> Self {
         let together = |count: usize| if backend == Backend::Scalar { 0 } else { count as u8 };
         let splits = std::array::from_fn(|count| Split { backend, together: together(count) });
-        Self { splits: [splits; Work::ALL.len()] }
+        Self { splits: [splits; Operation::ALL.len()] }
     }
 
-    pub(super) fn split(&self, work: Work, count: usize) -> Split {
+    pub(super) fn split(&self, work: Operation, count: usize) -> Split {
         self.splits[work as usize][count.min(MAX_BATCH)]
     }
 
     /// Which backend is used from which size of a batch on: what comes first is of one.
     #[must_use]
-    pub fn steps(&self, work: Work) -> Vec<(Backend, usize)> {
+    pub fn steps(&self, work: Operation) -> Vec<(Backend, usize)> {
         let mut steps = vec![(Backend::Scalar, 1)];
         for (count, split) in self.splits[work as usize].iter().enumerate().skip(1) {
             if split.together > 0 && steps.last().is_some_and(|(last, _)| *last != split.backend) {
@@ -145,7 +145,7 @@ impl Plan {
 
     /// The backend of the largest batches.
     #[must_use]
-    pub fn most(&self, work: Work) -> Backend {
+    pub fn most(&self, work: Operation) -> Backend {
         self.splits[work as usize][MAX_BATCH].backend
     }
 }
@@ -156,7 +156,7 @@ mod tests {
 
     /// The same for every work.
     fn measured(scalar: Times, avx2: Option<Times>, ifma: Option<Times>) -> Measured {
-        [Some(scalar), avx2, ifma].map(|times| times.map(|times| [times; Work::ALL.len()]))
+        [Some(scalar), avx2, ifma].map(|times| times.map(|times| [times; Operation::ALL.len()]))
     }
 
     fn linear(each: u64) -> Times {
@@ -171,19 +171,19 @@ mod tests {
     fn a_vector_is_used_where_it_is_faster() {
         // Zen 3: two alone cost less than a vector, three do not.
         let plan = Plan::best(&measured(linear(39), Some(vectors(10, 90, 4)), None));
-        let together = |count| plan.split(Work::X25519, count).together;
+        let together = |count| plan.split(Operation::X25519, count).together;
         assert_eq!([1, 2, 3, 4, 5, 6, 7, 8].map(together), [0, 0, 3, 4, 4, 4, 7, 8]);
-        assert_eq!(plan.steps(Work::X25519), [(Backend::Scalar, 1), (Backend::Avx2, 3)]);
-        assert_eq!(plan.most(Work::Sign), Backend::Avx2);
+        assert_eq!(plan.steps(Operation::X25519), [(Backend::Scalar, 1), (Backend::Avx2, 3)]);
+        assert_eq!(plan.most(Operation::Sign), Backend::Avx2);
         // The best of several.
         let plan = Plan::best(&measured(linear(69), Some(vectors(40, 240, 4)), Some(vectors(13, 75, 8))));
-        let split = plan.split(Work::Verify, 9);
+        let split = plan.split(Operation::Verify, 9);
         assert_eq!(split, Split { backend: Backend::Ifma, together: 8 });
-        assert_eq!(plan.steps(Work::Verify), [(Backend::Scalar, 1), (Backend::Ifma, 2)]);
+        assert_eq!(plan.steps(Operation::Verify), [(Backend::Scalar, 1), (Backend::Ifma, 2)]);
         // One that is the fastest for one as well.
         let plan = Plan::best(&measured(linear(100), None, Some(vectors(0, 50, 8))));
-        assert_eq!(plan.steps(Work::Sign), [(Backend::Ifma, 1)]);
-        assert_eq!(plan.split(Work::Sign, 1000).together, 64);
+        assert_eq!(plan.steps(Operation::Sign), [(Backend::Ifma, 1)]);
+        assert_eq!(plan.split(Operation::Sign, 1000).together, 64);
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
         for avx2 in [vectors(0, 235, 4), vectors(0, 154, 4), [0, u64::MAX, 0, u64::MAX]] {
             let plan = Plan::best(&measured(linear(39), Some(avx2), None));
             assert_eq!(plan, Plan::forced(Backend::Scalar));
-            assert_eq!(plan.steps(Work::X25519), [(Backend::Scalar, 1)]);
+            assert_eq!(plan.steps(Operation::X25519), [(Backend::Scalar, 1)]);
         }
         assert_eq!(Plan::best(&[None; 3]), Plan::forced(Backend::Scalar));
     }
@@ -204,7 +204,7 @@ mod tests {
                 let (scalar, ifma) = (linear(40), vectors(once, each, 8));
                 let plan = Plan::best(&measured(scalar, None, Some(ifma)));
                 for count in 1..=MAX_BATCH {
-                    let together = usize::from(plan.split(Work::Sign, count).together);
+                    let together = usize::from(plan.split(Operation::Sign, count).together);
                     let vectors = if together == 0 { 0 } else { once + each * together.div_ceil(8) as u64 };
                     assert!(vectors + 40 * (count - together) as u64 <= 40 * count as u64);
                 }
@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn forced_is_forced() {
         let plan = Plan::forced(Backend::Avx2);
-        assert_eq!(plan.split(Work::X25519, 1), ALONE);
-        assert_eq!(plan.split(Work::X25519, 2), Split { backend: Backend::Avx2, together: 2 });
-        assert_eq!(plan.steps(Work::Verify), [(Backend::Scalar, 1), (Backend::Avx2, 2)]);
+        assert_eq!(plan.split(Operation::X25519, 1), ALONE);
+        assert_eq!(plan.split(Operation::X25519, 2), Split { backend: Backend::Avx2, together: 2 });
+        assert_eq!(plan.steps(Operation::Verify), [(Backend::Scalar, 1), (Backend::Avx2, 2)]);
     }
 }

@@ -12,7 +12,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{
     MAX_BATCH,
-    plan::{Plan, Work},
+    plan::{Operation, Plan},
 };
 
 /// A secret key as signing uses it.
@@ -84,7 +84,7 @@ impl Expanded {
     pub(in crate::crypto) fn sign_many<T: AsRef<[u8]>>(&self, plan: &Plan, texts: &[T]) -> Vec<[u8; 64]> {
         let mut signatures = Vec::with_capacity(texts.len());
         for texts in texts.chunks(MAX_BATCH) {
-            let split = plan.split(Work::Sign, texts.len());
+            let split = plan.split(Operation::Sign, texts.len());
             let (together, alone) = texts.split_at(split.together.into());
             #[cfg(allium_vectors)]
             if let Some(vectors) = split.backend.vectors().filter(|_| !together.is_empty()) {

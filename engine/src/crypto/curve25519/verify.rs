@@ -13,7 +13,7 @@ use super::{
     backend::Backend,
     current::plan,
     known::{Known, KnownKeys},
-    plan::{Plan, Work},
+    plan::{Operation, Plan},
     sign::hash_to_scalar,
 };
 #[cfg(allium_vectors)]
@@ -70,11 +70,11 @@ pub(super) fn verify_with(plan: &Plan, keys: Option<&KnownKeys>, proofs: &[Proof
     let mut holding = vec![false; proofs.len()];
     for (proofs, holding) in proofs.chunks(MAX_BATCH).zip(holding.chunks_mut(MAX_BATCH)) {
         let mut claims: Vec<_> = proofs.iter().enumerate().filter_map(|of| Claim::new(of, keys)).collect();
-        if plan.most(Work::VerifyKnown) != Backend::Scalar {
-            raise(plan.most(Work::VerifyKnown), &mut claims);
+        if plan.most(Operation::VerifyKnown) != Backend::Scalar {
+            raise(plan.most(Operation::VerifyKnown), &mut claims);
         }
         let (mut known, mut new): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| claim.known.high.is_some());
-        for (work, claims) in [(Work::VerifyKnown, &mut known), (Work::Verify, &mut new)] {
+        for (work, claims) in [(Operation::VerifyKnown, &mut known), (Operation::Verify, &mut new)] {
             let split = plan.split(work, claims.len());
             let (together, alone) = claims.split_at_mut(split.together.into());
             let points = [side_by_side(split.backend, together), one_by_one(alone)].concat();
