@@ -8,7 +8,7 @@ CASES ?= 1000000
 ROUNDS ?= 5
 MINUTES ?= 1
 # Test files at a time: they wait more than they work.
-JOBS ?= 2
+JOBS ?= 3
 BIN := $(VENV)/bin
 # Its v0.38 line, whose questions the application answers.
 COMETBFT := v0.38.26
@@ -34,10 +34,10 @@ demo: build ## A real message through three hops into a swarm of real nodes (ARG
 test: test-rust test-python ## Every test, with real processes, sockets and stores
 
 test-rust: $(VENV)/.requirements
-	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace $(CARGO_PROFILE)
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace --exclude allium-bench $(CARGO_PROFILE)
 
 test-python: build cometbft
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=10
 
 test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
 	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/swarm/test_chaos.py
@@ -53,8 +53,8 @@ test-crash: build ## One node killed 200 times in the middle of its work (KILLS=
 	ALLIUM_CRASH_KILLS=$(or $(KILLS),200) $(if $(SEED),ALLIUM_CRASH_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/swarm/test_crash.py
 
 bench-store: $(VENV)/.requirements ## What the store costs, empty and with a million messages; what their expiry costs others
-	cargo bench --locked -p allium-engine --bench store -- put
-	cargo bench --locked -p allium-engine --bench store -- expire
+	cargo bench --locked -p allium-bench --bench store -- put
+	cargo bench --locked -p allium-bench --bench store -- expire
 
 fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of bytes (CASES=n)
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python PROPTEST_CASES=$(CASES) cargo test --locked -p allium-engine $(CARGO_PROFILE) fuzz_
@@ -100,7 +100,7 @@ simulate: build ## Networks of up to 100,000 nodes, simulated: the tables of doc
 	$(BIN)/python bench/simulator.py $(ARGS)
 
 bench-bls: ## What BLS costs a node: signing, verifying, the sums of a whole network
-	cargo bench --locked -p allium-engine --bench bls
+	cargo bench --locked -p allium-bench --bench bls
 
 bench-ledger: build ## A year of mainnet's rewards replayed, fast and plain; a height of the state machine (ARGS=--help)
 	$(BIN)/python bench/ledger.py $(ARGS)

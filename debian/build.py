@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 #: Where it will be.
 HOME = Path("/usr/lib/allium")
 PYTHON = Path("/usr/bin/python3")
-EXTRA = "chain"
+EXTRAS = {"chain", "files"}
 
 
 def needed(distribution: metadata.Distribution, extras: set[str]) -> set[str]:
@@ -62,7 +62,7 @@ def environment(stage: Path, wheel: Path, lock: Path) -> None:
     home = stage / HOME.relative_to("/")
     run(PYTHON, "-m", "venv", "--without-pip", home)
     [information] = [entry for entry in zipfile.Path(wheel).iterdir() if entry.name.endswith(".dist-info")]
-    names = needed(metadata.PathDistribution(information), {EXTRA})
+    names = needed(metadata.PathDistribution(information), EXTRAS)
     requirements = stage.with_name("requirements.txt")
     requirements.write_text(locked(names, lock.read_text()))
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", home / "bin" / "python")
@@ -99,6 +99,7 @@ def main() -> None:
     release = wheel.name.split("-")[1]
     for source, target, mode in (
         ("allium.service", "usr/lib/systemd/system/allium.service", 0o644),
+        ("allium-files.service", "usr/lib/systemd/system/allium-files.service", 0o644),
         ("allium.sysusers", "usr/lib/sysusers.d/allium.conf", 0o644),
         ("copyright", "usr/share/doc/allium/copyright", 0o644),
         ("conffiles", "DEBIAN/conffiles", 0o644),
@@ -117,6 +118,10 @@ def main() -> None:
     settings = stage / "etc/allium/config.toml"
     settings.parent.mkdir(parents=True)
     settings.write_text(commented_toml(data_dir="/var/lib/allium", oxend_rpc="ipc:///var/lib/oxen/oxend.sock"))
+    from allium.files import settings as file_settings
+
+    of_files = settings.with_name(file_settings.FILE_NAME)
+    of_files.write_text(file_settings.commented_toml(data_dir="/var/lib/allium/files"))
     size = sum(path.lstat().st_size for path in stage.rglob("*")) // 1024
     (major, minor) = version.split(".")
     (stage / "DEBIAN/control").write_text(
@@ -131,6 +136,7 @@ Depends: python3 (>= {version}), python3 (<< {major}.{int(minor) + 1}), libc6, l
 Description: Session Network node
  A node of the Session Network: its data plane, which opens onion layers and stores messages, and its control plane,
  which knows the network. It takes the place of the reference's storage server, or runs networks of its own.
+ A file server for attachments and profile pictures is beside it.
 """
     )
     package = wheel.parent / f"allium_{release}_{architecture}.deb"

@@ -69,13 +69,27 @@ ask
 kill "$pid"
 wait
 
+say files
+as_node allium files init --data-dir /var/lib/allium/files --http-port 32028 >/try/files-key
+sed 's|^#http_port.*|http_port = 32028|; s|^#metrics_port.*|metrics_port = ""|' /etc/allium/files.toml >/try/files.toml
+cat /try/files.toml >/etc/allium/files.toml
+as_node allium files serve --config /etc/allium/files.toml >/try/files-log 2>&1 &
+files=$!
+for _ in $(seq 240); do grep -q serving /try/files-log && break; sleep 0.25; done
+/usr/bin/python3 -c "
+import json, urllib.request
+told = json.load(urllib.request.urlopen('http://127.0.0.1:32028/file', b'a file', timeout=60))
+assert urllib.request.urlopen('http://127.0.0.1:32028/file/' + told['id'], timeout=60).read() == b'a file'"
+kill "$files"
+wait "$files"
+
 say upgrade
 dpkg -i /try/allium.deb
 grep -q 32021 /etc/allium/config.toml
 
 say remove
 dpkg -r allium
-gone /usr/bin/allium /usr/lib/allium /usr/lib/systemd/system/allium.service
+gone /usr/bin/allium /usr/lib/allium /usr/lib/systemd/system/allium.service /usr/lib/systemd/system/allium-files.service
 [ -e /etc/allium/config.toml ]
 
 say purge

@@ -147,14 +147,7 @@ impl Layers {
 
     fn sodium_shared(&self) -> [u8; 32] {
         let mut shared = [0; 32];
-        // SAFETY: all are 32 bytes.
-        unsafe {
-            libsodium_sys::crypto_scalarmult_curve25519(
-                shared.as_mut_ptr(),
-                black_box(&self.secret).as_ptr(),
-                self.clients[0].0.as_ptr(),
-            );
-        }
+        sodium_x25519(&mut shared, black_box(&self.secret), &self.clients[0].0);
         shared
     }
 
@@ -221,8 +214,16 @@ impl Layers {
     }
 }
 
+/// X25519 as libsodium does it.
+pub(crate) fn sodium_x25519(shared: &mut [u8; 32], scalar: &[u8; 32], point: &[u8; 32]) {
+    // SAFETY: all are 32 bytes.
+    unsafe {
+        libsodium_sys::crypto_scalarmult_curve25519(shared.as_mut_ptr(), scalar.as_ptr(), point.as_ptr());
+    }
+}
+
 /// Seconds of the thread's CPU time.
-fn timed(what: impl FnOnce()) -> f64 {
+pub(crate) fn timed(what: impl FnOnce()) -> f64 {
     let before = cpu_time();
     what();
     cpu_time() - before
@@ -262,7 +263,7 @@ fn black_box_register(value: u64) -> u64 {
     black_box(value)
 }
 
-fn median(figures: &mut [f64]) -> f64 {
+pub(crate) fn median(figures: &mut [f64]) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

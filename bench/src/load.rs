@@ -10,7 +10,7 @@ use std::{
 use allium_engine::transport::any_certificate;
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
-use rustls::pki_types::ServerName;
+use rustls::{client::Resumption, pki_types::ServerName};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -68,21 +68,38 @@ pub(crate) enum Pace {
     Open(f64),
 }
 
+/// What a request goes over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The connection of the one before.
+    KeepAlive,
+    /// A new connection with a whole handshake.
+    New,
+    /// A new connection that goes on with the session of an earlier one.
+    Resumed,
+}
+
 /// The clients of one row.
 pub(crate) struct Load {
     runtime: Runtime,
     tls: TlsConnector,
     address: SocketAddr,
+    over: Over,
     clients: Vec<Client>,
 }
 
 impl Load {
     /// Clients of the node at `address`, each with its own requests.
-    pub(crate) fn new(address: SocketAddr, requests: Vec<Requests>) -> Result<Self> {
+    pub(crate) fn new(address: SocketAddr, requests: Vec<Requests>, over: Over) -> Result<Self> {
+        let mut tls = any_certificate()?;
+        if over == Over::New {
+            tls.resumption = Resumption::disabled();
+        }
         Ok(Self {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?,
-            tls: tls()?,
+            tls: Arc::new(tls).into(),
             address,
+            over,
             clients: requests.into_iter().map(|requests| Client { requests, connection: None }).collect(),
         })
     }
@@ -106,7 +123,8 @@ impl Load {
             let mut running = JoinSet::new();
             for (number, client) in clients.into_iter().enumerate() {
                 let schedule = Schedule::new(pace, began, number, count);
-                running.spawn(client.run(schedule, began + length));
+                let anew = (self.over != Over::KeepAlive).then(|| (self.tls.clone(), self.address));
+                running.spawn(client.run(schedule, began + length, anew));
             }
             let mut latencies = histogram()?;
             while let Some(done) = running.join_next().await {
@@ -230,14 +248,23 @@ impl Client {
         self.requests.begin()
     }
 
-    async fn run(mut self, mut schedule: Schedule, until: Instant) -> Result<(Self, Histogram<u64>)> {
+    /// Connects `anew` for each request, where that is asked for.
+    async fn run(
+        mut self,
+        mut schedule: Schedule,
+        until: Instant,
+        anew: Option<(TlsConnector, SocketAddr)>,
+    ) -> Result<(Self, Histogram<u64>)> {
         let mut latencies = histogram()?;
-        let connection = self.connection.as_mut().context("not connected")?;
         loop {
             let began = schedule.wait().await;
             if began >= until {
                 return Ok((self, latencies));
             }
+            if let Some((tls, address)) = &anew {
+                self.connection = Some(Connection::open(tls, *address).await?);
+            }
+            let connection = self.connection.as_mut().context("not connected")?;
             let request = self.requests.next()?;
             connection.ask(request).await?;
             latencies.saturating_record(u64::try_from(began.elapsed().as_micros())?.max(1));

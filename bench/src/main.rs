@@ -2,6 +2,7 @@
 //!
 //! The rounds of all rows alternate, so that what else the machine does falls on each alike; medians are shown.
 
+mod baseline;
 mod constant_time;
 mod crowd;
 mod crypto;
@@ -14,7 +15,7 @@ mod server;
 mod soak;
 mod work;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -44,7 +45,7 @@ struct Table {
     #[arg(long, default_value_t = 1024)]
     bytes: usize,
     /// Seconds of one round.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.2)]
     seconds: f64,
     /// Rounds of each row; the median is shown.
     #[arg(long, default_value_t = 5)]
@@ -72,6 +73,15 @@ struct Table {
     /// Where the figures go, as JSON.
     #[arg(long, default_value = "bench/out/node.json")]
     out: PathBuf,
+    /// Where each kind of machine has the multiples of X25519 that the table is compared with.
+    #[arg(long, default_value = "bench/baselines")]
+    baselines: PathBuf,
+    /// Keeps this run's as those of this kind of machine.
+    #[arg(long)]
+    write_baseline: bool,
+    /// Fails when a row costs so many percent more than the baseline.
+    #[arg(long)]
+    refuse: Option<f64>,
 }
 
 impl Table {
@@ -124,10 +134,10 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let Arguments { command, table } = Arguments::parse();
-    match command {
-        None => rows::table(&table),
+    let done = match command {
+        None => return rows::table(&table),
         Some(Command::Flood) => flood::flood(&table),
         Some(Command::Links) => rows::links(&table),
         Some(Command::Scaling) => scaling::scaling(&table),
@@ -136,5 +146,6 @@ fn main() -> Result<()> {
         Some(Command::Crypto { rounds }) => crypto::run(rounds),
         Some(Command::Serve(serve)) => server::serve(&serve),
         Some(Command::Fill { dir, count, bytes }) => server::fill(&dir, count, bytes),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -20,6 +20,8 @@ pub(crate) struct Row {
     pub(crate) p999_ms: f64,
     /// Of all nodes that took part.
     pub(crate) cpu_us_per_request: f64,
+    /// The same as a multiple of libsodium's X25519 in the same run.
+    pub(crate) multiple: f64,
     /// Of the node that was asked.
     pub(crate) entry_cpu_us_per_request: f64,
     /// Resident memory of the node that was asked, after the row.
@@ -30,18 +32,19 @@ pub(crate) struct Row {
     pub(crate) disk_bytes_per_message: Option<f64>,
 }
 
-pub(crate) const HEAD: &str = "work                          stored  conn.    requests/s   CPU us/req  (entry)      p50      p99    p99.9 ms   RSS MB  (anon)  disk B/msg";
+pub(crate) const HEAD: &str = "work                          stored  conn.    requests/s   CPU us/req      X  (entry)      p50      p99    p99.9 ms   RSS MB  (anon)  disk B/msg";
 
 impl Row {
     pub(crate) fn print(&self) {
         let disk = self.disk_bytes_per_message.map_or(String::new(), |bytes| format!("{bytes:.0}"));
         println!(
-            "{:<28} {:>7} {:>6} {:>13.0} {:>12.1} {:>8.1} {:>8.2} {:>8.2} {:>8.2} {:>11.1} {:>7.1} {:>11}",
+            "{:<28} {:>7} {:>6} {:>13.0} {:>12.1} {:>6.2} {:>8.1} {:>8.2} {:>8.2} {:>8.2} {:>11.1} {:>7.1} {:>11}",
             self.work,
             self.stored,
             self.connections,
             self.rps,
             self.cpu_us_per_request,
+            self.multiple,
             self.entry_cpu_us_per_request,
             self.p50_ms,
             self.p99_ms,

@@ -1,6 +1,9 @@
 //! The rows of the table, and how they are run by turns.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 use allium_engine::onion::build::Hop;
 use anyhow::{Context, Result, ensure};
@@ -8,23 +11,27 @@ use tempfile::TempDir;
 
 use crate::{
     Table,
-    load::{Load, Pace, Round},
+    baseline::{self, Yardstick},
+    load::{Load, Over, Pace, Round},
     report::{self, Row, median, mega},
     server::Network,
     work::{Requests, Work},
 };
 
-/// Name, nodes, what is asked.
-const ROWS: [(&str, usize, Work); 9] = [
-    ("info", 1, Work::Info),
-    ("store", 1, Work::Store),
-    ("store, 3-node swarm", 3, Work::Store),
-    ("retrieve, nothing new", 1, Work::RetrieveNothing),
-    ("retrieve, 10 messages", 1, Work::RetrieveTen),
-    ("onion 1 layer, info", 1, Work::OnionInfo(1)),
-    ("onion 1 layer, retrieve", 1, Work::OnionRetrieve),
-    ("onion relay + final, info", 3, Work::OnionInfo(2)),
-    ("onion 3 nodes, info", 3, Work::OnionInfo(3)),
+/// Name, nodes, what is asked, and over what.
+const ROWS: [(&str, usize, Work, Over); 12] = [
+    ("info", 1, Work::Info, Over::KeepAlive),
+    ("store", 1, Work::Store, Over::KeepAlive),
+    ("store, 3-node swarm", 3, Work::Store, Over::KeepAlive),
+    ("retrieve, nothing new", 1, Work::RetrieveNothing, Over::KeepAlive),
+    ("retrieve, 10 messages", 1, Work::RetrieveTen, Over::KeepAlive),
+    ("onion 1 layer, info", 1, Work::OnionInfo(1), Over::KeepAlive),
+    ("onion 1 layer, retrieve", 1, Work::OnionRetrieve, Over::KeepAlive),
+    ("onion relay + final, info", 3, Work::OnionInfo(2), Over::KeepAlive),
+    ("onion 3 nodes, info", 3, Work::OnionInfo(3), Over::KeepAlive),
+    ("new TLS, info", 1, Work::Info, Over::New),
+    ("new TLS, onion 1 layer, info", 1, Work::OnionInfo(1), Over::New),
+    ("resumed TLS, info", 1, Work::Info, Over::Resumed),
 ];
 
 /// A row that is being measured.
@@ -60,11 +67,11 @@ impl Table {
 }
 
 /// The whole table.
-pub(crate) fn table(table: &Table) -> Result<()> {
+pub(crate) fn table(table: &Table) -> Result<ExitCode> {
     let directory = table.directory()?;
     let mut networks = Vec::new();
     let mut cases = Vec::new();
-    for (name, nodes, work) in ROWS.into_iter().filter(|(name, ..)| name.contains(&table.only)) {
+    for (name, nodes, work, over) in ROWS.into_iter().filter(|(name, ..)| name.contains(&table.only)) {
         if table.target.is_some() && nodes > 1 {
             continue;
         }
@@ -80,13 +87,19 @@ pub(crate) fn table(table: &Table) -> Result<()> {
             });
             let network = networks.len() - 1;
             for &connections in &table.connections {
-                cases.push(Case::new(name, network, &networks[network], connections, stored, work, table)?);
+                cases.push(Case::new(name, network, &networks[network], connections, stored, (work, over), table)?);
             }
         }
     }
     ensure!(!cases.is_empty(), "no row has {:?} in its name", table.only);
     println!("{}, {} rounds of {} s by turns, medians", describe(table), table.rounds, table.seconds);
-    run(&mut cases, &networks, table)
+    let rows = run(&mut cases, &networks, table)?;
+    let file = table.baselines.join(baseline::kind()).with_extension("json");
+    if table.write_baseline {
+        baseline::write(&rows, &file)?;
+    }
+    let holds = table.target.is_some() || baseline::compare(&rows, &file, table.refuse)?;
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The same path of three nodes over OMQ and over QUIC.
@@ -98,31 +111,42 @@ pub(crate) fn links(table: &Table) -> Result<()> {
         networks.push(Network::start(&directory.path().join(name), 3, table, quic)?);
         let network = networks.len() - 1;
         for &connections in &table.connections {
-            cases.push(Case::new(name, network, &networks[network], connections, 0, Work::OnionInfo(3), table)?);
+            cases.push(Case::new(
+                name,
+                network,
+                &networks[network],
+                connections,
+                0,
+                (Work::OnionInfo(3), Over::KeepAlive),
+                table,
+            )?);
         }
     }
-    run(&mut cases, &networks, table)
+    run(&mut cases, &networks, table).map(drop)
 }
 
-fn run(cases: &mut [Case], networks: &[Network], table: &Table) -> Result<()> {
-    run_rounds(cases, networks, table)?;
-    println!("{}", report::HEAD);
-    let rows = cases.iter().map(|case| case.row(&networks[case.network])).collect::<Result<Vec<_>>>()?;
+fn run(cases: &mut [Case], networks: &[Network], table: &Table) -> Result<Vec<Row>> {
+    let x25519 = run_rounds(cases, networks, table)?;
+    println!("X: libsodium's X25519, {x25519:.1} us in this run\n{}", report::HEAD);
+    let rows = cases.iter().map(|case| case.row(&networks[case.network], x25519)).collect::<Result<Vec<_>>>()?;
     rows.iter().for_each(Row::print);
-    report::write(&rows, &table.out)
+    report::write(&rows, &table.out)?;
+    Ok(rows)
 }
 
-/// All rounds of all rows, by turns.
-pub(crate) fn run_rounds(cases: &mut [Case], networks: &[Network], table: &Table) -> Result<()> {
+/// All rounds of all rows, by turns; what libsodium's X25519 took between them, in microseconds.
+pub(crate) fn run_rounds(cases: &mut [Case], networks: &[Network], table: &Table) -> Result<f64> {
+    let mut yardstick = Yardstick::new()?;
     for round in 0..=table.rounds {
         for case in &mut *cases {
             eprint!("\rround {round} of {}: {:<28} {:>5}  ", table.rounds, case.name, case.connections);
             // The first round warms up.
             case.round(&networks[case.network], table, round > 0)?;
+            yardstick.measure();
         }
     }
     eprintln!("\r{:<60}", "");
-    Ok(())
+    Ok(yardstick.microseconds())
 }
 
 impl Case {
@@ -132,7 +156,7 @@ impl Case {
         network: &Network,
         connections: usize,
         stored: u64,
-        work: Work,
+        (work, over): (Work, Over),
         table: &Table,
     ) -> Result<Self> {
         let path: Vec<Hop> = network.nodes().iter().map(|node| node.hop).collect();
@@ -144,7 +168,7 @@ impl Case {
             connections,
             stored,
             work,
-            load: Load::new(entry.https, requests)?,
+            load: Load::new(entry.https, requests, over)?,
             rounds: Vec::new(),
             disk: None,
             written: 0,
@@ -169,10 +193,11 @@ impl Case {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "for people")]
-    pub(crate) fn row(&self, network: &Network) -> Result<Row> {
+    pub(crate) fn row(&self, network: &Network, x25519: f64) -> Result<Row> {
         let (rss, anon) = network.nodes()[0].resident()?.unwrap_or_default();
         let disk = self.disk.filter(|_| self.work == Work::Store && self.written > 0);
         let median = |figure: &dyn Fn(&Round) -> f64| median(&self.rounds, figure);
+        let cpu = median(&|round| round.per_request(round.server_cpu));
         Ok(Row {
             work: self.name.clone(),
             connections: self.connections,
@@ -181,7 +206,8 @@ impl Case {
             p50_ms: median(&|round| round.milliseconds(0.5)),
             p99_ms: median(&|round| round.milliseconds(0.99)),
             p999_ms: median(&|round| round.milliseconds(0.999)),
-            cpu_us_per_request: median(&|round| round.per_request(round.server_cpu)),
+            cpu_us_per_request: cpu,
+            multiple: cpu / x25519,
             entry_cpu_us_per_request: median(&|round| round.per_request(round.entry_cpu)),
             rss_mb: mega(rss),
             rss_anon_mb: mega(anon),

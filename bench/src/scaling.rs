@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::{
     Table,
+    load::Over,
     report::{self, Row},
     rows::{Case, run_rounds},
     server::Network,
@@ -27,12 +28,12 @@ pub(crate) fn scaling(table: &Table) -> Result<()> {
             let table = Table { worker_threads: cores, cpus: (0..cores).collect(), ..table.clone() };
             networks.push(Network::start(&directory.path().join(networks.len().to_string()), 1, &table, true)?);
             let (number, name) = (networks.len() - 1, format!("{name}, {cores} core"));
-            cases.push(Case::new(&name, number, &networks[number], connections, 0, work, &table)?);
+            cases.push(Case::new(&name, number, &networks[number], connections, 0, (work, Over::KeepAlive), &table)?);
         }
     }
-    run_rounds(&mut cases, &networks, table)?;
+    let x25519 = run_rounds(&mut cases, &networks, table)?;
     println!("{}", report::HEAD);
-    let rows = cases.iter().map(|case| case.row(&networks[case.network])).collect::<Result<Vec<_>>>()?;
+    let rows = cases.iter().map(|case| case.row(&networks[case.network], x25519)).collect::<Result<Vec<_>>>()?;
     for pair in rows.chunks(2) {
         pair.iter().for_each(Row::print);
         if let [one, two] = pair {

@@ -145,7 +145,7 @@ void forget (const void *connection_)
     uint8_t *const message = static_cast<uint8_t *> (msg_->data ());
 #else",
     ),
-    // Connections are counted by address, as those of the other transports are (src/transport/omq/doors.rs).
+    // Connections are counted by address, as those of the other transports are (src/transport/server/omq/doors.rs).
     (
         "tcp_listener.cpp",
         "    make_socket_noninheritable (sock);\n",

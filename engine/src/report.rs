@@ -71,13 +71,13 @@ impl Node {
     /// # Errors
     /// When the store cannot be read.
     pub fn metrics(&self) -> Result<NodeMetrics, StoreError> {
-        let services = self.services();
-        let (rpc, onion) = (&services.rpc, &services.onion);
-        let store = services.storage.as_ref().map(|keeping| keeping.store.metrics()).transpose()?.unwrap_or_default();
+        let context = self.context();
+        let (rpc, onion) = (&context.rpc, &context.onion);
+        let store = context.storage.as_ref().map(|keeping| keeping.store.metrics()).transpose()?.unwrap_or_default();
         let queue = |name, (taken, limit): (usize, usize)| Queue { name, taken, limit };
         let waits = usize::try_from(store.queued).unwrap_or(usize::MAX);
         let mut queues = vec![
-            queue("https", (services.clients.taken(), services.clients.limit())),
+            queue("https", (context.clients.taken(), context.clients.limit())),
             queue("relay", (onion.waiting().taken(), onion.waiting().limit())),
             queue("peel", onion.peeler().queued()),
             queue("verify", rpc.verifying()),
@@ -94,15 +94,15 @@ impl Node {
             queues.extend(quic.under_way().map(Queue::from));
             connections.push(("quic", quic.connections()));
         }
-        let network = services.network.load();
-        let own: Ed25519PublicKey = services.identity.ed25519.public();
+        let network = context.network.load();
+        let own: Ed25519PublicKey = context.identity.ed25519.public();
         let swarm = network.by_ed25519(&own).map(|node| node.swarm);
         Ok(NodeMetrics {
-            stats: services.stats()?,
+            stats: context.stats()?,
             requests: rpc.metrics().requests(),
             request_times: rpc.metrics().times(),
-            refusals: services.refusals.read(),
-            traffic: services.traffic.read(),
+            refusals: context.refusals.read(),
+            traffic: context.traffic.read(),
             arrivals: rpc.arrivals(),
             onions: onion.metrics().requests(),
             onion_times: onion.metrics().times(),
@@ -113,7 +113,7 @@ impl Node {
                 ("store", store.batches.clone()),
             ],
             store,
-            memory: services
+            memory: context
                 .memory
                 .read()
                 .map(|(name, budget)| (name, budget.used(), budget.limit(), budget.refused()))
@@ -121,8 +121,8 @@ impl Node {
             connections,
             swarms: network.swarms().len(),
             swarm_members: swarm.map_or(0, |swarm| network.members(swarm).len()),
-            tests: services.liveness.tests(),
-            unreachable: services.liveness.unreachable(),
+            tests: context.liveness.tests(),
+            unreachable: context.liveness.unreachable(),
         })
     }
 }

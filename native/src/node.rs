@@ -13,7 +13,7 @@ use allium_engine::{
     crypto::Identity,
     node::{Lent, Node as EngineNode, NodeConfig, NodeError},
     store::StoreError,
-    transport::{Listeners, Patience, RateLimits, control, default_memory_limit, parse_network},
+    transport::{Listeners, Patience, RateLimits, default_memory_limit, parse_network, server::control},
     types::{Ed25519PublicKey, LegacyPublicKey},
     watchdog::{Condition, Ward},
 };

@@ -113,7 +113,8 @@ def test_another_version_stops_and_says_so(net: Net) -> None:
 
 
 def test_a_follower_that_sees_other_events_stops(net: Net) -> None:
-    net.start(0).until(2)
+    # Without a snapshot: a follower that begins with one compares only what comes after it.
+    net.start(0, snapshot_every=1_000_000).until(2)
     elsewhere = net.directory / "elsewhere"
     other = World(RULES)
     other.register(77)

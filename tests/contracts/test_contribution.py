@@ -1,265 +1,19 @@
-"""ServiceNodeContribution and its factory: every function, event and refusal, and whole lives of a shared node."""
+"""ServiceNodeContribution: whole lives of a shared node, every event and every refusal."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from web3.contract import Contract
 
 from allium.appchain.parameters import SESH
 from allium.staking import abi, artifacts
 from tests.support.chain import DAY, REQUIREMENT, ZERO, Chain, Node, stakes
-
-WAIT_FOR_OPERATOR, OPEN, WAIT_FOR_FINALIZED, FINALIZED = range(4)
-
-
-class Shared:
-    """A contribution contract, operated by alice."""
-
-    def __init__(self, chain: Chain, reserved: list[Any] | None = None, manual: bool = False, fee: int = 100) -> None:
-        self.chain = chain
-        self.node = Node()
-        self.proof = chain.possession(self.node, chain.alice)
-        call = chain.factory.functions.deploy(self.node.key, self.proof, self.node.params(fee), reserved or [], manual)
-        self.receipt = chain.send(call, chain.alice)
-        [(self.name, address, self.ed25519, self.operator)] = chain.events(self.receipt, chain.factory)
-        self.contract: Contract = chain.at("ServiceNodeContribution", address)
-        for account in chain.w3.eth.accounts:
-            chain.send(chain.token.functions.approve(address, 2**255), account)
-
-    def __getattr__(self, name: str) -> Any:
-        return self.contract.functions[name]
-
-    def contribute(self, account: str, amount: int, beneficiary: str = ZERO) -> list[tuple[Any, ...]]:
-        """Contributes atomic units; what the contract said."""
-        receipt = self.chain.send(self.contributeFunds(amount, beneficiary), account)
-        return self.chain.events(receipt, self.contract)
-
-    def refused(self, call: Any, account: str) -> tuple[Any, ...]:
-        return self.chain.refused(call, account)
-
-    def said(self, call: Any, account: str) -> list[tuple[Any, ...]]:
-        """Sends; what the contract said."""
-        return self.chain.events(self.chain.send(call, account), self.contract)
-
-
-def reserve(*pairs: tuple[str, int]) -> list[Any]:
-    """Reservations, in percent of the requirement."""
-    return [(address, REQUIREMENT * percent // 100) for address, percent in pairs]
-
-
-# --- the factory
-
-
-def test_the_factory_makes_a_contract(chain: Chain) -> None:
-    shared = Shared(chain, reserve((chain.alice, 25), (chain.bob, 10)), manual=True, fee=250)
-    assert shared.name == "NewServiceNodeContributionContract"
-    assert (shared.ed25519, shared.operator) == (shared.node.params()[0], chain.alice)
-    assert chain.events(shared.receipt, shared.contract) == [
-        ("UpdateReservedContributors", ()),
-        ("Reset",),
-        ("UpdatePubkeys", shared.node.key, shared.node.params()[0]),
-        ("UpdateFee", 250),
-        ("UpdateReservedContributors", tuple(reserve((chain.alice, 25), (chain.bob, 10)))),
-        ("UpdateManualFinalize", True),
-    ]
-    factory = chain.factory.functions
-    assert factory.owns(shared.contract.address).call()
-    assert factory.deployedContracts(shared.contract.address).call()
-    assert not factory.owns(chain.alice).call()
-    assert factory.VERSION().call() == 1
-    assert factory.stakingRewardsContract().call() == chain.rewards.address
-    assert shared.SESH().call() == chain.token.address
-    assert shared.stakingRewardsContract().call() == chain.rewards.address
-    assert shared.stakingRequirement().call() == REQUIREMENT
-    assert shared.contract.functions.operator().call() == chain.alice
-    assert shared.maxContributors().call() == 10
-    assert shared.WITHDRAWAL_DELAY().call() == 86_400
-    assert shared.MAX_FEE().call() == 10_000
-    assert shared.status().call() == WAIT_FOR_OPERATOR
-    assert shared.manualFinalize().call()
-    assert tuple(shared.blsPubkey().call()) == shared.node.key
-    assert tuple(shared.blsSignature().call()) == tuple(shared._blsSignature().call()) == shared.proof
-    assert tuple(shared.serviceNodeParams().call()) == shared.node.params(250)
-    assert tuple(shared._serviceNodeParams().call()) == shared.node.params(250)
-    assert shared.getReserved().call() == [
-        [chain.alice, chain.bob],
-        [REQUIREMENT // 4, REQUIREMENT // 10],
-        [False, False],
-    ]
-    assert shared.reservedContributions(chain.bob).call() == [REQUIREMENT // 10, False]
-    assert shared.reservedContributionsAddresses(1).call() == chain.bob
-    assert shared.totalReservedContribution().call() == REQUIREMENT * 35 // 100
-    assert shared.getContributions().call() == [[], [], []]
-
-
-def test_the_factorys_refusals(chain: Chain) -> None:
-    factory = chain.factory.functions
-    node = Node()
-    proof = chain.possession(node, chain.alice)
-    make = factory.deploy(node.key, proof, node.params(), [], False)
-    assert chain.refused(make, chain.bob) == ("InvalidBLSProofOfPossession",)
-    bad_fee = factory.deploy(node.key, proof, node.params(10_001), [], False)
-    assert chain.refused(bad_fee, chain.alice) == ("FeeExceedsPossibleValue", 10_001, 10_000)
-    assert chain.refused(factory.pause(), chain.alice) == ("OwnableUnauthorizedAccount", chain.alice)
-    assert chain.events(chain.send(factory.pause(), chain.owner), chain.factory) == [("Paused", chain.owner)]
-    assert factory.paused().call()
-    assert chain.refused(make, chain.alice) == ("EnforcedPause",)
-    assert chain.refused(factory.pause(), chain.owner) == ("EnforcedPause",)
-    chain.send(factory.unpause(), chain.owner)
-    assert chain.refused(factory.unpause(), chain.owner) == ("ExpectedPause",)
-    chain.send(make, chain.alice)
-    assert chain.refused(factory.initialize(ZERO), chain.owner) == ("InvalidInitialization",)
-
-
-def test_the_factory_changes_hands(chain: Chain) -> None:
-    factory = chain.factory.functions
-    chain.send(factory.transferOwnership(chain.bob), chain.owner)
-    assert factory.pendingOwner().call() == chain.bob
-    chain.send(factory.acceptOwnership(), chain.bob)
-    assert factory.owner().call() == chain.bob
-    chain.send(factory.renounceOwnership(), chain.bob)
-    assert factory.owner().call() == ZERO
-
-
-def test_a_contract_without_a_factory(chain: Chain) -> None:
-    node = Node()
-    arguments: tuple[Any, ...] = (
-        chain.rewards.address,
-        10,
-        node.key,
-        chain.possession(node, chain.alice),
-        node.params(),
-        [],
-    )
-    artifact, published = artifacts.load("ServiceNodeContribution"), abi.load("ServiceNodeContribution")
-    made = chain.create(artifact, published, *arguments, chain.alice, False)
-    assert made.functions.operator().call() == chain.alice
-    assert not chain.factory.functions.owns(made.address).call()
-    assert chain.create_refused(artifact, published, *arguments, chain.bob, False) == ("InvalidBLSProofOfPossession",)
-
-
-# --- what the operator sets
-
-
-def test_only_the_operator_sets(chain: Chain) -> None:
-    shared = Shared(chain)
-    node = shared.node
-    for call in (
-        shared.updateManualFinalize(True),
-        shared.updateFee(1),
-        shared.updatePubkeys(node.key, shared.proof, 1, 2, 3),
-        shared.updateReservedContributors([]),
-        shared.finalize(),
-        shared.reset(),
-        shared.resetUpdateAndContribute(node.key, shared.proof, node.params(), [], False, ZERO, 0),
-        shared.rescueERC20(chain.token.address),
-    ):
-        assert shared.refused(call, chain.bob) == ("OnlyOperatorIsAuthorised", chain.bob, chain.alice)
-
-
-def test_what_the_operator_sets(chain: Chain) -> None:
-    shared = Shared(chain)
-    assert shared.said(shared.updateManualFinalize(True), chain.alice) == [("UpdateManualFinalize", True)]
-    assert shared.manualFinalize().call()
-    assert shared.said(shared.updateFee(10_000), chain.alice) == [("UpdateFee", 10_000)]
-    assert shared.refused(shared.updateFee(10_001), chain.alice) == ("FeeExceedsPossibleValue", 10_001, 10_000)
-    other = Node()
-    keys = shared.updatePubkeys(other.key, chain.possession(other, chain.alice), other.params()[0], 8, 9)
-    assert shared.said(keys, chain.alice) == [("UpdatePubkeys", other.key, other.params()[0])]
-    assert tuple(shared.serviceNodeParams().call()) == (other.params()[0], 8, 9, 10_000)
-    wrong = shared.updatePubkeys(other.key, chain.possession(other, chain.bob), other.params()[0], 8, 9)
-    assert shared.refused(wrong, chain.alice) == ("InvalidBLSProofOfPossession",)
-    reserved = reserve((chain.alice, 30))
-    assert shared.said(shared.updateReservedContributors(reserved), chain.alice) == [
-        ("UpdateReservedContributors", tuple(reserved))
-    ]
-    shared.contribute(chain.alice, REQUIREMENT * 30 // 100)
-    for call in (shared.updateFee(10_001), keys, shared.updateReservedContributors([])):
-        assert shared.refused(call, chain.alice) == ("RequireWaitForOperatorContribStatus", OPEN)
-    shared.said(shared.updateManualFinalize(False), chain.alice)  # at any time
-
-
-def test_reservations_that_fit(chain: Chain) -> None:
-    shared = Shared(chain)
-    a, b, c, d, e = chain.alice, chain.bob, chain.carol, chain.dave, chain.owner
-    for reserved in (
-        reserve((a, 25), (b, 10), (c, 10), (d, 15), (e, 40)),
-        reserve((a, 25), (b, 70), (c, 5)),
-        reserve((a, 100)),
-        [],
-    ):
-        shared.said(shared.updateReservedContributors(reserved), chain.alice)
-        assert shared.getReserved().call()[0] == [address for address, _ in reserved]
-    # What was reserved before is not reserved any more.
-    assert shared.reservedContributions(b).call() == [0, False]
-
-
-def test_reservations_that_do_not_fit(chain: Chain) -> None:
-    shared = Shared(chain)
-    a, b, c = chain.alice, chain.bob, chain.carol
-    percent = REQUIREMENT // 100
-
-    def refused(*reserved: Any) -> tuple[Any, ...]:
-        return shared.refused(shared.updateReservedContributors(list(reserved)), a)
-
-    everybody = [(account, percent) for account in chain.w3.eth.accounts[:10]]
-    assert refused(*everybody, (ZERO, percent)) == ("TooManyReservedContributors", 11, 10)
-    assert refused((b, percent)) == ("FirstReservedContributorMustBeOperator", 0, a)
-    assert refused((a, 25 * percent), (ZERO, percent)) == ("ReservedContributorHasZeroAddress", 1)
-    assert refused((a, 25 * percent), (b, 25 * percent), (b, 1)) == ("DuplicateAddressInReservedContributor", 2)
-    assert refused((a, 25 * percent - 1)) == (
-        "ReservedContributionBelowMinAmount",
-        0,
-        25 * percent - 1,
-        25 * percent,
-    )
-    # [25, 10, 5]: with 65 left and eight places, eight percent and an eighth are the least.
-    assert refused((a, 25 * percent), (b, 10 * percent), (c, 5 * percent)) == (
-        "ReservedContributionBelowMinAmount",
-        2,
-        5 * percent,
-        65 * percent // 8,
-    )
-    assert refused((a, 25 * percent), (b, 5 * percent), (c, 70 * percent))[0] == "ReservedContributionBelowMinAmount"
-    assert refused((a, 25 * percent), (b, 75 * percent + 1)) == (
-        "ReservedContributionExceedsStakingRequirement",
-        1,
-        75 * percent + 1,
-        75 * percent,
-    )
-    assert refused((a, 100 * percent), (b, 1)) == ("Panic", 0x11)
-
-
-def test_least_contributions(chain: Chain) -> None:
-    shared = Shared(chain)
-    least = shared.calcMinimumContribution
-    for remaining, contributors, most, expected in (
-        (25_000 * SESH, 0, 10, 6_250_000_000_000),
-        (18_750 * SESH, 1, 10, 2_083_333_333_334),
-        (18_750 * SESH - 2_083_333_333_334, 2, 10, 2_083_333_333_334),
-        (SESH, 9, 10, 1_000_000_000),
-        (5, 0, 10, 2),
-        (1, 0, 1, 1),
-    ):
-        assert least(remaining, contributors, most).call() == expected
-    assert shared.refused(least(10, 9, 9), chain.bob) == ("CalcMinContributionGivenBadContribArgs", 9, 9)
-    assert shared.refused(least(0, 10, 9), chain.bob) == ("CalcMinContributionGivenBadContribArgs", 10, 9)
-    assert shared.refused(least(0, 0, 9), chain.bob) == ("Panic", 0x11)
-    assert shared.minimumOperatorContribution(REQUIREMENT).call() == 6_250 * SESH
-    assert shared.minimumOperatorContribution(5).call() == 2
-    assert shared.refused(shared.minimumOperatorContribution(0), chain.bob) == ("Panic", 0x11)
-    assert shared.minimumContribution().call() == 6_250 * SESH
-    shared.contribute(chain.alice, 6_250 * SESH)
-    assert shared.minimumContribution().call() == 2_083_333_333_334
-
+from tests.support.shared_node import FINALIZED, OPEN, WAIT_FOR_FINALIZED, WAIT_FOR_OPERATOR, SharedNode, reserve
 
 # --- contributing
 
 
 def test_a_node_of_four_fills_and_joins_by_itself(chain: Chain) -> None:
-    shared = Shared(chain)
+    shared = SharedNode(chain)
     assert shared.contribute(chain.alice, 10_000 * SESH) == [
         ("OpenForPublicContribution",),
         ("NewContribution", chain.alice, chain.alice, 10_000 * SESH),
@@ -307,7 +61,7 @@ def test_a_node_of_four_fills_and_joins_by_itself(chain: Chain) -> None:
 
 
 def test_an_operator_finalizes_by_hand(chain: Chain) -> None:
-    shared = Shared(chain, manual=True)
+    shared = SharedNode(chain, manual=True)
     assert shared.refused(shared.finalize(), chain.alice) == ("FinalizeNotPossible", WAIT_FOR_OPERATOR)
     shared.contribute(chain.alice, 6_250 * SESH)
     assert shared.contribute(chain.bob, 18_750 * SESH) == [
@@ -324,7 +78,7 @@ def test_an_operator_finalizes_by_hand(chain: Chain) -> None:
 
 
 def test_the_reasons_not_to_contribute_in_their_order(chain: Chain) -> None:
-    shared = Shared(chain, reserve((chain.alice, 25), (chain.bob, 50)))
+    shared = SharedNode(chain, reserve((chain.alice, 25), (chain.bob, 50)))
     rewards = chain.rewards.functions
     give = shared.contributeFunds
     snapshot = chain.rpc("evm_snapshot")
@@ -366,7 +120,7 @@ def test_the_reasons_not_to_contribute_in_their_order(chain: Chain) -> None:
 
 def test_ten_people_share_a_node(chain: Chain) -> None:
     chain.send(chain.rewards.functions.setStakingRequirement(1000), chain.owner)
-    shared = Shared(chain)
+    shared = SharedNode(chain)
     people = [chain.alice, *[account for account in chain.w3.eth.accounts if account != chain.alice]]
     assert len(people) == 10
     chain.send(shared.updateReservedContributors([(chain.alice, 250), (people[9], 84)]), chain.alice)
@@ -407,7 +161,7 @@ def test_a_changed_number_of_contributors_is_noticed(chain: Chain) -> None:
 
 
 def test_beneficiaries(chain: Chain) -> None:
-    shared = Shared(chain, manual=True)
+    shared = SharedNode(chain, manual=True)
     change = shared.updateBeneficiary
     assert shared.refused(change(chain.dave), chain.alice) == (
         "BeneficiaryUpdatingDisabledNodeIsNotOpen",
@@ -434,7 +188,7 @@ def test_beneficiaries(chain: Chain) -> None:
 
 
 def test_a_contributor_withdraws_after_a_day(chain: Chain) -> None:
-    shared = Shared(chain, reserve((chain.alice, 25), (chain.bob, 25)), manual=True)
+    shared = SharedNode(chain, reserve((chain.alice, 25), (chain.bob, 25)), manual=True)
     quarter = REQUIREMENT // 4
     shared.contribute(chain.alice, quarter)
     before = chain.balance(chain.bob)
@@ -467,7 +221,7 @@ def test_a_contributor_withdraws_after_a_day(chain: Chain) -> None:
 
 
 def test_the_place_of_one_who_left_in_the_middle_goes_to_the_last(chain: Chain) -> None:
-    shared = Shared(chain)
+    shared = SharedNode(chain)
     shared.contribute(chain.alice, 7_000 * SESH)
     for account in (chain.bob, chain.carol, chain.dave):
         shared.contribute(account, 4_000 * SESH)
@@ -478,7 +232,7 @@ def test_the_place_of_one_who_left_in_the_middle_goes_to_the_last(chain: Chain) 
 
 @pytest.mark.parametrize("call_name", ["withdrawContribution", "reset"])
 def test_the_operator_ends_it_for_everybody(chain: Chain, call_name: str) -> None:
-    shared = Shared(chain, reserve((chain.alice, 25), (chain.carol, 30)))
+    shared = SharedNode(chain, reserve((chain.alice, 25), (chain.carol, 30)))
     accounts = (chain.alice, chain.bob)
     before = [chain.balance(account) for account in accounts]
     for account in accounts:
@@ -495,7 +249,7 @@ def test_the_operator_ends_it_for_everybody(chain: Chain, call_name: str) -> Non
 
 
 def test_a_contract_is_used_again_after_its_node_has_joined(chain: Chain) -> None:
-    shared = Shared(chain)
+    shared = SharedNode(chain)
     shared.contribute(chain.alice, REQUIREMENT)
     held = chain.balance(chain.alice)
     shared.said(shared.reset(), chain.alice)
@@ -526,7 +280,7 @@ def test_a_contract_is_used_again_after_its_node_has_joined(chain: Chain) -> Non
 
 
 def test_what_was_sent_by_mistake_is_rescued(chain: Chain) -> None:
-    shared = Shared(chain, manual=True)
+    shared = SharedNode(chain, manual=True)
     rescue = shared.rescueERC20(chain.token.address)
     assert shared.refused(rescue, chain.alice) == ("RescueBalanceIsEmpty", chain.token.address)
     before = chain.balance(chain.alice)
@@ -545,7 +299,7 @@ def test_what_was_sent_by_mistake_is_rescued(chain: Chain) -> None:
 
 
 def test_a_key_that_joined_elsewhere_stops_the_finalizing(chain: Chain) -> None:
-    shared = Shared(chain)
+    shared = SharedNode(chain)
     chain.send(chain.adding(shared.node, chain.alice, stakes((chain.alice, 25_000))), chain.alice)
     refusal = shared.refused(shared.contributeFunds(REQUIREMENT, ZERO), chain.alice)
     assert refusal == ("BLSPubkeyAlreadyExists", 1)

@@ -1,9 +1,8 @@
 """The import graph of `python/allium`: which package may import which, and that none imports itself in a circle.
 
     tests/lint/packages.py                 name every offence as "file:line: a -> b …"; exit code 1 if there is one
-    tests/lint/packages.py --check-docs    the same, and docs/architecture.md with another graph is one
-    tests/lint/packages.py --write-docs    put the graph there
-    tests/lint/packages.py --mermaid       print it
+    tests/lint/packages.py --check-docs    the same, and docs/pictures/packages.svg of another graph is one
+    tests/lint/packages.py --write-docs    draw it
 
 An import counts wherever it stands, in a function too: one that only makes the start cheap is an arrow like any other.
 What stands under `if TYPE_CHECKING` does not count, because nothing of it is there when the program runs. The sources
@@ -20,21 +19,25 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.lint import picture
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "python"
 PACKAGE = "allium"
-DOCUMENT = ROOT / "docs" / "architecture.md"
-BEGIN, END = "<!-- packages:begin -->", "<!-- packages:end -->"
+PICTURE = ROOT / "docs" / "pictures" / "packages.svg"
 
 #: The arrows: what each package, or module beside the packages, may import. This table is their only home.
 #: `allium` is `allium/__init__.py`; `_native` the engine.
 ARROWS: Mapping[str, str] = {
-    "__main__": "cli errors node",
-    "cli": "allium appchain base client consensus devnet errors liveness node operate settings staking takeover wallet "
-    "_native",
-    "devnet": "appchain base consensus errors liveness membership node settings staking wallet _native",
+    "__main__": "base cli errors node",
+    "cli": "allium appchain base client consensus devnet errors files liveness node operate settings staking takeover "
+    "wallet _native",
+    "devnet": "appchain base consensus errors files liveness membership node settings staking wallet _native",
     "node": "appchain base claims consensus errors liveness membership operate settings staking _native",
     "operate": "allium appchain base client consensus errors liveness membership settings staking _native",
+    "files": "allium base errors operate settings _native",
     "takeover": "base errors settings _native",
     "wallet": "appchain base claims client settings staking _native",
     "claims": "appchain base consensus _native",
@@ -226,49 +229,40 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def mermaid(source: Path) -> str:
-    """The arrows that are allowed and used; one that follows from two others is left out."""
+def arrows(source: Path) -> dict[str, list[str]]:
+    """The arrows that are allowed and used, by where they begin; one that follows from two others is left out."""
     known = modules(source)
     pairs = {found.arrow for name, path in known.items() for found in imports(name, path, known)}
     used = {(begin, end) for begin, end in pairs if begin != end and end in ARROWS.get(begin, "").split()}
     edges = graph(sorted(used))
     order = list(ARROWS)
-    lines = ["```mermaid", "graph TD"]
+    found: dict[str, list[str]] = {}
     for begin in order:
         for end in order:
             if (begin, end) in used:
                 by_others = edges[begin] - {end}
                 if not any(end in _reached(other, edges) for other in by_others):
-                    lines.append(f"    {begin} --> {end}")
-    return "\n".join([*lines, "```"])
+                    found.setdefault(begin, []).append(end)
+    return found
 
 
-def _document(text: str, block: str) -> str:
-    """A page with `block` between the marks; `ValueError` without them."""
-    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    return f"{text[:begin]}\n{block}\n{text[end:]}"
+def drawing(source: Path) -> str:
+    """The picture of the arrows, as SVG."""
+    return picture.svg(arrows(source), "The packages of python/allium; each stands above those that it imports.")
 
 
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description="The import graph of the Python packages.")
-    parser.add_argument("--mermaid", action="store_true", help="print the graph")
-    parser.add_argument("--check-docs", action="store_true", help="fail when the page holds another graph")
-    parser.add_argument("--write-docs", action="store_true", help="put the graph into the page")
+    parser.add_argument("--check-docs", action="store_true", help="fail when the picture is of another graph")
+    parser.add_argument("--write-docs", action="store_true", help="draw the picture")
     chosen = parser.parse_args()
-    if chosen.mermaid:
-        print(mermaid(SOURCE))
-        return 0
-    text = DOCUMENT.read_text(encoding="utf-8")
     if chosen.write_docs:
-        DOCUMENT.write_text(_document(text, mermaid(SOURCE)), encoding="utf-8")
+        PICTURE.write_text(drawing(SOURCE), encoding="utf-8")
         return 0
     found = offences(SOURCE)
-    if chosen.check_docs and _document(text, mermaid(SOURCE)) != text:
-        number = text[: text.index(BEGIN)].count("\n") + 1
-        found.append(
-            f"{_shown(DOCUMENT)}:{number}: not the graph that there is; run {_shown(Path(__file__))} --write-docs"
-        )
+    if chosen.check_docs and drawing(SOURCE) != PICTURE.read_text(encoding="utf-8"):
+        found.append(f"{_shown(PICTURE)}:1: not the graph that there is; run {_shown(Path(__file__))} --write-docs")
     for offence in found:
         print(offence)
     return 1 if found else 0

@@ -20,6 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from allium.appchain.types import PublicKey
+from allium.base.admin_socket import SOCKET
 from allium.client import direct
 from allium.operate import admin, facts, server
 from allium.settings.config import NodeConfig, commented_toml
@@ -272,7 +273,7 @@ async def test_the_port_can_be_off(lone_node: Callable[..., LoneNode], tmp_path:
     assert await asyncio.to_thread(listening) == before
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
-    assert not (directory / server.SOCKET).exists()
+    assert not (directory / SOCKET).exists()
 
 
 def test_nothing_but_metrics_is_served_on_the_port(pair: Devnet) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from allium.base import pidfile
 from allium.base.endpoint import Endpoint
 from allium.client import NetworkError, direct
 from allium.devnet import ports
@@ -171,7 +172,7 @@ def test_no_request_is_lost_while_a_node_starts_anew_again_and_again(running: Ru
     print(f"over connections of their own: {fresh}, none lost")
     print(f"over kept OMQ connections: {sum(each.answered for each in kept)}, none lost")
     # It is the same process, and has all that was acknowledged.
-    assert running.process.poll() is None and restart.serving(running.data_dir) == pid
+    assert running.process.poll() is None and pidfile.serving(running.data_dir) == pid
     for client in clients[1::2]:
         assert {message["hash"] for message in wire.retrieve(running.entry, client.user)} >= client.stored
 
@@ -198,7 +199,7 @@ def test_one_process_serves_a_directory(running: Running) -> None:
     assert second.returncode == 1 and f"another process serves {running.data_dir}" in second.stdout + second.stderr
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(60) == 0
-    assert restart.serving(running.data_dir) is None
+    assert pidfile.serving(running.data_dir) is None
     command = [sys.executable, "-m", "allium", "node", "restart", "--data-dir", str(running.data_dir)]
     nobody = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert nobody.returncode == 1 and "no node serves" in nobody.stderr

@@ -25,11 +25,11 @@ import pytest
 
 from allium.appchain.types import PublicKey
 from allium.appchain.verdicts import Reason
+from allium.base.admin_socket import SOCKET
 from allium.operate.chain_facts import ChainFacts, CommitteeFacts, ProviderFacts, StakeFacts
 from allium.operate.facts import DaemonFacts, DiskFacts, Facts, FactSource, ThreadFacts
 from allium.operate.finding import Level
 from allium.operate.health import judge
-from allium.operate.server import SOCKET
 from allium.settings.config import NodeConfig, commented_toml
 from tests.support import wire
 from tests.support.devnet import Devnet, up

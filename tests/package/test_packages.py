@@ -56,5 +56,4 @@ def test_what_it_finds(tmp_path: Path, files: dict[str, str], expected: list[str
 
 
 def test_the_drawing_in_the_documentation_is_current() -> None:
-    text = packages.DOCUMENT.read_text()
-    assert packages.mermaid(packages.SOURCE) in text
+    assert packages.drawing(packages.SOURCE) == packages.PICTURE.read_text()

@@ -43,6 +43,7 @@ from allium.appchain.types import (
 CONTRACT = Address(bytes(range(20)))
 RULES = devnet(31337, CONTRACT, L2Height(100))
 REQUIREMENT = 25_000 * SESH
+QUARTER = REQUIREMENT // 4
 RATE = AtomicSesh(22_983_257_229 * 120)
 
 
@@ -180,3 +181,12 @@ class World:
         for _ in range(count):
             self.step()
         return self.state
+
+
+def network(count: int = 12, heights: int = 2) -> World:
+    """`count` nodes, registered in the first height; after two they are old enough to be judged and have credit."""
+    world = World()
+    for name in range(count):
+        world.register(name)
+    world.steps(heights)
+    return world

@@ -173,6 +173,15 @@ class Chain:
             for name in [by_topic[bytes(log["topics"][0])]]
         ]
 
+    def unstarted(self, initialised: bool = True) -> Contract:
+        """A rewards contract that is not started."""
+        artifact = artifacts.load("ServiceNodeRewards")
+        made = self.create(artifact, _with_age(abi.load("ServiceNodeRewards")), 7200, name="ServiceNodeRewards")
+        if initialised:
+            call = made.functions.initialize(self.token.address, self.pool.address, REQUIREMENT, 10, 3, 17, 9980)
+            self.send(call, self.owner)
+        return made
+
     # --- time
 
     @property
@@ -200,6 +209,10 @@ class Chain:
             self.rpc("evm_setAutomine", True)
 
     # --- nodes
+
+    def entry(self, node: Node) -> Any:
+        """What the rewards contract has of a node."""
+        return self.rewards.functions.serviceNodes(node.id).call()
 
     def balance(self, account: str) -> int:
         """SESH, in atomic units."""
@@ -250,6 +263,18 @@ class Chain:
 def stakes(*pairs: tuple[str, int]) -> list[Any]:
     """Contributors who are their own beneficiaries; amounts in SESH."""
     return [((address, address), amount * SESH) for address, amount in pairs]
+
+
+def seeds(chain: Chain, count: int) -> tuple[list[Node], list[Any]]:
+    """New nodes, and what `seedPublicKeyList` takes of them."""
+    nodes = [Node(id=number + 1) for number in range(count)]
+    return nodes, [(node.key, node.params()[0], 1000 + node.id, stakes((chain.alice, 25_000))) for node in nodes]
+
+
+def _with_age(entries: Sequence[Any]) -> list[Any]:
+    """The ABI with our constructor, which the published one leaves open."""
+    age = {"name": "minimumExitAge", "type": "uint256"}
+    return [*entries, {"type": "constructor", "stateMutability": "nonpayable", "inputs": [age]}]
 
 
 def plain(value: Any) -> Any:

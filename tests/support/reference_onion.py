@@ -91,3 +91,17 @@ def unframe(plaintext: bytes) -> tuple[bytes, dict[str, Any]]:
     if not isinstance(control, dict):
         raise LayerError("no JSON object")
     return plaintext[4 : 4 + length], control
+
+
+def sealed_for(x25519: bytes, plaintext: bytes, cipher: str = GCM) -> tuple[bytes, dict[str, str], ReferenceLayer]:
+    """A layer that a client makes: its ciphertext, what the control data around it say, and what opens the answer."""
+    secret = os.urandom(32)
+    ephemeral = bindings.crypto_scalarmult_base(secret)
+    layer = ReferenceLayer(cipher, bindings.crypto_scalarmult(secret, x25519), ephemeral + x25519)
+    control = {"ephemeral_key": ephemeral.hex(), **({} if cipher == GCM else {"enc_type": cipher})}
+    return layer.seal(plaintext), control, layer
+
+
+def frame(ciphertext: bytes, control: dict[str, Any]) -> bytes:
+    """Ciphertext and control data, as a layer decrypts to them."""
+    return struct.pack("<I", len(ciphertext)) + ciphertext + json.dumps(control).encode()

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -43,23 +45,30 @@ class Process:
                     self._heard.put(json.loads(line))
         self._heard.put(None)
 
+    def _says(self) -> Iterator[dict[str, Any] | None]:
+        """What it says, for no longer than `PATIENCE`."""
+        until = time.monotonic() + PATIENCE
+        while (left := until - time.monotonic()) > 0:
+            yield self._heard.get(timeout=left)
+        raise AssertionError(f"it has not said in {PATIENCE} s what was waited for")
+
     def until(self, height: int, down: int = 0) -> dict[str, Any]:
         """The first state at or beyond a height that has as many decommissioned nodes."""
-        while True:
-            said = self._heard.get(timeout=PATIENCE)
+        for said in self._says():
             assert said is not None and "ended" not in said, said
             self.roots[said["height"]] = said["root"]
             if said["height"] >= height and said["down"] == down:
                 return said
+        raise AssertionError
 
     def reason(self) -> str:
         """Why the process ends by itself."""
-        while True:
-            said = self._heard.get(timeout=PATIENCE)
+        for said in self._says():
             assert said is not None, "it ended without a word"
             if "ended" in said:
                 assert self._process.wait(PATIENCE) == 1
                 return str(said["ended"])
+        raise AssertionError
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         self._process.send_signal(number)

@@ -25,7 +25,7 @@ BACK = 30
 #: All that a node may ever have, in bytes of its own: the least machine.
 MACHINE = 512 << 20
 #: What honest requests may take, but for one in a hundred: this many times what is usual, or so many seconds.
-SLOWER, SLOW = 10, 0.25
+SLOWER, SLOW = 10, 2.0
 
 
 class Victim:

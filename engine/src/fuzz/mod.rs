@@ -22,7 +22,7 @@ const READERS: [(&str, Read); 10] = [
     ("bencode", node::bencode),
     ("onion", parsers::onion),
     ("hop", parsers::hop),
-    ("omq", transport::omq::fuzz_message),
+    ("omq", transport::server::omq::fuzz_message),
     ("quic", transport::quic::frame::fuzz_stream),
     ("transfer", parsers::transfer),
     ("reconcile", replicate::fuzz_things),

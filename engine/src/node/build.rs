@@ -9,18 +9,15 @@ use super::{
 use crate::{
     clock::Clock,
     crypto::Identity,
-    replicate::{Daemon, Handshake, Merge, PeerLink, Rebalancer, Reconciler, Redelivery},
-    rpc::{Rpc, RpcParts, Storage, Verifier, Version},
+    replicate::{Handshake, Merge, PeerLink, Rebalancer, Reconciler, Redelivery},
+    rpc::{Daemon, Rpc, RpcParts, Storage, Verifier, Version},
     store::{Store, StoreConfig, StoreError},
     swarm::Network,
     threads::Threads,
     transport::{
-        ConnectionLimits, Limiter, Listeners, Liveness, Memory, OnionRelay, Peeler, Peers, Pinged, Readiness, Refusals,
-        Services, Slots, StorageServices, Traffic, Upstream,
-        https::Https,
-        omq::{Omq, OmqPeers},
-        quic::{Quic, QuicPeers},
-        time,
+        ConnectionLimits, Https, Limiter, Listeners, Liveness, Memory, Omq, OmqPeers, OnionRelay, Peeler, Peers,
+        Pinged, Quic, QuicPeers, Readiness, Refusals, ServerContext, Slots, StorageContext, Traffic, Upstream,
+        peers::time,
     },
     types::Ed25519PublicKey,
     watchdog::Watchdog,
@@ -124,7 +121,7 @@ impl Node {
             Peeler::new(Arc::clone(&identity), config.worker_threads),
         );
         let clients = Slots::new(config.queue);
-        let services = Arc::new(Services {
+        let context = Arc::new(ServerContext {
             identity,
             network,
             rpc,
@@ -147,13 +144,15 @@ impl Node {
             admins: config.admins.clone(),
         });
         let sockets = (listeners.https()?, listeners.omq()?, listeners.quic()?);
-        threads.duty(open_at_last(Arc::clone(&services)));
-        threads.duty(tidy(Arc::clone(&services)));
-        threads.duty(time::follow(Arc::clone(&services), Arc::clone(&links), clock.clone()));
+        threads.duty(open_at_last(Arc::clone(&context)));
+        threads.duty(tidy(Arc::clone(&context)));
+        let reconciler = context.storage.as_ref().map(|storage| Arc::clone(&storage.reconciler));
+        let network = Arc::clone(&context.network);
+        threads.duty(time::follow(network, own, Arc::clone(&links), reconciler, clock.clone()));
         let handle = threads.handle().clone();
         // From here on the drop of `node` cleans up.
         let mut node = Self {
-            services: Arc::clone(&services),
+            context: Arc::clone(&context),
             links,
             clock,
             listeners: Some(listeners),
@@ -166,10 +165,10 @@ impl Node {
         };
         let _entered = handle.enter();
         let (https, omq, quic) = sockets;
-        node.https = Some(Https::start(https, &config.data_dir, Arc::clone(&services))?);
+        node.https = Some(Https::start(https, &config.data_dir, Arc::clone(&context))?);
         let address = SocketAddr::new(config.bind_ip, config.omq_port);
-        node.omq = Some(Omq::start(omq, address, &omq_peers, Arc::clone(&services), handle.clone())?);
-        node.quic = Some(Quic::start(quic, services)?);
+        node.omq = Some(Omq::start(omq, address, &omq_peers, Arc::clone(&context), handle.clone())?);
+        node.quic = Some(Quic::start(quic, context)?);
         node.watchdog = Some(node.watched()?);
         Ok(node)
     }
@@ -206,7 +205,7 @@ struct Parts<'a> {
 }
 
 /// Starts what a node does for its messages besides answering.
-fn keep(threads: &mut Threads, store: Store, redelivery: Arc<Redelivery>, parts: Parts<'_>) -> StorageServices {
+fn keep(threads: &mut Threads, store: Store, redelivery: Arc<Redelivery>, parts: Parts<'_>) -> StorageContext {
     let Parts { network, peers, own, clock, merge } = parts;
     let (network, peers) = (|| Arc::clone(network), || Arc::clone(peers));
     let reconciler = Arc::new(Reconciler::new(store.clone(), network(), peers(), own, clock.clone(), merge));
@@ -217,22 +216,22 @@ fn keep(threads: &mut Threads, store: Store, redelivery: Arc<Redelivery>, parts:
     threads.duty(Arc::clone(&handshake).run());
     let caught_up = Arc::clone(&reconciler);
     threads.duty(redelivery.run(move |member| caught_up.want(member)));
-    StorageServices { store, rebalancer, reconciler, handshake }
+    StorageContext { store, rebalancer, reconciler, handshake }
 }
 
 /// A node that is in no network for so long says so to whoever asks.
-async fn open_at_last(services: Arc<Services>) {
-    let _ = tokio::time::timeout(HOLD, services.readiness.opened()).await;
-    services.readiness.open();
+async fn open_at_last(context: Arc<ServerContext>) {
+    let _ = tokio::time::timeout(HOLD, context.readiness.opened()).await;
+    context.readiness.open();
 }
 
-async fn tidy(services: Arc<Services>) {
+async fn tidy(context: Arc<ServerContext>) {
     let mut ticks = tokio::time::interval(TIDY);
-    while !services.readiness.is_closing() {
+    while !context.readiness.is_closing() {
         ticks.tick().await;
-        services.limiter.prune();
-        services.rpc.counts().sample();
-        services.rpc.monitors().prune();
-        services.quic_peers.tidy(&services.network.load());
+        context.limiter.prune();
+        context.rpc.counts().sample();
+        context.rpc.monitors().prune();
+        context.quic_peers.tidy(&context.network.load());
     }
 }

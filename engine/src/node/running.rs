@@ -19,8 +19,9 @@ use crate::{
     swarm::{NodeInfo, Snapshot},
     threads::Threads,
     transport::{
-        Listeners, NodeStats, OnionAnswer, Peers, Pinged, Reachable, Services, Slot, control, control::Control,
-        https::Https, omq::Omq, quic::Quic, reachability,
+        Https, Listeners, NodeStats, Omq, OnionAnswer, Peers, Pinged, Quic, Reachable, ServerContext, Slot,
+        peers::reachability,
+        server::control::{self, Control},
     },
     types::{Ed25519PublicKey, Millis},
     watchdog::{Ward, Watchdog},
@@ -49,7 +50,7 @@ pub struct Answer {
 
 /// A running node. Dropping it shuts it down.
 pub struct Node {
-    pub(super) services: Arc<Services>,
+    pub(super) context: Arc<ServerContext>,
     pub(super) links: Arc<Peers>,
     pub(super) clock: Clock,
     pub(super) listeners: Option<Listeners>,
@@ -70,15 +71,15 @@ impl Node {
 
     /// Puts a new picture of the network in force.
     pub fn set_network(&self, snapshot: Snapshot) {
-        self.services.liveness.keep(&snapshot);
-        self.services.network.replace(snapshot);
-        if self.services.readiness.reason().is_none() {
-            self.services.readiness.open();
+        self.context.liveness.keep(&snapshot);
+        self.context.network.replace(snapshot);
+        if self.context.readiness.reason().is_none() {
+            self.context.readiness.open();
         }
-        if let Some(storage) = &self.services.storage {
+        if let Some(storage) = &self.context.storage {
             storage.network_changed();
         }
-        self.services.rpc.network_changed();
+        self.context.rpc.network_changed();
     }
 
     /// A lever of test networks: from now on exactly these nodes are not reached.
@@ -107,13 +108,15 @@ impl Node {
     /// when the node shuts down. `None` for a node that is not known, or has no address.
     #[must_use]
     pub fn test_peer(&self, node: &Ed25519PublicKey) -> Option<mpsc::Receiver<Reachable>> {
-        let node = Arc::clone(self.services.network.load().by_ed25519(node)?);
+        let network = self.context.network.load();
+        let node = Arc::clone(network.by_ed25519(node)?);
         let runtime = self.runtime().filter(|_| node.is_reachable())?;
         let (answer, coming) = mpsc::channel();
-        let (services, links) = (Arc::clone(&self.services), Arc::clone(&self.links));
+        let (hardfork, links, liveness) =
+            (network.hardfork, Arc::clone(&self.links), Arc::clone(&self.context.liveness));
         runtime.spawn(async move {
-            let result = reachability::test(Arc::clone(&services), links, Arc::clone(&node)).await;
-            services.liveness.tested(node.ed25519, result);
+            let result = reachability::test(hardfork, links, Arc::clone(&node)).await;
+            liveness.tested(node.ed25519, result);
             answer.send(result)
         });
         Some(coming)
@@ -122,13 +125,13 @@ impl Node {
     /// Questions of other nodes and of people, for whoever runs this one.
     #[must_use]
     pub fn control(&self) -> Arc<Control> {
-        Arc::clone(&self.services.control)
+        Arc::clone(&self.context.control)
     }
 
     /// What other nodes tell of who works, for whoever runs this one.
     #[must_use]
     pub fn gossip(&self) -> Arc<Control> {
-        Arc::clone(&self.services.gossip)
+        Arc::clone(&self.context.gossip)
     }
 
     /// Puts one of [`control::CLAIMS`] or [`control::LIVENESS`] to many nodes: their answers come in the order of `nodes`, all at once, or
@@ -161,17 +164,17 @@ impl Node {
     /// When somebody has last tested whether this node can be reached.
     #[must_use]
     pub fn pinged(&self) -> &Pinged {
-        &self.services.pinged
+        &self.context.pinged
     }
 
     /// Why requests are refused; `None` when the node serves.
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
-        self.services.readiness.reason()
+        self.context.readiness.reason()
     }
 
-    pub(crate) fn services(&self) -> &Services {
-        &self.services
+    pub(crate) fn context(&self) -> &ServerContext {
+        &self.context
     }
 
     pub(crate) const fn https(&self) -> Option<&Https> {
@@ -191,27 +194,27 @@ impl Node {
     /// # Errors
     /// When the store cannot be read.
     pub fn stats(&self) -> Result<NodeStats, StoreError> {
-        self.services.stats()
+        self.context.stats()
     }
 
     /// The picture of the network that is in force.
     #[must_use]
     pub fn network(&self) -> Arc<Snapshot> {
-        self.services.network.load()
+        self.context.network.load()
     }
 
     /// Its messages, if it keeps any.
     #[must_use]
     pub fn store(&self) -> Option<&Store> {
-        self.services.storage.as_ref().map(|storage| &storage.store)
+        self.context.storage.as_ref().map(|storage| &storage.store)
     }
 
     /// An onion request that came another way than through the node's own sockets. It is carried out also when nobody waits
     /// for the answer.
     pub fn onion(&self, payload: impl Into<Piece>) -> impl Future<Output = Answer> + Send + 'static {
         let payload = payload.into();
-        self.carry_out(|services, slot| async move {
-            let OnionAnswer { status, body, .. } = services.onion.entry(payload, Source::new(), slot).await;
+        self.carry_out(|context, slot| async move {
+            let OnionAnswer { status, body, .. } = context.onion.entry(payload, Source::new(), slot).await;
             Answer { status: status.as_u16(), body }
         })
     }
@@ -220,8 +223,8 @@ impl Node {
     /// carried out also when nobody waits for the answer.
     pub fn request(&self, body: impl Into<Bytes>) -> impl Future<Output = Answer> + Send + 'static {
         let body = body.into();
-        self.carry_out(|services, slot| async move {
-            let reply = services.rpc.call_json(&body, Via::Program, ()).await;
+        self.carry_out(|context, slot| async move {
+            let reply = context.rpc.call_json(&body, Via::Program, ()).await;
             drop(slot);
             Answer { status: reply.status.code(), body: reply.encode(Encoding::Json).into() }
         })
@@ -229,15 +232,15 @@ impl Node {
 
     fn carry_out<F: Future<Output = Answer> + Send + 'static>(
         &self,
-        what: impl FnOnce(Arc<Services>, Slot) -> F,
+        what: impl FnOnce(Arc<ServerContext>, Slot) -> F,
     ) -> impl Future<Output = Answer> + Send + 'static {
-        let services = &self.services;
-        let slot = match services.readiness.reason() {
+        let context = &self.context;
+        let slot = match context.readiness.reason() {
             Some(reason) => Err(format!("Service node is not ready: {reason}\n").into()),
-            None => services.clients.take().ok_or(Bytes::from_static(BUSY.as_bytes())),
+            None => context.clients.take().ok_or(Bytes::from_static(BUSY.as_bytes())),
         };
         let answer = match (slot, self.runtime()) {
-            (Ok(slot), Some(runtime)) => Ok(runtime.spawn(what(Arc::clone(services), slot))),
+            (Ok(slot), Some(runtime)) => Ok(runtime.spawn(what(Arc::clone(context), slot))),
             (Err(text), _) => Err(text),
             (Ok(_), None) => Err(Bytes::from_static(CLOSED)),
         };
@@ -300,11 +303,11 @@ impl Node {
     /// Refuses new requests at once, and finishes those under way.
     fn closing(&mut self) -> impl Future<Output = ()> + Send + use<> {
         if self.listeners.is_some() {
-            self.services.readiness.close();
+            self.context.readiness.close();
         }
-        self.services.control.close();
-        self.services.gossip.close();
-        let (https, quic, rpc) = (self.https.take(), self.quic.take(), Arc::clone(&self.services.rpc));
+        self.context.control.close();
+        self.context.gossip.close();
+        let (https, quic, rpc) = (self.https.take(), self.quic.take(), Arc::clone(&self.context.rpc));
         async move {
             if let Some(https) = https {
                 https.close().await;
@@ -322,7 +325,7 @@ impl Node {
         if let Some(omq) = self.omq.take() {
             omq.close();
         }
-        self.services.readiness.close();
+        self.context.readiness.close();
         if let Some(store) = self.store() {
             store.close();
         }

@@ -122,7 +122,7 @@ fn answers_that_nobody_reads_over_quic() {
     const LIMIT: Duration = Duration::from_secs(20);
     let directory = tempfile::tempdir().unwrap();
     let (mut node, info) = lone_node(directory.path());
-    let answers = node.services.memory.answers.clone();
+    let answers = node.context.memory.answers.clone();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let until = async |reached: &dyn Fn() -> bool| {
         let wait = async {
@@ -205,9 +205,9 @@ fn a_store_over_three_hops_reaches_the_swarm() {
     let body = json!({"method": "store", "params": params}).to_string();
     let onion = |node: &Node| {
         let (payload, key) = build(&hops[..2], &Destination::Node(hops[2]), body.as_bytes(), EncType::AesGcm).unwrap();
-        let slot = node.services.clients.take().unwrap();
+        let slot = node.context.clients.take().unwrap();
         let answer =
-            node.runtime().unwrap().block_on(node.services.onion.entry(payload.as_slice(), Source::new(), slot));
+            node.runtime().unwrap().block_on(node.context.onion.entry(payload.as_slice(), Source::new(), slot));
         (answer, key)
     };
     let (answer, key) = onion(&nodes[0]);

@@ -23,12 +23,6 @@ pub enum PeerError {
 /// The answer's parts, later.
 pub type PeerAnswer<'a> = Pin<Box<dyn Future<Output = Result<Vec<Bytes>, PeerError>> + Send + 'a>>;
 
-/// A way to ask the network's daemon (`spec/swarms` §6).
-pub trait Daemon: Send + Sync {
-    /// Sends `command` (`rpc.ons_resolve`, …) with JSON params.
-    fn request(&self, command: &'static str, params: Bytes) -> PeerAnswer<'_>;
-}
-
 /// A way to send requests to other nodes.
 pub trait PeerLink: Send + Sync {
     /// Sends `command` (`sn.storage_cc`, `sn.onion_request`, …) with data `parts` to `peer` and awaits the data parts of its answer.

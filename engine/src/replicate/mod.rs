@@ -15,7 +15,7 @@ mod wishes;
 
 pub use fanout::{MEMBER_TIMEOUT, MemberAnswer, fan_out};
 pub use handshake::Handshake;
-pub use link::{Daemon, PeerAnswer, PeerError, PeerLink};
+pub use link::{PeerAnswer, PeerError, PeerLink};
 pub use rebalance::{Rebalancer, transfers};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use reconcile::fuzz_things;

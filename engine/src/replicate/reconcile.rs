@@ -12,45 +12,45 @@
 //!
 //! `things` is a list of messages (a blob of [`transfer`]) and commands (`[method, params]`).
 
+mod answer;
+mod compare;
+
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use negentropy::{Id, Negentropy, NegentropyStorageVector};
+use negentropy::{Id, NegentropyStorageVector};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
     fanout::MEMBER_TIMEOUT,
     link::{PeerError, PeerLink},
-    things::{Thing, decode, encode},
+    things::Thing,
     topology::Topology,
     transfer::Transferred,
     turns::{Scan, Turns},
     wishes::Wishes,
 };
 use crate::{
-    bencode::Bt,
     clock::Clock,
     store::{Inventory, Place, Store, StoreError},
     swarm::{Network, NodeInfo, SwarmId},
     types::{AccountId, Ed25519PublicKey, Millis},
 };
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use answer::fuzz_things;
+
 /// The command, as OMQ would name it.
 pub const COMMAND: &str = "sn.reconcile";
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Things compared at once.
 const SLICE: usize = 100_000;
 /// Bytes of a negentropy message, about.
 const MESSAGE: u64 = 500_000;
 /// Bytes of things in one message, about.
 const BATCH: usize = 1_000_000;
-/// Digests asked for at once.
-const ASKED: usize = 10_000;
 /// Rounds of one comparison at most: each divides a range by 16.
 const ROUNDS: usize = 200;
 /// Messages that go so soon, in milliseconds, are not worth it.
@@ -271,124 +271,6 @@ impl Reconciler {
         tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Err(refused(error)))
     }
 
-    /// Compares with `node`, until both have what either had.
-    ///
-    /// # Errors
-    /// [`PeerError`]; what was exchanged until then stays.
-    pub async fn compare(&self, node: &Arc<NodeInfo>) -> Result<Compared, PeerError> {
-        let began = Instant::now();
-        let mut done = Compared::default();
-        let mut from = AccountId([0; 33]);
-        loop {
-            let (inventory, vector) = self.inventory(from, None, SLICE, None).await?;
-            let end = inventory.end;
-            let result = self.compare_slice(node, from, (&inventory, vector), &mut done).await;
-            let mut total = self.total.lock();
-            total.given += done.given;
-            total.taken += done.taken;
-            total.bytes += done.bytes;
-            drop(total);
-            result?;
-            match end {
-                Some(end) => from = end,
-                None => {
-                    *self.took.lock() = began.elapsed();
-                    return Ok(done);
-                }
-            }
-        }
-    }
-
-    async fn compare_slice(
-        &self,
-        node: &Arc<NodeInfo>,
-        from: AccountId,
-        (inventory, vector): (&Inventory, NegentropyStorageVector),
-        done: &mut Compared,
-    ) -> Result<(), PeerError> {
-        let mut number = [0; 8];
-        getrandom::fill(&mut number).map_err(refused)?;
-        let session = u64::from_be_bytes(number) >> 1;
-        let (mut have, mut need) = (Vec::new(), Vec::new());
-        let mut negentropy = Negentropy::owned(vector, MESSAGE).map_err(refused)?;
-        let mut message = Some(negentropy.initiate().map_err(refused)?);
-        for _ in 0..ROUNDS {
-            let Some(asked) = message else { break };
-            done.bytes += asked.len() as u64;
-            let to = inventory.end.map_or_else(Vec::new, |end| end.0.to_vec());
-            let range =
-                [("from", from.0.as_slice().into()), ("to", to.as_slice().into()), ("m", asked.as_slice().into())];
-            let answer = self.ask(node, "compare", session, range).await?;
-            let Some(Bt::Bytes(told)) = answer.get(b"m".as_slice()) else { return Err(malformed()) };
-            done.bytes += told.len() as u64;
-            message = negentropy.reconcile_with_ids(told, &mut have, &mut need).map_err(refused)?;
-        }
-        self.take(node, session, &need, done).await?;
-        self.give(node, session, inventory, &have, done).await?;
-        self.ask(node, "end", session, []).await.map(drop)
-    }
-
-    async fn take(
-        &self,
-        node: &Arc<NodeInfo>,
-        session: u64,
-        mut need: &[Id],
-        done: &mut Compared,
-    ) -> Result<(), PeerError> {
-        while !need.is_empty() {
-            let ids: Vec<u8> = need.iter().take(ASKED).flat_map(|id| id.to_bytes()).collect();
-            let mut answer = self.ask(node, "get", session, [("ids", ids.as_slice().into())]).await?;
-            let covered = match answer.get(b"n".as_slice()) {
-                Some(Bt::Int(covered)) => usize::try_from(*covered).unwrap_or(0).min(need.len()),
-                _ => 0,
-            };
-            if covered == 0 {
-                return Err(malformed());
-            }
-            let things = answer.remove(b"things".as_slice()).and_then(decode).ok_or_else(malformed)?;
-            done.taken += things.len() as u64;
-            self.learn(&node.ed25519, things).await;
-            need = &need[covered..];
-        }
-        Ok(())
-    }
-
-    async fn give(
-        &self,
-        node: &Arc<NodeInfo>,
-        session: u64,
-        inventory: &Inventory,
-        mut have: &[Id],
-        done: &mut Compared,
-    ) -> Result<(), PeerError> {
-        while !have.is_empty() {
-            let (things, covered) = self.things(inventory, have.iter().map(|id| id.to_bytes())).map_err(refused)?;
-            done.given += things.len() as u64;
-            self.ask(node, "put", session, [("things", encode(things))]).await?;
-            have = &have[covered..];
-        }
-        Ok(())
-    }
-
-    async fn ask<const N: usize>(
-        &self,
-        node: &Arc<NodeInfo>,
-        what: &'static str,
-        session: u64,
-        fields: [(&'static str, Bt); N],
-    ) -> Result<BTreeMap<Vec<u8>, Bt>, PeerError> {
-        let head = [("q", what.as_bytes().into()), ("s", session.into())];
-        let body = Bytes::from(Bt::dict(head.into_iter().chain(fields)).encode());
-        let answer = self.peers.request(node, COMMAND, vec![body], TIMEOUT).await?;
-        match answer.as_slice() {
-            [answer] => match Bt::parse(answer) {
-                Ok(Bt::Dict(answer)) => Ok(answer),
-                _ => Err(malformed()),
-            },
-            parts => Err(PeerError::Refused(String::from_utf8_lossy(&parts.concat()).into_owned())),
-        }
-    }
-
     /// Those of the things with these digests that are still there, about [`BATCH`] bytes of them, and how many digests that
     /// covers.
     fn things(
@@ -419,101 +301,6 @@ impl Reconciler {
         }
         Ok((things, covered))
     }
-
-    /// Answers another member.
-    ///
-    /// # Errors
-    /// The refusal, as text.
-    pub async fn answer(&self, from: &Ed25519PublicKey, body: &[u8]) -> Result<Vec<u8>, String> {
-        let malformed = || "Malformed".to_owned();
-        let replica = self.network.load().by_ed25519(from).map(|node| node.swarm);
-        if replica.is_none() || replica != self.own_swarm() {
-            return Err("Swarm mismatch".to_owned());
-        }
-        let Ok(Bt::Dict(mut asked)) = Bt::parse(body) else { return Err(malformed()) };
-        let (Some(Bt::Bytes(what)), Some(Bt::Int(number))) =
-            (asked.remove(b"q".as_slice()), asked.get(b"s".as_slice()))
-        else {
-            return Err(malformed());
-        };
-        let number = u64::try_from(*number).map_err(|_| malformed())?;
-        match what.as_slice() {
-            b"compare" => {
-                let vector = self.vector_for(from, number, &asked).await?;
-                let Some(Bt::Bytes(message)) = asked.get(b"m".as_slice()) else { return Err(malformed()) };
-                let mut negentropy = Negentropy::borrowed(vector.as_ref(), MESSAGE).map_err(|_| malformed())?;
-                let answer = negentropy.reconcile(message).map_err(|_| malformed())?;
-                Ok(Bt::dict([("m", answer.as_slice().into())]).encode())
-            }
-            b"get" => {
-                let inventory = self.current(from, number, |session| Arc::clone(&session.inventory));
-                let Some(inventory) = inventory else { return Err("No such session".to_owned()) };
-                let Some(Bt::Bytes(ids)) = asked.get(b"ids".as_slice()) else { return Err(malformed()) };
-                let digests = ids.as_chunks::<32>().0.iter().copied();
-                let (things, covered) = self.things(&inventory, digests).map_err(|error| unreadable(&error))?;
-                Ok(Bt::dict([("n", Bt::from(covered as u64)), ("things", encode(things))]).encode())
-            }
-            b"put" => {
-                let things = asked.remove(b"things".as_slice()).and_then(decode).ok_or_else(malformed)?;
-                let _ = self.current(from, number, |_| ());
-                self.learn(from, things).await;
-                let _ = self.current(from, number, |_| ());
-                Ok(b"de".to_vec())
-            }
-            b"end" => {
-                let is_theirs = |session: &mut Session| session.number == number && session.with == *from;
-                if self.session.lock().take_if(is_theirs).is_some() {
-                    self.turns.end(from);
-                }
-                Ok(b"de".to_vec())
-            }
-            _ => Err("Unknown question".to_owned()),
-        }
-    }
-
-    /// The session, if it is this one; it is in use.
-    fn current<T>(&self, from: &Ed25519PublicKey, number: u64, read: impl FnOnce(&mut Session) -> T) -> Option<T> {
-        let mut session = self.session.lock();
-        let session = session.as_mut().filter(|session| session.number == number && session.with == *from)?;
-        self.turns.used(from);
-        Some(read(session))
-    }
-
-    /// What is compared in this session, which begins if it is new.
-    async fn vector_for(
-        &self,
-        from: &Ed25519PublicKey,
-        number: u64,
-        asked: &BTreeMap<Vec<u8>, Bt>,
-    ) -> Result<Arc<NegentropyStorageVector>, String> {
-        let ask = |session: &mut Session| {
-            session.rounds += 1;
-            (session.rounds <= ROUNDS).then(|| Arc::clone(&session.vector))
-        };
-        if let Some(vector) = self.current(from, number, ask) {
-            return vector.ok_or_else(|| "Too many rounds".to_owned());
-        }
-        let account = |name: &[u8]| match asked.get(name) {
-            Some(Bt::Bytes(bytes)) if bytes.is_empty() => Some(None),
-            Some(Bt::Bytes(bytes)) => bytes.as_slice().try_into().ok().map(|bytes| Some(AccountId(bytes))),
-            _ => None,
-        };
-        let (Some(Some(first)), Some(to)) = (account(b"from"), account(b"to")) else {
-            return Err("Malformed".to_owned());
-        };
-        let scan = self.turns.begin(*from, first).ok_or_else(|| "Busy".to_owned())?;
-        // What was held for the last session goes before there is more.
-        *self.session.lock() = None;
-        // The other's slice may hold more here, but not without end.
-        let (inventory, vector) =
-            self.inventory(first, to, 4 * SLICE, Some(scan)).await.map_err(|error| match error {
-                PeerError::Refused(text) => text,
-                _ => "Malformed".to_owned(),
-            })?;
-        let (inventory, vector) = (Arc::new(inventory), Arc::new(vector));
-        *self.session.lock() = Some(Session { number, with: *from, inventory, vector: Arc::clone(&vector), rounds: 1 });
-        Ok(vector)
-    }
 }
 
 /// What the other member is told.
@@ -526,10 +313,6 @@ fn refused(error: impl std::fmt::Display) -> PeerError {
     PeerError::Refused(error.to_string())
 }
 
-fn malformed() -> PeerError {
-    PeerError::Refused("a malformed answer".to_owned())
-}
-
 fn vector(inventory: &Inventory) -> Result<NegentropyStorageVector, PeerError> {
     let mut vector = NegentropyStorageVector::with_capacity(inventory.things.len());
     for (digest, (time, _)) in &inventory.things {
@@ -537,26 +320,4 @@ fn vector(inventory: &Inventory) -> Result<NegentropyStorageVector, PeerError> {
     }
     vector.seal().map_err(refused)?;
     Ok(vector)
-}
-
-/// What another member gives, or asks.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn fuzz_things(bytes: &[u8]) -> usize {
-    let Ok(told) = Bt::parse(bytes) else { return 0 };
-    if let Bt::Dict(mut fields) = told {
-        let mut answered = 0;
-        if let Some(Bt::Bytes(message)) = fields.get(b"m".as_slice()) {
-            let vector = vector(&Inventory::default());
-            let answer =
-                vector.ok().and_then(|vector| Negentropy::owned(vector, MESSAGE).ok()?.reconcile(message).ok());
-            answered = answer.map_or(0, |answer| answer.len());
-        }
-        if let Some(things) = fields.remove(b"things".as_slice()).and_then(decode) {
-            // A member that is given this has the same.
-            let count = things.len();
-            assert_eq!(decode(encode(things)).map(|things| things.len()), Some(count));
-        }
-        return answered;
-    }
-    0
 }

@@ -43,7 +43,7 @@ struct Served {
 }
 
 #[derive(Default)]
-struct State {
+struct TurnState {
     turn: Option<Turn>,
     is_scanning: bool,
     served: HashMap<Ed25519PublicKey, Served>,
@@ -52,7 +52,7 @@ struct State {
 
 /// The turns of all members.
 #[derive(Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<State>>);
+pub(super) struct Turns(Arc<Mutex<TurnState>>);
 
 impl Turns {
     /// Begins a session from account `first` on, if this member may; the scan for it goes on until it is dropped.
@@ -88,7 +88,7 @@ impl Turns {
     }
 }
 
-impl State {
+impl TurnState {
     /// Whether this would be the next session of a turn.
     fn goes_on(&self, member: &Ed25519PublicKey, first: AccountId, now: Instant) -> bool {
         self.turn.as_ref().is_some_and(|turn| {

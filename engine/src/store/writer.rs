@@ -48,8 +48,8 @@ const TRIED_AFTER: Duration = Duration::from_secs(10);
 const MOST_BYTES: usize = 4 * CHECKPOINT_BYTES;
 
 /// Tells the requester; runs after the commit, with its outcome.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-type Job = Box<dyn FnOnce(&mut WriteTxn<'_>) -> Answer + Send>;
+type Completion = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+type Job = Box<dyn FnOnce(&mut WriteTxn<'_>) -> Completion + Send>;
 
 pub(super) struct Writer {
     jobs: Mutex<Option<SyncSender<Job>>>,
@@ -217,11 +217,11 @@ impl Run {
         also: impl FnOnce(&mut WriteTxn<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let began = Instant::now();
-        let mut answers: Vec<Answer> = Vec::new();
+        let mut completions: Vec<Completion> = Vec::new();
         let tables = Arc::clone(&self.tables);
         let mut outcome = WriteTxn::new(&tables, &self.clock).and_then(|mut txn| {
             for job in jobs {
-                answers.push(job(&mut txn));
+                completions.push(job(&mut txn));
                 // What else has queued goes into the next one.
                 if txn.is_large() || began.elapsed() >= MOMENT {
                     break;
@@ -257,9 +257,9 @@ impl Run {
             tracing::error!(%error, "a transaction was given up");
             self.counts.failed(error);
         }
-        self.counts.committed(answers.len(), began.elapsed());
-        for answer in answers {
-            answer(outcome.clone());
+        self.counts.committed(completions.len(), began.elapsed());
+        for completion in completions {
+            completion(outcome.clone());
         }
         outcome
     }

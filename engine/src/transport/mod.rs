@@ -1,44 +1,32 @@
-//! Bytes in, requests out, answers back (`spec/transports`): HTTPS for clients, OMQ and QUIC for clients and nodes.
+//! Bytes in, requests out, answers back (`spec/transports`).
+//!
+//! * `server`: what others ask this node, over HTTPS, OMQ and QUIC.
+//! * `relay`: an onion request on its way, to the next node or to a server outside.
+//! * `peers`: what this node asks others, over OMQ and QUIC.
+//! * `omq`, [`quic`]: what both directions of these transports have alike.
+//!
+//! The arrows go down: servers use relay and peers, peers use what both directions have, and nothing goes back.
 
-mod certificate;
-pub mod control;
-pub mod https;
-mod limiter;
-mod linger;
-mod listeners;
-mod liveness;
 mod memory;
-mod metrics;
-pub mod omq;
-mod peeler;
-mod peers;
-mod pinged;
-mod public;
+mod omq;
+pub(crate) mod peers;
 pub mod quic;
-pub(crate) mod reachability;
 mod readiness;
 mod relay;
-mod services;
+pub mod server;
 mod slots;
-pub(crate) mod time;
-mod traffic;
-mod upstream;
 
-pub use limiter::{ConnectionLimits, Limiter, RateLimits, parse_network};
-pub use listeners::Listeners;
-pub use liveness::{Liveness, Reachable};
 pub use memory::{LEAST_MEMORY, Memory, MemoryBudget, default_memory_limit};
-pub use metrics::{OnionMetrics, Refusal, Refusals};
-pub use peeler::Peeler;
-pub use peers::Peers;
-pub use pinged::Pinged;
-pub use reachability::any_certificate;
+pub use peers::{
+    Liveness, OmqPeers, PeerConnection, Peers, QuicPeers, Reachable, Traffic, TrafficCount, any_certificate,
+};
 pub use readiness::Readiness;
-pub use relay::{OnionAnswer, OnionRelay};
-pub use services::{NodeStats, Patience, Services, StorageServices};
+pub use relay::{OnionAnswer, OnionMetrics, OnionRelay, Peeler, Upstream, UpstreamError};
+pub use server::{
+    ConnectionLimits, Https, Limiter, Listeners, NodeStats, Omq, Patience, Pinged, Quic, RateLimits, Refusal, Refusals,
+    ServerContext, StorageContext, parse_network,
+};
 pub use slots::{Slot, Slots};
-pub use traffic::{Traffic, TrafficCount};
-pub use upstream::{Upstream, UpstreamError};
 
 pub use crate::rpc::AGENT;
 

@@ -1,12 +1,30 @@
-"""How many files and connections the process may have open."""
+"""How many files and connections the process may have open, and what becomes of memory that it has freed."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import resource
 
 #: As many connections as the engine takes over HTTPS and OMQ, and files beside.
 WANTED_FILES = 2 * 16_384 + 1024
+
+
+#: `mallopt` of glibc.
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+_LARGE_BLOCK = 128 << 10
+
+
+def return_memory() -> None:
+    """From now on a large block of memory goes back to the system when it is freed, and threads share their heaps.
+
+    By default glibc keeps what was large once, in a heap for each thread: for a program that moves many bodies in
+    threads that is twice the memory that it needs. Other C libraries are left as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def raise_open_files() -> int | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from allium.base.console import err, out
 from allium.base.urls import redacted
@@ -52,6 +51,7 @@ def up(
         float,
         typer.Option(min=1, max=3600, help="Seconds between a node's proofs; without for twice as long, it is out."),
     ] = 30,
+    files: Annotated[bool, typer.Option("--files", help="Start a file server too.")] = False,
 ) -> None:
     """Start a network, and return when every node serves.
 
@@ -66,20 +66,22 @@ def up(
         raise CommandError("--contracts, --rpc, --key-file, --depth, --consensus and --uptime go with --chain")
     ground = ChainOptions(contracts, rpc, key_file, depth, consensus, uptime) if chain else None
 
-    with err.status("starting") as status:
+    with err.status("starting") as tell:
         ready = 0
 
         def progress(event: Event) -> None:
             nonlocal ready
             ready += isinstance(event, NodeUp)
-            status.update(f"{ready}/{nodes} nodes up · {words(event)}")
+            tell(f"{ready}/{nodes} nodes up · {words(event)}")
 
-        network = Devnet(directory).up(nodes, swarm_size, base_port, rate_limit, progress, ground)
+        network = Devnet(directory).up(nodes, swarm_size, base_port, rate_limit, progress, ground, files)
     swarms = len({node.swarm_id for node in network.nodes})
     out.report(f"{nodes} nodes in {swarms} {'swarm' if swarms == 1 else 'swarms'}, seed {network.seed_url}")
     if network.chain is not None:
         place = redacted(network.chain.rpc_url)
         out.report(f"staked for on {place}, rewards contract {network.chain.contracts['rewards']}")
+    if network.files is not None:
+        out.report(f"files at {network.files.url}, key {network.files.pubkey_ed25519}")
     out.report(f"{directory / 'network.json'} describes them. End it with: allium devnet down --dir {directory}")
 
 
@@ -114,6 +116,8 @@ def status(
         ]
         out.print(json.dumps(rows), markup=False)
     else:
+        from rich.table import Table
+
         table = Table("node", "process", "registration", "swarm", "https", "omq", "pid", "memory", box=None)
         for status in statuses:
             table.add_row(

@@ -11,10 +11,12 @@ import typer
 
 from allium.base.console import out
 from allium.errors import CommandError
-from allium.settings.config import ConfigError, NodeConfig
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from allium.operate.result import Result
+    from allium.settings.config import NodeConfig
 
 app = typer.Typer()
 
@@ -34,7 +36,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl-C.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Say whether all is well with a running node, and what to do if not.
+    """Say whether all is well with a running node or file server, and what to do if not.
 
     Exit code 0: all is well. 1: something needs looking after. 3: no node runs there.
     """
@@ -55,9 +57,7 @@ def status(
     if as_json:
         out.print(json.dumps({"running": True, **told}), markup=False)
     else:
-        from allium.operate import status_screen
-
-        out.print(status_screen.screen(told))
+        out.print(_screen(told))
     raise typer.Exit(0 if told["well"] else EXIT_NOT_WELL)
 
 
@@ -65,17 +65,33 @@ def status(
 def doctor(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = False) -> None:
     """Check the machine and the node's surroundings, with the node up or down; nothing is changed.
 
+    Of a file server, whose data directory has a files.toml, what it stands on.
+
     Exit code 1 when a check failed. Warnings do not count.
     """
-    from allium.operate import doctor as checks
     from allium.operate.finding import Level
 
-    results = checks.examine(config, None if config else data_dir)
+    results = _examined(config, None if config else data_dir)
     if as_json:
         out.print(json.dumps([result.document for result in results]), markup=False)
     else:
         _print(results)
     raise typer.Exit(EXIT_NOT_WELL if any(result.level is Level.FAILED for result in results) else 0)
+
+
+def _examined(config: Path | None, data_dir: Path | None) -> list[Result]:
+    from allium.files.settings import FILE_NAME
+
+    files = config if config is not None and config.name == FILE_NAME else None
+    if data_dir is not None and (data_dir / FILE_NAME).is_file():
+        files = data_dir / FILE_NAME
+    if files is not None:
+        from allium.files import doctor as file_checks
+
+        return file_checks.examine(files)
+    from allium.operate import doctor as checks
+
+    return checks.examine(config, data_dir)
 
 
 def _print(results: list[Result]) -> None:
@@ -91,6 +107,14 @@ def _print(results: list[Result]) -> None:
             out.print(Text(f"  {'':<10} {result.remedy}"))
 
 
+def _screen(told: dict[str, Any]) -> RenderableType:
+    """A node's, or a file server's."""
+    from allium.files import health
+    from allium.operate import status_screen
+
+    return status_screen.screen(told, health.lines(told) if told.get("kind") == health.KIND else None)
+
+
 def _watch(directory: Path) -> None:
     from rich.console import Group
     from rich.live import Live
@@ -99,10 +123,10 @@ def _watch(directory: Path) -> None:
     from allium.operate import status_screen
     from allium.operate.admin import NoNodeError
 
-    with Live(console=out, screen=out.is_terminal, auto_refresh=False) as live:
+    with Live(console=out.rich, screen=out.is_terminal, auto_refresh=False) as live:
         while True:
             try:
-                shown = status_screen.screen(_told(directory))
+                shown = _screen(_told(directory))
             except NoNodeError as error:
                 shown = Text(f"✗ {error}", style="red")
             try:
@@ -119,6 +143,8 @@ def _told(directory: Path) -> dict[str, Any]:
 
 
 def _config(path: Path | None) -> NodeConfig:
+    from allium.settings.config import ConfigError, NodeConfig
+
     try:
         return NodeConfig.load(path)
     except ConfigError as error:

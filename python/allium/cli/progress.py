@@ -24,6 +24,8 @@ def words(event: progress.Event) -> str:
             return f"node {index} is up"
         case progress.SeedUp():
             return "seed is up"
+        case progress.FilesUp():
+            return "file server is up"
         case progress.AwaitingSwarms():
             return "waiting for the swarms"
         case _:

@@ -4,6 +4,7 @@ nodes.json        the network as every node reads it (membership/static)
 network.json      what a client or a test needs; there only while the network is up
 node-I/           data directory of node I: config.toml, keys, store, node.log
 seed.log          what the seed printed
+files/            data directory of the file server, if there is one: files.toml, key, files, files.log
 
 With a chain also:
 seed/             the seed's copy of that chain
@@ -90,14 +91,29 @@ class ChainRecord:
 
 
 @dataclass(frozen=True)
+class FileServerRecord:
+    """The file server of a devnet. Keys are lower-case hex, `data_dir` is absolute."""
+
+    url: str
+    pubkey_ed25519: str
+    pubkey_x25519: str
+    data_dir: str
+    pid: int
+    #: Where Prometheus is answered.
+    metrics_port: int
+
+
+@dataclass(frozen=True)
 class NetworkRecord:
-    """`network.json`: the seed's URL and process, the nodes in the order of their numbers, and the chain."""
+    """`network.json`: the seed's URL and process, the nodes in the order of their numbers, the chain, the files."""
 
     seed_url: str
     seed_pid: int
     nodes: tuple[NodeRecord, ...]
     #: `None` when a file says who is in the network.
     chain: ChainRecord | None = None
+    #: `None` without a file server.
+    files: FileServerRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +159,16 @@ class Layout:
         """The seed's copy of the chain."""
         return self.directory / "seed"
 
+    @property
+    def files_dir(self) -> Path:
+        """The data directory of the file server."""
+        return self.directory / "files"
+
+    @property
+    def files_log(self) -> Path:
+        """What the file server printed."""
+        return self.files_dir / "files.log"
+
     def data_dir(self, index: int) -> Path:
         """The data directory of node `index`."""
         return self.directory / f"node-{index}"
@@ -165,7 +191,9 @@ class Layout:
             document = json.loads(self.network.read_bytes())
             nodes = tuple(NodeRecord(**node) for node in document["nodes"])
             chain = None if document.get("chain") is None else _chain(document["chain"])
-            return NetworkRecord(document["seed_url"], document["seed_pid"], nodes, chain)
+            files_of = document.get("files")
+            file_server = None if files_of is None else FileServerRecord(**files_of)
+            return NetworkRecord(document["seed_url"], document["seed_pid"], nodes, chain, file_server)
         except FileNotFoundError:
             raise DevnetError(
                 f"no network is up in {self.directory}; start one with: allium devnet up --dir {self.directory}"

@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 from allium.appchain.swarms import UNASSIGNED, assign
 from allium.base import files
 from allium.consensus.cometbft.committee import SEATS
-from allium.devnet import ports, process
+from allium.devnet import file_server, ports, process
 from allium.devnet.layout import (
     LOOPBACK,
     LOOPBACK_NETWORK,
@@ -31,7 +31,7 @@ from allium.devnet.layout import (
     write_json,
 )
 from allium.devnet.options import ChainOptions, ConsensusEngine
-from allium.devnet.progress import AwaitingSwarms, Event, MakingKeys, NodeUp, Progress, SeedUp
+from allium.devnet.progress import AwaitingSwarms, Event, FilesUp, MakingKeys, NodeUp, Progress, SeedUp
 from allium.liveness.reachability import INTERVAL_SECONDS
 from allium.settings import config, keys
 
@@ -45,6 +45,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _PORTS_PER_NODE = 3
 _PORTS_OF_COMETBFT = 2
+_PORTS_OF_FILES = 2
 _POLL_SECONDS = 0.2
 #: How many others a node tests in the time between two proofs, if that is short.
 _TESTS_PER_PROOF = 6
@@ -90,6 +91,7 @@ class Devnet:
         rate_limit: bool = False,
         progress: Progress = lambda _: None,
         chain: ChainOptions | None = None,
+        with_files: bool = False,
     ) -> NetworkRecord:
         """Starts the seed and `nodes` new nodes in swarms of `swarm_size`.
 
@@ -99,7 +101,7 @@ class Devnet:
         network's algorithm then chooses the swarms, and `swarm_size` says nothing.
 
         Returns when all of them serve. `base_port` is the seed's; the nodes' follow. `rate_limit`: clients on this
-        machine are limited as strangers are. Raises `DevnetError`, and leaves
+        machine are limited as strangers are. `with_files`: and a file server. Raises `DevnetError`, and leaves
         no process, when one does not come up.
         """
         if nodes < 1 or swarm_size < 1:
@@ -115,7 +117,8 @@ class Devnet:
             )
         committee = chain is not None and chain.consensus == "cometbft"
         count = _PORTS_PER_NODE + (_PORTS_OF_COMETBFT if committee else 0)
-        with ports.reserve(2 + count * nodes, base_port) as free, ExitStack() as undo:
+        of_files = _PORTS_OF_FILES if with_files else 0
+        with ports.reserve(2 + count * nodes + of_files, base_port) as free, ExitStack() as undo:
             progress(MakingKeys())
             seed_port, feed_port, *node_ports = free
             swarms = swarm_ids(nodes, swarm_size) if chain is None else [UNASSIGNED] * nodes
@@ -128,12 +131,16 @@ class Devnet:
             with _listen(seed_port) as listener:
                 commands = [*(self._node_command(index) for index in range(nodes))]
                 commands.append(self._seed_command(listener, None if chain is None else chain.consensus))
-                *pids, seed_pid = process.start(
+                served = file_server.create(self.layout, *free[-of_files:]) if with_files else None
+                commands += [file_server.command(self.layout)] * (served is not None)
+                pids = process.start(
                     commands, _START_SECONDS, lambda ready: progress(_up(commands.index(ready), nodes))
                 )
-            undo.callback(process.stop, [*pids, seed_pid], 0)
-            up = tuple(replace(record, pid=pid) for record, pid in zip(records, pids, strict=True))
-            network = NetworkRecord(f"http://{LOOPBACK}:{seed_port}/", seed_pid, up, grounded)
+            undo.callback(process.stop, pids, 0)
+            up = tuple(replace(record, pid=pid) for record, pid in zip(records, pids[:nodes], strict=True))
+            if served is not None:
+                served = replace(served, pid=pids[-1])
+            network = NetworkRecord(f"http://{LOOPBACK}:{seed_port}/", pids[nodes], up, grounded, served)
             if grounded is not None:
                 progress(AwaitingSwarms())
                 network = self._formed(network, _START_SECONDS)
@@ -147,6 +154,8 @@ class Devnet:
         pids = [status.node.pid for status in self.status() if status.running]
         if process.is_running(network.seed_pid, str(self.layout.nodes)):
             pids.append(network.seed_pid)
+        if network.files is not None and file_server.is_running(self.layout, network.files):
+            pids.append(network.files.pid)
         process.stop(pids, _STOP_SECONDS)
         chain = network.chain
         # Only the chain that was started here has this port.
@@ -440,8 +449,10 @@ def listed(seed_url: str) -> dict[str, int]:
 
 
 def _up(index: int, nodes: int) -> Event:
-    """The event of a process that serves: the nodes in their order, then the seed."""
-    return NodeUp(index) if index < nodes else SeedUp()
+    """The event of a process that serves: the nodes in their order, the seed, the file server."""
+    if index < nodes:
+        return NodeUp(index)
+    return SeedUp() if index == nodes else FilesUp()
 
 
 def _registration(swarm_id: int | None) -> RegistrationState:

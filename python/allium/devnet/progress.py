@@ -51,12 +51,25 @@ class SeedUp:
 
 
 @dataclass(frozen=True)
+class FilesUp:
+    """The file server serves."""
+
+
+@dataclass(frozen=True)
 class AwaitingSwarms:
     """Every process serves, and the network is yet to give every node a swarm."""
 
 
 Event: TypeAlias = (
-    MakingKeys | ReadingContracts | ContractDeployed | NodesStaked | AwaitingFinality | NodeUp | SeedUp | AwaitingSwarms
+    MakingKeys
+    | ReadingContracts
+    | ContractDeployed
+    | NodesStaked
+    | AwaitingFinality
+    | NodeUp
+    | SeedUp
+    | FilesUp
+    | AwaitingSwarms
 )
 #: Takes events as they come.
 Progress: TypeAlias = Callable[[Event], None]

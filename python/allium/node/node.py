@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from allium.appchain.types import PublicKey
-from allium.base import complaint, hardening, limits, log, notify, pulse
+from allium.base import complaint, hardening, limits, log, notify, pidfile, pulse
 from allium.base.endpoint import Endpoint
 from allium.errors import EXIT_CONFIG, EXIT_FAILED, Complaint
 from allium.liveness.reachability import Reachability
@@ -63,7 +63,7 @@ def run(config: NodeConfig, config_file: Path | None = None, options: Mapping[st
         log.get("node").warning("few open files", limit=files, wanted=limits.WANTED_FILES)
     node = _Orchestrator(config, config_file, options)
     try:
-        with restart.pid_file(config.data_dir):
+        with pidfile.pid_file(config.data_dir):
             code = uvloop.run(node.serve())
         if node.handed_over:
             restart.become_successor(node.handed_over)

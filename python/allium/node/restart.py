@@ -7,31 +7,23 @@ The sockets go through the `exec` as systemd hands them to a service (`LISTEN_FD
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from allium.base import files
-from allium.errors import Complaint
+from allium.base.pidfile import serving
 
 #: The first descriptor of those that are handed over.
 _FIRST = 3
 #: More than any manager gives.
 _MOST = 64
-#: In the data directory: the process that serves it holds a lock on it.
-PID_FILE = "pid"
 #: What the new program has to be able to do before the old one ends.
 _TRIAL = "import allium.node.node, allium._native"
 _TRIAL_SECONDS = 60.0
-
-
-class InUseError(Complaint, OSError):
-    """Another process serves the directory."""
 
 
 def inherited() -> list[int]:
@@ -71,40 +63,6 @@ def become_successor(sockets: Sequence[int]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - what started this process
-
-
-@contextlib.contextmanager
-def pid_file(directory: Path) -> Iterator[None]:
-    """Names this process in `directory` for as long as it serves there; raises `InUseError` when another one does."""
-    files.make_directory(directory)
-    path = directory / PID_FILE
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
-        files.own(file.fileno(), directory)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InUseError(
-                f"another process serves {directory}: {file.read(20).decode(errors='replace').strip()}"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n".encode())
-        file.flush()
-        yield
-        file.truncate(0)
-
-
-def serving(directory: Path) -> int | None:
-    """The process that serves `directory`."""
-    try:
-        with (directory / PID_FILE).open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = file.read(20).strip()
-                return int(text) if text.isdigit() else None
-    except FileNotFoundError:
-        pass
-    return None
 
 
 def ask(directory: Path) -> int | None:

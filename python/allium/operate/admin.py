@@ -9,8 +9,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from allium.base.admin_socket import SOCKET
 from allium.errors import Complaint
-from allium.operate.server import SOCKET
 
 #: A node that needs longer to say how it is, is not well.
 _SECONDS = 5.0

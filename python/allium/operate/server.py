@@ -10,15 +10,13 @@ import asyncio
 import contextlib
 import os
 import socket
-from pathlib import Path
 from types import ModuleType
 
-from allium.base import files, log
+from allium.base import admin_socket, log
+from allium.base.admin_socket import SOCKET
 from allium.operate.facts import FactSource
 from allium.settings.config import NodeConfig
 
-SOCKET = "admin.sock"
-_MODE = 0o600
 _BACKLOG = 128
 
 
@@ -28,7 +26,7 @@ async def serve(source: FactSource) -> None:
     answering: list[asyncio.Task[None]] = []
     try:
         try:
-            answering.append(asyncio.create_task(_answer(source, _admin(config.data_dir), status=True)))
+            answering.append(asyncio.create_task(_answer(source, admin_socket.listener(config.data_dir), status=True)))
         except OSError as error:
             logger.error("`allium status` will find no node", socket=SOCKET, reason=str(error))
         if config.metrics_port is not None:
@@ -84,27 +82,5 @@ def _turn_away(listener: socket.socket) -> None:
 def _metrics(config: NodeConfig) -> socket.socket:
     family = socket.AF_INET6 if config.metrics_ip.version == 6 else socket.AF_INET
     listener = socket.create_server((str(config.metrics_ip), config.metrics_port or 0), family=family, backlog=_BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
-def _admin(directory: Path) -> socket.socket:
-    """A socket that nobody but the node's own user, and root, can connect to."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The engine holds the directory's lock: whatever is there was left by a process that is no more.
-    (directory / SOCKET).unlink(missing_ok=True)
-    place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # The file gets the mode that the socket has now.
-        os.fchmod(listener.fileno(), _MODE)
-        # A socket's path has at most 107 bytes, and the directory's may be longer.
-        listener.bind(f"/proc/self/fd/{place}/{SOCKET}")
-        files.own(directory / SOCKET, directory)
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    finally:
-        os.close(place)
     listener.setblocking(False)
     return listener

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -15,8 +15,8 @@ from allium.appchain.parameters import SESH
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-def screen(told: dict[str, Any]) -> RenderableType:
-    """What `status` says, for a person."""
+def screen(told: dict[str, Any], lines: Iterable[tuple[str, str]] | None = None) -> RenderableType:
+    """What `status` says, for a person; `lines` are those of something else than a node."""
     problems = told["problems"]
     head = Text("all is well", style="bold green")
     if problems:
@@ -24,7 +24,7 @@ def screen(told: dict[str, Any]) -> RenderableType:
         text = "does not do its work" if worst == "failed" else "serves, and something needs looking after"
         head = Text(text, style=f"bold {_COLOURS[worst]}")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, value in _lines(told):
+    for name, value in _lines(told) if lines is None else lines:
         table.add_row(Text(name, style="dim"), Text(value))
     return Group(head, *(_problem(problem) for problem in problems), Text(""), table)
 

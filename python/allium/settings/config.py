@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from allium.base import fields, urls
-from allium.base.complaint import denied, expanded
+from allium.base.complaint import denied
 from allium.base.endpoint import Endpoint
-from allium.base.fields import Reader, Refusal, RefusedError
+from allium.base.fields import Refusal, RefusedError
 from allium.base.log import Format, Level
-from allium.errors import SetupError
+from allium.settings.declared import ConfigError as ConfigError
+from allium.settings.declared import Setting as Setting
+from allium.settings.declared import file_path as _file
+from allium.settings.declared import is_required as _is_required
+from allium.settings.declared import listed as _listed
+from allium.settings.declared import required as _required
+from allium.settings.declared import setting as _setting
+from allium.settings.declared import toml as _toml
+from allium.settings.declared import written as _written
 
 ENVIRONMENT_PREFIX = "ALLIUM_"
 #: Ports of a node of the test network (`spec/transports` §0).
@@ -34,53 +41,11 @@ _TESTNET_SEEDS = [
 #: An IPv4 address and a port.
 _PLACE = r"^[0-9.]+:[0-9]{1,5}$"
 
-T = TypeVar("T")
-
-
-class ConfigError(SetupError, ValueError):
-    """A setting that the operator must change; the text names it and says to what."""
-
-
-def _setting(read: Reader[T], description: str, default: Any = None, factory: Callable[[], T] | None = None) -> T:
-    """A setting: how a value is read, what it is for, and what stands for one that is not set."""
-    kind: dict[str, Any] = {"default": default} if factory is None else {"default_factory": factory}
-    made: T = dataclasses.field(**kind, metadata={"read": read, "description": description})
-    return made
-
-
-def _required(read: Reader[T], description: str) -> T:
-    made: T = dataclasses.field(metadata={"read": read, "description": description})
-    return made
-
-
-def _file(value: Any) -> Path:
-    """The path of a file or a directory, which may begin with ~."""
-    path = fields.path(value)
-    try:
-        return expanded(path)
-    except SetupError as error:
-        raise fields.refused(value, str(error)) from None
-
 
 def _url(value: Any) -> str:
     url = fields.text()(value)
     urls.check(url)
     return url
-
-
-def _listed(read: Reader[T]) -> Reader[list[T]]:
-    """A list, also in one line, as a variable has it: with commas, or as JSON. Empty is none."""
-    items = fields.each(read)
-    return lambda value: items(_split(value) if isinstance(value, str) else value)
-
-
-def _split(line: str) -> Any:
-    if line.lstrip().startswith("["):
-        try:
-            return json.loads(line)
-        except (ValueError, RecursionError):
-            raise ValueError("it is no list in JSON; values with commas between them do as well") from None
-    return [part for each in line.split(",") if (part := each.strip())]
 
 
 def _seeds(value: Any) -> list[str]:
@@ -326,19 +291,11 @@ def _checked(given: Mapping[str, Any], where: str, options: Mapping[str, Any]) -
     return NodeConfig(**values)
 
 
-def _is_required(setting: dataclasses.Field[Any]) -> bool:
-    return setting.default is MISSING and setting.default_factory is MISSING
-
-
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:
     """What the environment sets, by the names of settings. Of a variable's name the case does not matter."""
     values = {name.upper(): value for name, value in environment.items()}
     variables = {name: ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
     return {name: values[variable] for name, variable in variables.items() if variable in values}
-
-
-#: What a setting may be in a file.
-Setting = str | int | float | bool | list[str]
 
 
 def commented_toml(**values: Setting) -> str:
@@ -356,28 +313,6 @@ def commented_toml(**values: Setting) -> str:
             lines.append(f"#{name} = {_toml(_written(default))}")
         lines.append("")
     return "\n".join(lines)
-
-
-def _written(default: Any) -> Any:
-    """A default as somebody would set it."""
-    if default is None:
-        return ""
-    return str(default) if isinstance(default, IPv4Address | IPv6Address) else default
-
-
-def _toml(value: Setting) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return str(value)
-    if isinstance(value, int):
-        return str(int(value))
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):
-        raise ConfigError(f"{value!r} has a control character; use a name without one")
-    return f'"{escaped}"'
 
 
 def _directory(path: Path) -> Path:

@@ -1,5 +1,7 @@
 """The key files of a node: `key_ed25519` and `key`, as the network's own daemon keeps them, and `key_bls`.
 
+A server beside the nodes has `key_ed25519` alone.
+
 Formats: `spec/transports` §0, `spec/portal` §5.3; `key_bls` is a scalar, 32 bytes big-endian. A file is those bytes, or
 their hex digits after `0x`, or either sealed with a passphrase (`allium.base.sealed`). A node's registration names
 its keys, so a file that exists is never written again.
@@ -96,14 +98,30 @@ def create(directory: Path) -> NodeKeys:
 
 def load(directory: Path) -> NodeKeys:
     """Reads both key files; raises `KeyFileError` for one that is missing, damaged or readable by others."""
-    keys = NodeKeys(_read(directory / ED25519_FILE, 64), _read(directory / LEGACY_FILE, 32))
-    if not _halves_match(keys.ed25519_secret):
-        raise KeyFileError(
-            f"{directory / ED25519_FILE} is damaged (its two halves do not belong together); restore your backup"
-        )
+    keys = NodeKeys(load_ed25519(directory), _read(directory / LEGACY_FILE, 32))
     if not _is_scalar(keys.legacy_secret):
         raise KeyFileError(f"{directory / LEGACY_FILE} is damaged (not a scalar of the group); restore your backup")
     return keys
+
+
+def create_ed25519(directory: Path) -> bytes:
+    """Generates the one key of a server and writes its file; the secret, 64 bytes. Raises as `create` does."""
+    _, secret = bindings.crypto_sign_seed_keypair(os.urandom(32))
+    try:
+        _write_all(directory, {ED25519_FILE: secret})
+    except FileExistsError:
+        raise KeyFileError(f"{directory / ED25519_FILE} is there already, and keys are never overwritten") from None
+    return secret
+
+
+def load_ed25519(directory: Path, make: str = "allium node init") -> bytes:
+    """Reads the Ed25519 key, 64 bytes; raises as `load` does. `make` is the command that makes one."""
+    secret = _read(directory / ED25519_FILE, 64, make)
+    if not _halves_match(secret):
+        raise KeyFileError(
+            f"{directory / ED25519_FILE} is damaged (its two halves do not belong together); restore your backup"
+        )
+    return secret
 
 
 def create_bls(directory: Path) -> BlsSecretKey:
@@ -169,7 +187,7 @@ def seal(directory: Path, passphrase: bytes) -> list[str]:
     there = {name: directory / name for name in lengths if os.path.lexists(directory / name)}
     still_open = {name: path for name, path in there.items() if not sealed.is_sealed(path.read_bytes())}
     if still_open:
-        load(directory)
+        (load_ed25519 if there.keys() == {ED25519_FILE} else load)(directory)
     for name, path in still_open.items():
         files.replace(path, sealed.seal(_read(path, lengths[name]), passphrase))
     return list(still_open)
@@ -210,7 +228,7 @@ def _write_all(directory: Path, secrets: Mapping[str, bytes]) -> None:
         raise
 
 
-def _read(path: Path, length: int) -> bytes:
+def _read(path: Path, length: int, make: str = "allium node init") -> bytes:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -221,8 +239,8 @@ def _read(path: Path, length: int) -> bytes:
             content = file.read(_LONGEST + 1)
     except FileNotFoundError:
         raise KeyFileError(
-            f"{path} does not exist; restore your backup, or for a node that was never registered run "
-            f"`allium node init` with a new directory"
+            f"{path} does not exist; restore your backup, or if nobody knows its key yet run `{make}` with a new "
+            f"directory"
         ) from None
     except PermissionError:
         raise KeyFileError(f"the key cannot be read: {complaint.denied(path, path.parent)}") from None

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::super::{
     core::{Answering, CallContext, Entries, Origin, Rpc, busy},
+    daemon::Daemon,
     method::{Method, Nested, Parsed},
     methods::fields::required,
     params::{Field, Invalid, Params},
@@ -14,7 +15,7 @@ use super::super::{
     status::Status,
     value::Value,
 };
-use crate::{json, replicate::Daemon, swarm::service_nodes};
+use crate::{json, swarm::service_nodes};
 
 /// Bytes that the params of `oxend_request` may have, as JSON.
 pub(super) const MAX_OXEND: usize = 65_536;

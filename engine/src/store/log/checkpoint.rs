@@ -42,7 +42,7 @@ pub(in crate::store) struct Checkpoint {
 }
 
 #[derive(Default)]
-struct State {
+struct CheckpointState {
     busy: bool,
     /// Why it does not come to an end.
     stuck: Option<StoreError>,
@@ -51,7 +51,7 @@ struct State {
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<CheckpointState>,
     changed: Condvar,
 }
 

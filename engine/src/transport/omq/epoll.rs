@@ -17,28 +17,28 @@ fn owned(fd: RawFd) -> io::Result<OwnedFd> {
 }
 
 /// Level-triggered readiness of descriptors, each under a number.
-pub(super) struct Epoll(OwnedFd);
+pub(crate) struct Epoll(OwnedFd);
 
 impl Epoll {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no precondition.
         owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).map(Self)
     }
 
-    pub(super) fn add(&self, fd: RawFd, number: u64) -> io::Result<()> {
+    pub(crate) fn add(&self, fd: RawFd, number: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events: libc::EPOLLIN.cast_unsigned(), u64: number };
         // SAFETY: `event` lives over the call.
         let result = unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) };
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    pub(super) fn remove(&self, fd: RawFd) {
+    pub(crate) fn remove(&self, fd: RawFd) {
         // SAFETY: the event is not read for a removal. A descriptor that is gone needs none.
         unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
     }
 
     /// Appends the numbers of what is ready to `ready`, waiting at most `timeout` for the first.
-    pub(super) fn wait(&self, ready: &mut Vec<u64>, timeout: Duration) -> io::Result<()> {
+    pub(crate) fn wait(&self, ready: &mut Vec<u64>, timeout: Duration) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
         let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: `events` has the 64 places named.
@@ -54,24 +54,24 @@ impl Epoll {
 
 /// Wakes the thread that waits: one system call however many wake it.
 #[derive(Clone)]
-pub(super) struct Waker {
+pub(crate) struct Waker {
     event: Arc<OwnedFd>,
     woken: Arc<AtomicBool>,
 }
 
 impl Waker {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no precondition.
         let event = owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         Ok(Self { event: Arc::new(event), woken: Arc::default() })
     }
 
-    pub(super) fn fd(&self) -> RawFd {
+    pub(crate) fn fd(&self) -> RawFd {
         self.event.as_raw_fd()
     }
 
     /// Called after the work was queued.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if !self.woken.swap(true, Ordering::AcqRel) {
             let one = 1_u64.to_ne_bytes();
             // SAFETY: eight bytes, as eventfd(2) wants. It cannot fill up: at most one write per reset.
@@ -80,7 +80,7 @@ impl Waker {
     }
 
     /// Called by the waiting thread before it looks at what was queued.
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         let mut count = [0_u8; 8];
         // SAFETY: eight bytes of room.
         unsafe { libc::read(self.fd(), count.as_mut_ptr().cast(), count.len()) };

@@ -1,4 +1,4 @@
-//! What passes between the I/O thread and all others: what it is asked to do, and the requests that came in.
+//! What the I/O thread is asked to do by all others.
 
 use std::sync::{
     Arc,
@@ -8,23 +8,18 @@ use std::sync::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{super::memory::MemoryShare, endpoints::Endpoint, epoll::Waker};
-use crate::{
-    holder::Holder,
-    replicate::PeerError,
-    rpc::{Notice, Subscriber, Ticket},
-    swarm::NodeInfo,
-    types::X25519PublicKey,
-};
+use super::epoll::Waker;
+use crate::{holder::Holder, replicate::PeerError, rpc::Notice, swarm::NodeInfo, types::X25519PublicKey};
 
-pub(super) type Answer = Result<Vec<Bytes>, PeerError>;
+/// The parts of another node's answer, or why there is none.
+pub(crate) type PeerResult = Result<Vec<Bytes>, PeerError>;
 
 /// What the I/O thread is asked to do.
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Ask `peer`.
-    Request { peer: Arc<NodeInfo>, command: &'static str, parts: Vec<Bytes>, answer: oneshot::Sender<Answer> },
+    Request { peer: Arc<NodeInfo>, command: &'static str, parts: Vec<Bytes>, answer: oneshot::Sender<PeerResult> },
     /// Ask the network's daemon.
-    Daemon { command: &'static str, params: Bytes, answer: oneshot::Sender<Answer> },
+    Daemon { command: &'static str, params: Bytes, answer: oneshot::Sender<PeerResult> },
     /// Answer a request.
     Reply { to: Arc<Caller>, tag: Bytes, parts: Vec<Bytes> },
     /// Tell a subscriber of a message.
@@ -39,7 +34,7 @@ pub(super) enum Command {
 
 /// One connection, as something to send along.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Route {
+pub(crate) enum Route {
     /// The other side opened it: its routing id.
     Accepted(Bytes),
     /// We opened it: its number.
@@ -48,7 +43,7 @@ pub(super) enum Route {
 
 impl Route {
     /// Tells it from all others.
-    pub(super) fn id(&self) -> Vec<u8> {
+    pub(crate) fn id(&self) -> Vec<u8> {
         match self {
             Self::Accepted(id) => [b"a", id.as_ref()].concat(),
             Self::Opened(number) => [b"o", number.to_be_bytes().as_slice()].concat(),
@@ -58,71 +53,30 @@ impl Route {
 
 /// Who sends, proven by CURVE, and where an answer goes.
 #[derive(Debug)]
-pub(super) struct Caller {
-    pub(super) key: X25519PublicKey,
-    pub(super) route: Route,
+pub(crate) struct Caller {
+    pub(crate) key: X25519PublicKey,
+    pub(crate) route: Route,
     /// For whom memory is held.
-    pub(super) holder: Holder,
+    pub(crate) holder: Holder,
 }
 
 impl Caller {
     /// Whether it is a node of the network: what such a one is owed is bounded by what it may ask at once.
-    pub(super) fn is_node(&self) -> bool {
+    pub(crate) fn is_node(&self) -> bool {
         matches!(self.holder, Holder::Node(_))
-    }
-}
-
-/// A request that came in.
-pub(super) struct OmqRequest {
-    pub(super) endpoint: Endpoint,
-    pub(super) parts: Vec<Bytes>,
-    /// What `parts` take of the memory for requests.
-    pub(super) share: MemoryShare,
-    pub(super) caller: Arc<Caller>,
-    /// The way back.
-    pub(super) sender: Sender,
-    /// Its place among the requests of its connection, where that counts.
-    pub(super) ticket: Option<Ticket>,
-}
-
-/// A connection that may subscribe.
-pub(super) struct OmqSubscriber {
-    id: Vec<u8>,
-    to: Arc<Caller>,
-    pub(super) sender: Sender,
-}
-
-impl OmqSubscriber {
-    pub(super) fn new(to: Arc<Caller>, sender: Sender) -> Self {
-        Self { id: to.route.id(), to, sender }
-    }
-}
-
-impl Subscriber for OmqSubscriber {
-    fn connection(&self) -> &[u8] {
-        &self.id
-    }
-
-    fn holder(&self) -> Holder {
-        self.to.holder
-    }
-
-    fn notify(&self, notice: Notice, dict: Bytes) {
-        // A full queue loses the notification, as a lost connection would.
-        let _ = self.sender.send(Command::Notify { to: Arc::clone(&self.to), notice, dict });
     }
 }
 
 /// The way to the I/O thread, from any other.
 #[derive(Clone)]
-pub(super) struct Sender {
-    pub(super) queue: SyncSender<Command>,
-    pub(super) waker: Waker,
+pub(crate) struct Sender {
+    pub(crate) queue: SyncSender<Command>,
+    pub(crate) waker: Waker,
 }
 
 impl Sender {
     /// Queues `command`; gives it back when the queue is full or the thread has ended.
-    pub(super) fn send(&self, command: Command) -> Result<(), Command> {
+    pub(crate) fn send(&self, command: Command) -> Result<(), Command> {
         match self.queue.try_send(command) {
             Ok(()) => {
                 self.waker.wake();

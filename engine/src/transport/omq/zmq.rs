@@ -25,7 +25,7 @@ const LOST_EVENTS: c_int = 0x0080 | 0x0200 | 0x0800 | 0x2000 | 0x4000;
 /// Kinds of socket.
 #[derive(Clone, Copy, Debug)]
 #[repr(i32)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Pair = 0,
     Rep = 4,
     Dealer = 5,
@@ -35,7 +35,7 @@ pub(super) enum Kind {
 /// Socket options with an integer value.
 #[derive(Clone, Copy, Debug)]
 #[repr(i32)]
-pub(super) enum IntOption {
+pub(crate) enum IntOption {
     Linger = 17,
     ReconnectInterval = 18,
     ReconnectIntervalMax = 21,
@@ -56,7 +56,7 @@ pub(super) enum IntOption {
 /// Socket options with a value of bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(i32)]
-pub(super) enum BytesOption {
+pub(crate) enum BytesOption {
     RoutingId = 5,
     /// An `i64`, in the machine's order.
     MaxMessageSize = 22,
@@ -116,13 +116,13 @@ fn check(result: c_int) -> io::Result<()> {
 }
 
 /// A libzmq context. Dropped after every socket of it, it waits for their linger time.
-pub(super) struct Context(NonNull<c_void>);
+pub(crate) struct Context(NonNull<c_void>);
 
 // SAFETY: a context may be used from any thread (zmq_ctx_new(3)).
 unsafe impl Send for Context {}
 
 impl Context {
-    pub(super) fn new(max_sockets: i32) -> io::Result<Self> {
+    pub(crate) fn new(max_sockets: i32) -> io::Result<Self> {
         // SAFETY: no precondition.
         let context = Self(NonNull::new(unsafe { zmq_ctx_new() }).ok_or_else(last_error)?);
         for (option, value) in [(MAX_SOCKETS, max_sockets), (BLOCKY, 0)] {
@@ -132,7 +132,7 @@ impl Context {
         Ok(context)
     }
 
-    pub(super) fn socket(&self, kind: Kind) -> io::Result<Socket> {
+    pub(crate) fn socket(&self, kind: Kind) -> io::Result<Socket> {
         // SAFETY: the context is alive.
         let socket = unsafe { zmq_socket(self.0.as_ptr(), kind as c_int) };
         Ok(Socket(NonNull::new(socket).ok_or_else(last_error)?))
@@ -148,31 +148,31 @@ impl Drop for Context {
 }
 
 /// One frame and what is known of its sender.
-pub(super) struct Frame {
-    pub(super) bytes: Bytes,
-    pub(super) more: bool,
+pub(crate) struct Frame {
+    pub(crate) bytes: Bytes,
+    pub(crate) more: bool,
 }
 
 /// Properties of a message.
-pub(super) struct Sender {
+pub(crate) struct Sender {
     /// What the ZAP handler made of the sender's key: hex.
-    pub(super) user_id: String,
+    pub(crate) user_id: String,
     /// Its IP address, as text.
-    pub(super) address: String,
+    pub(crate) address: String,
 }
 
 /// A libzmq socket. Not for two threads at once.
-pub(super) struct Socket(NonNull<c_void>);
+pub(crate) struct Socket(NonNull<c_void>);
 
 // SAFETY: a socket may move to another thread with a full fence, which moving an owned value between threads is.
 unsafe impl Send for Socket {}
 
 impl Socket {
-    pub(super) fn set(&self, option: IntOption, value: i32) -> io::Result<()> {
+    pub(crate) fn set(&self, option: IntOption, value: i32) -> io::Result<()> {
         self.set_raw(option as c_int, &value.to_ne_bytes())
     }
 
-    pub(super) fn set_bytes(&self, option: BytesOption, value: &[u8]) -> io::Result<()> {
+    pub(crate) fn set_bytes(&self, option: BytesOption, value: &[u8]) -> io::Result<()> {
         self.set_raw(option as c_int, value)
     }
 
@@ -190,17 +190,17 @@ impl Socket {
     }
 
     /// The descriptor that becomes readable when there may be something to do.
-    pub(super) fn fd(&self) -> io::Result<RawFd> {
+    pub(crate) fn fd(&self) -> io::Result<RawFd> {
         self.get_int(FD)
     }
 
-    pub(super) fn bind(&self, endpoint: &str) -> io::Result<()> {
+    pub(crate) fn bind(&self, endpoint: &str) -> io::Result<()> {
         let endpoint = CString::new(endpoint)?;
         // SAFETY: the socket is alive, the text ends with a NUL.
         check(unsafe { zmq_bind(self.0.as_ptr(), endpoint.as_ptr()) })
     }
 
-    pub(super) fn connect(&self, endpoint: &str) -> io::Result<()> {
+    pub(crate) fn connect(&self, endpoint: &str) -> io::Result<()> {
         let endpoint = CString::new(endpoint)?;
         // SAFETY: as for `bind`.
         check(unsafe { zmq_connect(self.0.as_ptr(), endpoint.as_ptr()) })
@@ -208,20 +208,20 @@ impl Socket {
 
     /// From here on a PAIR socket connected to `endpoint` (inproc) gets a message at each loss: see [`MonitoredSocket`],
     /// which is how to use it.
-    pub(super) fn monitor_losses(&self, endpoint: &str) -> io::Result<()> {
+    pub(crate) fn monitor_losses(&self, endpoint: &str) -> io::Result<()> {
         let endpoint = CString::new(endpoint)?;
         // SAFETY: as for `bind`.
         check(unsafe { zmq_socket_monitor(self.0.as_ptr(), endpoint.as_ptr(), LOST_EVENTS) })
     }
 
     /// Sends one message of several frames; all or nothing, never waits ([`io::ErrorKind::WouldBlock`]).
-    pub(super) fn send(&self, frames: &[&[u8]]) -> io::Result<()> {
+    pub(crate) fn send(&self, frames: &[&[u8]]) -> io::Result<()> {
         self.send_parts(frames, &[], 0)
     }
 
     /// [`Self::send`] of `head` and then `parts`, of which those of `lent` bytes or more are held until they are sent, and
     /// not copied.
-    pub(super) fn send_parts(&self, head: &[&[u8]], parts: &[Bytes], lent: usize) -> io::Result<()> {
+    pub(crate) fn send_parts(&self, head: &[&[u8]], parts: &[Bytes], lent: usize) -> io::Result<()> {
         let mut left = head.len() + parts.len();
         let mut flags = || {
             left = left.saturating_sub(1);
@@ -247,7 +247,7 @@ impl Socket {
     }
 
     /// Takes the next frame, if one is there; `sender` is filled when asked for.
-    pub(super) fn receive(&self, sender: Option<&mut Option<Sender>>) -> io::Result<Option<Frame>> {
+    pub(crate) fn receive(&self, sender: Option<&mut Option<Sender>>) -> io::Result<Option<Frame>> {
         let mut message = Message::new();
         // SAFETY: the socket is alive, the message initialised.
         if unsafe { zmq_msg_recv(message.as_mut(), self.0.as_ptr(), DONTWAIT) } == -1 {
@@ -273,14 +273,14 @@ impl Drop for Socket {
 /// libzmq's I/O thread, which serves every connection of the context, writes such a message with a lock held, and waits
 /// until it can: for ever, where the reader is gone. So the writer is taken away first, under the same lock; an event that
 /// is being written then still has its reader, and room (at most one is unread: the first ends the connection).
-pub(super) struct MonitoredSocket {
+pub(crate) struct MonitoredSocket {
     socket: Socket,
     losses: Socket,
 }
 
 impl MonitoredSocket {
     /// Of a `socket` that is not connected yet; `endpoint` (inproc) belongs to it alone.
-    pub(super) fn new(context: &Context, socket: Socket, endpoint: &str) -> io::Result<Self> {
+    pub(crate) fn new(context: &Context, socket: Socket, endpoint: &str) -> io::Result<Self> {
         let monitored = Self { socket, losses: context.socket(Kind::Pair)? };
         monitored.socket.monitor_losses(endpoint)?;
         monitored.losses.connect(endpoint)?;
@@ -288,7 +288,7 @@ impl MonitoredSocket {
     }
 
     /// What tells of losses.
-    pub(super) const fn losses(&self) -> &Socket {
+    pub(crate) const fn losses(&self) -> &Socket {
         &self.losses
     }
 }

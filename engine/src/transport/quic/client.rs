@@ -18,7 +18,7 @@ use crate::{crypto::Ed25519Secret, types::Ed25519PublicKey};
 const PUSHES: usize = 1024;
 
 /// Connects with one of the `offered` protocols, the first if it may be, to the node with the Ed25519 key `node`.
-pub(super) async fn connect(
+pub(crate) async fn connect(
     endpoint: &Endpoint,
     address: SocketAddr,
     node: Ed25519PublicKey,

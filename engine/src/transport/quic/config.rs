@@ -21,21 +21,21 @@ pub const ALPN_NODES: &[u8] = b"oxenstorage-sn";
 /// advertise. It is offered before the other, so that a node of another make takes that.
 pub(super) const ALPN_ALLIUM: &[u8] = b"allium-sn/1";
 /// What closes a stream whose framing is wrong.
-pub(super) const BAD_FRAMING: u32 = 777_000_105;
+pub(crate) const BAD_FRAMING: u32 = 777_000_105;
 /// Bytes of the largest frame that the reference takes.
-pub(super) const REFERENCE_FRAME: usize = 10_000_000;
+pub(crate) const REFERENCE_FRAME: usize = 10_000_000;
 /// Bytes of the largest frame that we take. The largest answer to a `retrieve` takes more than the reference's limit when it
 /// goes through onion layers; over OMQ it fits.
-pub(super) const MAX_FRAME: usize = 11 << 20;
+pub(crate) const MAX_FRAME: usize = 11 << 20;
 /// What the secret of resets is derived with; a local matter.
 pub(super) const RESET_KEY: &[u8] = b"allium quic stateless reset";
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 /// Between nodes.
 pub(super) const NODE_IDLE: Duration = Duration::from_secs(60);
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
-pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// `spec/transports` §3.1.
-pub(super) fn transport(between_nodes: bool) -> TransportConfig {
+pub(crate) fn transport(between_nodes: bool) -> TransportConfig {
     let mut config = TransportConfig::default();
     let idle = if between_nodes { NODE_IDLE } else { IDLE };
     config
@@ -53,7 +53,7 @@ pub(super) fn transport(between_nodes: bool) -> TransportConfig {
 
 /// A listening endpoint. What it resets connections with that it does not know is the same after a restart, so that the
 /// other end learns at once that the connection it holds is no more.
-pub(super) fn endpoint(socket: UdpSocket, config: quinn::ServerConfig, own: &Ed25519Secret) -> io::Result<Endpoint> {
+pub(crate) fn endpoint(socket: UdpSocket, config: quinn::ServerConfig, own: &Ed25519Secret) -> io::Result<Endpoint> {
     let secret = blake2b_simd::Params::new().hash_length(32).key(RESET_KEY).hash(&own.to_pkcs8());
     let reset_key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
     let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("not inside a runtime"))?;
@@ -70,14 +70,14 @@ pub fn client_endpoint(bind: SocketAddr) -> io::Result<Endpoint> {
 
 /// The application protocol that a connection has agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     Clients,
     Nodes,
     Allium,
 }
 
 impl Protocol {
-    pub(super) fn of(connection: &Connection) -> Self {
+    pub(crate) fn of(connection: &Connection) -> Self {
         let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
         match data.and_then(|data| data.protocol).as_deref() {
             Some(ALPN_ALLIUM) => Self::Allium,
@@ -88,9 +88,9 @@ impl Protocol {
 }
 
 /// What a node takes.
-pub(super) const ACCEPTED: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES, ALPN];
+pub(crate) const ACCEPTED: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES, ALPN];
 /// What it offers another node: ours first.
-pub(super) const BETWEEN_NODES: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES];
+pub(crate) const BETWEEN_NODES: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES];
 
 /// How to connect to the node with the Ed25519 key `server`; `offered`: application protocols, the preferred first.
 pub(super) fn client_config(

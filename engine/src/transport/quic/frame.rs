@@ -9,8 +9,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::super::memory::{MemoryBudget, MemoryShare};
-use crate::holder::Holder;
+use crate::{
+    holder::Holder,
+    transport::memory::{MemoryBudget, MemoryShare},
+};
 
 /// Characters of the longest prefix, its colon included.
 const MAX_PREFIX: usize = 9;
@@ -28,7 +30,7 @@ pub struct BadFraming;
 
 /// One message of a request stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
+pub enum QuicMessage {
     /// Asks something; the answer carries the same number.
     Command {
         /// Chosen by the requester.
@@ -54,7 +56,7 @@ pub enum Message {
     },
 }
 
-impl Message {
+impl QuicMessage {
     /// From the bytes of a frame, of which its parts remain parts.
     ///
     /// # Errors
@@ -78,7 +80,7 @@ impl Message {
 }
 
 /// The list that a message is: to be followed by integers and strings.
-pub(super) fn open_list(bytes: &mut BytesMut) -> Result<(), BadFraming> {
+pub(crate) fn open_list(bytes: &mut BytesMut) -> Result<(), BadFraming> {
     if bytes.first() != Some(&b'l') {
         return Err(BadFraming);
     }
@@ -87,12 +89,12 @@ pub(super) fn open_list(bytes: &mut BytesMut) -> Result<(), BadFraming> {
 }
 
 /// Whether the list ends here, and nothing comes after it.
-pub(super) fn close_list(bytes: &[u8]) -> Result<(), BadFraming> {
+pub(crate) fn close_list(bytes: &[u8]) -> Result<(), BadFraming> {
     if bytes == b"e" { Ok(()) } else { Err(BadFraming) }
 }
 
 /// Cuts a string off the front.
-pub(super) fn take_string(bytes: &mut BytesMut) -> Result<BytesMut, BadFraming> {
+pub(crate) fn take_string(bytes: &mut BytesMut) -> Result<BytesMut, BadFraming> {
     let (head, length) = prefix(bytes, bytes.len())?.ok_or(BadFraming)?;
     if bytes.len() - head < length {
         return Err(BadFraming);
@@ -102,7 +104,7 @@ pub(super) fn take_string(bytes: &mut BytesMut) -> Result<BytesMut, BadFraming> 
 }
 
 /// Cuts an integer off the front.
-pub(super) fn take_int(bytes: &mut BytesMut) -> Result<i64, BadFraming> {
+pub(crate) fn take_int(bytes: &mut BytesMut) -> Result<i64, BadFraming> {
     let rest = bytes.strip_prefix(b"i").ok_or(BadFraming)?;
     // 20 characters are the longest.
     let end = rest.iter().take(21).position(|byte| *byte == b'e').ok_or(BadFraming)?;
@@ -160,7 +162,7 @@ pub fn prefix(bytes: &[u8], largest: usize) -> Result<Option<(usize, usize)>, Ba
 
 /// Takes frames out of a stream. `budget` is what all frames of the connection may take together, in bytes: a frame's
 /// share is held from the moment its length is known until it is dropped.
-pub(super) struct Frames {
+pub(crate) struct Frames {
     stream: RecvStream,
     buffer: BytesMut,
     budget: Arc<Semaphore>,
@@ -170,13 +172,13 @@ pub(super) struct Frames {
 }
 
 /// What a frame takes of the memory for requests.
-pub(super) struct FrameShare {
+pub(crate) struct FrameShare {
     _permit: OwnedSemaphorePermit,
     _memory: Option<MemoryShare>,
 }
 
 impl Frames {
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: RecvStream,
         budget: Arc<Semaphore>,
         memory: Option<(MemoryBudget, Holder)>,
@@ -186,7 +188,7 @@ impl Frames {
     }
 
     /// The next frame; `None` when the stream or the connection ends.
-    pub(super) async fn next(&mut self) -> Result<Option<(BytesMut, FrameShare)>, BadFraming> {
+    pub(crate) async fn next(&mut self) -> Result<Option<(BytesMut, FrameShare)>, BadFraming> {
         let (head, length) = loop {
             if let Some(found) = prefix(&self.buffer, self.largest)? {
                 break found;
@@ -230,7 +232,7 @@ impl Frames {
     }
 
     /// Tells the other end that nothing more is read.
-    pub(super) fn stop(mut self, code: u32) {
+    pub(crate) fn stop(mut self, code: u32) {
         let _ = self.stream.stop(code.into());
     }
 }
@@ -243,7 +245,7 @@ pub(crate) fn fuzz_stream(bytes: &[u8]) -> usize {
         assert!(length <= super::config::REFERENCE_FRAME);
         let Some(frame) = rest.get(head..head + length) else { break };
         // What is a message to us is bencode to everybody.
-        assert!(Message::parse(frame.into()).is_err() || crate::bencode::Bt::parse(frame).is_ok());
+        assert!(QuicMessage::parse(frame.into()).is_err() || crate::bencode::Bt::parse(frame).is_ok());
         rest = &rest[head + length..];
     }
     0
@@ -291,14 +293,14 @@ mod tests {
             let body = || Bytes::from(b.clone());
             let (endpoint, parsed) = (a.as_bytes().into(), BytesMut::from(b.as_slice()));
             for (frame, want) in [
-                (command(rid, &a, body()), Message::Command { rid, endpoint, body: parsed.clone() }),
-                (answer(rid, Ok(body())), Message::Reply { rid, body: parsed.clone() }),
-                (answer(rid, Err(body())), Message::Error { rid, body: parsed.clone() }),
+                (command(rid, &a, body()), QuicMessage::Command { rid, endpoint, body: parsed.clone() }),
+                (answer(rid, Ok(body())), QuicMessage::Reply { rid, body: parsed.clone() }),
+                (answer(rid, Err(body())), QuicMessage::Error { rid, body: parsed.clone() }),
             ] {
                 let frame = frame.concat();
                 let (head, length) = prefix(&frame).unwrap().unwrap();
                 prop_assert_eq!(frame.len(), head + length);
-                prop_assert_eq!(Message::parse(frame[head..].into()), Ok(want));
+                prop_assert_eq!(QuicMessage::parse(frame[head..].into()), Ok(want));
             }
         }
     }

@@ -20,20 +20,20 @@ use tokio::{
 use super::{
     config::MAX_FRAME,
     error::QuicError,
-    frame::{self, Frames, Message},
+    frame::{self, Frames, QuicMessage},
 };
 
-type Answer = Result<BytesMut, QuicError>;
+type QuicResult = Result<BytesMut, QuicError>;
 
 /// What the asking end and the reader of answers share.
 struct Shared {
-    waiting: Mutex<HashMap<i64, oneshot::Sender<Answer>>>,
+    waiting: Mutex<HashMap<i64, oneshot::Sender<QuicResult>>>,
     /// Bytes of requests without an answer.
     outstanding: AtomicUsize,
     heard: Mutex<Instant>,
 }
 
-pub(super) struct RequestStream {
+pub(crate) struct RequestStream {
     send: tokio::sync::Mutex<SendStream>,
     next: AtomicI64,
     shared: Arc<Shared>,
@@ -41,7 +41,7 @@ pub(super) struct RequestStream {
 
 impl RequestStream {
     /// Opens a stream; commands that come on it (notifications) go to `pushed`.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         connection: &Connection,
         pushed: Option<mpsc::Sender<Vec<u8>>>,
     ) -> Result<Self, QuicError> {
@@ -57,16 +57,16 @@ impl RequestStream {
     }
 
     /// Bytes of requests without an answer.
-    pub(super) fn outstanding(&self) -> usize {
+    pub(crate) fn outstanding(&self) -> usize {
         self.shared.outstanding.load(Ordering::Relaxed)
     }
 
     /// When the last answer came.
-    pub(super) fn heard(&self) -> Instant {
+    pub(crate) fn heard(&self) -> Instant {
         *self.shared.heard.lock()
     }
 
-    pub(super) async fn request(&self, endpoint: &str, body: impl Into<Bytes>, limit: Duration) -> Answer {
+    pub(crate) async fn request(&self, endpoint: &str, body: impl Into<Bytes>, limit: Duration) -> QuicResult {
         let body = body.into();
         let rid = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, coming) = oneshot::channel();
@@ -106,10 +106,10 @@ impl Drop for RequestGuard<'_> {
 async fn read(mut frames: Frames, shared: Arc<Shared>, pushed: Option<mpsc::Sender<Vec<u8>>>) {
     while let Ok(Some((frame, _share))) = frames.next().await {
         *shared.heard.lock() = Instant::now();
-        let (rid, answer) = match Message::parse(frame) {
-            Ok(Message::Reply { rid, body }) => (rid, Ok(body)),
-            Ok(Message::Error { rid, body }) => (rid, Err(QuicError::Refused(body.to_vec()))),
-            Ok(Message::Command { body, .. }) => {
+        let (rid, answer) = match QuicMessage::parse(frame) {
+            Ok(QuicMessage::Reply { rid, body }) => (rid, Ok(body)),
+            Ok(QuicMessage::Error { rid, body }) => (rid, Err(QuicError::Refused(body.to_vec()))),
+            Ok(QuicMessage::Command { body, .. }) => {
                 if let Some(pushed) = &pushed {
                     // Whoever does not take its notifications loses them.
                     let _ = pushed.try_send(body.to_vec());

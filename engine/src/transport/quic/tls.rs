@@ -25,7 +25,7 @@ use crate::crypto::Ed25519Secret;
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The key in a SubjectPublicKeyInfo; `None` for any other kind of key.
-pub(super) fn key_of(spki: &[u8]) -> Option<[u8; 32]> {
+pub(crate) fn key_of(spki: &[u8]) -> Option<[u8; 32]> {
     spki.strip_prefix(&SPKI)?.try_into().ok()
 }
 
@@ -41,7 +41,7 @@ fn certified(secret: &Ed25519Secret) -> Result<Arc<CertifiedKey>, Error> {
 }
 
 /// `accepted`: application protocols; of those that a client offers too, the first is taken.
-pub(super) fn server(own: &Ed25519Secret, accepted: &[&[u8]]) -> Result<Arc<QuicServerConfig>, Error> {
+pub(crate) fn server(own: &Ed25519Secret, accepted: &[&[u8]]) -> Result<Arc<QuicServerConfig>, Error> {
     let provider = provider();
     let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms, expected: None });
     let mut config = ServerConfig::builder_with_provider(provider)

@@ -5,18 +5,18 @@ use core::hint::black_box;
 use super::field::Field;
 
 /// Both points of the ladder, each as x + z and x - z. `doubled` is the one that the last step doubled.
-pub(crate) struct State<F: Field> {
+pub(crate) struct LadderState<F: Field> {
     pub(crate) doubled: (F::Operand, F::Operand),
     pub(crate) added: (F::Operand, F::Operand),
 }
 
-impl<F: Field> Clone for State<F> {
+impl<F: Field> Clone for LadderState<F> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<F: Field> Copy for State<F> {}
+impl<F: Field> Copy for LadderState<F> {}
 
 /// x + z and x - z, of products.
 #[inline(always)]
@@ -32,7 +32,7 @@ fn double<F: Field>((sum, difference): &(F::Operand, F::Operand)) -> (F::Product
     (F::mul(&F::carry(aa), &F::carry(bb)), F::mul(&e, &F::times_a24_plus(&e, aa)))
 }
 
-impl<F: Field> State<F> {
+impl<F: Field> LadderState<F> {
     /// After the topmost bit, which is always one: the point and its double.
     #[inline(always)]
     fn start(u: &F::Operand) -> Self {
@@ -73,7 +73,7 @@ fn bit(scalar: &[u8; 32], index: usize) -> u8 {
 /// x and z of `scalar` times the points at `u`. Bit 254 is taken as one, bits 255, 2, 1 and 0 as zero (clamping).
 #[inline(always)]
 pub(crate) fn ladder<F: Field>(scalar: &[u8; 32], u: &F::Operand) -> (F::Operand, F::Operand) {
-    let mut state = State::<F>::start(u);
+    let mut state = LadderState::<F>::start(u);
     let mut last = 1;
     for index in (3..254).rev() {
         let now = bit(scalar, index);

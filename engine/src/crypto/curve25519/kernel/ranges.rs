@@ -7,7 +7,7 @@ use super::{
     field::Field,
     field25::{self, Field25},
     field52::{self, Field52},
-    ladder::State,
+    ladder::LadderState,
     lanes::{Lanes, Madd52, Mul32},
 };
 
@@ -112,8 +112,8 @@ fn steps_in_52_bits_stay_in_their_ranges() {
     let within = |limbs: &field52::Limbs<Range>| limbs.0.iter().zip(&CARRIED52.0).all(|(a, b)| a.is_within(*b));
     let u = field52::Limbs([up_to(LIMB), up_to(LIMB), up_to(LIMB), up_to(LIMB), up_to((1 << 47) - 1)]);
     assert!(within(&u), "a point as it is read");
-    let state = State::<Field52<Range>> { doubled: (CARRIED52, CARRIED52), added: (CARRIED52, CARRIED52) };
-    let State { doubled, added } = state.step(&u, 1);
+    let state = LadderState::<Field52<Range>> { doubled: (CARRIED52, CARRIED52), added: (CARRIED52, CARRIED52) };
+    let LadderState { doubled, added } = state.step(&u, 1);
     assert!(within(&doubled.0) && within(&doubled.1) && within(&added.0) && within(&added.1));
     // Sums and differences of carried numbers, of which the formulas of Edwards curves consist beside products.
     let carried = Field52::widen(&CARRIED52);
@@ -146,8 +146,8 @@ fn steps_in_25_bits_stay_in_their_ranges() {
     for product in [F::mul(&wide, &wide), F::square(&wide), F::times_a24_plus(&wide, fresh)] {
         assert!(is_within(&product, &fresh), "{product:?}");
     }
-    let state = State::<F> { doubled: (wide, wide), added: (wide, wide) };
-    let State { doubled, added } = state.step(&fresh, 1);
+    let state = LadderState::<F> { doubled: (wide, wide), added: (wide, wide) };
+    let LadderState { doubled, added } = state.step(&fresh, 1);
     for of in [doubled.0, doubled.1, added.0, added.1] {
         assert!(is_within(&of, &wide), "{of:?}");
     }

@@ -1,0 +1,24 @@
+//! What others ask this node: over HTTPS for clients, over OMQ and QUIC for clients and nodes.
+
+mod certificate;
+mod context;
+pub mod control;
+mod https;
+mod limiter;
+mod linger;
+mod listeners;
+pub(crate) mod omq;
+mod pinged;
+mod quic;
+mod refusals;
+mod stats;
+
+pub use context::{Patience, ServerContext, StorageContext};
+pub use https::Https;
+pub use limiter::{ConnectionLimits, Limiter, RateLimits, parse_network};
+pub use listeners::Listeners;
+pub use omq::Omq;
+pub use pinged::Pinged;
+pub use quic::Quic;
+pub use refusals::{Refusal, Refusals};
+pub use stats::NodeStats;
