@@ -58,7 +58,7 @@ ARROWS: Mapping[str, str] = {
 LOOSE = frozenset({"__init__.py", "__main__.py", "_native.pyi", "engine.py", "errors.py", "py.typed"})
 #: Packages that are pure functions, and all that they may import besides themselves: nothing that does I/O.
 _VALUES = "__future__ bisect collections copy dataclasses enum functools hashlib heapq itertools types typing"
-PURE: Mapping[str, str] = {"appchain": f"{_VALUES} Cryptodome bencode2 nacl"}
+PURE: Mapping[str, str] = {"appchain": f"{_VALUES} Cryptodome bencode2 nacl sys"}
 
 
 @dataclass(frozen=True)
