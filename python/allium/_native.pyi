@@ -228,7 +228,7 @@ class Node:
     def ask(
         self, nodes: list[NodeEntry], command: str, parts: list[bytes], timeout: float
     ) -> list[tuple[list[bytes] | None, str]]:
-        """Asks many nodes `bls.*` or `liveness.*`, for at most `timeout` seconds: parts of answers, or `None` and why."""
+        """Asks many nodes `bls.*` or `liveness.*`, within `timeout` seconds: parts of answers, or `None` and why."""
 
     def pinged(self) -> dict[str, int]:
         """When somebody last tested whether this node is reached, by transport: Unix time in seconds, 0 for never."""
