@@ -65,7 +65,12 @@ def test_a_signal_is_heeded_at_once_and_leaves_nothing(number: signal.Signals, t
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     command = [sys.executable, "-m", "allium", "store", "import", str(pipe), "--data-dir", str(where)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+
+    def heeds() -> None:
+        """Also where this process was begun in the background of a shell, which has Ctrl-C ignored."""
+        signal.signal(number, signal.SIG_DFL)
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds) as process:
         with pipe.open("wb", buffering=0) as writer:  # it is there when that returns, and waits for more
             writer.write(b'{"allium_store":{"version":1}}\n')
             process.send_signal(number)
