@@ -84,6 +84,8 @@ def test_what_is_missing_is_named(python: Path) -> None:
     assert run(python.parent / "allium", "--version").stdout.startswith("allium ")
     done = run(python.parent / "allium", "status", check=False)
     assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr == "the allium command needs typer, which is not installed; run: pip install 'allium[node]'\n"
+    assert done.stderr == (
+        "error: the allium command needs typer, which is not installed; run: pip install 'allium[node]'\n"
+    )
     loaded = "import sys, allium; print(sorted(name for name in sys.modules if name.startswith('allium')))"
     assert run(python, "-I", "-c", loaded).stdout == "['allium']\n"
