@@ -102,7 +102,6 @@ async def test_nobody_hides_a_request_behind_a_plain_one(
     writer.write(get(name, field))
     await writer.drain()
     hidden = b"GET /file/1/info HTTP/1.1\r\nHost: x\r\n\r\n"
-    assert len(hidden) == 40 or len(hidden) < 40
     writer.write(hidden)
     writer.write_eof()
     received = await asyncio.wait_for(reader.read(), 60)
