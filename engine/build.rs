@@ -49,6 +49,8 @@ fn vectors() -> Result<(), String> {
         let mut rustc = Command::new(env::var_os("RUSTC").ok_or("no RUSTC")?);
         rustc.args(["--edition=2024", "--crate-type=lib", "--check-cfg=cfg(allium_ifma)", "-Copt-level=3"]);
         rustc.args(["-Ccodegen-units=1", "-Cpanic=abort", "-Crelocation-model=pic"]);
+        // With them, functions align what they keep of vectors on the stack.
+        rustc.arg("-Cforce-frame-pointers=yes");
         rustc.arg(format!("--crate-name=allium_{name}")).arg(format!("-Ctarget-cpu={processor}"));
         rustc.arg("--target").arg(env::var_os("TARGET").ok_or("no TARGET")?);
         rustc.args(cfg.map(|cfg| format!("--cfg={cfg}")));

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.node_process import Running
     from tests.support.victim import Victim
 
-#: Files of a minute and more, the longest first: a worker that begins one of them last would have the others wait for it.
+#: Files of a minute and more, the longest first: whichever worker began one of them last would keep the others waiting.
 LONGEST = (
     "swarm/test_mixed_changes.py",
     "chain/test_claims.py",

@@ -4,7 +4,7 @@
 
 use std::{hint::black_box, time::Instant};
 
-use allium_engine::crypto::Backend;
+use allium_engine::crypto::{Operation, plan};
 use anyhow::Result;
 
 const SAMPLES: usize = 40_000;
@@ -13,9 +13,9 @@ const BATCH: usize = 8;
 /// Of the times, so many of a hundred are looked at: interruptions only ever make them longer.
 const KEPT: usize = 80;
 
-/// Welch's t of the chosen backend.
+/// Welch's t of the backend of large batches.
 pub(crate) fn statistic() -> Result<f64> {
-    let backend = Backend::chosen();
+    let backend = plan().most(Operation::X25519);
     let mut random = vec![0; SAMPLES * 33];
     getrandom::fill(&mut random)?;
     let mut points = [[0; 32]; BATCH];

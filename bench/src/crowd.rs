@@ -19,7 +19,7 @@ pub(crate) fn crowd(table: &Table, idle: usize, slow: usize) -> Result<()> {
     let network = Network::start(directory.path(), 1, table, true)?;
     let node = network.nodes().first().context("no node")?;
     let requests = (0..16).map(|_| Requests::new(Work::Info, table.bytes, &[])).collect::<Result<_>>()?;
-    let mut probe = Load::new(node.https, requests, Over::Kept)?;
+    let mut probe = Load::new(node.https, requests, Over::KeepAlive)?;
     println!(
         "{:<44} {:>8} {:>8} {:>8} {:>8}",
         "info over 16 other connections", "RSS MB", "(anon)", "p50 ms", "p99 ms"

@@ -31,7 +31,7 @@ pub(crate) fn flood(table: &Table) -> Result<()> {
     let node = network.nodes().first().context("no node")?;
     let connections = table.connections.iter().copied().max().unwrap_or(16);
     let requests = (0..connections).map(|_| Requests::new(Work::Info, table.bytes, &[])).collect::<Result<_>>()?;
-    let mut load = Load::new(node.https, requests, Over::Kept)?;
+    let mut load = Load::new(node.https, requests, Over::KeepAlive)?;
     let (mut quiet, mut flooded) = (Vec::new(), Vec::new());
     for round in 0..table.rounds {
         eprint!("\rround {} of {}", round + 1, table.rounds);

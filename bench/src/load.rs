@@ -72,7 +72,7 @@ pub(crate) enum Pace {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Over {
     /// The connection of the one before.
-    Kept,
+    KeepAlive,
     /// A new connection with a whole handshake.
     New,
     /// A new connection that goes on with the session of an earlier one.
@@ -123,7 +123,7 @@ impl Load {
             let mut running = JoinSet::new();
             for (number, client) in clients.into_iter().enumerate() {
                 let schedule = Schedule::new(pace, began, number, count);
-                let anew = (self.over != Over::Kept).then(|| (self.tls.clone(), self.address));
+                let anew = (self.over != Over::KeepAlive).then(|| (self.tls.clone(), self.address));
                 running.spawn(client.run(schedule, began + length, anew));
             }
             let mut latencies = histogram()?;

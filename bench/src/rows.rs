@@ -20,15 +20,15 @@ use crate::{
 
 /// Name, nodes, what is asked, and over what.
 const ROWS: [(&str, usize, Work, Over); 12] = [
-    ("info", 1, Work::Info, Over::Kept),
-    ("store", 1, Work::Store, Over::Kept),
-    ("store, 3-node swarm", 3, Work::Store, Over::Kept),
-    ("retrieve, nothing new", 1, Work::RetrieveNothing, Over::Kept),
-    ("retrieve, 10 messages", 1, Work::RetrieveTen, Over::Kept),
-    ("onion 1 layer, info", 1, Work::OnionInfo(1), Over::Kept),
-    ("onion 1 layer, retrieve", 1, Work::OnionRetrieve, Over::Kept),
-    ("onion relay + final, info", 3, Work::OnionInfo(2), Over::Kept),
-    ("onion 3 nodes, info", 3, Work::OnionInfo(3), Over::Kept),
+    ("info", 1, Work::Info, Over::KeepAlive),
+    ("store", 1, Work::Store, Over::KeepAlive),
+    ("store, 3-node swarm", 3, Work::Store, Over::KeepAlive),
+    ("retrieve, nothing new", 1, Work::RetrieveNothing, Over::KeepAlive),
+    ("retrieve, 10 messages", 1, Work::RetrieveTen, Over::KeepAlive),
+    ("onion 1 layer, info", 1, Work::OnionInfo(1), Over::KeepAlive),
+    ("onion 1 layer, retrieve", 1, Work::OnionRetrieve, Over::KeepAlive),
+    ("onion relay + final, info", 3, Work::OnionInfo(2), Over::KeepAlive),
+    ("onion 3 nodes, info", 3, Work::OnionInfo(3), Over::KeepAlive),
     ("new TLS, info", 1, Work::Info, Over::New),
     ("new TLS, onion 1 layer, info", 1, Work::OnionInfo(1), Over::New),
     ("resumed TLS, info", 1, Work::Info, Over::Resumed),
@@ -117,7 +117,7 @@ pub(crate) fn links(table: &Table) -> Result<()> {
                 &networks[network],
                 connections,
                 0,
-                (Work::OnionInfo(3), Over::Kept),
+                (Work::OnionInfo(3), Over::KeepAlive),
                 table,
             )?);
         }

@@ -28,7 +28,7 @@ pub(crate) fn scaling(table: &Table) -> Result<()> {
             let table = Table { worker_threads: cores, cpus: (0..cores).collect(), ..table.clone() };
             networks.push(Network::start(&directory.path().join(networks.len().to_string()), 1, &table, true)?);
             let (number, name) = (networks.len() - 1, format!("{name}, {cores} core"));
-            cases.push(Case::new(&name, number, &networks[number], connections, 0, (work, Over::Kept), &table)?);
+            cases.push(Case::new(&name, number, &networks[number], connections, 0, (work, Over::KeepAlive), &table)?);
         }
     }
     let x25519 = run_rounds(&mut cases, &networks, table)?;

@@ -29,7 +29,7 @@ pub(crate) fn soak(table: &Table, minutes: f64) -> Result<()> {
     let mut loads = Vec::new();
     for work in WORK {
         let requests = (0..connections).map(|_| Ok(Requests::new(work, table.bytes, &[node.hop])?.storage(TTL)));
-        loads.push(Load::new(node.https, requests.collect::<Result<_>>()?, Over::Kept)?);
+        loads.push(Load::new(node.https, requests.collect::<Result<_>>()?, Over::KeepAlive)?);
     }
     let pace = Pace::Open(table.rate.unwrap_or(RATE));
     let (began, length) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0));

@@ -1,6 +1,7 @@
 //! What a node tells of itself to whoever runs it.
 
 use crate::{
+    crypto::{Operation, known_keys, plan},
     metrics::Distribution,
     node::Node,
     rpc::{RequestTimes, Requests, Status},
@@ -53,6 +54,10 @@ pub struct NodeMetrics {
     pub store: StoreMetrics,
     /// Memory held for others: what for, bytes in use, bytes that there are, how often there was no room.
     pub memory: Vec<(&'static str, usize, usize, u64)>,
+    /// What is done how in batches, since the processor was measured: the kind of work, the backend, from which size on.
+    pub plan: Vec<(&'static str, &'static str, usize)>,
+    /// Bytes that is remembered of public keys take, and may take.
+    pub known_keys: (usize, usize),
     /// Open connections by transport.
     pub connections: Vec<(&'static str, usize)>,
     /// Swarms of the network in force.
@@ -63,6 +68,10 @@ pub struct NodeMetrics {
     pub tests: Vec<(&'static str, bool, u64)>,
     /// Nodes that were not reached when they were last tested.
     pub unreachable: usize,
+}
+
+fn steps(work: Operation) -> impl Iterator<Item = (&'static str, &'static str, usize)> {
+    plan().steps(work).into_iter().map(move |(backend, from)| (work.as_str(), backend.as_str(), from))
 }
 
 impl Node {
@@ -81,6 +90,7 @@ impl Node {
             queue("relay", (onion.waiting().taken(), onion.waiting().limit())),
             queue("peel", onion.peeler().queued()),
             queue("verify", rpc.verifying()),
+            queue("sign", rpc.signing()),
             queue("store", (waits, store.queue)),
         ];
         let mut connections = Vec::new();
@@ -110,6 +120,7 @@ impl Node {
             batches: vec![
                 ("peel", onion.peeler().batches()),
                 ("verify", rpc.verify_batches()),
+                ("sign", rpc.sign_batches()),
                 ("store", store.batches.clone()),
             ],
             store,
@@ -118,6 +129,8 @@ impl Node {
                 .read()
                 .map(|(name, budget)| (name, budget.used(), budget.limit(), budget.refused()))
                 .into(),
+            plan: Operation::ALL.into_iter().flat_map(steps).collect(),
+            known_keys: known_keys(),
             connections,
             swarms: network.swarms().len(),
             swarm_members: swarm.map_or(0, |swarm| network.members(swarm).len()),

@@ -44,7 +44,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(network::service_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(network::swarm_of, module)?)?;
     module.add_function(wrap_pyfunction!(metrics::store_format, module)?)?;
-    module.add_function(wrap_pyfunction!(metrics::x25519_backend, module)?)?;
+    module.add_function(wrap_pyfunction!(metrics::curve25519, module)?)?;
     module.add_function(wrap_pyfunction!(store::store_summary, module)?)?;
     module.add_function(wrap_pyfunction!(store::store_verify, module)?)?;
     module.add_function(wrap_pyfunction!(store::store_compact, module)?)?;

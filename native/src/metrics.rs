@@ -1,7 +1,7 @@
 //! What a node counts, for Python.
 
 use allium_engine::{
-    crypto::Backend,
+    crypto::{Backend, Operation, forced, measure},
     metrics::{Distribution, bound},
     report::NodeMetrics,
     store,
@@ -43,6 +43,8 @@ pub(crate) fn dict<'py>(py: Python<'py>, told: NodeMetrics) -> PyResult<Bound<'p
     let batches = told.batches.into_iter().map(|(what, batches)| (what, sizes(batches)));
     dict.set_item("batches", batches.collect::<Vec<_>>())?;
     dict.set_item("memory", told.memory)?;
+    dict.set_item("plan", told.plan)?;
+    dict.set_item("known_keys", told.known_keys)?;
     dict.set_item("connections", told.connections)?;
     dict.set_item("commits", seconds(told.store.commits))?;
     dict.set_item("store_refused", told.store.refused.to_vec())?;
@@ -80,8 +82,18 @@ pub(crate) fn store_format(py: Python<'_>, data_dir: std::path::PathBuf) -> PyRe
     py.detach(|| store::format(&data_dir)).map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
+/// What the environment forces, what the processor can run, and what is done how in batches: the kind of work, the backend,
+/// from which size on.
+type Curve25519 = (Option<&'static str>, Vec<&'static str>, Vec<(&'static str, &'static str, usize)>);
+
 #[pyfunction]
-pub(crate) fn x25519_backend() -> (&'static str, &'static str) {
-    let best = Backend::ALL.into_iter().rev().find(|backend| backend.is_supported()).unwrap_or(Backend::Scalar);
-    (Backend::chosen().as_str(), best.as_str())
+pub(crate) fn curve25519(py: Python<'_>) -> Curve25519 {
+    let plan = py.detach(measure);
+    let steps = |work: Operation| plan.steps(work).into_iter().map(move |(backend, from)| (work, backend, from));
+    let steps = Operation::ALL.into_iter().flat_map(steps);
+    (
+        forced().map(Backend::as_str),
+        Backend::ALL.into_iter().filter(|backend| backend.is_supported()).map(Backend::as_str).collect(),
+        steps.map(|(work, backend, from)| (work.as_str(), backend.as_str(), from)).collect(),
+    )
 }

@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-from allium.errors import EXIT_CONFIG
-
-EXIT_INCOMPLETE = EXIT_CONFIG
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,28 +13,25 @@ def main(arguments: list[str] | None = None) -> int:
     """
     match sys.argv[1:] if arguments is None else arguments:
         case ["node", "run", "--config", path]:
-            with _complaint():
-                from allium.node import node
-
-            return node.main(Path(path))
+            return _node(path)
         case rest:
-            with _complaint():
-                from allium.cli import main as cli
+            from allium.cli import main as cli
 
             return cli.main(rest)
 
 
-@contextmanager
-def _complaint() -> Iterator[None]:
-    """Says what to install, where this package was installed without what its command needs."""
+def _node(config: str) -> int:
+    from pathlib import Path
+
     try:
-        yield
+        from allium.node import node
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "allium":
-            raise
-        text = f"the allium command needs {error.name}, which is not installed; run: pip install 'allium[node]'"
+        from allium.base import complaint
+
+        text, code = complaint.sentence(error)
         print(text, file=sys.stderr)
-        sys.exit(EXIT_INCOMPLETE)
+        return code
+    return node.main(Path(config))
 
 
 if __name__ == "__main__":

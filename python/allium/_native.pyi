@@ -53,6 +53,9 @@ class NodeMetrics(TypedDict):
     #: Name, how many there are, how many there may be.
     queues: list[tuple[str, int, int]]
     batches: list[tuple[str, _Histogram]]
+    #: What is done how in batches: operation, backend, from which size on.
+    plan: list[tuple[str, str, int]]
+    known_keys: tuple[int, int]
     connections: list[tuple[str, int]]
     #: Messages that other nodes sent, by what became of them.
     arrivals: list[tuple[str, int]]
@@ -225,10 +228,7 @@ class Node:
     def ask(
         self, nodes: list[NodeEntry], command: str, parts: list[bytes], timeout: float
     ) -> list[tuple[list[bytes] | None, str]]:
-        """Sends a `bls.*` or `liveness.*` command to many nodes and waits for all answers, or `timeout` seconds.
-
-        Gives the parts of each answer, or `None` and why there is none.
-        """
+        """Asks many nodes `bls.*` or `liveness.*`, within `timeout` seconds: parts of answers, or `None` and why."""
 
     def pinged(self) -> dict[str, int]:
         """When somebody last tested whether this node is reached, by transport: Unix time in seconds, 0 for never."""
@@ -469,8 +469,8 @@ def service_nodes(network: Network, params: str) -> str:
 def swarm_of(account_id: str, swarm_ids: list[int]) -> int | None:
     """The id of the swarm that an Account ID (66 hex digits) maps to; `None` without swarms."""
 
-def x25519_backend() -> tuple[str, str]:
-    """The code that computes X25519 in this process, and the best that the processor can run."""
+def curve25519() -> tuple[str | None, list[str], list[tuple[str, str, int]]]:
+    """The backend that `ALLIUM_X25519` forces, all that can run, and the `plan` (`NodeMetrics`), which it measures."""
 
 @type_check_only
 class StoreSummary(TypedDict):

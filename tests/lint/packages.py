@@ -31,7 +31,7 @@ PICTURE = ROOT / "docs" / "pictures" / "packages.svg"
 #: The arrows: what each package, or module beside the packages, may import. This table is their only home.
 #: `allium` is `allium/__init__.py`; `_native` the engine.
 ARROWS: Mapping[str, str] = {
-    "__main__": "cli errors node",
+    "__main__": "base cli errors node",
     "cli": "allium appchain base client consensus devnet errors files liveness node operate settings staking takeover "
     "wallet _native",
     "devnet": "appchain base consensus errors files liveness membership node settings staking wallet _native",
@@ -58,7 +58,7 @@ ARROWS: Mapping[str, str] = {
 LOOSE = frozenset({"__init__.py", "__main__.py", "_native.pyi", "engine.py", "errors.py", "py.typed"})
 #: Packages that are pure functions, and all that they may import besides themselves: nothing that does I/O.
 _VALUES = "__future__ bisect collections copy dataclasses enum functools hashlib heapq itertools types typing"
-PURE: Mapping[str, str] = {"appchain": f"{_VALUES} Cryptodome bencode2 nacl"}
+PURE: Mapping[str, str] = {"appchain": f"{_VALUES} Cryptodome bencode2 nacl sys"}
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ def idle(tmp_path: Path) -> Iterator[Path]:
     """The directory of a node that was never started, on ports that are free."""
     directory = tmp_path / "node"
     keys.create(directory)
-    with ports.reserve(2) as [https_port, omq_port]:
-        free = {"https_port": https_port, "omq_port": omq_port}
+    with ports.reserve(3) as [https_port, omq_port, metrics_port]:
+        free = {"https_port": https_port, "omq_port": omq_port, "metrics_port": metrics_port}
     text = commented_toml(data_dir=".", network_file="network.json", bind_ip="127.0.0.1", **free)
     (directory / "config.toml").write_text(text)
     yield directory

@@ -20,11 +20,12 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root works as oth
 NOBODY = 65534
 #: Another user's command. Where the interpreter is root's alone, they cannot start it: what it needs is loaded before.
 _AS_USER = """
-import importlib, os, sys
-names = "cli.main node.node cli.account client client.phrase settings.keys base.sealed operate.server operate.doctor"
-for name in (*names.split(), "_native", "operate.pages"):
+import importlib, os, pkgutil, sys
+import allium.cli
+names = "client.account node.node settings.keys base.complaint base.sealed operate.server operate.pages operate.doctor"
+for name in (*names.split(), *(f"cli.{each.name}" for each in pkgutil.iter_modules(allium.cli.__path__)), "_native"):
     importlib.import_module(f"allium.{name}")
-for name in ("difflib", "getpass", "nacl.pwhash"):
+for name in ("difflib", "getpass", "nacl.pwhash", "typer._adapters", "typer.rich_utils"):
     importlib.import_module(name)
 "".encode("utf-8-sig")
 number = int(sys.argv.pop(1))

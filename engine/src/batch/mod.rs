@@ -221,6 +221,12 @@ impl<J, D> Batcher<J, D> {
         self.0.sizes.read(0)
     }
 
+    /// How many threads ask for jobs.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.0.lines.len()
+    }
+
     /// Jobs that wait, and how many may.
     #[must_use]
     pub fn queued(&self) -> (usize, usize) {

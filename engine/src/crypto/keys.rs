@@ -2,13 +2,12 @@
 
 use std::{fmt, sync::OnceLock};
 
-use aws_lc_rs::signature::Ed25519KeyPair;
 use curve25519_dalek::{edwards::CompressedEdwardsY, montgomery::MontgomeryPoint};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::curve25519::Backend;
+use super::curve25519::{Expanded, KnownKeys, plan, x25519_many};
 use crate::types::{Ed25519PublicKey, LegacyPublicKey, X25519PublicKey};
 
 /// An X25519 secret key.
@@ -69,7 +68,7 @@ impl X25519Secret {
     pub fn shared_many(&self, others: &[X25519PublicKey]) -> Vec<Option<SharedSecret>> {
         let points: Vec<[u8; 32]> = others.iter().map(|other| other.0).collect();
         let mut shared = Zeroizing::new(vec![[0; 32]; points.len()]);
-        Backend::chosen().x25519(&self.secret, &points, &mut shared);
+        x25519_many(&self.secret, &points, &mut shared);
         let secret = |shared: &[u8; 32]| {
             let zero: bool = shared.ct_eq(&[0; 32]).into();
             (!zero).then(|| Zeroizing::new(*shared))
@@ -87,28 +86,33 @@ impl fmt::Debug for X25519Secret {
 /// An Ed25519 secret key. Zeroized when dropped.
 pub struct Ed25519Secret {
     key: SigningKey,
-    /// The same key in AWS-LC, which signs in less than half the time.
-    signer: Option<Ed25519KeyPair>,
+    expanded: Expanded,
 }
 
 impl Ed25519Secret {
     /// From the 32-byte seed (the first half of libsodium's 64-byte form).
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self { key: SigningKey::from_bytes(seed), signer: Ed25519KeyPair::from_seed_unchecked(seed).ok() }
+        Self { key: SigningKey::from_bytes(seed), expanded: Expanded::from_seed(seed) }
     }
 
     /// The public half.
     #[must_use]
     pub fn public(&self) -> Ed25519PublicKey {
-        Ed25519PublicKey(self.key.verifying_key().to_bytes())
+        Ed25519PublicKey(*self.expanded.public())
     }
 
     /// Signature of `message`.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        let signature = self.signer.as_ref().and_then(|signer| signer.sign(message).as_ref().try_into().ok());
-        signature.unwrap_or_else(|| self.key.sign(message).to_bytes())
+        self.expanded.sign(message)
+    }
+
+    /// [`Self::sign`] of each of `messages`, which costs far less than one after the other where the processor has vectors
+    /// for it.
+    #[must_use]
+    pub fn sign_many(&self, messages: &[impl AsRef<[u8]>]) -> Vec<[u8; 64]> {
+        self.expanded.sign_many(plan(), messages)
     }
 
     /// PKCS #8 (RFC 8410), which TLS libraries read.
@@ -165,8 +169,18 @@ pub fn verify_ed25519(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> b
 /// The X25519 key that belongs to the Ed25519 key `key`; `None` when that is no point of the curve or of small order.
 #[must_use]
 pub fn ed25519_to_x25519(key: &[u8; 32]) -> Option<[u8; 32]> {
-    let point = CompressedEdwardsY(*key).decompress()?;
-    (!point.is_small_order()).then(|| point.to_montgomery().0)
+    let keys = KnownKeys::shared();
+    let Some(mut known) = keys.get(key) else {
+        let point = CompressedEdwardsY(*key).decompress()?;
+        return (!point.is_small_order()).then(|| point.to_montgomery().0);
+    };
+    if known.x25519.is_none() {
+        let point = known.negated.or_else(|| CompressedEdwardsY(*key).decompress())?;
+        // Of a point and its negative it is the same.
+        known.x25519 = Some(point.to_montgomery().0);
+        keys.put(key, &known);
+    }
+    known.x25519
 }
 
 #[cfg(test)]
@@ -210,7 +224,6 @@ mod tests {
     #[test]
     fn signatures_match_the_reference() {
         let user = Ed25519Secret::from_seed(&std::array::from_fn(|i| i as u8));
-        assert!(user.signer.is_some());
         let signature = user.sign(b"retrieve1700000000000");
         assert_eq!(
             hex::encode(signature),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    crypto::Identity,
+    crypto::{Identity, measure_aside},
     replicate::{Handshake, Merge, PeerLink, Rebalancer, Reconciler, Redelivery},
     rpc::{Daemon, Rpc, RpcParts, Storage, Verifier, Version},
     store::{Store, StoreConfig, StoreError},
@@ -67,6 +67,7 @@ impl Node {
             Some(handle) => Threads::lent(handle),
             None => Threads::own(config.worker_threads, config.pin_threads)?,
         };
+        measure_aside();
         let identity = Arc::new(identity);
         let network = Arc::new(Network::default());
         let own = identity.ed25519.public();

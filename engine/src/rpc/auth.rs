@@ -5,7 +5,7 @@ use super::{
     value::Encoding,
 };
 use crate::{
-    crypto::{Proof, ed25519_to_x25519},
+    crypto::{Proof, ed25519_to_x25519, verify_many},
     store::{Store, StoreError},
     types::AccountId,
 };
@@ -140,7 +140,7 @@ impl Auth {
         revocable: bool,
     ) -> Result<bool, StoreError> {
         let proofs = self.proofs(store, account, text, flags, revocable)?;
-        Ok(proofs.is_some_and(|proofs| proofs.iter().all(Proof::holds)))
+        Ok(proofs.is_some_and(|proofs| verify_many(&proofs).into_iter().all(|holds| holds)))
     }
 
     /// The signatures that must hold for [`Self::verify`]; `None` when they would prove nothing.

@@ -17,6 +17,7 @@ use super::{
     receiving::Receiving,
     reply::Reply,
     room::AnswerRoom,
+    signer::Signer,
     status::{BUSY, Status},
     value::Value,
     verifier::Verifier,
@@ -134,6 +135,7 @@ impl SwarmView<'_> {
 pub struct Rpc {
     pub(super) parts: RpcParts,
     pub(super) own: Ed25519PublicKey,
+    pub(super) signer: Signer,
     pub(super) monitors: Monitors,
     pub(super) counts: RequestCounts,
     pub(super) metrics: RequestMetrics,
@@ -232,12 +234,19 @@ impl Rpc {
         entries.insert("hf".into(), Value::List(hardfork.into()));
     }
 
-    pub(super) fn signature(&self, text: &[u8]) -> Value {
-        Value::Bytes(self.parts.identity.ed25519.sign(text).to_vec())
+    /// Of `text`, in an answer about `account`.
+    pub(super) async fn signature(&self, account: &AccountId, text: &[u8]) -> Value {
+        Value::Bytes(self.signer.sign(Source::of(&account.key()), text).await.to_vec())
     }
 
-    pub(super) fn signed_entries(&self, name: &'static str, result: Value, signed: &[u8]) -> Entries {
-        Entries::from([(name.into(), result), ("signature".into(), self.signature(signed))])
+    pub(super) async fn signed_entries(
+        &self,
+        account: &AccountId,
+        name: &'static str,
+        result: Value,
+        signed: &[u8],
+    ) -> Entries {
+        Entries::from([(name.into(), result), ("signature".into(), self.signature(account, signed).await)])
     }
 
     /// `get_swarm`'s answer, which is also the body of a 421.

@@ -18,6 +18,7 @@ mod replication;
 mod reply;
 mod room;
 mod service;
+mod signer;
 mod status;
 mod value;
 mod verifier;

@@ -20,6 +20,7 @@ use super::{
     pipeline::Ticket,
     receiving::Receiving,
     reply::Reply,
+    signer::Signer,
     status::Status,
     value::Encoding,
 };
@@ -38,9 +39,11 @@ impl Rpc {
     #[must_use]
     pub fn new(parts: RpcParts) -> Self {
         let (own, subscriptions) = (parts.identity.ed25519.public(), parts.subscriptions);
+        let signer = Signer::new(Arc::clone(&parts.identity), parts.verifier.threads());
         Self {
             parts,
             own,
+            signer,
             monitors: Monitors::new(subscriptions),
             counts: RequestCounts::default(),
             metrics: RequestMetrics::new(METHODS),
@@ -229,6 +232,18 @@ impl Rpc {
     #[must_use]
     pub fn verify_batches(&self) -> Distribution {
         self.parts.verifier.batches()
+    }
+
+    /// Answers that wait to be signed, and how many may.
+    #[must_use]
+    pub fn signing(&self) -> (usize, usize) {
+        self.signer.queued()
+    }
+
+    /// Answers signed together.
+    #[must_use]
+    pub fn sign_batches(&self) -> Distribution {
+        self.signer.batches()
     }
 
     /// Requests by kind.

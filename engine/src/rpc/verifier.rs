@@ -21,6 +21,11 @@ impl Verifier {
         Self(Batcher::new(threads, |proofs: Vec<Proof>| verify_many(&proofs)))
     }
 
+    /// For how many threads.
+    pub(super) fn threads(&self) -> usize {
+        self.0.threads()
+    }
+
     /// Whether every one of `proofs` holds.
     ///
     /// # Errors

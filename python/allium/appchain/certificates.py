@@ -12,11 +12,11 @@ from functools import cached_property, lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 
-from Cryptodome.Hash import keccak
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
 
 from allium.appchain.encoding import encode
+from allium.appchain.keccak import keccak_256
 from allium.appchain.mt19937 import obligations_quorum
 from allium.appchain.parameters import Parameters
 from allium.appchain.types import Hash, Height, Index, PublicKey, Reasons, Signature
@@ -105,7 +105,7 @@ def vote_hash(height: Height, worker: Index, verdict: Verdict) -> Hash:
     voted = height.to_bytes(8, "little") + worker.to_bytes(4, "little")
     if verdict != Verdict.DEREGISTER:
         voted += verdict.to_bytes(2, "little")
-    return Hash(keccak.new(digest_bits=256, data=voted).digest())
+    return Hash(keccak_256(voted))
 
 
 def vote_message(chain: Hash, height: Height, worker: Index, verdict: Verdict, reasons: Reasons) -> bytes:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from Cryptodome.Hash import keccak
 from nacl import bindings
 
 from allium.appchain import rates, swarms
@@ -27,6 +26,7 @@ from allium.appchain.events import (
     registration_message,
 )
 from allium.appchain.input import Input
+from allium.appchain.keccak import keccak_256
 from allium.appchain.ledger.shares import FEE_BASIS
 from allium.appchain.nodes import Departed, Leaving, Node, Refusal, StakeReturn, staked
 from allium.appchain.parameters import Parameters
@@ -378,7 +378,7 @@ def _beacon(state: State, l2_hash: Hash) -> Hash:
     Nothing else goes in that a proposer has a choice of: neither the time nor which certificates it takes.
     """
     before = state.quorums[-1].beacon if state.quorums else state.parameters.chain
-    return Hash(keccak.new(digest_bits=256, data=before + l2_hash).digest())
+    return Hash(keccak_256(before + l2_hash))
 
 
 class _Keys:

@@ -63,6 +63,9 @@ def _sentence(error: BaseException) -> Sentence:
             return Sentence(_LIMITS[errno.ENOMEM], EXIT_FAILED)
         case UnicodeError():
             return Sentence(f"text that is not UTF-8 cannot be used: {_short(error)}", EXIT_FAILED)
+        case ModuleNotFoundError(name=str(name)) if name.partition(".")[0] != "allium":
+            text = f"the allium command needs {name}, which is not installed; run: pip install 'allium[node]'"
+            return Sentence(text, EXIT_CONFIG)
         case RuntimeError() if "home directory" in str(error):
             return Sentence("there is no home directory; set HOME, or write the path in full", EXIT_CONFIG)
     text = f"{type(error).__name__}: {_short(error)}" if str(error) else type(error).__name__

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 T = TypeVar("T")
 Reader = Callable[[Any], T]
@@ -83,6 +83,54 @@ def each(read: Reader[T], least: int = 0) -> Reader[list[T]]:
         return found
 
     return items
+
+
+def nullable(read: Reader[T]) -> Reader[T | None]:
+    """Also null."""
+    return lambda value: None if value is None else read(value)
+
+
+def mapping(read: Reader[T]) -> Reader[dict[str, T]]:
+    """An object of which every value is of one kind."""
+    return lambda value: _members(value, dict.fromkeys(_object(value), read))
+
+
+def record(required: Mapping[str, Reader[Any]], others: Mapping[str, Reader[Any]]) -> Reader[dict[str, Any]]:
+    """An object with all names of `required`, some of `others`, and no more."""
+    readers = {**required, **others}
+
+    def read(value: Any) -> dict[str, Any]:
+        names = {name: reader for name, reader in readers.items() if name in required or name in _object(value)}
+        return _members(value, names | dict.fromkeys(value.keys() - readers, _superfluous))
+
+    return read
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise refused(value, "Input should be an object")
+    return value
+
+
+def _superfluous(value: Any) -> NoReturn:
+    raise refused(value, "Extra inputs are not permitted")
+
+
+def _members(value: dict[str, Any], readers: Mapping[str, Reader[T]]) -> dict[str, T]:
+    """What an object has under these names."""
+    found: dict[str, T] = {}
+    refusals: list[Refusal] = []
+    for name, read in readers.items():
+        if name not in value:
+            refusals.append(Refusal((name,), value, "Field required"))
+            continue
+        try:
+            found[name] = inside(name, read, value[name])
+        except RefusedError as error:
+            refusals += error.refusals
+    if refusals:
+        raise RefusedError(refusals)
+    return found
 
 
 def whole(least: int | None = None, most: int | None = None) -> Reader[int]:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allium.base import files
 from allium.base.console import out
 from allium.errors import CommandError
-from allium.settings.config import ConfigError, NodeConfig
 
 if TYPE_CHECKING:
     from allium.liveness.history import SavedRecord
+    from allium.settings.config import NodeConfig
 
 app = typer.Typer(help="Look after a node's part in the agreement of many machines (CometBFT).", no_args_is_help=True)
 
@@ -39,11 +38,11 @@ def status(config: _Config, as_json: _Json = False) -> None:
         "directory": str(settings.data_dir),
     }
     if as_json:
-        out.print(json.dumps(shown), markup=False, soft_wrap=True)
+        out.print(json.dumps(shown), markup=False)
         return
     for name, value in shown.items():
         text = f"{len(value)} nodes" if isinstance(value, list) else str(value)
-        out.print(f"{name:<10} {text}", markup=False, soft_wrap=True)
+        out.print(f"{name:<10} {text}", markup=False)
 
 
 @app.command()
@@ -56,6 +55,7 @@ def restart(
 
     Writes the chain file. Every node that goes on needs the same file and the same last height; docs/consensus.md.
     """
+    from allium.base import files
     from allium.consensus.cometbft.committee import drawn_again
 
     settings, _, standing = _open(config)
@@ -79,7 +79,6 @@ def restart(
     out.report(
         f"{settings.chain_file} goes on after height {state.height}, root {state.root.hex()}; restart the nodes",
         markup=False,
-        soft_wrap=True,
     )
 
 
@@ -97,6 +96,7 @@ def skip(
     from allium.consensus.cometbft import safety, signstate
     from allium.consensus.cometbft.engine import DIRECTORY
     from allium.operate import machine
+    from allium.settings.config import NodeConfig
 
     if height is None:
         settings, _, standing = _open(config)
@@ -123,6 +123,7 @@ def proofs(
 
     from allium.liveness import HISTORY
     from allium.liveness.history import look
+    from allium.settings.config import ConfigError, NodeConfig
 
     try:
         path = NodeConfig.load(config).data_dir / HISTORY
@@ -139,7 +140,7 @@ def proofs(
             "until": kept.until,
             "nodes": {key: {**_found(each), "proofs": _proofs(each)} for key, each in chosen.items()},
         }
-        out.print(json.dumps(shown), markup=False, soft_wrap=True)
+        out.print(json.dumps(shown), markup=False)
         return
     for key, each in chosen.items():
         proven, found = _proofs(each), _found(each)
@@ -147,16 +148,16 @@ def proofs(
             versions = " ".join(".".join(map(str, proof[what])) for what in ("storage", "node"))
             place = f"{proof['ip']} {proof['https_port']}/{proof['omq_port']}"
             said = f"{_when(proof['time'])} {place} {versions} at L2 {proof['l2_height']}"
-            out.print(f"{key[:16]} proved itself {said}", markup=False, soft_wrap=True)
+            out.print(f"{key[:16]} proved itself {said}", markup=False)
         if not proven:
-            out.print(f"{key[:16]} has not proved itself", markup=False, soft_wrap=True)
+            out.print(f"{key[:16]} has not proved itself", markup=False)
         if each.unreached:
             said = f"since {_when(each.unreached[0])}, tried {_when(each.unreached[1])}"
-            out.print(f"{key[:16]} is not reached {said}", markup=False, soft_wrap=True)
+            out.print(f"{key[:16]} is not reached {said}", markup=False)
         for what, text in (("answered", "did not say the time"), ("in_time", "said another time")):
             if misses := found[what].count(False):
                 said = f"{misses} times of the last {len(found[what])}"
-                out.print(f"{key[:16]} {text} {said}", markup=False, soft_wrap=True)
+                out.print(f"{key[:16]} {text} {said}", markup=False)
 
 
 def _proofs(kept: SavedRecord) -> list[dict[str, Any]]:
@@ -192,6 +193,7 @@ def _open(config: Path) -> tuple[NodeConfig, Any, Any]:
     from allium.consensus.cometbft.engine import STORE_FILE
     from allium.consensus.cometbft.store import CometBFTStore, Standing
     from allium.errors import ConsensusError
+    from allium.settings.config import ConfigError, NodeConfig
 
     try:
         settings = NodeConfig.load(config)

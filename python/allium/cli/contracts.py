@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from allium.base.console import out
 from allium.cli.onchain import staking
@@ -20,6 +19,8 @@ app = typer.Typer(help="The staking contracts of a network.", no_args_is_help=Tr
 def build_contracts() -> None:
     """Compile the contracts, if they are not yet, and list the size of their code."""
     with staking():
+        from rich.table import Table
+
         from allium.staking import abi, artifacts
 
         table = Table("contract", "bytes of code", "bytes to create it", box=None)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from allium.base.console import err, out
 from allium.base.urls import redacted
@@ -67,13 +66,13 @@ def up(
         raise CommandError("--contracts, --rpc, --key-file, --depth, --consensus and --uptime go with --chain")
     ground = ChainOptions(contracts, rpc, key_file, depth, consensus, uptime) if chain else None
 
-    with err.status("starting") as status:
+    with err.status("starting") as tell:
         ready = 0
 
         def progress(event: Event) -> None:
             nonlocal ready
             ready += isinstance(event, NodeUp)
-            status.update(f"{ready}/{nodes} nodes up · {words(event)}")
+            tell(f"{ready}/{nodes} nodes up · {words(event)}")
 
         network = Devnet(directory).up(nodes, swarm_size, base_port, rate_limit, progress, ground, files)
     swarms = len({node.swarm_id for node in network.nodes})
@@ -117,6 +116,8 @@ def status(
         ]
         out.print(json.dumps(rows), markup=False)
     else:
+        from rich.table import Table
+
         table = Table("node", "process", "registration", "swarm", "https", "omq", "pid", "memory", box=None)
         for status in statuses:
             table.add_row(

@@ -109,8 +109,8 @@ def verify(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = F
     from allium.files import maintenance
 
     settings, _ = _settings(config, data_dir)
-    with err.status("verifying") as status:
-        report = asyncio.run(maintenance.verify(settings, lambda count: status.update(f"verifying · {count:,} files")))
+    with err.status("verifying") as tell:
+        report = asyncio.run(maintenance.verify(settings, lambda count: tell(f"verifying · {count:,} files")))
     if as_json:
         out.print(json.dumps(asdict(report)), markup=False)
     else:

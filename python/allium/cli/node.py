@@ -1,17 +1,28 @@
-"""`allium node init|seal|restart|run`: a node on this machine. `registration` has what the contracts are asked."""
+"""`allium node …`: a node on this machine. `registration` has what the contracts are asked."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from allium.base.complaint import expanded
 from allium.base.console import err, out
+from allium.cli.lazy import LazyGroup
 from allium.errors import CommandError
 
-app = typer.Typer()
+
+class _Node(LazyGroup):
+    modules: ClassVar[Mapping[str, str]] = {
+        "register": "registration",
+        "exit": "registration",
+        "liquidate": "registration",
+    }
+
+
+app = typer.Typer(cls=_Node, help="Run a node.", no_args_is_help=True)
 
 
 @app.command("init")

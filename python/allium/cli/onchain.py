@@ -13,7 +13,6 @@ import typer
 
 from allium.base.console import out
 from allium.errors import CommandError
-from allium.staking import StakingError
 
 if TYPE_CHECKING:
     from eth_typing import ChecksumAddress
@@ -37,6 +36,8 @@ NETWORK = Path("network.json")
 @contextlib.contextmanager
 def staking() -> Iterator[None]:
     """What goes wrong with contracts in words; without the optional packages they cannot be used at all."""
+    from allium.staking import StakingError
+
     try:
         yield
     except StakingError as error:

@@ -11,12 +11,12 @@ import typer
 
 from allium.base.console import out
 from allium.errors import CommandError
-from allium.settings.config import ConfigError, NodeConfig
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from allium.operate.result import Result
+    from allium.settings.config import NodeConfig
 
 app = typer.Typer()
 
@@ -123,7 +123,7 @@ def _watch(directory: Path) -> None:
     from allium.operate import status_screen
     from allium.operate.admin import NoNodeError
 
-    with Live(console=out, screen=out.is_terminal, auto_refresh=False) as live:
+    with Live(console=out.rich, screen=out.is_terminal, auto_refresh=False) as live:
         while True:
             try:
                 shown = _screen(_told(directory))
@@ -143,6 +143,8 @@ def _told(directory: Path) -> dict[str, Any]:
 
 
 def _config(path: Path | None) -> NodeConfig:
+    from allium.settings.config import ConfigError, NodeConfig
+
     try:
         return NodeConfig.load(path)
     except ConfigError as error:

@@ -9,7 +9,6 @@ import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.pretty import Pretty
 
 from allium.base.console import err, out
 from allium.cli.account import FILE, File, read
@@ -81,7 +80,12 @@ def rpc(
             "the node refused the time of the signature: this machine's clock or the node's is wrong; `timedatectl`"
         )
     decoded = answer.decoded()
-    out.print(decoded if isinstance(decoded, str) else Pretty(decoded, expand_all=True), markup=False)
+    if isinstance(decoded, str):
+        out.print(decoded, markup=False)
+    else:
+        from rich.pretty import Pretty
+
+        out.print(Pretty(decoded, expand_all=True))
     raise typer.Exit(0 if answer.status == 200 else 1)
 
 

@@ -7,18 +7,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from allium.base.console import err, out
-from allium.devnet.simulation.scenario import Hostile, Scenario
 from allium.errors import CommandError
-from allium.liveness.clocks import HOUR
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from allium.devnet.simulation.outcome import Outcome
+    from allium.devnet.simulation.scenario import Scenario
 
 app = typer.Typer()
 _NODES = [100, 1_000]
@@ -50,17 +50,20 @@ def simulate(
     ] = 0.02,
     hostile: Annotated[float, typer.Option(min=0.0, max=1.0, help="The share of nodes that are hostile.")] = 0.0,
     hostility: Annotated[
-        Hostile,
+        Literal["lie", "mute", "pretend"],
         typer.Option(
             help="They vote against those that work; or neither vote nor pass on; or serve nobody and deny it."
         ),
-    ] = Hostile.LIE,
+    ] = "lie",
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw what grows with the network, as SVG.")] = None,
 ) -> None:
     """Simulate networks of many nodes: the real rules, draws, swarms and state, over a modelled network."""
+    from allium.devnet.simulation.scenario import Hostile, Scenario
+
     scenarios = [
-        Scenario(count, hours, seed, latency / 1000, loss, deaths, churn, hostile, hostility) for count in sorted(nodes)
+        Scenario(count, hours, seed, latency / 1000, loss, deaths, churn, hostile, Hostile(hostility))
+        for count in sorted(nodes)
     ]
     outcomes = run(scenarios)
     from allium.devnet.simulation import table
@@ -68,18 +71,21 @@ def simulate(
     if plots is not None:
         _draw(outcomes, plots)
     if as_json:
-        out.print(json.dumps([asdict(outcome) for outcome in outcomes]), markup=False, soft_wrap=True)
+        out.print(json.dumps([asdict(outcome) for outcome in outcomes]), markup=False)
     else:
-        out.print(table.markdown(outcomes), markup=False, soft_wrap=True)
+        out.print(table.markdown(outcomes), markup=False)
 
 
 def run(scenarios: Sequence[Scenario]) -> list[Outcome]:
     """Runs one after the other, and shows how far each has come on stderr: in place, or by lines where it is a file."""
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
     from allium.devnet.simulation.simulation import simulate as simulated
+    from allium.liveness.clocks import HOUR
 
     outcomes = []
     columns = (TextColumn("{task.description}"), TextColumn("{task.fields[at]}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as shown:
+    with Progress(*columns, console=err.rich, transient=True, disable=not err.is_terminal) as shown:
         for scenario in scenarios:
             begun = told = time.monotonic()
             task = shown.add_task(f"{scenario.nodes:,} nodes", total=None, at="")

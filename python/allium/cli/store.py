@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from allium.base import complaint
 from allium.base.console import err, out
 from allium.errors import CommandError
 
@@ -28,9 +26,11 @@ _Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 def _work(what: str, data_dir: Path) -> Iterator[Callable[[int], object]]:
     """Shows how far it is; what the engine refuses is a complaint to the operator."""
     try:
-        with err.status(what) as status:
-            yield lambda count: status.update(f"{what} · {count:,} entries")
+        with err.status(what) as tell:
+            yield lambda count: tell(f"{what} · {count:,} entries")
     except OSError as error:
+        from allium.base import complaint
+
         raise CommandError(complaint.in_directory(error, data_dir).text) from None
 
 
@@ -44,6 +44,8 @@ def stats(data_dir: _DataDir, as_json: _Json = False) -> None:
     if as_json:
         out.print(json.dumps(summary), markup=False)
         return
+    from rich.table import Table
+
     out.print(f"format     {summary['format']}")
     out.print(f"messages   {summary['messages']:,}, charged {summary['bytes']:,} bytes")
     out.print(f"file       {summary['file_bytes']:,} bytes, {summary['used_bytes']:,} in use")

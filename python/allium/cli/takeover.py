@@ -37,10 +37,10 @@ def _export() -> None:
 
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, int], object]]:
-    with err.status(what) as status:
+    with err.status(what) as tell:
 
         def show(done: int, total: int) -> None:
-            status.update(f"{what} · {done:,}" + (f" of {total:,} messages" if total else " messages"))
+            tell(f"{what} · {done:,}" + (f" of {total:,} messages" if total else " messages"))
 
         yield show
 

@@ -1,11 +1,34 @@
 """A Session client: accounts, messages, onion paths."""
 
-from allium.client.account import Account
-from allium.client.client import Client, Confirmation, Message, Poll, SendResult
-from allium.client.errors import ClockError, NetworkError, RefusedError
-from allium.client.path import Path, Paths
-from allium.client.pool import Snode, SnodePool
-from allium.client.state import State
+from __future__ import annotations
+
+# As in `typing`: see `allium`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from allium.client.account import Account
+    from allium.client.client import Client, Confirmation, Message, Poll, SendResult
+    from allium.client.errors import ClockError, NetworkError, RefusedError
+    from allium.client.path import Path, Paths
+    from allium.client.pool import Snode, SnodePool
+    from allium.client.state import State
+
+#: The module of each name. It is imported when the name is asked for: an account alone needs no HTTP.
+_HOMES = {
+    "Account": "account",
+    "Client": "client",
+    "ClockError": "errors",
+    "Confirmation": "client",
+    "Message": "client",
+    "NetworkError": "errors",
+    "Path": "path",
+    "Paths": "path",
+    "Poll": "client",
+    "RefusedError": "errors",
+    "SendResult": "client",
+    "Snode": "pool",
+    "SnodePool": "pool",
+    "State": "state",
+}
 
 __all__ = [
     "Account",
@@ -23,3 +46,12 @@ __all__ = [
     "SnodePool",
     "State",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value

@@ -40,19 +40,22 @@ def seal(sender: Account, recipient: str, content: Content, timestamp: int, *, d
     """
     content = Content.FromString(content.SerializeToString())
     content.sigTimestamp = timestamp
-    recipient_key = account_key(recipient)
-    plaintext = pad(content.SerializeToString())
-    inner = plaintext + sender.ed25519_public + sender.sign(plaintext + sender.ed25519_public + recipient_key)
-    seed = _deterministic_seed(sender, recipient_key, plaintext) if deterministic else None
-    envelope = Envelope(
-        type=Envelope.SESSION_MESSAGE, timestamp=timestamp, content=_box_seal(inner, recipient_key, seed)
-    )
+    sealed = seal_to(sender, account_key(recipient), pad(content.SerializeToString()), deterministic=deterministic)
+    envelope = Envelope(type=Envelope.SESSION_MESSAGE, timestamp=timestamp, content=sealed)
     message = WebSocketMessage(type=WebSocketMessage.REQUEST)
     message.request.verb = ""
     message.request.path = ""
     message.request.body = envelope.SerializeToString()
     message.request.requestId = 0
     return message.SerializeToString()
+
+
+def seal_to(sender: Account, recipient_key: bytes, plaintext: bytes, *, deterministic: bool = False) -> bytes:
+    """What only the holder of an X25519 key (32 bytes) can open, and knows by it that the sender wrote it."""
+    inner = plaintext + sender.ed25519_public + sender.sign(plaintext + sender.ed25519_public + recipient_key)
+    return _box_seal(
+        inner, recipient_key, _deterministic_seed(sender, recipient_key, plaintext) if deterministic else None
+    )
 
 
 def open_sealed(recipient: Account, data: bytes) -> Opened:
@@ -65,7 +68,7 @@ def open_sealed(recipient: Account, data: bytes) -> Opened:
         raise EnvelopeError("not a message between two accounts")
     if envelope.timestamp == 0:
         raise EnvelopeError("an envelope without a time")
-    sender, padded = _open_and_verify(recipient, envelope.content)
+    sender, padded = open_from(recipient, envelope.content)
     try:
         content = Content.FromString(unpad(padded))
     except DecodeError as error:
@@ -89,7 +92,8 @@ def unpad(padded: bytes) -> bytes:
     return stripped[:-1] if stripped.endswith(b"\x80") else padded
 
 
-def _open_and_verify(recipient: Account, sealed: bytes) -> tuple[str, bytes]:
+def open_from(recipient: Account, sealed: bytes) -> tuple[str, bytes]:
+    """The proven sender (Account ID) and the plaintext of `seal_to`; `EnvelopeError` says why the bytes are refused."""
     try:
         inner = bindings.crypto_box_seal_open(sealed, recipient.x25519_public, recipient.x25519_secret)
     except (CryptoError, ValueError, TypeError) as error:

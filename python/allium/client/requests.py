@@ -16,13 +16,22 @@ def signed(account: Account, method: str, params: Params, now: int) -> dict[str,
 
     `ValueError` for a method that nobody signs.
     """
+    own = {"pubkey": account.account_id, "pubkey_ed25519": account.ed25519_public.hex(), **params}
+    filled, text = with_text(method, own, now)
+    return {**filled, "signature": base64.b64encode(account.sign(text)).decode()}
+
+
+def with_text(method: str, params: Params, now: int) -> tuple[dict[str, Any], bytes]:
+    """`params` with the time (`now`, Unix milliseconds) where the method has one, and what is signed of them.
+
+    `ValueError` for a method that nobody signs.
+    """
     if method not in _TEXTS:
         raise ValueError(f"{method} is not signed; those that are: {', '.join(_TEXTS)}")
-    filled: dict[str, Any] = {"pubkey": account.account_id, "pubkey_ed25519": account.ed25519_public.hex(), **params}
+    filled = dict(params)
     if method not in _UNTIMED:
         filled.setdefault("timestamp", now)
-    signature = account.sign(_TEXTS[method](filled))
-    return {**filled, "signature": base64.b64encode(signature).decode()}
+    return filled, _TEXTS[method](filled)
 
 
 def _namespace(params: Params) -> str:

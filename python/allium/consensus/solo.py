@@ -24,7 +24,7 @@ from allium.appchain.types import Height, PublicKey, Seconds
 from allium.base import log
 from allium.consensus import CertificateRefusedError, Observer
 from allium.consensus.block import Block, sign
-from allium.consensus.feed import WAIT_SECONDS, Feed, FeedError, serving
+from allium.consensus.feed import WAIT_SECONDS, Feed, FeedError
 from allium.consensus.replica import Replica
 from allium.consensus.store import BlockStore, confirmed
 from allium.errors import ConsensusError, DivergedError, NotFinalError
@@ -84,6 +84,8 @@ class Sequencer:
 
     async def run(self) -> None:
         """Makes a height every `block_seconds`, and answers those who follow."""
+        from allium.consensus.feed_server import serving
+
         async with serving(self._replica, self.submit, self._listen.host, self._listen.port):
             loop = asyncio.get_running_loop()
             due = loop.time()
@@ -159,6 +161,8 @@ class SoloFollower:
         if self._listen is None:
             await self._follow()
         else:
+            from allium.consensus.feed_server import serving
+
             async with serving(self._replica, self.submit, self._listen.host, self._listen.port):
                 await self._follow()
 

@@ -62,7 +62,7 @@ class ChainList:
 
     def __init__(self, nodes: Path, chain: Path, directory: Path) -> None:
         """`directory` keeps the chain; raises `MembershipError` when a file is unusable."""
-        self._membership = open_chain(chain, nodes, directory, None, None, None)
+        self._membership = open_chain(chain, nodes, directory, None, None, None).membership
         self._network: _native.Network | None = None
         self._begun = asyncio.Event()
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import importlib
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import timedelta
@@ -25,6 +26,8 @@ _PART_BYTES, _PARTS, _PUTS = 5 << 20, 2, 4
 _LISTED = 1000
 #: A provider that fails is asked again, while the client waits.
 _RETRIES, _RETRY_SECONDS, _CONNECT = 4, 15, "5s"
+#: What allows a provider without TLS, in the environment.
+_ALLOW_HTTP = ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP")
 #: Of the provider's words.
 _LONGEST_REASON = 200
 
@@ -42,7 +45,10 @@ class ObjectBlobs:
             raise SetupError('storage at a provider needs obstore; run: pip install "allium[files]"') from None
         try:
             retries = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
-            self._store = store.from_url(url, retry_config=retries, client_options={"connect_timeout": _CONNECT})
+            # Options that are given count in place of the environment's, and not beside them.
+            allow_http = any(os.environ.get(name, "").lower() in ("1", "true") for name in _ALLOW_HTTP)
+            options = {"connect_timeout": _CONNECT, "allow_http": allow_http}
+            self._store = store.from_url(url, retry_config=retries, client_options=options)
         except (self._errors.BaseError, ValueError) as error:
             raise SetupError(f"storage = {url!r} cannot be used: {_short(error)}") from None
         self._puts = asyncio.Semaphore(_PUTS)

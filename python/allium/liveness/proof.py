@@ -8,9 +8,9 @@ from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
 from bencode2 import BencodeDecodeError, bdecode, bencode
-from Cryptodome.Hash import keccak
 from nacl import bindings
 
+from allium.appchain.keccak import keccak_256
 from allium.appchain.types import L2Height, PublicKey, Seconds, Signature
 
 Version = tuple[int, int, int]
@@ -93,7 +93,7 @@ def sign(uptime: Uptime, secret: bytes) -> SignedProof:
 
 def digest(said: bytes) -> bytes:
     """Keccak-256."""
-    return keccak.new(digest_bits=256, data=said).digest()
+    return keccak_256(said)
 
 
 def parse(said: bytes) -> Uptime:

@@ -76,19 +76,19 @@ def take_part(
 
     `suspect` has a node tested next, by its Ed25519 key, hex.
     """
-    from allium.consensus.cometbft.engine import CometBFT
-    from allium.consensus.solo import Listen
     from allium.node.chain import Chain, open_chain
 
-    listen = None if config.feed_port is None else Listen(str(config.bind_ip), config.feed_port)
+    listen = None if config.feed_port is None else (str(config.bind_ip), config.feed_port)
     observe = partial(_follower, config) if config.l2_rpc else None
-    options = _cometbft(config)
-    membership = open_chain(chain_file, network_file, config.data_dir, node_keys, listen, observe, options, engine.time)
+    options = partial(_cometbft, config)
+    membership, cometbft = open_chain(
+        chain_file, network_file, config.data_dir, node_keys, listen, observe, options, engine.time
+    )
     return Chain(
         membership,
         _liveness(config, engine, membership, node_keys, suspect),
         _claims(config, engine, membership),
-        membership.consensus if isinstance(membership.consensus, CometBFT) else None,
+        cometbft,
         _providers(membership),
     )
 

@@ -104,8 +104,14 @@ def _work(facts: Facts) -> Iterator[Metric]:
     limits: list[Row] = [(name, limit) for name, _, limit in engine["queues"]]
     yield _gauge("queue_limit", "How much may; beyond, the answer is busy.", limits, "queue")
     batches = [((what,), counts) for what, counts in engine["batches"]]
-    text = "How much was done together: layers opened, signatures verified, writes in a transaction."
+    text = "How much was done together: layers opened, signatures verified, answers signed, writes in a transaction."
     yield _histogram("batch_size", text, batches, "stage", [float(bound) for bound in engine["bounds"]])
+    plan: list[Row] = [(work, backend, least) for work, backend, least in engine["plan"]]
+    text = "The smallest batch that this backend is used for, as measured on this processor."
+    yield _gauge("batch_backend_from", text, plan, "work backend")
+    known, most = engine["known_keys"]
+    yield _gauge("known_keys_bytes", "Memory for what is known of public keys that have signed.", known)
+    yield _gauge("known_keys_limit_bytes", "As much of it as there may be.", most)
 
 
 def _store(facts: Facts) -> Iterator[Metric]:

@@ -207,19 +207,23 @@ def memory(pid: int | None) -> Result:
 
 
 def processor() -> Result:
-    """Which code opens onion layers here."""
+    """Which code opens onion layers, verifies and signs here, by the size of a batch."""
     from allium import _native
 
-    chosen, best = _native.x25519_backend()
+    forced, supported, plan = _native.curve25519()
+    works: dict[str, list[str]] = {}
+    for work, backend, least in plan:
+        works.setdefault(work, []).append(backend if least == 1 else f"{backend} from {least}")
     missing = [] if _AES & _flags() else ["AES instructions"]
-    told = f"X25519 with {chosen}{'' if missing else ', AES in hardware'}"
-    if chosen != best:
-        return warning("processor", f"{told}; this processor can {best}", "unset ALLIUM_X25519")
+    told = "; ".join(f"{work} {', '.join(steps)}" for work, steps in works.items())
+    told += "" if missing else "; AES in hardware"
+    if forced is not None:
+        return warning("processor", f"{told}; forced: {forced}", "unset ALLIUM_X25519, and the best is measured")
     if missing:
         return warning(
             "processor", f"{told}; it has no {missing[0]}", "a processor with them opens layers many times faster"
         )
-    if chosen == "scalar":
+    if supported == ["scalar"]:
         return warning(
             "processor", told, "a processor with AVX2, or better AVX-512 IFMA, opens layers several times faster"
         )

@@ -1,18 +1,17 @@
-//! Which code computes, chosen once for the process.
+//! The code that there is for different processors.
 
-use std::{env, str::FromStr, sync::OnceLock};
+use std::str::FromStr;
 
+#[cfg(allium_vectors)]
+use super::vector::{self, Vectors};
 use super::{MAX_BATCH, scalar};
 
-/// Names a backend; what the process uses otherwise is the best that the processor has.
-const CHOICE: &str = "ALLIUM_X25519";
-
-/// Something that computes X25519.
+/// Something that computes X25519, and what Ed25519 needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// One public key after the other, on any processor.
     Scalar,
-    /// Four at once.
+    /// Four at once, with AVX2.
     Avx2,
     /// Eight at once, with AVX-512 IFMA.
     Ifma,
@@ -33,7 +32,7 @@ impl FromStr for Backend {
 }
 
 impl Backend {
-    /// From the slowest to the fastest.
+    /// The scalar one first.
     pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Ifma];
 
     /// Its name.
@@ -52,33 +51,32 @@ impl Backend {
         match self {
             Self::Scalar => true,
             #[cfg(allium_vectors)]
-            Self::Avx2 => super::vector::has_avx2(),
+            Self::Avx2 => vector::has_avx2(),
             #[cfg(allium_vectors)]
-            Self::Ifma => super::vector::has_ifma(),
+            Self::Ifma => vector::has_ifma(),
             #[cfg(not(allium_vectors))]
             Self::Avx2 | Self::Ifma => false,
         }
     }
 
-    /// What this process uses: the one that `ALLIUM_X25519` names, if the processor can run it, or else the best.
-    #[must_use]
-    pub fn chosen() -> Self {
-        static CHOSEN: OnceLock<Backend> = OnceLock::new();
-        *CHOSEN.get_or_init(|| {
-            let best = Self::ALL.into_iter().rev().find(|backend| backend.is_supported()).unwrap_or(Self::Scalar);
-            let Ok(name) = env::var(CHOICE) else { return best };
-            match name.parse::<Self>() {
-                Ok(backend) if backend.is_supported() => backend,
-                Ok(_) => {
-                    tracing::warn!("this processor cannot do {CHOICE}={name}; using {}", best.as_str());
-                    best
-                }
-                Err(error) => {
-                    tracing::warn!("{CHOICE}: {error}; using {}", best.as_str());
-                    best
-                }
-            }
-        })
+    /// How many it does in one vector.
+    pub(super) const fn lanes(self) -> usize {
+        match self {
+            Self::Scalar => 1,
+            Self::Avx2 => 4,
+            Self::Ifma => 8,
+        }
+    }
+
+    /// Its vector code, where the processor can run it.
+    #[cfg(allium_vectors)]
+    pub(super) fn vectors(self) -> Option<&'static Vectors> {
+        let vectors = match self {
+            Self::Scalar => return None,
+            Self::Avx2 => &vector::AVX2,
+            Self::Ifma => &vector::IFMA,
+        };
+        self.is_supported().then_some(vectors)
     }
 
     /// X25519 of `scalar` (clamped on the way) and each of `points`, into the same place of `shared`: zero for points
@@ -86,40 +84,20 @@ impl Backend {
     ///
     /// Both are as long; what has no place in the other is passed over.
     pub fn x25519(self, scalar: &[u8; 32], points: &[[u8; 32]], shared: &mut [[u8; 32]]) {
-        for (points, shared) in points.chunks(MAX_BATCH).zip(shared.chunks_mut(MAX_BATCH)) {
-            let length = points.len().min(shared.len());
-            // What is left over for a vector that would be almost empty costs less one by one.
-            let together = self.together(length).min(length);
-            let (points, alone) = points[..length].split_at(together);
-            let (shared, of_alone) = shared[..length].split_at_mut(together);
-            if !points.is_empty() {
-                match self {
-                    #[cfg(allium_vectors)]
-                    Self::Avx2 => super::vector::avx2(scalar, points, shared),
-                    #[cfg(allium_vectors)]
-                    Self::Ifma => super::vector::ifma(scalar, points, shared),
-                    _ => one_by_one(scalar, points, shared),
-                }
+        #[cfg(allium_vectors)]
+        if let Some(vectors) = self.vectors() {
+            for (points, shared) in points.chunks(MAX_BATCH).zip(shared.chunks_mut(MAX_BATCH)) {
+                let length = points.len().min(shared.len());
+                vectors.x25519(scalar, &points[..length], &mut shared[..length]);
             }
-            one_by_one(scalar, alone, of_alone);
+            return;
         }
-    }
-
-    /// How many of `count` are best done together (`make bench-crypto`; costs are those of a Zen 5 core, cycles).
-    const fn together(self, count: usize) -> usize {
-        match self {
-            Self::Scalar => 0,
-            // A vector costs 240,000 and the inversion 40,000; one alone 69,000.
-            Self::Avx2 if count < 8 => 0,
-            Self::Avx2 => count - count % 4,
-            // A vector costs 75,000 and the inversion 13,000; one alone 69,000.
-            Self::Ifma if count % 8 == 1 => count - 1,
-            Self::Ifma => count,
-        }
+        one_by_one(scalar, points, shared);
     }
 }
 
-fn one_by_one(scalar: &[u8; 32], points: &[[u8; 32]], shared: &mut [[u8; 32]]) {
+/// The same with none at once.
+pub(super) fn one_by_one(scalar: &[u8; 32], points: &[[u8; 32]], shared: &mut [[u8; 32]]) {
     for (point, shared) in points.iter().zip(shared) {
         *shared = scalar::x25519(scalar, point);
     }

@@ -1,14 +1,23 @@
 //! Ed25519 signatures of many keys (RFC 8032 §5.1.7).
 //!
 //! Not the usual batch equation: a random sum of signatures accepts some that fail alone, of keys or nonces with a part of
-//! small order. Here each is verified by itself, eight side by side, and so exactly as [`verify_ed25519`] does it.
+//! small order. Here each is verified by itself, some side by side, and so exactly as [`verify_ed25519`] does it. What is
+//! known of a key from signatures before saves most of its exponentiations.
 
-#[cfg(any(allium_vectors, test))]
-use aws_lc_rs::digest::{Context, SHA512};
-#[cfg(any(allium_vectors, test))]
-use curve25519_dalek::{Scalar, constants::EIGHT_TORSION};
+use std::sync::LazyLock;
 
-use super::backend::Backend;
+use curve25519_dalek::{EdwardsPoint, Scalar, constants::EIGHT_TORSION, edwards::CompressedEdwardsY};
+
+use super::{
+    MAX_BATCH,
+    backend::Backend,
+    current::plan,
+    known::{Known, KnownKeys},
+    plan::{Operation, Plan},
+    sign::hash_to_scalar,
+};
+#[cfg(allium_vectors)]
+use super::{sign::odd, vector::Signatures};
 use crate::crypto::verify_ed25519;
 
 /// A signature, and what it is said to be of.
@@ -30,64 +39,173 @@ impl Proof {
     }
 
     /// R, s, and the hash of all modulo the order; `None` for an s that is not below the order.
-    #[cfg(any(allium_vectors, test))]
-    pub(super) fn parts(&self) -> Option<([u8; 32], [u8; 32], [u8; 32])> {
+    pub(super) fn parts(&self) -> Option<([u8; 32], Scalar, Scalar)> {
         let [r, s] = self.signature.as_chunks::<32>().0 else { return None };
         let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(*s))?;
-        let mut hash = Context::new(&SHA512);
-        hash.update(r);
-        hash.update(&self.key);
-        hash.update(&self.message);
-        let k = Scalar::from_bytes_mod_order_wide(hash.finish().as_ref().try_into().ok()?);
-        Some((*r, s.to_bytes(), k.to_bytes()))
+        Some((*r, s, hash_to_scalar(&[r, &self.key, &self.message])))
     }
+}
+
+/// What is checked: s B - k A is encoded as R.
+struct Claim<'a> {
+    key: &'a [u8; 32],
+    /// Its place among all.
+    index: usize,
+    r: [u8; 32],
+    s: Scalar,
+    k: Scalar,
+    known: Known,
+    /// Something was found out about the key.
+    learnt: bool,
 }
 
 /// [`Proof::holds`] of each of `proofs`.
 #[must_use]
 pub fn verify_many(proofs: &[Proof]) -> Vec<bool> {
-    verify_with(Backend::chosen(), proofs)
+    verify_with(plan(), Some(KnownKeys::shared()), proofs)
 }
 
-fn verify_with(backend: Backend, proofs: &[Proof]) -> Vec<bool> {
-    // A vector of eight costs 40 µs (Zen 5), one alone 35.
-    if backend != Backend::Ifma || proofs.len() < 2 {
-        return proofs.iter().map(Proof::holds).collect();
+/// [`verify_many`] as `plan` says, with what `keys` know.
+pub(super) fn verify_with(plan: &Plan, keys: Option<&KnownKeys>, proofs: &[Proof]) -> Vec<bool> {
+    let mut holding = vec![false; proofs.len()];
+    for (proofs, holding) in proofs.chunks(MAX_BATCH).zip(holding.chunks_mut(MAX_BATCH)) {
+        let mut claims: Vec<_> = proofs.iter().enumerate().filter_map(|of| Claim::new(of, keys)).collect();
+        if plan.most(Operation::VerifyKnown) != Backend::Scalar {
+            raise(plan.most(Operation::VerifyKnown), &mut claims);
+        }
+        let (mut known, mut new): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| claim.known.high.is_some());
+        for (work, claims) in [(Operation::VerifyKnown, &mut known), (Operation::Verify, &mut new)] {
+            let split = plan.split(work, claims.len());
+            let (together, alone) = claims.split_at_mut(split.together.into());
+            let points = [side_by_side(split.backend, together), one_by_one(alone)].concat();
+            for (claim, point) in claims.iter().zip(points) {
+                let holds = point.is_some_and(|point| claim.r == point);
+                holding[claim.index] = holds;
+                if let Some(keys) = keys.filter(|_| holds && claim.learnt) {
+                    keys.put(claim.key, &claim.known);
+                }
+            }
+        }
     }
-    side_by_side(proofs)
+    holding
+}
+
+impl<'a> Claim<'a> {
+    /// `None` when it cannot hold.
+    fn new((index, proof): (usize, &'a Proof), keys: Option<&KnownKeys>) -> Option<Self> {
+        /// The points of small order: no nonce.
+        static SMALL: LazyLock<[[u8; 32]; 8]> = LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress().0));
+        let (r, s, k) = proof.parts()?;
+        if SMALL.contains(&r) {
+            return None;
+        }
+        let known = keys.and_then(|keys| keys.get(&proof.key)).unwrap_or_default();
+        Some(Self { key: &proof.key, index, r, s, k, known, learnt: false })
+    }
+
+    /// The key's point, negated; `None` where it is none, or of small order.
+    fn negated(&mut self) -> Option<EdwardsPoint> {
+        if self.known.negated.is_none() {
+            let point = CompressedEdwardsY(*self.key).decompress().filter(|point| !point.is_small_order())?;
+            self.known.negated = Some(-point);
+            self.learnt = true;
+        }
+        self.known.negated
+    }
+}
+
+/// s B - k A of each, encoded, with one inversion for all.
+fn one_by_one(claims: &mut [Claim<'_>]) -> Vec<Option<[u8; 32]>> {
+    let points: Vec<_> = claims
+        .iter_mut()
+        .map(|claim| {
+            let negated = claim.negated()?;
+            Some(EdwardsPoint::vartime_double_scalar_mul_basepoint(&claim.k, &negated, &claim.s))
+        })
+        .collect();
+    let good: Vec<_> = points.iter().filter_map(|point| *point).collect();
+    let mut encoded = match good.as_slice() {
+        [] => Vec::new(),
+        [one] => vec![one.compress()],
+        many => EdwardsPoint::compress_batch_alloc(many),
+    }
+    .into_iter();
+    points.iter().map(|point| point.and_then(|_| encoded.next()).map(|point| point.to_bytes())).collect()
 }
 
 #[cfg(not(allium_vectors))]
-fn side_by_side(proofs: &[Proof]) -> Vec<bool> {
-    proofs.iter().map(Proof::holds).collect()
+fn raise(_: Backend, _: &mut [Claim<'_>]) {}
+
+#[cfg(not(allium_vectors))]
+fn side_by_side(_: Backend, claims: &mut [Claim<'_>]) -> Vec<Option<[u8; 32]>> {
+    one_by_one(claims)
 }
 
+/// Finds 2^128 times the points of keys that come again and again.
 #[cfg(allium_vectors)]
-fn side_by_side(proofs: &[Proof]) -> Vec<bool> {
-    /// The points of small order: no nonce.
-    static SMALL: std::sync::LazyLock<[[u8; 32]; 8]> =
-        std::sync::LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress().0));
-    let parts: Vec<_> = proofs.iter().map(Proof::parts).collect();
-    let keys: Vec<_> = proofs.iter().map(|proof| proof.key).collect();
-    let (mut s, mut k) = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
-    for part in &parts {
-        let (_, of_s, of_k) = part.unwrap_or_default();
-        s.push(of_s);
-        k.push(of_k);
+fn raise(backend: Backend, claims: &mut [Claim<'_>]) {
+    /// Uses before it is worth it: it costs as much as half a signature.
+    const USES: u8 = 2;
+    let Some(vectors) = backend.vectors() else { return };
+    let mut wanted: Vec<_> =
+        claims.iter_mut().filter(|claim| claim.known.high.is_none() && claim.known.uses >= USES).collect();
+    let half = Scalar::from(1_u128 << 127);
+    let points: Vec<_> = wanted
+        .iter_mut()
+        .filter_map(|claim| {
+            let point = claim.negated()?;
+            Some(EdwardsPoint::vartime_double_scalar_mul_basepoint(&(half + half), &point, &Scalar::ZERO))
+        })
+        .collect();
+    if points.len() != wanted.len() || points.is_empty() {
+        return;
     }
-    let mut points = vec![[0; 32]; proofs.len()];
-    super::vector::recompute(&keys, &s, &k, &mut points);
-    let holds = |(part, point): (Option<([u8; 32], _, _)>, &[u8; 32])| {
-        part.is_some_and(|(r, _, _)| r == *point && !SMALL.contains(point))
-    };
-    parts.into_iter().zip(&points).map(holds).collect()
+    let encoded: Vec<_> =
+        EdwardsPoint::compress_batch_alloc(&points).into_iter().map(|point| point.to_bytes()).collect();
+    for (claim, high) in wanted.into_iter().zip(vectors.decode(&encoded)) {
+        claim.known.high = high;
+        claim.learnt = true;
+    }
+}
+
+/// s B - k A of each, encoded.
+#[cfg(allium_vectors)]
+fn side_by_side(backend: Backend, claims: &mut [Claim<'_>]) -> Vec<Option<[u8; 32]>> {
+    let Some(vectors) = backend.vectors() else { return one_by_one(claims) };
+    let mut missing: Vec<_> = claims.iter_mut().filter(|claim| claim.known.low.is_none()).collect();
+    let keys: Vec<_> = missing
+        .iter()
+        .map(|claim| {
+            // The encoding of the negative.
+            let mut key = *claim.key;
+            key[31] ^= 0x80;
+            key
+        })
+        .collect();
+    for (claim, point) in missing.iter_mut().zip(vectors.decode(&keys)) {
+        claim.known.low = point;
+        claim.learnt = true;
+    }
+    let good: Vec<_> = claims.iter().filter(|claim| claim.known.low.is_some()).collect();
+    let mut encoded = vectors
+        .recompute(&Signatures {
+            low: &good.iter().filter_map(|claim| claim.known.low).collect::<Vec<_>>(),
+            high: &if good.iter().all(|claim| claim.known.high.is_some()) {
+                good.iter().filter_map(|claim| claim.known.high).collect::<Vec<_>>()
+            } else {
+                Vec::new()
+            },
+            s: &good.iter().map(|claim| odd(&claim.s)).collect::<Vec<_>>(),
+            k: &good.iter().map(|claim| claim.k.to_bytes()).collect::<Vec<_>>(),
+        })
+        .into_iter();
+    claims.iter().map(|claim| claim.known.low.and_then(|_| encoded.next())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::Ed25519Secret;
-    use curve25519_dalek::EdwardsPoint;
+    use crate::crypto::{Ed25519Secret, ed25519_to_x25519};
     use proptest::prelude::*;
 
     fn proof(seed: u8, message: &[u8]) -> Proof {
@@ -106,7 +224,7 @@ mod tests {
             let mut proof = Proof { key: key.compress().0, message: vec![number], signature: [0; 64] };
             proof.signature[..32].copy_from_slice(&r.compress().0);
             let (_, _, k) = proof.parts().unwrap();
-            let s = nonce + Scalar::from_bytes_mod_order(k) * secret;
+            let s = nonce + k * secret;
             proof.signature[32..].copy_from_slice(&s.to_bytes());
             proofs.push(proof);
         };
@@ -160,11 +278,23 @@ mod tests {
         let alone: Vec<bool> = proofs.iter().map(Proof::holds).collect();
         assert!(alone.iter().filter(|holds| **holds).count() >= 41);
         for backend in Backend::ALL.into_iter().filter(|backend| backend.is_supported()) {
-            for size in [1, 2, 7, 8, 9, 64, proofs.len()] {
-                let many: Vec<bool> = proofs.chunks(size).flat_map(|chunk| verify_with(backend, chunk)).collect();
-                for ((proof, alone), many) in proofs.iter().zip(&alone).zip(many) {
-                    assert_eq!(many, *alone, "{backend:?} {size} {}", hex::encode(proof.key));
+            let (plan, known) = (Plan::all(backend), KnownKeys::new());
+            // Again and again, so that more and more is known of the keys.
+            for (round, size) in [1, 2, 7, 8, 9, 64, proofs.len()].into_iter().enumerate() {
+                for keys in [None, Some(&known)] {
+                    let many = proofs.chunks(size).flat_map(|chunk| verify_with(&plan, keys, chunk));
+                    for ((proof, alone), many) in proofs.iter().zip(&alone).zip(many.collect::<Vec<_>>()) {
+                        assert_eq!(many, *alone, "{backend:?} {round} {size} {}", hex::encode(proof.key));
+                    }
                 }
+            }
+            for (proof, alone) in proofs.iter().zip(&alone) {
+                let found = known.get(&proof.key);
+                assert!(!alone || found.is_some(), "known once it has signed");
+                let raised = found.is_some_and(|found| found.high.is_some());
+                assert!(raised == found.is_some() || backend == Backend::Scalar);
+                let x25519 = CompressedEdwardsY(proof.key).decompress().map(|point| point.to_montgomery().0);
+                assert!(found.is_none() || x25519 == ed25519_to_x25519(&proof.key));
             }
         }
     }

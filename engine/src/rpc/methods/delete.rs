@@ -101,7 +101,8 @@ impl Rpc {
                 .map_err(|error| failure(&error))?;
             let deleted = sorted(done.done);
             let signed = format!("{}{}{}", account.hex(), messages.concat(), deleted.concat());
-            Ok((self.signed_entries("deleted", texts(deleted), signed.as_bytes()), done.numbers))
+            let entries = self.signed_entries(&account, "deleted", texts(deleted), signed.as_bytes()).await;
+            Ok((entries, done.numbers))
         };
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));

@@ -162,7 +162,8 @@ impl Rpc {
             if only.is_some() {
                 signed.extend(unchanged.iter().map(|(hash, expiry)| format!("{hash}{expiry}")));
             }
-            let mut entries = self.signed_entries("updated", texts(updated.into_keys().collect()), signed.as_bytes());
+            let changed = texts(updated.into_keys().collect());
+            let mut entries = self.signed_entries(&account, "updated", changed, signed.as_bytes()).await;
             let told = match (expiry.len(), told.as_slice()) {
                 (1, [one]) => Value::Uint(one.0),
                 (_, several) => Value::List(several.iter().map(|expiry| Value::Uint(expiry.0)).collect()),

@@ -160,7 +160,7 @@ impl Rpc {
                 entries.insert("count".into(), Value::Uint(count));
             }
             let text = [account.hex().as_bytes(), &signed].concat();
-            entries.insert("signature".into(), self.signature(&text));
+            entries.insert("signature".into(), self.signature(&account, &text).await);
             Ok((entries, numbers))
         };
         if origin != Origin::Client {

@@ -171,7 +171,7 @@ impl Rpc {
             }
             let text = hash.to_string();
             let mut entries = Entries::new();
-            entries.insert("signature".into(), self.signature(text.as_bytes()));
+            entries.insert("signature".into(), self.signature(&account, text.as_bytes()).await);
             entries.insert("hash".into(), Value::text(text));
             entries.insert("expiry".into(), Value::Uint(stored.expiry.0));
             if stored.outcome != Outcome::New {

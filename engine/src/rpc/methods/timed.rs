@@ -202,7 +202,7 @@ impl Rpc {
             let all = sorted(changed.iter().map(|(_, hash)| *hash).collect());
             let signed = format!("{}{time}{}", account.hex(), all.concat());
             let result = if scope == Scope::All { by_namespace(changed) } else { texts(all) };
-            Ok((self.signed_entries(plan.result, result, signed.as_bytes()), done.numbers))
+            Ok((self.signed_entries(&account, plan.result, result, signed.as_bytes()).await, done.numbers))
         };
         if origin != Origin::Client {
             return peer_reply(local.await.map(|(entries, _)| entries));

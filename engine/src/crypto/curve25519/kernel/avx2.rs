@@ -55,11 +55,33 @@ impl Lanes for Avx2 {
             Self(_mm256_blendv_epi8(clear.0, set.0, mask))
         }
     }
+
+    #[inline(always)]
+    fn blend(mask: Self, a: Self, b: Self) -> Self {
+        unsafe { Self(_mm256_blendv_epi8(a.0, b.0, mask.0)) }
+    }
+
+    #[inline(always)]
+    fn gather([a, b, c, d, ..]: [&Self; 8]) -> Self {
+        unsafe {
+            let word = |vector: &Self, lane| *core::ptr::from_ref(vector).cast::<i64>().add(lane);
+            Self(_mm256_set_epi64x(word(d, 3), word(c, 2), word(b, 1), word(a, 0)))
+        }
+    }
 }
 
 impl Mul32 for Avx2 {
     #[inline(always)]
     fn mul32(self, other: Self) -> Self {
         unsafe { Self(_mm256_mul_epu32(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn pick(table: &[u32; 8], index: Self) -> Self {
+        unsafe {
+            let words = _mm256_permutevar8x32_epi32(_mm256_loadu_si256(table.as_ptr().cast()), index.0);
+            // The upper halves have picked as well.
+            Self(_mm256_and_si256(words, _mm256_set1_epi64x(0xffff_ffff)))
+        }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn powers<F: Field>(z: &F::Operand) -> (F::Operand, F::Operand) {
 
 /// z^(p-2).
 #[inline(always)]
-fn invert<F: Field>(z: &F::Operand) -> F::Operand {
+pub(crate) fn invert<F: Field>(z: &F::Operand) -> F::Operand {
     let (e250, z11) = powers::<F>(z);
     F::carry(F::mul(&squares::<F>(&e250, 5), &z11))
 }
@@ -60,7 +60,7 @@ fn zeros<F: Field>(number: &F::Operand) -> [u64; 8] {
 
 /// Writes over what `value` was, whatever the compiler thinks of it.
 #[inline(always)]
-fn wipe<T: Copy>(value: &mut T, with: T) {
+pub(crate) fn wipe<T: Copy>(value: &mut T, with: T) {
     // SAFETY: a valid, exclusive reference.
     unsafe { core::ptr::write_volatile(value, with) };
     compiler_fence(Ordering::SeqCst);

@@ -10,6 +10,8 @@ pub(crate) trait Field {
     type Operand: Copy;
     /// What a multiplication leaves; two can be added or subtracted before [`Self::carry`].
     type Product: Copy;
+    /// Eight numbers to pick from.
+    type Table: Copy;
 
     /// The same number of at most 32 bits in each lane.
     fn small(value: u64) -> Self::Operand;
@@ -25,6 +27,8 @@ pub(crate) trait Field {
     fn add(a: Self::Product, b: Self::Product) -> Self::Product;
     /// Difference of two fresh products.
     fn sub(a: Self::Product, b: Self::Product) -> Self::Product;
+    /// Difference of two operands that may be sums or differences, as fresh as a product.
+    fn sub_wide(a: &Self::Operand, b: &Self::Operand) -> Self::Operand;
     /// Product.
     fn mul(a: &Self::Operand, b: &Self::Operand) -> Self::Product;
     /// Square.
@@ -33,16 +37,14 @@ pub(crate) trait Field {
     fn times_a24_plus(a: &Self::Operand, b: Self::Product) -> Self::Operand;
     /// `clear` or `set`, in constant time.
     fn select(bit: u8, clear: &Self::Operand, set: &Self::Operand) -> Self::Operand;
-    /// `a` in the lanes where `mask` is 0, `b` in those where it is all ones.
+    /// `a` in the lanes where `mask` is 0, `b` in those where it is all ones; in constant time.
     fn blend(mask: &[u64; 8], a: &Self::Operand, b: &Self::Operand) -> Self::Operand;
-}
-
-/// [`Field::blend`] of one vector.
-#[inline(always)]
-pub(crate) fn blend<L: Lanes>(mask: &[u64; 8], a: L, b: L) -> L {
-    let set = L::load(mask);
-    let clear = L::splat(u64::MAX).sub(set);
-    a.and(clear).add(b.and(set))
+    /// Each lane from a number of its own; which ones may show in the time.
+    fn gather(numbers: [&Self::Operand; 8]) -> Self::Operand;
+    /// From the little-endian bytes of eight numbers.
+    fn table(numbers: &[[u8; 32]; 8]) -> Self::Table;
+    /// The number that each lane of `index` names, below 8; in constant time.
+    fn pick(table: &Self::Table, index: Self::Lanes) -> Self::Operand;
 }
 
 /// `bytes` in five limbs of `BITS` bits.

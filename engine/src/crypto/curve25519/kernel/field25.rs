@@ -82,6 +82,7 @@ impl<L: Mul32> Field for Field25<L> {
     type Lanes = L;
     type Operand = Limbs<L>;
     type Product = Limbs<L>;
+    type Table = [[u32; 8]; 10];
 
     #[inline(always)]
     fn small(value: u64) -> Limbs<L> {
@@ -133,6 +134,13 @@ impl<L: Mul32> Field for Field25<L> {
     }
 
     #[inline(always)]
+    fn sub_wide(a: &Limbs<L>, b: &Limbs<L>) -> Limbs<L> {
+        reduce(from_fn(|i| a.0[i].add(L::splat(2 * ABOVE[i])).sub(b.0[i])))
+    }
+
+    /// A call, as is [`Self::square`]: a step of the ladder in one piece is 26 KiB of code, which processors do not
+    /// keep decoded, and half as fast.
+    #[inline(never)]
     fn mul(a: &Limbs<L>, b: &Limbs<L>) -> Limbs<L> {
         let (a, b) = (&a.0, &b.0);
         let nineteen = L::splat(19);
@@ -140,17 +148,17 @@ impl<L: Mul32> Field for Field25<L> {
         // Two limbs of odd places fall half a bit short of their column.
         let a2: [L; 10] = from_fn(|i| if i % 2 == 1 { a[i].add(a[i]) } else { a[i] });
         let mut r = [L::splat(0); 10];
-        each!(K, {
-            each!(I, {
-                const J: (usize, bool) = partner(K, I);
-                let left = if J.0 % 2 == 1 { a2[I] } else { a[I] };
-                r[K] = r[K].add(left.mul32(if J.1 { b19[J.0] } else { b[J.0] }));
+        each!(I, {
+            each!(J, {
+                const K: usize = (I + J) % 10;
+                let left = if J % 2 == 1 { a2[I] } else { a[I] };
+                r[K] = r[K].add(left.mul32(if I + J > 9 { b19[J] } else { b[J] }));
             });
         });
         reduce(r)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn square(a: &Limbs<L>) -> Limbs<L> {
         let a = &a.0;
         let nineteen = L::splat(19);
@@ -191,6 +199,24 @@ impl<L: Mul32> Field for Field25<L> {
 
     #[inline(always)]
     fn blend(mask: &[u64; 8], a: &Limbs<L>, b: &Limbs<L>) -> Limbs<L> {
-        Limbs(from_fn(|i| field::blend(mask, a.0[i], b.0[i])))
+        let mask = L::load(mask);
+        Limbs(from_fn(|i| L::blend(mask, a.0[i], b.0[i])))
+    }
+
+    #[inline(always)]
+    fn gather(numbers: [&Limbs<L>; 8]) -> Limbs<L> {
+        Limbs(from_fn(|i| L::gather(numbers.map(|number| &number.0[i]))))
+    }
+
+    #[inline(always)]
+    fn table(numbers: &[[u8; 32]; 8]) -> [[u32; 8]; 10] {
+        let limbs: [[u64; 5]; 8] = from_fn(|entry| field::limbs::<51>(&numbers[entry]));
+        let half = |limb: u64, odd: bool| (if odd { limb >> 26 } else { limb & ((1 << 26) - 1) }) as u32;
+        from_fn(|i| from_fn(|entry| half(limbs[entry][i / 2], i % 2 == 1)))
+    }
+
+    #[inline(always)]
+    fn pick(table: &[[u32; 8]; 10], index: L) -> Limbs<L> {
+        Limbs(from_fn(|i| L::pick(&table[i], index)))
     }
 }

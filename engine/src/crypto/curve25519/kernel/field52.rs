@@ -39,6 +39,7 @@ impl<L: Madd52> Field for Field52<L> {
     type Lanes = L;
     type Operand = Limbs<L>;
     type Product = Columns<L>;
+    type Table = [[u64; 8]; 5];
 
     #[inline(always)]
     fn small(value: u64) -> Limbs<L> {
@@ -98,6 +99,11 @@ impl<L: Madd52> Field for Field52<L> {
     #[inline(always)]
     fn sub(a: Columns<L>, b: Columns<L>) -> Columns<L> {
         Columns(from_fn(|i| a.0[i].add(L::splat(ABOVE[i])).sub(b.0[i])))
+    }
+
+    #[inline(always)]
+    fn sub_wide(a: &Limbs<L>, b: &Limbs<L>) -> Limbs<L> {
+        Self::carry(Self::sub(Self::widen(a), Self::widen(b)))
     }
 
     #[inline(always)]
@@ -181,6 +187,23 @@ impl<L: Madd52> Field for Field52<L> {
 
     #[inline(always)]
     fn blend(mask: &[u64; 8], a: &Limbs<L>, b: &Limbs<L>) -> Limbs<L> {
-        Limbs(from_fn(|i| field::blend(mask, a.0[i], b.0[i])))
+        let mask = L::load(mask);
+        Limbs(from_fn(|i| L::blend(mask, a.0[i], b.0[i])))
+    }
+
+    #[inline(always)]
+    fn gather(numbers: [&Limbs<L>; 8]) -> Limbs<L> {
+        Limbs(from_fn(|i| L::gather(numbers.map(|number| &number.0[i]))))
+    }
+
+    #[inline(always)]
+    fn table(numbers: &[[u8; 32]; 8]) -> [[u64; 8]; 5] {
+        let limbs: [[u64; 5]; 8] = from_fn(|entry| field::limbs::<52>(&numbers[entry]));
+        from_fn(|i| from_fn(|entry| limbs[entry][i]))
+    }
+
+    #[inline(always)]
+    fn pick(table: &[[u64; 8]; 5], index: L) -> Limbs<L> {
+        Limbs(from_fn(|i| L::pick(&table[i], index)))
     }
 }

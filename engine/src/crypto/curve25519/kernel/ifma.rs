@@ -52,6 +52,20 @@ impl Lanes for Ifma {
     fn select(bit: u8, clear: Self, set: Self) -> Self {
         unsafe { Self(_mm512_mask_blend_epi64(0u8.wrapping_sub(bit), clear.0, set.0)) }
     }
+
+    #[inline(always)]
+    fn blend(mask: Self, a: Self, b: Self) -> Self {
+        unsafe { Self(_mm512_mask_blend_epi64(_mm512_movepi64_mask(mask.0), a.0, b.0)) }
+    }
+
+    #[inline(always)]
+    fn gather([a, b, c, d, e, f, g, h]: [&Self; 8]) -> Self {
+        unsafe {
+            let word = |vector: &Self, lane| *core::ptr::from_ref(vector).cast::<i64>().add(lane);
+            let (low, high) = ([word(d, 3), word(c, 2), word(b, 1), word(a, 0)], [word(h, 7), word(g, 6), word(f, 5), word(e, 4)]);
+            Self(_mm512_set_epi64(high[0], high[1], high[2], high[3], low[0], low[1], low[2], low[3]))
+        }
+    }
 }
 
 impl Madd52 for Ifma {
@@ -68,5 +82,10 @@ impl Madd52 for Ifma {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         unsafe { Self(_mm512_mullo_epi64(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn pick(table: &[u64; 8], index: Self) -> Self {
+        unsafe { Self(_mm512_permutexvar_epi64(index.0, _mm512_loadu_si512(table.as_ptr().cast()))) }
     }
 }

@@ -21,6 +21,10 @@ pub(crate) trait Lanes: Copy {
     fn shr<const N: u32>(self) -> Self;
     /// `clear` when `bit` is 0, `set` when it is 1; in constant time.
     fn select(bit: u8, clear: Self, set: Self) -> Self;
+    /// `a` in the lanes where `mask` is 0, `b` in those where it is all ones; in constant time.
+    fn blend(mask: Self, a: Self, b: Self) -> Self;
+    /// Each lane from a vector of its own. Which vectors these are may show in the time.
+    fn gather(vectors: [&Self; 8]) -> Self;
 }
 
 /// Lanes with the multiplier of AVX-512 IFMA. Of both factors the lower 52 bits count.
@@ -31,10 +35,14 @@ pub(crate) trait Madd52: Lanes {
     fn madd_high(self, a: Self, b: Self) -> Self;
     /// The lower 64 bits of the product.
     fn mul(self, other: Self) -> Self;
+    /// The word of `table` that each lane of `index` names, below 8; in constant time.
+    fn pick(table: &[u64; 8], index: Self) -> Self;
 }
 
 /// Lanes with a multiplier of 32 by 32 bits. Of both factors the lower 32 bits count.
 pub(crate) trait Mul32: Lanes {
     /// The whole product.
     fn mul32(self, other: Self) -> Self;
+    /// The word of `table` that each lane of `index` names, below 8; in constant time.
+    fn pick(table: &[u32; 8], index: Self) -> Self;
 }

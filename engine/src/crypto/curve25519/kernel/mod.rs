@@ -16,3 +16,4 @@ mod ladder;
 mod lanes;
 mod portable;
 mod ranges;
+mod signature;

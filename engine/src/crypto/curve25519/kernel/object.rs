@@ -3,15 +3,15 @@
 //! processor is half as fast.
 
 #![no_std]
-#![allow(missing_docs, dead_code, clippy::undocumented_unsafe_blocks)]
+#![allow(missing_docs, dead_code, private_interfaces, clippy::undocumented_unsafe_blocks)]
 
 mod batch;
+mod edwards;
 mod field;
 mod ladder;
 mod lanes;
+mod signature;
 
-#[cfg(allium_ifma)]
-mod edwards;
 #[cfg(allium_ifma)]
 mod field52;
 #[cfg(allium_ifma)]
@@ -26,23 +26,11 @@ mod field25;
 #[cfg(not(allium_ifma))]
 type Field = field25::Field25<avx2::Avx2>;
 
-/// X25519 of `scalar` and `count` points.
-///
-/// # Safety
-/// `points` and `shared` are `count` values each, and the processor is of the kind that this was compiled for.
-#[cfg_attr(allium_ifma, unsafe(export_name = "allium_x25519_ifma"))]
-#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_x25519_avx2"))]
-pub unsafe extern "C" fn x25519(
-    scalar: *const [u8; 32],
-    points: *const [u8; 32],
-    shared: *mut [u8; 32],
-    count: usize,
-) {
-    // SAFETY: as above.
+/// Leaves nothing of secrets in vector registers.
+#[inline(always)]
+fn clear_registers() {
+    // SAFETY: changes nothing but these registers.
     unsafe {
-        let points = core::slice::from_raw_parts(points, count);
-        batch::batch::<Field>(&*scalar, points, core::slice::from_raw_parts_mut(shared, count));
-        // Vector registers hold parts of the points still.
         #[cfg(allium_ifma)]
         core::arch::asm!(
             "vpxord zmm16, zmm16, zmm16", "vpxord zmm17, zmm17, zmm17", "vpxord zmm18, zmm18, zmm18",
@@ -64,23 +52,101 @@ pub unsafe extern "C" fn x25519(
     }
 }
 
-/// s B - k A for `count` signatures, encoded; something that is no encoding where the key is none or of small order.
+/// X25519 of `scalar` and `count` points.
 ///
 /// # Safety
-/// All are `count` values, and the processor is of the kind that this was compiled for.
-#[cfg(allium_ifma)]
-#[unsafe(export_name = "allium_ed25519_ifma")]
-pub unsafe extern "C" fn ed25519(
-    keys: *const [u8; 32],
-    s: *const [u8; 32],
+/// `points` and `shared` are `count` values each, and the processor is of the kind that this was compiled for.
+#[cfg_attr(allium_ifma, unsafe(export_name = "allium_x25519_ifma"))]
+#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_x25519_avx2"))]
+pub unsafe extern "C" fn x25519(
+    scalar: *const [u8; 32],
+    points: *const [u8; 32],
+    shared: *mut [u8; 32],
+    count: usize,
+) {
+    // SAFETY: as above.
+    unsafe {
+        let points = core::slice::from_raw_parts(points, count);
+        batch::batch::<Field>(&*scalar, points, core::slice::from_raw_parts_mut(shared, count));
+    }
+    clear_registers();
+}
+
+/// The points that `count` keys are: x and y; x of all ones for what is none, or of small order.
+///
+/// # Safety
+/// Both are `count` values, and the processor is of the kind that this was compiled for.
+#[cfg_attr(allium_ifma, unsafe(export_name = "allium_ed25519_decode_ifma"))]
+#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_ed25519_decode_avx2"))]
+pub unsafe extern "C" fn decode(keys: *const [u8; 32], points: *mut edwards::Affine, count: usize) {
+    // SAFETY: as above.
+    unsafe {
+        let keys = core::slice::from_raw_parts(keys, count);
+        edwards::decode_all::<Field>(keys, core::slice::from_raw_parts_mut(points, count));
+    }
+}
+
+/// The table of the base point's multiples, from 1, 3, ..., 15 times 16^i times it.
+///
+/// # Safety
+/// 64 times eight points, room for [`signature::Base`], and the processor is of the kind that this was compiled for.
+#[cfg_attr(allium_ifma, unsafe(export_name = "allium_ed25519_prepare_ifma"))]
+#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_ed25519_prepare_avx2"))]
+pub unsafe extern "C" fn prepare(
+    points: *const [[edwards::Affine; 8]; signature::DIGITS],
+    base: *mut signature::Base<Field>,
+) {
+    // SAFETY: as above.
+    unsafe { signature::prepare::<Field>(&*points, &mut *base) }
+}
+
+/// `count` multiples of the base point, encoded.
+///
+/// # Safety
+/// `odd` and `encoded` are `count` values each, at most 64; `base` is of [`prepare`]; and the processor is of the kind
+/// that this was compiled for.
+#[cfg_attr(allium_ifma, unsafe(export_name = "allium_ed25519_base_ifma"))]
+#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_ed25519_base_avx2"))]
+pub unsafe extern "C" fn multiply_base(
+    base: *const signature::Base<Field>,
+    odd: *const [u8; 32],
+    encoded: *mut [u8; 32],
+    count: usize,
+) {
+    // SAFETY: as above.
+    unsafe {
+        let odd = core::slice::from_raw_parts(odd, count);
+        signature::multiply_base::<Field>(&*base, odd, core::slice::from_raw_parts_mut(encoded, count));
+    }
+    clear_registers();
+}
+
+/// s B - k A for `count` signatures, encoded. `low` and `high` are points, the negatives of the keys and 2^128 times those;
+/// `highs` of the latter, which is `count` or 0.
+///
+/// # Safety
+/// All others are `count` values, at most 64; `base` is of [`prepare`]; and the processor is of the kind that this was
+/// compiled for.
+#[cfg_attr(allium_ifma, unsafe(export_name = "allium_ed25519_recompute_ifma"))]
+#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_ed25519_recompute_avx2"))]
+pub unsafe extern "C" fn recompute(
+    base: *const signature::Base<Field>,
+    low: *const edwards::Affine,
+    high: *const edwards::Affine,
+    highs: usize,
+    odd: *const [u8; 32],
     k: *const [u8; 32],
-    points: *mut [u8; 32],
+    encoded: *mut [u8; 32],
     count: usize,
 ) {
     // SAFETY: as above.
     unsafe {
         let of = |pointer| core::slice::from_raw_parts(pointer, count);
-        let points = core::slice::from_raw_parts_mut(points, count);
-        edwards::recompute_all::<ifma::Ifma>(of(keys), of(s), of(k), points);
+        let keys = signature::Keys {
+            low: core::slice::from_raw_parts(low, count),
+            high: core::slice::from_raw_parts(high, highs),
+        };
+        let encoded = core::slice::from_raw_parts_mut(encoded, count);
+        signature::recompute::<Field>(&*base, &keys, of(odd), of(k), encoded);
     }
 }

@@ -1,18 +1,23 @@
 //! The vector code in lanes of plain integers, where overflow is found, against another implementation.
 
+use curve25519_dalek::{
+    EdwardsPoint, Scalar,
+    constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION},
+};
 use proptest::prelude::*;
 
 use super::{
     batch::{self, batch},
-    edwards::recompute_all,
+    edwards::{NEUTRAL, decode_all},
     field::Field,
     field25::Field25,
     field52::Field52,
     lanes::{Lanes, Madd52, Mul32},
+    signature::{Base, DIGITS, Keys, multiply_base, prepare, recompute},
 };
-use crate::crypto::{
-    Ed25519Secret, Proof,
-    curve25519::tests::{edge_cases, reference},
+use crate::crypto::curve25519::{
+    sign::odd,
+    tests::{edge_cases, reference},
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +78,17 @@ impl Lanes for Portable {
     fn select(bit: u8, clear: Self, set: Self) -> Self {
         if bit == 0 { clear } else { set }
     }
+
+    #[inline(never)]
+    fn blend(mask: Self, a: Self, b: Self) -> Self {
+        assert!(mask.0.iter().all(|mask| [0, u64::MAX].contains(mask)));
+        Self(std::array::from_fn(|lane| if mask.0[lane] == 0 { a.0[lane] } else { b.0[lane] }))
+    }
+
+    #[inline(never)]
+    fn gather(vectors: [&Self; 8]) -> Self {
+        Self(std::array::from_fn(|lane| vectors[lane].0[lane]))
+    }
 }
 
 impl Madd52 for Portable {
@@ -90,6 +106,11 @@ impl Madd52 for Portable {
     fn mul(self, other: Self) -> Self {
         self.each(other, |a, b| a.checked_mul(b).unwrap())
     }
+
+    #[inline(never)]
+    fn pick(table: &[u64; 8], index: Self) -> Self {
+        Self(index.0.map(|index| table[index as usize]))
+    }
 }
 
 impl Mul32 for Portable {
@@ -99,6 +120,11 @@ impl Mul32 for Portable {
             assert!(a >> 32 == 0 && b >> 32 == 0);
             a * b
         })
+    }
+
+    #[inline(never)]
+    fn pick(table: &[u32; 8], index: Self) -> Self {
+        Self(index.0.map(|index| table[index as usize].into()))
     }
 }
 
@@ -122,29 +148,63 @@ fn edge_cases_in_plain_lanes() {
     }
 }
 
-/// What is recomputed of true signatures is their R.
+/// The base point's multiples that signatures are made with.
+fn base<F: Field>() -> Box<Base<F>> {
+    let mut points = Box::new([[NEUTRAL; 8]; DIGITS]);
+    let mut power = ED25519_BASEPOINT_POINT;
+    for points in points.iter_mut() {
+        let odd: [EdwardsPoint; 8] = std::array::from_fn(|entry| power * Scalar::from(2 * entry as u64 + 1));
+        decode_all::<Field52<Portable>>(&odd.map(|point| point.compress().0), points);
+        power *= Scalar::from(16_u8);
+    }
+    let mut base = Box::new([[F::table(&[[0; 32]; 8]); 3]; DIGITS]);
+    prepare::<F>(&points, &mut base);
+    base
+}
+
+/// Of some scalars, the smallest and largest among them.
+fn check_signatures<F: Field>() {
+    let base = base::<F>();
+    let mut scalars = vec![Scalar::ZERO, Scalar::ONE, -Scalar::ONE];
+    scalars.extend((0..6).map(|seed| Scalar::from_bytes_mod_order([seed * 41 + 3; 32])));
+    let odd: Vec<_> = scalars.iter().map(odd).collect();
+    let mut encoded = vec![[0; 32]; scalars.len()];
+    multiply_base::<F>(&base, &odd, &mut encoded);
+    for (scalar, encoded) in scalars.iter().zip(&encoded) {
+        assert_eq!(EdwardsPoint::mul_base(scalar).compress().0, *encoded);
+    }
+    // Keys with a part of small order, too.
+    let keys: Vec<_> = scalars
+        .iter()
+        .zip(EIGHT_TORSION.iter().cycle())
+        .map(|(scalar, small)| EdwardsPoint::mul_base(&(scalar + Scalar::from(7_u8))) + small)
+        .collect();
+    let half = Scalar::from(1_u128 << 127);
+    let affine = |points: Vec<EdwardsPoint>| {
+        let encoded: Vec<_> = points.iter().map(|point| point.compress().0).collect();
+        let mut affine = vec![NEUTRAL; points.len()];
+        decode_all::<F>(&encoded, &mut affine);
+        affine
+    };
+    let low = affine(keys.iter().map(|key| -key).collect());
+    let high = affine(keys.iter().map(|key| -(key * half + key * half)).collect());
+    let k: Vec<_> = scalars.iter().rev().map(Scalar::to_bytes).collect();
+    for high in [&[][..], &high] {
+        recompute::<F>(&base, &Keys { low: &low, high }, &odd, &k, &mut encoded);
+        for (place, key) in keys.iter().enumerate() {
+            let want = EdwardsPoint::mul_base(&scalars[place]) - key * scalars[scalars.len() - 1 - place];
+            assert_eq!(want.compress().0, encoded[place], "{place}");
+        }
+    }
+    let mut points = [NEUTRAL; 2];
+    decode_all::<F>(&[[2; 32], [0; 32]], &mut points);
+    assert_eq!(points.map(|[x, _]| x), [[0xff; 32]; 2], "no point, and one of small order");
+}
+
 #[test]
 fn signatures_in_plain_lanes() {
-    let proofs: Vec<Proof> = (0..9)
-        .map(|seed| {
-            let secret = Ed25519Secret::from_seed(&[seed; 32]);
-            Proof { key: secret.public().0, message: vec![seed; 50], signature: secret.sign(&[seed; 50]) }
-        })
-        .collect();
-    let (mut keys, mut s, mut k, mut r) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for proof in &proofs {
-        let (of_r, of_s, of_k) = proof.parts().unwrap();
-        keys.push(proof.key);
-        s.push(of_s);
-        k.push(of_k);
-        r.push(of_r);
-    }
-    // No point, and one of small order.
-    (keys[2], keys[4]) = ([2; 32], [0; 32]);
-    (r[2], r[4]) = ([0xff; 32], [0xff; 32]);
-    let mut points = vec![[0; 32]; keys.len()];
-    recompute_all::<Portable>(&keys, &s, &k, &mut points);
-    assert_eq!(points, r);
+    check_signatures::<Field52<Portable>>();
+    check_signatures::<Field25<Portable>>();
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 //! steps, and no input, leaves the ranges that were checked.
 
 use super::{
+    edwards::{Half, Point, choose},
     field::Field,
     field25::{self, Field25},
     field52::{self, Field52},
@@ -74,6 +75,16 @@ impl Lanes for Range {
     fn select(_: u8, clear: Self, set: Self) -> Self {
         Self { low: clear.low.min(set.low), high: clear.high.max(set.high) }
     }
+
+    #[inline(never)]
+    fn blend(_: Self, a: Self, b: Self) -> Self {
+        Self::select(0, a, b)
+    }
+
+    #[inline(never)]
+    fn gather([first, others @ ..]: [&Self; 8]) -> Self {
+        others.iter().fold(*first, |all, other| Self::select(0, all, **other))
+    }
 }
 
 impl Madd52 for Range {
@@ -93,6 +104,11 @@ impl Madd52 for Range {
     fn mul(self, other: Self) -> Self {
         Self { low: self.low * other.low, high: self.high.checked_mul(other.high).unwrap() }
     }
+
+    #[inline(never)]
+    fn pick(table: &[u64; 8], _: Self) -> Self {
+        up_to(table.iter().copied().max().unwrap())
+    }
 }
 
 impl Mul32 for Range {
@@ -101,11 +117,37 @@ impl Mul32 for Range {
         assert!(self.high >> 32 == 0 && other.high >> 32 == 0);
         Self { low: self.low * other.low, high: self.high * other.high }
     }
+
+    #[inline(never)]
+    fn pick(table: &[u32; 8], _: Self) -> Self {
+        up_to(table.iter().copied().max().unwrap().into())
+    }
 }
 
 /// Limbs that were carried: of all but the topmost only 52 bits count, so those may be anything.
 const CARRIED52: field52::Limbs<Range> =
     field52::Limbs([up_to(u64::MAX), up_to(u64::MAX), up_to(u64::MAX), up_to(u64::MAX), up_to((1 << 47) + (1 << 12))]);
+
+/// Sums of points whose coordinates are `fresh` have such coordinates again.
+fn points_stay<F: Field>(fresh: &F::Operand, is_fresh: impl Fn(&F::Operand) -> bool) {
+    let start = Point::<F> { x: *fresh, y: *fresh, z: *fresh, t: *fresh };
+    let check = |step: &dyn Fn(&mut Point<F>)| {
+        let mut point = start;
+        step(&mut point);
+        for number in [point.x, point.y, point.z, point.t] {
+            assert!(is_fresh(&number));
+        }
+        let entry = point.addend();
+        assert!(is_fresh(&entry.twice_dt));
+    };
+    check(&|point| point.double(true));
+    check(&|point| {
+        let table = [start.addend(); 9];
+        point.add(&choose(&table, &[-3; 8]));
+    });
+    let table = [F::table(&[[0xff; 32]; 8]); 3];
+    check(&|point| point.add_half(&Half::pick(&table, &[3; 8], &[u64::MAX; 8])));
+}
 
 #[test]
 fn steps_in_52_bits_stay_in_their_ranges() {
@@ -119,6 +161,7 @@ fn steps_in_52_bits_stay_in_their_ranges() {
     let carried = Field52::widen(&CARRIED52);
     assert!(within(&Field52::carry(Field52::add(carried, carried))));
     assert!(within(&Field52::carry(Field52::sub(carried, carried))));
+    points_stay::<Field52<Range>>(&CARRIED52, within);
     // Every carry leaves the same, whatever a product is made of: inversion and batch are products and squares.
     for product in [Field52::mul(&CARRIED52, &CARRIED52), Field52::square(&CARRIED52)] {
         assert!(product.0.iter().all(|column| column.high < 1 << 63));
@@ -143,9 +186,11 @@ fn steps_in_25_bits_stay_in_their_ranges() {
     let is_within = |limbs: &field25::Limbs<Range>, of: &field25::Limbs<Range>| {
         limbs.0.iter().zip(&of.0).all(|(a, b)| a.is_within(*b))
     };
-    for product in [F::mul(&wide, &wide), F::square(&wide), F::times_a24_plus(&wide, fresh)] {
+    for product in [F::mul(&wide, &wide), F::square(&wide), F::times_a24_plus(&wide, fresh), F::sub_wide(&wide, &wide)]
+    {
         assert!(is_within(&product, &fresh), "{product:?}");
     }
+    points_stay::<F>(&fresh, |number| is_within(number, &fresh));
     let state = LadderState::<F> { doubled: (wide, wide), added: (wide, wide) };
     let LadderState { doubled, added } = state.step(&fresh, 1);
     for of in [doubled.0, doubled.1, added.0, added.1] {
