@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto fmt lock clean simulate bench-network deb docs pictures audit sbom
+.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto bench-files fmt lock clean simulate bench-network deb docs pictures audit sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -55,6 +55,9 @@ test-crash: build ## One node killed 200 times in the middle of its work (KILLS=
 bench-store: $(VENV)/.requirements ## What the store costs, empty and with a million messages; what their expiry costs others
 	cargo bench --locked -p allium-bench --bench store -- put
 	cargo bench --locked -p allium-bench --bench store -- expire
+
+bench-files: build ## The file server beside nginx (ARGS="--nginx PATH")
+	PYTHONPATH=. $(BIN)/python bench/files.py $(ARGS)
 
 fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of bytes (CASES=n)
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python PROPTEST_CASES=$(CASES) cargo test --locked -p allium-engine $(CARGO_PROFILE) fuzz_

@@ -108,7 +108,7 @@ def engine(backend: str) -> tuple[dict[Row, dict[str, float]], float] | None:
     """Rows of the engine with one backend, and its t; `None` where the processor does not have it."""
     environment = {**os.environ, "ALLIUM_X25519": "" if backend == "measured" else backend}
     command = [PROGRAM, "crypto", "1"]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     result = json.loads(done.stdout)
     if result["backend"] != backend:
         return None

@@ -22,7 +22,7 @@ from allium.files.versions import PLATFORMS, SignatureError, Versions, verify
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 #: What a browser neither shows nor runs, wherever it found the link.
-_CONTENT_HEADERS = {
+CONTENT_HEADERS = {
     "content-type": "application/octet-stream",
     "content-disposition": "attachment",
     "x-content-type-options": "nosniff",
@@ -155,7 +155,7 @@ class FileApi:
         if found is None:
             return failure(404)
         record, reader = found
-        return Answer(200, dict(_CONTENT_HEADERS), reader=reader, size=record.size)
+        return Answer(200, dict(CONTENT_HEADERS), reader=reader, size=record.size)
 
     async def _legacy_upload(self, request: Request) -> Answer:
         most = _base64_bytes(self._service.limits.file_bytes) + _LEGACY_OVERHEAD

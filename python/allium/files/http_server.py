@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -19,6 +20,7 @@ from allium.files.api import Answer, FileApi, Request, failure, text
 from allium.files.blobs import CHUNK_BYTES, BlobMissingError, BlobsUnusableError
 from allium.files.metrics import Metrics
 from allium.files.onion import PATH as ONION_PATH
+from allium.files.quick_get import QuickGet, QuickHandler
 from allium.files.quota import QuotaError, SourceQuota
 from allium.files.settings import FilesConfig
 
@@ -55,19 +57,23 @@ class _Sent:
 class FilesHttpServer(web.Server):
     """The HTTP server; requests go to `api`, those to the onion path to `onion`."""
 
-    def __init__(self, config: FilesConfig, api: FileApi, onion: Onion, metrics: Metrics) -> None:
+    def __init__(
+        self, config: FilesConfig, api: FileApi, onion: Onion, metrics: Metrics, quick: QuickGet | None = None
+    ) -> None:
         logger = logging.getLogger("allium.files.http")
         # What strangers do wrong is counted, and not told in tracebacks.
         logger.disabled = True
-        super().__init__(
-            self._handle,
-            keepalive_timeout=_HEAD_SECONDS,
-            lingering_time=_LINGER_SECONDS,
-            read_bufsize=_READ_BYTES,
-            auto_decompress=False,  # what is small on the wire stays small
-            access_log=None,
-            logger=logger,
-        )
+        super().__init__(self._handle)
+        self._loop = asyncio.get_running_loop()
+        self._quick = quick
+        self._options: dict[str, Any] = {
+            "keepalive_timeout": _HEAD_SECONDS,
+            "lingering_time": _LINGER_SECONDS,
+            "read_bufsize": _READ_BYTES,
+            "auto_decompress": False,  # what is small on the wire stays small
+            "access_log": None,
+            "logger": logger,
+        }
         self._config = config
         self._api = api
         self._onion = onion
@@ -82,6 +88,10 @@ class FilesHttpServer(web.Server):
         self._idle = asyncio.Event()
         self._idle.set()
         self._log = log.get("files")
+
+    def __call__(self) -> RequestHandler:
+        """What a new connection is given to."""
+        return QuickHandler(self._quick, _HEAD_SECONDS, self, loop=self._loop, **self._options)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Counts a connection, or sends it away."""
@@ -124,6 +134,8 @@ class FilesHttpServer(web.Server):
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self._requests += 1
         self._idle.clear()
+        if isinstance(request.protocol, QuickHandler):
+            request.protocol.request_begun()
         try:
             return await self._handle_one(request)
         finally:

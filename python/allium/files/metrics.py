@@ -51,6 +51,15 @@ class Metrics:
         ):
             self._gauge(name, text).set_function(value)
 
+        self._downloads = self.requests.labels("http", "GET file", "200")
+        self._plain_seconds = self.seconds.labels("http")
+
+    def downloaded(self, size: int, seconds: float) -> None:
+        """Counts a plain download."""
+        self._downloads.inc()
+        self._plain_seconds.observe(seconds)
+        self.sent.inc(size)
+
     def value(self, name: str, **labels: str) -> float:
         """A value now; 0 for what has not happened."""
         return self.registry.get_sample_value(f"allium_files_{name}", labels) or 0.0

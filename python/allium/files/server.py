@@ -19,10 +19,11 @@ from allium.base import complaint, hardening, limits, log, notify, pidfile
 from allium.base.admin_socket import SOCKET, listener
 from allium.errors import EXIT_CONFIG, EXIT_FAILED, Complaint
 from allium.files import health, setup
-from allium.files.api import FileApi
+from allium.files.api import CONTENT_HEADERS, FileApi
 from allium.files.http_server import FilesHttpServer
 from allium.files.metrics import Metrics
 from allium.files.onion_door import OnionDoor
+from allium.files.quick_get import QuickGet
 from allium.files.service import FileService
 from allium.files.settings import FilesConfig
 from allium.files.versions import Versions
@@ -90,7 +91,8 @@ class _Server:
             metrics = Metrics(service, config.data_dir)
             api = FileApi(service, Versions(config.versions_file))
             door = OnionDoor(x25519_secret, service, api, metrics)
-            http = FilesHttpServer(config, api, door.answer, metrics)
+            quick = QuickGet.of(index, blobs, {**CONTENT_HEADERS, "server": "allium"}, metrics.downloaded)
+            http = FilesHttpServer(config, api, door.answer, metrics, quick)
             runner = web.ServerRunner(http, handle_signals=False, shutdown_timeout=1.0)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)

@@ -71,6 +71,10 @@ class SqliteIndex:
 
     async def find(self, name: str | int, now: float) -> FileRecord | None:
         """See `Index`."""
+        return self.find_now(name, now)
+
+    def find_now(self, name: str | int, now: float) -> FileRecord | None:
+        """`find`, which waits for nothing."""
         column = "name" if isinstance(name, str) else "number"
         # A point look-up in the page cache costs less than another thread.
         return _one(self._reader, f"{column} = ? AND expires > ?", name, now)
