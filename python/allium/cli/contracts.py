@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +51,8 @@ def deploy_contracts(
     """Deploy a new network's contracts. The main network's parameters are the defaults."""
     if addresses.exists():
         raise CommandError(f"{addresses} is there already and stays as it is; choose another file with --out")
+    import asyncio
+
     with staking():
         from allium.appchain.parameters import SESH
         from allium.staking.addresses import Addresses

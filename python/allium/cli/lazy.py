@@ -49,14 +49,14 @@ class LazyGroup(TyperGroup):
 
 def _load(module: str, name: str) -> Any:
     app: typer.Typer = import_module(f"allium.cli.{module}").app
-    _adopt(app)
+    adopt(app)
     group = typer.main.get_group(app)
     command = group.commands.get(name, group)
     command.name = name
     return command
 
 
-def _adopt(app: typer.Typer) -> None:
+def adopt(app: typer.Typer) -> None:
     """Has the commands of a module made as those above."""
     if not isinstance(app.info.cls, type):
         app.info.cls = LazyGroup
@@ -64,4 +64,4 @@ def _adopt(app: typer.Typer) -> None:
         command.cls = QuickCommand
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            _adopt(group.typer_instance)
+            adopt(group.typer_instance)

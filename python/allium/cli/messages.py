@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Coroutine
 from datetime import datetime
@@ -109,6 +108,8 @@ def moment(milliseconds: int) -> str:
 
 
 def _networked(work: Coroutine[Any, Any, None]) -> None:
+    import asyncio
+
     try:
         asyncio.run(work)
     except UnicodeError:

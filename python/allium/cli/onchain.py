@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterator
@@ -48,6 +47,8 @@ def staking() -> Iterator[None]:
 
 def viewing(rpc: str, contracts: Path, work: Callable[[ContractReader], Awaitable[T]]) -> T:
     """Runs `work` on the contracts as they are."""
+    import asyncio
+
     with staking():
         from allium.staking.addresses import Addresses
         from allium.staking.provider import connected

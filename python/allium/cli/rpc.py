@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import time
@@ -38,6 +37,8 @@ def rpc(
     timeout: Annotated[float, typer.Option(help="Seconds.")] = 30.0,
 ) -> None:
     """Ask one node anything, over any transport, and show the answer as it is."""
+    import asyncio
+
     from allium.client import direct, requests
     from allium.client.errors import NetworkError
 

@@ -92,6 +92,6 @@ def _path(path: Path, info: ParameterInfo) -> Path:
     """A path that may be anything, but if it is there it has to be readable."""
     if info.exists or info.writable or info.resolve_path or info.allow_dash or info.path_type is not None:
         raise _UncertainError
-    if not (info.file_okay and info.dir_okay) or (path.exists() and not os.access(path, os.R_OK)):
+    if not (info.file_okay and info.dir_okay) or (os.access(path, os.F_OK) and not os.access(path, os.R_OK)):
         raise _UncertainError
     return path

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import bencode2
-import zmq
-import zmq.asyncio
 from nacl import bindings
-from zmq.utils import z85
 
 from allium import _native
 from allium.client.errors import NetworkError
@@ -179,6 +176,9 @@ class OmqClient:
 
     def __init__(self, node: Node, x25519_secret: bytes | None = None) -> None:
         """Connects when first used; `x25519_secret` where the node must know who asks."""
+        import zmq.asyncio
+        from zmq.utils import z85
+
         secret = os.urandom(32) if x25519_secret is None else x25519_secret
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)

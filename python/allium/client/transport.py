@@ -1,12 +1,13 @@
-"""HTTP to seeds and entry nodes. Nodes have self-made certificates: who they are is proven by the onion layer's key."""
+"""HTTP to seeds and entry nodes. Nodes have self-made certificates: who they are is proven by the onion layer's key.
+
+What speaks it takes longer to load than all else of a client, and is loaded with the first connections.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
-
-import aiohttp
 
 from allium.client.errors import NetworkError
 
@@ -27,6 +28,8 @@ class Transport:
     """One pool of connections; no cookies, no proxies, no redirects."""
 
     def __init__(self) -> None:
+        import aiohttp
+
         self._session = aiohttp.ClientSession(
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -36,6 +39,8 @@ class Transport:
 
     async def post(self, url: str, body: bytes, timeout: float, content_type: str | None = None) -> HttpAnswer:
         """POSTs `body`; `NetworkError` when there is no whole answer within `timeout` seconds."""
+        import aiohttp
+
         headers = {} if content_type is None else {"Content-Type": content_type}
         try:
             async with self._session.post(

@@ -1,4 +1,7 @@
-"""Brings a devnet up and down, and single nodes of it."""
+"""Brings a devnet up and down, and single nodes of it.
+
+What makes new nodes is imported where they are made: most commands look after those that are there.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,16 @@ import signal
 import socket
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
+from typing import TYPE_CHECKING, Any
 
 from allium.appchain.swarms import UNASSIGNED, assign
 from allium.base import files
-from allium.consensus.cometbft.committee import SEATS
-from allium.devnet import file_server, ports, process
+from allium.devnet import ports, process
 from allium.devnet.layout import (
     LOOPBACK,
     LOOPBACK_NETWORK,
@@ -32,8 +32,9 @@ from allium.devnet.layout import (
 )
 from allium.devnet.options import ChainOptions, ConsensusEngine
 from allium.devnet.progress import AwaitingSwarms, Event, FilesUp, MakingKeys, NodeUp, Progress, SeedUp
-from allium.liveness.reachability import INTERVAL_SECONDS
-from allium.settings import config, keys
+
+if TYPE_CHECKING:
+    from allium.settings.config import Setting
 
 DEFAULT_NODES = 15
 DEFAULT_SWARM_SIZE = 5
@@ -104,6 +105,9 @@ class Devnet:
         machine are limited as strangers are. `with_files`: and a file server. Raises `DevnetError`, and leaves
         no process, when one does not come up.
         """
+        from allium.devnet import file_server
+        from allium.settings import keys
+
         if nodes < 1 or swarm_size < 1:
             raise DevnetError("a network needs at least one node, and so does a swarm")
         if self.layout.network.exists():
@@ -154,8 +158,11 @@ class Devnet:
         pids = [status.node.pid for status in self.status() if status.running]
         if process.is_running(network.seed_pid, str(self.layout.nodes)):
             pids.append(network.seed_pid)
-        if network.files is not None and file_server.is_running(self.layout, network.files):
-            pids.append(network.files.pid)
+        if network.files is not None:
+            from allium.devnet import file_server
+
+            if file_server.is_running(self.layout, network.files):
+                pids.append(network.files.pid)
         process.stop(pids, _STOP_SECONDS)
         chain = network.chain
         # Only the chain that was started here has this port.
@@ -220,6 +227,8 @@ class Devnet:
 
     def add(self, swarm_id: int) -> int:
         """Starts a new node in this swarm; its number."""
+        from allium.settings import keys
+
         network = self._without_chain()
         index = len(network.nodes)
         if keys.exist(self.layout.data_dir(index)):
@@ -288,7 +297,9 @@ class Devnet:
 
         The first one looks at the chain and orders what it sees, the second looks too; of a committee, all do.
         """
+        from allium.consensus.cometbft.committee import SEATS
         from allium.devnet import evm
+        from allium.liveness.reachability import INTERVAL_SECONDS
 
         ground = evm.prepare(self.layout, chain, len(records), undo, progress)
         looking = len(records)
@@ -365,17 +376,23 @@ class Devnet:
         running = process.is_running(node.pid, str(self.layout.config(index)))
         return NodeStatus(index, node, running, process.resident_bytes(node.pid) if running else None)
 
-    def _configure(self, index: int, **more: config.Setting) -> None:
+    def _configure(self, index: int, **more: Setting) -> None:
         """Writes the node's configuration, or writes it again with more in it."""
+        import tomllib
+
+        from allium.settings import config
+
         path = self.layout.config(index)
         before = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         files.replace(path, config.commented_toml(**{**before, **more}).encode())
 
     def _create(self, index: int, swarm_id: int, free: list[int], rate_limit: bool, staked: bool = False) -> NodeRecord:
+        from allium.settings import keys
+
         directory = self.layout.data_dir(index)
         https_port, omq_port, metrics_port, *more = free
         cometbft_port, rpc_port = more or (None, None)
-        cometbft: dict[str, config.Setting] = {}
+        cometbft: dict[str, Setting] = {}
         if cometbft_port is not None:
             cometbft = {"cometbft_port": cometbft_port, "cometbft_rpc": f"{LOOPBACK}:{rpc_port}"}
         node_keys = keys.create(directory)
@@ -436,6 +453,8 @@ def swarm_ids(nodes: int, swarm_size: int) -> list[int]:
 
 def listed(seed_url: str) -> dict[str, int]:
     """The swarm of every node in the network, by Ed25519 key, as a seed tells it."""
+    from urllib.request import Request, urlopen
+
     call = {
         "jsonrpc": "2.0",
         "id": 0,
