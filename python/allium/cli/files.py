@@ -41,7 +41,7 @@ def init(
     chosen: dict[str, Any] = {"data_dir": ".", "http_port": http_port}
     if public_url is not None:
         chosen["public_url"] = public_url
-    settings.checked(chosen, "the command line")
+    settings.SCHEMA.checked(chosen, "the command line")
     try:
         secret = keys.create_ed25519(data_dir)
     except keys.KeyFileError as error:
