@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="The server's settings file.")]
 DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Its data directory, instead of the file.")]
-InitDataDirOption = Annotated[
-    Path, typer.Option("--data-dir", help="Directory for the key, the settings, all else.")
-]
+InitDataDirOption = Annotated[Path, typer.Option("--data-dir", help="Directory for the key, the settings, all else.")]
 PortOption = Annotated[int, typer.Option("--http-port", min=1, max=65535, help="TCP port for clients.")]
 UrlOption = Annotated[
     str | None, typer.Option("--public-url", help="Where clients find it, such as http://server.example.")

@@ -53,6 +53,7 @@ class ServerProcess(ABC, Generic[Config]):
         self._reload = reload
         self._log = log.get(self.kind)
         self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
         self._started = time.time()
 
     @abstractmethod
@@ -92,7 +93,14 @@ class ServerProcess(ABC, Generic[Config]):
             notify.stopping("finishing requests")
             await site.stop()
             await http.finish(_DRAIN_SECONDS)
+        if self._failure is not None:
+            raise self._failure
         self._log.info("stopped")
+
+    def fail(self, error: BaseException) -> None:
+        """A part of it cannot go on: it ends, as by a signal, with this error."""
+        self._failure = error
+        self._stop.set()
 
     async def _operate(self, stack: contextlib.AsyncExitStack, key: str) -> None:
         """Answers those who run it. Without the socket, or the port, it works all the same, and its log says why."""
@@ -167,8 +175,8 @@ def run(make: type[ServerProcess[Config]], config: Config, reload: Callable[[], 
         told, code = complaint.in_directory(error, config.data_dir)
         if isinstance(error, ValueError) and not isinstance(error, Complaint):
             told, code = str(error), EXIT_CONFIG
-        log.get(make.kind).error(f"the {make.title} cannot start", reason=told)
-        log.get(make.kind).debug(f"the {make.title} cannot start", exc_info=error)
+        log.get(make.kind).error(f"the {make.title} cannot run", reason=told)
+        log.get(make.kind).debug(f"the {make.title} cannot run", exc_info=error)
         return code
     return 0
 
