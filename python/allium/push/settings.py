@@ -64,8 +64,8 @@ class PushConfig(ServerConfig):
     )
     source_day_bytes: int = setting(
         fields.size(1 << 20),
-        "How much one address (IPv6: one /64) may send in a day; a subscription is about 700 bytes. Onion requests come "
-        "from the addresses of the network's nodes.",
+        "How much one address (IPv6: one /64) may send in a day; a subscription is about 700 bytes. Onion requests "
+        "come from the addresses of the network's nodes.",
         256 << 20,
     )
     max_queued: int = setting(
@@ -73,7 +73,7 @@ class PushConfig(ServerConfig):
     )
     keep_seconds: int = setting(
         fields.whole(60, 28 * 86_400),
-        "How long it is tried to deliver one, and how long a push service keeps it.",
+        "How long one is tried to be delivered, and kept by a push service.",
         86_400,
     )
     deliveries: int = setting(fields.whole(1, 4096), "Notifications under way at once, for each service.", 64)

@@ -6,6 +6,7 @@ import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from nacl import bindings
@@ -141,7 +142,7 @@ def parse_subscription(given: Any, now: float, services: Mapping[str, bool]) -> 
         raise _bad("namespaces are missing or empty")
     if len(namespaces) > _MOST_NAMESPACES or not all(_is_whole(one) and one in _NAMESPACES for one in namespaces):
         raise _bad(f"namespaces are at most {_MOST_NAMESPACES} whole numbers from -32768 to 32767")
-    if any(first >= second for first, second in zip(namespaces, namespaces[1:], strict=False)):
+    if any(first >= second for first, second in pairwise(namespaces)):
         raise _bad("namespaces are not ascending, or one is there twice")
     data = fields.get("data", False)
     if not isinstance(data, bool):
