@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -151,17 +151,17 @@ class PushService:
             made += found
             if not found:
                 await self._look(message.account)
-        room = self._config.max_queued - self.totals.queued
-        if room < len(made):
-            self._metrics.dropped.labels("full").inc(len(made) - max(0, room))
-            made = made[: max(0, room)]
-        if not made:
+        of_device = max(1, round(_OF_DEVICE * (1 - self.totals.queued / self._config.max_queued)))
+        kept = _at_most(of_device, made)
+        self._metrics.dropped.labels("device").inc(len(made) - len(kept))
+        room = max(0, self._config.max_queued - self.totals.queued)
+        self._metrics.dropped.labels("full").inc(max(0, len(kept) - room))
+        if not (kept := kept[:room]):
             return
-        fill = self.totals.queued / self._config.max_queued
-        added = await self._database.add(made, max(1, round(_OF_DEVICE * (1 - fill))))
+        added = await self._database.add(kept, of_device)
         self._count(queued=added)
-        self._metrics.dropped.labels("device").inc(len(made) - added)
-        for service in {one.service for one in made}:
+        self._metrics.dropped.labels("device").inc(len(kept) - added)
+        for service in {one.service for one in kept}:
             if service in self.wake:
                 self.wake[service]()
 
@@ -204,3 +204,14 @@ class PushService:
     async def close(self) -> None:
         """Nobody may ask any more."""
         await self._database.close()
+
+
+def _at_most(count: int, made: Sequence[New]) -> list[New]:
+    """The first so many for each device."""
+    seen: Counter[int] = Counter()
+    kept = []
+    for one in made:
+        seen[one.subscription] += 1
+        if seen[one.subscription] <= count:
+            kept.append(one)
+    return kept
