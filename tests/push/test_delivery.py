@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from allium.push import endpoints, outcome, webpush
-from allium.push.database import Claimed
+from allium.push.database import Notification
 from allium.push.payload import Message
 from tests.push.conftest import Make, Parts
 from tests.support import wire
@@ -130,24 +130,18 @@ async def test_what_is_to_come_later_does(
     assert parts.metrics.value("attempts_total", service=service, outcome="retry") == 2
 
 
-async def test_a_provider_token_that_is_refused_is_made_anew(parts: Parts, services: PushServices) -> None:
-    apns = parts.config.apns_topic
-    assert apns is not None
-    for service, name, answer in (
-        ("apns", apns_token("x"), {"status": 403, "reason": "ExpiredProviderToken"}),
-        ("firebase", "x", {"status": 401, "error": {"status": "UNAUTHENTICATED"}}),
-    ):
-        user = wire.User()
-        device = Device(user, service, {"token": name})
-        await parts.ask("/subscribe", device.subscription())
-        services.will_answer(name, **answer)
-        parts.service.told(message(user.account_id, b"hello"))
-        await asyncio.to_thread(
-            await_that,
-            "it waits",
-            lambda service=service: parts.metrics.value("attempts_total", service=service, outcome="retry") == 1,
-        )
-    assert parts.service.totals.queued == 2
+async def test_tokens_that_are_refused_are_made_anew(
+    parts: Parts, services: PushServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("allium.push.delivery._FIRST_PAUSE", 0.01)
+    user, apple = wire.User(), apns_token("x")
+    for service, token in (("apns", apple), ("firebase", "x")):
+        await parts.ask("/subscribe", Device(user, service, {"token": token}).subscription())
+    services.will_answer(apple, 403, reason="ExpiredProviderToken")
+    services.will_answer("x", 401, error={"status": "UNAUTHENTICATED"})
+    parts.service.told(message(user.account_id, b"hello"))
+    assert {(await services.next()).device, (await services.next()).device} == {apple, "x"}
+    assert services.tokens_asked == 2
 
 
 @pytest.mark.parametrize(
@@ -263,9 +257,9 @@ async def test_a_name_that_leads_to_a_private_address_is_not_followed(parts: Par
             device = Device(user, "webpush", {**info, "endpoint": url})
             await parts.ask("/subscribe", device.subscription())
             [kept] = parts.database.of_account(bytes.fromhex(user.account_id))
-            claimed = Claimed(1, kept.id, kept.subscription.device, 0, time.time() + 60, "x")
+            claimed = Notification(1, kept.id, kept.subscription.device, 0, time.time() + 60, "x")
             told = await sender.send(claimed)
-            assert told.kind in (outcome.Kind.RETRY, outcome.Kind.FAILED), (host, told)
+            assert told.kind in (outcome.OutcomeKind.RETRY, outcome.OutcomeKind.FAILED), (host, told)
             await parts.ask("/unsubscribe", device.unsubscription())
     finally:
         await sender.close()

@@ -37,7 +37,7 @@ _UNCOMPRESSED = serialization.Encoding.X962, serialization.PublicFormat.Uncompre
 
 
 @dataclass(frozen=True)
-class Received:
+class Arrival:
     """What a device has got."""
 
     device: str
@@ -46,7 +46,7 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Scripted:
+class ScriptedAnswer:
     """An answer that a service is to give instead of taking the notification."""
 
     status: int
@@ -126,17 +126,17 @@ class PushServices:
         self._rsa = _service_key()
         self._apple = ec.generate_private_key(ec.SECP256R1())
         self._directory = directory
-        self.received: asyncio.Queue[Received] = asyncio.Queue()
+        self.received: asyncio.Queue[Arrival] = asyncio.Queue()
         self.browsers: dict[str, Browser] = {}
         #: What was wrong with requests, in words.
         self.faults: list[str] = []
         self.tokens_asked = 0
-        self._script: dict[str, list[Scripted]] = defaultdict(list)
+        self._script: dict[str, list[ScriptedAnswer]] = defaultdict(list)
         self.url = self.apns_url = ""
 
     def will_answer(self, device: str, status: int, headers: Mapping[str, str] | None = None, **body: Any) -> None:
         """The next notification for a device is answered so."""
-        self._script[device].append(Scripted(status, headers or {}, body))
+        self._script[device].append(ScriptedAnswer(status, headers or {}, body))
 
     def browser(self, name: str) -> dict[str, Any]:
         """A new browser's `service_info`."""
@@ -159,7 +159,7 @@ class PushServices:
             "apns_sandbox_url": self.apns_url,
         }
 
-    async def next(self, seconds: float = 40) -> Received:
+    async def next(self, seconds: float = 40) -> Arrival:
         """What a device gets next."""
         async with asyncio.timeout(seconds):
             got = await self.received.get()
@@ -202,10 +202,10 @@ class PushServices:
         if not holds:
             self.faults.append(what)
 
-    def _answered(self, device: str, payload: str) -> Scripted | None:
+    def _answered(self, device: str, payload: str) -> ScriptedAnswer | None:
         if self._script[device]:
             return self._script[device].pop(0)
-        self.received.put_nowait(Received(device, payload, time.monotonic()))
+        self.received.put_nowait(Arrival(device, payload, time.monotonic()))
         return None
 
     async def _web_push(self, request: web.Request) -> web.Response:
@@ -282,7 +282,7 @@ class PushServices:
         while data := await reader.read(65_536):
             for event in h2.receive_data(data):
                 if isinstance(event, events.RequestReceived):
-                    heads[event.stream_id] = dict(event.headers)
+                    heads[event.stream_id] = {str(name): str(value) for name, value in event.headers}
                 elif isinstance(event, events.DataReceived):
                     bodies[event.stream_id] += event.data
                     h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
