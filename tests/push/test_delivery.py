@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from allium.devnet import ports
 from allium.push import endpoints, outcome, webpush
 from allium.push.database import Notification
 from allium.push.payload import Message
 from tests.push.conftest import Make, Parts
 from tests.support import wire
 from tests.support.push_client import Device
-from tests.support.push_services import Browser, PushServices, apns_token, opened, unb64
+from tests.support.push_services import CONTACT, Browser, PushServices, apns_token, opened, unb64
 from tests.support.waiting import await_that
 
 
@@ -249,7 +250,7 @@ async def test_a_name_that_leads_to_a_private_address_is_not_followed(parts: Par
     """Names are looked up when they are posted to; numbers in forms that only resolvers know are such names."""
     user = wire.User()
     info = services.browser("browser")
-    sender = webpush.WebPushSender(webpush.load_key(parts.directory), "mailto:a@b.example", False, 4)
+    sender = webpush.WebPushSender(webpush.load_key(parts.directory), CONTACT, False, 4)
     port = services.url.rpartition(":")[2]
     try:
         for host in ("127.1", "0177.0.0.1", "0x7f.0.0.1", "localhost.localdomain"):
@@ -264,3 +265,17 @@ async def test_a_name_that_leads_to_a_private_address_is_not_followed(parts: Par
     finally:
         await sender.close()
     assert services.received.empty()
+
+
+async def test_a_server_that_does_not_answer_is_left_alone_for_a_while(parts: Parts, services: PushServices) -> None:
+    user, info = wire.User(), services.browser("browser")
+    with ports.reserve(1) as [port]:
+        device = Device(user, "webpush", {**info, "endpoint": f"http://127.0.0.1:{port}/wp/browser"})
+        await parts.ask("/subscribe", device.subscription())
+        [kept] = parts.database.of_account(bytes.fromhex(user.account_id))
+        sender = webpush.WebPushSender(webpush.load_key(parts.directory), CONTACT, True, 4)
+        told = Notification(1, kept.id, kept.subscription.device, 0, time.time() + 60, "x")
+        first, second = await sender.send(told), await sender.send(told)
+        await sender.close()
+    assert first.kind is second.kind is outcome.OutcomeKind.RETRY
+    assert first.reason.startswith("no answer") and second.after is not None and 0 < second.after <= 1

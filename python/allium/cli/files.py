@@ -41,17 +41,7 @@ def init(
     out.report(f"Start it with: allium files serve --config {file}")
 
 
-@app.command("seal")
-def seal(
-    data_dir: Annotated[Path, typer.Option(help="Directory of the server's key.")],
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="File that has it, mode 600; it is asked for without one.")
-    ] = None,
-) -> None:
-    """Close the key file with a passphrase, which the server then needs to start."""
-    from allium.cli import node
-
-    node.seal(data_dir, passphrase_file)
+app.command("seal")(servers.seal)
 
 
 @app.command("serve")

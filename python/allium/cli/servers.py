@@ -22,6 +22,10 @@ UrlOption = Annotated[
     str | None, typer.Option("--public-url", help="Where clients find it, such as http://server.example.")
 ]
 
+PassphraseFileOption = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="File that has it, mode 600; it is asked for without one.")
+]
+
 Config = TypeVar("Config", covariant=True)
 
 
@@ -64,3 +68,13 @@ def settings(
         config = data_dir / file_name
     options = {} if data_dir is None else {"data_dir": data_dir.absolute()}
     return load(config, options), config
+
+
+def seal(
+    data_dir: Annotated[Path, typer.Option(help="Directory of the server's key.")],
+    passphrase_file: PassphraseFileOption = None,
+) -> None:
+    """Close the key file with a passphrase, which the server then needs to start."""
+    from allium.cli import node
+
+    node.seal(data_dir, passphrase_file)

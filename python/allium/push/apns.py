@@ -84,7 +84,7 @@ class ApnsSender:
 
 
 def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The provider's key; raises `tokens.KeyFileError`."""
+    """The provider's key; raises `tokens.ServiceKeyError`."""
     return tokens.p256(tokens.read(path), path)
 
 

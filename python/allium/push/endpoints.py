@@ -7,16 +7,21 @@ address found then that is checked and used.
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from cryptography.hazmat.primitives.asymmetric import ec
 
 #: In these an IPv4 address is inside, which a gateway may lead to: NAT64, 6to4, Teredo.
 _TRANSLATED = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
+
+#: Names that are looked up at once.
+_LOOKUPS = 16
 
 
 class EndpointError(ValueError):
@@ -82,18 +87,28 @@ class PublicResolver(AbstractResolver):
     """Looks names up, and knows of public addresses only."""
 
     def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
+        # Of its own: names that nobody answers for must not take the threads that others need.
+        self._threads = ThreadPoolExecutor(_LOOKUPS, "push-names")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """See `AbstractResolver`; raises `RefusedAddressError`."""
-        found = await self._resolver.resolve(host, port, family)
-        public = [one for one in found if is_public(ip_address(one["host"].partition("%")[0]))]
+        look = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look)
+        public = []
+        for kind, _, protocol, _, place in found:
+            address = str(place[0])
+            if is_public(ip_address(address.partition("%")[0])):
+                flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+                result = ResolveResult(
+                    hostname=host, host=address, port=int(place[1]), family=kind, proto=protocol, flags=flags
+                )
+                public.append(result)
         if not public:
             raise RefusedAddressError(None, "it leads to a private address")
         return public
 
     async def close(self) -> None:
         """See `AbstractResolver`."""
-        await self._resolver.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)

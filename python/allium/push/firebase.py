@@ -27,7 +27,7 @@ class Account:
     """A service account, from the JSON file that Firebase gives."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `tokens.KeyFileError`."""
+        """Raises `tokens.ServiceKeyError`."""
         try:
             given = json.loads(tokens.read(path))
             self.project, self.email, self.token_url = (
@@ -38,7 +38,7 @@ class Account:
             if not self.project.replace("-", "").replace(":", "").replace(".", "").isalnum():
                 raise ValueError("project_id")
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise tokens.KeyFileError(f"{path} is no service account's key; download it from Firebase anew") from None
+            raise tokens.ServiceKeyError(f"{path} is no service account's key; download it anew") from None
         self.key: rsa.RSAPrivateKey = tokens.rsa_key(pem.encode(), path)
 
 

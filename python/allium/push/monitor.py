@@ -13,14 +13,13 @@ import time
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import bencode2
 import zmq
 import zmq.asyncio
 
 from allium import _native
 from allium.base import log
 from allium.base.endpoint import Endpoint
-from allium.client import bencode
-from allium.client.bencode import BencodeError, Value
 from allium.membership.omq import OmqConnection, OmqError
 from allium.push import payload
 from allium.push.payload import Message
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 RENEW_SECONDS = 55 * 60.0
 #: What a node takes in one request.
 _BATCH = 100
+#: Requests to nodes under way at once.
+_AT_ONCE = 32
 _RETRY_SECONDS = 5.0
 #: A node that is not connected to for so long is passed over, and for how long.
 _PATIENCE_SECONDS, _AVOID_SECONDS = 30.0, 600.0
@@ -42,6 +43,9 @@ _STEP = 2000
 _NO_SWARM = 2**64 - 1
 #: Two for each connection.
 _MOST_SOCKETS = 65_536
+
+#: What bytes that mean nothing raise.
+_NONSENSE = (bencode2.BencodeDecodeError, ValueError, KeyError, IndexError, TypeError, RecursionError)
 
 OnMessage = Callable[[Message], None]
 Lookup = Callable[[bytes], Sequence[Subscription]]
@@ -80,6 +84,8 @@ class Monitor:
         self._links: dict[_Place, _Link] = {}
         self._avoided: dict[_Place, float] = {}
         self._changed = asyncio.Lock()
+        #: Held for a request to a node: all at once, at a start with many accounts, none would be answered in time.
+        self.asking = asyncio.Semaphore(_AT_ONCE)
         self.counts = MonitorCounts()
 
     @property
@@ -203,7 +209,7 @@ class Monitor:
     def _take(self, parts: list[bytes]) -> None:
         try:
             message = _message(parts)
-        except (BencodeError, ValueError, KeyError, IndexError):
+        except _NONSENSE:
             self.counts.nonsense += 1
             return
         self._told(message)
@@ -234,7 +240,7 @@ class _Link:
         #: Of which the node does not know yet.
         self._fresh: set[bytes] = set()
         self._wake = asyncio.Event()
-        self._anew = True
+        self._anew = False
         self._since = time.monotonic()
         self._log = log.get("push")
         self._place = place
@@ -271,13 +277,17 @@ class _Link:
 
     async def _run(self) -> None:
         async with self.connection:
-            pause = 0.0
+            pause: float | None = None
             while True:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
                 whole = self._anew or not self._wake.is_set()
                 self._wake.clear()
+                if not self.connection.connected:
+                    # Whoever connects is told of all.
+                    pause = None
+                    continue
                 self._anew = False
                 fresh, self._fresh = (set(self._accounts) if whole else self._fresh), set()
                 try:
@@ -286,7 +296,6 @@ class _Link:
                 except OmqError as error:
                     self._log.debug("a node was not subscribed to", node=self._place.ed25519, reason=str(error))
                     self._fresh |= fresh
-                    self._anew = self._anew or whole
                     pause = _RETRY_SECONDS
 
     async def _subscribe(self, accounts: Iterable[bytes]) -> None:
@@ -300,11 +309,12 @@ class _Link:
             await self._ask(batch)
 
     async def _ask(self, batch: Sequence[bytes]) -> None:
-        parts = await self.connection.request("monitor.messages", b"l%be" % b"".join(batch))
+        async with self._monitor.asking:
+            parts = await self.connection.request("monitor.messages", b"l%be" % b"".join(batch))
         counts = self._monitor.counts
         try:
-            told = bencode.decode(parts[0])
-        except (BencodeError, IndexError):
+            told = bencode2.bdecode(parts[0])
+        except _NONSENSE:
             raise OmqError("its answer makes no sense") from None
         answers = told if isinstance(told, list) else [told]
         made = sum(isinstance(one, dict) and one.get(b"success") == 1 for one in answers)
@@ -330,11 +340,13 @@ def request(subscription: Subscription) -> bytes:
         fields[b"P"] = given.ed25519
     if given.subaccount is not None:
         fields[b"T"], fields[b"S"] = given.subaccount
-    return bencode.encode(fields)
+    return bencode2.bencode(fields)
 
 
 def _message(parts: Sequence[bytes]) -> Message:
-    fields = bencode.decode_dict(parts[0])
+    fields = bencode2.bdecode(parts[0])
+    if not isinstance(fields, dict):
+        raise ValueError
     account, name = _bytes(fields[b"@"]), _bytes(fields[b"h"])
     data = fields.get(b"~")
     if len(account) != 33 or len(name) > 100 or not (data is None or isinstance(data, bytes)):
@@ -347,13 +359,13 @@ def _message(parts: Sequence[bytes]) -> Message:
     return message
 
 
-def _bytes(value: Value) -> bytes:
+def _bytes(value: object) -> bytes:
     if not isinstance(value, bytes):
         raise ValueError
     return value
 
 
-def _whole(value: Value) -> int:
+def _whole(value: object) -> int:
     if not isinstance(value, int):
         raise ValueError
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from allium.push.endpoints import PublicResolver
 
 #: Of an answer, which says in a line what is wrong.
 _MOST_ANSWER = 16 << 10
+#: What one request may take.
+_SECONDS = 15.0
 _USER_AGENT = "allium-push"
 
 
@@ -44,10 +47,13 @@ class Outgoing:
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> ServiceAnswer:
         """Raises `NoAnswerError`."""
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with (
+                asyncio.timeout(_SECONDS),
+                self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
+            ):
                 received = await answer.content.read(_MOST_ANSWER)
                 return ServiceAnswer(answer.status, answer.headers, received)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # a time-out is an `OSError`
             raise NoAnswerError(type(error).__name__) from None
 
     async def close(self) -> None:

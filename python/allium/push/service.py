@@ -54,7 +54,7 @@ class PushService:
         self._config = config
         self._database = database
         self._metrics = metrics
-        self._clock = clock
+        self.clock = clock
         self._log = log.get("push")
         self.services = services
         #: As of the last look; what has changed since is in it.
@@ -166,7 +166,7 @@ class PushService:
                 self.wake[service]()
 
     def _notifications(self, message: Message) -> list[NewNotification]:
-        now = self._clock()
+        now = self.clock()
         plain: dict[bool, bytes] = {}
         made = []
         for kept in self._database.of_account(message.account):
@@ -184,11 +184,11 @@ class PushService:
 
     async def tidy(self) -> None:
         """Ends what has lapsed, drops what has waited for too long, in steps."""
-        while lapsed := await self._database.lapse(self._clock()):
+        while lapsed := await self._database.lapse(self.clock()):
             self._metrics.lapsed.inc(len(lapsed))
             for account in lapsed:
                 await self._look(account)
-        while dropped := await self._database.expire(self._clock()):
+        while dropped := await self._database.expire(self.clock()):
             self._metrics.dropped.labels("expired").inc(dropped)
         self.totals = await self._database.totals()
 

@@ -22,34 +22,34 @@ _FRESH_SECONDS = 40 * 60.0
 _LONGEST_KEY = 64 << 10
 
 
-class KeyFileError(SetupError):
+class ServiceKeyError(SetupError):
     """A key of a service that cannot be used; the text says what to do."""
 
 
 def read(path: Path) -> bytes:
-    """A key file as it is; raises `KeyFileError`."""
+    """A key file as it is; raises `ServiceKeyError`."""
     try:
         with path.open("rb") as file:
             return file.read(_LONGEST_KEY)
     except PermissionError:
-        raise KeyFileError(complaint.denied(path)) from None
+        raise ServiceKeyError(complaint.denied(path)) from None
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+        raise ServiceKeyError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def p256(content: bytes, path: Path) -> ec.EllipticCurvePrivateKey:
-    """A private key of P-256 from PEM, which `path` has; raises `KeyFileError`."""
+    """A private key of P-256 from PEM, which `path` has; raises `ServiceKeyError`."""
     key = _key(content, path)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise KeyFileError(f"{path} has no private key of P-256; put the service's file there")
+        raise ServiceKeyError(f"{path} has no private key of P-256; put the service's file there")
     return key
 
 
 def rsa_key(content: bytes, path: Path) -> rsa.RSAPrivateKey:
-    """A private RSA key from PEM, which `path` has; raises `KeyFileError`."""
+    """A private RSA key from PEM, which `path` has; raises `ServiceKeyError`."""
     key = _key(content, path)
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise KeyFileError(f"{path} has no private RSA key; put the service's file there")
+        raise ServiceKeyError(f"{path} has no private RSA key; put the service's file there")
     return key
 
 
@@ -57,7 +57,7 @@ def _key(content: bytes, path: Path) -> Any:
     try:
         return serialization.load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise KeyFileError(f"{path} has no private key in PEM without a passphrase") from None
+        raise ServiceKeyError(f"{path} has no private key in PEM without a passphrase") from None
 
 
 def unpadded(data: bytes) -> str:

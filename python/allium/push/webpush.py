@@ -17,15 +17,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from allium.base import files
 from allium.push import endpoints, tokens
 from allium.push.database import Notification
-from allium.push.outcome import DELIVERED, GONE, Outcome, failed, retry
+from allium.push.outcome import DELIVERED, GONE, Outcome, OutcomeKind, failed, retry
 from allium.push.outgoing import NoAnswerError, Outgoing
 
 #: In the data directory: the server's key for VAPID. Browsers bind their subscriptions to it.
 KEY_FILE = "key_vapid.pem"
 _RECORD_BYTES = 4096
 _TOKEN_SECONDS = 12 * 3600
-#: Push services whose tokens are kept.
+#: Push services whose tokens are kept, and that are known not to answer.
 _MOST_ORIGINS = 1000
+#: For how long nothing is posted to one that does not answer; twice as long each time.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 
 
 def create_key(directory: Path) -> None:
@@ -36,12 +38,12 @@ def create_key(directory: Path) -> None:
 
 
 def load_key(directory: Path) -> ec.EllipticCurvePrivateKey:
-    """The server's key; raises `tokens.KeyFileError`."""
+    """The server's key; raises `tokens.ServiceKeyError`."""
     path = directory / KEY_FILE
     if not path.exists():
-        raise tokens.KeyFileError(f"{path} does not exist; restore your backup, or `allium push init` elsewhere")
+        raise tokens.ServiceKeyError(f"{path} does not exist; restore your backup, or `allium push init` elsewhere")
     if path.stat().st_mode & 0o077:
-        raise tokens.KeyFileError(f"{path} can be read by others; run: chmod 600 {path}")
+        raise tokens.ServiceKeyError(f"{path} can be read by others; run: chmod 600 {path}")
     return tokens.p256(tokens.read(path), path)
 
 
@@ -80,6 +82,8 @@ class WebPushSender:
         self._public = tokens.unpadded(public_bytes(key.public_key()))
         self._http = Outgoing(connections, public_only=not private)
         self._tokens: OrderedDict[str, tokens.FreshToken] = OrderedDict()
+        #: Origins that do not answer: how often in turn, and until when nothing is posted there.
+        self._silent: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     async def send(self, notification: Notification) -> Outcome:
         """See `Sender`."""
@@ -91,9 +95,14 @@ class WebPushSender:
             return failed(f"the endpoint cannot be used: {error}")
         if web_key is None:
             return failed("the subscription has no key")
+        origin, now = endpoints.origin(url), time.monotonic()
+        failures, until = self._silent.get(origin, (0, 0.0))
+        if until > now:
+            # Who subscribes with servers that do not answer takes nobody's place.
+            return Outcome(OutcomeKind.RETRY, "its server does not answer", until - now)
         plaintext = json.dumps({"enc_payload": notification.payload, "spns": "1"}).encode()
         headers = {
-            "Authorization": f"vapid t={self._token(endpoints.origin(url))}, k={self._public}",
+            "Authorization": f"vapid t={self._token(origin)}, k={self._public}",
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
             "TTL": str(max(0, int(notification.expires - time.time()))),
@@ -102,7 +111,12 @@ class WebPushSender:
         try:
             answer = await self._http.post(url, encrypted(plaintext, web_key), headers)
         except NoAnswerError as error:
+            pause = min(_FIRST_PAUSE * 2.0 ** min(failures, 16), _LONGEST_PAUSE)
+            self._silent[origin] = failures + 1, time.monotonic() + pause
+            if len(self._silent) > _MOST_ORIGINS:
+                self._silent.popitem(last=False)
             return retry(f"no answer: {error}")
+        self._silent.pop(origin, None)
         match answer.status:
             case 200 | 201 | 202 | 204:
                 return DELIVERED
