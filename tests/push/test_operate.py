@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from nacl import bindings
 
 from allium.devnet import ports
-from allium.push.settings import PushConfig, commented_toml
+from allium.push.networks import networks
+from allium.push.settings import SCHEMA, PushConfig, commented_toml
 from allium.settings import keys
 from allium.settings.declared import ConfigError
 from tests.support.command import allium
+from tests.support.oxend import FakeOxend, stranger
 from tests.support.push_services import CONTACT
 
 
@@ -85,3 +90,22 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
         "warning",
         "ok",
     )
+
+
+async def test_a_daemon_on_another_machine_tells_the_nodes(tmp_path: Path) -> None:
+    secret = os.urandom(32)
+    key = bindings.crypto_scalarmult_base(secret).hex()
+    with ports.reserve(1) as [port], FakeOxend(f"tcp://127.0.0.1:{port}", x25519=secret) as oxend:
+        oxend.block(stranger())
+        given = {"data_dir": tmp_path, "oxend_rpc": f"127.0.0.1:{port}/{key}"}
+        config = PushConfig(**SCHEMA.checked(given, "the test"))
+        seen = []
+        async with aclosing(networks(config)) as told:
+            async for network in told:
+                seen.append(len(network["nodes"]))
+                if len(seen) == 1:
+                    oxend.wait_for_subscriber()
+                    oxend.block(stranger(), stranger())
+                if seen[-1] == 2:
+                    break
+    assert seen[0] == 1 and seen[-1] == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from allium.membership.daemon import Daemon
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from allium._native import Network
 
 
-async def networks(config: PushConfig) -> AsyncIterator[Network]:
+async def networks(config: PushConfig) -> AsyncGenerator[Network, None]:
     """The network now, then each that replaces it; raises `MembershipError` for a file that cannot be used."""
     if config.network_file is not None:
         async for network in StaticMembership(config.network_file):
