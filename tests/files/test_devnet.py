@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.files.test_api import name_of
 from tests.support.command import allium
 from tests.support.devnet import Devnet, up
 from tests.support.file_server import OnionAnswer, v4_answer, v4_request
-from tests.support.reference_onion import frame, sealed_for
+from tests.support.reference_onion import ReferenceLayer, frame, sealed_for
 
 SIZE = 10_000_000
 
@@ -27,10 +28,10 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
         yield made
 
 
-async def through(
-    http: aiohttp.ClientSession, net: Devnet, path: Sequence[int], method: str, endpoint: str, body: bytes | None = None
-) -> OnionAnswer:
-    """A request over these nodes to the file server, as `spec/client-network` §5 has it."""
+def layered(
+    net: Devnet, path: Sequence[int], method: str, endpoint: str, body: bytes | None = None
+) -> tuple[str, bytes, ReferenceLayer]:
+    """A request over these nodes to the file server, as `spec/client-network` §5 has it: where it goes, and what."""
     files = net.network["files"]
     host, port = files["url"].removeprefix("http://").split(":")
     target = {"host": host, "port": int(port), "protocol": "http", "target": onion.PATH, "method": "POST"}
@@ -43,12 +44,41 @@ async def through(
         control = {"destination": node["pubkey_ed25519"], **key}
     entry = net.nodes[path[0]]
     del control["destination"]
-    url = f"https://{entry['ip']}:{entry['https_port']}/onion_req/v2"
-    async with http.post(url, data=io.BytesIO(frame(ciphertext, control)), ssl=False) as answer:
+    return f"https://{entry['ip']}:{entry['https_port']}/onion_req/v2", frame(ciphertext, control), layer
+
+
+async def through(
+    http: aiohttp.ClientSession, net: Devnet, path: Sequence[int], method: str, endpoint: str, body: bytes | None = None
+) -> OnionAnswer:
+    """What the file server answers over these nodes."""
+    url, payload, layer = layered(net, path, method, endpoint, body)
+    async with http.post(url, data=io.BytesIO(payload), ssl=False) as answer:
         received = await answer.read()
         if answer.status != 200:
             raise ConnectionError(f"{answer.status}: {received[:200]!r}")
     return v4_answer(layer.open(received))
+
+
+async def test_a_node_that_dies_half_way_through_10_mb(http: aiohttp.ClientSession, net: Devnet) -> None:
+    data = os.urandom(SIZE)
+    url, payload, _ = layered(net, [1, 2, 3], "POST", "/file", data)
+
+    async def sent() -> AsyncIterator[bytes]:
+        for start in range(0, len(payload), 100_000):
+            if start == len(payload) // 200_000 * 100_000:
+                await asyncio.to_thread(net.run, "kill", "1")
+            yield payload[start : start + 100_000]
+
+    with pytest.raises((aiohttp.ClientError, ConnectionError)):
+        async with http.post(url, data=sent(), headers={"Content-Length": str(len(payload))}, ssl=False) as answer:
+            await answer.read()
+    # Nothing of it is a file, and over other nodes all of it is.
+    assert (await through(http, net, [2, 3, 4], "GET", f"/file/{name_of(data)}/info")).code == 404
+    again = await through(http, net, [2, 3, 4], "POST", "/file", data)
+    assert (again.code, again.json()["id"]) == (200, name_of(data))
+    got = await through(http, net, [5, 0, 2], "GET", f"/file/{name_of(data)}")
+    assert got.body == data
+    net.run("start", "1")
 
 
 async def test_10_mb_through_three_nodes_of_which_one_dies(http: aiohttp.ClientSession, net: Devnet) -> None:
