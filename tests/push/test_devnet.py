@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import bencode2
 import pytest
 import pytest_asyncio
 
@@ -222,8 +223,11 @@ async def test_subscriptions_are_renewed_and_what_nodes_send_is_checked(net: Dev
         # Not the hash of its data.
         [b"d1:@33:%b1:h43:%b1:ni0e1:ti0e1:zi0e1:~5:helloe" % (account, b"A" * 43)],
     ):
-        monitor._take(parts)
-    assert monitor.counts.nonsense == 8 and told.empty()
+        monitor.take(parts, {account})
+    # What is well-formed, of an account that the node has nothing to do with.
+    stranger = bencode2.bencode({b"@": b"\5" * 33, b"h": b"x", b"n": 0, b"t": 0, b"z": 0})
+    monitor.take([stranger], {account})
+    assert monitor.counts.nonsense == 9 and told.empty()
     await monitor.remove(account)
     assert (monitor.swarms, monitor.wanted) == (0, 0)
     running.cancel()

@@ -24,6 +24,8 @@ _HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 15_000, 30_000
 _RECONNECT_MS, _RECONNECT_MAX_MS = 250, 5_000
 _MAX_MESSAGE = 10 << 20
 _PAUSE_SECONDS = 0.25
+#: Messages after which others have their turn.
+_TURN = 64
 
 
 class OmqError(Complaint):
@@ -141,8 +143,13 @@ class OmqConnection:
         while True:
             ready = dict(await poller.poll())
             # What came before the loss counts.
+            taken = 0
             while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
                 self._take(await socket.recv_multipart())
+                taken += 1
+                if not taken % _TURN:
+                    # What is there is not waited for: somebody who never ends would keep all else from going on.
+                    await asyncio.sleep(0)
             if self._goes and not self._pending:
                 return
             if monitor in ready:

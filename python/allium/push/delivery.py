@@ -54,8 +54,11 @@ class Delivery:
             while True:
                 self._wake.clear()
                 free = self._places - len(self._running)
-                # A few at a time would be a transaction for each.
-                claimed = await self._claim(free) if free >= max(1, self._places // 4) else []
+                if free < max(1, self._places // 4):
+                    # A few at a time would be a transaction for each.
+                    await self._wake.wait()
+                    continue
+                claimed = await self._claim(free)
                 for one in claimed:
                     task = asyncio.create_task(self._deliver(one))
                     self._running.add(task)
@@ -83,7 +86,7 @@ class Delivery:
             return []
 
     async def _sleep(self) -> None:
-        due = self._database.next_due(self._service) if len(self._running) < self._places else None
+        due = self._database.next_due(self._service)
         pause = _LONGEST_SLEEP if due is None else min(max(due - time.time(), 0.0), _LONGEST_SLEEP)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):

@@ -200,15 +200,16 @@ class Monitor:
     # --- what links use
 
     def connection(self, place: _Place) -> OmqConnection:
-        """A connection to a node, which tells us of messages."""
+        """A connection to a node."""
         endpoint = Endpoint(f"tcp://{place.ip}:{place.port}", bytes.fromhex(place.x25519))
-        connection = OmqConnection(endpoint, self._context)
-        connection.on_notify[b"notify.message"] = self._take
-        return connection
+        return OmqConnection(endpoint, self._context)
 
-    def _take(self, parts: list[bytes]) -> None:
+    def take(self, parts: list[bytes], accounts: Collection[bytes]) -> None:
+        """A node that is to tell of these accounts tells of a message."""
         try:
             message = _message(parts)
+            if message.account not in accounts:
+                raise ValueError
         except _NONSENSE:
             self.counts.nonsense += 1
             return
@@ -246,6 +247,7 @@ class _Link:
         self._place = place
         self.connection = monitor.connection(place)
         self.connection.on_connect.append(self._connected)
+        self.connection.on_notify[b"notify.message"] = lambda parts: monitor.take(parts, self._accounts)
         self._task = asyncio.create_task(self._run(), name="push link")
 
     def lost_for(self, now: float) -> float:
