@@ -68,7 +68,10 @@ class WritingThread:
         self._writer.close()
 
     async def do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Has it done by the thread, in a transaction with others; what it returned, once that is on disk."""
+        """Has it done by the thread, in a transaction with others; what it returned, once that is on disk.
+
+        A cursor stays with the thread.
+        """
         job = _Job(work, asyncio.get_running_loop())
         try:
             self._jobs.put_nowait(job)
@@ -95,7 +98,9 @@ class WritingThread:
             for job in jobs:
                 db.execute("SAVEPOINT job")
                 try:
-                    job.result = job.work(db)
+                    result = job.work(db)
+                    # A cursor that is dropped by another thread resets a statement that this one may be using again.
+                    job.result = None if isinstance(result, sqlite3.Cursor) else result
                 except (sqlite3.IntegrityError, Complaint) as error:
                     # Its own fault alone.
                     db.execute("ROLLBACK TO job")

@@ -18,6 +18,8 @@ from allium.push.service import PushService
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 3600.0
 #: What one attempt may take.
 _ATTEMPT_SECONDS = 20.0
+#: How often what became of one is written, where the disk fails.
+_SETTLED_TRIES = 10
 #: Another process may have changed the clock.
 _LONGEST_SLEEP = 60.0
 
@@ -104,11 +106,14 @@ class Delivery:
             log.failure(self._log, "a notification could not be sent", error, service=self._service)
             outcome = retry("it could not be sent")
         self._metrics.attempted(self._service, outcome.kind.value, time.monotonic() - began)
-        try:
-            await self._settle(notification, outcome)
-        except Complaint as error:
-            # It is being sent until the next start.
-            self._log.error("what became of a notification could not be written", reason=str(error))
+        for _ in range(_SETTLED_TRIES):
+            try:
+                return await self._settle(notification, outcome)
+            except Complaint as error:
+                self._log.error("what became of a notification could not be written", reason=str(error))
+                await asyncio.sleep(1)
+        # It is being sent until the next start, and is sent again then.
+        return None
 
     async def _settle(self, notification: Notification, outcome: Outcome) -> None:
         match outcome.kind:
