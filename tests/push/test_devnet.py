@@ -141,6 +141,32 @@ async def test_it_goes_on_after_a_kill(net: Devnet, services: PushServices, serv
     await asyncio.to_thread(server.stop)
 
 
+async def test_who_is_refused_is_asked_for_again_and_swarms_are_followed(net: Devnet) -> None:
+    user = wire.User()
+    asked = Device(user, "firebase", {"token": "t"}).subscription()
+    subscription = parse_subscription(asked, time.time(), {"firebase": False})
+    monitor = Monitor(lambda _: [subscription], lambda _: None, members=2)
+    nodes = json.loads((net.directory / "nodes.json").read_text())["nodes"]
+    own = {node["pubkey_ed25519"] for node in await asyncio.to_thread(members, net, user.account_id)}
+    know_better = asyncio.Event()
+
+    async def networks() -> AsyncIterator[Any]:
+        # At first only of a swarm that the nodes do not find the account in.
+        for known in ([node for node in nodes if node["pubkey_ed25519"] not in own], nodes):
+            yield {"height": 1, "block_hash": "", "hardfork": (19, 4), "nodes": known}
+            await know_better.wait()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(monitor.run(networks(), [bytes.fromhex(user.account_id)]))
+    await asyncio.to_thread(await_that, "it is asked for again", lambda: monitor.counts.refused >= 3)
+    assert monitor.counts.made == 0
+    know_better.set()
+    await asyncio.to_thread(await_that, "it is taken", lambda: monitor.counts.made == 2)
+    assert (monitor.swarms, monitor.wanted, monitor.connected) == (1, 2, 2)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_member_that_dies_and_a_swarm_that_changes(
     net: Devnet, services: PushServices, server: ServerUnderTest
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Sequence
@@ -34,7 +35,8 @@ RENEW_SECONDS = 55 * 60.0
 _BATCH = 100
 #: Requests to nodes under way at once.
 _AT_ONCE = 32
-_RETRY_SECONDS = 5.0
+#: Before who was refused is asked for again; twice as long each time.
+_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 600.0
 #: A node that is not connected to for so long is passed over, and for how long.
 _PATIENCE_SECONDS, _AVOID_SECONDS = 30.0, 600.0
 _LOOK_SECONDS = 5.0
@@ -164,7 +166,7 @@ class Monitor:
                 self._accounts.setdefault(_NO_SWARM if swarm is None else swarm, set()).add(account)
         there = {place for each in places.values() for place in each}
         await self._end([place for place in self._links if place not in there])
-        await self._choose(list(self._accounts))
+        await self._choose(ids)
         for swarm, held in self._accounts.items():
             for link in self._links_of(swarm):
                 link.replace(held)
@@ -238,8 +240,9 @@ class _Link:
     def __init__(self, monitor: Monitor, place: _Place, accounts: set[bytes]) -> None:
         self._monitor = monitor
         self._accounts = accounts
-        #: Of which the node does not know yet.
+        #: Of which the node does not know yet, and those that it has refused.
         self._fresh: set[bytes] = set()
+        self._again: set[bytes] = set()
         self._wake = asyncio.Event()
         self._anew = False
         self._since = time.monotonic()
@@ -279,52 +282,77 @@ class _Link:
 
     async def _run(self) -> None:
         async with self.connection:
-            pause: float | None = None
+            renew_at = again_at = math.inf
+            tries = 0
             while True:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
+                    async with asyncio.timeout_at(_loop_time(min(renew_at, again_at))):
                         await self._wake.wait()
-                whole = self._anew or not self._wake.is_set()
                 self._wake.clear()
                 if not self.connection.connected:
                     # Whoever connects is told of all.
-                    pause = None
+                    renew_at = again_at = math.inf
                     continue
-                self._anew = False
-                fresh, self._fresh = (set(self._accounts) if whole else self._fresh), set()
+                now = time.monotonic()
+                if self._anew or now >= renew_at:
+                    self._anew = False
+                    renew_at, again_at = now + self._monitor.renew_seconds, math.inf
+                    self._fresh = set(self._accounts)
+                elif now >= again_at:
+                    again_at = math.inf
+                    self._fresh |= self._again
+                fresh, self._fresh = self._fresh, set()
+                self._again -= fresh
                 try:
-                    await self._subscribe(fresh)
-                    pause = self._monitor.renew_seconds
+                    refused = await self._subscribe(fresh)
                 except OmqError as error:
                     self._log.debug("a node was not subscribed to", node=self._place.ed25519, reason=str(error))
-                    self._fresh |= fresh
-                    pause = _RETRY_SECONDS
+                    refused = fresh
+                self._again |= refused
+                # A node may hear of a change of swarms after us; others have no room for now.
+                tries = tries + 1 if refused else 0
+                if self._again and again_at == math.inf:
+                    again_at = time.monotonic() + min(_RETRY_SECONDS * 2.0 ** min(tries, 16), _LONGEST_RETRY_SECONDS)
 
-    async def _subscribe(self, accounts: Iterable[bytes]) -> None:
-        batch: list[bytes] = []
+    async def _subscribe(self, accounts: Iterable[bytes]) -> set[bytes]:
+        """Those that were refused; raises `OmqError`."""
+        refused: set[bytes] = set()
+        batch: list[tuple[bytes, bytes]] = []
         for account in accounts:
-            batch += self._monitor.requests(account) if account in self._accounts else ()
+            if account in self._accounts:
+                batch += [(account, asked) for asked in self._monitor.requests(account)]
             while len(batch) >= _BATCH:
-                await self._ask(batch[:_BATCH])
+                refused |= await self._ask(batch[:_BATCH])
                 del batch[:_BATCH]
         if batch:
-            await self._ask(batch)
+            refused |= await self._ask(batch)
+        return refused
 
-    async def _ask(self, batch: Sequence[bytes]) -> None:
+    async def _ask(self, batch: Sequence[tuple[bytes, bytes]]) -> set[bytes]:
         async with self._monitor.asking:
-            parts = await self.connection.request("monitor.messages", b"l%be" % b"".join(batch))
-        counts = self._monitor.counts
+            listed = b"l%be" % b"".join(asked for _, asked in batch)
+            parts = await self.connection.request("monitor.messages", listed)
         try:
             told = bencode2.bdecode(parts[0])
         except _NONSENSE:
             raise OmqError("its answer makes no sense") from None
-        answers = told if isinstance(told, list) else [told]
-        made = sum(isinstance(one, dict) and one.get(b"success") == 1 for one in answers)
-        counts.made += made
-        counts.refused += len(batch) - made
-        for one in answers:
-            if isinstance(one, dict) and b"errcode" in one:
-                self._log.debug("a node refuses a subscription", node=self._place.ed25519, code=one[b"errcode"])
+        if not isinstance(told, list) or len(told) != len(batch):
+            raise OmqError("its answer is to something else")
+        refused = set()
+        for (account, _), answer in zip(batch, told, strict=True):
+            if isinstance(answer, dict) and answer.get(b"success") == 1:
+                self._monitor.counts.made += 1
+                continue
+            self._monitor.counts.refused += 1
+            refused.add(account)
+            code = answer.get(b"errcode") if isinstance(answer, dict) else None
+            self._log.debug("a node refuses a subscription", node=self._place.ed25519, code=code)
+        return refused
+
+
+def _loop_time(when: float) -> float | None:
+    """A time of `time.monotonic` as the event loop has it."""
+    return None if when == math.inf else asyncio.get_running_loop().time() + when - time.monotonic()
 
 
 def request(subscription: Subscription) -> bytes:
