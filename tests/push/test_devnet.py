@@ -167,6 +167,31 @@ async def test_who_is_refused_is_asked_for_again_and_swarms_are_followed(net: De
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_node_that_is_not_reached_is_passed_over(net: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("allium.push.monitor._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("allium.push.monitor._LOOK_SECONDS", 0.1)
+    user = wire.User()
+    asked = Device(user, "firebase", {"token": "t"}).subscription()
+    subscription = parse_subscription(asked, time.time(), {"firebase": False})
+    monitor = Monitor(lambda _: [subscription], lambda _: None, members=1)
+    nodes = json.loads((net.directory / "nodes.json").read_text())["nodes"]
+    own = sorted(node["pubkey_ed25519"] for node in await asyncio.to_thread(members, net, user.account_id))
+
+    async def networks() -> AsyncIterator[Any]:
+        with ports.reserve(1) as [port]:
+            for node in nodes:
+                if node["pubkey_ed25519"] == own[0]:
+                    node["omq_port"] = port
+            yield {"height": 1, "block_hash": "", "hardfork": (19, 4), "nodes": nodes}
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(monitor.run(networks(), [bytes.fromhex(user.account_id)]))
+    await asyncio.to_thread(await_that, "another one takes it", lambda: monitor.counts.made >= 1)
+    assert (monitor.wanted, monitor.connected) == (1, 1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_member_that_dies_and_a_swarm_that_changes(
     net: Devnet, services: PushServices, server: ServerUnderTest
 ) -> None:
