@@ -92,69 +92,80 @@ def changed(**fields: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return change
 
 
-@pytest.mark.parametrize(
-    ("change", "code", "told"),
-    [
-        (changed(pubkey="05" + "00" * 31), 1, "pubkey"),
-        (changed(pubkey=5), 1, "pubkey"),
-        (changed(pubkey=...), 1, "pubkey"),
-        (changed(pubkey="zz" * 33), 1, "pubkey"),
-        (changed(pubkey="0" * 1_000), 1, "pubkey"),
-        (changed(session_ed25519=...), 1, "session_ed25519"),
-        (changed(session_ed25519="00" * 32), 1, "session_ed25519"),
-        (changed(session_ed25519="ab" * 32), 1, "session_ed25519"),
-        (changed(signature="00" * 64), 1, "signature"),
-        (changed(signature=...), 1, "signature"),
-        (changed(signature="AA"), 1, "signature"),
-        (changed(data=False), 1, "signature"),
-        (changed(namespaces=[0, 1]), 1, "signature"),
-        (changed(namespaces=...), 1, "namespaces"),
-        (changed(namespaces=[]), 1, "namespaces"),
-        (changed(namespaces="0"), 1, "namespaces"),
-        (changed(namespaces=[1, 0]), 1, "ascending"),
-        (changed(namespaces=[0, 0]), 1, "ascending"),
-        (changed(namespaces=[0.5]), 1, "namespaces"),
-        (changed(namespaces=[True]), 1, "namespaces"),
-        (changed(namespaces=[1 << 15]), 1, "namespaces"),
-        (changed(namespaces=list(range(65))), 1, "namespaces"),
-        (changed(data=1), 1, "data"),
-        (changed(sig_ts="1700000000"), 1, "sig_ts"),
-        (changed(sig_ts=...), 1, "sig_ts"),
-        (changed(sig_ts=True), 1, "sig_ts"),
-        (changed(sig_ts=-5), 1, "sig_ts"),
-        (changed(sig_ts=1 << 80), 1, "sig_ts"),
-        (changed(sig_ts=1.5), 1, "sig_ts"),
-        (changed(enc_key="00" * 31), 1, "enc_key"),
-        (changed(enc_key=...), 1, "enc_key"),
-        (changed(subaccount="00" * 36), 1, "subaccount_sig"),
-        (changed(subaccount="00" * 35, subaccount_sig="00" * 64), 1, "subaccount"),
-        (changed(service="huawei"), 2, "service"),
-        (changed(service=...), 1, "service"),
-        (changed(service=["firebase"]), 1, "service"),
-        (changed(service_info="t"), 1, "service_info"),
-        (changed(service_info={}), 1, "token"),
-        (changed(service_info={"token": ""}), 1, "token"),
-        (changed(service_info={"token": 5}), 1, "token"),
-        (changed(service_info={"token": "x" * 5000}), 1, "token"),
-        (changed(service_info={"token": "a\nb"}), 1, "token"),
-        (changed(service="apns", service_info={"token": "short"}), 1, "64 hex"),
-        (changed(service="webpush", service_info={"endpoint": "ftp://x"}), 1, "endpoint"),
-        (changed(service="webpush", service_info={"endpoint": "http://127.0.0.1/x"}), 1, "p256dh"),
-        (changed(service="webpush", service_info={"endpoint": "http://127.0.0.1/x", "keys": []}), 1, "p256dh"),
-        (
-            changed(
-                service="webpush",
-                service_info={"endpoint": "http://127.0.0.1/x", "p256dh": "04" + "00" * 64, "auth": "00" * 16},
-            ),
-            1,
-            "p256dh",
+#: What is changed in a good subscription, the number of the error, and a word of what is told.
+REFUSALS: list[tuple[Any, int, str]] = [
+    (changed(pubkey="05" + "00" * 31), 1, "pubkey"),
+    (changed(pubkey=5), 1, "pubkey"),
+    (changed(pubkey=...), 1, "pubkey"),
+    (changed(pubkey="zz" * 33), 1, "pubkey"),
+    (changed(pubkey="0" * 1_000), 1, "pubkey"),
+    (changed(session_ed25519=...), 1, "session_ed25519"),
+    (changed(session_ed25519="00" * 32), 1, "session_ed25519"),
+    (changed(session_ed25519="ab" * 32), 1, "session_ed25519"),
+    (changed(signature="00" * 64), 1, "signature"),
+    (changed(signature=...), 1, "signature"),
+    (changed(signature="AA"), 1, "signature"),
+    (changed(data=False), 1, "signature"),
+    (changed(namespaces=[0, 1]), 1, "signature"),
+    (changed(namespaces=...), 1, "namespaces"),
+    (changed(namespaces=[]), 1, "namespaces"),
+    (changed(namespaces="0"), 1, "namespaces"),
+    (changed(namespaces=[1, 0]), 1, "ascending"),
+    (changed(namespaces=[0, 0]), 1, "ascending"),
+    (changed(namespaces=[0.5]), 1, "namespaces"),
+    (changed(namespaces=[True]), 1, "namespaces"),
+    (changed(namespaces=[1 << 15]), 1, "namespaces"),
+    (changed(namespaces=list(range(65))), 1, "namespaces"),
+    (changed(data=1), 1, "data"),
+    (changed(sig_ts="1700000000"), 1, "sig_ts"),
+    (changed(sig_ts=...), 1, "sig_ts"),
+    (changed(sig_ts=True), 1, "sig_ts"),
+    (changed(sig_ts=-5), 1, "sig_ts"),
+    (changed(sig_ts=1 << 80), 1, "sig_ts"),
+    (changed(sig_ts=1.5), 1, "sig_ts"),
+    (changed(enc_key="00" * 31), 1, "enc_key"),
+    (changed(enc_key=...), 1, "enc_key"),
+    (changed(subaccount="00" * 36), 1, "subaccount_sig"),
+    (changed(subaccount="00" * 35, subaccount_sig="00" * 64), 1, "subaccount"),
+    (changed(service="huawei"), 2, "service"),
+    (changed(service=...), 1, "service"),
+    (changed(service=["firebase"]), 1, "service"),
+    (changed(service_info="t"), 1, "service_info"),
+    (changed(service_info={}), 1, "token"),
+    (changed(service_info={"token": ""}), 1, "token"),
+    (changed(service_info={"token": 5}), 1, "token"),
+    (changed(service_info={"token": "x" * 5000}), 1, "token"),
+    (changed(service_info={"token": "a\nb"}), 1, "token"),
+    (changed(service="apns", service_info={"token": "short"}), 1, "64 hex"),
+    (changed(service="webpush", service_info={"endpoint": "ftp://x"}), 1, "endpoint"),
+    (changed(service="webpush", service_info={"endpoint": "http://127.0.0.1/x"}), 1, "p256dh"),
+    (changed(service="webpush", service_info={"endpoint": "http://127.0.0.1/x", "keys": []}), 1, "p256dh"),
+    (
+        changed(
+            service="webpush",
+            service_info={"endpoint": "http://127.0.0.1/x", "p256dh": "04" + "00" * 64, "auth": "00" * 16},
         ),
-    ],
-)
-async def test_refusals(parts: Parts, change: Any, code: int, told: str) -> None:
-    answer = await parts.ask("/subscribe", change(phone().subscription()))
-    assert (answer["success"], answer["error"]) == (False, code) and told in answer["message"], answer
+        1,
+        "p256dh",
+    ),
+]
+
+
+async def test_refusals(parts: Parts) -> None:
+    for change, code, told in REFUSALS:
+        answer = await parts.ask("/subscribe", change(phone().subscription()))
+        assert (answer["success"], answer["error"]) == (False, code) and told in answer["message"], answer
     assert parts.service.totals.subscriptions == 0
+
+
+async def test_private_endpoints(make_parts: Make, services: PushServices) -> None:
+    parts = await make_parts(webpush_private=False)
+    for endpoint in (f"{services.url}/wp/browser", "https://127.0.0.1/x", "https://[::ffff:10.0.0.1]/x"):
+        info = {**services.browser("browser"), "endpoint": endpoint}
+        told = await parts.ask("/subscribe", Device(wire.User(), "webpush", info).subscription())
+        assert told["error"] == 1 and "the endpoint cannot be used" in told["message"]
+    info = {**services.browser("browser"), "endpoint": "https://push.example/x"}
+    assert "added" in await parts.ask("/subscribe", Device(wire.User(), "webpush", info).subscription())
 
 
 async def test_times(parts: Parts) -> None:
