@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 from email.utils import formatdate
@@ -12,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from allium.devnet import ports
-from allium.push import endpoints, outcome, webpush
+from allium.push import endpoints, outcome, outgoing, webpush
 from allium.push.database import Notification
 from allium.push.payload import Message
 from tests.push.conftest import Make, Parts
@@ -279,3 +280,27 @@ async def test_a_server_that_does_not_answer_is_left_alone_for_a_while(parts: Pa
         await sender.close()
     assert first.kind is second.kind is outcome.OutcomeKind.RETRY
     assert first.reason.startswith("no answer") and second.after is not None and 0 < second.after <= 1
+
+
+async def test_names_are_looked_up_and_what_they_lead_to_is_checked(
+    services: PushServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = services.url.replace("127.0.0.1", "localhost") + "/nothing"
+    http = outgoing.Outgoing(4, public_only=True)
+    with pytest.raises(outgoing.NoAnswerError):
+        await http.post(url, b"", {})
+    monkeypatch.setattr(endpoints, "is_public", lambda address: address.version == 4)
+    assert (await http.post(url, b"", {})).status == 404
+    await http.close()
+
+
+async def test_nobody_is_led_elsewhere(parts: Parts, services: PushServices) -> None:
+    user = wire.User()
+    device = Device(user, "webpush", services.browser("browser"))
+    services.browser("other")
+    await parts.ask("/subscribe", device.subscription())
+    services.will_answer("browser", 307, {"Location": f"{services.url}/wp/other"})
+    parts.service.told(message(user.account_id, b"for one alone"))
+    failures = functools.partial(parts.metrics.value, "attempts_total", service="webpush", outcome="failed")
+    await asyncio.to_thread(await_that, "it is refused", lambda: failures() == 1)
+    assert services.received.empty() and not services.faults
