@@ -27,7 +27,7 @@ from pathlib import Path
 
 from allium import _native
 from allium.devnet import ports
-from allium.files import onion
+from allium.server import onion
 from allium.settings import keys
 from tests.support.file_server import v4_layer, v4_request
 

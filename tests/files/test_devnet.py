@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from allium.files import onion
+from allium.server import onion
 from tests.files.test_api import name_of
 from tests.support.command import allium
 from tests.support.devnet import Devnet, up

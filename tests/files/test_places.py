@@ -14,11 +14,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from allium.files.blobs import CHUNK_BYTES, BlobMissingError, Blobs, new_blob
+from allium.files.blobs import BlobMissingError, Blobs, new_blob
 from allium.files.directory import DirectoryBlobs
 from allium.files.index import BlobLostError, FileRecord, Index, NumberTakenError, Totals
 from allium.files.object_store import ObjectBlobs
 from allium.files.sqlite import SqliteIndex
+from allium.server.messages import CHUNK_BYTES
 from tests.files.conftest import Make
 from tests.files.test_api import fetch, name_of, upload
 from tests.support import postgres, s3

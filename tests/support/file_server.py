@@ -18,7 +18,7 @@ import aiohttp
 
 from allium import _native
 from allium.devnet.layout import LOOPBACK
-from allium.files import onion
+from allium.server import onion
 from allium.settings import keys
 from tests.support.command import allium
 from tests.support.reference_onion import GCM, ReferenceLayer, frame, sealed_for

@@ -24,6 +24,7 @@ class _Root(LazyGroup):
         "contracts": "contracts",
         "store": "store",
         "files": "files",
+        "push": "push",
         "import": "takeover",
         "export": "takeover",
         "chain": "chain",

@@ -4,59 +4,40 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from allium.base.console import err, out
-from allium.errors import CommandError
+from allium.cli import servers
+from allium.cli.servers import ConfigOption, DataDirOption, InitDataDirOption, PortOption, UrlOption
 
 if TYPE_CHECKING:
     from allium.files.settings import FilesConfig
 
 app = typer.Typer(help="Serve attachments and profile pictures.", no_args_is_help=True)
 
-_Config = Annotated[Path | None, typer.Option("--config", help="The server's files.toml.")]
-_DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Its data directory, instead of the file.")]
 _Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 @app.command("init")
 def init(
-    data_dir: Annotated[Path, typer.Option(help="Directory for the key, the settings and the files.")],
-    http_port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port for clients.")] = 8000,
-    public_url: Annotated[str | None, typer.Option(help="Where clients find it, such as http://files.example.")] = None,
+    data_dir: InitDataDirOption,
+    http_port: PortOption = 8000,
+    public_url: UrlOption = None,
 ) -> None:
     """Make the key and a commented configuration of a new file server."""
     from allium import _native
-    from allium.base import files
-    from allium.base.complaint import expanded
-    from allium.files import settings
+    from allium.files.settings import FILE_NAME, SCHEMA
     from allium.settings import keys
 
-    data_dir = expanded(data_dir)
-    file = data_dir / settings.FILE_NAME
-    if file.exists():
-        raise CommandError(f"{file} is there already and stays as it is")
-    chosen: dict[str, Any] = {"data_dir": ".", "http_port": http_port}
-    if public_url is not None:
-        chosen["public_url"] = public_url
-    settings.checked(chosen, "the command line")
-    try:
-        secret = keys.create_ed25519(data_dir)
-    except keys.KeyFileError as error:
-        raise CommandError(str(error)) from None
-    try:
-        files.create(file, settings.commented_toml(**chosen).encode())
-    except BaseException:
-        keys.discard(data_dir)
-        raise
-    ed25519, x25519, _ = _native.node_keys(secret[:32])
+    file, seed = servers.create(data_dir, SCHEMA, FILE_NAME, {"http_port": http_port, "public_url": public_url})
+    ed25519, x25519, _ = _native.node_keys(seed)
     url = public_url.rstrip("/") if public_url is not None else f"http://HOST:{http_port}"
     out.report(f"Ed25519 key   {ed25519.hex()}")
     out.report(f"X25519 key    {x25519.hex()}")
     out.report(f"URL of a file {url}/file/ID#p={ed25519.hex()}")
-    out.report(f"Back up {data_dir / keys.ED25519_FILE}: every link to a file names this key.")
+    out.report(f"Back up {file.with_name(keys.ED25519_FILE)}: every link to a file names this key.")
     out.report(f"Start it with: allium files serve --config {file}")
 
 
@@ -74,7 +55,7 @@ def seal(
 
 
 @app.command("serve")
-def serve(config: _Config = None, data_dir: _DataDir = None) -> None:
+def serve(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
     """Serve until SIGTERM, which finishes what is under way."""
     from allium.files import server
 
@@ -83,7 +64,7 @@ def serve(config: _Config = None, data_dir: _DataDir = None) -> None:
 
 
 @app.command("stats")
-def stats(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = False) -> None:
+def stats(config: ConfigOption = None, data_dir: DataDirOption = None, as_json: _Json = False) -> None:
     """Show how many files there are, also while the server runs."""
     import asyncio
     from dataclasses import asdict
@@ -101,7 +82,7 @@ def stats(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = Fa
 
 
 @app.command("verify")
-def verify(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = False) -> None:
+def verify(config: ConfigOption = None, data_dir: DataDirOption = None, as_json: _Json = False) -> None:
     """Read every file and hash it anew, also while the server runs; exit code 1 when something does not agree."""
     import asyncio
     from dataclasses import asdict
@@ -122,7 +103,7 @@ def verify(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = F
 
 
 @app.command("gc")
-def gc(config: _Config = None, data_dir: _DataDir = None) -> None:
+def gc(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
     """Remove what has expired and what no file has, also while the server runs."""
     import asyncio
 
@@ -136,10 +117,6 @@ def gc(config: _Config = None, data_dir: _DataDir = None) -> None:
 
 
 def _settings(config: Path | None, data_dir: Path | None) -> tuple[FilesConfig, Path | None]:
-    """The settings, and the file that they are in: `--config`, or the one in `--data-dir`, or the environment."""
     from allium.files.settings import FILE_NAME, FilesConfig
 
-    if config is None and data_dir is not None and (data_dir / FILE_NAME).is_file():
-        config = data_dir / FILE_NAME
-    options = {} if data_dir is None else {"data_dir": data_dir.absolute()}
-    return FilesConfig.load(config, options), config
+    return servers.settings(FilesConfig.load, FILE_NAME, config, data_dir)

@@ -36,7 +36,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl-C.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Say whether all is well with a running node or file server, and what to do if not.
+    """Say whether all is well with a running node or server, and what to do if not.
 
     Exit code 0: all is well. 1: something needs looking after. 3: no node runs there.
     """
@@ -65,7 +65,7 @@ def status(
 def doctor(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = False) -> None:
     """Check the machine and the node's surroundings, with the node up or down; nothing is changed.
 
-    Of a file server, whose data directory has a files.toml, what it stands on.
+    Of a server, whose data directory has a files.toml or a push.toml, what it stands on.
 
     Exit code 1 when a check failed. Warnings do not count.
     """
@@ -80,18 +80,27 @@ def doctor(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = F
 
 
 def _examined(config: Path | None, data_dir: Path | None) -> list[Result]:
-    from allium.files.settings import FILE_NAME
+    from allium.files import settings as of_files
+    from allium.push import settings as of_push
 
-    files = config if config is not None and config.name == FILE_NAME else None
-    if data_dir is not None and (data_dir / FILE_NAME).is_file():
-        files = data_dir / FILE_NAME
-    if files is not None:
+    if (file := _settings_of(of_files.FILE_NAME, config, data_dir)) is not None:
         from allium.files import doctor as file_checks
 
-        return file_checks.examine(files)
+        return file_checks.examine(file)
+    if (file := _settings_of(of_push.FILE_NAME, config, data_dir)) is not None:
+        from allium.push import doctor as push_checks
+
+        return push_checks.examine(file)
     from allium.operate import doctor as checks
 
     return checks.examine(config, data_dir)
+
+
+def _settings_of(name: str, config: Path | None, data_dir: Path | None) -> Path | None:
+    """The settings of a server whose settings have this name."""
+    if data_dir is not None and (data_dir / name).is_file():
+        return data_dir / name
+    return config if config is not None and config.name == name else None
 
 
 def _print(results: list[Result]) -> None:
@@ -108,11 +117,13 @@ def _print(results: list[Result]) -> None:
 
 
 def _screen(told: dict[str, Any]) -> RenderableType:
-    """A node's, or a file server's."""
-    from allium.files import health
+    """A node's, or a server's."""
+    from allium.files import health as of_files
     from allium.operate import status_screen
+    from allium.push import health as of_push
 
-    return status_screen.screen(told, health.lines(told) if told.get("kind") == health.KIND else None)
+    lines = {of_files.KIND: of_files.lines, of_push.KIND: of_push.lines}.get(told.get("kind", ""))
+    return status_screen.screen(told, None if lines is None else lines(told))
 
 
 def _watch(directory: Path) -> None:

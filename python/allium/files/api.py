@@ -6,21 +6,18 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import parse_qs
 
 from allium.base import log
 from allium.errors import Complaint
-from allium.files.blobs import BlobReader
 from allium.files.index import FileRecord
 from allium.files.service import FileService, FullError, TooLargeError
 from allium.files.versions import PLATFORMS, SignatureError, Versions, verify
+from allium.server.messages import JSON, Answer, BodyReader, Request, document, failure, not_allowed, text
 
-JSON = "application/json"
-TEXT = "text/plain; charset=utf-8"
 #: What a browser neither shows nor runs, wherever it found the link.
 CONTENT_HEADERS = {
     "content-type": "application/octet-stream",
@@ -33,39 +30,12 @@ _LEGACY_OVERHEAD = 1024
 _MAX_QUERY = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request, however it came."""
-
-    method: str
-    #: As it was sent, `%` and all.
-    path: str
-    query: str
-    #: Names in lower case.
-    headers: Mapping[str, str]
-    #: Bytes of the body, where they were announced.
-    length: int | None
-    body: AsyncIterator[bytes]
-
-
-@dataclass(slots=True)
-class Answer:
-    """Its answer: the body, or what to read it from, which has to be closed."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes = b""
-    reader: BlobReader | None = field(default=None)
-    #: Bytes of the body.
-    size: int = 0
-
-
 class LegacyReader:
-    """A `BlobReader` of the JSON that the legacy request for a blob is answered with."""
+    """A `BodyReader` of the JSON that the legacy request for a blob is answered with."""
 
     _HEAD, _TAIL = b'{"status_code":200,"result":"', b'"}'
 
-    def __init__(self, reader: BlobReader) -> None:
+    def __init__(self, reader: BodyReader) -> None:
         self._reader = reader
 
     @classmethod
@@ -75,15 +45,15 @@ class LegacyReader:
 
     @property
     def file(self) -> BinaryIO | None:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         return None
 
     async def read(self) -> bytes:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         return b"".join([chunk async for chunk in self.chunks()])
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         yield self._HEAD
         rest = b""
         async for chunk in self._reader.chunks():
@@ -94,7 +64,7 @@ class LegacyReader:
         yield base64.b64encode(rest) + self._TAIL
 
     def close(self) -> None:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         self._reader.close()
 
 
@@ -138,11 +108,11 @@ class FileApi:
             case "GET", ["session_version"]:
                 return self._session_version(request)
             case _, ["file" | "files"]:
-                return _not_allowed("POST")
+                return not_allowed("POST")
             case _, ["file" | "files", _] | ["file", _, "info"] | ["session_version"]:
-                return _not_allowed("GET")
+                return not_allowed("GET")
             case _, ["file", _, "extend"]:
-                return _not_allowed("POST")
+                return not_allowed("POST")
         return failure(404)
 
     async def _upload(self, request: Request) -> Answer:
@@ -195,29 +165,6 @@ class FileApi:
         verify(request.headers, request.method, target)
         told = self._versions.answer(platform, channel)
         return failure(502) if told is None else document(200, told)
-
-
-def failure(status: int) -> Answer:
-    """A refusal, as clients know it."""
-    return document(status, {"status_code": status})
-
-
-def document(status: int, told: Mapping[str, Any]) -> Answer:
-    """An answer in JSON."""
-    body = json.dumps(told, separators=(",", ":")).encode()
-    return Answer(status, {"content-type": JSON, "x-content-type-options": "nosniff"}, body, size=len(body))
-
-
-def text(status: int, words: str) -> Answer:
-    """An answer in words."""
-    body = words.encode()
-    return Answer(status, {"content-type": TEXT, "x-content-type-options": "nosniff"}, body, size=len(body))
-
-
-def _not_allowed(method: str) -> Answer:
-    refused = failure(405)
-    refused.headers["allow"] = method
-    return refused
 
 
 def _info(record: FileRecord | None) -> Answer:

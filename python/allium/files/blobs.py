@@ -6,19 +6,17 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from allium.errors import Complaint
-
-#: How much of a blob is in memory at once, unless it is wanted whole.
-CHUNK_BYTES = 256 << 10
+from allium.server.messages import BodyLostError, BodyReader
 
 
-class BlobsUnusableError(Complaint):
+class BlobsUnusableError(Complaint, BodyLostError):
     """The place cannot be used; the text says what to do."""
 
 
-class BlobMissingError(Exception):
+class BlobMissingError(BodyLostError):
     """There is no such blob."""
 
 
@@ -31,31 +29,14 @@ class FoundBlob:
     modified: float
 
 
-class BlobReader(Protocol):
-    """A blob that is open: its bytes stay until it is closed, whoever deletes it meanwhile."""
-
-    @property
-    def file(self) -> BinaryIO | None:
-        """The open file whose first bytes it is, where it is one."""
-
-    async def read(self) -> bytes:
-        """All of it."""
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """All of it, in pieces of about `CHUNK_BYTES`."""
-
-    def close(self) -> None:
-        """Lets it go."""
-
-
 class Blobs(Protocol):
     """A place for blobs. Other failures than a missing blob raise `BlobsUnusableError`."""
 
     async def put(self, blob: str, content: Path) -> None:
         """Takes over a file, which may be moved away; on disk, or at the provider, when it returns."""
 
-    async def open(self, blob: str, size: int) -> BlobReader:
-        """Opens a blob of this size; raises `BlobMissingError`."""
+    async def open(self, blob: str, size: int) -> BodyReader:
+        """Opens a blob of this size, whose bytes stay until it is closed; raises `BlobMissingError`."""
 
     async def delete(self, blobs: Sequence[str]) -> None:
         """Deletes those that are there."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from allium.base import files
-from allium.files.blobs import CHUNK_BYTES, BlobMissingError, BlobsUnusableError, FoundBlob, blob_at, path_of
+from allium.files.blobs import BlobMissingError, BlobsUnusableError, FoundBlob, blob_at, path_of
+from allium.server.messages import CHUNK_BYTES
 
 _SHARDS = [f"{number:02x}" for number in range(256)]
 _LISTED = 1000
@@ -137,7 +138,7 @@ class DirectoryBlobs:
 
 
 class FileReader:
-    """A `BlobReader` of a file."""
+    """A `BodyReader` of a file."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -145,11 +146,11 @@ class FileReader:
 
     @property
     def file(self) -> BinaryIO | None:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         return self._file
 
     async def read(self) -> bytes:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         at_once = self._in_memory() if self._size <= CHUNK_BYTES else None
         if at_once is not None:
             return at_once
@@ -165,7 +166,7 @@ class FileReader:
         return bytes(buffer) if read == self._size else None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         position = 0
         while position < self._size:
             wanted = min(CHUNK_BYTES, self._size - position)
@@ -176,7 +177,7 @@ class FileReader:
             position += len(chunk)
 
     def close(self) -> None:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         self._file.close()
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from allium.errors import SetupError
-from allium.files.blobs import CHUNK_BYTES, BlobMissingError, BlobsUnusableError, FoundBlob, blob_at, path_of
+from allium.files.blobs import BlobMissingError, BlobsUnusableError, FoundBlob, blob_at, path_of
+from allium.server.messages import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -113,7 +114,7 @@ class ObjectBlobs:
 
 
 class ObjectReader:
-    """A `BlobReader` of an object."""
+    """A `BodyReader` of an object."""
 
     def __init__(self, result: GetResult, failure: Callable[[Exception], BlobsUnusableError]) -> None:
         self._result = result
@@ -121,15 +122,15 @@ class ObjectReader:
 
     @property
     def file(self) -> BinaryIO | None:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         return None
 
     async def read(self) -> bytes:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         return b"".join([chunk async for chunk in self.chunks()])
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
         stream = self._result.stream(min_chunk_size=CHUNK_BYTES)
         while True:
             try:
@@ -141,7 +142,7 @@ class ObjectReader:
             yield bytes(chunk)
 
     def close(self) -> None:
-        """See `BlobReader`."""
+        """See `BodyReader`."""
 
 
 def _short(error: Exception) -> str:

@@ -17,10 +17,11 @@ from typing import Any, Protocol
 from aiohttp.web_protocol import RequestHandler
 
 from allium.files import content
-from allium.files.blobs import CHUNK_BYTES, BlobMissingError, BlobsUnusableError
+from allium.files.blobs import BlobMissingError, BlobsUnusableError
 from allium.files.directory import DirectoryBlobs
 from allium.files.index import Index
 from allium.files.sqlite import SqliteIndex
+from allium.server.messages import CHUNK_BYTES
 
 _LONGEST_HEAD = 4096
 _BEGIN = b"GET /file/"

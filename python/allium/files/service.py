@@ -13,9 +13,10 @@ from allium.base import log
 from allium.errors import Complaint
 from allium.files import blobs as places
 from allium.files import content, spool
-from allium.files.blobs import BlobMissingError, BlobReader, Blobs
+from allium.files.blobs import BlobMissingError, Blobs
 from allium.files.index import FileRecord, Index, NumberTakenError, Totals
 from allium.files.spool import Spool
+from allium.server.messages import BodyReader
 
 T = TypeVar("T")
 
@@ -170,7 +171,7 @@ class FileService:
         number = content.number(name)
         return None if number is None else await self._index.find(number, self._clock())
 
-    async def read(self, name: str) -> tuple[FileRecord, BlobReader] | None:
+    async def read(self, name: str) -> tuple[FileRecord, BodyReader] | None:
         """A file and its bytes; `None` when there is none. The reader has to be closed."""
         before = None
         while (record := await self.find(name)) is not None and record != before:

@@ -12,7 +12,8 @@ from typing import BinaryIO, Self
 
 from allium.base import files
 from allium.files import content
-from allium.files.blobs import CHUNK_BYTES, BlobsUnusableError
+from allium.files.blobs import BlobsUnusableError
+from allium.server.messages import CHUNK_BYTES
 
 _SUFFIX = ".part"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 import time
@@ -15,6 +13,7 @@ from nacl import bindings
 from nacl.exceptions import CryptoError
 
 from allium.base import log
+from allium.server.binary import decoded
 
 PLATFORMS = ("desktop", "android", "ios")
 #: How far a signed time may be from ours, in seconds.
@@ -45,7 +44,7 @@ def verify(headers: Mapping[str, str], method: str, target: str, body: bytes = b
     if not all(given):
         raise SignatureError(400, f"one of {', '.join(_HEADERS)} is missing")
     pubkey, timestamp, signature = given
-    key, signed = _decoded(pubkey, 33), _decoded(signature, 64)
+    key, signed = decoded(pubkey, 33), decoded(signature, 64)
     if key is None or key[0] != _PREFIX or not bindings.crypto_core_ed25519_is_valid_point(key[1:]):
         raise SignatureError(400, "x-fs-pubkey is not 07 and an Ed25519 key")
     if signed is None:
@@ -62,18 +61,6 @@ def verify(headers: Mapping[str, str], method: str, target: str, body: bytes = b
     except (CryptoError, ValueError):
         raise SignatureError(401, "x-fs-signature is not by x-fs-pubkey") from None
     return "07" + key[1:].hex()
-
-
-def _decoded(text: str, length: int) -> bytes | None:
-    """Bytes of this length, from hex or either base64, padded or not."""
-    try:
-        if len(text) == 2 * length:
-            return bytes.fromhex(text)
-        plain = text.rstrip("=").replace("-", "+").replace("_", "/")
-        decoded = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (ValueError, binascii.Error):
-        return None
-    return decoded if len(decoded) == length else None
 
 
 class Versions:

@@ -40,13 +40,15 @@ class OmqConnection:
     Whoever listens to the other side's own messages, or wants to know of a new connection, says so beforehand.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, context: zmq.asyncio.Context | None = None) -> None:
+        """`context`: one that many share, and that somebody else ends."""
         self.endpoint = endpoint
         #: Called with the data of each message that is no answer, by command.
         self.on_notify: dict[bytes, Callable[[list[bytes]], None]] = {}
         #: Called each time a connection is made.
         self.on_connect: list[Callable[[], None]] = []
-        self._context = zmq.asyncio.Context()
+        self._shared = context is not None
+        self._context = zmq.asyncio.Context() if context is None else context
         self._socket: zmq.asyncio.Socket | None = None
         self._connected = asyncio.Event()
         self._goes = False
@@ -98,7 +100,8 @@ class OmqConnection:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._context.term()
+        if not self._shared:
+            self._context.term()
 
     async def _run(self) -> None:
         while True:

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
 from allium.base import fields, urls
-from allium.base.complaint import denied
 from allium.base.endpoint import Endpoint
-from allium.base.fields import Refusal, RefusedError
 from allium.base.log import Format, Level
 from allium.settings.declared import ConfigError as ConfigError
+from allium.settings.declared import Schema
 from allium.settings.declared import Setting as Setting
 from allium.settings.declared import file_path as _file
-from allium.settings.declared import is_required as _is_required
 from allium.settings.declared import listed as _listed
 from allium.settings.declared import required as _required
 from allium.settings.declared import setting as _setting
-from allium.settings.declared import toml as _toml
-from allium.settings.declared import written as _written
 
 ENVIRONMENT_PREFIX = "ALLIUM_"
 #: Ports of a node of the test network (`spec/transports` §0).
@@ -239,19 +234,8 @@ class NodeConfig:
         The command line wins over the environment, and that over the file. Raises `ConfigError` for a file that cannot
         be read, a name that does not exist and a value that is refused.
         """
-        where = "the environment" if path is None else str(path)
-        options = options or {}
-        values = {} if path is None else _read(path)
-        _refuse_unknown(values, where)
-        _refuse_unknown(options, "the command line")
-        _refuse_misspelt(os.environ)
-        if path is not None:
-            for name in ("data_dir", "network_file", "chain_file", "cometbft", "levers_file"):
-                value = values.get(name)
-                if isinstance(value, str) and value and not value.startswith("~"):
-                    values[name] = _directory(path) / value
-        given = {**values, **_variables(os.environ), **options}
-        config = _checked(given, where, options)
+        given, where = SCHEMA.load(path, options)
+        config = cls(**SCHEMA.checked(given, where, options))
         if (config.network_file is None) == (config.oxend_rpc is None):
             raise ConfigError(
                 f"{where}: set one of network_file (a file with the nodes of the network) and oxend_rpc (the live "
@@ -269,107 +253,15 @@ class NodeConfig:
         return config
 
 
-#: Every setting by its name, in the order in which people are shown them.
-SETTINGS: Mapping[str, dataclasses.Field[Any]] = {each.name: each for each in dataclasses.fields(NodeConfig)}
-
-
-def _checked(given: Mapping[str, Any], where: str, options: Mapping[str, Any]) -> NodeConfig:
-    """The settings that these values are; `ConfigError` has a line for every value that is refused."""
-    values: dict[str, Any] = {}
-    complaints: list[str] = []
-    for name, setting in SETTINGS.items():
-        if name in given:
-            try:
-                values[name] = fields.inside(name, setting.metadata["read"], given[name])
-            except RefusedError as error:
-                complaints += [_complaint(refusal, where, options) for refusal in error.refusals]
-        elif _is_required(setting):
-            variable = ENVIRONMENT_PREFIX + name.upper()
-            complaints.append(f"{where}: {name} is not set; add it to the file or set {variable}")
-    if complaints:
-        raise ConfigError("\n".join(complaints))
-    return NodeConfig(**values)
-
-
-def _variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the environment sets, by the names of settings. Of a variable's name the case does not matter."""
-    values = {name.upper(): value for name, value in environment.items()}
-    variables = {name: ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
-    return {name: values[variable] for name, variable in variables.items() if variable in values}
-
-
-def commented_toml(**values: Setting) -> str:
-    """A configuration file that names every setting; those in `values` are set, the others show their default."""
-    _refuse_unknown(values, "commented_toml")
-    lines = ["# Settings of an Allium node. A line that starts with # shows the default.", ""]
-    for name, setting in SETTINGS.items():
-        lines.append(f"# {setting.metadata['description']}")
-        if name in values:
-            lines.append(f"{name} = {_toml(values[name])}")
-        elif _is_required(setting):
-            lines.append(f"#{name} = (required)")
-        else:
-            default = setting.default if setting.default_factory is MISSING else setting.default_factory()
-            lines.append(f"#{name} = {_toml(_written(default))}")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _directory(path: Path) -> Path:
-    """What names in the file `path` are relative to."""
-    try:
-        return path.resolve().parent
-    except (OSError, RuntimeError) as error:  # its directory was deleted, or it is a link to itself
-        raise ConfigError(f"{path}: {error}; name the file by its full path") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; `allium node init` writes one") from None
-    except PermissionError:
-        raise ConfigError(f"the configuration cannot be read: {denied(path)}") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
-    except RecursionError:
-        raise ConfigError(f"{path} is nested too deeply to be settings") from None
-
-
-def _refuse_unknown(values: Mapping[str, Any], where: str) -> None:
-    for name in values:
-        if name not in SETTINGS:
-            near = _like(name, SETTINGS, 0.5)
-            hint = f"did you mean {near}?" if near else f"the settings are {', '.join(SETTINGS)}"
-            raise ConfigError(f"{where}: there is no setting {name!r}; {hint}")
-
-
-def _refuse_misspelt(environment: Mapping[str, str]) -> None:
-    """Variables of ours that look like a setting but are none. Others may be some other program's."""
-    known = {ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
-    for name in environment:
-        is_ours = name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known
-        if is_ours and (near := _like(name.upper(), known, 0.85)):
-            raise ConfigError(f"environment variable {name} sets nothing; did you mean {near}?")
-
-
-def _like(name: str, known: Iterable[str], likeness: float) -> str | None:
-    """The name that was meant, if one is as much like it (from 0 to 1)."""
-    import difflib  # nothing that a start without mistakes needs
-
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=likeness)), None)
-
-
-def _complaint(refusal: Refusal, where: str, options: Mapping[str, Any]) -> str:
-    name, place = str(refusal.place[0]), ".".join(map(str, refusal.place))
-    variable = ENVIRONMENT_PREFIX + name.upper()
-    source = f"environment variable {variable}" if variable in os.environ else f"{where}: {place}"
-    if name in options:
-        source = f"the command line: {place}"
-    # Those of a provider's URL that cannot be used are as secret as of one that can.
-    value = "" if name in ("l2_rpc", "cometbft_sync") else f" = {refusal.found!r}"
-    return f"{source}{value}: {refusal.reason[0].lower()}{refusal.reason[1:]}"
+#: How they are read and written.
+SCHEMA = Schema(
+    NodeConfig,
+    title="Settings of an Allium node.",
+    prefix=ENVIRONMENT_PREFIX,
+    init="allium node init",
+    secret=("l2_rpc", "cometbft_sync"),  # as secret where they cannot be used as where they can
+    paths=("data_dir", "network_file", "chain_file", "cometbft", "levers_file"),
+    others=("ALLIUM_FILES_", "ALLIUM_PUSH_"),
+)
+SETTINGS = SCHEMA.settings
+commented_toml = SCHEMA.commented_toml

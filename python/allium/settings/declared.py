@@ -1,18 +1,21 @@
-"""How settings are declared, and written into a commented file: what a node's and a server's have in common."""
+"""How settings are declared, read and written into a commented file: what a node's and a server's have in common."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
-from dataclasses import MISSING
+import os
+import tomllib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import MISSING, dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, TypeVar
 
 from allium.base import fields
-from allium.base.complaint import expanded
-from allium.base.fields import Reader
+from allium.base.complaint import denied, expanded
+from allium.base.fields import Reader, Refusal, RefusedError
 from allium.errors import SetupError
 
 T = TypeVar("T")
@@ -88,3 +91,144 @@ def toml(value: Setting) -> str:
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):
         raise ConfigError(f"{value!r} has a control character; use a name without one")
     return f'"{escaped}"'
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The settings of one program: in which class they are, what their variables are called, what writes the file."""
+
+    #: A dataclass of settings.
+    config: type[Any]
+    #: The first line of a commented file.
+    title: str
+    #: Of environment variables; what follows is the setting's name in capitals.
+    prefix: str
+    #: The command that makes a file.
+    init: str
+    #: Settings whose values may have passwords, and are in no complaint.
+    secret: Collection[str] = ()
+    #: Settings that are paths relative to the file.
+    paths: Collection[str] = ("data_dir",)
+    #: Of variables that begin with `prefix` too, and are another program's.
+    others: tuple[str, ...] = ()
+
+    @cached_property
+    def settings(self) -> Mapping[str, dataclasses.Field[Any]]:
+        """Every setting by its name, in the order in which people are shown them."""
+        return {each.name: each for each in dataclasses.fields(self.config)}
+
+    def load(self, path: Path | None, options: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
+        """What is set by the TOML file `path` (`None`: none), the environment and the command line; and where.
+
+        The command line wins over the environment, and that over the file. Raises `ConfigError` for a file that cannot
+        be read, and for a name that does not exist.
+        """
+        where = "the environment" if path is None else str(path)
+        options = options or {}
+        values = {} if path is None else self._read(path)
+        self._refuse_unknown(values, where)
+        self._refuse_unknown(options, "the command line")
+        self._refuse_misspelt(os.environ)
+        if path is not None:
+            for name in self.paths:
+                value = values.get(name)
+                if isinstance(value, str) and value and not value.startswith("~"):
+                    values[name] = _directory(path) / value
+        return {**values, **self._variables(os.environ), **options}, where
+
+    def checked(self, given: Mapping[str, Any], where: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What these values mean; `ConfigError` has a line for every value that is refused."""
+        self._refuse_unknown(given, where)
+        values: dict[str, Any] = {}
+        complaints: list[str] = []
+        for name, declared in self.settings.items():
+            if name in given:
+                try:
+                    values[name] = fields.inside(name, declared.metadata["read"], given[name])
+                except RefusedError as error:
+                    complaints += [self._complaint(refusal, where, options or {}) for refusal in error.refusals]
+            elif is_required(declared):
+                complaints.append(f"{where}: {name} is not set; add it to the file or set {self._variable(name)}")
+        if complaints:
+            raise ConfigError("\n".join(complaints))
+        return values
+
+    def commented_toml(self, **values: Setting) -> str:
+        """A file that names every setting; those in `values` are set, the others show their default."""
+        self._refuse_unknown(values, "commented_toml")
+        lines = [f"# {self.title} A line that starts with # shows the default.", ""]
+        for name, declared in self.settings.items():
+            lines.append(f"# {declared.metadata['description']}")
+            if name in values:
+                lines.append(f"{name} = {toml(values[name])}")
+            elif is_required(declared):
+                lines.append(f"#{name} = (required)")
+            else:
+                made = declared.default_factory
+                default = declared.default if made is MISSING else made()
+                lines.append(f"#{name} = {toml(written(default))}")
+            lines.append("")
+        return "\n".join(lines)
+
+    def _variable(self, name: str) -> str:
+        return self.prefix + name.upper()
+
+    def _variables(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """What the environment sets, by the names of settings. Of a variable's name the case does not matter."""
+        values = {name.upper(): value for name, value in environment.items()}
+        return {name: values[self._variable(name)] for name in self.settings if self._variable(name) in values}
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path} does not exist; `{self.init}` writes one") from None
+        except PermissionError:
+            raise ConfigError(f"the configuration cannot be read: {denied(path)}") from None
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path} is not TOML: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{path} is nested too deeply to be settings") from None
+
+    def _refuse_unknown(self, values: Mapping[str, Any], where: str) -> None:
+        for name in values:
+            if name not in self.settings:
+                near = _like(name, self.settings, 0.5)
+                hint = f"did you mean {near}?" if near else f"the settings are {', '.join(self.settings)}"
+                raise ConfigError(f"{where}: there is no setting {name!r}; {hint}")
+
+    def _refuse_misspelt(self, environment: Mapping[str, str]) -> None:
+        """Variables of ours that look like a setting but are none. Others may be some other program's."""
+        known = {self._variable(name) for name in self.settings}
+        for name in environment:
+            is_ours = name.upper().startswith(self.prefix) and not name.upper().startswith(self.others)
+            if is_ours and name.upper() not in known and (near := _like(name.upper(), known, 0.85)):
+                raise ConfigError(f"environment variable {name} sets nothing; did you mean {near}?")
+
+    def _complaint(self, refusal: Refusal, where: str, options: Mapping[str, Any]) -> str:
+        name, place = str(refusal.place[0]), ".".join(map(str, refusal.place))
+        variable = self._variable(name)
+        source = f"environment variable {variable}" if variable in os.environ else f"{where}: {place}"
+        if name in options:
+            source = f"the command line: {place}"
+        value = "" if name in self.secret else f" = {refusal.found!r}"
+        return f"{source}{value}: {refusal.reason[0].lower()}{refusal.reason[1:]}"
+
+
+def _directory(path: Path) -> Path:
+    """What names in the file `path` are relative to."""
+    try:
+        return path.resolve().parent
+    except (OSError, RuntimeError) as error:  # its directory was deleted, or it is a link to itself
+        raise ConfigError(f"{path}: {error}; name the file by its full path") from None
+
+
+def _like(name: str, known: Iterable[str], likeness: float) -> str | None:
+    """The name that was meant, if one is as much like it (from 0 to 1)."""
+    import difflib  # nothing that a start without mistakes needs
+
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=likeness)), None)

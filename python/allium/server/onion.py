@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allium import _native
-from allium.files.api import TEXT, Answer
+from allium.server.messages import TEXT, Answer
 
 #: Where the network's nodes post to.
 PATH = "/oxen/v4/lsrpc"

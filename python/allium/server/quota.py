@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from allium.files.settings import Network
+from allium.settings.server import Network
 
 _DAY = 86_400.0
 #: Sources that are told apart. Others share one allowance.
