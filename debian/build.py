@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 #: Where it will be.
 HOME = Path("/usr/lib/allium")
 PYTHON = Path("/usr/bin/python3")
-EXTRAS = {"chain", "files"}
+EXTRAS = {"chain", "files", "push"}
 
 
 def needed(distribution: metadata.Distribution, extras: set[str]) -> set[str]:
@@ -100,6 +100,7 @@ def main() -> None:
     for source, target, mode in (
         ("allium.service", "usr/lib/systemd/system/allium.service", 0o644),
         ("allium-files.service", "usr/lib/systemd/system/allium-files.service", 0o644),
+        ("allium-push.service", "usr/lib/systemd/system/allium-push.service", 0o644),
         ("allium.sysusers", "usr/lib/sysusers.d/allium.conf", 0o644),
         ("copyright", "usr/share/doc/allium/copyright", 0o644),
         ("conffiles", "DEBIAN/conffiles", 0o644),
@@ -122,6 +123,12 @@ def main() -> None:
 
     of_files = settings.with_name(file_settings.FILE_NAME)
     of_files.write_text(file_settings.commented_toml(data_dir="/var/lib/allium/files"))
+    from allium.push import settings as push_settings
+
+    of_push = settings.with_name(push_settings.FILE_NAME)
+    of_push.write_text(
+        push_settings.commented_toml(data_dir="/var/lib/allium/push", oxend_rpc="ipc:///var/lib/oxen/oxend.sock")
+    )
     size = sum(path.lstat().st_size for path in stage.rglob("*")) // 1024
     (major, minor) = version.split(".")
     (stage / "DEBIAN/control").write_text(
@@ -136,7 +143,7 @@ Depends: python3 (>= {version}), python3 (<< {major}.{int(minor) + 1}), libc6, l
 Description: Session Network node
  A node of the Session Network: its data plane, which opens onion layers and stores messages, and its control plane,
  which knows the network. It takes the place of the reference's storage server, or runs networks of its own.
- A file server for attachments and profile pictures is beside it.
+ A file server for attachments and profile pictures, and a push server that wakes phones and browsers, are beside it.
 """
     )
     package = wheel.parent / f"allium_{release}_{architecture}.deb"

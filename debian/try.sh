@@ -83,13 +83,29 @@ assert urllib.request.urlopen('http://127.0.0.1:32028/file/' + told['id'], timeo
 kill "$files"
 wait "$files"
 
+say push
+as_node allium push init --data-dir /var/lib/allium/push --http-port 32029 --webpush-contact mailto:a@b.example >/try/push-key
+sed 's|^#http_port.*|http_port = 32029|; s|^#metrics_port.*|metrics_port = ""|;
+     s|^#webpush_contact.*|webpush_contact = "mailto:a@b.example"|' /etc/allium/push.toml >/try/push.toml
+cat /try/push.toml >/etc/allium/push.toml
+as_node allium push serve --config /etc/allium/push.toml >/try/push-log 2>&1 &
+push=$!
+for _ in $(seq 240); do grep -q serving /try/push-log && break; sleep 0.25; done
+/usr/bin/python3 -c "
+import json, urllib.request
+told = json.load(urllib.request.urlopen('http://127.0.0.1:32029/services', timeout=60))
+assert told['services'] == ['unifiedpush', 'webpush'] and told['vapid']"
+kill "$push"
+wait "$push"
+
 say upgrade
 dpkg -i /try/allium.deb
 grep -q 32021 /etc/allium/config.toml
 
 say remove
 dpkg -r allium
-gone /usr/bin/allium /usr/lib/allium /usr/lib/systemd/system/allium.service /usr/lib/systemd/system/allium-files.service
+gone /usr/bin/allium /usr/lib/allium /usr/lib/systemd/system/allium.service /usr/lib/systemd/system/allium-files.service \
+    /usr/lib/systemd/system/allium-push.service
 [ -e /etc/allium/config.toml ]
 
 say purge

@@ -12,8 +12,8 @@ from allium.errors import Complaint
 from allium.push.metrics import PushMetrics
 from allium.push.service import FullError, PushService
 from allium.push.subscription import (
-    Error,
-    RefusedError,
+    ErrorCode,
+    RequestError,
     Subscription,
     Unsubscription,
     decode_body,
@@ -28,9 +28,9 @@ MOST_BODY = 100_000
 #: What the database may take.
 _PATIENCE_SECONDS = 10.0
 
-Asked = TypeVar("Asked", Subscription, Unsubscription)
-Parse = Callable[[Any, float, Any], Asked]
-Carry = Callable[[list[Asked]], Awaitable[list[dict[str, Any]]]]
+Item = TypeVar("Item", Subscription, Unsubscription)
+Parse = Callable[[Any, float, Any], Item]
+Carry = Callable[[list[Item]], Awaitable[list[dict[str, Any]]]]
 
 
 class PushApi:
@@ -58,10 +58,10 @@ class PushApi:
                 return not_allowed("GET")
         return failure(404)
 
-    async def _items(self, request: Request, what: str, parse: Parse[Asked], carry: Carry[Asked]) -> Answer:
+    async def _items(self, request: Request, what: str, parse: Parse[Item], carry: Carry[Item]) -> Answer:
         try:
             given = decode_body(await _body(request))
-        except RefusedError as error:
+        except RequestError as error:
             self._metrics.asked.labels(what, str(error.code.value)).inc()
             return document(200, refusal(error))
         items = given if isinstance(given, list) else [given]
@@ -70,44 +70,44 @@ class PushApi:
             self._metrics.asked.labels(what, str(one.get("error", "success"))).inc()
         return document(200, told if isinstance(given, list) else told[0])
 
-    async def _carried(self, items: Sequence[Any], parse: Parse[Asked], carry: Carry[Asked]) -> list[dict[str, Any]]:
+    async def _carried(self, items: Sequence[Any], parse: Parse[Item], carry: Carry[Item]) -> list[dict[str, Any]]:
         """An answer for each item; what is wrong with one is no matter to the others."""
         told: list[dict[str, Any]] = [{}] * len(items)
-        parsed: list[tuple[int, Asked]] = []
+        parsed: list[tuple[int, Item]] = []
         now = time.time()
         for index, item in enumerate(items):
             try:
                 parsed.append((index, parse(item, now, self._service.services)))
-            except RefusedError as error:
+            except RequestError as error:
                 told[index] = refusal(error)
-        proven: list[tuple[int, Asked]] = []
+        proven: list[tuple[int, Item]] = []
         for (index, asked), holds in zip(parsed, prove([asked for _, asked in parsed]), strict=True):
             if holds:
                 proven.append((index, asked))
             else:
-                told[index] = refusal(RefusedError(Error.BAD_INPUT, "Invalid request: the signature does not verify"))
-        for index, answer in zip(
-            (index for index, _ in proven), await self._guarded([asked for _, asked in proven], carry), strict=True
-        ):
+                unproven = RequestError(ErrorCode.BAD_INPUT, "Invalid request: the signature does not verify")
+                told[index] = refusal(unproven)
+        answers = await self._guarded([asked for _, asked in proven], carry)
+        for (index, _), answer in zip(proven, answers, strict=True):
             told[index] = answer
         return told
 
-    async def _guarded(self, asked: list[Asked], carry: Carry[Asked]) -> list[dict[str, Any]]:
+    async def _guarded(self, asked: list[Item], carry: Carry[Item]) -> list[dict[str, Any]]:
         if not asked:
             return []
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await carry(asked)
         except TimeoutError:
-            error = RefusedError(Error.SERVICE_TIMEOUT, "the server is busy; try again")
+            error = RequestError(ErrorCode.SERVICE_TIMEOUT, "the server is busy; try again")
         except FullError as full:
-            error = RefusedError(Error.ERROR, str(full))
+            error = RequestError(ErrorCode.ERROR, str(full))
         except Complaint as failed:
             self._log.error("a request failed", reason=str(failed))
-            error = RefusedError(Error.ERROR, "the server cannot keep it now; try again")
+            error = RequestError(ErrorCode.ERROR, "the server cannot keep it now; try again")
         except Exception as failed:
             log.failure(self._log, "a request failed", failed)
-            error = RefusedError(Error.INTERNAL_ERROR, "the server failed")
+            error = RequestError(ErrorCode.INTERNAL_ERROR, "the server failed")
         return [refusal(error)] * len(asked)
 
     async def _subscribe(self, asked: list[Subscription]) -> list[dict[str, Any]]:
@@ -127,14 +127,14 @@ class PushApi:
         return told
 
 
-def refusal(error: RefusedError) -> dict[str, Any]:
+def refusal(error: RequestError) -> dict[str, Any]:
     """What a client is told that is refused."""
     return {"success": False, "error": error.code.value, "message": str(error)}
 
 
 async def _body(request: Request) -> bytes:
     if request.length is None or request.length == 0:
-        raise RefusedError(Error.BAD_INPUT, "Invalid request: request body missing")
+        raise RequestError(ErrorCode.BAD_INPUT, "Invalid request: request body missing")
     body = bytearray()
     if request.length <= MOST_BODY:
         async for chunk in request.body:
@@ -142,5 +142,5 @@ async def _body(request: Request) -> bytes:
             if len(body) > MOST_BODY:
                 break
     if request.length > MOST_BODY or len(body) > MOST_BODY:
-        raise RefusedError(Error.BAD_INPUT, "Invalid request: request too large")
+        raise RequestError(ErrorCode.BAD_INPUT, "Invalid request: request too large")
     return bytes(body)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from allium.errors import SetupError
 from allium.push import tokens
-from allium.push.database import Claimed
+from allium.push.database import Notification
 from allium.push.outcome import DELIVERED, GONE, Outcome, failed, retry
 
 #: What is shown until the app has decrypted the rest (`spec/client-network`).
@@ -49,7 +49,7 @@ class ApnsSender:
             limits=httpx2.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=600),
         )
 
-    async def send(self, notification: Claimed) -> Outcome:
+    async def send(self, notification: Notification) -> Outcome:
         """See `Sender`."""
         headers = {
             "authorization": f"bearer {self._token.get()}",

@@ -46,7 +46,7 @@ _STEP = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredSubscription:
     """A subscription and what it is called here."""
 
     id: int
@@ -54,7 +54,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class New:
+class NewNotification:
     """A notification that is to be delivered. Times are Unix seconds."""
 
     subscription: int
@@ -65,7 +65,7 @@ class New:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class Notification:
     """A notification that is being sent."""
 
     id: int
@@ -134,10 +134,12 @@ class PushDatabase:
 
         return await self._db.do(work)
 
-    def of_account(self, account: bytes) -> list[Kept]:
+    def of_account(self, account: bytes) -> list[StoredSubscription]:
         """An account's subscriptions."""
         query = f"SELECT id, {_COLUMNS} FROM subscription WHERE account = ?"  # noqa: S608 - our own text
-        return [Kept(row[0], _subscription(row[1:])) for row in self._db.reader.execute(query, (account,))]
+        return [
+            StoredSubscription(row[0], _subscription(row[1:])) for row in self._db.reader.execute(query, (account,))
+        ]
 
     def has(self, account: bytes) -> bool:
         """Whether the account has any."""
@@ -155,7 +157,7 @@ class PushDatabase:
 
     # --- notifications
 
-    async def add(self, notifications: Sequence[New], of_subscription: int) -> int:
+    async def add(self, notifications: Sequence[NewNotification], of_subscription: int) -> int:
         """Takes notifications in, so many for one subscription at most; how many. On disk when this returns."""
         # One whose subscription has ended meanwhile is for nobody.
         query = (
@@ -169,10 +171,10 @@ class PushDatabase:
         ]
         return await self._db.do(lambda db: db.executemany(query, rows).rowcount)
 
-    async def claim(self, service: str, now: float, limit: int) -> list[Claimed]:
+    async def claim(self, service: str, now: float, limit: int) -> list[Notification]:
         """The next that are due to a service; from now on they are being sent."""
 
-        def work(db: sqlite3.Connection) -> list[Claimed]:
+        def work(db: sqlite3.Connection) -> list[Notification]:
             query = (
                 "SELECT n.id, s.id, s.service, s.token, s.web_key, n.attempts, n.expires, n.payload "
                 "FROM notification n JOIN subscription s ON s.id = n.subscription "
@@ -180,7 +182,7 @@ class PushDatabase:
             )
             rows = db.execute(query, (service, WAITING, now, limit)).fetchall()
             db.executemany("UPDATE notification SET state = ? WHERE id = ?", [(SENDING, row[0]) for row in rows])
-            return [Claimed(row[0], row[1], Device(row[2], row[3], row[4]), *row[5:]) for row in rows]
+            return [Notification(row[0], row[1], Device(row[2], row[3], row[4]), *row[5:]) for row in rows]
 
         return await self._db.do(work)
 

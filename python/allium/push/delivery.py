@@ -9,9 +9,9 @@ import time
 
 from allium.base import log
 from allium.errors import Complaint
-from allium.push.database import Claimed, PushDatabase
+from allium.push.database import Notification, PushDatabase
 from allium.push.metrics import PushMetrics
-from allium.push.outcome import Kind, Outcome, Sender, retry
+from allium.push.outcome import Outcome, OutcomeKind, Sender, retry
 from allium.push.service import PushService
 
 #: Between two attempts: the first pause, and the longest. Each is twice the one before, more or less.
@@ -74,7 +74,7 @@ class Delivery:
         self._running.discard(task)
         self._wake.set()
 
-    async def _claim(self, free: int) -> list[Claimed]:
+    async def _claim(self, free: int) -> list[Notification]:
         try:
             return await self._database.claim(self._service, time.time(), free)
         except Complaint as error:
@@ -89,7 +89,7 @@ class Delivery:
             async with asyncio.timeout(pause):
                 await self._wake.wait()
 
-    async def _deliver(self, notification: Claimed) -> None:
+    async def _deliver(self, notification: Notification) -> None:
         began = time.monotonic()
         try:
             async with asyncio.timeout(_ATTEMPT_SECONDS):
@@ -107,11 +107,11 @@ class Delivery:
             # It is being sent until the next start.
             self._log.error("what became of a notification could not be written", reason=str(error))
 
-    async def _settle(self, notification: Claimed, outcome: Outcome) -> None:
+    async def _settle(self, notification: Notification, outcome: Outcome) -> None:
         match outcome.kind:
-            case Kind.GONE:
+            case OutcomeKind.GONE:
                 await self._pushes.device_gone(notification)
-            case Kind.RETRY:
+            case OutcomeKind.RETRY:
                 pause = min(_FIRST_PAUSE * 2.0 ** min(notification.attempts, 16), _LONGEST_PAUSE)
                 pause *= random.uniform(0.75, 1.25)  # noqa: S311 - nobody has to guess it
                 due = time.time() + max(pause, outcome.after or 0.0)
@@ -121,8 +121,8 @@ class Delivery:
                     return
                 self._metrics.dropped.labels("expired").inc()
                 await self._pushes.finished(notification)
-            case Kind.FAILED:
+            case OutcomeKind.FAILED:
                 self._log.warning("a notification is refused", service=self._service, reason=outcome.reason)
                 await self._pushes.finished(notification)
-            case Kind.DELIVERED:
+            case OutcomeKind.DELIVERED:
                 await self._pushes.finished(notification)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from allium.base import urls
 from allium.push import tokens
-from allium.push.database import Claimed
+from allium.push.database import Notification
 from allium.push.outcome import DELIVERED, GONE, Outcome, failed, retry
 from allium.push.outgoing import NoAnswerError, Outgoing, ServiceAnswer
 
@@ -53,7 +53,7 @@ class FirebaseSender:
         self._until = 0.0
         self._asking = asyncio.Lock()
 
-    async def send(self, notification: Claimed) -> Outcome:
+    async def send(self, notification: Notification) -> Outcome:
         """See `Sender`."""
         ttl = max(0, int(notification.expires - time.time()))
         message = {

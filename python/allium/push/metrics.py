@@ -39,7 +39,7 @@ class PushMetrics(ServerMetrics):
         self.lapsed = self.counter("lapsed", "Subscriptions ended because nobody made them anew in 14 days.")
 
     def attempted(self, service: str, outcome: str, seconds: float) -> None:
-        """Counts an attempt."""
+        """MonitorCounts an attempt."""
         self.attempts.labels(service, outcome).inc()
         self.attempt_seconds.labels(service).observe(seconds)
 

@@ -43,11 +43,11 @@ _NO_SWARM = 2**64 - 1
 #: Two for each connection.
 _MOST_SOCKETS = 65_536
 
-Told = Callable[[Message], None]
+OnMessage = Callable[[Message], None]
 Lookup = Callable[[bytes], Sequence[Subscription]]
 
 
-class Counts:
+class MonitorCounts:
     """What has become of subscriptions at nodes."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class _Place(NamedTuple):
 class Monitor:
     """The subscriptions of all accounts at all swarms."""
 
-    def __init__(self, lookup: Lookup, told: Told, members: int, renew_seconds: float = RENEW_SECONDS) -> None:
+    def __init__(self, lookup: Lookup, told: OnMessage, members: int, renew_seconds: float = RENEW_SECONDS) -> None:
         """`lookup`: an account's subscriptions. `told` is called with each message, once for each node."""
         self._lookup = lookup
         self._told = told
@@ -80,7 +80,7 @@ class Monitor:
         self._links: dict[_Place, _Link] = {}
         self._avoided: dict[_Place, float] = {}
         self._changed = asyncio.Lock()
-        self.counts = Counts()
+        self.counts = MonitorCounts()
 
     @property
     def connected(self) -> int:

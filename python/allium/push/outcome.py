@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
-from allium.push.database import Claimed
+from allium.push.database import Notification
 
 #: What a service may ask us to wait.
 _LONGEST_WAIT = 86_400.0
@@ -16,7 +16,7 @@ _LONGEST_WAIT = 86_400.0
 _LONGEST_REASON = 200
 
 
-class Kind(enum.Enum):
+class OutcomeKind(enum.Enum):
     """Of outcomes."""
 
     #: The service has it.
@@ -33,19 +33,19 @@ class Kind(enum.Enum):
 class Outcome:
     """Of one attempt."""
 
-    kind: Kind
+    kind: OutcomeKind
     reason: str = ""
     #: Seconds that the service wants us to wait before the next.
     after: float | None = None
 
 
-DELIVERED, GONE = Outcome(Kind.DELIVERED), Outcome(Kind.GONE)
+DELIVERED, GONE = Outcome(OutcomeKind.DELIVERED), Outcome(OutcomeKind.GONE)
 
 
 class Sender(Protocol):
     """Delivers to one service. Raises nothing but cancellation."""
 
-    async def send(self, notification: Claimed) -> Outcome:
+    async def send(self, notification: Notification) -> Outcome:
         """One attempt."""
 
     async def close(self) -> None:
@@ -54,12 +54,12 @@ class Sender(Protocol):
 
 def failed(reason: str) -> Outcome:
     """It can never be delivered."""
-    return Outcome(Kind.FAILED, _short(reason))
+    return Outcome(OutcomeKind.FAILED, _short(reason))
 
 
 def retry(reason: str, after: str | None = None) -> Outcome:
     """Later; `after` is what `Retry-After` says."""
-    return Outcome(Kind.RETRY, _short(reason), seconds(after))
+    return Outcome(OutcomeKind.RETRY, _short(reason), seconds(after))
 
 
 def seconds(after: str | None) -> float | None:

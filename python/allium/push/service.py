@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from allium.base import log
 from allium.errors import Complaint
 from allium.push import payload
-from allium.push.database import Claimed, New, PushDatabase, Totals
+from allium.push.database import NewNotification, Notification, PushDatabase, Totals
 from allium.push.metrics import PushMetrics
 from allium.push.payload import Message
 from allium.push.settings import PushConfig
@@ -29,7 +29,7 @@ class FullError(Complaint):
     """There are as many subscriptions as may be."""
 
 
-class Watched(Protocol):
+class AccountWatcher(Protocol):
     """Who has accounts subscribed to at nodes."""
 
     async def add(self, account: bytes) -> None:
@@ -59,9 +59,9 @@ class PushService:
         self.services = services
         #: As of the last look; what has changed since is in it.
         self.totals = Totals(0, 0)
-        #: Told of services that have something new.
+        #: OnMessage of services that have something new.
         self.wake: dict[str, Callable[[], None]] = {}
-        self.watched: Watched | None = None
+        self.watched: AccountWatcher | None = None
         self._told: list[Message] = []
         self._there = asyncio.Event()
         self._known: OrderedDict[tuple[bytes, str], None] = OrderedDict()
@@ -92,7 +92,7 @@ class PushService:
             await self._look(asked.permission.account)
         return removed
 
-    async def device_gone(self, notification: Claimed) -> None:
+    async def device_gone(self, notification: Notification) -> None:
         """Ends the subscription of a device that is no more, with all that waits for it."""
         if await self._database.remove(notification.subscription):
             self._metrics.gone.inc()
@@ -100,7 +100,7 @@ class PushService:
         self._count(queued=-1)
         # That its account is watched for nobody is found with its next message.
 
-    async def finished(self, notification: Claimed) -> None:
+    async def finished(self, notification: Notification) -> None:
         """A notification was delivered, or is given up."""
         await self._database.finish([notification.id])
         self._count(queued=-1)
@@ -145,27 +145,27 @@ class PushService:
             await asyncio.sleep(0)
 
     async def _notify(self, messages: Sequence[Message]) -> None:
-        made: list[New] = []
+        made: list[NewNotification] = []
         for message in messages:
             found = self._notifications(message)
             made += found
             if not found:
                 await self._look(message.account)
-        room = self._config.max_queued - self.totals.queued
-        if room < len(made):
-            self._metrics.dropped.labels("full").inc(len(made) - max(0, room))
-            made = made[: max(0, room)]
-        if not made:
+        of_device = max(1, round(_OF_DEVICE * (1 - self.totals.queued / self._config.max_queued)))
+        kept = _at_most(of_device, made)
+        self._metrics.dropped.labels("device").inc(len(made) - len(kept))
+        room = max(0, self._config.max_queued - self.totals.queued)
+        self._metrics.dropped.labels("full").inc(max(0, len(kept) - room))
+        if not (kept := kept[:room]):
             return
-        fill = self.totals.queued / self._config.max_queued
-        added = await self._database.add(made, max(1, round(_OF_DEVICE * (1 - fill))))
+        added = await self._database.add(kept, of_device)
         self._count(queued=added)
-        self._metrics.dropped.labels("device").inc(len(made) - added)
-        for service in {one.service for one in made}:
+        self._metrics.dropped.labels("device").inc(len(kept) - added)
+        for service in {one.service for one in kept}:
             if service in self.wake:
                 self.wake[service]()
 
-    def _notifications(self, message: Message) -> list[New]:
+    def _notifications(self, message: Message) -> list[NewNotification]:
         now = self._clock()
         plain: dict[bool, bytes] = {}
         made = []
@@ -177,7 +177,7 @@ class PushService:
                 plain[one.data] = payload.plain(message, one.data)
             expires = min(now + self._config.keep_seconds, max(now, message.expiry / 1000))
             text = payload.sealed(plain[one.data], one.enc_key)
-            made.append(New(kept.id, one.device.service, now, expires, text))
+            made.append(NewNotification(kept.id, one.device.service, now, expires, text))
         return made
 
     # --- what goes by itself
@@ -204,3 +204,14 @@ class PushService:
     async def close(self) -> None:
         """Nobody may ask any more."""
         await self._database.close()
+
+
+def _at_most(count: int, made: Sequence[NewNotification]) -> list[NewNotification]:
+    """The first so many for each device."""
+    seen: Counter[int] = Counter()
+    kept = []
+    for one in made:
+        seen[one.subscription] += 1
+        if seen[one.subscription] <= count:
+            kept.append(one)
+    return kept

@@ -35,7 +35,7 @@ APNS_SERVICES = ("apns", "apns-sandbox")
 Proof = tuple[bytes, bytes, bytes]
 
 
-class Error(enum.IntEnum):
+class ErrorCode(enum.IntEnum):
     """What a refusal says (`spec/client-network`)."""
 
     BAD_INPUT = 1
@@ -45,10 +45,10 @@ class Error(enum.IntEnum):
     INTERNAL_ERROR = 5
 
 
-class RefusedError(ValueError):
+class RequestError(ValueError):
     """A request that is refused; the text is for the client."""
 
-    def __init__(self, code: Error, text: str) -> None:
+    def __init__(self, code: ErrorCode, text: str) -> None:
         super().__init__(text)
         self.code = code
 
@@ -126,7 +126,7 @@ class Unsubscription:
 
 
 def parse_subscription(given: Any, now: float, services: Mapping[str, bool]) -> Subscription:
-    """From decoded JSON; raises `RefusedError`. `services`: those that there are, and whether private URLs do.
+    """From decoded JSON; raises `RequestError`. `services`: those that there are, and whether private URLs do.
 
     Nothing is proven yet.
     """
@@ -151,7 +151,7 @@ def parse_subscription(given: Any, now: float, services: Mapping[str, bool]) -> 
 
 
 def parse_unsubscription(given: Any, now: float, services: Mapping[str, bool]) -> Unsubscription:
-    """From decoded JSON; raises `RefusedError`. Nothing is proven yet."""
+    """From decoded JSON; raises `RequestError`. Nothing is proven yet."""
     fields = _object(given)
     permission = _permission(fields)
     if abs(now - permission.signed_at) > _UNSUBSCRIBE_SECONDS:
@@ -166,8 +166,8 @@ def prove(asked: list[Subscription] | list[Unsubscription]) -> list[bool]:
     return [all([next(verified) for _ in each]) for each in proofs]
 
 
-def _bad(text: str) -> RefusedError:
-    return RefusedError(Error.BAD_INPUT, f"Invalid request: {text}")
+def _bad(text: str) -> RequestError:
+    return RequestError(ErrorCode.BAD_INPUT, f"Invalid request: {text}")
 
 
 def _object(given: Any) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def _device(fields: Mapping[str, Any], services: Mapping[str, bool], ends: bool 
     if not isinstance(service, str) or not isinstance(info, dict):
         raise _bad("service and service_info are needed")
     if service not in services and not ends:
-        raise RefusedError(Error.SERVICE_NOT_AVAILABLE, "this server does not deliver to that service")
+        raise RequestError(ErrorCode.SERVICE_NOT_AVAILABLE, "this server does not deliver to that service")
     web = service in WEB_SERVICES
     token = info.get("endpoint", info.get("token")) if web else info.get("token")
     if not isinstance(token, str) or not token or len(token) > _LONGEST_TOKEN or not token.isprintable():
@@ -243,7 +243,7 @@ def _device(fields: Mapping[str, Any], services: Mapping[str, bool], ends: bool 
 
 
 def decode_body(body: bytes) -> Any:
-    """The JSON of a request; raises `RefusedError`."""
+    """The JSON of a request; raises `RequestError`."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

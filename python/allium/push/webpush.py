@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from allium.base import files
 from allium.push import endpoints, tokens
-from allium.push.database import Claimed
+from allium.push.database import Notification
 from allium.push.outcome import DELIVERED, GONE, Outcome, failed, retry
 from allium.push.outgoing import NoAnswerError, Outgoing
 
@@ -81,7 +81,7 @@ class WebPushSender:
         self._http = Outgoing(connections, public_only=not private)
         self._tokens: OrderedDict[str, tokens.FreshToken] = OrderedDict()
 
-    async def send(self, notification: Claimed) -> Outcome:
+    async def send(self, notification: Notification) -> Outcome:
         """See `Sender`."""
         url, web_key = notification.device.token, notification.device.web_key
         try:
