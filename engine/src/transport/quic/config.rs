@@ -53,18 +53,28 @@ fn transport(between_nodes: bool) -> TransportConfig {
     config
 }
 
-/// A listening endpoint that takes the application protocols `accepted`.
+/// A listening endpoint that takes the application protocols `accepted`, as nodes have it.
+pub(crate) fn endpoint(socket: UdpSocket, accepted: &[&[u8]], own: &Ed25519Secret) -> io::Result<Endpoint> {
+    listen(socket, accepted, own, transport(false))
+}
+
+/// A listening endpoint.
 ///
 /// What it resets connections with that it does not know is the same after a restart, so that the other end learns at once
 /// that the connection it holds is no more. So are the keys of its tokens: whom the node before asked to prove its address
 /// (RFC 9000 §8.1.2) comes back with a proof that this one must know, or the client takes it for an impostor.
-pub(crate) fn endpoint(socket: UdpSocket, accepted: &[&[u8]], own: &Ed25519Secret) -> io::Result<Endpoint> {
+pub(super) fn listen(
+    socket: UdpSocket,
+    accepted: &[&[u8]],
+    own: &Ed25519Secret,
+    transport: TransportConfig,
+) -> io::Result<Endpoint> {
     let secret = |name| blake2b_simd::Params::new().hash_length(32).key(name).hash(&own.to_pkcs8());
     let reset_key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret(RESET_KEY).as_bytes()));
     let token_key = Arc::new(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, secret(TOKEN_KEY).as_bytes()));
     let crypto = tls::server(own, accepted).map_err(io::Error::other)?;
     let mut config = quinn::ServerConfig::new(crypto, token_key);
-    config.transport_config(Arc::new(transport(false)));
+    config.transport_config(Arc::new(transport));
     let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("not inside a runtime"))?;
     Endpoint::new(quinn::EndpointConfig::new(reset_key), Some(config), socket, runtime)
 }

@@ -1,8 +1,9 @@
 //! QUIC (`spec/transports` §3), for clients and between nodes: request streams over connections whose ends are named by
 //! Ed25519 keys.
 //!
-//! Here is what both directions of it have alike, and a client for tests of both.
+//! Here is what both directions of it have alike, a client for tests of both, and streams of bytes for other protocols.
 
+mod bytes;
 pub(super) mod client;
 pub(super) mod config;
 mod error;
@@ -10,6 +11,7 @@ pub mod frame;
 pub(super) mod stream;
 pub(super) mod tls;
 
+pub use bytes::{ByteConnection, ByteLimits, ByteListener, ByteStream};
 pub use client::QuicClient;
 pub use config::{ALPN, ALPN_NODES, client_endpoint};
 pub use error::QuicError;
