@@ -16,6 +16,7 @@ from allium.client.errors import ClockError, NetworkError, RefusedError
 from allium.client.network import ATTEMPTS, Network, Reply, attempts
 from allium.client.path import Paths
 from allium.client.pool import Snode, SnodePool
+from allium.client.quic import QuicEntries
 from allium.client.requests import signed
 from allium.client.session_pb2 import Content
 from allium.client.state import State, StateError
@@ -86,18 +87,18 @@ class Client:
         self._state = state if state is not None else State()
         self._transport = Transport()
         self.pool = SnodePool(seeds, self._transport, self._state.nodes)
-        self.paths = Paths(self.pool, self._transport, account.account_id, self._state.guards)
-        self.network = Network(self.pool, self.paths, self._transport, self._state.swarms)
+        self.paths = Paths(self.pool, self._transport, guards=self._state.guards)
+        self.network = Network(self.pool, self.paths, self._transport, self._state.swarms, QuicEntries())
         self._polled: list[Snode] = []
 
     async def close(self) -> None:
         """Remembers what it learnt and closes its connections; `StateError` when the former was not possible."""
         self._state.nodes = self.pool.nodes
-        self._state.guards = [path.guard.ed25519 for path in self.paths.paths]
+        self._state.guards = self.paths.guards
         try:
             self._state.save(self.network.now())
         finally:
-            await self._transport.close()
+            await self.network.close()
 
     async def __aenter__(self) -> Self:
         return self
