@@ -8,9 +8,9 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from allium import _native
 from allium.client.clock import NetworkClock
@@ -113,6 +113,25 @@ class Network:
         self._clock = NetworkClock()
         self._refreshing = asyncio.Lock()
         pool.on_drop.append(self._forget)
+
+    @classmethod
+    def open(
+        cls,
+        seeds: Sequence[str],
+        nodes: Iterable[Snode] = (),
+        guards: Iterable[bytes] = (),
+        swarms: dict[str, list[bytes]] | None = None,
+        age: float = 0.0,
+    ) -> Self:
+        """A network with connections of its own, to be closed. Needs a running event loop.
+
+        `seeds` are URLs; `nodes`, `guards` (Ed25519 keys) and `swarms` are what an earlier run knew `age` seconds ago.
+        """
+        transport = Transport()
+        pool = SnodePool(seeds, transport, nodes, age)
+        return cls(
+            pool, Paths(pool, transport, guards=guards), transport, {} if swarms is None else swarms, QuicEntries()
+        )
 
     @property
     def connection(self) -> Connection:
@@ -221,10 +240,10 @@ class Network:
         # A node of the path cannot have others than those behind it blamed.
         behind = {node.ed25519: node for node in (*travelled[1:], destination)}
         if (found := _BAD_NODE.search(body)) and (node := behind.get(bytes.fromhex(found[1].decode()))):
-            path.failures += 1
+            self.paths.doubt(path)
             self.pool.drop(node)
         elif (found := _NOT_READY.search(body)) and (node := behind.get(bytes.fromhex(found[1].decode()))):
-            path.failures += 1
+            self.paths.doubt(path)
             self.pool.strike(node)
         else:
             self.paths.failed(path)

@@ -24,6 +24,8 @@ STRIKES = 3
 GUARD_TIMEOUT = 10.0
 #: Middle and last node change after so long.
 ROTATION_SECONDS = 600.0
+#: After a failure a path is left alone for so long, after the second one twice as long.
+REST_SECONDS = 10.0
 #: Candidates for a guard are asked one after the other; the next one also when one has not answered for so long.
 _STAGGER_SECONDS = 2.0
 _MOST_CANDIDATES = 8
@@ -37,8 +39,9 @@ class Path:
 
     nodes: list[Snode]
     failures: int = field(default=0, repr=False)
-    #: By the clock of `Paths`.
+    #: By the clock of `Paths`; until `rests` it is used only where there is no other.
     built: float = field(default=0.0, repr=False)
+    rests: float = field(default=float("-inf"), repr=False)
 
     @property
     def guard(self) -> Snode:
@@ -97,15 +100,16 @@ class Paths:
 
         Without a destination: what it leads to is no node.
         """
-        certain = any(destination not in path and not path.failures for path in self._paths)
         # One builds, and who has a path meanwhile goes on.
-        if not certain or (len(self._paths) < WANTED and not self._building.locked()):
+        if not self._ready(destination) or (len(self._paths) < WANTED and not self._building.locked()):
             async with self._building:
                 await self._build(destination)
         self._rotate()
-        usable = [path for path in self._paths if destination not in path]
-        least = min((path.failures for path in usable), default=0)
-        usable = [path for path in usable if path.failures == least]
+        usable = self._ready(destination)
+        if not usable:
+            usable = [path for path in self._paths if destination not in path]
+            least = min((path.failures for path in usable), default=0)
+            usable = [path for path in usable if path.failures == least]
         if not usable:
             if self.connection.online is False:
                 raise NetworkError("the network is not reached; is this machine connected?")
@@ -115,12 +119,16 @@ class Paths:
         self._turn += 1
         return usable[self._turn % len(usable)]
 
+    def _ready(self, destination: Snode | None) -> list[Path]:
+        now = self._clock()
+        return [path for path in self._paths if path.rests <= now and destination not in path]
+
     async def _build(self, destination: Snode | None) -> None:
-        while len(self._paths) < WANTED and await self._add(destination):
+        # Where a request goes does not decide which guards there are.
+        while len(self._paths) < WANTED and await self._add(None):
             pass
-        certain = any(destination not in path and not path.failures for path in self._paths)
         # None without doubt: one more, in the place of the most doubtful when that is one too many.
-        if not certain and (len(self._paths) > WANTED or not await self._add(destination)):
+        if not self._ready(destination) and (len(self._paths) > WANTED or not await self._add(destination)):
             if self.connection.online is False:
                 return  # it is not the paths that are at fault
             self._paths.sort(key=lambda path: (destination in path, path.failures))
@@ -128,22 +136,33 @@ class Paths:
             await self._add(destination)
 
     def failed(self, path: Path) -> None:
-        """A failure that is nobody's in particular."""
+        """A failure that is nobody's in particular: other nodes behind the guard, after a rest."""
         for node in path.nodes[1:]:
             self._pool.strike(node)
-        path.failures += 1
-        if path.failures >= STRIKES:
-            self._discard(path)
+        if self._doubt(path):
             self._pool.strike(path.guard)
 
     def silent(self, path: Path, *blamed: Snode) -> None:
         """No answer came over a path: its nodes, and `blamed`, are struck for it if others are heard."""
         self.connection.silent(path.guard, *path.nodes[1:], *blamed)
-        if self.connection.online is not False:
-            path.failures += 1
-            if path.failures >= STRIKES:
-                self._discard(path)
-                self.connection.silent(path.guard, path.guard)
+        if self.connection.online is not False and self._doubt(path):
+            self.connection.silent(path.guard, path.guard)
+
+    def doubt(self, path: Path) -> None:
+        """A failure over a path that was blamed on another node."""
+        self._doubt(path)
+
+    def _doubt(self, path: Path) -> bool:
+        """Counts a failure; whether the path goes for it."""
+        if path not in self._paths:
+            return False  # it was replaced since
+        path.failures += 1
+        if path.failures >= STRIKES:
+            self._discard(path)
+            return True
+        path.rests = self._clock() + REST_SECONDS * path.failures
+        self._replace(path)
+        return False
 
     def guard_failed(self, path: Path) -> None:
         """The guard itself is not reached: it is struck for it if others are heard."""
@@ -153,12 +172,14 @@ class Paths:
 
     def succeeded(self, path: Path) -> None:
         """Wipes out what failed before."""
-        path.failures = 0
+        for each in self._paths:
+            if each.guard == path.guard:
+                each.failures, each.rests = 0, float("-inf")
         self.connection.heard()
 
     def _connected(self, online: bool) -> None:
         for path in self._paths:
-            path.failures = 0
+            path.failures, path.rests = 0, float("-inf")
 
     def _discard(self, path: Path) -> None:
         if path in self._paths:
@@ -181,15 +202,18 @@ class Paths:
             path.failures = 0
 
     def _rotate(self) -> None:
-        """Other middle and last nodes for paths that have had theirs for long; requests under way keep their path."""
-        for place, path in enumerate(self._paths):
-            if self._clock() - path.built < ROTATION_SECONDS:
-                continue
-            rest = self._choose(LENGTH - 1, [path.guard], [*self._others(path), *path.nodes])
-            if len(rest) == LENGTH - 1:
-                self._paths[place] = Path([path.guard, *rest], path.failures, self._clock())
-            else:
-                path.built = self._clock()
+        """Other middle and last nodes for paths that have had theirs for long."""
+        for path in list(self._paths):
+            if self._clock() - path.built >= ROTATION_SECONDS:
+                self._replace(path)
+
+    def _replace(self, path: Path) -> None:
+        """The same guard with other nodes behind it; requests under way keep the path that they have."""
+        rest = self._rest(path.guard, [*self._others(path), *path.nodes])
+        path.built = self._clock()
+        if len(rest) == LENGTH - 1:
+            place = self._paths.index(path)
+            self._paths[place] = Path([path.guard, *rest], path.failures, path.built, path.rests)
 
     def _others(self, path: Path) -> list[Snode]:
         return [member for other in self._paths if other is not path for member in other.nodes]
@@ -203,7 +227,7 @@ class Paths:
         guard = await self._guard(avoid)
         if guard is None:
             return False
-        rest = self._choose(LENGTH - 1, [guard], avoid)
+        rest = self._rest(guard, avoid)
         if len(rest) < LENGTH - 1:
             return False
         self._paths.append(Path([guard, *rest], built=self._clock()))
@@ -254,6 +278,12 @@ class Paths:
             return False
         self.connection.heard()
         return 200 <= answer.status < 300
+
+    def _rest(self, guard: Snode, avoid: Collection[Snode]) -> list[Snode]:
+        """Middle and last node; not those that are to be the guards of other paths, if there are others."""
+        guards = [node for key in self._known_guards[:WANTED] if (node := self._pool.get(key))]
+        rest = self._choose(LENGTH - 1, [guard], [*avoid, *guards])
+        return rest if len(rest) == LENGTH - 1 else self._choose(LENGTH - 1, [guard], avoid)
 
     def _choose(self, count: int, beside: Collection[Snode], avoid: Collection[Snode]) -> list[Snode]:
         """Up to `count` nodes, of which none shares a /24 with another one or with `beside`."""
