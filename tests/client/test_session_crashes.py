@@ -109,7 +109,7 @@ def outcome(sky: Sky, directory: Path, deaths: Deaths, at: int) -> tuple[bool, l
     kept = {
         name: sorted(each.namespace for each in sky.swarms[device.id]) for name, device in (("a", alice), ("b", bob))
     }
-    result = [summary(alice, bob), summary(bob, alice), summary(second, bob)[:2], kept]
+    result: list[object] = [summary(alice, bob), summary(bob, alice), summary(second, bob)[:2], kept]
     for each in (alice, bob, second):
         each.core.close()
     return died, result

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -13,6 +14,7 @@ from allium.client.messages.kinds import CallStep, Disappear, Disappearing, Extr
 from allium.client.session import actions, outbound
 from allium.client.session.events import (
     CallReceived,
+    Event,
     MessageDeleted,
     MessageReceived,
     NoticeReceived,
@@ -26,6 +28,7 @@ from allium.client.session.settings import Settings
 from tests.support.pigeon import Device, Sky
 
 HOUR = 3_600_000
+E = TypeVar("E")
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def shown(device: Device, conversation: str) -> list[Message]:
     return [each for each in device.database.messages.page(conversation) if each.kind == "text"]
 
 
-def of(events: list[object], kind: type) -> list[object]:
+def of(events: Iterable[Event], kind: type[E]) -> list[E]:
     return [each for each in events if isinstance(each, kind)]
 
 
@@ -79,7 +82,7 @@ def of(events: list[object], kind: type) -> list[object]:
 def test_a_request_is_answered_and_both_know(alice: Device, bob: Device) -> None:
     say(alice, bob.id, "hello")
     [asked] = of(bob.poll(), RequestReceived)
-    assert asked.message.body == "hello"  # type: ignore[attr-defined]
+    assert asked.message.body == "hello"
     contact = bob.core.configs.contacts.get(alice.id)
     assert contact is not None
     assert (contact.approved, contact.approved_me, contact.name) == (False, True, "Alice")
@@ -116,7 +119,7 @@ def test_who_is_blocked_is_not_heard(alice: Device, bob: Device) -> None:
     assert of(alice.poll(), MessageReceived) == []
     alice.run(actions.set_blocked, bob.id, False)
     say(bob, alice.id, "thank you")
-    assert [each.message.body for each in of(alice.poll(), MessageReceived)] == ["thank you"]  # type: ignore[attr-defined]
+    assert [each.message.body for each in of(alice.poll(), MessageReceived)] == ["thank you"]
 
 
 # Copies
@@ -127,7 +130,7 @@ def test_another_device_has_what_was_sent(alice: Device, bob: Device, sky: Sky, 
     assert alice.poll() == []
     second = Device(sky, tmp_path / "second", alice.account)
     [copied] = of(second.poll(), MessageReceived)
-    message = copied.message  # type: ignore[attr-defined]
+    message = copied.message
     assert (message.conversation, message.body, message.outgoing, message.timestamp) == (
         bob.id,
         "hello",
@@ -252,7 +255,7 @@ def test_a_deletion_that_comes_first_waits(alice: Device, bob: Device, sky: Sky)
     alice.poll()
     bob.post(Letter(Text("too late"), sent), alice.id)
     bob.post(Letter(Text("in time"), sent + 2), alice.id)
-    assert [each.message.body for each in of(alice.poll(), MessageReceived)] == ["in time"]  # type: ignore[attr-defined]
+    assert [each.message.body for each in of(alice.poll(), MessageReceived)] == ["in time"]
 
 
 def test_nobody_deletes_what_others_said(alice: Device, bob: Device, sky: Sky) -> None:
@@ -283,7 +286,7 @@ def test_receipts_go_where_both_want_them(alice: Device, bob: Device, sky: Sky) 
     assert bob.run(outbound.read, bob.groups, alice.id) == 2
     assert bob.flush() == 1
     [receipt] = of(alice.poll(), ReceiptReceived)
-    assert message.timestamp in receipt.timestamps  # type: ignore[attr-defined]
+    assert message.timestamp in receipt.timestamps
     read = alice.database.messages.get(message.id)
     assert read is not None
     assert read.read
@@ -313,7 +316,7 @@ def test_calls_are_told_while_they_last(alice: Device, bob: Device, sky: Sky) ->
     bob.run(outbound.call, bob.groups, alice.id, kinds.Call(CallStep.OFFER, "a-b-c", ("v=0",)))
     bob.flush()
     calls = of(alice.poll(), CallReceived)
-    assert [each.call.step for each in calls] == [CallStep.PRE_OFFER, CallStep.OFFER]  # type: ignore[attr-defined]
+    assert [each.call.step for each in calls] == [CallStep.PRE_OFFER, CallStep.OFFER]
     bob.post(Letter(kinds.Call(CallStep.OFFER, "d", ("v=0",)), sky.now - HOUR), alice.id)
     assert of(alice.poll(), CallReceived) == []
     # Who answers here does not ring there.
@@ -327,7 +330,7 @@ def test_a_screenshot_is_told(alice: Device, bob: Device, sky: Sky) -> None:
     bob.run(outbound.extraction, bob.groups, alice.id, Extraction.SCREENSHOT, sky.now)
     bob.flush()
     [notice] = of(alice.poll(), NoticeReceived)
-    assert (notice.message.kind, notice.message.extra) == ("extraction", {"what": "screenshot"})  # type: ignore[attr-defined]
+    assert (notice.message.kind, notice.message.extra) == ("extraction", {"what": "screenshot"})
 
 
 # Disappearing
@@ -338,7 +341,7 @@ def test_after_send_both_sides_forget(alice: Device, bob: Device, sky: Sky) -> N
     alice.run(outbound.set_timer, alice.groups, bob.id, Disappearing(Disappear.AFTER_SEND, 3600))
     alice.flush()
     [notice] = of(bob.poll(), NoticeReceived)
-    assert notice.message.extra == {"seconds": 3600, "type": "after_send"}  # type: ignore[attr-defined]
+    assert notice.message.extra == {"seconds": 3600, "type": "after_send"}
     sky.now += 1000
     message = say(alice, bob.id, "soon gone")
     assert sky.swarms[bob.id][-1].expiry == sky.now + HOUR

@@ -1,4 +1,4 @@
-"""Sessions' cores without a network: what one puts into its outbox is what another one's poll brings, by a set clock."""
+"""Sessions' cores without a network: what one puts into its outbox another one's poll brings, by a set clock."""
 
 from __future__ import annotations
 
