@@ -311,6 +311,11 @@ class GroupState:
             member.invite = member.invite and (Step.SENT if done else Step.FAILED)
         self.members.set(member)
 
+    def owe_response(self, owed: bool) -> None:
+        """Whether the admins are still to hear that we accepted."""
+        self._changed |= owed != self.owes_response
+        self.owes_response = owed
+
     def token(self, account_id: str) -> bytes:
         """The subaccount of a member (36 bytes), as an admin makes it."""
         return subaccounts.token(self.group, account_id)
