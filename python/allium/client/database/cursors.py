@@ -23,6 +23,15 @@ class Cursors:
         )
         return dict(rows)
 
+    def all(self, pubkey: str) -> dict[bytes, dict[int, str]]:
+        """Of all nodes, by node and namespace."""
+        found: dict[bytes, dict[int, str]] = {}
+        for node, namespace, stored in self._connection.rows(
+            "SELECT node, namespace, hash FROM cursors WHERE pubkey = ?", (clean(pubkey),)
+        ):
+            found.setdefault(node, {})[namespace] = stored
+        return found
+
     def set(self, node: bytes, pubkey: str, cursors: Mapping[int, str]) -> None:
         """In the transaction that keeps the messages."""
         self._connection.many(
