@@ -87,9 +87,7 @@ def _guarded(work: Work, group_id: str, stored: Received | None, action: Callabl
 
 
 def _unreadable(work: Work, group_id: str, message: Received, reason: str) -> None:
-    work.database.unreadable.add(
-        group_id, message.namespace, message.hash, message.data, message.timestamp, reason
-    )
+    work.database.unreadable.add(group_id, message.namespace, message.hash, message.data, message.timestamp, reason)
 
 
 def _apply(work: Work, states: GroupStates, state: GroupState, changes: GroupChanges) -> None:

@@ -94,9 +94,7 @@ def queue(work: Work, states: GroupStates, group_id: str, letter: Letter, messag
             work.database.messages.set_expiry(message, work.now + timer.seconds * 1000)
 
 
-def _deletion(
-    work: Work, group_id: str, unsend: kinds.Unsend, profile: kinds.Profile | None
-) -> GroupUpdateMessage:
+def _deletion(work: Work, group_id: str, unsend: kinds.Unsend, profile: kinds.Profile | None) -> GroupUpdateMessage:
     found: Message | None = work.database.messages.find(group_id, unsend.target)
     if found is None or not found.hash:
         raise ValueError("a message that is not in the group")

@@ -44,7 +44,7 @@ class GroupRunner:
 
     async def run(self, function: Callable[Concatenate[Work, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """One transaction. If it is undone, so is what the states have in memory."""
-        return await self._worker.run(self._run, function, *args, **kwargs)
+        return await self._worker.run(lambda: self._run(function, *args, **kwargs))
 
     def _run(self, function: Callable[Concatenate[Work, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
@@ -53,9 +53,7 @@ class GroupRunner:
             self.states.evict()
             raise
 
-    async def act(
-        self, group_id: str, action: Callable[[Work, GroupState], Plan], *, settle: bool = True
-    ) -> None:
+    async def act(self, group_id: str, action: Callable[[Work, GroupState], Plan], *, settle: bool = True) -> None:
         """Changes a group: `action` plans it, the swarm does it, and then what follows from it."""
         group_id = group_id.lower()
 

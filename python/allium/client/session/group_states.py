@@ -17,7 +17,7 @@ from allium.client.groups.identity import GroupIdentity
 from allium.client.groups.keys import KeysError
 from allium.client.groups.state import GroupState
 from allium.client.messages import text
-from allium.client.session import mirror, people
+from allium.client.session import mirror
 from allium.client.session.core import Work
 from allium.client.session.events import GroupChanged
 
@@ -71,7 +71,7 @@ class GroupStates:
             state = self._states[group_id] = self._loaded(work, group_id)
         if known.seed is not None and not state.is_admin and joining.group_of(known) is not None:
             state.promote(known.seed)
-        state.profile = people.own_profile(work)
+        state.profile = work.configs.shown_profile
         return state
 
     def _loaded(self, work: Work, group_id: str) -> GroupState:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from allium.client.credentials import Credentials
 from allium.client.errors import NetworkError, RefusedError
+from allium.client.groups import letters
 from allium.client.groups.plan import DeleteAllStep, DeleteStep, Plan, RevokeStep, Step, StoreStep, UnrevokeStep
+from allium.client.groups.state import GroupState
 from allium.client.messages import delivery
 from allium.client.messages.direct import seal
 from allium.client.network import Network
@@ -27,8 +29,6 @@ from allium.client.swarm import (
     sequence,
     store,
 )
-from allium.client.groups import letters
-from allium.client.groups.state import GroupState
 
 _UNAUTHORISED = 401
 

@@ -22,7 +22,6 @@ from allium.client.network import Network
 from allium.client.polling import Received
 from allium.client.session import group_joining, group_states, group_steps, group_view, people
 from allium.client.session.core import Core, Work
-from allium.client.session.events import GroupChanged
 from allium.client.session.group_poll import GroupPoll
 from allium.client.session.group_runner import GroupRunner
 from allium.client.session.group_view import GroupView
