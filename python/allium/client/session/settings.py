@@ -1,4 +1,4 @@
-"""What the user has set on this device. Nothing of it travels, as in the other clients (`spec/configs` §16)."""
+"""What the user has set on this device. Nothing of it travels, as in the other clients."""
 
 from __future__ import annotations
 
