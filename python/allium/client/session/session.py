@@ -27,7 +27,7 @@ from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
 from allium.client.session.events import Connection, ConnectionChanged, Event
-from allium.client.session.group import GroupFeature, NoGroups
+from allium.client.session.groups import Groups
 from allium.client.session.listeners import Listeners
 from allium.client.session.pushing import Pusher
 from allium.client.session.receiving import Receiver
@@ -73,8 +73,8 @@ class Session:
         #: For whoever asks the network for more than a session does.
         self.network = Network(self.pool, self.paths, self._transport, self._swarms)
         self.account = account
-        self.groups: GroupFeature = NoGroups()
         self.core = Core(account, database, self.network.now)
+        self.groups = Groups(self.core, worker, self.network)
         self.contacts = Contacts(self)
         self.conversations = Conversations(self)
         self._credentials = AccountCredentials(account)
