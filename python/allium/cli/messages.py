@@ -68,8 +68,16 @@ def inbox(
     file: File = FILE,
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more until Ctrl-C.")] = False,
     state: _State = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For machines: of all conversations, an object a line.")
+    ] = False,
 ) -> None:
     """Show what is new in the inbox. A message that could not be shown is new the next time too."""
+    if as_json:
+        from allium.cli import inbox as machines
+
+        machines.tell(file, seed, follow)
+        return
     from allium.client import Client
 
     account = read(file)

@@ -1,0 +1,101 @@
+"""The commands of an account with a database, as a person and as a program run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from allium.client import Account
+from tests.support.command import allium
+from tests.support.devnet import Devnet
+
+
+def asked(*arguments: str, env: Mapping[str, str]) -> Any:
+    """What a command tells a program."""
+    done = allium(*arguments, "--json", env=env)
+    assert done.returncode == 0 and not done.stderr, done
+    return json.loads(done.stdout)
+
+
+def lines(*arguments: str, env: Mapping[str, str]) -> list[Any]:
+    done = allium(*arguments, "--json", env=env)
+    assert done.returncode == 0 and not done.stderr, done
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_two_people_and_a_second_device(shared_devnet: Devnet, tmp_path: Path) -> None:
+    seed: str = shared_devnet.network["seed_url"]
+    phrases = {name: Account.new().phrase for name in ("alice", "bob")}
+    people = {
+        name: {"ALLIUM_SEED": seed, "ALLIUM_ACCOUNT": str(tmp_path / name)}
+        for name in ("alice", "bob", "elsewhere")
+    }  # fmt: skip
+    alice, bob, elsewhere = people.values()
+    phrases["elsewhere"] = phrases["bob"]
+    for name, env in people.items():
+        restored = allium("account", "restore", env=env, input=f"  {phrases[name]}\n")
+        assert restored.returncode == 0 and "Account ID" in restored.stdout, restored
+    alice_id, bob_id = (Account.from_phrase(phrases[name]).account_id for name in ("alice", "bob"))
+
+    assert asked("profile", env=alice) == {"id": alice_id, "name": ""}
+    assert asked("profile", "set", "--name", "Alice [red]", env=alice) == {"id": alice_id, "name": "Alice [red]"}
+    assert asked("profile", "set", "--name", "Bob", env=bob)["name"] == "Bob"
+    # All that a restored account has is there at once.
+    assert asked("profile", env=elsewhere) == {"id": bob_id, "name": "Bob"}
+
+    sent = allium("send", bob_id, "hello from the shell", "--name", "Alice", env=alice)
+    assert sent.returncode == 0, sent
+    [told] = lines("inbox", env=bob)
+    assert {**told, "id": "", "timestamp": 0} == {
+        "id": "", "type": "message", "sender": alice_id, "conversation": alice_id, "text": "hello from the shell",
+        "timestamp": 0,
+    }  # fmt: skip
+    assert told["id"] in sent.stdout and told["timestamp"] > 1_600_000_000_000
+    # What could not be shown is new the next time too, here on the other device.
+    with Path("/dev/full").open("wb") as full:
+        assert allium("inbox", "--json", env=elsewhere, stdout=full).returncode == 1
+    assert lines("inbox", env=elsewhere) == [told]
+
+    [contact] = asked("contacts", env=bob)
+    assert contact == {
+        "id": alice_id, "name": "Alice", "nickname": "", "approved": False, "approved_me": True, "blocked": False
+    }  # fmt: skip
+    [conversation] = asked("conversations", env=bob)
+    assert (conversation["id"], conversation["unread"]) == (alice_id, 1)
+    assert asked("search", "shell hel", env=bob) == [told]
+    assert asked("contacts", "set", alice_id, "--nickname", "Al", env=bob)[0]["nickname"] == "Al"
+    assert "Al" in allium("contacts", env=elsewhere).stdout
+    # The copy of what she sent is hers too.
+    [copy] = lines("inbox", env=alice)
+    assert (copy["sender"], copy["conversation"], copy["text"]) == (alice_id, bob_id, "hello from the shell")
+
+    # Who follows is told at once, and may be stopped at any time.
+    following = [sys.executable, "-m", "allium", "inbox", "--follow", "--json"]
+    everything: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(following, env={**os.environ, **bob}, **everything) as process:
+        assert allium("send", bob_id, "are you there?", env=alice).returncode == 0
+        assert process.stdout is not None and process.stderr is not None
+        assert json.loads(process.stdout.readline())["text"] == "are you there?"
+        process.terminate()
+        assert process.wait(30) == 143 and not process.stderr.read()
+
+
+def test_what_is_wrong_is_said(shared_devnet: Devnet, tmp_path: Path) -> None:
+    seed = shared_devnet.network["seed_url"]
+    env = {"ALLIUM_SEED": seed, "ALLIUM_ACCOUNT": str(tmp_path / "account")}
+    assert allium("account", "restore", env=env, input="no such words").returncode == 1
+    assert allium("account", "new", env=env).returncode == 0
+    wrong: list[tuple[str, ...]] = [("profile", "set", "--name", ""), ("profile", "--json", "set", "--name", "x")]
+    for arguments in wrong:
+        done = allium(*arguments, env=env)
+        assert done.returncode == 1 and done.stderr.startswith("error: "), done
+    assert allium("profile", env={**env, "ALLIUM_SEED": None}).returncode == 2
+    # Another person's account where this one's was.
+    (tmp_path / "account").write_text(Account.new().phrase)
+    done = allium("profile", env=env)
+    assert done.returncode == 1 and "another account" in done.stderr, done
