@@ -34,6 +34,8 @@ _SWARM_MINIMUM = 3
 _COMPARE_SECONDS = 300.0
 #: A swarm smaller than that is not asked for again for so long.
 _SMALL_SWARM_SECONDS = 60.0
+#: Accounts whose swarms are remembered, those last who were asked for last.
+_MOST_SWARMS = 10_000
 #: A swarm that somebody names is no larger.
 _MOST_MEMBERS = 100
 #: More members no swarm has.
@@ -296,9 +298,18 @@ class Network:
                 break
         if not best:
             raise NetworkError(f"no node told the swarm: {failure}") from failure
-        self._swarms[account_id] = [member.ed25519 for member in best]
+        self._remember_swarm(account_id, best)
         self._swarms_asked[account_id] = time.monotonic()
         return self._known_swarm(account_id) or best
+
+    def _remember_swarm(self, account_id: str, members: list[Snode]) -> None:
+        self._swarms.pop(account_id, None)
+        self._swarms[account_id] = [member.ed25519 for member in members]
+        while len(self._swarms) > _MOST_SWARMS:
+            oldest = next(iter(self._swarms))
+            del self._swarms[oldest]
+            self._swarms_asked.pop(oldest, None)
+            self._rotations.pop(oldest, None)
 
     def rotation(self, pubkey: str) -> Rotation:
         """In which order the members of a swarm are polled."""
@@ -340,7 +351,7 @@ class Network:
     def learn_swarm(self, account_id: str, node: Snode, named: list[Snode]) -> None:
         """A 421: `node` does not serve this account, but those that it named, if any."""
         if named:
-            self._swarms[account_id] = [member.ed25519 for member in named]
+            self._remember_swarm(account_id, named)
         elif node.ed25519 in self._swarms.get(account_id, ()):
             self._swarms[account_id].remove(node.ed25519)
 

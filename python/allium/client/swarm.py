@@ -253,7 +253,9 @@ async def _sequence(
                 if not outcome.ok:
                     refused.append(outcome)
                     raise RefusedError(outcome.code, str(outcome.body)[:200])
-                done.append(_stored(node, pubkey, request, outcome, now) if isinstance(request, Store) else outcome)
+                done.append(
+                    _stored(network, node, pubkey, request, outcome, now) if isinstance(request, Store) else outcome
+                )
             if len(outcomes) < len(rest):
                 network.pool.strike(node)
                 raise NetworkError(f"{node} answered {len(outcomes)} of {len(rest)} requests")
@@ -269,10 +271,11 @@ async def _sequence(
     return [*done, *(Outcome(0, None) for _ in requests[len(done) :])]
 
 
-def _stored(node: Snode, pubkey: str, request: Store, outcome: Outcome, now: int) -> Stored:
+def _stored(network: Network, node: Snode, pubkey: str, request: Store, outcome: Outcome, now: int) -> Stored:
     body = outcome.body if isinstance(outcome.body, dict) else {}
     expected = message_hash(pubkey, request.namespace, request.data)
     if body.get("hash") != expected:
+        network.pool.strike(node)
         raise NetworkError(f"{node} stored something else: {str(body.get('hash'))[:80]!r}, not {expected}")
     began = request.timestamp if request.timestamp is not None else now
     timestamp = milliseconds(body.get("t")) or began
