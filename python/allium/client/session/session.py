@@ -281,13 +281,17 @@ class Session:
         return await self.run(outbound.read, self.groups, actions.conversation_id(conversation_id), up_to)
 
     async def delete(self, message: Message, *, everywhere: bool = False) -> None:
-        """Deletes a message on this device; or, of our own, on all of ours and the other side's.
+        """Deletes a message on this device; or, of our own and as a group's admin any, for everybody.
 
-        The latter raises `NetworkError`, with nothing deleted, if our swarm cannot be reached, and `ValueError` for
+        The latter raises `NetworkError`, with nothing deleted, if the swarm cannot be reached, and `ValueError` for
         somebody else's message.
         """
         if not everywhere:
             await self.run(letters.erase, message, Deleted.HERE)
+            return
+        if message.conversation.startswith("03"):
+            await self.groups.delete_messages(message.conversation, [message])
+            await self.run(letters.erase, message, Deleted.EVERYWHERE)
             return
         await self.run(actions.check_own, message)
         if message.hash:
