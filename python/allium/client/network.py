@@ -290,8 +290,13 @@ class Network:
                 if self.connection.online is False:
                     break
                 continue
-            # Where a node is, the list of all nodes says, and nobody else.
-            members = [member for told in members_in(reply.body) if (member := self.pool.get(told.ed25519))]
+            told = members_in(reply.body)
+            members = self._known(told)
+            if len(members) < min(_SWARM_MINIMUM, len(told)) and self.pool.age > _COMPARE_SECONDS:
+                # Nodes that are newer than our list.
+                self.pool.postpone(-1)
+                await self.refresh()
+                members = self._known(told)
             if len(members) > len(best):
                 best = members
             if len(best) >= _SWARM_MINIMUM:
@@ -301,6 +306,10 @@ class Network:
         self._remember_swarm(account_id, best)
         self._swarms_asked[account_id] = time.monotonic()
         return self._known_swarm(account_id) or best
+
+    def _known(self, told: list[Snode]) -> list[Snode]:
+        """Where a node is, the list of all nodes says, and nobody else."""
+        return [member for each in told if (member := self.pool.get(each.ed25519))]
 
     def _remember_swarm(self, account_id: str, members: list[Snode]) -> None:
         self._swarms.pop(account_id, None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from allium.base import files
 from allium.client.account import Account
@@ -17,6 +19,8 @@ from allium.client.session.core import Core, Work
 from allium.client.words import ENTROPY_BYTES
 
 _SEED, _SEEDS = "seed", "seeds"
+#: When the list of nodes was a fresh one, Unix seconds.
+_LISTED = "nodes.listed"
 
 
 @dataclass(frozen=True)
@@ -106,12 +110,29 @@ def _account(path: Path, database: Database) -> Account:
     return Account(seed[:ENTROPY_BYTES])
 
 
+class Known(TypedDict):
+    """What an earlier run knew of the network, as `Network.open` takes it."""
+
+    nodes: list[Snode]
+    guards: list[bytes]
+    swarms: dict[str, list[bytes]]
+    age: float
+
+
+def known(database: Database) -> Known:
+    """What `remember` has kept."""
+    listed = int(database.facts.get(_LISTED) or b"0")
+    nodes = database.nodes
+    return Known(nodes=nodes.all(), guards=nodes.guards(), swarms=nodes.swarms(), age=max(0.0, time.time() - listed))
+
+
 def remember(
-    work: Work, nodes: Sequence[Snode], guards: Sequence[bytes], swarms: Mapping[str, Sequence[bytes]]
+    work: Work, nodes: Sequence[Snode], age: float, guards: Sequence[bytes], swarms: Mapping[str, Sequence[bytes]]
 ) -> None:
-    """What is known of the network, for the next run."""
+    """What is known of the network, for the next run; the list of `nodes` is `age` seconds old."""
     if nodes:
         work.database.nodes.replace(nodes)
+        work.database.facts.set(_LISTED, str(int(time.time() - age)).encode())
     if guards:
         work.database.nodes.set_guards(guards)
     for pubkey, members in swarms.items():

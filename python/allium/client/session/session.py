@@ -20,8 +20,6 @@ from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.path import Paths
-from allium.client.pool import SnodePool
 from allium.client.session import accountfile, actions, letters, outbound, sending
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
@@ -34,7 +32,6 @@ from allium.client.session.receiving import Receiver
 from allium.client.session.sending import Sender
 from allium.client.session.settings import Settings
 from allium.client.session.worker import Worker
-from allium.client.transport import Transport
 from allium.errors import Complaint
 
 _log = logging.getLogger(__name__)
@@ -66,12 +63,9 @@ class Session:
     def __init__(self, account: Account, database: Database, seeds: Sequence[str], worker: Worker) -> None:
         """See `create`, `restore` and `open`."""
         self._worker = worker
-        self._transport = Transport()
-        self.pool = SnodePool(seeds, self._transport, database.nodes.all())
-        self.paths = Paths(self.pool, self._transport, account.account_id, database.nodes.guards())
-        self._swarms = database.nodes.swarms()
         #: For whoever asks the network for more than a session does.
-        self.network = Network(self.pool, self.paths, self._transport, self._swarms)
+        self.network = Network.open(seeds, **accountfile.known(database))
+        self.pool, self.paths = self.network.pool, self.network.paths
         self.account = account
         self.core = Core(account, database, self.network.now)
         self.groups = Groups(self.core, worker, self.network)
@@ -166,12 +160,11 @@ class Session:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             await self.groups.close()
-            guards = [path.guard.ed25519 for path in self.paths.paths]
-            await self.run(accountfile.remember, self.pool.nodes, guards, self._swarms)
+            await self.run(accountfile.remember, self.pool.nodes, self.pool.age, self.paths.guards, self.network.swarms)
         finally:
             await self._worker.run(self.core.close)
             await self._worker.close()
-            await self._transport.close()
+            await self.network.close()
 
     async def __aenter__(self) -> Self:
         return self
