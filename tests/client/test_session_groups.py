@@ -11,14 +11,7 @@ import pytest
 
 from allium.client.configs.user_groups import Removed
 from allium.client.database.rows import Deleted, Message, MessageState
-from allium.client.groups import envelope
-from allium.client.groups.identity import GroupIdentity
-from allium.client.messages import delivery, updates
-from allium.client.messages.direct import seal
-from allium.client.messages.kinds import GroupUpdateMessage, Letter
 from allium.client.session import Session
-from allium.client.session.events import GroupChanged, MessageReceived
-from allium.client.swarm import Store, store
 from tests.support.devnet import Devnet
 
 
@@ -122,7 +115,7 @@ async def test_from_the_first_invitation_to_the_end(shared_devnet: Devnet, tmp_p
         await sync(alice, bob, carol)
         out = await carol.groups.get(group_id)
         assert (out.removed, out.admin) == (Removed.KICKED, False)
-        with pytest.raises(ValueError, match="not in this group|no group"):
+        with pytest.raises(ValueError, match=r"not in this group|no group"):
             await carol.send(group_id, "I am still here")
         for session in (alice, bob):
             gone = [each for each in await session.conversations.messages(group_id) if each.sender == carol.account_id]
