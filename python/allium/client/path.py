@@ -29,8 +29,8 @@ class Path:
         """The only node that is ever contacted directly."""
         return self.nodes[0]
 
-    def __contains__(self, node: Snode) -> bool:
-        return any(node.ed25519 == member.ed25519 for member in self.nodes)
+    def __contains__(self, node: Snode | None) -> bool:
+        return node is not None and any(node.ed25519 == member.ed25519 for member in self.nodes)
 
     def __str__(self) -> str:
         return " → ".join(map(str, self.nodes))
@@ -55,8 +55,11 @@ class Paths:
         """Those in use."""
         return list(self._paths)
 
-    async def get(self, destination: Snode) -> Path:
-        """A path that does not contain `destination`, in turns; `NetworkError` when there are too few nodes."""
+    async def get(self, destination: Snode | None = None) -> Path:
+        """A path that does not contain `destination`, in turns; `NetworkError` when there are too few nodes.
+
+        None: where it leads is no node.
+        """
         async with self._building:
             while len(self._paths) < WANTED and await self._add(destination):
                 pass
@@ -115,10 +118,10 @@ class Paths:
             path.nodes[[member.ed25519 for member in path.nodes].index(node.ed25519)] = found[0]
             path.failures = 0
 
-    async def _add(self, destination: Snode) -> bool:
+    async def _add(self, destination: Snode | None) -> bool:
         """Builds one path from nodes that no other uses; whether it could."""
         used = [node for path in self._paths for node in path.nodes]
-        avoid = [*used, destination]
+        avoid = used if destination is None else [*used, destination]
         guard = await self._guard(avoid)
         if guard is None:
             return False
