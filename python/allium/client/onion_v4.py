@@ -27,10 +27,10 @@ TARGET = "/oxen/v4/lsrpc"
 #: Metadata of a reply are headers of HTTP; no server has more.
 MAX_METADATA_BYTES = 64 << 10
 _LENGTH = struct.Struct("<I")
-_IV_BYTES, _TAG_BYTES = 12, 16
+_KEY_BYTES, _IV_BYTES, _TAG_BYTES = 32, 12, 16
 _MAX_DIGITS = 10
 #: What a node of the path says of a request is short.
-_MAX_COMPLAINT = 4096
+MAX_COMPLAINT_BYTES = 4096
 
 
 class ReplyError(ValueError):
@@ -57,11 +57,13 @@ class SharedKey:
     @classmethod
     def fresh(cls, x25519: bytes) -> SharedKey:
         """With a party of this X25519 key; `ValueError` for a key that is none."""
-        secret = secrets.token_bytes(32)
+        secret = secrets.token_bytes(_KEY_BYTES)
         try:
-            shared = bindings.crypto_scalarmult(secret, x25519)
+            shared = bindings.crypto_scalarmult(secret, x25519) if len(x25519) == _KEY_BYTES else b""
         except Exception:  # PyNaCl has exception types of its own for keys that are none
-            raise ValueError("a key that nothing can be encrypted for") from None
+            shared = b""
+        if not any(shared):
+            raise ValueError("a key that nothing can be encrypted for")
         return cls(bindings.crypto_scalarmult_base(secret), hmac.digest(b"LOKI", shared, hashlib.sha256))
 
     def opened(self, sealed: bytes) -> bytes | None:
@@ -189,12 +191,17 @@ class ReplyOpener:
         """Their names in lower case, once `status` is known."""
         return self._parser.headers
 
+    @property
+    def size(self) -> int | None:
+        """Bytes of the body, once they are known."""
+        return self._parser.size
+
     def update(self, data: bytes) -> bytes:
         """What there is of the body after this piece; `ReplyError`."""
         self._received += len(data)
         if self._received > self._most + MAX_METADATA_BYTES + 1024:
             raise ReplyError("the reply is too large")
-        if len(self._raw) <= _MAX_COMPLAINT:
+        if len(self._raw) <= MAX_COMPLAINT_BYTES:
             self._raw += data
         self._sealed += data
         if self._cipher is None:
@@ -220,13 +227,17 @@ class ReplyOpener:
             raise ReplyError("the reply is not the server's") from None
         self._parser.finish()
 
-    def complaint(self) -> tuple[int, str] | None:
-        """Status and text of what a node of the path says in place of the server's reply; None if it is not that."""
-        if len(self._raw) > _MAX_COMPLAINT:
+    def complaint(self, rest: bytes = b"") -> tuple[int, str] | None:
+        """Status and text of what a node of the path says in place of the server's reply; None if it is not that.
+
+        `rest` is what came after the piece that could not be opened.
+        """
+        raw = self._raw + rest
+        if len(raw) > MAX_COMPLAINT_BYTES:
             return None
-        with_base64 = [self._raw]
+        with_base64 = [raw]
         with contextlib.suppress(ValueError):
-            with_base64.append(base64.b64decode(self._raw, validate=True))
+            with_base64.append(base64.b64decode(raw, validate=True))
         for sealed in with_base64:
             for hop in self._hops:
                 if (plaintext := hop.opened(sealed)) is None:
@@ -247,6 +258,7 @@ class _ListParser:
         self.headers: dict[str, str] = {}
         self._most = most
         self._held = b""
+        self.size: int | None = None
         #: Bytes of the body that are missing; None before it has begun.
         self._left: int | None = None
         self._ended = False
@@ -299,6 +311,7 @@ class _ListParser:
         if found is None:
             return False
         self._left, begin = found
+        self.size = self._left
         if self._left > self._most:
             raise ReplyError("the reply is too large")
         self._held = self._held[begin:]

@@ -14,7 +14,7 @@ from allium.client.configs.community import Server
 from allium.client.errors import NetworkError
 from allium.client.exchange import MAX_REFUSAL_BYTES, PIECE_BYTES, Body, BytesBody, ServerReply, ServerRequest
 from allium.client.network import Network
-from allium.client.onion_v4 import Hop, ReplyError, ReplyOpener, RequestSealer
+from allium.client.onion_v4 import MAX_COMPLAINT_BYTES, Hop, ReplyError, ReplyOpener, RequestSealer
 from allium.client.path import Path
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ class ReplyStream(Protocol):
     @property
     def headers(self) -> Mapping[str, str]:
         """Names in lower case."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the body, where they are known."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The body in pieces; `NetworkError` when it is not whole."""
@@ -145,9 +149,8 @@ class OnionRoute:
         if doubted is not path:
             self.network.paths.failed(doubted)
 
-    def unusable(self, path: Path, server: Server, opener: ReplyOpener, reason: str) -> NetworkError:
-        """What a reply that does not open means."""
-        said = opener.complaint()
+    def unusable(self, path: Path, server: Server, said: tuple[int, str] | None, reason: str) -> NetworkError:
+        """What a reply that does not open means; `said`: by a node of the path, if one is known to have."""
         if said is not None and said[1] == "Invalid url":
             return ServerUnreachableError(server, "the network's nodes do not contact such an address", arrived=False)
         if said is None:
@@ -290,12 +293,13 @@ class Connections:
             )
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=10.0)
         connected = False
+        body = None if pieces is None else _WatchedPieces(pieces)
         try:
             async with self._session.request(
                 method,
                 yarl.URL(url, encoded=True),
                 headers=headers,
-                data=pieces,
+                data=body and body.pieces(),
                 timeout=limits,
                 ssl=verified,
                 allow_redirects=False,
@@ -307,12 +311,30 @@ class Connections:
         except aiohttp.ClientConnectorError as error:
             raise _Unanswered(str(error), connected=connected) from None
         except (aiohttp.ClientError, OSError) as error:
+            if body is not None and body.failure is not None:
+                raise body.failure from None
             raise _Unanswered(str(error) or type(error).__name__, connected=True) from None
 
     async def close(self) -> None:
         """Closes all of them."""
         if self._session is not None:
             await self._session.close()
+
+
+class _WatchedPieces:
+    """Pieces of a body; if they cannot be had, that is no failure of who was to be sent them."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self.failure: Exception | None = None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._pieces:
+                yield piece
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 async def _sealed(sealer: RequestSealer, body: Body | None) -> AsyncIterator[bytes]:
@@ -350,6 +372,10 @@ class _OnionStream:
     def headers(self) -> Mapping[str, str]:
         return self._opener.headers
 
+    @property
+    def size(self) -> int | None:
+        return self._opener.size
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         first, self._first = self._first, []
         for piece in first:
@@ -368,8 +394,13 @@ class _OnionStream:
                 return self._opener.update(piece)
             self._opener.finish()
         except ReplyError as error:
-            # The rest tells perhaps who says so.
-            raise self._route.unusable(self._path, self._server, self._opener, str(error)) from None
+            rest = bytearray()
+            async for piece in self._arriving:
+                rest += piece
+                if len(rest) > MAX_COMPLAINT_BYTES:
+                    break
+            said = self._opener.complaint(bytes(rest))
+            raise self._route.unusable(self._path, self._server, said, str(error)) from None
         self._verified = True
         self._route.succeeded(self._path, self._server)
         return None
@@ -380,6 +411,7 @@ class _DirectStream:
 
     def __init__(self, answer: aiohttp.ClientResponse, server: Server, most: int) -> None:
         self.status = answer.status
+        self.size = answer.content_length
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in answer.headers.items()}
         self._answer, self._server, self._most = answer, server, most
 

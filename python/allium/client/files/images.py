@@ -17,7 +17,7 @@ MAX_SIDE, MAX_PROFILE_SIDE, THUMBNAIL_SIDE = 4096, 600, 200
 #: Decoded at once, all frames of an animation counted: 256 MB of memory.
 MAX_PIXELS = 64_000_000
 #: A JPEG may be larger: its decoder makes it smaller.
-_MAX_JPEG_PIXELS = 4 * MAX_PIXELS
+_MAX_JPEG_PIXELS = 160_000_000
 MAX_FRAMES = 1_000
 _MAX_BYTES = 64 << 20
 #: What is read; all else is a file like any other.
@@ -93,7 +93,10 @@ class _Reader:
         with warnings.catch_warnings():
             # Its own warning of large pictures; ours is a limit.
             warnings.simplefilter("ignore")
-            self._image = image = Image.open(file, formats=list(_TYPES))
+            try:
+                self._image = image = Image.open(file, formats=list(_TYPES))
+            except Image.DecompressionBombError:
+                raise ImageError("too many pixels") from None
             if image.format == "JPEG" and image.width * image.height <= _MAX_JPEG_PIXELS:
                 image.draft("RGB", (self._wanted, self._wanted))
             if image.width * image.height > MAX_PIXELS:

@@ -69,6 +69,8 @@ def _letter(letter: str) -> str:
 
 
 def _cut(name: str) -> str:
+    if len(name.encode()) <= MAX_BYTES:
+        return name
     stem, suffix = split(name)
     most = MAX_BYTES - len(suffix.encode())
     while len(stem.encode()) > most:

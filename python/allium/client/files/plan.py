@@ -1,7 +1,7 @@
 """How one file is uploaded: encrypted always to the same bytes, so that what was begun can be found and finished.
 
-A plan is kept beside a message that waits to be sent. Whoever comes back to it asks the server for the id of those bytes
-before sending them again (`spec/files-and-calls` §1, §2).
+A plan is kept beside a message that waits to be sent. Whoever comes back to it asks the server for the id of those
+bytes before sending them again (`spec/files-and-calls` §1, §2).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from allium.client.exchange import Body
 from allium.client.files import deterministic, legacy
 from allium.client.files.deterministic import FileKey, KeyDeriver, Purpose
 
-#: Of what is stored: what clients' servers take.
-MAX_STORED_BYTES = 10_223_616
-_IV_BYTES = 16
+#: Of what is stored: what clients' servers take, and what the largest file would be that clients know to write.
+MAX_UPLOAD_BYTES, MAX_STORED_BYTES = 10_000_000, 10_223_616
+_IV_BYTES, _MAC_BYTES = 16, 32
 
 
 class Encryptor(Protocol):
@@ -82,6 +82,8 @@ class EncryptedBody:
 
 async def legacy_plan(source: Body, *, padded: bool = True) -> UploadPlan:
     """With fresh keys, as every client reads it; `legacy.FileError` for a file that is too large."""
+    # Padding that makes a file too large for servers would hide nothing: it would not arrive.
+    padded = padded and legacy.padded_size(source.size) + 2 * _IV_BYTES + _MAC_BYTES <= MAX_UPLOAD_BYTES
     key, iv = secrets.token_bytes(legacy.KEY_BYTES), secrets.token_bytes(_IV_BYTES)
     return await _completed(UploadPlan(source.size, key, iv, False, padded, 0, "", b""), source)
 
@@ -104,8 +106,8 @@ async def _completed(plan: UploadPlan, source: Body) -> UploadPlan:
         size += len(piece)
         if not plan.deterministic:
             digest.update(piece)
-    if size > MAX_STORED_BYTES:
-        raise legacy.FileError(f"a file has at most {MAX_STORED_BYTES} bytes once it is encrypted")
+    if size > MAX_UPLOAD_BYTES:
+        raise legacy.FileError(f"a file has at most {MAX_UPLOAD_BYTES} bytes once it is encrypted")
     content_id = base64.urlsafe_b64encode(named.digest()).decode()
     shown = b"" if plan.deterministic else digest.digest()
     return UploadPlan(plan.size, plan.key, plan.start, plan.deterministic, plan.padded, size, content_id, shown)

@@ -5,6 +5,7 @@ A task that is cancelled ends its transfer at once and leaves nothing behind.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 from nacl import bindings
 
 from allium.client.configs.community import CommunityError, Server
-from allium.client.errors import NetworkError
+from allium.client.errors import NetworkError, RefusedError
 from allium.client.exchange import (
     MAX_REFUSAL_BYTES,
     Body,
@@ -26,6 +27,7 @@ from allium.client.exchange import (
 )
 from allium.client.files import deterministic, legacy
 from allium.client.files.legacy import FileError
+from allium.client.files.names import safe_name
 from allium.client.files.plan import MAX_STORED_BYTES, EncryptedBody, UploadPlan, deterministic_plan
 from allium.client.files.sinks import FileSink, MemorySink, Sink
 from allium.client.files.urls import DEFAULT_KEY, DEFAULT_SERVER, FileUrl, FileUrlError
@@ -121,17 +123,19 @@ class Transfers:
     # --- sending
 
     async def upload(
-        self, plan: UploadPlan, source: Body, *, ttl: int | None = None, progress: Progress | None = None
+        self,
+        plan: UploadPlan,
+        source: Body,
+        *,
+        again: bool = False,
+        ttl: int | None = None,
+        progress: Progress | None = None,
     ) -> RemoteFile:
-        """Sends a file as planned, unless the server has those bytes already.
+        """Sends a file as planned. `again`: the plan was begun before, and the server may have the file.
 
         `FileError` if `source` is not what the plan was made of; `TooLargeError`, `RefusedError`, `NetworkError`.
         """
-        try:
-            found = await self.extend(plan.content_id, ttl)
-        except MissingError:
-            found = None
-        if found is not None and found.size in (None, plan.stored_size):
+        if (again or plan.deterministic) and (found := await self._found(plan, ttl)):
             if progress:
                 progress(plan.stored_size, plan.stored_size)
             return self._remote(plan, found)
@@ -140,6 +144,15 @@ class Transfers:
         where = self.file_server.server
         reply = await perform(self.route, where, request, repeatable=True, timeout=TRANSFER_TIMEOUT)
         return self._remote(plan, _info(reply, where, None))
+
+    async def _found(self, plan: UploadPlan, ttl: int | None) -> FileInfo | None:
+        """What the server has of a plan, kept for as long as a new file would be; None if it has to be sent."""
+        try:
+            found = await self.info(plan.content_id)
+            return await self.extend(plan.content_id, ttl) if found.size == plan.stored_size else None
+        except RefusedError:
+            # Older servers know neither request.
+            return None
 
     def _remote(self, plan: UploadPlan, info: FileInfo) -> RemoteFile:
         url = FileUrl(self.file_server.url, info.file_id, self.file_server.key, plan.deterministic)
@@ -179,7 +192,8 @@ class Transfers:
         """
         with FileSink(directory) as sink:
             await self.receive(attachment, sink, progress=progress)
-            return sink.keep(name or attachment.name or f"attachment.{attachment.content_type.rpartition('/')[2]}")
+            safe = safe_name(name or attachment.name, attachment.content_type)
+            return await asyncio.to_thread(sink.keep, safe)
 
     async def download_picture(self, url: str, key: bytes) -> bytes:
         """A profile's picture, with its key of 32 bytes; errors as `download`."""
@@ -209,11 +223,8 @@ class Transfers:
 
     async def _receive(self, url: FileUrl, decryptor: Decryptor, sink: Sink, progress: Progress | None) -> None:
         where = FileServer(url.server, url.key).server
-        opened = 0
         async for piece, gone, whole in pieces_of(self.route, where, ServerRequest("GET", f"/file/{url.file_id}")):
-            data = decryptor.update(piece)
-            opened += len(data)
-            sink.write(data)
+            sink.write(decryptor.update(piece))
             if progress:
                 progress(gone, whole)
         sink.write(decryptor.finish())
@@ -256,11 +267,9 @@ async def pieces_of(
                     async for piece in reply:
                         said = (said + piece)[:MAX_REFUSAL_BYTES]
                     raise refusal(reply.status, said)
-                length = reply.headers.get("content-length", "")
-                whole = int(length) if length.isascii() and length.isdecimal() and len(length) < 12 else 0
                 async for piece in reply:
                     gone += len(piece)
-                    yield piece, gone, whole
+                    yield piece, gone, reply.size or 0
                 return
         except (PathFailedError, ServerUnreachableError) as error:
             if gone:
