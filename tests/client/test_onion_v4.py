@@ -124,7 +124,7 @@ def test_a_reply_that_was_changed_or_cut_is_refused(body: bytes, draw: st.DataOb
 
 def test_what_a_node_says_in_the_servers_place_is_known() -> None:
     payload, sealer = sealed(b"")
-    ciphertext, control = unframe(payload)
+    _, control = unframe(payload)
     layer = ReferenceLayer.between(NODES[0][0], bytes.fromhex(control["ephemeral_key"]), GCM)
     opener = sealer.opener(300)
     said = base64.b64encode(layer.seal(b'{"status":400,"body":"Invalid url"}'))

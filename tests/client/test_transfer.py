@@ -60,6 +60,10 @@ def server_of(net: Devnet) -> FileServer:
     return FileServer(files["url"], bytes.fromhex(files["pubkey_ed25519"]))
 
 
+def names_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
 async def planned(kind: str, source: PathBody | BytesBody) -> UploadPlan:
     return await (legacy_plan(source) if kind == "legacy" else deterministic_plan(source, SEED))
 
@@ -76,9 +80,7 @@ async def test_a_file_there_and_back(net: Devnet, route: Route, kind: str, tmp_p
     assert steps == sorted(steps) and steps[-1] == (plan.stored_size, plan.stored_size)
     attachment = remote.attachment("image/png", "../\u202eevil.png", voice=False)
     steps.clear()
-    path = await transfers.download(
-        attachment, tmp_path, progress=lambda gone, whole: steps.append((gone, whole))
-    )
+    path = await transfers.download(attachment, tmp_path, progress=lambda gone, whole: steps.append((gone, whole)))
     assert path == tmp_path / "evil.png" and path.read_bytes() == source.read_bytes()
     assert steps[-1] == (plan.stored_size, plan.stored_size)
     # What was begun is found again, and what is not what was planned does not travel.
@@ -90,7 +92,7 @@ async def test_a_file_there_and_back(net: Devnet, route: Route, kind: str, tmp_p
     for wrong in (replace(attachment, key=os.urandom(len(plan.key))), replace(attachment, key=b"")):
         with pytest.raises(FileError):
             await transfers.download(wrong, tmp_path)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["evil.png", "source"]
+    assert names_in(tmp_path) == ["evil.png", "source"]
 
 
 async def test_refusals_have_their_types(net: Devnet, route: Route, tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ async def test_refusals_have_their_types(net: Devnet, route: Route, tmp_path: Pa
     plan = await legacy_plan(source)
     with pytest.raises(FileError, match="smaller"):
         await transfers.upload(plan, BytesBody(b"dat"))
-    assert list(tmp_path.iterdir()) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_pictures_of_profiles(net: Devnet, route: Route) -> None:
@@ -186,7 +188,7 @@ async def test_a_transfer_that_is_cancelled_leaves_nothing(net: Devnet, route: R
     downloading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await downloading
-    assert list(tmp_path.iterdir()) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_a_servers_failures_are_not_the_paths(
