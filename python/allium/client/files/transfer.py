@@ -5,7 +5,6 @@ A task that is cancelled ends its transfer at once and leaves nothing behind.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from allium.client.exchange import (
 )
 from allium.client.files import deterministic, legacy
 from allium.client.files.legacy import FileError
-from allium.client.files.names import safe_name
 from allium.client.files.plan import MAX_STORED_BYTES, EncryptedBody, UploadPlan, deterministic_plan
 from allium.client.files.sinks import FileSink, MemorySink, Sink
 from allium.client.files.urls import DEFAULT_KEY, DEFAULT_SERVER, FileUrl, FileUrlError
@@ -139,7 +137,7 @@ class Transfers:
             if progress:
                 progress(plan.stored_size, plan.stored_size)
             return self._remote(plan, found)
-        body = _CountedBody(EncryptedBody(plan, source), progress)
+        body = CountedBody(EncryptedBody(plan, source), progress)
         request = ServerRequest("POST", "/file", {**_UPLOAD_HEADERS, **_ttl(ttl)}, body)
         where = self.file_server.server
         reply = await perform(self.route, where, request, repeatable=True, timeout=TRANSFER_TIMEOUT)
@@ -192,8 +190,7 @@ class Transfers:
         """
         with FileSink(directory) as sink:
             await self.receive(attachment, sink, progress=progress)
-            safe = safe_name(name or attachment.name, attachment.content_type)
-            return await asyncio.to_thread(sink.keep, safe)
+            return await sink.placed(name or attachment.name, attachment.content_type)
 
     async def download_picture(self, url: str, key: bytes) -> bytes:
         """A profile's picture, with its key of 32 bytes; errors as `download`."""
@@ -223,7 +220,8 @@ class Transfers:
 
     async def _receive(self, url: FileUrl, decryptor: Decryptor, sink: Sink, progress: Progress | None) -> None:
         where = FileServer(url.server, url.key).server
-        async for piece, gone, whole in pieces_of(self.route, where, ServerRequest("GET", f"/file/{url.file_id}")):
+        request = ServerRequest("GET", f"/file/{url.file_id}")
+        async for piece, gone, whole in pieces_of(self.route, where, lambda: request):
             sink.write(decryptor.update(piece))
             if progress:
                 progress(gone, whole)
@@ -251,17 +249,17 @@ class _Plain:
 
 
 async def pieces_of(
-    route: Route, where: Server, request: ServerRequest, most: int = MAX_STORED_BYTES
+    route: Route, where: Server, make: Callable[[], ServerRequest], most: int = MAX_STORED_BYTES
 ) -> AsyncIterator[tuple[bytes, int, int]]:
     """The pieces of a file, each with the bytes so far and in all (0: not known); errors as `Transfers.download`.
 
-    Another path is tried until the first piece has come.
+    Another path is tried until the first piece has come; `make` makes each attempt's request.
     """
     failure: NetworkError | None = None
     for _ in range(ATTEMPTS):
         gone = 0
         try:
-            async with route.exchange(where, request, TRANSFER_TIMEOUT, most) as reply:
+            async with route.exchange(where, make(), TRANSFER_TIMEOUT, most) as reply:
                 if not 200 <= reply.status < 300:
                     said = b""
                     async for piece in reply:
@@ -280,17 +278,19 @@ async def pieces_of(
 
 
 @dataclass(frozen=True, slots=True)
-class _CountedBody:
-    """A body that tells how far it has got."""
+class CountedBody:
+    """A body that tells how far it has got, if anybody wants to know."""
 
     body: Body
     progress: Progress | None
 
     @property
     def size(self) -> int:
+        """See `Body`."""
         return self.body.size
 
     async def pieces(self) -> AsyncIterator[bytes]:
+        """See `Body`."""
         gone = 0
         async for piece in self.body.pieces():
             yield piece

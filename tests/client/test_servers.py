@@ -1,4 +1,4 @@
-"""Files to a file server and back: straight, and over the nodes of a devnet, one of which dies."""
+"""Servers, asked straight and over the nodes of a devnet, one of which dies: files there and back, a community."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import pytest
 import pytest_asyncio
 
 from allium.client import Account, Client
+from allium.client.communities import calls
+from allium.client.communities.server import CommunityServer
+from allium.client.configs.community import Community
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.exchange import BytesBody, MissingError, ServerRequest, TooLargeError
 from allium.client.files import legacy
@@ -21,9 +24,10 @@ from allium.client.files.plan import UploadPlan, deterministic_plan, legacy_plan
 from allium.client.files.sinks import MemorySink, PathBody
 from allium.client.files.transfer import FileServer, Transfers, is_renewal_due
 from allium.client.files.urls import FileUrlError
-from allium.client.messages.kinds import Attachment
+from allium.client.messages.kinds import Attachment, Letter, Text
 from allium.client.servers import DirectRoute, OnionRoute, Route, ServerUnreachableError, perform, request
 from tests.support.devnet import Devnet, up
+from tests.support.sogs_server import sogs_server
 
 SEED = bytes(range(32))
 TEN_MB = 9_900_000
@@ -211,6 +215,27 @@ async def test_a_servers_failures_are_not_the_paths(
     with pytest.raises(NetworkError):
         await request(straight, nobody, "GET", "/")
     await straight.close()
+
+
+async def test_a_community_over_three_nodes(client: Client, onion: OnionRoute, tmp_path: Path) -> None:
+    async with sogs_server() as sogs:
+        community = Community.parse(sogs.join_url("lobby"))
+        alice, bob = (CommunityServer(onion, account, community.server) for account in (client.account, Account.new()))
+        for each in (alice, bob):
+            await each.join(community.room)
+        data = os.urandom(100_000)
+        file = await alice.upload(community.room, BytesBody(data), "a.bin")
+        letter = Letter(Text("look", (file.attachment,)), client.network.now())
+        entry = await alice.post(community.room, letter, [file])
+        await bob.call(calls.react(community.room, entry.id, "😂"))
+        await bob.send_direct(alice.identity.id, Letter(Text("privately"), client.network.now()))
+        found = {type(event).__name__ for event in (await alice.poll()).events}
+        assert found == {"RoomChanged", "PostReceived", "ReactionsChanged", "DirectReceived"}
+        path = await bob.download(community.room, file.attachment, tmp_path)
+        assert path.read_bytes() == data
+        with pytest.raises(MissingError):
+            await bob.call(calls.delete(community.room, 999))
+        assert "POST /batch" in sogs.log and "POST /room/lobby/file" in sogs.log
 
 
 async def test_a_path_that_breaks_costs_no_transfer(net: Devnet, client: Client, onion: OnionRoute) -> None:
