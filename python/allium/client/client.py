@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -20,6 +19,7 @@ from allium.client.pool import Snode, SnodePool
 from allium.client.requests import signed
 from allium.client.session_pb2 import Content
 from allium.client.state import State, StateError
+from allium.client.swarm import Confirmation, confirmations, message_hash
 from allium.client.transport import Transport
 
 #: 14 days, in milliseconds.
@@ -32,18 +32,6 @@ INBOX = 0
 _FULL_PAGE = 95
 POLL_SECONDS = 3.0
 _MAX_BACKOFF = 10.0
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """What one member of the swarm said of a store."""
-
-    #: Ed25519 key, 32 bytes.
-    node: bytes
-    #: It signed the message's hash with that key.
-    verified: bool
-    #: Why it did not store, in its own or the entry node's words; `None` when it did.
-    failure: str | None
 
 
 @dataclass(frozen=True)
@@ -173,7 +161,7 @@ class Client:
         expected = message_hash(recipient, INBOX, data)
         if body.get("hash") != expected:
             raise NetworkError(f"{reply.destination} stored something else: {body.get('hash')!r}, not {expected}")
-        return SendResult(expected, sent, reply.path, reply.destination, _confirmations(body, expected))
+        return SendResult(expected, sent, reply.path, reply.destination, confirmations(body, expected))
 
     async def poll(self) -> Poll:
         """Everything new in the inbox, from one node of the swarm; another one at each call.
@@ -340,34 +328,3 @@ class Client:
         body = opened.content.dataMessage
         recipient = body.syncTarget or self.account.account_id
         return Message(name, opened.sender, recipient, body.body, opened.timestamp, body.profile.displayName, expiry)
-
-
-def message_hash(account_id: str, namespace: int, data: bytes) -> str:
-    """What a node calls a message: 43 base64 digits (`spec/node-rpc` §2)."""
-    digest = hashlib.blake2b(bytes.fromhex(account_id), digest_size=32)
-    digest.update(str(namespace).encode() if namespace else b"")
-    digest.update(data)
-    return base64.b64encode(digest.digest()).decode().rstrip("=")
-
-
-def _confirmations(body: Mapping[str, Any], stored: str) -> tuple[Confirmation, ...]:
-    swarm = body.get("swarm")
-    return tuple(
-        _confirmation(key, entry, stored)
-        for key, entry in sorted(swarm.items() if isinstance(swarm, dict) else ())
-        if isinstance(entry, dict)
-    )
-
-
-def _confirmation(key: str, entry: Mapping[str, Any], stored: str) -> Confirmation:
-    try:
-        node = bytes.fromhex(key)
-        if entry.get("failed"):
-            reason = entry.get("reason") or (
-                "no answer in time" if entry.get("timeout") else f"code {entry.get('code')}"
-            )
-            return Confirmation(node, False, str(reason))
-        signature = base64.b64decode(entry.get("signature") or "")
-    except (ValueError, TypeError):
-        return Confirmation(b"", False, "an unusable answer")
-    return Confirmation(node, envelope.verify(node, signature, stored.encode()), None)

@@ -31,6 +31,8 @@ _SWARM_MINIMUM = 3
 #: Times of nodes before this (January 2021) are no times.
 _EARLIEST_MS = 1_609_459_200_000
 _OFFSETS = 10
+#: More members no swarm has.
+_MOST_POLLED = 32
 _BAD_NODE = re.compile(rb"Next node (?:not found|is currently unreachable): ([0-9a-f]{64})")
 _NOT_READY = re.compile(rb"Snode not ready: ([0-9a-f]{64})")
 
@@ -56,6 +58,25 @@ async def attempts() -> AsyncIterator[int]:
         yield attempt
 
 
+class Rotation:
+    """Which members of one swarm were polled lately."""
+
+    def __init__(self) -> None:
+        self._polled: list[bytes] = []
+        self._again: bytes | None = None
+
+    def rank(self, node: Snode) -> int:
+        """The lower, the sooner it is to be polled: who has more to tell, then who was polled longest ago."""
+        if node.ed25519 == self._again:
+            return -1
+        return self._polled.index(node.ed25519) + 1 if node.ed25519 in self._polled else 0
+
+    def note(self, node: Snode, again: bool = False) -> None:
+        """`node` was polled; `again` when it has more."""
+        self._polled = [*(key for key in self._polled if key != node.ed25519), node.ed25519][-_MOST_POLLED:]
+        self._again = node.ed25519 if again else None
+
+
 class WrongSwarmError(NetworkError):
     """The node does not serve this account; `swarm` are the nodes it named instead (may be empty)."""
 
@@ -72,6 +93,7 @@ class Network:
         self.paths = paths
         self._transport = transport
         self._swarms = swarms
+        self._rotations: dict[str, Rotation] = {}
         self._offsets: deque[int] = deque(maxlen=_OFFSETS)
         pool.on_drop.append(self._forget)
 
@@ -82,7 +104,8 @@ class Network:
         offset = round(statistics.fmean(self._offsets)) if self._offsets else 0
         return time.time_ns() // 1_000_000 - offset
 
-    def _note_time(self, body: Any) -> None:
+    def note_time(self, node: Snode, body: Any) -> None:
+        """Learns from the time in an answer of `node`, if there is one."""
         told = body.get("t") if isinstance(body, dict) else None
         if isinstance(told, int) and told > _EARLIEST_MS:
             self._offsets.append(time.time_ns() // 1_000_000 - told)
@@ -133,7 +156,7 @@ class Network:
             result = decoded(inner)
         except ValueError:
             raise NetworkError(f"{destination} answered something that is not JSON") from None
-        self._note_time(result)
+        self.note_time(destination, result)
         return Reply(result, destination, travelled)
 
     def _open(self, path: Path, destination: Snode, answer: HttpAnswer, key: _native.ReplyKey) -> tuple[int, str]:
@@ -199,10 +222,14 @@ class Network:
             except (NetworkError, RefusedError) as error:
                 failure = error
                 continue
-            if members := _snodes(reply.body):
+            if members := members_in(reply.body):
                 self._swarms[account_id] = [member.ed25519 for member in members]
                 return self._known_swarm(account_id) or members
         raise NetworkError(f"no node told the swarm: {failure}") from failure
+
+    def rotation(self, pubkey: str) -> Rotation:
+        """In which order the members of a swarm are polled."""
+        return self._rotations.setdefault(pubkey, Rotation())
 
     def _known_swarm(self, account_id: str) -> list[Snode]:
         members = [node for key in self._swarms.get(account_id, ()) if (node := self.pool.get(key))]
@@ -228,16 +255,17 @@ class Network:
                 raise
             except WrongSwarmError as error:
                 failure = error
-                self._wrong_swarm(account_id, node, error.swarm)
+                self.learn_swarm(account_id, node, error.swarm)
             except NetworkError as error:
                 failure = error
         raise NetworkError(f"{len(tried)} attempts failed, the last with: {failure}") from failure
 
     def wrong_swarm(self, account_id: str, node: Snode, body: Any) -> None:
         """A 421 inside a batch: `body` is its JSON, already decoded."""
-        self._wrong_swarm(account_id, node, _snodes(body))
+        self.learn_swarm(account_id, node, members_in(body))
 
-    def _wrong_swarm(self, account_id: str, node: Snode, named: list[Snode]) -> None:
+    def learn_swarm(self, account_id: str, node: Snode, named: list[Snode]) -> None:
+        """A 421: `node` does not serve this account, but those that it named, if any."""
         if named:
             self._swarms[account_id] = [member.ed25519 for member in named]
         elif node.ed25519 in self._swarms.get(account_id, ()):
@@ -267,12 +295,12 @@ class Network:
 
 def _swarm_in(body: str) -> list[Snode]:
     try:
-        return _snodes(decoded(body))
+        return members_in(decoded(body))
     except ValueError:
         return []
 
 
-def _snodes(body: Any) -> list[Snode]:
+def members_in(body: Any) -> list[Snode]:
     """The usable nodes of a `get_swarm` answer."""
     entries = body.get("snodes") if isinstance(body, dict) else None
     if not isinstance(entries, list):

@@ -5,6 +5,7 @@ What speaks it takes longer to load than all else of a client, and is loaded wit
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -44,7 +45,11 @@ class Transport:
         headers = {} if content_type is None else {"Content-Type": content_type}
         try:
             async with self._session.post(
-                url, data=body, headers=headers, timeout=aiohttp.ClientTimeout(total=timeout), allow_redirects=False
+                url,
+                data=io.BytesIO(body),
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=timeout),
+                allow_redirects=False,
             ) as answer:
                 received = bytearray()
                 async for chunk in answer.content.iter_any():
