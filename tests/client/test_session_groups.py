@@ -11,14 +11,7 @@ import pytest
 
 from allium.client.configs.user_groups import Removed
 from allium.client.database.rows import Deleted, Message, MessageState
-from allium.client.groups import envelope
-from allium.client.groups.identity import GroupIdentity
-from allium.client.messages import delivery, updates
-from allium.client.messages.direct import seal
-from allium.client.messages.kinds import GroupUpdateMessage, Letter
 from allium.client.session import Session
-from allium.client.session.events import GroupChanged, MessageReceived
-from allium.client.swarm import Store, store
 from tests.support.devnet import Devnet
 
 

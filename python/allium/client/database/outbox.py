@@ -127,6 +127,9 @@ class Outbox:
 
     def recover(self) -> int:
         """What was being sent when a process ended is queued again; returns how many. `Database.open` does it."""
+        # Who only reads should not need room on the disk.
+        if self._connection.row("SELECT 1 FROM outbox WHERE state = ?", (OutboxState.SENDING.value,)) is None:
+            return 0
         return self._connection.execute(
             "UPDATE outbox SET state = ?, not_before = 0 WHERE state = ?",
             (OutboxState.QUEUED.value, OutboxState.SENDING.value),
