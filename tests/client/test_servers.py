@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,17 +26,16 @@ from allium.client.files.transfer import FileServer, Transfers, is_renewal_due
 from allium.client.files.urls import FileUrlError
 from allium.client.messages.kinds import Attachment, Letter, Text
 from allium.client.servers import DirectRoute, OnionRoute, Route, ServerUnreachableError, perform, request
-from tests.support.devnet import Devnet, up
+from tests.support.devnet import Devnet
 from tests.support.sogs_server import sogs_server
 
 SEED = bytes(range(32))
 TEN_MB = 9_900_000
 
 
-@pytest.fixture(scope="module")
-def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    with up(tmp_path_factory.mktemp("net"), "--nodes", "8", "--files") as made:
-        yield made
+@pytest.fixture
+def net(files_devnet: Devnet) -> Devnet:
+    return files_devnet
 
 
 @pytest_asyncio.fixture

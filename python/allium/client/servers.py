@@ -6,7 +6,7 @@ What a server does wrong is not the path's fault, and what a path does wrong say
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +16,7 @@ from allium.client.exchange import MAX_REFUSAL_BYTES, PIECE_BYTES, Body, BytesBo
 from allium.client.network import Network
 from allium.client.onion_v4 import MAX_COMPLAINT_BYTES, Hop, ReplyError, ReplyOpener, RequestSealer
 from allium.client.path import Path
+from allium.client.pool import Snode
 
 if TYPE_CHECKING:
     import aiohttp
@@ -32,8 +33,8 @@ _BAD_NODE = re.compile(rb"Next node (?:not found|is currently unreachable): ([0-
 _NOT_READY = re.compile(rb"Snode not ready: ([0-9a-f]{64})")
 #: What nodes say of each other and of requests, as clients know it (`spec/onion` §7).
 _OF_PATH = re.compile(
-    rb"Request time out|Invalid response from snode|Next hop congested|Service node is not ready|Server busy|"
-    rb"Error parsing onion request|onion request max path length|Invalid internal onion request"
+    rb"Next node|Next hop congested|Snode not ready|Service node is not ready|Server busy|Request time out|"
+    rb"Invalid response from snode|Error parsing onion request|onion request max path|Invalid internal onion request"
 )
 
 
@@ -104,7 +105,8 @@ class OnionRoute:
         """See `Route`; `PathFailedError`, `ServerUnreachableError`."""
         await self.network.refresh()
         path = await self.network.paths.get()
-        hops = [Hop(node.ed25519, node.x25519) for node in path.nodes]
+        travelled = tuple(path.nodes)
+        hops = [Hop(node.ed25519, node.x25519) for node in travelled]
         size = None if request.body is None else request.body.size
         try:
             sealer = RequestSealer(hops, server, request.method, request.endpoint, request.headers, size)
@@ -116,31 +118,40 @@ class OnionRoute:
         try:
             async with opening as answer:
                 if answer.status != 200:
-                    self._blame(path, server, answer.status, await answer.content.read(MAX_REFUSAL_BYTES))
+                    said = await answer.content.read(MAX_REFUSAL_BYTES)
+                    raise self._failure(path, travelled, server, answer.status, said)
                 stream = _OnionStream(self, path, server, sealer.opener(most), answer)
                 await stream.begin()
                 yield stream
         except _Unanswered as error:
-            self.network.paths.failed(path)
+            if error.connected:
+                self.network.paths.silent(path)
+            else:
+                self.network.paths.guard_failed(path)
             raise PathFailedError(f"no answer over {path}: {error}", arrived=error.connected) from None
 
-    def _blame(self, path: Path, server: Server, status: int, body: bytes) -> None:
-        """Raises what an answer in the clear means, and strikes whoever is at fault for it."""
+    def _failure(
+        self, path: Path, travelled: Sequence[Snode], server: Server, status: int, body: bytes
+    ) -> PathFailedError | ServerUnreachableError:
+        """What an answer in the clear means; strikes whoever is at fault for it."""
+        paths, pool = self.network.paths, self.network.pool
+        paths.connection.heard()
         text = body[:200].decode(errors="replace")
         failure = PathFailedError(f"the path failed with status {status}: {text}", arrived=status in (500, 504))
-        pool = self.network.pool
-        if found := _BAD_NODE.search(body):
-            if node := pool.get(bytes.fromhex(found[1].decode())):
-                pool.drop(node)
-            raise failure
-        if found := _NOT_READY.search(body):
-            if node := pool.get(bytes.fromhex(found[1].decode())):
-                pool.strike(node)
-            raise failure
+        # A node of the path cannot have others than those behind it blamed.
+        behind = {node.ed25519: node for node in travelled[1:]}
+        if (found := _BAD_NODE.search(body)) and (node := behind.get(bytes.fromhex(found[1].decode()))):
+            paths.doubt(path)
+            pool.drop(node)
+            return failure
+        if (found := _NOT_READY.search(body)) and (node := behind.get(bytes.fromhex(found[1].decode()))):
+            paths.doubt(path)
+            pool.strike(node)
+            return failure
         if _OF_PATH.match(body):
-            self.network.paths.failed(path)
-            raise failure
-        raise ServerUnreachableError(server, f"status {status}: {text}", arrived=status != 502)
+            paths.failed(path)
+            return failure
+        return ServerUnreachableError(server, f"status {status}: {text}", arrived=status != 502)
 
     def succeeded(self, path: Path, server: Server) -> None:
         """The server's own reply came over a path."""

@@ -90,6 +90,11 @@ class Messages:
             for row in self._connection.rows(f"{_SELECT} WHERE m.id > ? ORDER BY m.id LIMIT ?", (message, limit))
         ]
 
+    def last(self) -> int:
+        """The number of the message that was added last; 0 if there is none."""
+        found: int = self._connection.value("SELECT coalesce(max(id), 0) FROM messages")
+        return found
+
     def count(self, conversation: str | None = None) -> int:
         """How many there are."""
         if conversation is None:

@@ -24,6 +24,7 @@ from allium.client.messages import delivery
 from allium.client.messages.kinds import Attachment, CommunityInvitation, Letter, Preview, Target, Text
 from allium.client.session import community_rows, letters, outbound
 from allium.client.session.core import Work
+from allium.client.session.files import prepared, shown_name
 
 if TYPE_CHECKING:
     from allium.client.session.session import Session
@@ -165,17 +166,15 @@ class Communities:
         return await self._post(server, room, letter, again, files)
 
     async def _file(self, server: CommunityServer, room: str, source: Attachment | Path) -> RoomFile:
-        from allium.client.session.files import prepared, shown_name
-
         if isinstance(source, Attachment):
             return RoomFile(file_of(server.server, source.url), source)
         body, kind, shown = await prepared(source, "", "", unchanged=False)
-        return await server.upload(room, body, shown_name(source, "", kind), kind, **shown)
+        return await server.upload(room, body, shown_name(source, "", kind), kind, None, **shown)
 
     async def upload(
         self, conversation_id: str, source: Path | bytes, name: str, content_type: str = "", **options: Any
     ) -> Attachment:
-        """Sends a file to a room as it is, in the clear; what `send` takes. `options` as of `CommunityServer.upload`."""
+        """Sends a file to a room as it is, in the clear; what `send` takes. For `options` see `CommunityServer`."""
         server, room = await self.server(conversation_id)
         body = BytesBody(source) if isinstance(source, bytes) else PathBody(source)
         return (await server.upload(room, body, name, content_type, **options)).attachment
@@ -237,9 +236,7 @@ class Communities:
 
     # --- moderation
 
-    async def ban(
-        self, conversation_id: str, user: str, *, timeout: float | None = None, delete: bool = False
-    ) -> None:
+    async def ban(self, conversation_id: str, user: str, *, timeout: float | None = None, delete: bool = False) -> None:
         """Bans somebody from a room, for some seconds or for good, and with `delete` deletes all of theirs in it."""
         if delete:
             server, room = await self.server(conversation_id)
@@ -304,9 +301,7 @@ class Communities:
             asked = await self._server(server)
 
             async def commit(outcome: PollOutcome) -> None:
-                await self._session.run(
-                    community_rows.take, server, outcome, asked.identity.id, self._session.groups
-                )
+                await self._session.run(community_rows.take, server, outcome, asked.identity.id, self._session.groups)
 
             await poll_once(asked, commit)
 

@@ -1,4 +1,4 @@
-"""`session.files`: files of messages, to a file server and from it, and the profile's picture (`spec/files-and-calls`)."""
+"""`session.files`: files of messages, to a file server and from it; pictures (`spec/files-and-calls`)."""
 
 from __future__ import annotations
 
@@ -95,9 +95,7 @@ class Files:
         remote = await Transfers(self.route, await self.server()).upload(plan, body, progress=progress)
         return remote.attachment(kind, shown_name(source, name, kind), voice=voice, **shown)
 
-    async def download(
-        self, stored: StoredAttachment, directory: Path, *, progress: Progress | None = None
-    ) -> Path:
+    async def download(self, stored: StoredAttachment, directory: Path, *, progress: Progress | None = None) -> Path:
         """Puts a file of a message into `directory` under its name, made safe, and says where it is.
 
         `FileError` or `FileUrlError` if it is not what the message says, `RefusedError` (`MissingError` when the server

@@ -21,11 +21,14 @@ from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
 from allium.client.session import accountfile, actions, letters, outbound, sending
+from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
 from allium.client.session.events import Connection, ConnectionChanged, DatabaseFailed, Event
+from allium.client.session.files import Files
 from allium.client.session.groups import Groups
+from allium.client.session.incoming import incoming
 from allium.client.session.listeners import Listeners
 from allium.client.session.pushing import Pusher
 from allium.client.session.receiving import Receiver
@@ -68,6 +71,8 @@ class Session:
         self.network = Network.open(opened.seeds, remembered.all(), remembered.guards(), remembered.swarms(), age)
         self.core = Core(self.account, opened.database, self.network.now)
         self.groups = Groups(self.core, worker, self.network)
+        self.files = Files(self)
+        self.communities = Communities(self)
         self.contacts = Contacts(self)
         self.conversations = Conversations(self)
         self._credentials = AccountCredentials(self.account)
@@ -181,6 +186,7 @@ class Session:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             await self.groups.close()
+            await self.files.close()
             network = self.network
             await self.run(accountfile.remember, network.pool.nodes, network.paths.guards, network.swarms)
         finally:
@@ -243,8 +249,19 @@ class Session:
         """Everything that happens from now on; for as long as anybody listens, the session polls."""
         if self._polling is None:
             self._polling = asyncio.create_task(self._receiver.run())
+            for endless in (self.communities.run, self.files.run):
+                self._start(self._forever(endless))
         async for event in self._listeners.listen():
             yield event
+
+    async def incoming(self, name: str = "") -> AsyncIterator[Message]:
+        """What others write, for programs that answer: each message, and after a restart what was missed.
+
+        A message is dealt with when the next one is asked for; what ends the program before that has it come again.
+        `name` tells two such programs on one account apart. The first time, it begins with what comes from then on.
+        """
+        async for message in incoming(self, name):
+            yield message
 
     async def sync(self) -> None:
         """One poll of everything, and all that waits is sent and pushed. Raises `NetworkError`; repeat it then."""
@@ -253,6 +270,7 @@ class Session:
         await self._sender.flush()
         await self._pusher.push()
         await self.groups.push()
+        await self.communities.sync()
 
     # --- sending
 
@@ -262,22 +280,34 @@ class Session:
         text: str = "",
         *,
         quote: Message | Target | None = None,
-        attachments: Sequence[Attachment] = (),
+        attachments: Sequence[Attachment | Path] = (),
         preview: Preview | None = None,
         invitation: CommunityInvitation | None = None,
     ) -> SentMessage:
-        """A message to an account, to ourselves or to a group.
+        """A message to an account, to ourselves, to a group or to a community.
 
-        Returns when it is stored, or when it could not be and waits (`state`). `ValueError` for what cannot be sent.
+        Files are uploaded first, which raises what `Files.upload` does. Returns when the message is stored, or when it
+        could not be and waits (`state`; in a community it does not). `ValueError` for what cannot be sent.
         """
         target = Target(quote.timestamp, quote.sender) if isinstance(quote, Message) else quote
+        if actions.is_community(conversation_id):
+            posted = await self.communities.send(
+                conversation_id,
+                text,
+                quote=target,
+                attachments=attachments,
+                preview=preview,
+                invitation=invitation,
+            )
+            return SentMessage(posted.id, posted.conversation, posted.timestamp, posted.state)
+        sent = [await self.files.upload(each) if isinstance(each, Path) else each for each in attachments]
         message = await self.run(
             outbound.text,
             self.groups,
             actions.conversation_id(conversation_id),
             text,
             quote=target,
-            attachments=attachments,
+            attachments=sent,
             preview=preview,
             invitation=invitation,
         )
@@ -285,6 +315,10 @@ class Session:
 
     async def resend(self, message: Message | SentMessage) -> SentMessage:
         """Tries a message that failed again: the same one, which nobody gets twice."""
+        if actions.is_community(message.conversation):
+            found = await self.run(actions.message, message.id)
+            posted = await self.communities.resend(found)
+            return SentMessage(posted.id, posted.conversation, posted.timestamp, posted.state)
         await self.run(sending.again, message.id)
         await self._sender.flush()
         return await self._sent(message.id)
@@ -296,10 +330,15 @@ class Session:
 
     async def react(self, message: Message, emoji: str, *, remove: bool = False) -> bool:
         """Puts an emoji on a message, or takes it off; False if it was so. `ValueError` after 20 in a minute."""
+        if actions.is_community(message.conversation):
+            await self.communities.react(message, emoji, remove=remove)
+            return True
         return await self.run(outbound.react, self.groups, message, emoji, remove=remove)
 
     async def mark_read(self, conversation_id: str, *, up_to: int | None = None) -> int:
         """Marks a conversation as read up to a time (Unix milliseconds), or whole; how many messages that were."""
+        if actions.is_community(conversation_id):
+            return await self.communities.mark_read(conversation_id, up_to)
         return await self.run(outbound.read, self.groups, actions.conversation_id(conversation_id), up_to)
 
     async def delete(self, message: Message, *, everywhere: bool = False) -> None:
@@ -310,6 +349,9 @@ class Session:
         """
         if not everywhere:
             await self.run(letters.erase, message, Deleted.HERE)
+            return
+        if actions.is_community(message.conversation):
+            await self.communities.delete(message)
             return
         if message.conversation.startswith("03"):
             await self.groups.delete_messages(message.conversation, [message])
