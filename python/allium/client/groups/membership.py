@@ -142,7 +142,7 @@ def due(state: GroupState, now: int) -> Plan | None:
         state.rekey()
     if state.needs_push:
         return state.push(now)
-    if state.removals and not state.info.destroyed:
+    if state.members.any_removal and not state.info.destroyed and state.removals:
         return _removal(state, now)
     return None
 
@@ -183,7 +183,7 @@ def leave(state: GroupState, now: int) -> Plan:
 
 def respond(state: GroupState, now: int) -> Plan:
     """Tells the admins that we accepted."""
-    return Plan(tuple(all_updates(state, [updates.InviteResponse(True)], now)))
+    return Plan(tuple(all_updates(state, [updates.InviteResponse(True)], now)), responds=True)
 
 
 def _checked(state: GroupState, invitees: Iterable[Invitee]) -> list[Invitee]:

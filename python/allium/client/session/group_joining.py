@@ -67,9 +67,7 @@ def respond(work: Work, states: GroupStates, group_id: str) -> None:
 
 def queue(work: Work, states: GroupStates, group_id: str, letter: Letter, message: int | None) -> None:
     """Puts a letter to a group into the outbox; `ValueError` says why it cannot be sent."""
-    state = states.get(work, group_id)
-    if state is None or group_states.credentials(work, group_id) is None:
-        raise ValueError("this is no group that we are in")
+    state = states.joined(work, group_id)
     if isinstance(letter.message, kinds.Unsend):
         letter = replace(letter, message=_deletion(work, group_id, letter.message, state.profile))
     if isinstance(letter.message, GroupUpdateMessage) and state.is_admin:
@@ -91,6 +89,7 @@ def queue(work: Work, states: GroupStates, group_id: str, letter: Letter, messag
         work.database.seen.add({item.hash: work.now + delivery.CONFIG_TTL}, work.now)
         work.database.messages.set_hash(message, item.hash)
         if timer is not None:
+            work.expiring = True
             work.database.messages.set_expiry(message, work.now + timer.seconds * 1000)
 
 

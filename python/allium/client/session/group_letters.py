@@ -71,6 +71,7 @@ def _add(
         )
     )
     if added is not None:
+        work.expiring |= added.expires is not None
         work.tell(MessageReceived(added))
 
 
