@@ -14,7 +14,7 @@ from allium.client.messages import kinds, text, updates
 from allium.client.messages.kinds import Disappear, Letter
 from allium.client.session import letters, mirror, people
 from allium.client.session.core import Work
-from allium.client.session.events import MessageReceived, ReactionReceived
+from allium.client.session.events import MessageReceived, NoticeReceived, ReactionReceived
 
 #: Messages that are looked through at once.
 _PAGE = 500
@@ -72,7 +72,7 @@ def _add(
     )
     if added is not None:
         work.expiring |= added.expires is not None
-        work.tell(MessageReceived(added))
+        work.tell(MessageReceived(added) if message else NoticeReceived(added))
 
 
 def _attachment(attachment: kinds.Attachment) -> kinds.Attachment:

@@ -6,7 +6,8 @@ cannot be read is counted and kept, and the next message is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
 from allium.client.database.errors import DamagedError, DiskFullError, InUseError, UnwritableError
 from allium.client.polling import PollResult, Received
@@ -58,7 +59,7 @@ def receive(work: Work, result: PollResult, groups: GroupFeature) -> None:
         work.configs.lost(sorted(result.lost))
     for message in fresh:
         if message.namespace not in CONFIGS:
-            _letter(work, message, groups)
+            _guarded(work, message, functools.partial(letters.take, work, message, groups))
     work.database.seen.add({message.hash: message.expiry for message in fresh}, work.now)
     work.database.cursors.set(result.source.ed25519, work.own_id, result.cursors)
 
@@ -73,16 +74,21 @@ def _merge(work: Work, namespace: int, found: Sequence[Received], groups: GroupF
         newest = max(by_hash[hash_].timestamp for hash_ in outcome.merged)
         mirror.note_time(work, namespace, min(newest, work.now))
     if outcome.changed:
-        mirror.apply(work, namespace, before)
-        if namespace == work.configs.groups.NAMESPACE:
-            groups.configured(work)
+        _guarded(work, found[0], lambda: _show(work, namespace, before, groups))
 
 
-def _letter(work: Work, message: Received, groups: GroupFeature) -> None:
+def _show(work: Work, namespace: int, before: mirror.Before, groups: GroupFeature) -> None:
+    mirror.apply(work, namespace, before)
+    if namespace == work.configs.groups.NAMESPACE:
+        groups.configured(work)
+
+
+def _guarded(work: Work, message: Received, take: Callable[[], None]) -> None:
+    """Takes a message whole or not at all, whatever is in it."""
     told, queued = len(work.events), work.queued
     try:
         with work.database.transaction():
-            letters.take(work, message, groups)
+            take()
     except _FATAL:
         raise
     except letters.MessageError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 from allium.client.configs.contacts import Contact
 from allium.client.configs.convo_info_volatile import ReadState
@@ -11,6 +12,8 @@ from allium.client.session import people
 from allium.client.session.core import Work
 from allium.client.session.events import ConfigChanged, ContactChanged, ConversationChanged
 
+#: So far two clocks may be apart, milliseconds.
+_AHEAD_MS = 3_600_000
 PROFILE, CONTACTS, VOLATILE = 2, 3, 4
 
 
@@ -63,9 +66,11 @@ def priority(work: Work, conversation_id: str) -> int:
 def read_state(work: Work, conversation_id: str) -> ReadState:
     """Up to where a conversation was read, as the devices agree."""
     try:
-        return work.configs.volatile.get(conversation_id) or ReadState()
+        state = work.configs.volatile.get(conversation_id) or ReadState()
     except ValueError:
         return ReadState()
+    # Nobody has read what is not sent yet, whatever a device says.
+    return state if state.last_read <= work.now + _AHEAD_MS else replace(state, last_read=0)
 
 
 def set_read_state(work: Work, conversation_id: str, state: ReadState) -> None:
@@ -136,7 +141,8 @@ def show(work: Work, contact: Contact) -> None:
 
 
 def _volatile(work: Work) -> None:
-    for conversation_id, state in work.configs.volatile.accounts():
+    for conversation_id, _ in work.configs.volatile.accounts():
+        state = read_state(work, conversation_id)
         found = work.database.conversations.get(conversation_id)
         if found is None:
             continue

@@ -6,9 +6,11 @@ A poll that fails is told once, and repeated; one bad message is the inbox's bus
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 
 from allium.client.credentials import Credentials
+from allium.client.database import DatabaseError
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.network import Network
 from allium.client.polling import PollResult, poll, poll_everyone
@@ -20,6 +22,9 @@ from allium.client.session.core import Core
 from allium.client.session.group import GroupFeature, GroupHandler
 from allium.client.session.listeners import Listeners
 from allium.client.session.worker import Worker
+from allium.errors import Complaint
+
+_log = logging.getLogger(__name__)
 
 INBOX = 0
 #: Configs before messages, always.
@@ -59,7 +64,7 @@ class Receiver:
         self._own = asyncio.Lock()
         self._renewed = 0
         #: Called with None when a poll succeeded, else with why not.
-        self.on_connection: Callable[[NetworkError | None], None] = lambda error: None
+        self.on_connection: Callable[[Complaint | None], None] = lambda error: None
 
     async def sync(self) -> None:
         """Everything that is new, of the account and then of its groups. Raises `NetworkError`."""
@@ -139,13 +144,16 @@ class Receiver:
         try:
             more = await (self.poll_own() if handler is None else self.poll_group(handler))
             failed = False
-        except NetworkError as error:
+        except (NetworkError, DatabaseError) as error:
             if own:
                 self._schedule.connection(False)
                 self.on_connection(error)
         except RefusedError:
             # Of a group that we were removed from; its handler learns it from the notice.
             pass
+        except Exception as error:
+            # A fault of ours. It is repeated with the next poll, and costs no other account or group its own.
+            _log.error("a poll failed: %s", type(error).__name__)
         else:
             if own:
                 self._schedule.connection(True)

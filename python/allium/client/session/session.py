@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from allium.client import swarm
 from allium.client.account import Account
 from allium.client.configs.fields import Picture
 from allium.client.credentials import AccountCredentials
-from allium.client.database import Database
+from allium.client.database import Database, DatabaseError
 from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
@@ -34,7 +35,11 @@ from allium.client.session.sending import Sender
 from allium.client.session.settings import Settings
 from allium.client.session.worker import Worker
 from allium.client.transport import Transport
+from allium.errors import Complaint
 
+_log = logging.getLogger(__name__)
+#: Before what failed in the background is begun again.
+RESTART_SECONDS = 5.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -90,8 +95,8 @@ class Session:
             loop.call_soon_threadsafe(self._committed, work)
 
         self.core.committed = committed
-        for task in (self._sender.run(), self._pusher.run(), self._expire()):
-            self._start(task)
+        for endless in (self._sender.run, self._pusher.run, self._expire):
+            self._start(self._forever(endless))
         self._pusher.wake()
 
     # --- its life
@@ -276,13 +281,17 @@ class Session:
         return await self.run(outbound.read, self.groups, actions.conversation_id(conversation_id), up_to)
 
     async def delete(self, message: Message, *, everywhere: bool = False) -> None:
-        """Deletes a message on this device; or, of our own, on all of ours and the other side's.
+        """Deletes a message on this device; or, of our own and as a group's admin any, for everybody.
 
-        The latter raises `NetworkError`, with nothing deleted, if our swarm cannot be reached, and `ValueError` for
+        The latter raises `NetworkError`, with nothing deleted, if the swarm cannot be reached, and `ValueError` for
         somebody else's message.
         """
         if not everywhere:
             await self.run(letters.erase, message, Deleted.HERE)
+            return
+        if message.conversation.startswith("03"):
+            await self.groups.delete_messages(message.conversation, [message])
+            await self.run(letters.erase, message, Deleted.EVERYWHERE)
             return
         await self.run(actions.check_own, message)
         if message.hash:
@@ -313,6 +322,17 @@ class Session:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _forever(self, endless: Callable[[], Coroutine[None, None, None]]) -> None:
+        """What runs as long as the session, and after a full disk goes on."""
+        while True:
+            try:
+                await endless()
+            except Exception as error:
+                _log.error("%s ended: %s", endless.__qualname__, type(error).__name__)
+                if isinstance(error, DatabaseError):
+                    self._connection(error)
+            await asyncio.sleep(RESTART_SECONDS)
 
     def _committed(self, work: Work) -> None:
         if self._closed:
@@ -349,7 +369,7 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._expiring.wait(), None if wait is None else min(wait, 3600))
 
-    def _connection(self, error: NetworkError | None) -> None:
+    def _connection(self, error: Complaint | None) -> None:
         online = error is None
         if online == self._online:
             return
