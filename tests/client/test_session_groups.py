@@ -241,7 +241,12 @@ async def test_two_devices_of_an_admin_and_messages_that_are_deleted(shared_devn
             assert own.outgoing and own.read
             # What the other device changes, this one has.
             await device.groups.rename(group_id, "Renamed")
+            await device.conversations.pin(group_id, 3)
+            await device.conversations.mute(group_id, 1_900_000_000_000)
+            await sync(device)
             await sync(alice, bob)
+            shown = await alice.conversations.get(group_id)
+            assert shown is not None and (shown.priority, shown.muted_until) == (3, 1_900_000_000_000)
             assert (await alice.groups.get(group_id)).name == (await bob.groups.get(group_id)).name == "Renamed"
             # A member takes back what it wrote, an admin what anybody wrote.
             await bob.delete(await text(bob, group_id, "one"), everywhere=True)

@@ -118,6 +118,18 @@ def put(work: Work, known: Group) -> None:
     work.configs.groups.set_group(replace(known, name=truncated(known.name)))
 
 
+def set_listed(work: Work, group_id: str, *, priority: int | None = None, muted_until: int | None = None) -> None:
+    """How a group stands in the list on all our devices; `muted_until` is in Unix seconds."""
+    known = entry(work, group_id)
+    if known is None:
+        return
+    if priority is not None:
+        known.priority = priority
+    if muted_until is not None:
+        known.muted_until = muted_until
+    put(work, known)
+
+
 def show(work: Work, states: GroupStates, known: Group) -> None:
     """The conversation of a group says what UserGroups says."""
     group_id = known.group_id
