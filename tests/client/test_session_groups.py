@@ -278,6 +278,34 @@ async def _until_text(session: Session, body: str) -> list[Event]:
     raise AssertionError("the session ended")
 
 
+async def test_two_admins_invite_at_once(shared_devnet: Devnet, tmp_path: Path) -> None:
+    async with friends(shared_devnet, tmp_path, "alice", "bob", "carol", "dave") as (alice, bob, carol, dave):
+        group_id = await made([alice, bob])
+        await alice.groups.promote(group_id, [bob.account_id])
+        for session in (bob, alice):
+            await sync(session)
+        await asyncio.gather(
+            alice.groups.invite(group_id, [carol.account_id]),
+            bob.groups.invite(group_id, [dave.account_id]),
+            alice.groups.rename(group_id, "Ours"),
+            bob.groups.set_timer(group_id, 7200),
+        )
+        for _ in range(2):
+            for session in (alice, bob, carol, dave):
+                await sync(session)
+        await sync(bob)
+        expected = {"alice": "admin", "bob": "admin", "carol": "member", "dave": "member"}
+        for session in (carol, dave, alice, bob):
+            await sync(session)
+            view = await session.groups.get(group_id)
+            assert (await states(session, group_id), view.name, view.timer) == (expected, "Ours", 7200)
+        for session in (carol, dave):
+            await session.send(group_id, f"{session.profile.name} is here")
+        for session in (alice, bob, carol, dave):
+            await sync(session)
+            assert sorted(await bodies(session, group_id)) == ["carol is here", "dave is here"]
+
+
 async def test_what_the_swarm_has_lost_is_there_again(shared_devnet: Devnet, tmp_path: Path) -> None:
     async with friends(shared_devnet, tmp_path, "alice", "bob") as (alice, bob):
         group_id = await made([alice, bob])
