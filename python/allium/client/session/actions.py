@@ -13,7 +13,7 @@ from allium.client.database.rows import Deleted, Message
 from allium.client.messages import delivery, kinds
 from allium.client.messages.direct import seal
 from allium.client.messages.kinds import Letter
-from allium.client.session import letters, mirror, outbound, people
+from allium.client.session import group_states, letters, mirror, outbound, people
 from allium.client.session.core import Work
 from allium.client.session.events import ConfigChanged, ConversationChanged
 from allium.client.session.group import GroupFeature
@@ -21,6 +21,7 @@ from allium.client.session.settings import Settings
 from allium.client.swarm import Store
 
 _ID = re.compile(r"(?:03|05|15|25)[0-9a-f]{64}")
+_COMMUNITY = re.compile(r"https?://[^/?#\s]+/[a-z0-9_-]{1,64}")
 
 
 def local_now() -> int:
@@ -31,9 +32,14 @@ def local_now() -> int:
 def conversation_id(given: str) -> str:
     """An id as the database has it; `ValueError` for what is none."""
     lowered = given.lower()
-    if _ID.fullmatch(lowered) is None:
+    if _ID.fullmatch(lowered) is None and not is_community(lowered):
         raise ValueError(f"an Account ID or group id is 05 or 03 and 64 hex digits, not {given[:80]!r}")
     return lowered
+
+
+def is_community(given: str) -> bool:
+    """Whether an id is that of a community's room."""
+    return _COMMUNITY.fullmatch(given.lower()) is not None
 
 
 def message(work: Work, message_id: int) -> Message:
@@ -134,6 +140,8 @@ def set_priority(work: Work, conversation: str, priority: int) -> None:
         work.configs.profile.note_to_self_priority = priority
     elif people.contact_of(work, conversation) is not None:
         _change(work, conversation, priority=priority)
+    else:
+        group_states.set_listed(work, conversation, priority=priority)
     work.database.conversations.update(conversation, priority=priority)
     work.tell(ConversationChanged(conversation))
 
@@ -143,6 +151,8 @@ def set_muted(work: Work, conversation: str, until: int) -> None:
     work.database.conversations.update(conversation, muted_until=until)
     if people.contact_of(work, conversation) is not None:
         _change(work, conversation, muted_until=until // 1000)
+    else:
+        group_states.set_listed(work, conversation, muted_until=until // 1000)
     work.tell(ConversationChanged(conversation))
 
 
