@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from allium.client.communities import calls
-from allium.client.configs.user_profile import Picture
+from allium.client.configs.fields import Picture
 from allium.client.database.rows import AttachmentState, ConversationKind, Deleted, Message, MessageState
 from allium.client.errors import RefusedError
 from allium.client.exchange import MissingError
