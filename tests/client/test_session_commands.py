@@ -93,3 +93,31 @@ def test_what_is_wrong_is_said(shared_devnet: Devnet, tmp_path: Path) -> None:
     (tmp_path / "account").write_text(Account.new().phrase)
     done = allium("profile", env=env)
     assert done.returncode == 78 and "account.db" in done.stderr, done
+
+
+def test_a_group_from_the_shell(shared_devnet: Devnet, tmp_path: Path) -> None:
+    people = {
+        name: {"ALLIUM_SEED": shared_devnet.network["seed_url"], "ALLIUM_ACCOUNT": str(tmp_path / name)}
+        for name in ("alice", "bob")
+    }
+    alice, bob = people.values()
+    accounts = {name: Account.new() for name in people}
+    for name, account in accounts.items():
+        (tmp_path / name).write_text(account.phrase)
+    bob_id = accounts["bob"].account_id
+    [made] = asked("groups", "create", "Gardeners", bob_id, env=alice)
+    assert (made["name"], made["admin"]) == ("Gardeners", True)
+    states = {member["id"]: (member["admin"], member["state"]) for member in made["members"]}
+    assert states == {accounts["alice"].account_id: (True, "admin"), bob_id: (False, "invitation sent")}
+    [seen] = asked("groups", "accept", made["id"], env=bob)
+    assert (seen["id"], seen["admin"]) == (made["id"], False)
+    assert allium("send", made["id"], "water the roses", env=alice).returncode == 0
+    told = [line for line in lines("inbox", env=bob) if line["type"] == "message"]
+    assert [(line["text"], line["conversation"]) for line in told] == [("water the roses", made["id"])]
+    assert allium("send", made["id"], "done", "--reply", told[0]["id"], env=bob).returncode == 0
+    assert asked("groups", "rename", made["id"], "Rose gardeners", env=alice)[0]["name"] == "Rose gardeners"
+    [renamed] = asked("groups", env=bob)
+    assert renamed["name"] == "Rose gardeners" and len(renamed["members"]) == 2
+    assert bob_id not in [
+        member["id"] for member in asked("groups", "remove", made["id"], bob_id, env=alice)[0]["members"]
+    ]

@@ -18,6 +18,7 @@ class _Root(LazyGroup):
         "inbox": "messages",
         "profile": "profile",
         "contacts": "contacts",
+        "groups": "groups",
         "conversations": "conversations",
         "search": "conversations",
         "rpc": "rpc",
