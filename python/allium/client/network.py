@@ -156,12 +156,12 @@ class Network:
         if isinstance(body, dict):
             self._clock.note(node.ed25519, body.get("t"))
 
-    async def sync_clock(self) -> None:
-        """Takes the times of three nodes in place of what was known."""
+    async def sync_clock(self) -> bool:
+        """Takes the times of three nodes in place of what was known; whether any told one."""
         nodes = self.pool.diverse()[:WITNESSES]
         replies = await asyncio.gather(*(self._info(node) for node in nodes))
         times = {node.ed25519: reply for node, reply in zip(nodes, replies, strict=True) if reply is not None}
-        self._clock.replace(times)
+        return self._clock.replace(times)
 
     async def _info(self, node: Snode) -> Any:
         try:

@@ -23,8 +23,8 @@ from allium.client.pool import Snode
 MAX_DATA_BYTES = 76_800
 #: Calls in one `batch` or `sequence`.
 MAX_CALLS = 20
-#: Swarm members that may refuse our time after it was set anew, before it is ours that is wrong.
-_CLOCKS = 2
+#: Swarm members that may refuse our time although it was set anew, before it is ours that is wrong.
+_CLOCKS = 3
 
 #: Members that have to refuse a request before it is the request's fault.
 _REFUSALS = 2
@@ -334,12 +334,11 @@ async def at_swarm(
             return await work(node)
         except ClockError as error:
             failure = error
-            if node.ed25519 not in doubtful:
-                doubtful.add(node.ed25519)
-                await network.sync_clock()
-                again = node
-            elif len(doubtful) < _CLOCKS:
+            if node.ed25519 in doubtful:
                 network.pool.drop(node)
+            elif len(doubtful) < _CLOCKS and await network.sync_clock():
+                doubtful.add(node.ed25519)
+                again = node
             else:
                 break
         except WrongSwarmError as error:
