@@ -17,7 +17,7 @@ from allium.client.groups.plan import DeleteAllStep, DeleteStep, RevokeStep, Sto
 from allium.client.groups.state import Errand, GroupState
 from allium.client.messages import updates
 from allium.client.messages.decoding import MessageError
-from allium.client.messages.kinds import GroupUpdateMessage, Letter, Text
+from allium.client.messages.kinds import GroupUpdateMessage, Letter, Profile, Text
 from allium.client.messages.updates import MemberKind
 from tests.support.group_swarm import GroupSwarm, Message
 
@@ -125,6 +125,19 @@ def test_an_invitation_that_did_not_go_is_said_to_have_failed_and_sent_again() -
     alice.told(BOB.account_id, done=True)
     bob = alice.members.get(BOB.account_id)
     assert bob is not None and bob.state == "invitation sent"
+
+
+def test_a_member_whose_name_nobody_knew_says_it() -> None:
+    swarm = GroupSwarm()
+    alice, plan = membership.create(ALICE, SEED, "G", [Invitee(BOB.account_id)], swarm.tick())
+    assert swarm.run(alice, plan)
+    bob = GroupState(BOB, GroupIdentity(alice.group.public))
+    bob.profile = Profile("Bob\u202e" + "b" * 200)
+    bob.merge(swarm.seen(bob))
+    assert swarm.run(bob, membership.respond(bob, swarm.tick()))
+    alice.merge(swarm.seen(alice))
+    member = alice.members.get(BOB.account_id)
+    assert member is not None and member.state == "member" and member.name == "Bob" + "b" * 97
 
 
 def test_messages_are_read_by_all_under_the_groups_timer() -> None:
@@ -316,6 +329,8 @@ def test_settings() -> None:
     for act in (flows.rename, flows.describe):
         with pytest.raises(ValueError, match="only an admin"):
             act(bob, "x", 1)
+    with pytest.raises(ValueError, match="seconds"):
+        flows.set_timer(world.alice, 1 << 32, 1)
     with pytest.raises(ValueError, match="has a name"):
         flows.rename(world.alice, " ", 1)
 
