@@ -14,13 +14,11 @@ from allium.client import envelope
 from allium.client.account import Account, account_key
 from allium.client.errors import ClockError, NetworkError, RefusedError
 from allium.client.network import ATTEMPTS, Network, Reply, attempts
-from allium.client.path import Paths
-from allium.client.pool import Snode, SnodePool
+from allium.client.pool import Snode
 from allium.client.requests import signed
 from allium.client.session_pb2 import Content
 from allium.client.state import State, StateError
 from allium.client.swarm import Confirmation, confirmations, message_hash
-from allium.client.transport import Transport
 
 #: 14 days, in milliseconds.
 TEXT_TTL = 14 * 24 * 3600 * 1000
@@ -84,20 +82,18 @@ class Client:
         """`seeds` are URLs of seed nodes; `state` is what an earlier run remembered. Needs a running event loop."""
         self.account = account
         self._state = state if state is not None else State()
-        self._transport = Transport()
-        self.pool = SnodePool(seeds, self._transport, self._state.nodes)
-        self.paths = Paths(self.pool, self._transport, account.account_id, self._state.guards)
-        self.network = Network(self.pool, self.paths, self._transport, self._state.swarms)
+        self.network = Network.open(seeds, self._state.nodes, self._state.guards, self._state.swarms)
+        self.pool, self.paths = self.network.pool, self.network.paths
         self._polled: list[Snode] = []
 
     async def close(self) -> None:
         """Remembers what it learnt and closes its connections; `StateError` when the former was not possible."""
         self._state.nodes = self.pool.nodes
-        self._state.guards = [path.guard.ed25519 for path in self.paths.paths]
+        self._state.guards = self.paths.guards
         try:
             self._state.save(self.network.now())
         finally:
-            await self._transport.close()
+            await self.network.close()
 
     async def __aenter__(self) -> Self:
         return self

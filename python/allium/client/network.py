@@ -6,18 +6,20 @@ import asyncio
 import json
 import random
 import re
-import statistics
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from allium import _native
-from allium.client.errors import ClockError, NetworkError, RefusedError
+from allium.client.clock import NetworkClock
+from allium.client.connection import Connection
+from allium.client.errors import ClockError, NetworkError, RefusedError, UnreachableError
 from allium.client.listing import decoded, usable
 from allium.client.path import Path, Paths
 from allium.client.pool import AGREEING, FIELDS, WITNESSES, Snode, SnodePool, parse_states
+from allium.client.quic import QuicEntries
 from allium.client.transport import HttpAnswer, Transport
 
 REQUEST_TIMEOUT = 10.0
@@ -28,9 +30,12 @@ MOST_ATTEMPTS = 10
 _PAUSE = 0.1
 #: Fewer members than this in the pool: the swarm is asked for again.
 _SWARM_MINIMUM = 3
-#: Times of nodes before this (January 2021) are no times.
-_EARLIEST_MS = 1_609_459_200_000
-_OFFSETS = 10
+#: A list that nodes did not agree on is compared again after so many seconds.
+_COMPARE_SECONDS = 300.0
+#: A swarm smaller than that is not asked for again for so long.
+_SMALL_SWARM_SECONDS = 60.0
+#: A swarm that somebody names is no larger.
+_MOST_MEMBERS = 100
 #: More members no swarm has.
 _MOST_POLLED = 32
 _BAD_NODE = re.compile(rb"Next node (?:not found|is currently unreachable): ([0-9a-f]{64})")
@@ -88,40 +93,80 @@ class WrongSwarmError(NetworkError):
 class Network:
     """The network as one client sees it."""
 
-    def __init__(self, pool: SnodePool, paths: Paths, transport: Transport, swarms: dict[str, list[bytes]]) -> None:
+    def __init__(
+        self,
+        pool: SnodePool,
+        paths: Paths,
+        transport: Transport,
+        swarms: dict[str, list[bytes]],
+        quic: QuicEntries | None = None,
+    ) -> None:
+        """`swarms` is what an earlier run knew: account -> Ed25519 keys. Without `quic`, guards are asked by HTTPS."""
         self.pool = pool
         self.paths = paths
         self._transport = transport
+        self._quic = quic
         self._swarms = swarms
+        #: When they were last asked for, by the monotonic clock.
+        self._swarms_asked: dict[str, float] = {}
         self._rotations: dict[str, Rotation] = {}
-        self._offsets: deque[int] = deque(maxlen=_OFFSETS)
+        self._clock = NetworkClock()
+        self._refreshing = asyncio.Lock()
         pool.on_drop.append(self._forget)
+
+    @classmethod
+    def open(
+        cls,
+        seeds: Sequence[str],
+        nodes: Iterable[Snode] = (),
+        guards: Iterable[bytes] = (),
+        swarms: dict[str, list[bytes]] | None = None,
+        age: float = 0.0,
+    ) -> Self:
+        """A network with connections of its own, to be closed. Needs a running event loop.
+
+        `seeds` are URLs; `nodes`, `guards` (Ed25519 keys) and `swarms` are what an earlier run knew `age` seconds ago.
+        """
+        transport = Transport()
+        pool = SnodePool(seeds, transport, nodes, age)
+        return cls(
+            pool, Paths(pool, transport, guards=guards), transport, {} if swarms is None else swarms, QuicEntries()
+        )
+
+    @property
+    def connection(self) -> Connection:
+        """Whether the network is reached."""
+        return self.paths.connection
+
+    @property
+    def swarms(self) -> dict[str, list[bytes]]:
+        """Account -> Ed25519 keys of the nodes that keep its messages: what to remember for the next run."""
+        return self._swarms
 
     # --- time
 
     def now(self) -> int:
         """Unix milliseconds by the nodes' clocks."""
-        offset = round(statistics.fmean(self._offsets)) if self._offsets else 0
-        return time.time_ns() // 1_000_000 - offset
+        return self._clock.now()
 
     def note_time(self, node: Snode, body: Any) -> None:
         """Learns from the time in an answer of `node`, if there is one."""
-        told = body.get("t") if isinstance(body, dict) else None
-        if isinstance(told, int) and told > _EARLIEST_MS:
-            self._offsets.append(time.time_ns() // 1_000_000 - told)
+        if isinstance(body, dict):
+            self._clock.note(node.ed25519, body.get("t"))
 
     async def sync_clock(self) -> None:
-        """Takes the median of three nodes' times in place of what was known."""
-        times: list[int] = []
-        for node in self.pool.shuffled()[:WITNESSES]:
-            try:
-                reply = await self.request(node, "info", {})
-                times.append(time.time_ns() // 1_000_000 - int(reply.body["timestamp"]))
-            except (NetworkError, RefusedError, KeyError, TypeError, ValueError):
-                continue
-        if times:
-            self._offsets.clear()
-            self._offsets.append(round(statistics.median(times)))
+        """Takes the times of three nodes in place of what was known."""
+        nodes = self.pool.diverse()[:WITNESSES]
+        replies = await asyncio.gather(*(self._info(node) for node in nodes))
+        times = {node.ed25519: reply for node, reply in zip(nodes, replies, strict=True) if reply is not None}
+        self._clock.replace(times)
+
+    async def _info(self, node: Snode) -> Any:
+        try:
+            body = (await self.request(node, "info", {})).body
+        except (NetworkError, RefusedError):
+            return None
+        return body.get("timestamp", body.get("t")) if isinstance(body, dict) else None
 
     # --- one request
 
@@ -144,24 +189,36 @@ class Network:
             self.pool.strike(destination)
             raise NetworkError(f"nothing can be encrypted for {path} and {destination}: {error}") from None
         try:
-            answer = await self._transport.post(f"{path.guard.url}/onion_req/v2", payload, timeout)
+            answer = await self._send(path.guard, payload, timeout)
+        except UnreachableError as error:
+            self.paths.guard_failed(path)
+            raise NetworkError(f"{path.guard} is not reached: {error}") from error
         except NetworkError as error:
-            self.paths.failed(path)
-            self.pool.strike(destination)
+            self.paths.silent(path, destination)
             raise NetworkError(f"no answer over {path}: {error}") from error
-        status, inner = self._open(path, destination, answer, key)
-        self._check(status, inner, path, destination)
+        status, inner = self._open(path, travelled, destination, answer, key)
+        # Whatever it says, it came from the destination: the path is good.
         self.paths.succeeded(path)
+        self._check(status, inner, destination)
         try:
             result = decoded(inner)
         except ValueError:
+            self.pool.strike(destination)
             raise NetworkError(f"{destination} answered something that is not JSON") from None
         self.note_time(destination, result)
         return Reply(result, destination, travelled)
 
-    def _open(self, path: Path, destination: Snode, answer: HttpAnswer, key: _native.ReplyKey) -> tuple[int, str]:
+    async def _send(self, guard: Snode, payload: bytes, timeout: float) -> HttpAnswer:
+        if self._quic is not None and (answer := await self._quic.send(guard, payload, timeout)) is not None:
+            return answer
+        return await self._transport.post(f"{guard.url}/onion_req/v2", payload, timeout)
+
+    def _open(
+        self, path: Path, travelled: tuple[Snode, ...], destination: Snode, answer: HttpAnswer, key: _native.ReplyKey
+    ) -> tuple[int, str]:
         if answer.status != 200:
-            self._blame(path, destination, answer.body)
+            self.connection.heard()
+            self._blame(path, travelled, destination, answer.body)
             text = answer.body[:200].decode(errors="replace")
             raise NetworkError(f"the path failed with status {answer.status}: {text}")
         plaintext = key.open(answer.body)
@@ -172,36 +229,37 @@ class Network:
             status = reply.get("status", reply.get("status_code"))
             body = reply["body"]
             return int(status), body if isinstance(body, str) else json.dumps(body)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            self.connection.heard()
             self.paths.failed(path)
             self.pool.strike(destination)
             raise NetworkError(f"{destination} gave an unusable answer: {error}") from None
 
-    def _blame(self, path: Path, destination: Snode, body: bytes) -> None:
+    def _blame(self, path: Path, travelled: tuple[Snode, ...], destination: Snode, body: bytes) -> None:
         """Who is at fault for an answer that some node of the path gave in the clear."""
-        if found := _BAD_NODE.search(body):
-            if node := self.pool.get(bytes.fromhex(found[1].decode())):
-                self.pool.drop(node)
-            return
-        if found := _NOT_READY.search(body):
-            if node := self.pool.get(bytes.fromhex(found[1].decode())):
-                self.pool.strike(node)
-            return
-        self.paths.failed(path)
-        self.pool.strike(destination)
+        # A node of the path cannot have others than those behind it blamed.
+        behind = {node.ed25519: node for node in (*travelled[1:], destination)}
+        if (found := _BAD_NODE.search(body)) and (node := behind.get(bytes.fromhex(found[1].decode()))):
+            self.paths.doubt(path)
+            self.pool.drop(node)
+        elif (found := _NOT_READY.search(body)) and (node := behind.get(bytes.fromhex(found[1].decode()))):
+            self.paths.doubt(path)
+            self.pool.strike(node)
+        else:
+            self.paths.failed(path)
+            self.pool.strike(destination)
 
-    def _check(self, status: int, body: str, path: Path, destination: Snode) -> None:
+    def _check(self, status: int, body: str, destination: Snode) -> None:
         match status:
             case _ if 200 <= status < 300:
                 return
-            case 400 | 401:
+            case 400 | 401 | 403 | 404 | 413:
                 raise RefusedError(status, body)
             case 406 | 425:
-                raise ClockError(f"{destination} refused our time ({body}); set this machine's clock")
+                raise ClockError(f"{destination} refused our time ({body[:200]}); set this machine's clock")
             case 421:
                 raise WrongSwarmError(_swarm_in(body))
             case _:
-                self.paths.failed(path)
                 self.pool.strike(destination)
                 raise NetworkError(f"{destination} failed with status {status}: {body[:200]}")
 
@@ -210,22 +268,37 @@ class Network:
     async def swarm(self, account_id: str) -> list[Snode]:
         """The nodes that keep this account's messages, in random order; asked for when too few are known."""
         known = self._known_swarm(account_id)
-        if len(known) >= _SWARM_MINIMUM:
+        asked_at = self._swarms_asked.get(account_id, -_SMALL_SWARM_SECONDS)
+        if len(known) >= _SWARM_MINIMUM or (known and time.monotonic() - asked_at < _SMALL_SWARM_SECONDS):
             return known
         await self.refresh()
         failure: Exception = NetworkError("no node to ask for a swarm")
-        async for _ in attempts():
+        best: list[Snode] = []
+        asked: list[bytes] = []
+        async for attempt in attempts():
+            if best and attempt >= ATTEMPTS:
+                break
             await self.pool.ensure()
-            [node, *_] = self.pool.shuffled()
+            node = min(self.pool.shuffled(), key=lambda node: asked.count(node.ed25519))
+            asked.append(node.ed25519)
             try:
                 reply = await self.request(node, "get_swarm", {"pubkey": account_id})
             except (NetworkError, RefusedError) as error:
                 failure = error
+                if self.connection.online is False:
+                    break
                 continue
-            if members := members_in(reply.body):
-                self._swarms[account_id] = [member.ed25519 for member in members]
-                return self._known_swarm(account_id) or members
-        raise NetworkError(f"no node told the swarm: {failure}") from failure
+            # Where a node is, the list of all nodes says, and nobody else.
+            members = [member for told in members_in(reply.body) if (member := self.pool.get(told.ed25519))]
+            if len(members) > len(best):
+                best = members
+            if len(best) >= _SWARM_MINIMUM:
+                break
+        if not best:
+            raise NetworkError(f"no node told the swarm: {failure}") from failure
+        self._swarms[account_id] = [member.ed25519 for member in best]
+        self._swarms_asked[account_id] = time.monotonic()
+        return self._known_swarm(account_id) or best
 
     def rotation(self, pubkey: str) -> Rotation:
         """In which order the members of a swarm are polled."""
@@ -275,22 +348,46 @@ class Network:
 
     async def refresh(self) -> None:
         """Makes sure that there are nodes to work with; an old list is compared with what three nodes say."""
-        await self.pool.ensure()
-        if not self.pool.is_stale:
+        try:
+            await self.pool.ensure()
+        except NetworkError:
+            self.connection.lost()
+            raise
+        if not self.pool.is_stale or self._refreshing.locked():
             return
-        answers: list[set[Snode]] = []
+        async with self._refreshing:
+            await self._compare()
+
+    async def _compare(self) -> None:
+        self.pool.postpone(_COMPARE_SECONDS)
+        witnesses = self.pool.diverse()[:WITNESSES]
+        answers = await asyncio.gather(*(self._list_of(node) for node in witnesses))
+        told = Counter(node for nodes in answers for node in nodes)
+        agreed = [node for nodes in answers for node in nodes if told[node] >= AGREEING]
+        # Two that lie alike could leave us with theirs: a network does not halve in two hours.
+        if len(set(agreed)) >= max(self.pool.wanted, len(self.pool) // 2):
+            self.pool.replace(agreed)
+            return
+        try:
+            await self.pool.reseed()
+        except NetworkError:
+            return  # the list that there is has to do
+
+    async def _list_of(self, node: Snode) -> set[Snode]:
         params = {
             "endpoint": "get_service_nodes",
             "params": {"active_only": True, "fields": dict.fromkeys(FIELDS, True)},
         }
-        for node in self.pool.shuffled()[:WITNESSES]:
-            try:
-                answers.append(set(parse_states((await self.request(node, "oxend_request", params)).body)))
-            except (NetworkError, RefusedError, ValueError):
-                continue
-        agreed = {node for nodes in answers for node in nodes if sum(node in other for other in answers) >= AGREEING}
-        if agreed:
-            self.pool.replace(agreed)
+        try:
+            return set(parse_states((await self.request(node, "oxend_request", params)).body))
+        except (NetworkError, RefusedError, ValueError):
+            return set()
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        if self._quic is not None:
+            self._quic.close()
+        await self._transport.close()
 
 
 def _swarm_in(body: str) -> list[Snode]:
@@ -305,8 +402,9 @@ def members_in(body: Any) -> list[Snode]:
     entries = body.get("snodes") if isinstance(body, dict) else None
     if not isinstance(entries, list):
         return []
-    return usable(entries, _of_member)
+    return usable(entries[:_MOST_MEMBERS], _of_member)
 
 
 def _of_member(entry: Any) -> Snode | None:
-    return Snode.parse(entry["ip"], entry["port"], entry["pubkey_ed25519"], entry["pubkey_x25519"])
+    quic_port = entry.get("port_quic", entry.get("port_omq"))
+    return Snode.parse(entry["ip"], entry["port"], entry["pubkey_ed25519"], entry["pubkey_x25519"], quic_port)

@@ -58,7 +58,9 @@ class State:
         if self.path is None:
             return
         document = {
-            "nodes": [[node.ip, node.port, node.ed25519.hex(), node.x25519.hex()] for node in self.nodes],
+            "nodes": [
+                [node.ip, node.port, node.ed25519.hex(), node.x25519.hex(), node.quic_port] for node in self.nodes
+            ],
             "guards": [key.hex() for key in self.guards],
             "swarms": {account: [key.hex() for key in keys] for account, keys in self.swarms.items()},
             "last_hashes": [[key.hex(), account, ns, h] for (key, account, ns), h in self.last_hashes.items()],

@@ -26,6 +26,8 @@ MAX_CALLS = 20
 #: Swarm members that may refuse our time after it was set anew, before it is ours that is wrong.
 _CLOCKS = 2
 
+#: Members that have to refuse a request before it is the request's fault.
+_REFUSALS = 2
 #: No swarm is larger.
 _MOST_MEMBERS = 100
 
@@ -236,6 +238,7 @@ async def _sequence(
     network: Network, pubkey: str, credentials: Credentials | None, requests: Sequence[Request]
 ) -> list[Stored | Outcome]:
     done: list[Stored | Outcome] = []
+    refused: list[Outcome] = []
 
     async def work(node: Snode) -> None:
         while len(done) < len(requests):
@@ -248,8 +251,8 @@ async def _sequence(
                     network.pool.strike(node)
                     raise NetworkError(f"{node} failed with status {outcome.reason}")
                 if not outcome.ok:
-                    done.append(outcome)
-                    return
+                    refused.append(outcome)
+                    raise RefusedError(outcome.code, str(outcome.body)[:200])
                 done.append(_stored(node, pubkey, request, outcome, now) if isinstance(request, Store) else outcome)
             if len(outcomes) < len(rest):
                 network.pool.strike(node)
@@ -257,7 +260,12 @@ async def _sequence(
 
     if requests:
         await network.refresh()
-        await at_swarm(network, pubkey, work)
+        try:
+            await at_swarm(network, pubkey, work)
+        except RefusedError:
+            if not refused:
+                raise
+            done.append(refused[-1])
     return [*done, *(Outcome(0, None) for _ in requests[len(done) :])]
 
 
@@ -307,11 +315,13 @@ async def at_swarm(
     """What `work` makes of one member of a swarm; of another one when it raises `NetworkError`, lowest `rank` first.
 
     A member that refuses our time is asked again after three nodes have told theirs, and dropped if it still does.
+    What is refused is refused by two members, as one alone may lie: `RefusedError`.
     """
     tried: list[bytes] = []
     again: Snode | None = None
     doubtful: set[bytes] = set()
-    failure: NetworkError = NetworkError("no node was tried")
+    failure: NetworkError | RefusedError = NetworkError("no node was tried")
+    refusals = 0
     async for _ in attempts():
         members = await network.swarm(pubkey)
         node = again or min(members, key=lambda member: (tried.count(member.ed25519), rank(member)))
@@ -321,20 +331,27 @@ async def at_swarm(
             return await work(node)
         except ClockError as error:
             failure = error
-            if node.ed25519 in doubtful:
-                if len(doubtful) >= _CLOCKS:
-                    break
-                network.pool.drop(node)
-            else:
+            if node.ed25519 not in doubtful:
                 doubtful.add(node.ed25519)
                 await network.sync_clock()
                 again = node
+            elif len(doubtful) < _CLOCKS:
+                network.pool.drop(node)
+            else:
+                break
         except WrongSwarmError as error:
             failure = error
             network.learn_swarm(pubkey, node, error.swarm)
         except NetworkError as error:
             failure = error
-    if isinstance(failure, ClockError):
+            if network.connection.online is False:
+                break
+        except RefusedError as error:
+            failure = error
+            refusals += 1
+            if refusals >= _REFUSALS:
+                break
+    if isinstance(failure, (ClockError, RefusedError)):
         raise failure
     raise NetworkError(f"{len(tried)} attempts failed, the last with: {failure}") from failure
 

@@ -30,6 +30,8 @@ KEY_BYTES = 32
 CACHE_KIB = 16 * 1024
 #: Pages of the write-ahead log after which it is put into the file.
 CHECKPOINT_PAGES = 1000
+#: What is left of it after that.
+LOG_BYTES = 8 << 20
 #: The largest whole number that a column holds.
 MAX_INTEGER = (1 << 63) - 1
 
@@ -62,6 +64,8 @@ class Connection:
 
     def _prepare(self, key: bytes | None) -> None:
         db = self._db
+        if db.readonly("main"):
+            raise apsw.ReadOnlyError
         if key is not None:
             # The order is SQLite3 Multiple Ciphers': the cipher, the key, and then what reads the file.
             db.pragma("cipher", "chacha20")
@@ -74,12 +78,11 @@ class Connection:
         db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")
         db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        db.pragma("journal_size_limit", LOG_BYTES)
         db.pragma("foreign_keys", True)
         db.pragma("cache_size", -CACHE_KIB)
-        # What takes the lock.
-        with db:
-            db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            db.pragma("user_version", db.pragma("user_version"))
+        # What reads it takes the lock.
+        db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
 
     @property
     def is_in_transaction(self) -> bool:

@@ -13,6 +13,7 @@ from allium.client.database.configs import Configs, Facts
 from allium.client.database.connection import Connection
 from allium.client.database.conversations import Conversations, Profiles
 from allium.client.database.cursors import Cursors, Seen
+from allium.client.database.errors import DamagedError
 from allium.client.database.messages import Messages
 from allium.client.database.migrations import migrate
 from allium.client.database.nodes import Nodes
@@ -80,6 +81,17 @@ class Database:
     def rekey(self, key: bytes) -> None:
         """Encrypts the file under another key of 32 bytes: all of it, or nothing if this ends half-way."""
         self._connection.rekey(key)
+
+    def check(self) -> list[str]:
+        """Reads all of the file and says what is wrong with it; long, for a million messages some seconds."""
+        try:
+            found = [row[0] for row in self._connection.rows("PRAGMA integrity_check") if row[0] != "ok"]
+            orphans = self._connection.rows("PRAGMA foreign_key_check")
+            found += [f"{table} has a row without what it belongs to" for table, *_ in orphans]
+            self._connection.execute("INSERT INTO search (search) VALUES ('integrity-check')")
+        except DamagedError as error:
+            return [str(error)]
+        return found
 
     def close(self) -> None:
         """Lets go of the file."""

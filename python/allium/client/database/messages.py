@@ -90,6 +90,11 @@ class Messages:
             for row in self._connection.rows(f"{_SELECT} WHERE m.id > ? ORDER BY m.id LIMIT ?", (message, limit))
         ]
 
+    def last(self) -> int:
+        """The number of the message that was added last; 0 if there is none."""
+        found: int = self._connection.value("SELECT coalesce(max(id), 0) FROM messages")
+        return found
+
     def of_sender(self, conversation: str, sender: str, *, until: int, limit: int = 500) -> list[Message]:
         """What somebody wrote in a conversation up to a time, and is not deleted, in the order in which it came."""
         where = (

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from allium.client.client import message_hash
 from allium.client.database.connection import Connection, Row, bounded, clean
 from allium.client.database.rows import OutboxItem, OutboxState
+from allium.client.swarm import message_hash
 
 _SELECT = (
     "SELECT id, pubkey, namespace, hash, payload, ttl, timestamp, purpose, message, state, attempts, not_before, "
@@ -127,6 +127,9 @@ class Outbox:
 
     def recover(self) -> int:
         """What was being sent when a process ended is queued again; returns how many. `Database.open` does it."""
+        # Who only reads should not need room on the disk.
+        if self._connection.row("SELECT 1 FROM outbox WHERE state = ?", (OutboxState.SENDING.value,)) is None:
+            return 0
         return self._connection.execute(
             "UPDATE outbox SET state = ?, not_before = 0 WHERE state = ?",
             (OutboxState.QUEUED.value, OutboxState.SENDING.value),

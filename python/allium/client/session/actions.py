@@ -21,6 +21,7 @@ from allium.client.session.settings import Settings
 from allium.client.swarm import Store
 
 _ID = re.compile(r"(?:03|05|15|25)[0-9a-f]{64}")
+_COMMUNITY = re.compile(r"https?://[^/?#\s]+/[a-z0-9_-]{1,64}")
 
 
 def local_now() -> int:
@@ -31,9 +32,14 @@ def local_now() -> int:
 def conversation_id(given: str) -> str:
     """An id as the database has it; `ValueError` for what is none."""
     lowered = given.lower()
-    if _ID.fullmatch(lowered) is None:
+    if _ID.fullmatch(lowered) is None and not is_community(lowered):
         raise ValueError(f"an Account ID or group id is 05 or 03 and 64 hex digits, not {given[:80]!r}")
     return lowered
+
+
+def is_community(given: str) -> bool:
+    """Whether an id is that of a community's room."""
+    return _COMMUNITY.fullmatch(given.lower()) is not None
 
 
 def message(work: Work, message_id: int) -> Message:

@@ -59,7 +59,7 @@ def receive(work: Work, result: PollResult, groups: GroupFeature) -> None:
         work.configs.lost(sorted(result.lost))
     for message in fresh:
         if message.namespace not in CONFIGS:
-            _guarded(work, message, functools.partial(letters.take, work, message, groups))
+            guarded(work, message, functools.partial(letters.take, work, message, groups))
     work.database.seen.add({message.hash: message.expiry for message in fresh}, work.now)
     work.database.cursors.set(result.source.ed25519, work.own_id, result.cursors)
 
@@ -74,7 +74,7 @@ def _merge(work: Work, namespace: int, found: Sequence[Received], groups: GroupF
         newest = max(by_hash[hash_].timestamp for hash_ in outcome.merged)
         mirror.note_time(work, namespace, min(newest, work.now))
     if outcome.changed:
-        _guarded(work, found[0], lambda: _show(work, namespace, before, groups))
+        guarded(work, found[0], lambda: _show(work, namespace, before, groups))
 
 
 def _show(work: Work, namespace: int, before: mirror.Before, groups: GroupFeature) -> None:
@@ -83,8 +83,8 @@ def _show(work: Work, namespace: int, before: mirror.Before, groups: GroupFeatur
         groups.configured(work)
 
 
-def _guarded(work: Work, message: Received, take: Callable[[], None]) -> None:
-    """Takes a message whole or not at all, whatever is in it."""
+def guarded(work: Work, message: Received, take: Callable[[], None]) -> None:
+    """Takes a message, of a swarm or elsewhere, whole or not at all, whatever is in it."""
     told, queued = len(work.events), work.queued
     try:
         with work.database.transaction():

@@ -40,7 +40,11 @@ __all__ = ["MessageError", "take"]
 
 def take(work: Work, stored: Received, groups: GroupFeature) -> None:
     """Takes a message of namespace 0; `MessageError` if it cannot be read."""
-    opened = open_letter(work.account, stored.data)
+    take_opened(work, stored, open_letter(work.account, stored.data), groups)
+
+
+def take_opened(work: Work, stored: Received, opened: Opened, groups: GroupFeature) -> None:
+    """The same of a letter that was opened elsewhere; `stored` says when it came, and what it is known by."""
     message = opened.letter.message
     contact = people.contact_of(work, opened.sender)
     if isinstance(message, kinds.GroupUpdateMessage):

@@ -15,27 +15,26 @@ from allium.client import swarm
 from allium.client.account import Account
 from allium.client.configs.fields import Picture
 from allium.client.credentials import AccountCredentials
-from allium.client.database import Database, DatabaseError
+from allium.client.database import DatabaseError
 from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.path import Paths
-from allium.client.pool import SnodePool
 from allium.client.session import accountfile, actions, letters, outbound, sending
+from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
-from allium.client.session.events import Connection, ConnectionChanged, Event
+from allium.client.session.events import Connection, ConnectionChanged, DatabaseFailed, Event
+from allium.client.session.files import Files
 from allium.client.session.groups import Groups
+from allium.client.session.incoming import incoming
 from allium.client.session.listeners import Listeners
 from allium.client.session.pushing import Pusher
 from allium.client.session.receiving import Receiver
 from allium.client.session.sending import Sender
 from allium.client.session.settings import Settings
 from allium.client.session.worker import Worker
-from allium.client.transport import Transport
-from allium.errors import Complaint
 
 _log = logging.getLogger(__name__)
 #: Before what failed in the background is begun again.
@@ -63,28 +62,27 @@ class Session:
     what could not be sent goes as soon as it can.
     """
 
-    def __init__(self, account: Account, database: Database, seeds: Sequence[str], worker: Worker) -> None:
+    def __init__(self, opened: accountfile.Opened, worker: Worker) -> None:
         """See `create`, `restore` and `open`."""
         self._worker = worker
-        self._transport = Transport()
-        self.pool = SnodePool(seeds, self._transport, database.nodes.all())
-        self.paths = Paths(self.pool, self._transport, account.account_id, database.nodes.guards())
-        self._swarms = database.nodes.swarms()
+        self.account, remembered = opened.account, opened.database.nodes
+        age = max(0, actions.local_now() - opened.closed) / 1000
         #: For whoever asks the network for more than a session does.
-        self.network = Network(self.pool, self.paths, self._transport, self._swarms)
-        self.account = account
-        self.core = Core(account, database, self.network.now)
+        self.network = Network.open(opened.seeds, remembered.all(), remembered.guards(), remembered.swarms(), age)
+        self.core = Core(self.account, opened.database, self.network.now)
         self.groups = Groups(self.core, worker, self.network)
+        self.files = Files(self)
+        self.communities = Communities(self)
         self.contacts = Contacts(self)
         self.conversations = Conversations(self)
-        self._credentials = AccountCredentials(account)
+        self._credentials = AccountCredentials(self.account)
         self._listeners = Listeners()
         self._profile = self.core.configs.shown_profile
         self._sender = Sender(self.core, worker, self.network, self.groups)
         self._pusher = Pusher(self.core, worker, self.network, self._credentials)
         self._receiver = Receiver(self.core, worker, self.network, self._credentials, self.groups, self._listeners)
-        self._receiver.on_connection = self._connection
-        self._online: bool | None = None
+        self._receiver.on_failure = self._failed
+        self.network.connection.on_change.append(self._connected)
         self._expiring = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
@@ -103,32 +101,54 @@ class Session:
 
     @classmethod
     async def create(
-        cls, path: Path | str, display_name: str, *, seeds: Sequence[str], password: str | None = None
+        cls,
+        path: Path | str,
+        display_name: str,
+        *,
+        seeds: Sequence[str],
+        password: str | None = None,
+        keep_phrase: bool = True,
     ) -> Self:
         """A new account in a new file. `display_name` has 1 to 100 bytes of UTF-8; `seeds` are URLs of seed nodes.
 
-        `ValueError` for a bad name, `DatabaseError` or `KeyFileError` if the file cannot be, or is there already.
+        Without a password the recovery phrase is kept in a file beside it, which only its owner can read, and opens it;
+        without that (`keep_phrase`) `open` wants the phrase. `ValueError` for a bad name, `DatabaseError` if the file
+        cannot be made, or is there already.
         """
         if not display_name:
             raise ValueError("an account has a display name")
-        return await cls._made(Path(path), Account.new(), seeds, password, display_name)
+        return await cls._made(Path(path), Account.new(), seeds, password, display_name, keep_phrase)
 
     @classmethod
-    async def restore(cls, path: Path | str, phrase: str, *, seeds: Sequence[str], password: str | None = None) -> Self:
+    async def restore(
+        cls,
+        path: Path | str,
+        phrase: str,
+        *,
+        seeds: Sequence[str],
+        password: str | None = None,
+        keep_phrase: bool = True,
+    ) -> Self:
         """The account of a recovery phrase in a new file. What it is comes with the first `sync`, from its swarm.
 
         `PhraseError` for what is no phrase; else as `create`.
         """
-        return await cls._made(Path(path), Account.from_phrase(phrase), seeds, password, None)
+        return await cls._made(Path(path), Account.from_phrase(phrase), seeds, password, None, keep_phrase)
 
     @classmethod
     async def _made(
-        cls, path: Path, account: Account, seeds: Sequence[str], password: str | None, name: str | None
+        cls,
+        path: Path,
+        account: Account,
+        seeds: Sequence[str],
+        password: str | None,
+        name: str | None,
+        keep_phrase: bool,
     ) -> Self:
         worker = Worker()
         try:
-            database = await worker.run(accountfile.make, path, account, tuple(seeds), password, name)
-            return cls(account, database, seeds, worker)
+            opened = await worker.run(accountfile.make, path, account, tuple(seeds), password, name, keep_phrase)
+            return cls(opened, worker)
         except BaseException:
             await worker.close()
             raise
@@ -142,14 +162,14 @@ class Session:
         phrase: str | None = None,
         seeds: Sequence[str] | None = None,
     ) -> Self:
-        """The account in a file. A forgotten password is replaced by the recovery phrase; `seeds` are remembered.
+        """The account in a file. It wants the password, or the phrase where that is not kept; `seeds` are remembered.
 
-        `KeyFileError` for a wrong password, `DatabaseError` for a file that is in use or no database.
+        `DatabaseError` for a wrong password, and for a file that is in use or no database.
         """
         worker = Worker()
         try:
             opened = await worker.run(accountfile.load, Path(path), password, phrase, seeds)
-            return cls(opened.account, opened.database, opened.seeds, worker)
+            return cls(opened, worker)
         except BaseException:
             await worker.close()
             raise
@@ -166,12 +186,13 @@ class Session:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             await self.groups.close()
-            guards = [path.guard.ed25519 for path in self.paths.paths]
-            await self.run(accountfile.remember, self.pool.nodes, guards, self._swarms)
+            await self.files.close()
+            network = self.network
+            await self.run(accountfile.remember, network.pool.nodes, network.paths.guards, network.swarms)
         finally:
             await self._worker.run(self.core.close)
             await self._worker.close()
-            await self._transport.close()
+            await self.network.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -211,6 +232,13 @@ class Session:
         """What is set on this device."""
         return await self.run(lambda work: work.settings)
 
+    async def set_password(self, new: str, *, old: str | None = None) -> None:
+        """Encrypts the file under a password, which alone opens it from then on; `old` is the one that it has.
+
+        `DatabaseError` if that is another one. The recovery phrase is no longer beside it.
+        """
+        await self._worker.run(accountfile.set_password, self.core.database, self.account, old, new)
+
     async def set_settings(self, settings: Settings) -> None:
         """For this device alone."""
         await self.run(actions.set_settings, settings)
@@ -221,8 +249,19 @@ class Session:
         """Everything that happens from now on; for as long as anybody listens, the session polls."""
         if self._polling is None:
             self._polling = asyncio.create_task(self._receiver.run())
+            for endless in (self.communities.run, self.files.run):
+                self._start(self._forever(endless))
         async for event in self._listeners.listen():
             yield event
+
+    async def incoming(self, name: str = "") -> AsyncIterator[Message]:
+        """What others write, for programs that answer: each message, and after a restart what was missed.
+
+        A message is dealt with when the next one is asked for; what ends the program before that has it come again.
+        `name` tells two such programs on one account apart. The first time, it begins with what comes from then on.
+        """
+        async for message in incoming(self, name):
+            yield message
 
     async def sync(self) -> None:
         """One poll of everything, and all that waits is sent and pushed. Raises `NetworkError`; repeat it then."""
@@ -231,6 +270,7 @@ class Session:
         await self._sender.flush()
         await self._pusher.push()
         await self.groups.push()
+        await self.communities.sync()
 
     # --- sending
 
@@ -240,22 +280,34 @@ class Session:
         text: str = "",
         *,
         quote: Message | Target | None = None,
-        attachments: Sequence[Attachment] = (),
+        attachments: Sequence[Attachment | Path] = (),
         preview: Preview | None = None,
         invitation: CommunityInvitation | None = None,
     ) -> SentMessage:
-        """A message to an account, to ourselves or to a group.
+        """A message to an account, to ourselves, to a group or to a community.
 
-        Returns when it is stored, or when it could not be and waits (`state`). `ValueError` for what cannot be sent.
+        Files are uploaded first, which raises what `Files.upload` does. Returns when the message is stored, or when it
+        could not be and waits (`state`; in a community it does not). `ValueError` for what cannot be sent.
         """
         target = Target(quote.timestamp, quote.sender) if isinstance(quote, Message) else quote
+        if actions.is_community(conversation_id):
+            posted = await self.communities.send(
+                conversation_id,
+                text,
+                quote=target,
+                attachments=attachments,
+                preview=preview,
+                invitation=invitation,
+            )
+            return SentMessage(posted.id, posted.conversation, posted.timestamp, posted.state)
+        sent = [await self.files.upload(each) if isinstance(each, Path) else each for each in attachments]
         message = await self.run(
             outbound.text,
             self.groups,
             actions.conversation_id(conversation_id),
             text,
             quote=target,
-            attachments=attachments,
+            attachments=sent,
             preview=preview,
             invitation=invitation,
         )
@@ -263,6 +315,10 @@ class Session:
 
     async def resend(self, message: Message | SentMessage) -> SentMessage:
         """Tries a message that failed again: the same one, which nobody gets twice."""
+        if actions.is_community(message.conversation):
+            found = await self.run(actions.message, message.id)
+            posted = await self.communities.resend(found)
+            return SentMessage(posted.id, posted.conversation, posted.timestamp, posted.state)
         await self.run(sending.again, message.id)
         await self._sender.flush()
         return await self._sent(message.id)
@@ -274,10 +330,15 @@ class Session:
 
     async def react(self, message: Message, emoji: str, *, remove: bool = False) -> bool:
         """Puts an emoji on a message, or takes it off; False if it was so. `ValueError` after 20 in a minute."""
+        if actions.is_community(message.conversation):
+            await self.communities.react(message, emoji, remove=remove)
+            return True
         return await self.run(outbound.react, self.groups, message, emoji, remove=remove)
 
     async def mark_read(self, conversation_id: str, *, up_to: int | None = None) -> int:
         """Marks a conversation as read up to a time (Unix milliseconds), or whole; how many messages that were."""
+        if actions.is_community(conversation_id):
+            return await self.communities.mark_read(conversation_id, up_to)
         return await self.run(outbound.read, self.groups, actions.conversation_id(conversation_id), up_to)
 
     async def delete(self, message: Message, *, everywhere: bool = False) -> None:
@@ -288,6 +349,9 @@ class Session:
         """
         if not everywhere:
             await self.run(letters.erase, message, Deleted.HERE)
+            return
+        if actions.is_community(message.conversation):
+            await self.communities.delete(message)
             return
         if message.conversation.startswith("03"):
             await self.groups.delete_messages(message.conversation, [message])
@@ -331,7 +395,7 @@ class Session:
             except Exception as error:
                 _log.error("%s ended: %s", endless.__qualname__, type(error).__name__)
                 if isinstance(error, DatabaseError):
-                    self._connection(error)
+                    self._failed(error)
             await asyncio.sleep(RESTART_SECONDS)
 
     def _committed(self, work: Work) -> None:
@@ -369,15 +433,14 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._expiring.wait(), None if wait is None else min(wait, 3600))
 
-    def _connection(self, error: Complaint | None) -> None:
-        online = error is None
-        if online == self._online:
-            return
-        self._online = online
-        state = Connection.ONLINE if online else Connection.OFFLINE
-        self._listeners.tell([ConnectionChanged(state, str(error or ""))])
-        if online:
+    def _connected(self, online: bool) -> None:
+        self._listeners.tell([ConnectionChanged(Connection.ONLINE if online else Connection.OFFLINE)])
+        self._receiver.connection(online)
+        if online and not self._closed:
             self._start(self._hurry())
+
+    def _failed(self, error: DatabaseError) -> None:
+        self._listeners.tell([DatabaseFailed(str(error))])
 
     async def _hurry(self) -> None:
         await self.run(sending.hurry)
