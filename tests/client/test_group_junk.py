@@ -70,7 +70,7 @@ configs = st.dictionaries(keys, numbers | nodes, max_size=5) | st.fixed_dictiona
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(configs, configs, st.integers(1, 1 << 62))
 @example({b"E": 1 << 62}, {b"m": {IDS[1]: {b"n": b"x" * 150, b"I": 1}}}, 7)
 def test_whatever_an_admin_signs_is_read(info: tree.Data, members: tree.Data, seqno: int) -> None:

@@ -296,6 +296,22 @@ def test_who_leaves_is_removed_by_an_admin() -> None:
     assert names(fresh) == names(world.alice) == ids(ALICE, BOB, CAROL)
 
 
+def test_an_admin_who_leaves_is_removed_by_another() -> None:
+    world = World(BOB)
+    [bob] = world.states
+    bob.promote(SEED)
+    world.settle()
+    assert world.alice.other_admins == [BOB.account_id]
+    world.swarm.run(world.alice, membership.leave(world.alice, world.swarm.tick()))
+    world.poll(world.alice)
+    assert names(world.alice) == ids(ALICE, BOB), "nobody removes itself"
+    world.poll(bob)
+    assert names(bob) == ids(BOB) and bob.keys.generation == 1
+    # Who has the seed cannot be kept from reading; what its devices do with the group, UserGroups tells them.
+    world.poll(world.alice)
+    assert world.alice.own is None and membership.due(world.alice, 1) is None and names(bob) == ids(BOB)
+
+
 def test_the_last_admin_ends_the_group_and_all_see_it() -> None:
     world = World(BOB)
     [bob] = world.states
