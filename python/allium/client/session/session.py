@@ -174,6 +174,15 @@ class Session:
             await worker.close()
             raise
 
+    @classmethod
+    async def open_or_create(
+        cls, path: Path | str, display_name: str, *, seeds: Sequence[str], password: str | None = None
+    ) -> Self:
+        """The account in a file; a new one of this name where there is no file. Raises as `open` and `create`."""
+        if await asyncio.to_thread(Path(path).exists):
+            return await cls.open(path, password=password, seeds=seeds)
+        return await cls.create(path, display_name, seeds=seeds, password=password)
+
     async def close(self) -> None:
         """Ends what runs, and closes connections and file. What is not sent or pushed yet waits for the next time."""
         if self._closed:
