@@ -63,9 +63,15 @@ class Messages:
         return self._one("m.hash = ?", clean(stored))
 
     def page(
-        self, conversation: str, *, before: Message | None = None, after: Message | None = None, limit: int = 50
+        self,
+        conversation: str,
+        *,
+        before: Message | None = None,
+        after: Message | None = None,
+        first: bool = False,
+        limit: int = 50,
     ) -> list[Message]:
-        """Messages of a conversation, the oldest first: the last ones, or those next to a message."""
+        """Messages of a conversation, the oldest first: the last ones, those next to a message, or the `first`."""
         number = conversation_number(self._connection, conversation)
         if number is None:
             return []
@@ -77,6 +83,8 @@ class Messages:
             where += " AND (m.position, m.id) > (?3, ?4)"
             direction = "ASC"
             values += [after.position, after.id]
+        elif first:
+            direction = "ASC"
         rows = self._connection.rows(
             f"{_SELECT} WHERE {where} ORDER BY m.position {direction}, m.id {direction} LIMIT ?2", values
         )
