@@ -66,6 +66,7 @@ def test_everything_comes_back(database: Database, tmp_path: Path, opener: str |
     made = archive.backup(database, file, opener)
     assert (made.messages, made.conversations, made.size) == (1_500, 1, file.stat().st_size)
     assert archive.verify(file, opener).messages == 1_500
+    assert archive.facts(file, opener) == {"secret": bytes(range(256))}
     assert archive.restore(file, opener, restored, bytes(32)).time == made.time
     with Database.open(restored, bytes(32)) as again:
         assert content(again) == content(database)

@@ -245,6 +245,14 @@ def verify(path: Path, opener: str | bytes) -> Backup:
         return _told(manifest, file)
 
 
+def facts(path: Path, opener: str | bytes) -> dict[str, bytes]:
+    """The single facts of a backup (`Facts`), by which one knows whose it is before it is restored."""
+    with _reading(path, opener) as (file, manifest):
+        rows = [row for block in manifest.blocks.get("facts", ()) for row in file.rows(block)]
+        place = manifest.columns["facts"].index("name") if rows else 0
+        return {row[place]: row[1 - place] for row in rows}
+
+
 def restore(source: Path, opener: str | bytes, path: Path, key: bytes | None) -> Backup:
     """Makes a database at `path`, under `key`, of the backup at `source`; all of it, or nothing.
 

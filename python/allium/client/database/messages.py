@@ -48,13 +48,17 @@ class Messages:
         """The message of this number."""
         return self._one("m.id = ?", message)
 
-    def find(self, conversation: str, target: Target, *, kind: str | None = None) -> Message | None:
-        """The message that others name by who sent it and when; one to be seen, if there are several."""
+    def find(self, conversation: str | None, target: Target, *, kind: str | None = None) -> Message | None:
+        """The message that others name by who sent it and when; one to be seen, if there are several.
+
+        Without a conversation it may be in any.
+        """
         return self._one(
-            "m.timestamp = ? AND p.id = ? AND c.id = ? AND (?4 IS NULL OR m.kind = ?4) ORDER BY m.kind = 'text' DESC",
+            "m.timestamp = ? AND p.id = ? AND (?3 IS NULL OR c.id = ?3) AND (?4 IS NULL OR m.kind = ?4) "
+            "ORDER BY m.kind = 'text' DESC",
             bounded(target.timestamp),
             clean(target.author),
-            clean(conversation),
+            None if conversation is None else clean(conversation),
             kind,
         )
 
@@ -149,8 +153,10 @@ class Messages:
         changed = 0
         with self._connection.transaction():
             for timestamp in timestamps:
+                # A receipt names many times, and any: each has to be a look-up.
                 found = self._connection.rows(
-                    "SELECT id FROM messages WHERE timestamp = ? AND conversation = ? AND outgoing AND read = 0",
+                    "SELECT id FROM messages INDEXED BY messages_once "
+                    "WHERE timestamp = ? AND conversation = ? AND outgoing AND read = 0",
                     (bounded(timestamp), number),
                 )
                 self._connection.many("UPDATE messages SET read = 1 WHERE id = ?", found)
