@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from allium.client.communities.polling import (
@@ -68,27 +69,50 @@ def rooms(work: Work) -> dict[str, Community]:
 
 
 def reconcile(work: Work) -> dict[str, Community]:
-    """Has a conversation for each room that is joined, and none for those that another device has left."""
+    """Has a conversation for each room that is joined, and none for those that another device has left.
+
+    What another device has read is read.
+    """
     wanted = rooms(work)
     for conversation in work.database.conversations.all():
         if conversation.kind is ConversationKind.COMMUNITY and conversation.id not in wanted:
             work.database.conversations.remove(conversation.id)
             work.tell(ConversationChanged(conversation.id))
     for name, community in wanted.items():
-        if work.database.conversations.get(name) is None:
+        found = work.database.conversations.get(name)
+        if found is None:
             _show(work, name, community)
+            continue
+        read = _read_state(work, community)
+        if read.last_read > found.last_read:
+            work.database.messages.mark_read(name, work.now, up_to=read.last_read)
+        if read.last_read > found.last_read or read.unread != found.marked_unread:
+            work.database.conversations.update(name, marked_unread=read.unread)
+            work.tell(ConversationChanged(name))
     return wanted
+
+
+def told(work: Work) -> object:
+    """What `reconcile` goes by, to be compared: it has nothing to do while this is the same."""
+    return list(work.configs.groups.communities()), list(work.configs.volatile.communities())
+
+
+def _read_state(work: Work, community: Community) -> ReadState:
+    state = work.configs.volatile.get_community(community.server.base_url, community.room) or ReadState()
+    # Nobody has read what is not sent yet, whatever a device says.
+    return state if state.last_read <= work.now else replace(state, last_read=0)
 
 
 def _show(work: Work, name: str, community: Community) -> None:
     work.database.conversations.ensure(name, ConversationKind.COMMUNITY, name=community.room)
     joined = work.configs.groups.community(community.server.base_url, community.room)
-    read = work.configs.volatile.get_community(community.server.base_url, community.room)
+    read = _read_state(work, community)
     work.database.conversations.update(
         name,
         priority=joined.priority if joined else 0,
         muted_until=joined.muted_until * 1000 if joined else 0,
-        last_read=min(read.last_read, work.now) if read else 0,
+        last_read=read.last_read,
+        marked_unread=read.unread,
     )
     work.tell(ConversationChanged(name))
 
@@ -112,8 +136,7 @@ def leave(work: Work, community: Community) -> None:
 
 def mark_read(work: Work, community: Community, up_to: int) -> None:
     """Up to where a room is read, for all our devices; Unix milliseconds."""
-    state = work.configs.volatile.get_community(community.server.base_url, community.room)
-    state = state or ReadState()
+    state = _read_state(work, community)
     state.last_read, state.unread = max(state.last_read, min(up_to, work.now)), False
     work.configs.volatile.set_community(community, state, work.now)
 
@@ -197,7 +220,10 @@ def _name_of(server: Server, event: CommunityEvent) -> str:
 
 
 def _unreadable(work: Work, server: Server, event: EntryUnreadable) -> None:
-    data, posted = (event.entry.data or b"", event.entry.posted) if event.entry else (b"", work.now)
+    if event.entry is None or not event.proven:
+        # Anybody could have written it, and no version will read it.
+        return
+    data, posted = event.entry.data or b"", event.entry.posted
     work.database.unreadable.add(
         server.base_url, _NAMESPACE, _name_of(server, event) + f" {event.room}", data, posted, event.reason
     )
@@ -246,8 +272,7 @@ def _post(work: Work, conversation: str, event: PostReceived, own_id: str) -> No
     row = row_of(conversation, entry.author, event.letter, own=event.own, name=name, posted=entry.posted)
     found = work.database.conversations.get(conversation)
     read = known.read if known else found is not None and entry.posted <= found.last_read
-    row = NewMessage(**{**{each: getattr(row, each) for each in row.__slots__}, "read": event.own or read})
-    added = work.database.messages.add(row)
+    added = work.database.messages.add(replace(row, read=event.own or read))
     if added is not None:
         work.tell(MessageReceived(added))
         return

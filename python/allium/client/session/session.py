@@ -410,6 +410,7 @@ class Session:
         self._listeners.tell([ConnectionChanged(state, str(error or ""))])
         if online:
             self._start(self._hurry())
+            self.communities.wake()
 
     async def _hurry(self) -> None:
         await self.run(sending.hurry)
