@@ -37,7 +37,7 @@ class World:
         self.admins = [first, GroupState(ADMINS[0], GROUP), GroupState(ADMINS[1], GROUP)]
         self.members = [GroupState(each, OPEN) for each in PEOPLE]
 
-    def act(self, admin: int, what: int, who: int, fail_at: int | None, answered: bool) -> None:
+    def act(self, admin: int, what: int, who: int, fail_at: int | None, answered: bool, polled: bool) -> None:
         state, person, now = self.admins[admin], PEOPLE[who].account_id, self.swarm.tick()
         try:
             plan: Plan | None = None
@@ -57,7 +57,13 @@ class World:
         except (ValueError, ConfigError):
             return
         if plan is not None:
-            self.swarm.run(state, plan, fail_at=fail_at, answered=answered)
+            self.swarm.run(
+                state,
+                plan,
+                fail_at=fail_at,
+                answered=answered,
+                meanwhile=lambda: self.poll(state) if polled else None,
+            )
 
     def speak(self, who: int, leaving: bool) -> None:
         state, now = self.members[who], self.swarm.tick()
@@ -90,6 +96,7 @@ STEPS = st.lists(
             st.integers(0, 3),
             st.none() | st.integers(0, 5),
             st.booleans(),
+            st.booleans(),
         ),
         st.tuples(st.just("poll"), st.integers(0, 2), st.randoms(use_true_random=False)),
         st.tuples(st.just("full"), st.integers(0, 2)),
@@ -102,14 +109,14 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(STEPS)
 def test_everybody_agrees_in_the_end(steps: list[tuple[object, ...]]) -> None:
     world = World()
     for step in steps:
         match step:
-            case ("act", int(admin), int(what), int(who), fail_at, bool(answered)):
-                world.act(admin, what, who, fail_at if isinstance(fail_at, int) else None, answered)
+            case ("act", int(admin), int(what), int(who), fail_at, bool(answered), bool(polled)):
+                world.act(admin, what, who, fail_at if isinstance(fail_at, int) else None, answered, polled)
             case ("poll", int(admin), random.Random() as loss):
                 world.poll(world.admins[admin], loss)
             case ("full", int(admin)):

@@ -261,8 +261,11 @@ def test_a_notice_before_any_key_waits_for_one() -> None:
 def test_who_leaves_is_removed_by_an_admin() -> None:
     world = World(BOB, CAROL)
     [bob, carol] = world.states
+    world.swarm.run(world.alice, flows.set_timer(world.alice, 60, world.swarm.tick()))
+    world.settle()
     plan = membership.leave(bob, world.swarm.tick())
     assert kinds(plan.steps) == [11, 11] and plan.may_be_refused
+    assert [step.ttl for step in plan.stores] == [60_000, 14 * 86_400_000]
     assert plan.stores[1].timestamp == plan.stores[0].timestamp + 1
     world.swarm.run(bob, plan)
     world.poll(world.alice)

@@ -8,12 +8,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from allium.client.database.rows import MessageState
 from allium.client.session import Session
 from allium.client.session.events import Event, MessageReceived, RequestReceived
 from tests.support.devnet import Devnet
 
 E = TypeVar("E")
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polls follow each other without much of a pause."""
+    monkeypatch.setattr("allium.client.schedule.ACCOUNT_SECONDS", 0.2)
 
 
 def seeds_of(net: Devnet) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from allium.client.groups.plan import DeleteAllStep, DeleteStep, Plan, RevokeStep, StoreStep, UnrevokeStep
@@ -37,8 +38,19 @@ class GroupSwarm:
         self.now += 1_000
         return self.now
 
-    def run(self, state: GroupState, plan: Plan, *, fail_at: int | None = None, answered: bool = True) -> bool:
-        """Does a plan for a device up to a step, and tells it how that went; whether all was done."""
+    def run(
+        self,
+        state: GroupState,
+        plan: Plan,
+        *,
+        fail_at: int | None = None,
+        answered: bool = True,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Does a plan for a device up to a step, and tells it how that went; whether all was done.
+
+        `meanwhile` is what happens before the device hears of it.
+        """
         own = None if state.is_admin else state.account.account_id
         hashes = []
         for number, step in enumerate(plan.steps):
@@ -64,6 +76,7 @@ class GroupSwarm:
                     self.revoked |= set(tokens)
                 case UnrevokeStep(tokens):
                     self.revoked -= set(tokens)
+        meanwhile()
         if not answered:
             state.failed(plan)
             return False

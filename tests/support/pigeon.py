@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from allium.client.account import Account
 from allium.client.database import Database
@@ -17,7 +17,7 @@ from allium.client.pool import Snode
 from allium.client.session import pushing, sending
 from allium.client.session.core import Core, Work
 from allium.client.session.events import Event
-from allium.client.session.group import NoGroups
+from allium.client.session.group import GroupFeature
 from allium.client.session.inbound import receive
 from allium.client.swarm import Stored, message_hash
 
@@ -45,6 +45,13 @@ class Sky:
         return Stored(name, self.now, self.now + ttl, ())
 
 
+class NoGroups:
+    """Of an account that is in none."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"no group is asked for {name}")
+
+
 class Device:
     """A core, and what it has told."""
 
@@ -52,7 +59,7 @@ class Device:
         self.sky = sky
         self.account = account or Account.new()
         self.path = path
-        self.groups = NoGroups()
+        self.groups = cast(GroupFeature, NoGroups())
         self.events: list[Event] = []
         self.deletions: list[str] = []
         self.shortened: dict[str, int] = {}

@@ -90,6 +90,23 @@ class Messages:
             for row in self._connection.rows(f"{_SELECT} WHERE m.id > ? ORDER BY m.id LIMIT ?", (message, limit))
         ]
 
+    def last(self) -> int:
+        """The number of the message that was added last; 0 if there is none."""
+        found: int = self._connection.value("SELECT coalesce(max(id), 0) FROM messages")
+        return found
+
+    def of_sender(self, conversation: str, sender: str, *, until: int, limit: int = 500) -> list[Message]:
+        """What somebody wrote in a conversation up to a time, and is not deleted, in the order in which it came."""
+        where = (
+            "m.sender = (SELECT number FROM profiles WHERE id = ?) AND c.id = ? AND m.timestamp <= ? "
+            "AND m.deleted = 0 AND m.kind = 'text'"
+        )
+        rows = self._connection.rows(
+            f"{_SELECT} WHERE {where} ORDER BY m.id LIMIT ?",
+            (clean(sender), clean(conversation), bounded(until), limit),
+        )
+        return [message_of(row) for row in rows]
+
     def count(self, conversation: str | None = None) -> int:
         """How many there are."""
         if conversation is None:

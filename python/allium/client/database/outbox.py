@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from allium.client.client import message_hash
 from allium.client.database.connection import Connection, Row, bounded, clean
 from allium.client.database.rows import OutboxItem, OutboxState
+from allium.client.swarm import message_hash
 
 _SELECT = (
     "SELECT id, pubkey, namespace, hash, payload, ttl, timestamp, purpose, message, state, attempts, not_before, "

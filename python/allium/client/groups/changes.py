@@ -75,3 +75,15 @@ class GroupChanges:
     refused: list[str] = field(default_factory=list)
     #: Storage hashes of what no key opens yet; it is kept, and tried again with each new key.
     waiting: list[str] = field(default_factory=list)
+
+    def add(self, other: GroupChanges) -> None:
+        """What came of the next poll, or the next part of this one."""
+        self.letters += other.letters
+        self.deletions += other.deletions
+        self.refused += other.refused
+        self.waiting += other.waiting
+        self.keys |= other.keys
+        self.info |= other.info
+        self.members |= other.members
+        self.kicked |= other.kicked
+        self.destroyed |= other.destroyed

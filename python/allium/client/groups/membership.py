@@ -10,12 +10,13 @@ from allium.client.configs.fields import Picture, truncated
 from allium.client.configs.group_members import Member, Removal, Step
 from allium.client.groups import kicked
 from allium.client.groups.identity import MAX_MEMBERS, GroupIdentity
-from allium.client.groups.letters import all_updates
+from allium.client.groups.letters import all_updates, disappearing, sealed
 from allium.client.groups.plan import DeleteAllStep, Plan, RevokeStep, StoreStep, UnrevokeStep
 from allium.client.groups.plan import Step as PlanStep
 from allium.client.groups.state import KICKED, MESSAGES, Errand, GroupState
 from allium.client.messages import updates
 from allium.client.messages.delivery import CONFIG_TTL
+from allium.client.messages.kinds import GroupUpdateMessage, Letter
 from allium.client.messages.updates import MemberKind
 
 #: Nodes take no more tokens at once, and remember no more.
@@ -142,7 +143,7 @@ def due(state: GroupState, now: int) -> Plan | None:
         state.rekey()
     if state.needs_push:
         return state.push(now)
-    if state.removals and not state.info.destroyed:
+    if state.members.any_removal and not state.info.destroyed and state.removals:
         return _removal(state, now)
     return None
 
@@ -177,13 +178,15 @@ def leave(state: GroupState, now: int) -> Plan:
     """
     if state.is_admin and not state.other_admins:
         raise ValueError("the last admin cannot leave: destroy the group")
-    told = all_updates(state, [updates.MemberLeftNotice(), updates.MemberLeft()], now)
-    return Plan(tuple(told), may_be_refused=True)
+    # What is shown disappears as texts do; what admins act on does not.
+    shown = Letter(GroupUpdateMessage(updates.MemberLeftNotice(), state.profile), now, disappearing(state))
+    told = all_updates(state, [updates.MemberLeft()], now + 1)
+    return Plan((sealed(state, shown), *told), may_be_refused=True)
 
 
 def respond(state: GroupState, now: int) -> Plan:
     """Tells the admins that we accepted."""
-    return Plan(tuple(all_updates(state, [updates.InviteResponse(True)], now)))
+    return Plan(tuple(all_updates(state, [updates.InviteResponse(True)], now)), responds=True)
 
 
 def _checked(state: GroupState, invitees: Iterable[Invitee]) -> list[Invitee]:

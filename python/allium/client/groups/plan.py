@@ -60,6 +60,8 @@ class Plan:
     removed: tuple[str, ...] = ()
     #: Account IDs that this invites: if it fails, their invitation failed.
     invited: tuple[str, ...] = ()
+    #: Whether this tells the admins that we accepted.
+    responds: bool = False
     #: Whether the swarm may refuse it (401): we are leaving, and may have been removed before.
     may_be_refused: bool = False
 

@@ -119,13 +119,18 @@ class GroupState:
 
         `complete` says that every namespace of the group was asked for and answered.
         """
-        changes = GroupChanges()
         by_namespace: dict[int, list[WaitingMessage]] = {each: [] for each in NAMESPACES}
         for message in received:
             if message.namespace in by_namespace:
                 by_namespace[message.namespace].append(
                     WaitingMessage(message.namespace, message.hash, message.data, message.timestamp)
                 )
+        changes = GroupChanges()
+        if any(by_namespace.values()) or self._notices or self._misfit:
+            self._merge(by_namespace, changes, complete)
+        return changes
+
+    def _merge(self, by_namespace: dict[int, list[WaitingMessage]], changes: GroupChanges, complete: bool) -> None:
         before = self.keys.keys
         self._load_keys(by_namespace[KEYS], changes)
         changes.keys = self.keys.keys != before
@@ -143,7 +148,6 @@ class GroupState:
             self._settle(complete)
         changes.members = members_before != {each.account_id: each for each in self.members}
         changes.destroyed = self.info.destroyed and not destroyed
-        return changes
 
     def _load_keys(self, messages: list[WaitingMessage], changes: GroupChanges) -> None:
         pending = self.keys.pending
@@ -290,6 +294,8 @@ class GroupState:
             self.errands.pop(account_id, None)
         if plan.removed:
             self.rekey()
+        if plan.responds:
+            self.owes_response = False
         self._changed = True
 
     def failed(self, plan: Plan) -> None:
@@ -348,16 +354,16 @@ class GroupState:
             MEMBERS: self.members.dump(),
         }
 
-    def load(self, dumps: Mapping[int, bytes]) -> None:
+    def load(self, dumped: Mapping[int, bytes]) -> None:
         """Becomes what was dumped; `KeysError` or `ConfigError` if that cannot be read."""
-        if KEYS in dumps:
-            self.keys.restore(dumps[KEYS])
+        if KEYS in dumped:
+            self.keys.restore(dumped[KEYS])
         self._set_keys()
-        if INFO in dumps:
-            self.info.load(dumps[INFO])
-        if MEMBERS in dumps:
-            self.members.load(dumps[MEMBERS])
-        self._load_rest(dumps.get(MESSAGES, b"de"))
+        if INFO in dumped:
+            self.info.load(dumped[INFO])
+        if MEMBERS in dumped:
+            self.members.load(dumped[MEMBERS])
+        self._load_rest(dumped.get(MESSAGES, b"de"))
         self._changed = False
 
     def _load_rest(self, dump: bytes) -> None:

@@ -13,7 +13,7 @@ from allium.client.database.rows import Deleted, Message
 from allium.client.messages import delivery, kinds
 from allium.client.messages.direct import seal
 from allium.client.messages.kinds import Letter
-from allium.client.session import letters, mirror, outbound, people
+from allium.client.session import group_states, letters, mirror, outbound, people
 from allium.client.session.core import Work
 from allium.client.session.events import ConfigChanged, ConversationChanged
 from allium.client.session.group import GroupFeature
@@ -140,6 +140,8 @@ def set_priority(work: Work, conversation: str, priority: int) -> None:
         work.configs.profile.note_to_self_priority = priority
     elif people.contact_of(work, conversation) is not None:
         _change(work, conversation, priority=priority)
+    else:
+        group_states.set_listed(work, conversation, priority=priority)
     work.database.conversations.update(conversation, priority=priority)
     work.tell(ConversationChanged(conversation))
 
@@ -149,6 +151,8 @@ def set_muted(work: Work, conversation: str, until: int) -> None:
     work.database.conversations.update(conversation, muted_until=until)
     if people.contact_of(work, conversation) is not None:
         _change(work, conversation, muted_until=until // 1000)
+    else:
+        group_states.set_listed(work, conversation, muted_until=until // 1000)
     work.tell(ConversationChanged(conversation))
 
 

@@ -6,7 +6,7 @@ it there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from allium.client.database.rows import Message
@@ -147,10 +147,16 @@ class Connection(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionChanged:
-    """The network began or ceased to answer; `reason` of the latter is for people."""
+    """The network began or ceased to answer."""
 
     connection: Connection
-    reason: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFailed:
+    """Nothing can be kept, so nothing is received; it is tried again. `reason` says to people what they can do."""
+
+    reason: str
 
 
 Event = (
@@ -169,4 +175,5 @@ Event = (
     | ConversationChanged
     | CallReceived
     | ConnectionChanged
+    | DatabaseFailed
 )

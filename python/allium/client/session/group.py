@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from allium.client.credentials import Credentials
-from allium.client.messages.decoding import MessageError
 from allium.client.messages.direct import Received as Opened
 from allium.client.messages.kinds import Letter
 from allium.client.polling import PollResult, Received
@@ -71,36 +70,3 @@ class GroupFeature(Protocol):
     async def close(self) -> None:
         """The session ends."""
         ...
-
-
-class NoGroups:
-    """A session that takes part in no group."""
-
-    async def handlers(self) -> Sequence[GroupHandler]:
-        """None."""
-        return ()
-
-    def letter(self, work: Work, stored: Received, opened: Opened) -> None:
-        """Counted and kept, for a version that knows groups."""
-        del work, opened
-        raise MessageError(f"groups are not known here: {stored.namespace}")
-
-    def configured(self, work: Work) -> None:
-        """Nothing."""
-        del work
-
-    def queue(self, work: Work, group_id: str, letter: Letter, message: int | None) -> None:
-        """Refused."""
-        del work, letter, message
-        raise ValueError(f"there is no group {group_id}")
-
-    def credentials(self, work: Work, group_id: str) -> Credentials | None:
-        """None."""
-        del work, group_id
-        return None
-
-    async def push(self) -> None:
-        """Nothing."""
-
-    async def close(self) -> None:
-        """Nothing."""

@@ -6,7 +6,7 @@ read is counted and kept, and the next message is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -46,9 +46,13 @@ def receive(work: Work, states: GroupStates, group_id: str, result: PollResult) 
     # Configs are taken each time: it changes nothing, and tells which of them are still there.
     fresh = [each for each in result.messages if each.namespace in (KEYS, INFO, MEMBERS) or each.hash in new]
     complete = not any(namespace in result.refused for namespace in (KEYS, INFO, MEMBERS))
-    changes = state.merge(fresh, complete=complete)
+    state, changes = _merged(work, states, state, fresh, complete=complete)
     if result.lost:
         state.lost(result.lost)
+    if changes.info:
+        _name(work, states, state)
+    if changes.info or changes.members:
+        work.tell(GroupChanged(group_id))
     by_hash = {message.hash: message for message in fresh}
     for letter in changes.letters:
         _guarded(work, group_id, by_hash.get(letter.hash), partial(_letter, work, group_id, letter, by_hash))
@@ -62,8 +66,29 @@ def receive(work: Work, states: GroupStates, group_id: str, result: PollResult) 
     work.database.seen.add(seen, work.now)
     work.database.cursors.set(result.source.ed25519, group_id, result.cursors)
     states.save(work, state)
-    _apply(work, states, state, changes)
+    _end(work, states, state, changes)
     return news
+
+
+def _merged(
+    work: Work, states: GroupStates, state: GroupState, fresh: Sequence[Received], *, complete: bool
+) -> tuple[GroupState, GroupChanges]:
+    states.save(work, state)
+    try:
+        return state, state.merge(fresh, complete=complete)
+    except Exception:
+        # A fault of ours, met by what somebody wrote: without that message, the others are read.
+        state = states.reloaded(work, state.group_id)
+    changes = GroupChanges()
+    for message in fresh:
+        try:
+            changes.add(state.merge([message], complete=False))
+        except Exception as error:
+            state = states.reloaded(work, state.group_id)
+            _unreadable(work, state.group_id, message, type(error).__name__)
+        else:
+            states.save(work, state)
+    return state, changes
 
 
 def _letter(work: Work, group_id: str, letter: GroupLetter, by_hash: dict[str, Received]) -> None:
@@ -90,20 +115,14 @@ def _unreadable(work: Work, group_id: str, message: Received, reason: str) -> No
     work.database.unreadable.add(group_id, message.namespace, message.hash, message.data, message.timestamp, reason)
 
 
-def _apply(work: Work, states: GroupStates, state: GroupState, changes: GroupChanges) -> None:
-    group_id = state.group_id
-    if changes.destroyed or state.info.destroyed:
-        group_states.out(work, states, group_id, Removed.DESTROYED)
-        return
-    if changes.kicked:
-        group_states.out(work, states, group_id, Removed.KICKED)
-        return
-    if changes.info:
-        if state.info.delete_before:
-            work.database.messages.clear(group_id, before=state.info.delete_before * 1000)
-        _name(work, states, state)
-    if changes.info or changes.members:
-        work.tell(GroupChanged(group_id))
+def _end(work: Work, states: GroupStates, state: GroupState, changes: GroupChanges) -> None:
+    """What takes away: messages that the admins deleted, or the whole group."""
+    if changes.info and state.info.delete_before:
+        work.database.messages.clear(state.group_id, before=state.info.delete_before * 1000)
+    if state.info.destroyed:
+        group_states.out(work, states, state.group_id, Removed.DESTROYED)
+    elif changes.kicked:
+        group_states.out(work, states, state.group_id, Removed.KICKED)
 
 
 def _name(work: Work, states: GroupStates, state: GroupState) -> None:
@@ -114,5 +133,5 @@ def _name(work: Work, states: GroupStates, state: GroupState) -> None:
     name = text.name(state.info.name)
     if name and known.name != name:
         known.name = name
-        work.configs.groups.set_group(known)
+        group_states.put(work, known)
     group_states.show(work, states, known)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from allium.client.database.rows import Message
 from allium.client.groups import admin, letters
 from allium.client.groups.identity import GroupIdentity
 from allium.client.groups.joining import invited, promoted
-from allium.client.messages import delivery, kinds, updates
+from allium.client.messages import delivery, updates
 from allium.client.messages.decoding import MessageError
 from allium.client.messages.direct import Received as Opened
 from allium.client.messages.kinds import GroupUpdateMessage, Letter
@@ -67,11 +66,7 @@ def respond(work: Work, states: GroupStates, group_id: str) -> None:
 
 def queue(work: Work, states: GroupStates, group_id: str, letter: Letter, message: int | None) -> None:
     """Puts a letter to a group into the outbox; `ValueError` says why it cannot be sent."""
-    state = states.get(work, group_id)
-    if state is None or group_states.credentials(work, group_id) is None:
-        raise ValueError("this is no group that we are in")
-    if isinstance(letter.message, kinds.Unsend):
-        letter = replace(letter, message=_deletion(work, group_id, letter.message, state.profile))
+    state = states.joined(work, group_id)
     if isinstance(letter.message, GroupUpdateMessage) and state.is_admin:
         signed = admin.signed(state.group, letter.message.update, letter.timestamp)
         letter = replace(letter, message=replace(letter.message, update=signed))
@@ -91,11 +86,5 @@ def queue(work: Work, states: GroupStates, group_id: str, letter: Letter, messag
         work.database.seen.add({item.hash: work.now + delivery.CONFIG_TTL}, work.now)
         work.database.messages.set_hash(message, item.hash)
         if timer is not None:
+            work.expiring = True
             work.database.messages.set_expiry(message, work.now + timer.seconds * 1000)
-
-
-def _deletion(work: Work, group_id: str, unsend: kinds.Unsend, profile: kinds.Profile | None) -> GroupUpdateMessage:
-    found: Message | None = work.database.messages.find(group_id, unsend.target)
-    if found is None or not found.hash:
-        raise ValueError("a message that is not in the group")
-    return GroupUpdateMessage(updates.DeleteContent(hashes=(found.hash,)), profile)

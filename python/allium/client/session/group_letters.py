@@ -16,9 +16,6 @@ from allium.client.session import letters, mirror, people
 from allium.client.session.core import Work
 from allium.client.session.events import MessageReceived, NoticeReceived, ReactionReceived
 
-#: Messages that are looked through at once.
-_PAGE = 500
-
 
 def take(work: Work, group_id: str, taken: GroupLetter, expiry: int) -> None:
     """Takes one letter; `expiry` is until when the swarm keeps it, in Unix milliseconds."""
@@ -71,6 +68,7 @@ def _add(
         )
     )
     if added is not None:
+        work.expiring |= added.expires is not None
         work.tell(MessageReceived(added) if message else NoticeReceived(added))
 
 
@@ -119,17 +117,18 @@ def delete(work: Work, group_id: str, deletion: Deletion) -> list[str]:
     """Applies a deletion; the storage hashes that an admin's device is to delete in the swarm too."""
     gone: list[str] = []
     for stored in deletion.hashes:
-        found = work.database.messages.by_hash(stored)
-        if found is None:
+        message = work.database.messages.by_hash(stored)
+        if message is None:
             if deletion.by_admin:
                 # Should another node still have it, it is not shown.
                 work.database.seen.add({stored: work.now + letters.TOMBSTONE_MS}, work.now)
                 gone.append(stored)
-        elif found.conversation == group_id and (deletion.by_admin or found.sender == deletion.by):
-            _erase(work, found, gone)
-    if deletion.members:
-        for found in _of_members(work, group_id, deletion):
-            _erase(work, found, gone)
+        elif message.conversation == group_id and (deletion.by_admin or message.sender == deletion.by):
+            _erase(work, message, gone)
+    for member in dict.fromkeys(deletion.members):
+        while found := work.database.messages.of_sender(group_id, member, until=deletion.timestamp):
+            for each in found:
+                _erase(work, each, gone)
     return gone
 
 
@@ -138,12 +137,3 @@ def _erase(work: Work, message: Message, gone: list[str]) -> None:
         gone.append(message.hash)
     if message.kind == "text" and not message.deleted:
         letters.erase(work, message, Deleted.EVERYWHERE)
-
-
-def _of_members(work: Work, group_id: str, deletion: Deletion) -> list[Message]:
-    senders, found = set(deletion.members), []
-    before: Message | None = None
-    while page := work.database.messages.page(group_id, before=before, limit=_PAGE):
-        found += [each for each in page if each.sender in senders and each.timestamp <= deletion.timestamp]
-        before = page[0]
-    return found

@@ -75,15 +75,13 @@ class GroupRunner:
         """
         async with self._lock(group_id):
             for _ in range(_ROUNDS):
-                if (plan := await self.run(self._due, group_id)) is not None:
-                    await self._do(group_id, plan)
-                elif (plan := await self.run(self._response, group_id)) is not None:
-                    await self._do(group_id, plan)
-                    await self.run(self._responded, group_id)
-                elif letters := await self.run(self._errands, group_id):
-                    await self._deliver(group_id, letters)
-                else:
-                    break
+                match await self.run(self._next, group_id):
+                    case Plan() as plan:
+                        await self._do(group_id, plan)
+                    case [*letters] if letters:
+                        await self._deliver(group_id, letters)
+                    case _:
+                        break
             await self._delete(group_id)
 
     def to_delete(self, group_id: str, hashes: list[str]) -> None:
@@ -118,29 +116,18 @@ class GroupRunner:
         if plan.removed:
             work.tell(GroupChanged(group_id))
 
-    def _due(self, work: Work, group_id: str) -> Plan | None:
+    def _next(self, work: Work, group_id: str) -> Plan | list[ErrandLetter]:
+        """What our device does next by itself: something in the group's swarm, or letters to accounts, or nothing."""
         state = self.states.get(work, group_id)
         if state is None or group_states.credentials(work, group_id) is None:
-            return None
+            return []
         plan = membership.due(state, work.now)
         self.states.save(work, state)
-        return plan
-
-    def _response(self, work: Work, group_id: str) -> Plan | None:
-        state = self.states.get(work, group_id)
-        if state is None or not state.owes_response or state.is_expired:
-            return None
-        return membership.respond(state, work.now)
-
-    def _responded(self, work: Work, group_id: str) -> None:
-        state = self.states.get(work, group_id)
-        if state is not None:
-            state.owe_response(False)
-            self.states.save(work, state)
-
-    def _errands(self, work: Work, group_id: str) -> list[ErrandLetter]:
-        state = self.states.get(work, group_id)
-        return group_steps.errands(state, work.now) if state is not None and state.is_admin else []
+        if plan is not None:
+            return plan
+        if state.owes_response and not state.is_expired:
+            return membership.respond(state, work.now)
+        return group_steps.errands(state, work.now) if state.is_admin else []
 
     async def _deliver(self, group_id: str, letters: list[ErrandLetter]) -> None:
         limit = asyncio.Semaphore(_PARALLEL)

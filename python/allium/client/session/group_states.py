@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from allium.client.configs.fields import truncated
 from allium.client.configs.message import ConfigError
 from allium.client.configs.user_groups import Group, Removed
 from allium.client.credentials import Credentials, GroupAdminCredentials, GroupMemberCredentials
@@ -74,6 +75,11 @@ class GroupStates:
         state.profile = work.configs.shown_profile
         return state
 
+    def reloaded(self, work: Work, group_id: str) -> GroupState:
+        """A group as it was saved last."""
+        self._states.pop(group_id, None)
+        return self.joined(work, group_id)
+
     def _loaded(self, work: Work, group_id: str) -> GroupState:
         state = GroupState(work.account, GroupIdentity.parse(group_id))
         try:
@@ -107,6 +113,23 @@ class GroupStates:
         self.version += 1
 
 
+def put(work: Work, known: Group) -> None:
+    """Writes an entry of UserGroups; a name that another client left too long is cut."""
+    work.configs.groups.set_group(replace(known, name=truncated(known.name)))
+
+
+def set_listed(work: Work, group_id: str, *, priority: int | None = None, muted_until: int | None = None) -> None:
+    """How a group stands in the list on all our devices; `muted_until` is in Unix seconds."""
+    known = entry(work, group_id)
+    if known is None:
+        return
+    if priority is not None:
+        known.priority = priority
+    if muted_until is not None:
+        known.muted_until = muted_until
+    put(work, known)
+
+
 def show(work: Work, states: GroupStates, known: Group) -> None:
     """The conversation of a group says what UserGroups says."""
     group_id = known.group_id
@@ -125,7 +148,7 @@ def show(work: Work, states: GroupStates, known: Group) -> None:
 
 def enter(work: Work, states: GroupStates, known: Group) -> None:
     """We are in a group, or asked to be, as far as UserGroups goes."""
-    work.configs.groups.set_group(known)
+    put(work, known)
     mirror.conversation(work, known.group_id)
     show(work, states, known)
     work.tell(GroupChanged(known.group_id))
@@ -149,7 +172,7 @@ def out(work: Work, states: GroupStates, group_id: str, why: Removed) -> None:
         leave(work, states, group_id)
         return
     known = replace(known, removed=why, seed=None, auth_data=None)
-    work.configs.groups.set_group(known)
+    put(work, known)
     show(work, states, known)
     work.tell(GroupChanged(group_id))
 

@@ -39,7 +39,6 @@ class ErrandLetter:
 
     account_id: str
     data: bytes
-    timestamp: int
 
 
 def request_of(step: Step) -> Request:
@@ -75,7 +74,7 @@ def errands(state: GroupState, now: int) -> list[ErrandLetter]:
     """The letters of `state.errands`, sealed."""
     found: Sequence[str] = sorted(state.errands)
     return [
-        ErrandLetter(each, seal(state.account, each, letters.errand(state, each, now + number)), now + number)
+        ErrandLetter(each, seal(state.account, each, letters.errand(state, each, now + number)))
         for number, each in enumerate(found)
     ]
 
@@ -83,7 +82,7 @@ def errands(state: GroupState, now: int) -> list[ErrandLetter]:
 async def deliver(network: Network, letter: ErrandLetter) -> bool:
     """Stores an invitation or promotion in its recipient's swarm; whether that was done."""
     try:
-        await store(network, letter.account_id, Store(delivery.INBOX, letter.data, delivery.TTL, letter.timestamp))
+        await store(network, letter.account_id, Store(delivery.INBOX, letter.data, delivery.TTL))
     except (NetworkError, RefusedError):
         return False
     return True

@@ -10,7 +10,7 @@ from allium.client.configs.fields import Picture
 from allium.client.configs.user_groups import Group
 from allium.client.credentials import Credentials, GroupAdminCredentials
 from allium.client.crypto import SEED_BYTES
-from allium.client.database.rows import Message
+from allium.client.database.rows import Message, OutboxState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.groups import flows, membership
 from allium.client.groups.membership import Invitee
@@ -195,6 +195,10 @@ class Groups:
         def plan(work: Work, state: GroupState) -> Plan:
             if not state.is_admin and any(each.sender != work.own_id for each in chosen):
                 raise ValueError("only an admin can delete what others wrote")
+            for item in (item for each in chosen for item in work.database.outbox.of(each.id)):
+                # What was not sent yet is not sent at all.
+                if item.state in (OutboxState.QUEUED, OutboxState.FAILED):
+                    work.database.outbox.remove(item.id)
             hashes = [each.hash for each in chosen if each.hash and each.conversation == state.group_id]
             if not hashes:
                 raise ValueError("there is nothing in the group to delete")

@@ -22,7 +22,6 @@ from allium.client.session.core import Core
 from allium.client.session.group import GroupFeature, GroupHandler
 from allium.client.session.listeners import Listeners
 from allium.client.session.worker import Worker
-from allium.errors import Complaint
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +62,8 @@ class Receiver:
         self._schedule = Schedule()
         self._own = asyncio.Lock()
         self._renewed = 0
-        #: Called with None when a poll succeeded, else with why not.
-        self.on_connection: Callable[[Complaint | None], None] = lambda error: None
+        #: Called when what came could not be kept.
+        self.on_failure: Callable[[DatabaseError], None] = lambda error: None
 
     async def sync(self) -> None:
         """Everything that is new, of the account and then of its groups. Raises `NetworkError`."""
@@ -131,6 +130,10 @@ class Receiver:
                 task.cancel()
             await asyncio.gather(*polls, return_exceptions=True)
 
+    def connection(self, online: bool) -> None:
+        """The network is reached again, or no longer."""
+        self._schedule.connection(online)
+
     def now(self, key: str) -> None:
         """An account or group is polled at once."""
         self._schedule.now(key)
@@ -144,20 +147,14 @@ class Receiver:
         try:
             more = await (self.poll_own() if handler is None else self.poll_group(handler))
             failed = False
-        except (NetworkError, DatabaseError) as error:
-            if own:
-                self._schedule.connection(False)
-                self.on_connection(error)
-        except RefusedError:
-            # Of a group that we were removed from; its handler learns it from the notice.
+        except (NetworkError, RefusedError):
+            # The latter of a group that we were removed from; its handler learns it from the notice.
             pass
+        except DatabaseError as error:
+            self.on_failure(error)
         except Exception as error:
             # A fault of ours. It is repeated with the next poll, and costs no other account or group its own.
             _log.error("a poll failed: %s", type(error).__name__)
-        else:
-            if own:
-                self._schedule.connection(True)
-                self.on_connection(None)
         finally:
             self._schedule.done(key, failed=failed, more=more)
 

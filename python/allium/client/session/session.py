@@ -15,29 +15,26 @@ from allium.client import swarm
 from allium.client.account import Account
 from allium.client.configs.fields import Picture
 from allium.client.credentials import AccountCredentials
-from allium.client.database import Database, DatabaseError
+from allium.client.database import DatabaseError
 from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.path import Paths
-from allium.client.pool import SnodePool
 from allium.client.session import accountfile, actions, letters, outbound, sending
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
-from allium.client.session.events import Connection, ConnectionChanged, Event
+from allium.client.session.events import Connection, ConnectionChanged, DatabaseFailed, Event
 from allium.client.session.files import Files
 from allium.client.session.groups import Groups
+from allium.client.session.incoming import incoming
 from allium.client.session.listeners import Listeners
 from allium.client.session.pushing import Pusher
 from allium.client.session.receiving import Receiver
 from allium.client.session.sending import Sender
 from allium.client.session.settings import Settings
 from allium.client.session.worker import Worker
-from allium.client.transport import Transport
-from allium.errors import Complaint
 
 _log = logging.getLogger(__name__)
 #: Before what failed in the background is begun again.
@@ -65,30 +62,27 @@ class Session:
     what could not be sent goes as soon as it can.
     """
 
-    def __init__(self, account: Account, database: Database, seeds: Sequence[str], worker: Worker) -> None:
+    def __init__(self, opened: accountfile.Opened, worker: Worker) -> None:
         """See `create`, `restore` and `open`."""
         self._worker = worker
-        self._transport = Transport()
-        self.pool = SnodePool(seeds, self._transport, database.nodes.all())
-        self.paths = Paths(self.pool, self._transport, account.account_id, database.nodes.guards())
-        self._swarms = database.nodes.swarms()
+        self.account, remembered = opened.account, opened.database.nodes
+        age = max(0, actions.local_now() - opened.closed) / 1000
         #: For whoever asks the network for more than a session does.
-        self.network = Network(self.pool, self.paths, self._transport, self._swarms)
-        self.account = account
-        self.core = Core(account, database, self.network.now)
+        self.network = Network.open(opened.seeds, remembered.all(), remembered.guards(), remembered.swarms(), age)
+        self.core = Core(self.account, opened.database, self.network.now)
         self.groups = Groups(self.core, worker, self.network)
         self.files = Files(self)
         self.communities = Communities(self)
         self.contacts = Contacts(self)
         self.conversations = Conversations(self)
-        self._credentials = AccountCredentials(account)
+        self._credentials = AccountCredentials(self.account)
         self._listeners = Listeners()
         self._profile = self.core.configs.shown_profile
         self._sender = Sender(self.core, worker, self.network, self.groups)
         self._pusher = Pusher(self.core, worker, self.network, self._credentials)
         self._receiver = Receiver(self.core, worker, self.network, self._credentials, self.groups, self._listeners)
-        self._receiver.on_connection = self._connection
-        self._online: bool | None = None
+        self._receiver.on_failure = self._failed
+        self.network.connection.on_change.append(self._connected)
         self._expiring = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
@@ -107,32 +101,54 @@ class Session:
 
     @classmethod
     async def create(
-        cls, path: Path | str, display_name: str, *, seeds: Sequence[str], password: str | None = None
+        cls,
+        path: Path | str,
+        display_name: str,
+        *,
+        seeds: Sequence[str],
+        password: str | None = None,
+        keep_phrase: bool = True,
     ) -> Self:
         """A new account in a new file. `display_name` has 1 to 100 bytes of UTF-8; `seeds` are URLs of seed nodes.
 
-        `ValueError` for a bad name, `DatabaseError` or `KeyFileError` if the file cannot be, or is there already.
+        Without a password the recovery phrase is kept in a file beside it, which only its owner can read, and opens it;
+        without that (`keep_phrase`) `open` wants the phrase. `ValueError` for a bad name, `DatabaseError` if the file
+        cannot be made, or is there already.
         """
         if not display_name:
             raise ValueError("an account has a display name")
-        return await cls._made(Path(path), Account.new(), seeds, password, display_name)
+        return await cls._made(Path(path), Account.new(), seeds, password, display_name, keep_phrase)
 
     @classmethod
-    async def restore(cls, path: Path | str, phrase: str, *, seeds: Sequence[str], password: str | None = None) -> Self:
+    async def restore(
+        cls,
+        path: Path | str,
+        phrase: str,
+        *,
+        seeds: Sequence[str],
+        password: str | None = None,
+        keep_phrase: bool = True,
+    ) -> Self:
         """The account of a recovery phrase in a new file. What it is comes with the first `sync`, from its swarm.
 
         `PhraseError` for what is no phrase; else as `create`.
         """
-        return await cls._made(Path(path), Account.from_phrase(phrase), seeds, password, None)
+        return await cls._made(Path(path), Account.from_phrase(phrase), seeds, password, None, keep_phrase)
 
     @classmethod
     async def _made(
-        cls, path: Path, account: Account, seeds: Sequence[str], password: str | None, name: str | None
+        cls,
+        path: Path,
+        account: Account,
+        seeds: Sequence[str],
+        password: str | None,
+        name: str | None,
+        keep_phrase: bool,
     ) -> Self:
         worker = Worker()
         try:
-            database = await worker.run(accountfile.make, path, account, tuple(seeds), password, name)
-            return cls(account, database, seeds, worker)
+            opened = await worker.run(accountfile.make, path, account, tuple(seeds), password, name, keep_phrase)
+            return cls(opened, worker)
         except BaseException:
             await worker.close()
             raise
@@ -146,14 +162,14 @@ class Session:
         phrase: str | None = None,
         seeds: Sequence[str] | None = None,
     ) -> Self:
-        """The account in a file. A forgotten password is replaced by the recovery phrase; `seeds` are remembered.
+        """The account in a file. It wants the password, or the phrase where that is not kept; `seeds` are remembered.
 
-        `KeyFileError` for a wrong password, `DatabaseError` for a file that is in use or no database.
+        `DatabaseError` for a wrong password, and for a file that is in use or no database.
         """
         worker = Worker()
         try:
             opened = await worker.run(accountfile.load, Path(path), password, phrase, seeds)
-            return cls(opened.account, opened.database, opened.seeds, worker)
+            return cls(opened, worker)
         except BaseException:
             await worker.close()
             raise
@@ -171,12 +187,12 @@ class Session:
         try:
             await self.groups.close()
             await self.files.close()
-            guards = [path.guard.ed25519 for path in self.paths.paths]
-            await self.run(accountfile.remember, self.pool.nodes, guards, self._swarms)
+            network = self.network
+            await self.run(accountfile.remember, network.pool.nodes, network.paths.guards, network.swarms)
         finally:
             await self._worker.run(self.core.close)
             await self._worker.close()
-            await self._transport.close()
+            await self.network.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -216,6 +232,13 @@ class Session:
         """What is set on this device."""
         return await self.run(lambda work: work.settings)
 
+    async def set_password(self, new: str, *, old: str | None = None) -> None:
+        """Encrypts the file under a password, which alone opens it from then on; `old` is the one that it has.
+
+        `DatabaseError` if that is another one. The recovery phrase is no longer beside it.
+        """
+        await self._worker.run(accountfile.set_password, self.core.database, self.account, old, new)
+
     async def set_settings(self, settings: Settings) -> None:
         """For this device alone."""
         await self.run(actions.set_settings, settings)
@@ -230,6 +253,15 @@ class Session:
                 self._start(self._forever(endless))
         async for event in self._listeners.listen():
             yield event
+
+    async def incoming(self, name: str = "") -> AsyncIterator[Message]:
+        """What others write, for programs that answer: each message, and after a restart what was missed.
+
+        A message is dealt with when the next one is asked for; what ends the program before that has it come again.
+        `name` tells two such programs on one account apart. The first time, it begins with what comes from then on.
+        """
+        async for message in incoming(self, name):
+            yield message
 
     async def sync(self) -> None:
         """One poll of everything, and all that waits is sent and pushed. Raises `NetworkError`; repeat it then."""
@@ -363,7 +395,7 @@ class Session:
             except Exception as error:
                 _log.error("%s ended: %s", endless.__qualname__, type(error).__name__)
                 if isinstance(error, DatabaseError):
-                    self._connection(error)
+                    self._failed(error)
             await asyncio.sleep(RESTART_SECONDS)
 
     def _committed(self, work: Work) -> None:
@@ -401,16 +433,15 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._expiring.wait(), None if wait is None else min(wait, 3600))
 
-    def _connection(self, error: Complaint | None) -> None:
-        online = error is None
-        if online == self._online:
-            return
-        self._online = online
-        state = Connection.ONLINE if online else Connection.OFFLINE
-        self._listeners.tell([ConnectionChanged(state, str(error or ""))])
-        if online:
+    def _connected(self, online: bool) -> None:
+        self._listeners.tell([ConnectionChanged(Connection.ONLINE if online else Connection.OFFLINE)])
+        self._receiver.connection(online)
+        if online and not self._closed:
             self._start(self._hurry())
             self.communities.wake()
+
+    def _failed(self, error: DatabaseError) -> None:
+        self._listeners.tell([DatabaseFailed(str(error))])
 
     async def _hurry(self) -> None:
         await self.run(sending.hurry)
