@@ -18,14 +18,14 @@ from allium.client.communities import calls
 from allium.client.communities.polling import PostReceived
 from allium.client.configs.community import Community, Server
 from allium.client.configs.fields import Picture
-from allium.client.database.rows import AttachmentState, ConversationKind, Deleted, Message, MessageState
+from allium.client.database.rows import AttachmentState, ConversationKind, Deleted, Message, MessageState, NewMessage
 from allium.client.envelope import pad
 from allium.client.errors import RefusedError
 from allium.client.exchange import MissingError
 from allium.client.files import transfer
 from allium.client.files.legacy import FileError
 from allium.client.files.transfer import FileServer
-from allium.client.messages.kinds import Text
+from allium.client.messages.kinds import Letter, Text
 from allium.client.previews.fetch import PreviewFetcher
 from allium.client.session import Session, community_rows
 from allium.client.session.core import Work
@@ -249,6 +249,30 @@ async def test_what_was_not_posted_is_posted_once(files_devnet: Devnet, tmp_path
         assert (await alice.resend(lost)).state is MessageState.SENT
         assert [each.body for each in await messages(alice, room)] == ["one", "two"]
         assert len(sogs.rooms["lobby"].posts) == 2
+
+
+async def test_a_post_that_a_crash_cut_off_is_found_or_has_failed(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs:
+        async with session(files_devnet, tmp_path / "a.db", "Alice") as alice:
+            room = await alice.communities.join(sogs.join_url("lobby"))
+            server, token = await alice.communities.server(room)
+            # As a process leaves them that ends before the request, and before its answer.
+            letters = [Letter(Text(body), alice.network.now() + len(body)) for body in ("lost", "there")]
+            for letter in letters:
+                row = community_rows.row_of(room, server.identity.id, letter, own=True)
+                await alice.run(_keep, row)
+            await server.post(token, letters[1])
+        async with await Session.open(tmp_path / "a.db") as alice:
+            await alice.sync()
+            lost, there = await messages(alice, room)
+            assert (lost.state, there.state) == (MessageState.FAILED, MessageState.SENT)
+            await alice.resend(lost)
+            await alice.sync()
+        assert len(sogs.rooms["lobby"].posts) == 2
+
+
+def _keep(work: Work, row: NewMessage) -> None:
+    work.database.messages.add(row)
 
 
 async def _id(of: Session, room: str) -> str:

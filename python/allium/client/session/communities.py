@@ -47,6 +47,8 @@ class Communities:
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._wakes: dict[str, asyncio.Event] = {}
+        #: Posts that are under way.
+        self._sending: set[int] = set()
         #: On the worker: what the rows were last made to agree with.
         self._told: object = None
 
@@ -57,6 +59,8 @@ class Communities:
 
         def found(work: Work) -> dict[str, Community]:
             now = community_rows.told(work)
+            if self._told is None:
+                community_rows.forsake(work, self._sending)
             if now == self._told:
                 return community_rows.rooms(work)
             self._told = now
@@ -159,6 +163,7 @@ class Communities:
             added = work.database.messages.add(row)
             if added is None:
                 raise ValueError("a message of that time was sent already")
+            self._sending.add(added.id)
             return letter, added
 
         letter, message = await self._session.run(begin)
@@ -167,6 +172,7 @@ class Communities:
     async def _post(
         self, server: CommunityServer, room: str, letter: Letter, message: Message, files: Sequence[RoomFile]
     ) -> Message:
+        self._sending.add(message.id)
         try:
             entry = await server.post(room, letter, files)
         except (NetworkError, RefusedError) as error:
@@ -178,6 +184,8 @@ class Communities:
             raise
         else:
             await self._session.run(community_rows.posted, message.id, message.conversation, entry.id)
+        finally:
+            self._sending.discard(message.id)
         found = await self._session.run(lambda work: work.database.messages.get(message.id))
         return found or message
 
@@ -217,7 +225,8 @@ class Communities:
         return await server.download(room, attachment, directory, progress)
 
     async def react(self, message: Message, emoji: str, *, remove: bool = False) -> None:
-        """Puts an emoji on a post, or takes it off."""
+        """Puts an emoji on a post, or takes it off. `ValueError` for too many in a minute."""
+        await self._session.run(outbound.count_reaction)
         server, room = await self.server(message.conversation)
         number = community_rows.number_of(message)
         await server.call(calls.unreact(room, number, emoji) if remove else calls.react(room, number, emoji))

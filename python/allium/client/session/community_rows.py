@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,8 @@ from allium.client.session.group import GroupFeature
 #: What is kept in the inbox of a server, and for how long it is remembered that it came; milliseconds.
 _INBOX_MS = 15 * 86_400_000
 _NAMESPACE = 0
+#: Messages of a room among which one that was never sent is looked for.
+_LOOKED_AT = 100
 
 
 def conversation_id(community: Community) -> str:
@@ -132,6 +134,14 @@ def leave(work: Work, community: Community) -> None:
     work.configs.groups.erase_community(base, room)
     work.configs.volatile.erase_community(base, room)
     reconcile(work)
+
+
+def forsake(work: Work, sending: Collection[int]) -> None:
+    """Posts that an earlier run was sending have failed, unless a poll finds them; `sending` are this run's."""
+    for conversation in rooms(work):
+        for message in work.database.messages.page(conversation, limit=_LOOKED_AT):
+            if message.state is MessageState.SENDING and not message.hash and message.id not in sending:
+                set_state(work, message.id, MessageState.FAILED)
 
 
 def mark_read(work: Work, community: Community, up_to: int) -> None:
