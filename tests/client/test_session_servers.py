@@ -21,12 +21,13 @@ from allium.client.configs.fields import Picture
 from allium.client.database.rows import AttachmentState, ConversationKind, Deleted, Message, MessageState, NewMessage
 from allium.client.envelope import pad
 from allium.client.errors import RefusedError
-from allium.client.exchange import MissingError
+from allium.client.exchange import MissingError, ServerRequest
 from allium.client.files import transfer
 from allium.client.files.legacy import FileError
 from allium.client.files.transfer import FileServer
 from allium.client.messages.kinds import Letter, Text
 from allium.client.previews.fetch import PreviewFetcher
+from allium.client.servers import PathFailedError, ReplyStream, Route
 from allium.client.session import Session, community_rows
 from allium.client.session.core import Work
 from allium.client.session.events import MessageReceived, ReactionReceived
@@ -86,6 +87,37 @@ async def test_files_are_sent_with_a_message_and_fetched(files_devnet: Devnet, t
             await bob.files.download(gone, there)
         [_, file] = await bob.conversations.attachments(message)
         assert file.state is AttachmentState.FAILED
+
+
+class LossyRoute:
+    """Loses the answers to uploads."""
+
+    def __init__(self, inner: Route) -> None:
+        self._inner = inner
+
+    @contextlib.asynccontextmanager
+    async def exchange(self, server: Server, request: ServerRequest, *limits: float) -> AsyncIterator[ReplyStream]:
+        async with self._inner.exchange(server, request, *limits) as reply:  # type: ignore[arg-type]
+            if request.method == "POST":
+                raise PathFailedError("the answer is lost", arrived=True)
+            yield reply
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+async def test_an_upload_whose_answer_was_lost_is_found(files_devnet: Devnet, tmp_path: Path) -> None:
+    data = os.urandom(100_000)
+    async with session(files_devnet, tmp_path / "a.db", "Alice") as alice:
+        alice.files.use(LossyRoute(alice.files.route))
+        with pytest.raises(PathFailedError):
+            await alice.files.upload(data)
+    async with await Session.open(tmp_path / "a.db") as alice:
+        steps: list[tuple[int, int]] = []
+        attachment = await alice.files.upload(data, progress=lambda *step: steps.append(step))
+        assert len(steps) == 1 and steps[0][0] == steps[0][1]
+        # The next one is another upload, with keys of its own.
+        assert (await alice.files.upload(data)).key != attachment.key
 
 
 async def test_a_picture_of_the_profile_is_kept_from_expiring(
@@ -205,9 +237,18 @@ async def test_somebody_of_a_room_is_written_to(files_devnet: Devnet, tmp_path: 
         assert request.account_id == alice.account_id
         [received] = await messages(bob, alice.account_id)
         assert received.body == "I am"
+        assert await bob.contacts.accept(alice.account_id)
+        await bob.sync()
+        await alice.sync()
+        # It is known whose id that was: the conversation is with the account from now on.
+        assert await alice.conversations.get(message.sender) is None
+        [moved, *_] = await messages(alice, bob.account_id)
+        assert (moved.body, moved.outgoing) == ("I am", True)
+        contact = await alice.contacts.get(bob.account_id)
+        assert contact is not None and (contact.approved, contact.approved_me) == (True, True)
         await bob.send(alice.account_id, "hello")
         await alice.sync()
-        assert [each.body for each in await messages(alice, bob.account_id)] == ["hello"]
+        assert (await messages(alice, bob.account_id))[-1].body == "hello"
 
 
 async def test_who_wants_no_requests_of_rooms_gets_none(files_devnet: Devnet, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from allium.client.database.rows import ConversationKind, Deleted, Message, Mess
 from allium.client.messages import kinds, text
 from allium.client.messages.direct import Received as Opened
 from allium.client.polling import Received
-from allium.client.session import inbound, letters, people
+from allium.client.session import blinded, inbound, letters, people
 from allium.client.session.core import Work
 from allium.client.session.events import ConversationChanged, MessageChanged, MessageReceived, ReactionReceived
 from allium.client.session.group import GroupFeature
@@ -372,6 +372,7 @@ def show_direct(work: Work, server: Server, recipient: str, letter: kinds.Letter
     """What we wrote to a blinded id, in a conversation of its own; None if it is there."""
     work.database.conversations.ensure(recipient, ConversationKind.BLINDED)
     work.database.conversations.update(recipient, extra={"server": server.base_url, "key": server.key.hex()})
+    blinded.remember(work, recipient, server.key)
     row = row_of(recipient, work.own_id, letter, own=True, name=name, posted=letter.timestamp)
     added = work.database.messages.add(row)
     if added is not None:
