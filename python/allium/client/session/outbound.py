@@ -21,6 +21,8 @@ from allium.client.session.group import GroupFeature
 MESSAGE, COPY, QUIET = "message", "copy", "quiet"
 #: Reactions that we send in a minute, as the other clients allow (`spec/messages` §2.1).
 MAX_REACTIONS, REACTION_MS = 20, 60_000
+#: Nodes keep nothing for a shorter time; milliseconds.
+MIN_TTL = 10_000
 #: Times that one receipt names.
 MAX_RECEIPTS = 500
 _LAST_SENT, _REACTED = "last-sent", "reacted"
@@ -128,7 +130,7 @@ def _put(
         pubkey,
         delivery.INBOX,
         seal(work.account, pubkey, letter),
-        ttl=ttl,
+        ttl=max(MIN_TTL, min(ttl, delivery.TTL)),
         timestamp=letter.timestamp,
         purpose=purpose,
         message=message,

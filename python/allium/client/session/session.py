@@ -39,6 +39,8 @@ from allium.client.session.worker import Worker
 _log = logging.getLogger(__name__)
 #: Before what failed in the background is begun again.
 RESTART_SECONDS = 5.0
+#: After it, at the latest, it is looked whether messages have disappeared; seconds.
+LONGEST_WAIT = 600.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -84,6 +86,7 @@ class Session:
         self._receiver.on_failure = self._failed
         self.network.connection.on_change.append(self._connected)
         self._expiring = asyncio.Event()
+        self._next_expiry: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
@@ -174,12 +177,22 @@ class Session:
             await worker.close()
             raise
 
+    @classmethod
+    async def open_or_create(
+        cls, path: Path | str, display_name: str, *, seeds: Sequence[str], password: str | None = None
+    ) -> Self:
+        """The account in a file; a new one of this name where there is no file. Raises as `open` and `create`."""
+        if await asyncio.to_thread(Path(path).exists):
+            return await cls.open(path, password=password, seeds=seeds)
+        return await cls.create(path, display_name, seeds=seeds, password=password)
+
     async def close(self) -> None:
         """Ends what runs, and closes connections and file. What is not sent or pushed yet waits for the next time."""
         if self._closed:
             return
         self._closed = True
         self._listeners.close()
+        self._sender.close()
         tasks = [*self._tasks, *([self._polling] if self._polling else [])]
         for task in tasks:
             task.cancel()
@@ -248,7 +261,7 @@ class Session:
     async def events(self) -> AsyncIterator[Event]:
         """Everything that happens from now on; for as long as anybody listens, the session polls."""
         if self._polling is None:
-            self._polling = asyncio.create_task(self._receiver.run())
+            self._polling = asyncio.create_task(self._forever(self._receiver.run))
             for endless in (self.communities.run, self.files.run):
                 self._start(self._forever(endless))
         async for event in self._listeners.listen():
@@ -408,7 +421,8 @@ class Session:
             self._sender.wake()
         if work.needs_push:
             self._pusher.wake()
-        if work.expiring:
+        if work.next_expiry is not None and (self._next_expiry is None or work.next_expiry < self._next_expiry):
+            self._next_expiry = work.next_expiry
             self._expiring.set()
         if work.deletions or work.shortened:
             self._start(self._tidy(work.deletions, work.shortened))
@@ -428,10 +442,11 @@ class Session:
         """Removes messages when their time has come."""
         while True:
             self._expiring.clear()
-            due = await self.run(outbound.expire)
-            wait = None if due is None else max(0.05, (due - self.network.now()) / 1000)
+            due = self._next_expiry = await self.run(outbound.expire)
+            # The clock may be set meanwhile, so nothing is waited for in one go.
+            wait = LONGEST_WAIT if due is None else min(max(0.05, (due - self.network.now()) / 1000), LONGEST_WAIT)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._expiring.wait(), None if wait is None else min(wait, 3600))
+                await asyncio.wait_for(self._expiring.wait(), wait)
 
     def _connected(self, online: bool) -> None:
         self._listeners.tell([ConnectionChanged(Connection.ONLINE if online else Connection.OFFLINE)])
