@@ -14,7 +14,7 @@ from allium.client.messages.direct import Received as Opened
 from allium.client.messages.direct import open_letter
 from allium.client.messages.kinds import Disappear, Letter, Target
 from allium.client.polling import Received
-from allium.client.session import mirror, people
+from allium.client.session import blinded, mirror, people
 from allium.client.session.core import Work
 from allium.client.session.events import (
     CallReceived,
@@ -56,6 +56,8 @@ def take_opened(work: Work, stored: Received, opened: Opened, groups: GroupFeatu
         return
     if contact is not None and contact.blocked:
         return
+    if isinstance(message, kinds.Text | kinds.RequestResponse):
+        blinded.meet(work, opened.sender)
     match message:
         case kinds.Text() | kinds.TimerUpdate():
             _visible(work, stored, opened)

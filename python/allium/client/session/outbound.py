@@ -157,7 +157,7 @@ def react(work: Work, groups: GroupFeature, message: Message, emoji: str, *, rem
         changed = reactions.add(message.id, work.own_id, emoji, timestamp)
     if not changed:
         return False
-    _count_reaction(work)
+    count_reaction(work)
     reaction = kinds.Reaction(
         Target(message.timestamp, message.sender), emoji, remove=remove, profile=work.configs.shown_profile
     )
@@ -167,7 +167,8 @@ def react(work: Work, groups: GroupFeature, message: Message, emoji: str, *, rem
     return True
 
 
-def _count_reaction(work: Work) -> None:
+def count_reaction(work: Work) -> None:
+    """One more reaction of ours; `ValueError` for too many in a minute."""
     stored = (work.database.facts.get(_REACTED) or b"").decode().split()
     recent = [each for each in stored if work.now - REACTION_MS < int(each) <= work.now]
     if len(recent) >= MAX_REACTIONS:

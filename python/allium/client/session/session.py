@@ -454,6 +454,7 @@ class Session:
         self._receiver.connection(online)
         if online and not self._closed:
             self._start(self._hurry())
+            self.communities.wake()
 
     def _failed(self, error: DatabaseError) -> None:
         self._listeners.tell([DatabaseFailed(str(error))])
