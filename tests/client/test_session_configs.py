@@ -52,6 +52,9 @@ async def test_a_restored_device_has_all(shared_devnet: Devnet, tmp_path: Path) 
         await first.conversations.set_timer(first.account_id, Disappearing(Disappear.AFTER_SEND, 3600))
         await first.sync()
         await second.sync()
+        # No member of the swarm was trusted alone.
+        asked = await second.run(lambda work: work.database.cursors.all(work.own_id))
+        assert set(asked) == {node.ed25519 for node in await second.network.swarm(second.account_id)}
         assert second.profile.name == "Alice"
         contact = await second.contacts.get(FRIEND)
         assert contact is not None

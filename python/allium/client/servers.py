@@ -233,7 +233,7 @@ async def perform(
     it is `repeatable`.
     """
     failure: NetworkError | None = None
-    for _ in range(ATTEMPTS):
+    for number in range(ATTEMPTS):
         attempt = make if isinstance(make, ServerRequest) else make()
         again = attempt.method in ("GET", "HEAD", "PUT", "DELETE") if repeatable is None else repeatable
         try:
@@ -242,7 +242,8 @@ async def perform(
                 return ServerReply(reply.status, reply.headers, body)
         except (PathFailedError, ServerUnreachableError) as error:
             failure = error
-            if error.arrived and not again:
+            # A server that is not there is asked over one other path: it may have been the last node's fault.
+            if (error.arrived and not again) or (isinstance(error, ServerUnreachableError) and number):
                 raise
     assert failure is not None  # noqa: S101, there is at least one attempt
     raise failure

@@ -15,7 +15,6 @@ from allium.client.communities.calls import Call
 from allium.client.communities.signing import BLIND, Identity
 from allium.client.envelope import unpad
 from allium.client.groups import blinding, community
-from allium.client.groups.blinding import BlindingError
 from allium.client.messages.decoding import MessageError, decode
 from allium.client.messages.kinds import Letter
 
@@ -111,6 +110,8 @@ class EntryUnreadable:
     room: str
     entry: PostEntry | DirectEntry | None
     reason: str
+    #: Whether it is at least by whom it names: a newer version may read it.
+    proven: bool = False
 
 
 CommunityEvent = (
@@ -191,7 +192,8 @@ def _of_post(room: str, entry: PostEntry, identity: Identity) -> Iterator[Commun
             # A post's time is that of its first words; other words were signed when they were written.
             read = community.read(entry.author, entry.data, entry.signature, entry.edited or entry.posted)
         except MessageError as error:
-            yield EntryUnreadable(room, entry, str(error))
+            proven = community.is_signed(entry.author, entry.data, entry.signature)
+            yield EntryUnreadable(room, entry, str(error), proven)
             return
         own = identity.is_own(entry.author)
         yield PostReceived(room, entry, read.letter, own, read.signed, read.signature)
@@ -200,13 +202,13 @@ def _of_post(room: str, entry: PostEntry, identity: Identity) -> Iterator[Commun
 
 
 def _of_direct(entry: DirectEntry, identity: Identity) -> CommunityEvent:
-    if identity.blinded is None:
-        return EntryUnreadable("", entry, "a blinded message on a server without blinding")
     try:
-        sender, padded = blinding.open_sealed(
-            identity.blinded, entry.sender, entry.recipient, identity.server.key, entry.data
-        )
-        letter = decode(unpad(padded), 0)
-    except (BlindingError, MessageError) as error:
+        own = identity.key_for(entry.sender)
+        sender, padded = blinding.open_sealed(own, entry.sender, entry.recipient, identity.server.key, entry.data)
+    except ValueError as error:
         return EntryUnreadable("", entry, str(error))
+    try:
+        letter = decode(unpad(padded), 0)
+    except MessageError as error:
+        return EntryUnreadable("", entry, str(error), proven=True)
     return DirectReceived(entry, sender, letter, sender == identity.account.account_id)

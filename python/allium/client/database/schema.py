@@ -62,6 +62,7 @@ CREATE TABLE attachments (
     state TEXT NOT NULL DEFAULT 'remote', path TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX attachments_message ON attachments (message);
+CREATE INDEX attachments_state ON attachments (state);
 
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, pubkey TEXT NOT NULL, namespace INTEGER NOT NULL, hash TEXT NOT NULL,

@@ -20,13 +20,13 @@ from allium.client.files.legacy import FileError
 from allium.client.files.names import safe_name, suffix_of
 from allium.client.files.plan import legacy_plan
 from allium.client.files.sinks import PathBody
-from allium.client.files.transfer import FileServer, Progress, Transfers, is_renewal_due
+from allium.client.files.transfer import FileServer, Progress, RemoteFile, Transfers, is_renewal_due
 from allium.client.files.urls import FileUrlError
 from allium.client.messages.kinds import Attachment, Preview
 from allium.client.previews.fetch import PreviewError, PreviewFetcher
 from allium.client.previews.links import links_in
 from allium.client.servers import DirectRoute, OnionRoute, Route
-from allium.client.session import actions
+from allium.client.session import actions, uploads
 from allium.client.session.core import Work
 from allium.client.session.events import ConversationChanged
 
@@ -58,6 +58,10 @@ class Files:
             self._routes[self.direct] = DirectRoute() if self.direct else OnionRoute(self._session.network)
         return self._routes[self.direct]
 
+    def use(self, route: Route) -> None:
+        """Another way to servers than those that are known here, in place of the one that is used now."""
+        self._routes[self.direct] = route
+
     async def server(self) -> FileServer:
         """Where our files are sent."""
         found = await self._session.run(lambda work: work.database.facts.get(_SERVER))
@@ -88,12 +92,23 @@ class Files:
     ) -> Attachment:
         """Encrypts a file and sends it; what `Session.send` takes. Pictures lose their metadata unless `unchanged`.
 
+        Asked again after a failure, it sends nothing that has arrived.
         `FileError` for one that is too large, `RefusedError`, `NetworkError`, `OSError`.
         """
         body, kind, shown = await prepared(source, name, content_type, unchanged=unchanged)
-        plan = await legacy_plan(body)
-        remote = await Transfers(self.route, await self.server()).upload(plan, body, progress=progress)
+        remote = await self._send(body, progress=progress)
         return remote.attachment(kind, shown_name(source, name, kind), voice=voice, **shown)
+
+    async def _send(self, body: Body, *, padded: bool = True, progress: Progress | None = None) -> RemoteFile:
+        name = await uploads.name_of(body, padded)
+        plan = await self._session.run(uploads.begun, name)
+        again = plan is not None
+        if plan is None:
+            plan = await legacy_plan(body, padded=padded)
+            await self._session.run(uploads.begin, name, plan)
+        remote = await Transfers(self.route, await self.server()).upload(plan, body, again=again, progress=progress)
+        await self._session.run(uploads.end, name)
+        return remote
 
     async def download(self, stored: StoredAttachment, directory: Path, *, progress: Progress | None = None) -> Path:
         """Puts a file of a message into `directory` under its name, made safe, and says where it is.
@@ -145,9 +160,8 @@ class Files:
         if found.image is not None:
             body = BytesBody(found.image.data)
             # Of pictures of previews the size is not hidden.
-            plan = await legacy_plan(body, padded=False)
             with contextlib.suppress(NetworkError, RefusedError):
-                remote = await Transfers(self.route, await self.server()).upload(plan, body)
+                remote = await self._send(body, padded=False)
                 image = remote.attachment(found.image.content_type, width=found.image.width, height=found.image.height)
         return Preview(found.url, found.title, image)
 

@@ -90,6 +90,16 @@ def config_time(work: Work, namespace: int) -> int:
     return int(work.database.facts.get(f"config-time-{namespace}") or 0)
 
 
+def erased(work: Work, account_id: str) -> int:
+    """When a contact and all that was said was last deleted, Unix milliseconds; 0 if it was not."""
+    return int(work.database.facts.get(f"erased-{account_id}") or 0)
+
+
+def note_erased(work: Work, account_id: str, timestamp: int) -> None:
+    """What was sent before is not shown again, whichever node still has it."""
+    work.database.facts.set(f"erased-{account_id}", str(timestamp).encode())
+
+
 def apply(work: Work, namespace: int, before: Before) -> None:
     """Shows what a merge changed."""
     match namespace:
@@ -114,6 +124,7 @@ def _contacts(work: Work, before: Before) -> None:
     now = {contact.account_id: contact for contact in work.configs.contacts}
     for account_id in before.contacts.keys() - now.keys():
         # Another device deleted the contact, and all that was said.
+        note_erased(work, account_id, config_time(work, CONTACTS))
         if work.database.conversations.remove(account_id):
             work.tell(ConversationChanged(account_id))
         work.tell(ContactChanged(account_id))

@@ -19,7 +19,7 @@ from allium.client.session import outbound
 from allium.client.session.core import Core, Work
 from allium.client.session.events import MessageChanged
 from allium.client.session.group import GroupFeature
-from allium.client.session.worker import Worker
+from allium.client.session.worker import ClosedError, Worker
 from allium.client.swarm import Store, Stored, store
 
 #: Swarms that are stored to at the same time.
@@ -43,7 +43,16 @@ class Sender:
         self._groups = groups
         self._wanted = asyncio.Event()
         self._sending = asyncio.Lock()
+        self._flushes: set[asyncio.Task[None]] = set()
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+
+    def close(self) -> None:
+        """Nobody waits any longer. What was being sent is sent again when the session is opened."""
+        for task in self._flushes:
+            task.cancel()
+        for waiting in [each for several in self._waiting.values() for each in several]:
+            if not waiting.done():
+                waiting.set_exception(ClosedError("the session is closed; the message is sent with the next start"))
 
     def wake(self) -> None:
         """Something is in the outbox."""
@@ -60,7 +69,16 @@ class Sender:
                 await asyncio.wait_for(self._wanted.wait(), wait)
 
     async def flush(self) -> None:
-        """Tries everything that is due, once; returns when nothing is. Never raises for the network."""
+        """Tries everything that is due, once; returns when nothing is. Never raises for the network.
+
+        It goes on when who waits for it does not: what is being sent is not left half-way.
+        """
+        task = asyncio.create_task(self._flush())
+        self._flushes.add(task)
+        task.add_done_callback(self._flushes.discard)
+        await asyncio.shield(task)
+
+    async def _flush(self) -> None:
         async with self._sending:
             while items := await self._worker.run(self._core.run, begin):
                 by_swarm: dict[str, list[OutboxItem]] = {}

@@ -39,6 +39,8 @@ from allium.client.session.worker import Worker
 _log = logging.getLogger(__name__)
 #: Before what failed in the background is begun again.
 RESTART_SECONDS = 5.0
+#: After it, at the latest, it is looked whether messages have disappeared; seconds.
+LONGEST_WAIT = 600.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -84,6 +86,7 @@ class Session:
         self._receiver.on_failure = self._failed
         self.network.connection.on_change.append(self._connected)
         self._expiring = asyncio.Event()
+        self._next_expiry: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
@@ -189,6 +192,7 @@ class Session:
             return
         self._closed = True
         self._listeners.close()
+        self._sender.close()
         tasks = [*self._tasks, *([self._polling] if self._polling else [])]
         for task in tasks:
             task.cancel()
@@ -258,7 +262,7 @@ class Session:
     async def events(self) -> AsyncIterator[Event]:
         """Everything that happens from now on; for as long as anybody listens, the session polls."""
         if self._polling is None:
-            self._polling = asyncio.create_task(self._receiver.run())
+            self._polling = asyncio.create_task(self._forever(self._receiver.run))
             for endless in (self.communities.run, self.files.run):
                 self._start(self._forever(endless))
         async for event in self._listeners.listen():
@@ -418,7 +422,8 @@ class Session:
             self._sender.wake()
         if work.needs_push:
             self._pusher.wake()
-        if work.expiring:
+        if work.next_expiry is not None and (self._next_expiry is None or work.next_expiry < self._next_expiry):
+            self._next_expiry = work.next_expiry
             self._expiring.set()
         if work.deletions or work.shortened:
             self._start(self._tidy(work.deletions, work.shortened))
@@ -438,16 +443,18 @@ class Session:
         """Removes messages when their time has come."""
         while True:
             self._expiring.clear()
-            due = await self.run(outbound.expire)
-            wait = None if due is None else max(0.05, (due - self.network.now()) / 1000)
+            due = self._next_expiry = await self.run(outbound.expire)
+            # The clock may be set meanwhile, so nothing is waited for in one go.
+            wait = LONGEST_WAIT if due is None else min(max(0.05, (due - self.network.now()) / 1000), LONGEST_WAIT)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._expiring.wait(), None if wait is None else min(wait, 3600))
+                await asyncio.wait_for(self._expiring.wait(), wait)
 
     def _connected(self, online: bool) -> None:
         self._listeners.tell([ConnectionChanged(Connection.ONLINE if online else Connection.OFFLINE)])
         self._receiver.connection(online)
         if online and not self._closed:
             self._start(self._hurry())
+            self.communities.wake()
 
     def _failed(self, error: DatabaseError) -> None:
         self._listeners.tell([DatabaseFailed(str(error))])
