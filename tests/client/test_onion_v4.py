@@ -13,7 +13,7 @@ from nacl import bindings
 
 from allium.client.configs.community import Server
 from allium.client.onion_v4 import Hop, ReplyError, ReplyOpener, RequestSealer, SharedKey
-from allium.files import onion
+from allium.server import onion
 from tests.support.reference_onion import GCM, ReferenceLayer, unframe
 
 Keys = tuple[bytes, bytes]
