@@ -15,10 +15,10 @@ from allium.client.database.rows import AttachmentState, StoredAttachment
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.exchange import Body, BytesBody
 from allium.client.files import images
+from allium.client.files.encryption import legacy_encryption
 from allium.client.files.images import ImageError
 from allium.client.files.legacy import FileError
 from allium.client.files.names import safe_name, suffix_of
-from allium.client.files.plan import legacy_plan
 from allium.client.files.sinks import PathBody
 from allium.client.files.transfer import FileServer, Progress, RemoteFile, Transfers, is_renewal_due
 from allium.client.files.urls import FileUrlError
@@ -101,12 +101,14 @@ class Files:
 
     async def _send(self, body: Body, *, padded: bool = True, progress: Progress | None = None) -> RemoteFile:
         name = await uploads.name_of(body, padded)
-        plan = await self._session.run(uploads.begun, name)
-        again = plan is not None
-        if plan is None:
-            plan = await legacy_plan(body, padded=padded)
-            await self._session.run(uploads.begin, name, plan)
-        remote = await Transfers(self.route, await self.server()).upload(plan, body, again=again, progress=progress)
+        encryption = await self._session.run(uploads.begun, name)
+        again = encryption is not None
+        if encryption is None:
+            encryption = await legacy_encryption(body, padded=padded)
+            await self._session.run(uploads.begin, name, encryption)
+        remote = await Transfers(self.route, await self.server()).upload(
+            encryption, body, again=again, progress=progress
+        )
         await self._session.run(uploads.end, name)
         return remote
 
@@ -174,7 +176,7 @@ class Files:
 
     async def _send_picture(self, data: bytes) -> Picture:
         remote = await Transfers(self.route, await self.server()).upload_picture(data, self._seed)
-        return Picture(str(remote.url), remote.plan.key)
+        return Picture(str(remote.url), remote.encryption.key)
 
     async def set_picture(self, source: Path | bytes | None) -> None:
         """Our own picture, or none; it is kept from expiring from then on. Errors as `upload_picture`."""
@@ -196,7 +198,7 @@ class Files:
             return False
         url, data = found
         remote = await Transfers(self.route, await self.server()).renew_picture(url, data, self._seed)
-        picture = None if remote is None else Picture(str(remote.url), remote.plan.key)
+        picture = None if remote is None else Picture(str(remote.url), remote.encryption.key)
         await self._session.run(_renewed, picture)
         return True
 
