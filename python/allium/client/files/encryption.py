@@ -10,7 +10,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from allium.client.exchange import Body
@@ -110,13 +110,4 @@ async def _completed(encryption: FileEncryption, source: Body) -> FileEncryption
         raise legacy.FileError(f"a file has at most {MAX_UPLOAD_BYTES} bytes once it is encrypted")
     content_id = base64.urlsafe_b64encode(named.digest()).decode()
     shown = b"" if encryption.deterministic else digest.digest()
-    return FileEncryption(
-        encryption.size,
-        encryption.key,
-        encryption.start,
-        encryption.deterministic,
-        encryption.padded,
-        size,
-        content_id,
-        shown,
-    )
+    return replace(encryption, stored_size=size, content_id=content_id, digest=shown)

@@ -133,7 +133,7 @@ class Transfers:
     ) -> RemoteFile:
         """Sends a file, encrypted like this. `again`: it was begun before, and the server may have it.
 
-        `FileError` if `source` is not what the encryption was made for; `TooLargeError`, `RefusedError`, `NetworkError`.
+        `FileError` if `source` is not what it was made for; `TooLargeError`, `RefusedError`, `NetworkError`.
         """
         if (again or encryption.deterministic) and (found := await self._found(encryption, ttl)):
             if progress:
