@@ -53,7 +53,7 @@ async def onion(client: Client) -> AsyncIterator[OnionRoute]:
 
 @pytest_asyncio.fixture(params=["onion", "direct"])
 async def route(client: Client, request: pytest.FixtureRequest) -> AsyncIterator[Route]:
-    made: Route = OnionRoute(client.network) if request.param == "onion" else DirectRoute()
+    made: Route = OnionRoute(client.network) if request.param == "onion" else DirectRoute(lambda server: True)
     yield made
     await made.close()
 
@@ -212,9 +212,13 @@ async def test_a_servers_failures_are_not_the_paths(
     assert set(client.pool.nodes) == before
     assert all(path.failures == 0 for path in client.paths.paths)
     assert (await request(client.network, good, "GET", "/file/x/info")).status == 404
-    straight = DirectRoute()
+    straight = DirectRoute(lambda server: server == nobody)
     with pytest.raises(NetworkError):
         await request(straight, nobody, "GET", "/")
+    # A URL that somebody sent does not lead into one's own network.
+    for private in (good, replace(good, base_url=good.base_url.replace("127.0.0.1", "localhost"))):
+        with pytest.raises(NetworkError, match="no public address"):
+            await request(straight, private, "GET", "/file/x/info")
     await straight.close()
 
 

@@ -106,6 +106,18 @@ class LossyRoute:
         await self._inner.close()
 
 
+async def test_servers_may_be_asked_straight(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs, session(files_devnet, tmp_path / "a.db", "Alice") as alice:
+        alice.files.direct = True
+        attachment = await alice.files.upload(b"straight")
+        room = await alice.communities.join(sogs.join_url("lobby"))
+        assert (await alice.send(room, "hello")).state is MessageState.SENT
+        await alice.send(alice.account_id, attachments=[attachment])
+        [message] = await messages(alice, alice.account_id)
+        [file] = await alice.conversations.attachments(message)
+        assert (await alice.files.download(file, tmp_path)).read_bytes() == b"straight"
+
+
 async def test_an_upload_whose_answer_was_lost_is_found(files_devnet: Devnet, tmp_path: Path) -> None:
     data = os.urandom(100_000)
     async with session(files_devnet, tmp_path / "a.db", "Alice") as alice:
