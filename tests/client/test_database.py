@@ -62,6 +62,9 @@ def test_a_message_is_kept_once(database: Database) -> None:
     assert (added.conversation, added.sender, added.body, added.extra) == (BOB, ALICE, sent.body, sent.extra)
     assert (added.quote, added.timer, added.expires, added.hash) == (sent.quote, sent.timer, sent.expires, "abc")
     assert added == database.messages.find(BOB, Target(NOW, ALICE)) == database.messages.by_hash("abc")
+    assert added == database.messages.find(None, Target(NOW, ALICE), kind="text")
+    assert database.messages.find(None, Target(NOW, ALICE), kind="call") is None
+    assert database.messages.find(ALICE, Target(NOW, ALICE)) is None
     [stored] = database.attachments.of([added.id])
     assert (stored.attachment, stored.state) == (file, AttachmentState.REMOTE)
 

@@ -23,6 +23,7 @@ from allium.client.database import (
     UnwritableError,
     WrongKeyError,
     keys,
+    locks,
     migrations,
 )
 from allium.client.database.connection import Connection
@@ -130,8 +131,8 @@ def test_a_damaged_key_file_is_said_to_be_that(protected: Path, content: bytes) 
 
 def test_a_key_file_cannot_ask_for_all_memory(protected: Path) -> None:
     file = keys.key_file(protected)
-    file.write_text(file.read_text().replace(str(keys.MEMORY), str(1 << 50)))
-    with pytest.raises(DatabaseError, match="written by another version"):
+    file.write_text(file.read_text().replace(str(locks.MEMORY), str(1 << 50)))
+    with pytest.raises(NewerVersionError, match="written by another version"):
         keys.open_with_password(protected, "old")
 
 
@@ -221,7 +222,7 @@ def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
         for number in range(100):
             write_one(database, number, "text")
     with Database.open(path, KEY) as database:
-        unused = database._connection.value("PRAGMA freelist_count")
+        unused = database.connection.value("PRAGMA freelist_count")
     whole = path.read_bytes()
     pages = range(4096, len(whole), 4096)
     unnoticed = 0
@@ -241,7 +242,7 @@ def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
 def test_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "account.sqlite"
     with Database.open(path, KEY) as database:
-        database._connection.raw.pragma("user_version", 99)
+        database.connection.raw.pragma("user_version", 99)
     before = path.read_bytes()
     with pytest.raises(NewerVersionError, match=r"written by a newer version \(format 99, this one knows \d+\); use"):
         Database.open(path, KEY)
@@ -259,12 +260,12 @@ def test_a_migration_that_fails_leaves_the_version_before_it(tmp_path: Path) -> 
 
     path = tmp_path / "account.sqlite"
     with Database.open(path, KEY) as database:
-        version = database._connection.value("PRAGMA user_version")
+        version = database.connection.value("PRAGMA user_version")
         with pytest.raises(InterruptedError):
-            migrations.migrate(database._connection, (*migrations.STEPS, half))
-        assert database._connection.value("PRAGMA user_version") == version
+            migrations.migrate(database.connection, (*migrations.STEPS, half))
+        assert database.connection.value("PRAGMA user_version") == version
         assert database.facts.get("migrated") is None
-        migrations.migrate(database._connection, (*migrations.STEPS, whole))
-        assert database._connection.value("PRAGMA user_version") == version + 1
+        migrations.migrate(database.connection, (*migrations.STEPS, whole))
+        assert database.connection.value("PRAGMA user_version") == version + 1
     with pytest.raises(NewerVersionError):
         Database.open(path, KEY)

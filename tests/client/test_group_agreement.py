@@ -109,7 +109,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_everybody_agrees_in_the_end(steps: list[tuple[object, ...]]) -> None:
     world = World()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from allium.client import bencode
@@ -55,22 +55,24 @@ def made() -> World:
 
 
 keys = st.sampled_from([b"n", b"o", b"p", b"q", b"c", b"E", b"d", b"D", b"!", b"m", b"I", b"A", b"P", b"R", b"s", b"t"])
+numbers: st.SearchStrategy[tree.Node] = st.sampled_from([0, 1, 2, 3, 9, -1, 1 << 62, -(1 << 63), (1 << 63) - 1])
 nodes: st.SearchStrategy[tree.Node] = st.recursive(
-    st.sampled_from([0, 1, 2, 3, 9, -1, 1 << 62, -(1 << 63), (1 << 63) - 1]) | st.binary(min_size=1, max_size=150),
+    numbers | st.binary(min_size=1, max_size=150),
     lambda deeper: (
         st.dictionaries(keys | st.sampled_from(IDS) | st.binary(max_size=3), deeper, min_size=1, max_size=5)
         | st.sets(st.integers(0, 3) | st.binary(max_size=3), min_size=1, max_size=3)
     ),
     max_leaves=20,
 )
-entries = st.dictionaries(keys, nodes, min_size=1, max_size=6)
-configs = st.dictionaries(keys, nodes, max_size=5) | st.fixed_dictionaries(
+entries = st.dictionaries(keys, numbers | nodes, min_size=1, max_size=6)
+configs = st.dictionaries(keys, numbers | nodes, max_size=5) | st.fixed_dictionaries(
     {b"m": st.dictionaries(st.sampled_from(IDS) | st.binary(max_size=33), entries, min_size=1, max_size=3)}
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(configs, configs, st.integers(1, 1 << 62))
+@example({b"E": 1 << 62}, {b"m": {IDS[1]: {b"n": b"x" * 150, b"I": 1}}}, 7)
 def test_whatever_an_admin_signs_is_read(info: tree.Data, members: tree.Data, seqno: int) -> None:
     world = made()
     stored = []

@@ -17,7 +17,7 @@ from allium.client.groups.plan import DeleteAllStep, DeleteStep, RevokeStep, Sto
 from allium.client.groups.state import Errand, GroupState
 from allium.client.messages import updates
 from allium.client.messages.decoding import MessageError
-from allium.client.messages.kinds import GroupUpdateMessage, Letter, Text
+from allium.client.messages.kinds import GroupUpdateMessage, Letter, Profile, Text
 from allium.client.messages.updates import MemberKind
 from tests.support.group_swarm import GroupSwarm, Message
 
@@ -125,6 +125,19 @@ def test_an_invitation_that_did_not_go_is_said_to_have_failed_and_sent_again() -
     alice.told(BOB.account_id, done=True)
     bob = alice.members.get(BOB.account_id)
     assert bob is not None and bob.state == "invitation sent"
+
+
+def test_a_member_whose_name_nobody_knew_says_it() -> None:
+    swarm = GroupSwarm()
+    alice, plan = membership.create(ALICE, SEED, "G", [Invitee(BOB.account_id)], swarm.tick())
+    assert swarm.run(alice, plan)
+    bob = GroupState(BOB, GroupIdentity(alice.group.public))
+    bob.profile = Profile("Bob\u202e" + "b" * 200)
+    bob.merge(swarm.seen(bob))
+    assert swarm.run(bob, membership.respond(bob, swarm.tick()))
+    alice.merge(swarm.seen(alice))
+    member = alice.members.get(BOB.account_id)
+    assert member is not None and member.state == "member" and member.name == "Bob" + "b" * 97
 
 
 def test_messages_are_read_by_all_under_the_groups_timer() -> None:
@@ -283,6 +296,22 @@ def test_who_leaves_is_removed_by_an_admin() -> None:
     assert names(fresh) == names(world.alice) == ids(ALICE, BOB, CAROL)
 
 
+def test_an_admin_who_leaves_is_removed_by_another() -> None:
+    world = World(BOB)
+    [bob] = world.states
+    bob.promote(SEED)
+    world.settle()
+    assert world.alice.other_admins == [BOB.account_id]
+    world.swarm.run(world.alice, membership.leave(world.alice, world.swarm.tick()))
+    world.poll(world.alice)
+    assert names(world.alice) == ids(ALICE, BOB), "nobody removes itself"
+    world.poll(bob)
+    assert names(bob) == ids(BOB) and bob.keys.generation == 1
+    # Who has the seed cannot be kept from reading; what its devices do with the group, UserGroups tells them.
+    world.poll(world.alice)
+    assert world.alice.own is None and membership.due(world.alice, 1) is None and names(bob) == ids(BOB)
+
+
 def test_the_last_admin_ends_the_group_and_all_see_it() -> None:
     world = World(BOB)
     [bob] = world.states
@@ -316,6 +345,8 @@ def test_settings() -> None:
     for act in (flows.rename, flows.describe):
         with pytest.raises(ValueError, match="only an admin"):
             act(bob, "x", 1)
+    with pytest.raises(ValueError, match="seconds"):
+        flows.set_timer(world.alice, 1 << 32, 1)
     with pytest.raises(ValueError, match="has a name"):
         flows.rename(world.alice, " ", 1)
 

@@ -117,6 +117,13 @@ class Profiles:
         )
         return None if row is None else Profile(*row)
 
+    def all(self) -> list[tuple[str, Profile]]:
+        """Of all accounts that said something of themselves."""
+        rows = self._connection.rows(
+            "SELECT id, name, picture_url, picture_key, updated FROM profiles WHERE name <> '' OR updated <> 0"
+        )
+        return [(account, Profile(*fields)) for account, *fields in rows]
+
     def set(self, account: str, profile: Profile) -> bool:
         """Takes a profile that is newer than what is known (`spec/messages` §2.1); False if it is not."""
         with self._connection.transaction():

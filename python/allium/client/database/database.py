@@ -23,6 +23,13 @@ from allium.client.database.search import Search, searchable
 from allium.client.database.unreadable import UnreadableMessages
 
 
+def prepared(path: Path, key: bytes | None) -> Connection:
+    """A connection with what the tables' triggers call, and no tables yet if the file is new."""
+    connection = Connection(path, key)
+    connection.raw.create_scalar_function("searchable", searchable, 1, deterministic=True, flags=apsw.SQLITE_INNOCUOUS)
+    return connection
+
+
 class Database:
     """One open file. All calls are short, and come from one thread at a time; each is on disk when it returns.
 
@@ -32,7 +39,8 @@ class Database:
 
     def __init__(self, connection: Connection) -> None:
         """See `open`."""
-        self._connection = connection
+        #: For what is about the file as a whole.
+        self.connection = connection
         self.attachments = Attachments(connection)
         self.configs = Configs(connection)
         self.conversations = Conversations(connection)
@@ -53,11 +61,8 @@ class Database:
 
         `key` is 32 bytes, see `keys`; without one the file is in the clear.
         """
-        connection = Connection(Path(path), key)
+        connection = prepared(Path(path), key)
         try:
-            connection.raw.create_scalar_function(
-                "searchable", searchable, 1, deterministic=True, flags=apsw.SQLITE_INNOCUOUS
-            )
             migrate(connection)
             database = cls(connection)
             database.outbox.recover()
@@ -69,33 +74,33 @@ class Database:
     @property
     def path(self) -> Path:
         """Where the file is."""
-        return self._connection.path
+        return self.connection.path
 
     def transaction(self) -> AbstractContextManager[None]:
         """Several calls that are one commit: all on disk when it ends, or none.
 
         One within another is a part of that, which an error undoes alone.
         """
-        return self._connection.transaction()
+        return self.connection.transaction()
 
     def rekey(self, key: bytes) -> None:
         """Encrypts the file under another key of 32 bytes: all of it, or nothing if this ends half-way."""
-        self._connection.rekey(key)
+        self.connection.rekey(key)
 
     def check(self) -> list[str]:
         """Reads all of the file and says what is wrong with it; long, for a million messages some seconds."""
         try:
-            found = [row[0] for row in self._connection.rows("PRAGMA integrity_check") if row[0] != "ok"]
-            orphans = self._connection.rows("PRAGMA foreign_key_check")
+            found = [row[0] for row in self.connection.rows("PRAGMA integrity_check") if row[0] != "ok"]
+            orphans = self.connection.rows("PRAGMA foreign_key_check")
             found += [f"{table} has a row without what it belongs to" for table, *_ in orphans]
-            self._connection.execute("INSERT INTO search (search) VALUES ('integrity-check')")
+            self.connection.execute("INSERT INTO search (search) VALUES ('integrity-check')")
         except DamagedError as error:
             return [str(error)]
         return found
 
     def close(self) -> None:
         """Lets go of the file."""
-        self._connection.close()
+        self.connection.close()
 
     def __enter__(self) -> Database:
         return self

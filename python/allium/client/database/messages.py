@@ -48,13 +48,17 @@ class Messages:
         """The message of this number."""
         return self._one("m.id = ?", message)
 
-    def find(self, conversation: str, target: Target, *, kind: str | None = None) -> Message | None:
-        """The message that others name by who sent it and when; one to be seen, if there are several."""
+    def find(self, conversation: str | None, target: Target, *, kind: str | None = None) -> Message | None:
+        """The message that others name by who sent it and when; one to be seen, if there are several.
+
+        Without a conversation it may be in any.
+        """
         return self._one(
-            "m.timestamp = ? AND p.id = ? AND c.id = ? AND (?4 IS NULL OR m.kind = ?4) ORDER BY m.kind = 'text' DESC",
+            "m.timestamp = ? AND p.id = ? AND (?3 IS NULL OR c.id = ?3) AND (?4 IS NULL OR m.kind = ?4) "
+            "ORDER BY m.kind = 'text' DESC",
             bounded(target.timestamp),
             clean(target.author),
-            clean(conversation),
+            None if conversation is None else clean(conversation),
             kind,
         )
 
@@ -63,9 +67,15 @@ class Messages:
         return self._one("m.hash = ?", clean(stored))
 
     def page(
-        self, conversation: str, *, before: Message | None = None, after: Message | None = None, limit: int = 50
+        self,
+        conversation: str,
+        *,
+        before: Message | None = None,
+        after: Message | None = None,
+        first: bool = False,
+        limit: int = 50,
     ) -> list[Message]:
-        """Messages of a conversation, the oldest first: the last ones, or those next to a message."""
+        """Messages of a conversation, the oldest first: the last ones, those next to a message, or the `first`."""
         number = conversation_number(self._connection, conversation)
         if number is None:
             return []
@@ -77,6 +87,8 @@ class Messages:
             where += " AND (m.position, m.id) > (?3, ?4)"
             direction = "ASC"
             values += [after.position, after.id]
+        elif first:
+            direction = "ASC"
         rows = self._connection.rows(
             f"{_SELECT} WHERE {where} ORDER BY m.position {direction}, m.id {direction} LIMIT ?2", values
         )
@@ -158,8 +170,10 @@ class Messages:
         changed = 0
         with self._connection.transaction():
             for timestamp in timestamps:
+                # A receipt names many times, and any: each has to be a look-up.
                 found = self._connection.rows(
-                    "SELECT id FROM messages WHERE timestamp = ? AND conversation = ? AND outgoing AND read = 0",
+                    "SELECT id FROM messages INDEXED BY messages_once "
+                    "WHERE timestamp = ? AND conversation = ? AND outgoing AND read = 0",
                     (bounded(timestamp), number),
                 )
                 self._connection.many("UPDATE messages SET read = 1 WHERE id = ?", found)

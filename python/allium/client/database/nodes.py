@@ -16,15 +16,15 @@ class Nodes:
 
     def all(self) -> list[Snode]:
         """The pool."""
-        return [Snode(*row) for row in self._connection.rows("SELECT ip, port, ed25519, x25519 FROM nodes")]
+        return [Snode(*row) for row in self._connection.rows("SELECT ip, port, ed25519, x25519, quic_port FROM nodes")]
 
     def replace(self, nodes: Iterable[Snode]) -> None:
         """Writes the pool anew."""
         with self._connection.transaction():
             self._connection.execute("DELETE FROM nodes")
             self._connection.many(
-                "INSERT INTO nodes (ed25519, x25519, ip, port) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                ((node.ed25519, node.x25519, node.ip, node.port) for node in nodes),
+                "INSERT OR IGNORE INTO nodes (ed25519, x25519, ip, port, quic_port) VALUES (?, ?, ?, ?, ?)",
+                ((node.ed25519, node.x25519, node.ip, node.port, node.quic_port) for node in nodes),
             )
 
     def guards(self) -> list[bytes]:

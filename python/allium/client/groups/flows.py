@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from allium.client.configs.fields import Picture
-from allium.client.groups.letters import all_updates
+from allium.client.groups.letters import MAX_TIMER, all_updates
 from allium.client.groups.plan import DeleteStep, Plan
 from allium.client.groups.state import GroupState
 from allium.client.messages import updates
@@ -38,6 +38,8 @@ def set_picture(state: GroupState, picture: Picture | None, now: int) -> Plan:
 def set_timer(state: GroupState, seconds: int, now: int) -> Plan:
     """Lets messages disappear so long after they were sent; 0 never."""
     state.require_admin()
+    if not 0 <= seconds <= MAX_TIMER:
+        raise ValueError(f"messages disappear after 0 to {MAX_TIMER} seconds")
     state.info.timer = seconds
     change = updates.InfoChange(InfoKind.DISAPPEARING, timer=state.info.timer)
     return state.push(now, letters=all_updates(state, [change], now))

@@ -13,7 +13,7 @@ from allium.client.groups import admin, envelope
 from allium.client.groups.changes import Deletion, GroupChanges, GroupLetter
 from allium.client.groups.envelope import GroupReceived, NoKeyError
 from allium.client.groups.waiting import WaitingMessage
-from allium.client.messages import updates
+from allium.client.messages import text, updates
 from allium.client.messages.decoding import MessageError
 from allium.client.messages.kinds import GroupUpdateMessage, Message, Reaction, Text
 
@@ -76,6 +76,10 @@ def _note(state: GroupState, received: GroupReceived, changes: GroupChanges) -> 
         if isinstance(update, updates.InviteResponse) and not update.approved:
             return
         member.invite, member.supplement = Step.ACCEPTED, False
+        profile = getattr(received.letter.message, "profile", None)
+        if not member.name and profile is not None:
+            # Who invited did not know the name; now all members can.
+            member.name = text.name(profile.name)
         state.members.set(member)
         state.errands.pop(received.sender, None)
 

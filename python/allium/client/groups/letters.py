@@ -10,10 +10,14 @@ from allium.client.groups.state import Errand, GroupState
 from allium.client.messages import delivery, updates
 from allium.client.messages.kinds import Disappear, Disappearing, GroupUpdateMessage, Letter, Message
 
+#: What a message can say, in seconds.
+MAX_TIMER = (1 << 32) - 1
+
 
 def disappearing(state: GroupState) -> Disappearing | None:
-    """The group's timer."""
-    return Disappearing(Disappear.AFTER_SEND, state.info.timer) if state.info.timer else None
+    """The group's timer; of one that no message can have, the longest."""
+    seconds = min(state.info.timer, MAX_TIMER)
+    return Disappearing(Disappear.AFTER_SEND, seconds) if seconds else None
 
 
 def letter(state: GroupState, message: Message, now: int) -> Letter:

@@ -319,7 +319,7 @@ class GroupState:
 
     def owe_response(self, owed: bool) -> None:
         """Whether the admins are still to hear that we accepted."""
-        self._changed |= owed != self.owes_response
+        self._changed = True
         self.owes_response = owed
 
     def token(self, account_id: str) -> bytes:

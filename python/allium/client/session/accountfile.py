@@ -21,7 +21,7 @@ from allium.client.session import actions, inbound
 from allium.client.session.core import Core, Work
 from allium.client.words import ENTROPY_BYTES
 
-_SEED, _SEEDS, _CLOSED = "seed", "seeds", "closed"
+_SEED, _SEEDS, _LISTED = "seed", "seeds", "nodes.listed"
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Opened:
     account: Account
     database: Database
     seeds: tuple[str, ...]
-    #: When it was closed, Unix milliseconds; 0 if never.
-    closed: int = 0
+    #: When the list of nodes was a fresh one, Unix milliseconds; 0 if never.
+    listed: int = 0
 
 
 def phrase_file(path: Path) -> Path:
@@ -120,8 +120,8 @@ def load(path: Path, password: str | None, phrase: str | None, seeds: Sequence[s
         if seeds is not None:
             database.facts.set(_SEEDS, json.dumps(list(seeds)).encode())
         stored = json.loads(database.facts.get(_SEEDS) or b"[]")
-        closed = int(database.facts.get(_CLOSED) or 0)
-        return Opened(account, database, tuple(str(each) for each in stored), closed)
+        listed = int(database.facts.get(_LISTED) or 0)
+        return Opened(account, database, tuple(str(each) for each in stored), listed)
     except BaseException:
         database.close()
         raise
@@ -163,12 +163,12 @@ def _account(path: Path, database: Database) -> Account:
 
 
 def remember(
-    work: Work, nodes: Sequence[Snode], guards: Sequence[bytes], swarms: Mapping[str, Sequence[bytes]]
+    work: Work, nodes: Sequence[Snode], age: float, guards: Sequence[bytes], swarms: Mapping[str, Sequence[bytes]]
 ) -> None:
-    """What is known of the network, for the next run."""
+    """What is known of the network, for the next run; the list of `nodes` is `age` seconds old."""
     if nodes:
         work.database.nodes.replace(nodes)
-        work.database.facts.set(_CLOSED, str(actions.local_now()).encode())
+        work.database.facts.set(_LISTED, str(actions.local_now() - round(age * 1000)).encode())
     if guards:
         work.database.nodes.set_guards(guards)
     for pubkey, members in swarms.items():

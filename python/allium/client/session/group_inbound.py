@@ -118,7 +118,7 @@ def _unreadable(work: Work, group_id: str, message: Received, reason: str) -> No
 def _end(work: Work, states: GroupStates, state: GroupState, changes: GroupChanges) -> None:
     """What takes away: messages that the admins deleted, or the whole group."""
     if changes.info and state.info.delete_before:
-        work.database.messages.clear(state.group_id, before=state.info.delete_before * 1000)
+        work.database.messages.clear(state.group_id, before=min(state.info.delete_before * 1000, work.now))
     if state.info.destroyed:
         group_states.out(work, states, state.group_id, Removed.DESTROYED)
     elif changes.kicked:

@@ -68,7 +68,7 @@ class Session:
         """See `create`, `restore` and `open`."""
         self._worker = worker
         self.account, remembered = opened.account, opened.database.nodes
-        age = max(0, actions.local_now() - opened.closed) / 1000
+        age = max(0, actions.local_now() - opened.listed) / 1000
         #: For whoever asks the network for more than a session does.
         self.network = Network.open(opened.seeds, remembered.all(), remembered.guards(), remembered.swarms(), age)
         self.core = Core(self.account, opened.database, self.network.now)
@@ -201,7 +201,8 @@ class Session:
             await self.groups.close()
             await self.files.close()
             network = self.network
-            await self.run(accountfile.remember, network.pool.nodes, network.paths.guards, network.swarms)
+            pool = network.pool
+            await self.run(accountfile.remember, pool.nodes, pool.age, network.paths.guards, network.swarms)
         finally:
             await self._worker.run(self.core.close)
             await self._worker.close()

@@ -1,0 +1,37 @@
+"""`allium send` to groups, and in answer to a message: what takes an account with a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from allium.base.console import out
+from allium.cli import session
+from allium.errors import CommandError
+
+if TYPE_CHECKING:
+    from allium.client.database.rows import Message
+    from allium.client.session import Session
+
+
+def send(file: Path, seeds: list[str], conversation: str, text: str, reply: str) -> None:
+    """Sends a text, as an answer to the message whose hash is `reply` unless that is empty."""
+
+    async def work(opened: Session) -> Message:
+        from allium.client.database.rows import MessageState
+
+        quote = None
+        if reply:
+            quote = await opened.run(lambda work: work.database.messages.by_hash(reply))
+            if quote is None:
+                raise CommandError(f"there is no message {reply!r}; `allium inbox --json` and `search` tell of them")
+        sent = await opened.send(conversation, text, quote=quote)
+        if sent.state not in (MessageState.SENT, MessageState.UNSYNCED):
+            raise CommandError("the message is not stored yet; the next command tries again")
+        message = await opened.conversations.message(sent.id)
+        if message is None:
+            raise CommandError("the message is gone already")
+        return message
+
+    message = session.used(file, seeds, work, changes=True)
+    out.report(f"message {message.hash or message.id}")
