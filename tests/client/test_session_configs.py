@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from allium.client import swarm
 from allium.client.credentials import AccountCredentials
 from allium.client.messages.kinds import Disappear, Disappearing
@@ -124,3 +126,21 @@ async def test_what_the_swarm_lost_is_pushed_again(shared_devnet: Devnet, tmp_pa
             await first.sync()
             assert (await stored(first))[2] == 1
             assert first.core.configs.profile.active_hashes == [name]
+
+
+async def test_an_account_is_deleted_everywhere(
+    shared_devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with devices(shared_devnet, tmp_path) as (first, second):
+        await first.send(first.account_id, "burn this")
+        members = {node.ed25519.hex() for node in await first.network.swarm(first.account_id)}
+        # A member whose signature is not good keeps the device's data.
+        with monkeypatch.context() as patch:
+            patch.setattr("allium.client.session.erasing._is_signed", lambda *_: False)
+            assert set(await first.erase(everywhere=True)) == members
+        assert await first.conversations.messages(first.account_id) != []
+        assert await first.erase(everywhere=True) == ()
+        assert not list(tmp_path.glob("first.db*"))
+        assert await stored(second) == dict.fromkeys(NAMESPACES, 0)
+        assert await second.erase() == ()
+        assert not list(tmp_path.iterdir())
