@@ -57,9 +57,8 @@ async def everywhere(network: Network, credentials: Credentials) -> list[str]:
         raise RefusedError(outcome.code if isinstance(outcome, Outcome) else 0, "nothing was deleted")
     told = outcome.body.get("swarm") if isinstance(outcome.body, dict) else None
     members = told if isinstance(told, dict) else {}
-    done = {
-        key for key, entry in members.items() if _is_signed(credentials.pubkey, request.clock.timestamp, key, entry)
-    }
+    asked = request.clock.timestamp
+    done = {key for key, entry in members.items() if _is_signed(credentials.pubkey, asked, key, entry)}
     expected = {node.ed25519.hex() for node in await network.swarm(credentials.pubkey)}
     return sorted(expected - done)
 
@@ -69,7 +68,7 @@ def _is_signed(pubkey: str, timestamp: int, key: str, entry: Any) -> bool:
     if not isinstance(entry, Mapping) or entry.get("failed"):
         return False
     deleted = entry.get("deleted")
-    lists = deleted.values() if isinstance(deleted, Mapping) else [deleted]
+    lists: list[Any] = list(deleted.values()) if isinstance(deleted, Mapping) else [deleted]
     if not all(isinstance(each, list) for each in lists):
         return False
     hashes = sorted(str(each) for several in lists for each in several)
