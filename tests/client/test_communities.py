@@ -60,7 +60,7 @@ async def sogs() -> AsyncIterator[SogsServer]:
 
 @pytest_asyncio.fixture
 async def route() -> AsyncIterator[Route]:
-    made = DirectRoute()
+    made = DirectRoute(lambda server: True)
     yield made
     await made.close()
 

@@ -64,7 +64,7 @@ async def messages(of: Session, conversation: str) -> list[Message]:
 
 
 async def test_files_are_sent_with_a_message_and_fetched(files_devnet: Devnet, tmp_path: Path) -> None:
-    document = tmp_path / "secret plan.pdf"
+    document = tmp_path / "secret encryption.pdf"
     document.write_bytes(os.urandom(50_000))
     async with two(files_devnet, tmp_path) as (alice, bob):
         sent = await alice.send(bob.account_id, "look", attachments=[photo(tmp_path / "p.jpg"), document])
@@ -79,7 +79,7 @@ async def test_files_are_sent_with_a_message_and_fetched(files_devnet: Devnet, t
         path = await bob.files.download(picture, there)
         assert path.name == "p.jpg" and b"camera" not in path.read_bytes()
         path = await bob.files.download(file, there)
-        assert path == there / "secret plan.pdf" and path.read_bytes() == document.read_bytes()
+        assert path == there / "secret encryption.pdf" and path.read_bytes() == document.read_bytes()
         picture, file = await bob.conversations.attachments(message)
         assert (file.state, file.path) == (AttachmentState.HERE, str(path))
         gone = replace(file, attachment=replace(file.attachment, url=file.attachment.url[:-70] + "#p=" + "0" * 64))
@@ -104,6 +104,18 @@ class LossyRoute:
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+async def test_servers_may_be_asked_straight(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs, session(files_devnet, tmp_path / "a.db", "Alice") as alice:
+        alice.files.direct = True
+        attachment = await alice.files.upload(b"straight")
+        room = await alice.communities.join(sogs.join_url("lobby"))
+        assert (await alice.send(room, "hello")).state is MessageState.SENT
+        await alice.send(alice.account_id, attachments=[attachment])
+        [message] = await messages(alice, alice.account_id)
+        [file] = await alice.conversations.attachments(message)
+        assert (await alice.files.download(file, tmp_path)).read_bytes() == b"straight"
 
 
 async def test_an_upload_whose_answer_was_lost_is_found(files_devnet: Devnet, tmp_path: Path) -> None:

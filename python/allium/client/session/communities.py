@@ -69,6 +69,10 @@ class Communities:
 
         return await self._session.run(found)
 
+    def is_joined(self, server: Server) -> bool:
+        """Whether this server was asked for, by its URL."""
+        return server.base_url in self._servers
+
     async def rooms(self, url: str) -> list[Room]:
         """The rooms of a server, by the URL of one of them; nothing is joined. `CommunityError` for a bad URL."""
         return await (await self._server(Community.parse(url).server)).rooms()
