@@ -158,6 +158,32 @@ def test_search_finds_file_names_and_forgets(database: Database) -> None:
     assert database.search.find("return") == []
 
 
+@pytest.mark.parametrize("count", [5, 300])
+def test_words_of_deleted_messages_are_nowhere(database: Database, count: int) -> None:
+    def indexed(word: bytes) -> bool:
+        blocks = database.connection.rows("SELECT block FROM search_data")
+        return any(word in block for (block,) in blocks)
+
+    with database.transaction():
+        for number in range(1000):
+            add(database, f"zebra{number} frequent", NOW + number)
+    # What is written last may not be in the index's pages before it is read.
+    assert len(database.search.find("zebra7 frequent")) == 1
+    assert indexed(b"zebra")
+    assert database.messages.clear(BOB, before=NOW + 1000 - count) == 1000 - count
+    while database.tidy():
+        pass
+    assert len(database.search.find("frequent", limit=2000)) == count
+    assert database.messages.clear(BOB, limit=count) == count
+    assert database.search.find("frequent") == []
+    while database.tidy():
+        pass
+    assert not indexed(b"zebra")
+    assert not indexed(b"ebra")
+    assert database.check() == []
+    assert database.connection.rows("SELECT * FROM forgotten") == []
+
+
 @pytest.mark.parametrize("typed", ["", " ", '"', "AND", "NOT", "* ^", "a" * 100_000, "body : x", "\0", "(", "\ud800"])
 def test_search_takes_whatever_is_typed(database: Database, typed: str) -> None:
     add(database, "text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from allium.client import Account
+from allium.client.session import Session
 from tests.support.command import allium
 from tests.support.devnet import Devnet
 
@@ -121,3 +123,23 @@ def test_a_group_from_the_shell(shared_devnet: Devnet, tmp_path: Path) -> None:
     assert bob_id not in [
         member["id"] for member in asked("groups", "remove", made["id"], bob_id, env=alice)[0]["members"]
     ]
+
+
+async def test_a_file_from_the_shell(files_devnet: Devnet, tmp_path: Path) -> None:
+    seed, server, account = files_devnet.network["seed_url"], files_devnet.network["files"], Account.new()
+    (tmp_path / "account").write_text(account.phrase)
+    (tmp_path / "notes.txt").write_text("plant the tulips")
+    env = {"ALLIUM_SEED": seed, "ALLIUM_ACCOUNT": str(tmp_path / "account")}
+    place = f"{server['url']}#{server['pubkey_ed25519']}"
+    command = ("send", account.account_id, "for later", "--attach", str(tmp_path / "notes.txt"), "--file-server")
+    sent = await asyncio.to_thread(allium, *command, place, env=env)
+    assert sent.returncode == 0, sent
+    for wrong in ("nowhere", "http://127.0.0.1#zz"):
+        assert (await asyncio.to_thread(allium, *command, wrong, env=env)).returncode == 1
+    async with await Session.restore(tmp_path / "elsewhere.db", account.phrase, seeds=[seed]) as other:
+        await other.sync()
+        [message] = await other.conversations.messages(account.account_id)
+        [attachment] = await other.conversations.attachments(message)
+        (tmp_path / "here").mkdir()
+        path = await other.files.download(attachment, tmp_path / "here")
+        assert (message.body, path.name, path.read_text()) == ("for later", "notes.txt", "plant the tulips")

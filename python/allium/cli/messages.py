@@ -37,15 +37,24 @@ def send(
     name: Annotated[str, typer.Option(help="What to call yourself.")] = "",
     state: _State = None,
     reply: Annotated[str, typer.Option("--reply", metavar="MESSAGE", help="Answer the message of this hash.")] = "",
+    attach: Annotated[
+        list[Path] | None, typer.Option("--attach", metavar="FILE", help="A file to send with it; may be repeated.")
+    ] = None,
+    file_server: Annotated[
+        str,
+        typer.Option(
+            envvar="ALLIUM_FILE_SERVER", metavar="URL#KEY", help="Where files are sent, if not where all clients do."
+        ),
+    ] = "",
 ) -> None:
     """Send a text over a three-hop onion path into the recipient's swarm.
 
     Exit code 0: the message is stored there. Whether that could be shown, or remembered, makes no difference.
     """
-    if reply or to.startswith("03"):
+    if reply or attach or to.startswith("03"):
         from allium.cli import sending
 
-        sending.send(file, seed, to, text, reply)
+        sending.send(file, seed, to, text, reply, attach or [], file_server)
         return
     from allium.client import Client
     from allium.client.state import StateError

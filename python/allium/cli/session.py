@@ -33,13 +33,13 @@ async def opened(file: Path, seeds: list[str]) -> Session:
     file = expanded(file)
     database = file.with_name(file.name + ".db")
     if not database.exists():
-        return await Session.restore(database, account.phrase, seeds=seeds)
+        return await Session.restore(database, account.phrase, seeds=seeds, keep_phrase=False)
     try:
         return await Session.open(database, phrase=account.phrase, seeds=seeds)
     except DatabaseError:
         try:
             # What was interrupted when it was made is made again; all else is refused.
-            return await Session.restore(database, account.phrase, seeds=seeds)
+            return await Session.restore(database, account.phrase, seeds=seeds, keep_phrase=False)
         except DatabaseError:
             pass
         raise

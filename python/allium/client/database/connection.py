@@ -103,6 +103,18 @@ class Connection:
         with self._told(), self._db:
             yield
 
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[None]:
+        """A transaction of its own, or a part of the one around it that is not undone alone.
+
+        For calls of which many come in one transaction: at each savepoint FTS5 writes what it has of the index.
+        """
+        if self._db.in_transaction:
+            yield
+        else:
+            with self.transaction():
+                yield
+
     def execute(self, statement: str, values: Values = ()) -> int:
         """How many rows were changed."""
         with self._told():
@@ -111,7 +123,7 @@ class Connection:
 
     def many(self, statement: str, rows: Iterable[Values]) -> None:
         """The statement for each row, in one transaction."""
-        with self.transaction():
+        with self.joined(), self._told():
             self._db.executemany(statement, rows)
 
     def insert(self, statement: str, values: Values = ()) -> int | None:

@@ -19,6 +19,7 @@ from allium.client.phrase import decoded
 from allium.client.pool import Snode
 from allium.client.session import actions, inbound
 from allium.client.session.core import Core, Work
+from allium.client.session.erasing import ERASING
 from allium.client.words import ENTROPY_BYTES
 
 _SEED, _SEEDS, _LISTED = "seed", "seeds", "nodes.listed"
@@ -116,6 +117,8 @@ def load(path: Path, password: str | None, phrase: str | None, seeds: Sequence[s
         raise DatabaseError(f"there is no account in {path}; create one, or restore it from its recovery phrase")
     database = _unlocked(path, password, None if phrase is None else Account.from_phrase(phrase))
     try:
+        if database.facts.get(ERASING) is not None:
+            raise DatabaseError(f"the account in {path} was deleted from the network; remove the file")
         account = _account(path, database)
         if seeds is not None:
             database.facts.set(_SEEDS, json.dumps(list(seeds)).encode())

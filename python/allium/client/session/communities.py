@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -344,6 +345,12 @@ class Communities:
         """The network answers again: nothing waits any longer."""
         for event in self._wakes.values():
             event.set()
+
+    async def clear_inboxes(self) -> None:
+        """Has every server delete what blinded users wrote to us, as far as it can be reached."""
+        for server in await self._wanted():
+            with contextlib.suppress(NetworkError, RefusedError):
+                await (await self._server(server)).call(calls.clear_inbox())
 
     async def _wanted(self) -> list[Server]:
         joined = await self.all()

@@ -20,7 +20,7 @@ from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.session import accountfile, actions, letters, outbound, sending
+from allium.client.session import accountfile, actions, erasing, letters, outbound, sending
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
@@ -192,7 +192,7 @@ class Session:
             return
         self._closed = True
         self._listeners.close()
-        self._sender.close()
+        await self._sender.close()
         tasks = [*self._tasks, *([self._polling] if self._polling else [])]
         for task in tasks:
             task.cancel()
@@ -207,6 +207,28 @@ class Session:
             await self._worker.run(self.core.close)
             await self._worker.close()
             await self.network.close()
+
+    async def erase(self, *, everywhere: bool = False) -> Sequence[str]:
+        """Deletes the account's data from this device, and with `everywhere` first from the network.
+
+        The keys of nodes that have not deleted it, or did not sign that they have; if there are any, the device's data
+        stays, and may be deleted alone. Else the session is closed. `NetworkError` if the swarm cannot be reached.
+        """
+        if everywhere:
+            await self.run(erasing.begin)
+            try:
+                await self.communities.clear_inboxes()
+                left = await erasing.everywhere(self.network, self._credentials)
+            except BaseException:
+                await asyncio.shield(self.run(erasing.give_up))
+                raise
+            if left:
+                await self.run(erasing.give_up)
+                return left
+        path = self.core.database.path
+        await self.close()
+        await asyncio.to_thread(erasing.remove_files, path, accountfile.phrase_file(path))
+        return ()
 
     async def __aenter__(self) -> Self:
         return self
