@@ -103,7 +103,7 @@ class SogsServer:
             plaintext = layer.open(ciphertext)
         except (LayerError, ValueError, KeyError):
             return web.Response(status=400, text="Invalid ciphertext")
-        meta, body = _parts(plaintext)
+        meta, body = v4_parts(plaintext)
         assert meta.keys() == {"method", "endpoint", "headers"} and meta["endpoint"].startswith("/")
         headers = meta["headers"]
         assert all(name == name.lower() for name in headers), headers
@@ -402,7 +402,7 @@ async def sogs_server(*, blind: bool = True) -> AsyncIterator[SogsServer]:
         await runner.cleanup()
 
 
-def _parts(plaintext: bytes) -> tuple[dict[str, Any], bytes]:
+def v4_parts(plaintext: bytes) -> tuple[dict[str, Any], bytes]:
     """Metadata and body of `l<n>:<metadata>[<n>:<body>]e`."""
     assert plaintext[:1] == b"l" and plaintext[-1:] == b"e"
     size, _, rest = plaintext[1:-1].partition(b":")
