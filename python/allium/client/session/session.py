@@ -20,7 +20,7 @@ from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.session import accountfile, actions, erasing, letters, outbound, sending
+from allium.client.session import accountfile, actions, erasing, inbound, letters, outbound, sending
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
@@ -463,6 +463,7 @@ class Session:
 
     async def _expire(self) -> None:
         """Removes messages when their time has come."""
+        await self.run(inbound.read_again, self.groups)
         while True:
             self._expiring.clear()
             due = self._next_expiry = await self.run(outbound.expire)
