@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import random
 import time
@@ -131,10 +132,10 @@ class Schedule:
         while not (found := self.due(most)):
             self._changed.clear()
             wait = max(0.0, self._heap[0][0] - self._clock()) if self._heap else None
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                continue
+            # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
         return found
 
     def _interval(self, entry: _Entry) -> float:

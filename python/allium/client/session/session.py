@@ -82,6 +82,7 @@ class Session:
         self._pusher = Pusher(self.core, worker, self.network, self._credentials)
         self._receiver = Receiver(self.core, worker, self.network, self._credentials, self.groups, self._listeners)
         self._receiver.on_failure = self._failed
+        self.groups.on_joined = self._receiver.now
         self.network.connection.on_change.append(self._connected)
         self._expiring = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -440,7 +441,8 @@ class Session:
             due = await self.run(outbound.expire)
             wait = None if due is None else max(0.05, (due - self.network.now()) / 1000)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._expiring.wait(), None if wait is None else min(wait, 3600))
+                async with asyncio.timeout(None if wait is None else min(wait, 3600)):
+                    await self._expiring.wait()
 
     def _connected(self, online: bool) -> None:
         self._listeners.tell([ConnectionChanged(Connection.ONLINE if online else Connection.OFFLINE)])
