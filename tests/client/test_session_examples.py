@@ -15,6 +15,7 @@ import pytest
 from allium.client.files.transfer import FileServer
 from allium.client.session import Session
 from allium.client.session.events import GroupChanged, MessageReceived
+from allium.client.session.group_view import GroupMember
 from tests.client.test_session import next_of, seeds_of
 from tests.support.devnet import Devnet
 
@@ -85,6 +86,12 @@ async def test_two_devices(shared_devnet: Devnet, tmp_path: Path) -> None:
     assert (name, notes) == ("Ada Lovelace", ["remember the milk"])
 
 
+async def members_of(session: Session, group_id: str) -> dict[str, GroupMember]:
+    group = await session.groups.get(group_id)
+    assert group is not None
+    return {each.id: each for each in group.members}
+
+
 async def test_a_moderator(shared_devnet: Devnet, tmp_path: Path) -> None:
     seeds, path = seeds_of(shared_devnet), tmp_path / "moderator.db"
     moderator = example("moderator_bot")
@@ -104,16 +111,21 @@ async def test_a_moderator(shared_devnet: Devnet, tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             async for event in events:
                 if isinstance(event, GroupChanged):
-                    members = {each.id: each for each in (await ada.groups.get(group.id)).members}
+                    members = await members_of(ada, group.id)
                     if members[bot_id].state == "member":
                         break
             await ada.groups.promote(group.id, [bot_id])
+            async for event in events:
+                if isinstance(event, GroupChanged):
+                    members = await members_of(ada, group.id)
+                    if members[bot_id].state == "admin":
+                        break
             for _ in range(2):
                 await mallory.send(group.id, "buy SPAM")
                 await next_of(events, MessageReceived)
             async for event in events:
                 if isinstance(event, GroupChanged):
-                    members = {each.id: each for each in (await ada.groups.get(group.id)).members}
+                    members = await members_of(ada, group.id)
                     if mallory.account_id not in members:
                         break
 

@@ -84,6 +84,7 @@ class Session:
         self._pusher = Pusher(self.core, worker, self.network, self._credentials)
         self._receiver = Receiver(self.core, worker, self.network, self._credentials, self.groups, self._listeners)
         self._receiver.on_failure = self._failed
+        self.groups.on_joined = self._receiver.now
         self.network.connection.on_change.append(self._connected)
         self._expiring = asyncio.Event()
         self._next_expiry: int | None = None
@@ -470,7 +471,9 @@ class Session:
             # The clock may be set meanwhile, so nothing is waited for in one go.
             wait = LONGEST_WAIT if due is None else min(max(0.05, (due - self.network.now()) / 1000), LONGEST_WAIT)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._expiring.wait(), wait)
+                # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
+                async with asyncio.timeout(wait):
+                    await self._expiring.wait()
 
     def _connected(self, online: bool) -> None:
         self._listeners.tell([ConnectionChanged(Connection.ONLINE if online else Connection.OFFLINE)])
