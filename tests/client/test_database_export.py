@@ -208,4 +208,6 @@ def test_an_export_that_fails_leaves_what_was_there(database: Database, tmp_path
     assert path.read_text() == "before"
     with pytest.raises(UnwritableError, match="name another file"):
         export.write_lines(database, path / "below")
+    with pytest.raises(UnwritableError, match="is the database itself"):
+        export.write_lines(database, database.path)
     assert [each.name for each in tmp_path.iterdir() if each.name.endswith(".new")] == []

@@ -162,11 +162,16 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         assert said(process) == "opened"
         with pytest.raises(InUseError, match="in use by another process"):
             Database.open(path, KEY)
-    with Database.open(path, KEY):
-        with program("open", path) as process:
-            assert said(process) == f"InUseError {path} is in use by another process; end that first"
+    with Database.open(path, KEY) as database:
         with pytest.raises(InUseError):
             Database.open(path, KEY)
+        database.rekey(bytes(32))
+        database.rekey(KEY)
+        # Whoever reads the file and closes it takes SQLite's lock away.
+        assert path.read_bytes()
+        with program("open", path) as process:
+            assert said(process) == f"InUseError {path} is in use by another process; end that first"
+    database.close()
     with program("open", path) as process:
         assert said(process) == "opened"
 
