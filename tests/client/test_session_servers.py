@@ -286,6 +286,22 @@ def _join_nowhere(work: Work) -> None:
     community_rows.enter(work, community)
 
 
+async def test_older_posts_are_fetched_on_demand(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs, two(files_devnet, tmp_path) as (alice, bob):
+        room = await alice.communities.join(sogs.join_url("lobby"))
+        first = await alice.send(room, "long ago")
+        server, token = await alice.communities.server(room)
+        for number in range(100):
+            await server.post(token, Letter(Text(str(number)), first.timestamp + 1 + number))
+        await bob.communities.join(sogs.join_url("lobby"))
+        known = await bob.conversations.messages(room, limit=200)
+        assert [each.body for each in known] == [str(number) for number in range(100)]
+        assert await bob.communities.older(known[0]) == 1
+        [oldest, *_] = await bob.conversations.messages(room, limit=200)
+        assert oldest.body == "long ago"
+        assert await bob.communities.older(oldest) == 0
+
+
 async def test_what_was_not_posted_is_posted_once(files_devnet: Devnet, tmp_path: Path) -> None:
     async with sogs_server() as sogs, session(files_devnet, tmp_path / "a.db", "Alice") as alice:
         room = await alice.communities.join(sogs.join_url("lobby"))

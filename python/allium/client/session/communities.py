@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allium.client.communities import calls
+from allium.client.communities import calls, polling
 from allium.client.communities.answers import Room
 from allium.client.communities.calls import Call
 from allium.client.communities.poller import pause, poll_once
@@ -228,6 +228,16 @@ class Communities:
         """Puts a file of a post into `directory`; see `CommunityServer.download`."""
         server, room = await self.server(message.conversation)
         return await server.download(room, attachment, directory, progress)
+
+    async def older(self, message: Message, limit: int = calls.POSTS) -> int:
+        """Fetches posts of a room from before one, which a poll does not bring; how many there were."""
+        server, room = await self.server(message.conversation)
+        body = await server.call(calls.before(room, community_rows.number_of(message), limit))
+        events, _, count = polling.posts(room, body, server.identity)
+        await self._session.run(
+            community_rows.take_events, server.server, events, server.identity.id, self._session.groups
+        )
+        return count
 
     async def react(self, message: Message, emoji: str, *, remove: bool = False) -> None:
         """Puts an emoji on a post, or takes it off. `ValueError` for too many in a minute."""
