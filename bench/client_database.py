@@ -6,7 +6,8 @@ have most. They are put in as the client does, many in one transaction; another 
 * opening, with the key and with a password;
 * the last page of a conversation, and one in its middle;
 * searches: a rare word, a frequent one, two, a beginning, in all conversations and in one;
-* what the process has resident after all that, and a single message added, on the disk.
+* a message added, one deleted, a thousand cleared, each time on the disk; what the process has resident after all that;
+* with `--backup`, a backup, another one after a change, and both read and restored.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterator, Sized
 from functools import partial
 from pathlib import Path
 
-from allium.client.database import Database, keys
+from allium.client.database import Database, archive, keys
 from allium.client.database.rows import ConversationKind, NewMessage
 from allium.client.messages.kinds import Attachment
 
@@ -116,8 +117,8 @@ def read(path: Path) -> None:
 
     def middle() -> None:
         anchor = database.messages.get(chance.randrange(1, total))
-        if anchor is None or not database.messages.page(anchor.conversation, before=anchor):
-            raise SystemExit("there is no such message")
+        if anchor is not None:
+            database.messages.page(anchor.conversation, before=anchor)
 
     timed("a page in the middle of any conversation", middle, 200)
     rare, frequent = word(VOCABULARY - 7), word(1)
@@ -128,7 +129,7 @@ def read(path: Path) -> None:
         ("a frequent and a rare word", f"{frequent} {rare} ", None),
         ("the beginning of a word, 2 letters", word(800)[:2], None),
         ("the beginning of a word, 3 letters", word(20_000)[:3], None),
-        ("a file's name", "777.jpg", None),
+        ("files' names", f"{word(3)} jpg", None),
         ("no such word", "nowhere123", None),
         ("a frequent word in a quiet conversation", frequent + " ", quiet),
         ("a rare word in the busiest conversation", rare + " ", busy),
@@ -141,9 +142,37 @@ def read(path: Path) -> None:
         lambda: database.messages.add(NewMessage(busy, busy, START - next(fresh), "one more text", hash="h")),
         200,
     )
+    timed("a message deleted", lambda: database.messages.remove([total - next(fresh)]), 50)
+    timed("a thousand messages cleared", lambda: database.messages.clear(busy, limit=1000), 3)
+    timed("a step of forgetting their words", database.tidy, 50)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"resident: {resident():.0f} MB, of which {before:.0f} MB before it was opened; at most {peak:.0f} MB")
     database.close()
+
+
+def back_up(path: Path) -> None:
+    """A backup, what a second one costs, and the way back."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as directory:
+        file, restored = Path(directory, "backup"), Path(directory, "restored")
+        with keys.open_with_password(path, PASSWORD) as database:
+            for name in ("the first", "the second"):
+                began, longest = time.perf_counter(), 0.0
+                steps, made = archive.backup_steps(database, file, PASSWORD), None
+                while made is None:
+                    step = time.perf_counter()
+                    try:
+                        next(steps)
+                    except StopIteration as end:
+                        made = end.value
+                    longest = max(longest, time.perf_counter() - step)
+                print(
+                    f"{name} backup: {time.perf_counter() - began:.0f} s, its longest step {longest * 1000:.0f} ms; "
+                    f"{made.added / 1e6:.1f} MB more",
+                    flush=True,
+                )
+                database.messages.add(NewMessage(account(0), account(0), START - 5_000, "one more"))
+        timed("the backup read whole", lambda: archive.verify(file, PASSWORD), 1)
+        timed("the backup restored", lambda: archive.restore(file, PASSWORD, restored, bytes(32)), 1)
 
 
 def resident() -> float:
@@ -157,6 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--path", type=Path, help="where the database is made, or lies from an earlier run")
+    parser.add_argument("--backup", action="store_true", help="back the database up and restore it, too")
     parser.add_argument("--read", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.read:
@@ -167,6 +197,8 @@ def main() -> None:
         if not path.exists():
             fill(path, options.messages)
         subprocess.run([sys.executable, __file__, "--read", "--path", path], check=True)
+        if options.backup:
+            back_up(path)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,9 +12,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from allium.client.account import Account
-from allium.client.communities import calls, poller, polling
+from allium.client.communities import answers, calls, poller, polling
+from allium.client.communities.answers import PostReaction
 from allium.client.communities.polling import (
     DirectReceived,
     EntryUnreadable,
@@ -27,10 +31,12 @@ from allium.client.communities.polling import (
 from allium.client.communities.server import CommunityFileError, CommunityServer, file_of
 from allium.client.communities.signing import Identity
 from allium.client.configs.community import Community, Server
+from allium.client.envelope import pad
 from allium.client.errors import ClockError, NetworkError, RefusedError
 from allium.client.exchange import BytesBody
 from allium.client.files.legacy import FileError
 from allium.client.groups import blinding
+from allium.client.messages.encoding import content_of
 from allium.client.messages.kinds import Letter, Profile, Target, Text
 from allium.client.servers import DirectRoute, Route
 from tests.support.sogs_server import SogsServer, sogs_server
@@ -55,7 +61,7 @@ async def sogs() -> AsyncIterator[SogsServer]:
 
 @pytest_asyncio.fixture
 async def route() -> AsyncIterator[Route]:
-    made = DirectRoute()
+    made = DirectRoute(lambda server: True)
     yield made
     await made.close()
 
@@ -338,6 +344,8 @@ async def test_a_hostile_server_hides_no_good_post_and_breaks_no_poll(sogs: Sogs
         {"id": 9, "seqno": 9, "session_id": alice.identity.id, "data": "A" * (1 << 20), "signature": ""},
         {"id": 9, "seqno": 9, "reactions": {"😂": None, "x" * 100: {"count": 1}, "y": {"count": -5, "reactors": 7}}},
         {"id": 9, "seqno": 9, "reactions": [1]},
+        # No more than this has to be said of changed reactions.
+        {"id": 9, "reactions": {"👍": {"count": 3, "index": 0}}},
     ]
 
     def twist(path: str, answer: Any) -> Any:
@@ -353,7 +361,11 @@ async def test_a_hostile_server_hides_no_good_post_and_breaks_no_poll(sogs: Sogs
     assert [body_of(event) for event in good] == ["good"]
     bad = [event for event in events if isinstance(event, EntryUnreadable)]
     assert {event.entry.id for event in bad if event.entry} == {77, 78}
-    assert [event.reactions for event in events if isinstance(event, ReactionsChanged) and event.id == 9] == [{}, {}]
+    assert [event.reactions for event in events if isinstance(event, ReactionsChanged) and event.id == 9] == [
+        {"👍": PostReaction(3, (), False)},
+        {},
+        {},
+    ]
     before = bob.state
     bodies: list[Any] = [None, 5, "x", {}, [1, None, {"code": "x"}], [{"code": 200, "body": "x"}] * 3, [{}] * 500]
     current: list[Any] = [None]
@@ -377,6 +389,47 @@ async def test_a_server_that_forgets_blinding_does_not_learn_who_we_are(sogs: So
     sogs.twist = lambda path, answer: {"capabilities": ["sogs"]} if path == "/capabilities" else answer
     await polled(alice)
     assert alice.state.capabilities == {"sogs", "blind"} and alice.identity.id.startswith("15")
+
+
+NAMES = (
+    *("id", "seqno", "data", "signature", "session_id", "posted", "edited", "reactions", "😂", "count", "reactors"),
+    *("message", "sender", "recipient", "posted_at", "details", "token", "deleted", "capabilities", "whisper"),
+)
+STRANGER = Identity.on(ALICE, Server("https://x.example", b"\xc3" * 32))
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([STRANGER.id, ALICE.account_id, "", "AAAA", "lobby"])
+    | st.text(max_size=3)
+)
+ENTRIES = st.dictionaries(
+    st.sampled_from(NAMES), LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(st.sampled_from(NAMES), LEAVES)
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(LEAVES | ENTRIES | st.lists(LEAVES | ENTRIES, max_size=3), min_size=5, max_size=5))
+def test_nothing_that_a_server_says_breaks_a_poll(said: list[Any]) -> None:
+    state = polling.ServerState(frozenset(["blind"]), {"lobby": polling.RoomCursor(5, 1)}, 3, 4)
+    [asked] = polling.batches(state)
+    outcome = polling.take(state, STRANGER, asked, [answers.SubReply(200, body) for body in said])
+    assert outcome.state.rooms["lobby"].seqno >= 5 and outcome.state.inbox >= 3 and outcome.state.outbox >= 4
+    assert not any(isinstance(event, PostReceived | DirectReceived) for event in outcome.events)
+
+
+async def test_messages_of_the_other_blinding(sogs: SogsServer) -> None:
+    bob = Identity.on(BOB, Server("https://x.example", sogs.key))
+    sender = blinding.blinded_key(ALICE, sogs.key, 25)
+    own = bob.key_for("25").blinded_id
+    padded = pad(content_of(letter("hi")).SerializeToString())
+    entry = {"id": 1, "sender": sender.blinded_id, "recipient": own, "posted_at": time.time()}
+    entry["message"] = base64.b64encode(blinding.seal(sender, own, padded)).decode()
+    [asked] = polling.batches(polling.ServerState(frozenset(["blind"])))
+    outcome = polling.take(polling.ServerState(), bob, asked[1:2], [answers.SubReply(200, [entry])])
+    [received] = outcome.events
+    assert isinstance(received, DirectReceived) and received.sender == ALICE.account_id
 
 
 def test_calls_that_cannot_be_made() -> None:

@@ -13,16 +13,24 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from allium.client import Account, NetworkError, RefusedError, Snode
+from allium.client.clock import NetworkClock
 from allium.client.credentials import AccountCredentials
-from allium.client.network import Network
+from allium.client.network import Network, members_in
 from allium.client.polling import poll, poll_everyone
-from allium.client.swarm import Store, sequence, store
+from allium.client.pool import parse_states
+from allium.client.swarm import Outcome, Store, confirmations, sequence, store
 from tests.support.standin_network import HANG_UP, StandIn, StandInNetwork, entry_of
 from tests.support.wire import now_ms
 
 HOUR = 3600 * 1000
+WORDS = (
+    *("snodes", "ip", "port", "port_quic", "pubkey_ed25519", "pubkey_x25519", "result", "service_node_states"),
+    *("public_ip", "storage_port", "storage_lmq_port", "swarm", "failed", "reason", "signature", "updated", "ab" * 32),
+)
 
 
 @pytest.fixture
@@ -246,13 +254,15 @@ async def test_a_list_of_nodes_takes_two_of_three(net: StandInNetwork) -> None:
 async def test_clocks(net: StandInNetwork) -> None:
     """One node's clock is its own fault; when all refuse our time, theirs is taken."""
     own = AccountCredentials(Account.new())
-    net.members[0].ahead = 3_600_000
+    for node in net.members[:2]:
+        node.ahead = 3_600_000
     async with opened(net) as network:
         for number in range(8):
             await store(network, own.pubkey, Store(0, bytes([number]), HOUR), own)
             await poll(network, own, [0], no_cursors)
             assert abs(network.now() - now_ms()) < 30_000
-        assert network.pool.get(net.members[0].ed25519) is None
+        # Asked, asked again by the right time, and not any more.
+        assert all(node.asked.count("sequence") + node.asked.count("batch") <= 2 for node in net.members[:2])
     for node in net.nodes:
         node.ahead = -7_200_000
     async with opened(net) as network:
@@ -279,6 +289,32 @@ async def test_a_node_of_the_path_cannot_blame_whom_it_likes(net: StandInNetwork
         for _ in range(6):
             await poll(network, own, [0], no_cursors)
         assert network.pool.get(innocent.ed25519) is not None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("ab" * 32),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=50)
+@given(JSON)
+def test_whatever_is_answered_costs_no_more_than_itself(body: Any) -> None:
+    assert all(isinstance(node, Snode) for node in members_in(body))
+    with contextlib.suppress(ValueError):
+        assert all(isinstance(node, Snode) for node in parse_states(body))
+    outcome = Outcome(200, body)
+    assert outcome.named("updated", "unchanged") >= frozenset() and outcome.reason
+    if isinstance(body, dict):
+        assert all(not each.verified for each in confirmations(body, "x" * 43))
+    clock = NetworkClock(lambda: 1_700_000_000_000)
+    for number in range(3):
+        clock.note(bytes([number]), body)
+    clock.replace({b"node": body})
+    assert isinstance(clock.now(), int)
 
 
 async def test_a_fifth_of_all_requests_fails(net: StandInNetwork) -> None:

@@ -191,15 +191,12 @@ async def test_requests_go_over_quic_where_it_is_offered(
             assert [message.data for message in result.messages] == [b"by quic"]
 
 
-async def test_a_node_killed_under_polling(devnet: Devnet) -> None:
+async def test_a_node_killed_under_polling(shared_devnet: Devnet) -> None:
     own = AccountCredentials(Account.new())
-    async with opened(devnet.network["seed_url"]) as network:
+    async with opened(shared_devnet.network["seed_url"]) as network:
         await store(network, own.pubkey, Store(0, b"kept", HOUR))
-        victims = [network.paths.paths[0].guard, network.paths.paths[1].nodes[1], (await network.swarm(own.pubkey))[0]]
-        indices = {
-            index for index, node in enumerate(devnet.nodes)
-            if node["pubkey_ed25519"] in {victim.ed25519.hex() for victim in victims}
-        }  # fmt: skip
+        victims = {network.paths.paths[0].guard.ed25519.hex(), (await network.swarm(own.pubkey))[0].ed25519.hex()}
+        indices = [i for i, node in enumerate(shared_devnet.nodes) if node["pubkey_ed25519"] in victims]
         ending = asyncio.Event()
 
         async def polling() -> int:
@@ -211,13 +208,19 @@ async def test_a_node_killed_under_polling(devnet: Devnet) -> None:
             return count
 
         polls = [asyncio.create_task(polling()) for _ in range(2)]
-        for index in indices:
-            await asyncio.to_thread(devnet.run, "kill", str(index))
-        for _ in range(5):
-            await poll(network, own, [0], no_cursors)
-        ending.set()
-        assert all(count > 0 for count in await asyncio.gather(*polls))
-        assert network.connection.online
+        try:
+            for index in indices:
+                await asyncio.to_thread(shared_devnet.run, "kill", str(index))
+            for _ in range(5):
+                await poll(network, own, [0], no_cursors)
+            ending.set()
+            assert all(count > 0 for count in await asyncio.gather(*polls))
+            assert network.connection.online
+        finally:
+            ending.set()
+            for index in indices:
+                await asyncio.to_thread(shared_devnet.run, "start", str(index))
+            await asyncio.gather(*polls, return_exceptions=True)
 
 
 async def test_a_pinned_seed_is_believed_by_its_certificate_only(net: StandInNetwork, tmp_path: Path) -> None:

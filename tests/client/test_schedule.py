@@ -112,6 +112,23 @@ async def test_waiting_ends_with_what_is_added() -> None:
 STEPS = st.sampled_from(["add", "now", "active", "done", "more", "remove", "off", "on", "due", "wait"])
 
 
+async def test_so_many_at_a_time() -> None:
+    schedule = Schedule()
+    for number in range(10):
+        schedule.add(str(number), Kind.GROUP)
+    first = await schedule.next(4)
+    assert len(first) == 4
+    waiting = asyncio.create_task(schedule.next(4))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    schedule.done(first[0])
+    [fifth] = await asyncio.wait_for(waiting, 10)
+    waiting = asyncio.create_task(schedule.next(4))
+    await asyncio.sleep(0)
+    schedule.remove(fifth)
+    assert len(await asyncio.wait_for(waiting, 10)) == 1
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), STEPS)))
 def test_whatever_is_done_nothing_is_lost_and_the_heap_stays_small(steps: list[tuple[str, str]]) -> None:
     time = Simulated()

@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from allium.client import swarm
 from allium.client.credentials import AccountCredentials
 from allium.client.messages.kinds import Disappear, Disappearing
@@ -40,6 +42,10 @@ async def stored(session: Session) -> dict[int, int]:
     return counts[0]
 
 
+def names_in(directory: Path) -> list[str]:
+    return [each.name for each in directory.iterdir()]
+
+
 def data_of(session: Session) -> list[object]:
     return [config.data for config in session.core.configs]
 
@@ -52,6 +58,9 @@ async def test_a_restored_device_has_all(shared_devnet: Devnet, tmp_path: Path) 
         await first.conversations.set_timer(first.account_id, Disappearing(Disappear.AFTER_SEND, 3600))
         await first.sync()
         await second.sync()
+        # No member of the swarm was trusted alone.
+        asked = await second.run(lambda work: work.database.cursors.all(work.own_id))
+        assert set(asked) == {node.ed25519 for node in await second.network.swarm(second.account_id)}
         assert second.profile.name == "Alice"
         contact = await second.contacts.get(FRIEND)
         assert contact is not None
@@ -121,3 +130,21 @@ async def test_what_the_swarm_lost_is_pushed_again(shared_devnet: Devnet, tmp_pa
             await first.sync()
             assert (await stored(first))[2] == 1
             assert first.core.configs.profile.active_hashes == [name]
+
+
+async def test_an_account_is_deleted_everywhere(
+    shared_devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with devices(shared_devnet, tmp_path) as (first, second):
+        await first.send(first.account_id, "burn this")
+        members = {node.ed25519.hex() for node in await first.network.swarm(first.account_id)}
+        # A member whose signature is not good keeps the device's data.
+        with monkeypatch.context() as patch:
+            patch.setattr("allium.client.session.erasing._is_signed", lambda *_: False)
+            assert set(await first.erase(everywhere=True)) == members
+        assert await first.conversations.messages(first.account_id) != []
+        assert await first.erase(everywhere=True) == ()
+        assert all(each.startswith("second.db") for each in names_in(tmp_path))
+        assert await stored(second) == dict.fromkeys(NAMESPACES, 0)
+        assert await second.erase() == ()
+        assert names_in(tmp_path) == []

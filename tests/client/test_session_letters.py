@@ -398,3 +398,61 @@ def test_another_device_follows_a_timer(alice: Device, bob: Device, sky: Sky, tm
     bob.poll()
     assert say(bob, alice.id, "slow").timer is None
     second.core.close()
+
+
+def test_what_was_deleted_stays_deleted(alice: Device, bob: Device, sky: Sky, tmp_path: Path) -> None:
+    befriend(alice, bob)
+    alice.push()
+    second = Device(sky, tmp_path / "second", alice.account)
+    second.sync()
+    say(bob, alice.id, "this was before")
+    sky.now += 120_000
+    alice.run(actions.remove_contact, bob.id)
+    alice.push()
+    # The other device hears of the deletion first; one that is new has but the configs.
+    third = Device(sky, tmp_path / "third", alice.account)
+    for device in (alice, second, third):
+        device.poll()
+    assert alice.database.conversations.get(bob.id) is second.database.conversations.get(bob.id) is None
+    # Nothing of what we wrote; what they wrote may be somebody's first message.
+    assert [each.outgoing for each in shown(third, bob.id)] == [False] * len(shown(third, bob.id))
+    sky.now += 1000
+    say(bob, alice.id, "and this after")
+    for device in (alice, second):
+        assert [each.message.body for each in of(device.poll(), RequestReceived)] == ["and this after"]
+    second.core.close()
+    third.core.close()
+
+
+def test_who_is_blocked_is_not_written_to(alice: Device, bob: Device) -> None:
+    befriend(alice, bob)
+    alice.run(actions.set_blocked, bob.id, True)
+    with pytest.raises(ValueError, match="unblock"):
+        alice.run(outbound.text, alice.groups, bob.id, "hello?")
+    assert alice.flush() == 0
+
+
+def test_a_hidden_conversation_shows_again_with_what_is_new(
+    alice: Device, bob: Device, sky: Sky, tmp_path: Path
+) -> None:
+    befriend(alice, bob)
+    second = Device(sky, tmp_path / "second", alice.account)
+    alice.push()
+    second.sync()
+    say(bob, alice.id, "old")
+    sky.now += 1000
+    alice.run(actions.hide, bob.id)
+    alice.push()
+    for device in (alice, second):
+        device.poll()
+        conversation = device.database.conversations.get(bob.id)
+        assert conversation is not None
+        assert (conversation.priority, shown(device, bob.id)) == (-1, [])
+    sky.now += 1000
+    say(bob, alice.id, "new")
+    for device in (alice, second):
+        device.poll()
+        conversation = device.database.conversations.get(bob.id)
+        assert conversation is not None
+        assert (conversation.priority, [each.body for each in shown(device, bob.id)]) == (0, ["new"])
+    second.core.close()

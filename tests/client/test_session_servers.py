@@ -11,18 +11,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nacl import bindings
 from PIL import Image
 
 from allium.client.communities import calls
+from allium.client.communities.polling import PostReceived
+from allium.client.configs.community import Community, Server
 from allium.client.configs.fields import Picture
-from allium.client.database.rows import AttachmentState, ConversationKind, Deleted, Message, MessageState
+from allium.client.database.rows import AttachmentState, ConversationKind, Deleted, Message, MessageState, NewMessage
+from allium.client.envelope import pad
 from allium.client.errors import RefusedError
-from allium.client.exchange import MissingError
+from allium.client.exchange import MissingError, ServerRequest
 from allium.client.files import transfer
 from allium.client.files.legacy import FileError
 from allium.client.files.transfer import FileServer
+from allium.client.messages.kinds import Letter, Text
 from allium.client.previews.fetch import PreviewFetcher
-from allium.client.session import Session
+from allium.client.servers import PathFailedError, ReplyStream, Route
+from allium.client.session import Session, community_rows
+from allium.client.session.core import Work
 from allium.client.session.events import MessageReceived, ReactionReceived
 from tests.client.test_session import next_of
 from tests.support.devnet import Devnet
@@ -57,7 +64,7 @@ async def messages(of: Session, conversation: str) -> list[Message]:
 
 
 async def test_files_are_sent_with_a_message_and_fetched(files_devnet: Devnet, tmp_path: Path) -> None:
-    document = tmp_path / "secret plan.pdf"
+    document = tmp_path / "secret encryption.pdf"
     document.write_bytes(os.urandom(50_000))
     async with two(files_devnet, tmp_path) as (alice, bob):
         sent = await alice.send(bob.account_id, "look", attachments=[photo(tmp_path / "p.jpg"), document])
@@ -72,7 +79,7 @@ async def test_files_are_sent_with_a_message_and_fetched(files_devnet: Devnet, t
         path = await bob.files.download(picture, there)
         assert path.name == "p.jpg" and b"camera" not in path.read_bytes()
         path = await bob.files.download(file, there)
-        assert path == there / "secret plan.pdf" and path.read_bytes() == document.read_bytes()
+        assert path == there / "secret encryption.pdf" and path.read_bytes() == document.read_bytes()
         picture, file = await bob.conversations.attachments(message)
         assert (file.state, file.path) == (AttachmentState.HERE, str(path))
         gone = replace(file, attachment=replace(file.attachment, url=file.attachment.url[:-70] + "#p=" + "0" * 64))
@@ -80,6 +87,49 @@ async def test_files_are_sent_with_a_message_and_fetched(files_devnet: Devnet, t
             await bob.files.download(gone, there)
         [_, file] = await bob.conversations.attachments(message)
         assert file.state is AttachmentState.FAILED
+
+
+class LossyRoute:
+    """Loses the answers to uploads."""
+
+    def __init__(self, inner: Route) -> None:
+        self._inner = inner
+
+    @contextlib.asynccontextmanager
+    async def exchange(self, server: Server, request: ServerRequest, *limits: float) -> AsyncIterator[ReplyStream]:
+        async with self._inner.exchange(server, request, *limits) as reply:  # type: ignore[arg-type]
+            if request.method == "POST":
+                raise PathFailedError("the answer is lost", arrived=True)
+            yield reply
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+async def test_servers_may_be_asked_straight(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs, session(files_devnet, tmp_path / "a.db", "Alice") as alice:
+        alice.files.direct = True
+        attachment = await alice.files.upload(b"straight")
+        room = await alice.communities.join(sogs.join_url("lobby"))
+        assert (await alice.send(room, "hello")).state is MessageState.SENT
+        await alice.send(alice.account_id, attachments=[attachment])
+        [message] = await messages(alice, alice.account_id)
+        [file] = await alice.conversations.attachments(message)
+        assert (await alice.files.download(file, tmp_path)).read_bytes() == b"straight"
+
+
+async def test_an_upload_whose_answer_was_lost_is_found(files_devnet: Devnet, tmp_path: Path) -> None:
+    data = os.urandom(100_000)
+    async with session(files_devnet, tmp_path / "a.db", "Alice") as alice:
+        alice.files.use(LossyRoute(alice.files.route))
+        with pytest.raises(PathFailedError):
+            await alice.files.upload(data)
+    async with await Session.open(tmp_path / "a.db") as alice:
+        steps: list[tuple[int, int]] = []
+        attachment = await alice.files.upload(data, progress=lambda *step: steps.append(step))
+        assert len(steps) == 1 and steps[0][0] == steps[0][1]
+        # The next one is another upload, with keys of its own.
+        assert (await alice.files.upload(data)).key != attachment.key
 
 
 async def test_a_picture_of_the_profile_is_kept_from_expiring(
@@ -139,7 +189,7 @@ async def test_a_room_is_one_of_the_conversations(files_devnet: Devnet, tmp_path
         answered = await bob.send(room, "indeed", quote=message)
         await alice.sync()
         mine, answer = await messages(alice, room)
-        assert (mine.outgoing, mine.state, answer.quote is not None) == (True, MessageState.SENT, True)
+        assert (mine.outgoing, mine.state) == (True, MessageState.SENT)
         assert answer.quote is not None and (answer.quote.author, answer.quote.timestamp) == (
             mine.sender,
             mine.timestamp,
@@ -199,9 +249,57 @@ async def test_somebody_of_a_room_is_written_to(files_devnet: Devnet, tmp_path: 
         assert request.account_id == alice.account_id
         [received] = await messages(bob, alice.account_id)
         assert received.body == "I am"
+        assert await bob.contacts.accept(alice.account_id)
+        await bob.sync()
+        await alice.sync()
+        # It is known whose id that was: the conversation is with the account from now on.
+        assert await alice.conversations.get(message.sender) is None
+        [moved, *_] = await messages(alice, bob.account_id)
+        assert (moved.body, moved.outgoing) == ("I am", True)
+        contact = await alice.contacts.get(bob.account_id)
+        assert contact is not None and (contact.approved, contact.approved_me) == (True, True)
         await bob.send(alice.account_id, "hello")
         await alice.sync()
-        assert [each.body for each in await messages(alice, bob.account_id)] == ["hello"]
+        assert (await messages(alice, bob.account_id))[-1].body == "hello"
+
+
+async def test_who_wants_no_requests_of_rooms_gets_none(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs, two(files_devnet, tmp_path) as (alice, bob):
+        room = await alice.communities.join(sogs.join_url("lobby"))
+        await bob.communities.join(sogs.join_url("lobby"))
+        await bob.communities.set_requests(False)
+        await bob.send(room, "leave me alone")
+        server, _ = await alice.communities.server(room)
+        [said] = [event for event in (await server.poll()).events if isinstance(event, PostReceived)]
+        assert isinstance(said.letter.message, Text) and said.letter.message.blocks_community_requests is True
+        await alice.communities.send_direct(room, said.entry.author, "but")
+        await bob.sync()
+        assert list(await bob.contacts.requests()) == []
+    # A community that is gone takes nothing else with it.
+    async with session(files_devnet, tmp_path / "c.db", "Carol") as carol:
+        await carol.run(_join_nowhere)
+        await carol.sync()
+
+
+def _join_nowhere(work: Work) -> None:
+    community = Community(Server("http://127.0.0.1:9", bindings.crypto_scalarmult_base(b"\1" * 32)), "lobby")
+    community_rows.enter(work, community)
+
+
+async def test_older_posts_are_fetched_on_demand(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs, two(files_devnet, tmp_path) as (alice, bob):
+        room = await alice.communities.join(sogs.join_url("lobby"))
+        first = await alice.send(room, "long ago")
+        server, token = await alice.communities.server(room)
+        for number in range(100):
+            await server.post(token, Letter(Text(str(number)), first.timestamp + 1 + number))
+        await bob.communities.join(sogs.join_url("lobby"))
+        known = await bob.conversations.messages(room, limit=200)
+        assert [each.body for each in known] == [str(number) for number in range(100)]
+        assert await bob.communities.older(known[0]) == 1
+        [oldest, *_] = await bob.conversations.messages(room, limit=200)
+        assert oldest.body == "long ago"
+        assert await bob.communities.older(oldest) == 0
 
 
 async def test_what_was_not_posted_is_posted_once(files_devnet: Devnet, tmp_path: Path) -> None:
@@ -220,6 +318,30 @@ async def test_what_was_not_posted_is_posted_once(files_devnet: Devnet, tmp_path
         assert (await alice.resend(lost)).state is MessageState.SENT
         assert [each.body for each in await messages(alice, room)] == ["one", "two"]
         assert len(sogs.rooms["lobby"].posts) == 2
+
+
+async def test_a_post_that_a_crash_cut_off_is_found_or_has_failed(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs:
+        async with session(files_devnet, tmp_path / "a.db", "Alice") as alice:
+            room = await alice.communities.join(sogs.join_url("lobby"))
+            server, token = await alice.communities.server(room)
+            # As a process leaves them that ends before the request, and before its answer.
+            letters = [Letter(Text(body), alice.network.now() + len(body)) for body in ("lost", "there")]
+            for letter in letters:
+                row = community_rows.row_of(room, server.identity.id, letter, own=True)
+                await alice.run(_keep, row)
+            await server.post(token, letters[1])
+        async with await Session.open(tmp_path / "a.db") as alice:
+            await alice.sync()
+            lost, there = await messages(alice, room)
+            assert (lost.state, there.state) == (MessageState.FAILED, MessageState.SENT)
+            await alice.resend(lost)
+            await alice.sync()
+        assert len(sogs.rooms["lobby"].posts) == 2
+
+
+def _keep(work: Work, row: NewMessage) -> None:
+    work.database.messages.add(row)
 
 
 async def _id(of: Session, room: str) -> str:
@@ -273,7 +395,13 @@ async def test_a_hostile_community_costs_the_session_nothing(files_devnet: Devne
         await bob.sync()
         assert [each.body for each in await messages(bob, room)] == ["good"]
         assert [each.body for each in await messages(alice, bob.account_id)] == ["beside it"]
-        assert await bob.run(lambda work: work.database.unreadable.total()) > 0
+        # What is its author's and in no known form is kept for a version that knows it; what is forged is not.
+        server, token = await alice.communities.server(room)
+        data = pad(b"\xff\xff of tomorrow")
+        await server.call(calls.post(token, data, server.identity.sign(data)))
+        await bob.sync()
+        [kept] = await bob.run(lambda work: work.database.unreadable.after())
+        assert (kept.data, kept.pubkey) == (data, sogs.url)
 
 
 def _spoil(sogs: SogsServer) -> None:

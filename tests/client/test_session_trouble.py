@@ -22,8 +22,10 @@ from allium.client.session.events import (
     Connection,
     ConnectionChanged,
     MessageChanged,
+    MessageDeleted,
     MessageReceived,
 )
+from allium.client.session.worker import ClosedError
 from allium.client.transport import HttpAnswer, Transport
 from tests.client.test_session import next_of, seeds_of, two
 from tests.support.devnet import Devnet
@@ -216,6 +218,38 @@ async def test_a_killed_process_has_lost_nothing_and_sends_nothing_twice(shared_
         assert len(received) <= len(acknowledged) + 1
 
 
+async def test_messages_disappear_in_time(shared_devnet: Devnet, tmp_path: Path, hurried: None) -> None:
+    async with two(shared_devnet, tmp_path) as (alice, bob):
+        events = alice.events()
+        sent = await alice.send(bob.account_id, "blink and you miss it")
+        # No node keeps anything for so short a time.
+        await alice.run(lambda work: work.database.messages.set_expiry(sent.id, work.now + 200))
+        deleted = await next_of(events, MessageDeleted)
+        assert (deleted.message_id, deleted.placeholder) == (sent.id, False)
+        assert await alice.conversations.messages(bob.account_id) == []
+
+
+async def test_a_session_that_is_closed_says_so(shared_devnet: Devnet, tmp_path: Path, weather: Weather) -> None:
+    async with two(shared_devnet, tmp_path) as (alice, bob):
+        await alice.sync()
+        weather.lost = 1.0
+        sending = asyncio.create_task(alice.send(bob.account_id, "too late"))
+        listening = asyncio.create_task(next_of(alice.events(), MessageReceived))
+        await next_of(alice.events(), ConnectionChanged)
+        await alice.close()
+        with pytest.raises(ClosedError, match="closed"):
+            await sending
+        with pytest.raises(AssertionError, match="ended"):
+            await listening
+        with pytest.raises(ClosedError):
+            await alice.send(bob.account_id, "and this")
+        weather.lost = 0.0
+        async with await Session.open(tmp_path / "alice.db") as alice:
+            await alice.sync()
+        await bob.sync()
+        assert [each.body for each in await bob.conversations.messages(alice.account_id)] == ["too late"]
+
+
 async def test_passwords(tmp_path: Path) -> None:
     path, seeds = tmp_path / "deep" / "a.db", ["http://127.0.0.1:9"]
     async with await Session.create(path, "Alice", seeds=seeds, password="correct horse") as session:
@@ -275,3 +309,10 @@ async def test_making_an_account_can_be_repeated(tmp_path: Path, monkeypatch: py
         await Session.open(tmp_path / "a.db")
     async with await Session.create(tmp_path / "a.db", "Alice", seeds=seeds) as session:
         assert session.profile.name == "Alice"
+        phrase = session.account.phrase
+    # And where somebody else keeps the phrase.
+    with monkeypatch.context() as patch, pytest.raises(DatabaseError, match="no room"):
+        patch.setattr("allium.client.session.accountfile._fill", full)
+        await Session.restore(tmp_path / "b.db", phrase, seeds=seeds, keep_phrase=False)
+    async with await Session.restore(tmp_path / "b.db", phrase, seeds=seeds, keep_phrase=False) as session:
+        assert session.account.phrase == phrase

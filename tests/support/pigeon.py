@@ -70,7 +70,7 @@ class Device:
     def _open(self) -> None:
         database = Database.open(self.path, None)
         # A restart is no power cut: what the system was given is there.
-        database._connection.raw.pragma("synchronous", "off")
+        database.connection.raw.pragma("synchronous", "off")
         self.core = Core(self.account, database, lambda: self.sky.now)
         self.core.committed = self._committed
 

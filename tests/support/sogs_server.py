@@ -105,7 +105,8 @@ class SogsServer:
             return web.Response(status=400, text="Invalid ciphertext")
         meta, body = _parts(plaintext)
         assert meta.keys() == {"method", "endpoint", "headers"} and meta["endpoint"].startswith("/")
-        headers = {name.lower(): value for name, value in meta["headers"].items()}
+        headers = meta["headers"]
+        assert all(name == name.lower() for name in headers), headers
         status, answer = self.answered(meta["method"], meta["endpoint"], headers, body)
         data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         told = json.dumps({"code": status, "headers": {"Content-Type": "application/json"}}).encode()
@@ -208,6 +209,8 @@ class SogsServer:
         answers = []
         for part in json.loads(asked.body):
             assert part.keys() <= {"method", "path", "headers", "json"}, part
+            if (part["method"] in ("POST", "PUT")) is not ("json" in part):
+                raise Refusal(400, "a body where there is none, or none where there is one")
             body = json.dumps(part["json"]).encode() if "json" in part else b""
             headers = {"content-type": "application/json"} if body else {}
             try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import aiohttp
 from aiohttp import web
 from nacl import bindings
 
@@ -47,6 +48,8 @@ class StandIn:
     lie: Callable[[str, dict[str, Any]], Awaitable[Any]] | None = None
     #: What it answers as an entry, an HTTP answer or `HANG_UP`; `None`: honestly.
     entry_lie: Callable[[web.Request], Awaitable[Any]] | None = None
+    #: What it answers in place of a server, as the last node of a path; `None`: what the server does.
+    server_lie: web.Response | None = None
 
     @property
     def ip(self) -> str:
@@ -151,13 +154,23 @@ class StandInNetwork:
         while True:
             ephemeral, cipher = bytes.fromhex(control["ephemeral_key"]), control.get("enc_type", "aes-gcm")
             layer = ReferenceLayer.between(node.secret, ephemeral, cipher)
-            ciphertext, control = unframe(layer.open(ciphertext))
+            plaintext = layer.open(ciphertext)
+            ciphertext, control = unframe(plaintext)
+            if "host" in control:
+                return await self._server(node, plaintext, control)
             if "headers" in control:
                 return await self._answer(node, layer, json.loads(ciphertext))
             found = [each for each in self.nodes if each.key == control["destination"]]
             if not found:
                 return web.Response(status=502, text=f"Next node not found: {control['destination']}")
             [node] = found
+
+    async def _server(self, node: StandIn, plaintext: bytes, control: dict[str, Any]) -> web.StreamResponse:
+        if node.server_lie is not None:
+            return web.Response(status=node.server_lie.status, body=node.server_lie.body)
+        url = f"{control['protocol']}://{control['host']}:{control['port']}{control['target']}"
+        async with aiohttp.ClientSession() as http, http.post(url, data=plaintext) as answer:
+            return web.Response(status=answer.status, body=await answer.read())
 
     async def _answer(self, node: StandIn, layer: ReferenceLayer, call: dict[str, Any]) -> web.StreamResponse:
         node.asked.append(call["method"])

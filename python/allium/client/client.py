@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -82,13 +83,15 @@ class Client:
         """`seeds` are URLs of seed nodes; `state` is what an earlier run remembered. Needs a running event loop."""
         self.account = account
         self._state = state if state is not None else State()
-        self.network = Network.open(seeds, self._state.nodes, self._state.guards, self._state.swarms)
+        age = max(0.0, time.time() - self._state.listed)
+        self.network = Network.open(seeds, self._state.nodes, self._state.guards, self._state.swarms, age)
         self.pool, self.paths = self.network.pool, self.network.paths
         self._polled: list[Snode] = []
 
     async def close(self) -> None:
         """Remembers what it learnt and closes its connections; `StateError` when the former was not possible."""
         self._state.nodes = self.pool.nodes
+        self._state.listed = int(time.time() - self.pool.age)
         self._state.guards = self.paths.guards
         try:
             self._state.save(self.network.now())

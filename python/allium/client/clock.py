@@ -49,12 +49,13 @@ class NetworkClock:
         if len(self._ahead) > _MOST_NODES:
             del self._ahead[next(iter(self._ahead))]
 
-    def replace(self, times: Mapping[bytes, Any]) -> None:
-        """Forgets what was known for what these nodes have told just now, if that is anything."""
+    def replace(self, times: Mapping[bytes, Any]) -> bool:
+        """Forgets what was known for what these nodes have told just now, if that is anything; whether it is."""
         before, self._ahead = self._ahead, {}
         for node, told in times.items():
             self.note(node, told)
-        if self._ahead:
-            self._own = ()
-        else:
+        if not self._ahead:
             self._ahead = before
+            return False
+        self._own = ()
+        return True

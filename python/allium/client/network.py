@@ -34,6 +34,8 @@ _SWARM_MINIMUM = 3
 _COMPARE_SECONDS = 300.0
 #: A swarm smaller than that is not asked for again for so long.
 _SMALL_SWARM_SECONDS = 60.0
+#: Accounts whose swarms are remembered, those last who were asked for last.
+_MOST_SWARMS = 10_000
 #: A swarm that somebody names is no larger.
 _MOST_MEMBERS = 100
 #: More members no swarm has.
@@ -154,12 +156,12 @@ class Network:
         if isinstance(body, dict):
             self._clock.note(node.ed25519, body.get("t"))
 
-    async def sync_clock(self) -> None:
-        """Takes the times of three nodes in place of what was known."""
+    async def sync_clock(self) -> bool:
+        """Takes the times of three nodes in place of what was known; whether any told one."""
         nodes = self.pool.diverse()[:WITNESSES]
         replies = await asyncio.gather(*(self._info(node) for node in nodes))
         times = {node.ed25519: reply for node, reply in zip(nodes, replies, strict=True) if reply is not None}
-        self._clock.replace(times)
+        return self._clock.replace(times)
 
     async def _info(self, node: Snode) -> Any:
         try:
@@ -288,17 +290,35 @@ class Network:
                 if self.connection.online is False:
                     break
                 continue
-            # Where a node is, the list of all nodes says, and nobody else.
-            members = [member for told in members_in(reply.body) if (member := self.pool.get(told.ed25519))]
+            told = members_in(reply.body)
+            members = self._known(told)
+            if len(members) < min(_SWARM_MINIMUM, len(told)) and self.pool.age > _COMPARE_SECONDS:
+                # Nodes that are newer than our list.
+                self.pool.postpone(-1)
+                await self.refresh()
+                members = self._known(told)
             if len(members) > len(best):
                 best = members
             if len(best) >= _SWARM_MINIMUM:
                 break
         if not best:
             raise NetworkError(f"no node told the swarm: {failure}") from failure
-        self._swarms[account_id] = [member.ed25519 for member in best]
+        self._remember_swarm(account_id, best)
         self._swarms_asked[account_id] = time.monotonic()
         return self._known_swarm(account_id) or best
+
+    def _known(self, told: list[Snode]) -> list[Snode]:
+        """Where a node is, the list of all nodes says, and nobody else."""
+        return [member for each in told if (member := self.pool.get(each.ed25519))]
+
+    def _remember_swarm(self, account_id: str, members: list[Snode]) -> None:
+        self._swarms.pop(account_id, None)
+        self._swarms[account_id] = [member.ed25519 for member in members]
+        while len(self._swarms) > _MOST_SWARMS:
+            oldest = next(iter(self._swarms))
+            del self._swarms[oldest]
+            self._swarms_asked.pop(oldest, None)
+            self._rotations.pop(oldest, None)
 
     def rotation(self, pubkey: str) -> Rotation:
         """In which order the members of a swarm are polled."""
@@ -340,7 +360,7 @@ class Network:
     def learn_swarm(self, account_id: str, node: Snode, named: list[Snode]) -> None:
         """A 421: `node` does not serve this account, but those that it named, if any."""
         if named:
-            self._swarms[account_id] = [member.ed25519 for member in named]
+            self._remember_swarm(account_id, named)
         elif node.ed25519 in self._swarms.get(account_id, ()):
             self._swarms[account_id].remove(node.ed25519)
 

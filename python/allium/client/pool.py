@@ -94,6 +94,7 @@ class SnodePool:
         self._listed = MINIMUM
         #: When the list is to be compared with other nodes', and seeds may be asked again.
         self._stale = time.monotonic() + (REFRESH_SECONDS - max(0.0, age) if self._nodes else 0.0)
+        self._put = time.monotonic() - max(0.0, age)
         self._seeds_due = 0.0
         self._fetching = asyncio.Lock()
         self.on_drop: list[Callable[[Snode], None]] = []
@@ -113,6 +114,11 @@ class SnodePool:
     def is_stale(self) -> bool:
         """Whether the list should be compared with other nodes'."""
         return time.monotonic() > self._stale
+
+    @property
+    def age(self) -> float:
+        """Seconds since the list was a fresh one: to remember with it for the next run."""
+        return time.monotonic() - self._put
 
     def get(self, ed25519: bytes) -> Snode | None:
         """The node with this key."""
@@ -172,7 +178,8 @@ class SnodePool:
         self._nodes = {node.ed25519: node for node in nodes}
         self._strikes.clear()
         self._listed = len(nodes)
-        self._stale = time.monotonic() + REFRESH_SECONDS
+        self._put = time.monotonic()
+        self._stale = self._put + REFRESH_SECONDS
         for node in gone:
             self._tell(node)
 

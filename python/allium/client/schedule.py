@@ -68,6 +68,7 @@ class Schedule:
     def remove(self, key: str) -> None:
         """Polls `key` no more."""
         self._entries.pop(key, None)
+        self._changed.set()
 
     def active(self, key: str, activity: int | None = None) -> None:
         """Something happened in `key`: now, or at `activity` (Unix milliseconds)."""
@@ -109,8 +110,9 @@ class Schedule:
         self._changed.set()
 
     def due(self, most: int = 16) -> list[str]:
-        """Up to `most` keys whose time has come, the longest due first; each until it is `done`."""
+        """Keys whose time has come, the longest due first; with those that are not `done` yet, at most `most`."""
         found: list[str] = []
+        most -= self._polled
         put_off: list[str] = []
         while self._heap and len(found) < most and self._heap[0][0] <= self._clock():
             due, key = heapq.heappop(self._heap)
@@ -131,12 +133,18 @@ class Schedule:
         """Waits until there are keys whose time has come; as `due`."""
         while not (found := self.due(most)):
             self._changed.clear()
-            wait = max(0.0, self._heap[0][0] - self._clock()) if self._heap else None
+            # With so many under way already, what is due waits for the end of one.
+            is_full = self._polled >= most
+            wait = None if is_full or not self._heap else max(0.0, self._heap[0][0] - self._clock())
             # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
         return found
+
+    @property
+    def _polled(self) -> int:
+        return sum(entry.polled for entry in self._entries.values())
 
     def _interval(self, entry: _Entry) -> float:
         if not self._online:

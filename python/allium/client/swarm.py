@@ -23,8 +23,8 @@ from allium.client.pool import Snode
 MAX_DATA_BYTES = 76_800
 #: Calls in one `batch` or `sequence`.
 MAX_CALLS = 20
-#: Swarm members that may refuse our time after it was set anew, before it is ours that is wrong.
-_CLOCKS = 2
+#: Swarm members that may refuse our time although it was set anew, before it is ours that is wrong.
+_CLOCKS = 3
 
 #: Members that have to refuse a request before it is the request's fault.
 _REFUSALS = 2
@@ -253,7 +253,9 @@ async def _sequence(
                 if not outcome.ok:
                     refused.append(outcome)
                     raise RefusedError(outcome.code, str(outcome.body)[:200])
-                done.append(_stored(node, pubkey, request, outcome, now) if isinstance(request, Store) else outcome)
+                done.append(
+                    _stored(network, node, pubkey, request, outcome, now) if isinstance(request, Store) else outcome
+                )
             if len(outcomes) < len(rest):
                 network.pool.strike(node)
                 raise NetworkError(f"{node} answered {len(outcomes)} of {len(rest)} requests")
@@ -269,10 +271,11 @@ async def _sequence(
     return [*done, *(Outcome(0, None) for _ in requests[len(done) :])]
 
 
-def _stored(node: Snode, pubkey: str, request: Store, outcome: Outcome, now: int) -> Stored:
+def _stored(network: Network, node: Snode, pubkey: str, request: Store, outcome: Outcome, now: int) -> Stored:
     body = outcome.body if isinstance(outcome.body, dict) else {}
     expected = message_hash(pubkey, request.namespace, request.data)
     if body.get("hash") != expected:
+        network.pool.strike(node)
         raise NetworkError(f"{node} stored something else: {str(body.get('hash'))[:80]!r}, not {expected}")
     began = request.timestamp if request.timestamp is not None else now
     timestamp = milliseconds(body.get("t")) or began
@@ -331,12 +334,11 @@ async def at_swarm(
             return await work(node)
         except ClockError as error:
             failure = error
-            if node.ed25519 not in doubtful:
-                doubtful.add(node.ed25519)
-                await network.sync_clock()
-                again = node
-            elif len(doubtful) < _CLOCKS:
+            if node.ed25519 in doubtful:
                 network.pool.drop(node)
+            elif len(doubtful) < _CLOCKS and await network.sync_clock():
+                doubtful.add(node.ed25519)
+                again = node
             else:
                 break
         except WrongSwarmError as error:

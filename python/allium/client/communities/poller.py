@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from allium.client.communities.polling import PollOutcome
@@ -50,16 +51,13 @@ async def follow(server: CommunityServer, commit: Commit, failed: Failed, wake: 
         except (NetworkError, RefusedError) as error:
             failures += 1
             failed(error)
-        await _pause(pause_after(failures), wake)
+        await pause(failures, wake)
 
 
-async def _pause(seconds: float, wake: asyncio.Event | None) -> None:
-    if wake is None:
-        await asyncio.sleep(seconds)
-        return
-    try:
-        async with asyncio.timeout(seconds):
-            await wake.wait()
-    except TimeoutError:
-        pass
-    wake.clear()
+async def pause(failures: int, wake: asyncio.Event | None = None) -> None:
+    """Until the next poll is due, or `wake` is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(pause_after(failures)):
+            await (wake or asyncio.Event()).wait()
+    if wake is not None:
+        wake.clear()

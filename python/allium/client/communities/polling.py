@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from allium.client.communities import answers, calls
 from allium.client.communities.answers import DirectEntry, PostEntry, PostReaction, RoomStatus, SubReply
@@ -15,7 +16,6 @@ from allium.client.communities.calls import Call
 from allium.client.communities.signing import BLIND, Identity
 from allium.client.envelope import unpad
 from allium.client.groups import blinding, community
-from allium.client.groups.blinding import BlindingError
 from allium.client.messages.decoding import MessageError, decode
 from allium.client.messages.kinds import Letter
 
@@ -111,6 +111,8 @@ class EntryUnreadable:
     room: str
     entry: PostEntry | DirectEntry | None
     reason: str
+    #: Whether it is at least by whom it names: a newer version may read it.
+    proven: bool = False
 
 
 CommunityEvent = (
@@ -157,21 +159,28 @@ def take(state: ServerState, identity: Identity, asked: Sequence[Call], replies:
                     if status.details:
                         rooms[room] = replace(cursor, info_updates=status.details.info_updates)
             case ["room", room, "messages", *_] if reply.status == 200:
-                entries, unreadable = answers.posts_of(reply.body)
-                events += [EntryUnreadable(room, None, "not an entry of a room")] * unreadable
-                entries.sort(key=lambda entry: entry.seqno)
-                for entry in entries:
-                    events += _of_post(room, entry, identity)
+                found, entries, count = posts(room, reply.body, identity)
+                events += found
                 last = max([rooms[room].seqno, *(entry.seqno for entry in entries)])
-                more = more or (last > rooms[room].seqno > 0 and len(entries) + unreadable >= calls.POSTS)
+                more = more or (last > rooms[room].seqno > 0 and count >= calls.POSTS)
                 rooms[room] = replace(rooms[room], seqno=last)
             case ["inbox" | "outbox" as box, *_] if reply.status == 200:
-                found, unreadable = answers.direct_of(reply.body)
+                direct, unreadable = answers.direct_of(reply.body)
                 events += [EntryUnreadable("", None, "not an entry of an inbox")] * unreadable
-                events += [_of_direct(entry, identity) for entry in found]
-                last = max([state.inbox if box == "inbox" else state.outbox, *(entry.id for entry in found)])
+                events += [_of_direct(entry, identity) for entry in direct]
+                last = max([state.inbox if box == "inbox" else state.outbox, *(entry.id for entry in direct)])
                 state = replace(state, inbox=last) if box == "inbox" else replace(state, outbox=last)
     return PollOutcome(tuple(events), replace(state, rooms=rooms), more)
+
+
+def posts(room: str, body: Any, identity: Identity) -> tuple[list[CommunityEvent], list[PostEntry], int]:
+    """What a list of posts means, its entries, and how many there were with those that cannot be read."""
+    entries, unreadable = answers.posts_of(body)
+    entries.sort(key=lambda entry: entry.seqno)
+    events: list[CommunityEvent] = [EntryUnreadable(room, None, "not an entry of a room")] * unreadable
+    for entry in entries:
+        events += _of_post(room, entry, identity)
+    return events, entries, len(entries) + unreadable
 
 
 def _with_capabilities(state: ServerState, reply: SubReply) -> ServerState:
@@ -191,7 +200,8 @@ def _of_post(room: str, entry: PostEntry, identity: Identity) -> Iterator[Commun
             # A post's time is that of its first words; other words were signed when they were written.
             read = community.read(entry.author, entry.data, entry.signature, entry.edited or entry.posted)
         except MessageError as error:
-            yield EntryUnreadable(room, entry, str(error))
+            proven = community.is_signed(entry.author, entry.data, entry.signature)
+            yield EntryUnreadable(room, entry, str(error), proven)
             return
         own = identity.is_own(entry.author)
         yield PostReceived(room, entry, read.letter, own, read.signed, read.signature)
@@ -200,13 +210,13 @@ def _of_post(room: str, entry: PostEntry, identity: Identity) -> Iterator[Commun
 
 
 def _of_direct(entry: DirectEntry, identity: Identity) -> CommunityEvent:
-    if identity.blinded is None:
-        return EntryUnreadable("", entry, "a blinded message on a server without blinding")
     try:
-        sender, padded = blinding.open_sealed(
-            identity.blinded, entry.sender, entry.recipient, identity.server.key, entry.data
-        )
-        letter = decode(unpad(padded), 0)
-    except (BlindingError, MessageError) as error:
+        own = identity.key_for(entry.sender)
+        sender, padded = blinding.open_sealed(own, entry.sender, entry.recipient, identity.server.key, entry.data)
+    except ValueError as error:
         return EntryUnreadable("", entry, str(error))
+    try:
+        letter = decode(unpad(padded), 0)
+    except MessageError as error:
+        return EntryUnreadable("", entry, str(error), proven=True)
     return DirectReceived(entry, sender, letter, sender == identity.account.account_id)

@@ -28,6 +28,10 @@ from allium.client.messages.encoding import content_of
 from allium.client.messages.kinds import Attachment, Letter
 from allium.client.servers import TRANSFER_TIMEOUT, Route, ServerUnreachableError, perform
 
+#: Whose rooms a client offers to who is in none.
+OFFICIAL = Server(
+    "https://open.getsession.org", bytes.fromhex("a03c383cf63c3c4efe67acc52112a6dd734b3a946b9545f488aaa93da7991238")
+)
 _CLOCK = 425
 _FILE_URL = re.compile(r"(?P<base>https?://[^/]+)/(?:room/(?P<room>[A-Za-z0-9_-]{1,64})/)?file/(?P<id>[0-9]{1,18})/?")
 
@@ -188,11 +192,12 @@ class CommunityServer:
     # --- direct messages
 
     async def send_direct(self, recipient: str, letter: Letter) -> int:
-        """A message to somebody of whom only the blinded id is known; its id. `ValueError` for another id."""
+        """A message to somebody of whom only the blinded id is known; its id.
+
+        `ValueError` for another id, and on a server without blinding.
+        """
         await self._know_capabilities(calls.inbox())
-        own = self.identity.blinded
-        if own is None:
-            raise RefusedError(400, "the server has no blinded ids")
+        own = self.identity.key_for(recipient)
         padded = pad(content_of(letter).SerializeToString(deterministic=True))
         body = await self.call(calls.send_direct(recipient, blinding.seal(own, recipient, padded)))
         try:
@@ -240,8 +245,13 @@ class CommunityServer:
         return RoomFile(number, Attachment(url, b"", digest.digest(), source.size, content_type, name, **shown))
 
     async def receive(self, token: str, attachment: Attachment, sink: Sink, progress: Progress | None = None) -> None:
-        """Writes a file of a room to `sink`; good only if this returns. `CommunityFileError` if it is another one."""
-        number = file_of(self.server, attachment.url)
+        """Writes a file of a post to `sink`; good only if this returns. `CommunityFileError` if it is another one."""
+        digest = await self.fetch(token, file_of(self.server, attachment.url), sink, progress)
+        if attachment.digest and digest != attachment.digest:
+            raise CommunityFileError("the file is not the one that the post names")
+
+    async def fetch(self, token: str, number: int, sink: Sink, progress: Progress | None = None) -> bytes:
+        """Writes a file of a room, such as its picture, to `sink`; its SHA-256. Good only if this returns."""
         call = Call("GET", calls.file_path(token, number))
         await self._know_capabilities(call)
 
@@ -254,8 +264,7 @@ class CommunityServer:
             sink.write(piece)
             if progress:
                 progress(gone, whole)
-        if attachment.digest and digest.digest() != attachment.digest:
-            raise CommunityFileError("the file is not the one that the post names")
+        return digest.digest()
 
     async def download(
         self, token: str, attachment: Attachment, directory: Path, progress: Progress | None = None

@@ -48,6 +48,12 @@ class Identity:
         """The signature (64 bytes) of a post, which verifies against `id`."""
         return self.blinded.sign(data) if self.blinded else community.sign_unblinded(self.account, data)
 
+    def key_for(self, other: str) -> BlindedKey:
+        """Our key of the scheme of another's blinded id. `ValueError` on a server without blinding."""
+        if self.blinded is None:
+            raise ValueError("the server has no blinded ids")
+        return blinding.blinded_key(self.account, self.server.key, 25 if other.startswith("25") else 15)
+
     def is_own(self, author: str) -> bool:
         """Whether an author on this server is this account, under whatever id."""
         lowered = author.lower()

@@ -20,7 +20,7 @@ class UnreadableMessages:
     def add(self, pubkey: str, namespace: int, stored: str, data: bytes, timestamp: int, reason: str) -> bool:
         """Keeps a message, or only counts it if it is too large; False if it was there."""
         kept = data if len(data) <= MAX_BYTES else b""
-        with self._connection.transaction():
+        with self._connection.joined():
             number = self._connection.insert(
                 "INSERT INTO unreadable (pubkey, namespace, hash, data, timestamp, reason) VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT DO NOTHING",

@@ -19,9 +19,10 @@ from allium.client.phrase import decoded
 from allium.client.pool import Snode
 from allium.client.session import actions, inbound
 from allium.client.session.core import Core, Work
+from allium.client.session.erasing import ERASING
 from allium.client.words import ENTROPY_BYTES
 
-_SEED, _SEEDS, _CLOSED = "seed", "seeds", "closed"
+_SEED, _SEEDS, _LISTED = "seed", "seeds", "nodes.listed"
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Opened:
     account: Account
     database: Database
     seeds: tuple[str, ...]
-    #: When it was closed, Unix milliseconds; 0 if never.
-    closed: int = 0
+    #: When the list of nodes was a fresh one, Unix milliseconds; 0 if never.
+    listed: int = 0
 
 
 def phrase_file(path: Path) -> Path:
@@ -49,7 +50,7 @@ def make(
     """
     if not seeds:
         raise ValueError("a session needs the URL of at least one seed")
-    _clear(path, password)
+    _clear(path, password, account)
     database = _new(path, account, password, keep_phrase)
     try:
         Core(account, database, actions.local_now).run(_fill, seeds, name)
@@ -59,12 +60,13 @@ def make(
     return Opened(account, database, seeds)
 
 
-def _clear(path: Path, password: str | None) -> None:
+def _clear(path: Path, password: str | None, account: Account) -> None:
     """Removes what was never finished; `DatabaseError` for anything else."""
     if not path.exists():
         return
     try:
-        database = _unlocked(path, password, None)
+        kept = keys.has_password(path) or phrase_file(path).exists()
+        database = _unlocked(path, password, None if kept else account)
         finished = database.facts.get(_SEED) is not None
         database.close()
     except DatabaseError:
@@ -116,12 +118,14 @@ def load(path: Path, password: str | None, phrase: str | None, seeds: Sequence[s
         raise DatabaseError(f"there is no account in {path}; create one, or restore it from its recovery phrase")
     database = _unlocked(path, password, None if phrase is None else Account.from_phrase(phrase))
     try:
+        if database.facts.get(ERASING) is not None:
+            raise DatabaseError(f"the account in {path} was deleted from the network; remove the file")
         account = _account(path, database)
         if seeds is not None:
             database.facts.set(_SEEDS, json.dumps(list(seeds)).encode())
         stored = json.loads(database.facts.get(_SEEDS) or b"[]")
-        closed = int(database.facts.get(_CLOSED) or 0)
-        return Opened(account, database, tuple(str(each) for each in stored), closed)
+        listed = int(database.facts.get(_LISTED) or 0)
+        return Opened(account, database, tuple(str(each) for each in stored), listed)
     except BaseException:
         database.close()
         raise
@@ -163,12 +167,12 @@ def _account(path: Path, database: Database) -> Account:
 
 
 def remember(
-    work: Work, nodes: Sequence[Snode], guards: Sequence[bytes], swarms: Mapping[str, Sequence[bytes]]
+    work: Work, nodes: Sequence[Snode], age: float, guards: Sequence[bytes], swarms: Mapping[str, Sequence[bytes]]
 ) -> None:
-    """What is known of the network, for the next run."""
+    """What is known of the network, for the next run; the list of `nodes` is `age` seconds old."""
     if nodes:
         work.database.nodes.replace(nodes)
-        work.database.facts.set(_CLOSED, str(actions.local_now()).encode())
+        work.database.facts.set(_LISTED, str(actions.local_now() - round(age * 1000)).encode())
     if guards:
         work.database.nodes.set_guards(guards)
     for pubkey, members in swarms.items():

@@ -118,6 +118,7 @@ def _change(work: Work, account_id: str, **values: object) -> None:
 def remove_contact(work: Work, account_id: str) -> bool:
     """Deletes a contact and all that was said, here and on our other devices; nothing is sent."""
     there = work.configs.contacts.erase(account_id)
+    mirror.note_erased(work, account_id, work.now)
     work.configs.volatile.erase(account_id)
     if work.database.conversations.remove(account_id):
         work.tell(ConversationChanged(account_id))

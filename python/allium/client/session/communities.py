@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allium.client.communities import calls
+from allium.client.communities import calls, polling
 from allium.client.communities.answers import Room
 from allium.client.communities.calls import Call
-from allium.client.communities.poller import pause_after, poll_once
+from allium.client.communities.poller import pause, poll_once
 from allium.client.communities.polling import PollOutcome
-from allium.client.communities.server import CommunityServer, RoomFile, file_of
+from allium.client.communities.server import OFFICIAL, CommunityServer, RoomFile, file_of
 from allium.client.configs.community import Community, Server
 from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.exchange import BytesBody
-from allium.client.files.sinks import PathBody
+from allium.client.files.sinks import MemorySink, PathBody
 from allium.client.files.transfer import Progress
 from allium.client.messages import delivery
 from allium.client.messages.kinds import Attachment, CommunityInvitation, Letter, Preview, Target, Text
@@ -46,16 +47,58 @@ class Communities:
         self._servers: dict[str, CommunityServer] = {}
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._wakes: dict[str, asyncio.Event] = {}
+        #: Posts that are under way.
+        self._sending: set[int] = set()
+        #: On the worker: what the rows were last made to agree with.
+        self._told: object = None
 
     # --- what there is
 
     async def all(self) -> dict[str, Community]:
         """Every room that is joined, by its conversation."""
-        return await self._session.run(community_rows.reconcile)
+
+        def found(work: Work) -> dict[str, Community]:
+            now = community_rows.told(work)
+            if self._told is None:
+                community_rows.forsake(work, self._sending)
+            if now == self._told:
+                return community_rows.rooms(work)
+            self._told = now
+            return community_rows.reconcile(work)
+
+        return await self._session.run(found)
+
+    def is_joined(self, server: Server) -> bool:
+        """Whether this server was asked for, by its URL."""
+        return server.base_url in self._servers
 
     async def rooms(self, url: str) -> list[Room]:
         """The rooms of a server, by the URL of one of them; nothing is joined. `CommunityError` for a bad URL."""
         return await (await self._server(Community.parse(url).server)).rooms()
+
+    async def official(self) -> list[Room]:
+        """The rooms that a client offers to who is in none; `OFFICIAL` is their server."""
+        return await (await self._server(OFFICIAL)).rooms()
+
+    async def picture(self, conversation_id: str) -> bytes | None:
+        """A room's picture, as it came; None if it has none."""
+        server, room = await self.server(conversation_id)
+        conversation = await self._session.conversations.get(conversation_id)
+        number = conversation.extra.get("image") if conversation else None
+        if number is None:
+            return None
+        sink = MemorySink()
+        await server.fetch(room, number, sink)
+        return sink.data
+
+    async def set_requests(self, allowed: bool) -> None:
+        """Whether people whom we only share a room with may write to us, on all our devices."""
+
+        def change(work: Work) -> None:
+            work.configs.profile.set_community_requests(allowed, work.seconds)
+
+        await self._session.run(change)
 
     async def join(self, url: str) -> str:
         """Joins a room by its URL, on all our devices; its conversation. `CommunityError` for a bad URL."""
@@ -86,11 +129,7 @@ class Communities:
 
     async def _server(self, server: Server) -> CommunityServer:
         """With what is kept of it and with the rooms that are joined now."""
-
-        def state(work: Work) -> Any:
-            return community_rows.state_of(work, server, community_rows.reconcile(work))
-
-        kept = await self._session.run(state)
+        kept = await self._session.run(lambda work: community_rows.state_of(work, server, community_rows.rooms(work)))
         found = self._servers.get(server.base_url)
         if found is None or found.server != server:
             now = self._session.network.now
@@ -129,6 +168,7 @@ class Communities:
             added = work.database.messages.add(row)
             if added is None:
                 raise ValueError("a message of that time was sent already")
+            self._sending.add(added.id)
             return letter, added
 
         letter, message = await self._session.run(begin)
@@ -137,6 +177,7 @@ class Communities:
     async def _post(
         self, server: CommunityServer, room: str, letter: Letter, message: Message, files: Sequence[RoomFile]
     ) -> Message:
+        self._sending.add(message.id)
         try:
             entry = await server.post(room, letter, files)
         except (NetworkError, RefusedError) as error:
@@ -148,6 +189,8 @@ class Communities:
             raise
         else:
             await self._session.run(community_rows.posted, message.id, message.conversation, entry.id)
+        finally:
+            self._sending.discard(message.id)
         found = await self._session.run(lambda work: work.database.messages.get(message.id))
         return found or message
 
@@ -186,8 +229,19 @@ class Communities:
         server, room = await self.server(message.conversation)
         return await server.download(room, attachment, directory, progress)
 
+    async def older(self, message: Message, limit: int = calls.POSTS) -> int:
+        """Fetches posts of a room from before one, which a poll does not bring; how many there were."""
+        server, room = await self.server(message.conversation)
+        body = await server.call(calls.before(room, community_rows.number_of(message), limit))
+        events, _, count = polling.posts(room, body, server.identity)
+        await self._session.run(
+            community_rows.take_events, server.server, events, server.identity.id, self._session.groups
+        )
+        return count
+
     async def react(self, message: Message, emoji: str, *, remove: bool = False) -> None:
-        """Puts an emoji on a post, or takes it off."""
+        """Puts an emoji on a post, or takes it off. `ValueError` for too many in a minute."""
+        await self._session.run(outbound.count_reaction)
         server, room = await self.server(message.conversation)
         number = community_rows.number_of(message)
         await server.call(calls.unreact(room, number, emoji) if remove else calls.react(room, number, emoji))
@@ -279,18 +333,24 @@ class Communities:
     # --- polling
 
     async def sync(self) -> None:
-        """One poll of each server. Raises the last `NetworkError`, once all were tried."""
-        failure: NetworkError | None = None
+        """One poll of each server, side by side. A server that does not answer is its own affair, and none of ours."""
+        results = await asyncio.gather(*(self._poll(each) for each in await self._wanted()), return_exceptions=True)
+        for error in results:
+            if isinstance(error, RefusedError | NetworkError):
+                _log.info("a community was not polled: %s", type(error).__name__)
+            elif error is not None:
+                raise error
+
+    def wake(self) -> None:
+        """The network answers again: nothing waits any longer."""
+        for event in self._wakes.values():
+            event.set()
+
+    async def clear_inboxes(self) -> None:
+        """Has every server delete what blinded users wrote to us, as far as it can be reached."""
         for server in await self._wanted():
-            try:
-                await self._poll(server)
-            except NetworkError as error:
-                failure = error
-            except RefusedError as error:
-                # Its own affair; a message of it is in the conversation's `extra`.
-                _log.info("a community refuses to be polled: %s", error.status)
-        if failure is not None:
-            raise failure
+            with contextlib.suppress(NetworkError, RefusedError):
+                await (await self._server(server)).call(calls.clear_inbox())
 
     async def _wanted(self) -> list[Server]:
         joined = await self.all()
@@ -325,13 +385,14 @@ class Communities:
 
     async def _follow(self, server: Server) -> None:
         failures = 0
+        wake = self._wakes.setdefault(server.base_url, asyncio.Event())
         while True:
             try:
                 await self._poll(server)
                 failures = 0
             except (NetworkError, RefusedError):
                 failures += 1
-            await asyncio.sleep(pause_after(failures))
+            await pause(failures, wake)
 
 
 def _content(work: Work, message_id: int) -> tuple[Message, Letter] | None:

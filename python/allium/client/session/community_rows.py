@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from allium.client.communities.polling import (
@@ -31,7 +32,7 @@ from allium.client.database.rows import ConversationKind, Deleted, Message, Mess
 from allium.client.messages import kinds, text
 from allium.client.messages.direct import Received as Opened
 from allium.client.polling import Received
-from allium.client.session import inbound, letters, people
+from allium.client.session import blinded, inbound, letters, people
 from allium.client.session.core import Work
 from allium.client.session.events import ConversationChanged, MessageChanged, MessageReceived, ReactionReceived
 from allium.client.session.group import GroupFeature
@@ -39,6 +40,8 @@ from allium.client.session.group import GroupFeature
 #: What is kept in the inbox of a server, and for how long it is remembered that it came; milliseconds.
 _INBOX_MS = 15 * 86_400_000
 _NAMESPACE = 0
+#: Messages of a room among which one that was never sent is looked for.
+_LOOKED_AT = 100
 
 
 def conversation_id(community: Community) -> str:
@@ -68,27 +71,50 @@ def rooms(work: Work) -> dict[str, Community]:
 
 
 def reconcile(work: Work) -> dict[str, Community]:
-    """Has a conversation for each room that is joined, and none for those that another device has left."""
+    """Has a conversation for each room that is joined, and none for those that another device has left.
+
+    What another device has read is read.
+    """
     wanted = rooms(work)
     for conversation in work.database.conversations.all():
         if conversation.kind is ConversationKind.COMMUNITY and conversation.id not in wanted:
             work.database.conversations.remove(conversation.id)
             work.tell(ConversationChanged(conversation.id))
     for name, community in wanted.items():
-        if work.database.conversations.get(name) is None:
+        found = work.database.conversations.get(name)
+        if found is None:
             _show(work, name, community)
+            continue
+        read = _read_state(work, community)
+        if read.last_read > found.last_read:
+            work.database.messages.mark_read(name, work.now, up_to=read.last_read)
+        if read.last_read > found.last_read or read.unread != found.marked_unread:
+            work.database.conversations.update(name, marked_unread=read.unread)
+            work.tell(ConversationChanged(name))
     return wanted
+
+
+def told(work: Work) -> object:
+    """What `reconcile` goes by, to be compared: it has nothing to do while this is the same."""
+    return list(work.configs.groups.communities()), list(work.configs.volatile.communities())
+
+
+def _read_state(work: Work, community: Community) -> ReadState:
+    state = work.configs.volatile.get_community(community.server.base_url, community.room) or ReadState()
+    # Nobody has read what is not sent yet, whatever a device says.
+    return state if state.last_read <= work.now else replace(state, last_read=0)
 
 
 def _show(work: Work, name: str, community: Community) -> None:
     work.database.conversations.ensure(name, ConversationKind.COMMUNITY, name=community.room)
     joined = work.configs.groups.community(community.server.base_url, community.room)
-    read = work.configs.volatile.get_community(community.server.base_url, community.room)
+    read = _read_state(work, community)
     work.database.conversations.update(
         name,
         priority=joined.priority if joined else 0,
         muted_until=joined.muted_until * 1000 if joined else 0,
-        last_read=min(read.last_read, work.now) if read else 0,
+        last_read=read.last_read,
+        marked_unread=read.unread,
     )
     work.tell(ConversationChanged(name))
 
@@ -110,10 +136,17 @@ def leave(work: Work, community: Community) -> None:
     reconcile(work)
 
 
+def forsake(work: Work, sending: Collection[int]) -> None:
+    """Posts that an earlier run was sending have failed, unless a poll finds them; `sending` are this run's."""
+    for conversation in rooms(work):
+        for message in work.database.messages.page(conversation, limit=_LOOKED_AT):
+            if message.state is MessageState.SENDING and not message.hash and message.id not in sending:
+                set_state(work, message.id, MessageState.FAILED)
+
+
 def mark_read(work: Work, community: Community, up_to: int) -> None:
     """Up to where a room is read, for all our devices; Unix milliseconds."""
-    state = work.configs.volatile.get_community(community.server.base_url, community.room)
-    state = state or ReadState()
+    state = _read_state(work, community)
     state.last_read, state.unread = max(state.last_read, min(up_to, work.now)), False
     work.configs.volatile.set_community(community, state, work.now)
 
@@ -156,12 +189,19 @@ def _fact(server: Server) -> str:
 
 
 def take(work: Work, server: Server, outcome: PollOutcome, own_id: str, groups: GroupFeature) -> None:
-    """Takes all events of a poll, and the state after it. One that cannot be taken hides no other."""
-    for event in outcome.events:
+    """Takes all events of a poll, and the state after it."""
+    take_events(work, server, outcome.events, own_id, groups)
+    keep_state(work, server, outcome.state)
+
+
+def take_events(
+    work: Work, server: Server, events: Iterable[CommunityEvent], own_id: str, groups: GroupFeature
+) -> None:
+    """Takes events; one that cannot be taken hides no other."""
+    for event in events:
         action: Callable[[], None] = functools.partial(_take, work, server, event, own_id, groups)
         kept = Received(_NAMESPACE, _name_of(server, event), b"", work.now, work.now)
         inbound.guarded(work, kept, action)
-    keep_state(work, server, outcome.state)
 
 
 def _take(work: Work, server: Server, event: CommunityEvent, own_id: str, groups: GroupFeature) -> None:
@@ -197,7 +237,10 @@ def _name_of(server: Server, event: CommunityEvent) -> str:
 
 
 def _unreadable(work: Work, server: Server, event: EntryUnreadable) -> None:
-    data, posted = (event.entry.data or b"", event.entry.posted) if event.entry else (b"", work.now)
+    if event.entry is None or not event.proven:
+        # Anybody could have written it, and no version will read it.
+        return
+    data, posted = event.entry.data or b"", event.entry.posted
     work.database.unreadable.add(
         server.base_url, _NAMESPACE, _name_of(server, event) + f" {event.room}", data, posted, event.reason
     )
@@ -246,8 +289,7 @@ def _post(work: Work, conversation: str, event: PostReceived, own_id: str) -> No
     row = row_of(conversation, entry.author, event.letter, own=event.own, name=name, posted=entry.posted)
     found = work.database.conversations.get(conversation)
     read = known.read if known else found is not None and entry.posted <= found.last_read
-    row = NewMessage(**{**{each: getattr(row, each) for each in row.__slots__}, "read": event.own or read})
-    added = work.database.messages.add(row)
+    added = work.database.messages.add(replace(row, read=event.own or read))
     if added is not None:
         work.tell(MessageReceived(added))
         return
@@ -337,6 +379,7 @@ def show_direct(work: Work, server: Server, recipient: str, letter: kinds.Letter
     """What we wrote to a blinded id, in a conversation of its own; None if it is there."""
     work.database.conversations.ensure(recipient, ConversationKind.BLINDED)
     work.database.conversations.update(recipient, extra={"server": server.base_url, "key": server.key.hex()})
+    blinded.remember(work, recipient, server.key)
     row = row_of(recipient, work.own_id, letter, own=True, name=name, posted=letter.timestamp)
     added = work.database.messages.add(row)
     if added is not None:

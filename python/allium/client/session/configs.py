@@ -44,11 +44,11 @@ class AccountConfigs:
     def __getitem__(self, namespace: int) -> AccountConfig:
         return next(each for each in self if namespace == each.NAMESPACE)
 
-    def load(self, dumps: Mapping[int, bytes]) -> list[int]:
+    def load(self, stored: Mapping[int, bytes]) -> list[int]:
         """Becomes what was dumped; the namespaces whose dump could not be read, and that begin empty."""
         poor: list[int] = []
         for config in self:
-            if (dump := dumps.get(config.NAMESPACE)) is not None:
+            if (dump := stored.get(config.NAMESPACE)) is not None:
                 try:
                     config.load(dump)
                 except ConfigError:

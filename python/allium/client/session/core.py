@@ -39,11 +39,10 @@ class Work:
     #: Hashes that the own swarm is to delete earlier: -> Unix milliseconds.
     shortened: dict[str, int] = field(default_factory=dict)
 
-    #: Whether something may disappear earlier than what was known.
-    expiring: bool = False
-    #: After the commit: whether a config is to be pushed, and our profile if it changed.
+    #: After the commit: whether a config is to be pushed, our profile, and when the next message disappears.
     needs_push: bool = False
     profile: Profile | None = None
+    next_expiry: int | None = None
 
     @property
     def own_id(self) -> str:
@@ -90,6 +89,7 @@ class Core:
                 result = function(work, *args, **kwargs)
                 for namespace, dump in self.configs.dirty().items():
                     self.database.configs.set(self.account.account_id, namespace, dump)
+                work.next_expiry = self.database.messages.next_expiry()
         except BaseException:
             # The configs may have been edited; what is in the database was not.
             self._load()

@@ -86,5 +86,4 @@ def queue(work: Work, states: GroupStates, group_id: str, letter: Letter, messag
         work.database.seen.add({item.hash: work.now + delivery.CONFIG_TTL}, work.now)
         work.database.messages.set_hash(message, item.hash)
         if timer is not None:
-            work.expiring = True
             work.database.messages.set_expiry(message, work.now + timer.seconds * 1000)

@@ -68,7 +68,6 @@ def _add(
         )
     )
     if added is not None:
-        work.expiring |= added.expires is not None
         work.tell(MessageReceived(added) if message else NoticeReceived(added))
 
 

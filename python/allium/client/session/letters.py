@@ -14,7 +14,7 @@ from allium.client.messages.direct import Received as Opened
 from allium.client.messages.direct import open_letter
 from allium.client.messages.kinds import Disappear, Letter, Target
 from allium.client.polling import Received
-from allium.client.session import mirror, people
+from allium.client.session import blinded, mirror, people
 from allium.client.session.core import Work
 from allium.client.session.events import (
     CallReceived,
@@ -31,6 +31,8 @@ from allium.client.session.group import GroupFeature
 #: A typing message of another time than this says nothing of now; milliseconds.
 TYPING_MS = 20_000
 CALL_MS = 5 * 60_000
+#: What was sent so long before a config was is known to who pushed that; milliseconds.
+PUSHED_MS = 60_000
 #: How long a deletion waits for a message that other nodes have and this one does not, milliseconds.
 TOMBSTONE_MS = 15 * 86_400_000
 _MAX_MENTIONS = 100
@@ -54,6 +56,8 @@ def take_opened(work: Work, stored: Received, opened: Opened, groups: GroupFeatu
         return
     if contact is not None and contact.blocked:
         return
+    if isinstance(message, kinds.Text | kinds.RequestResponse):
+        blinded.meet(work, opened.sender)
     match message:
         case kinds.Text() | kinds.TimerUpdate():
             _visible(work, stored, opened)
@@ -116,14 +120,17 @@ def _is_dropped(work: Work, opened: Opened, conversation_id: str, outgoing: bool
         # A copy of what went to a group: its swarm has it. To a blinded id: only if it is known.
         return work.database.conversations.get(conversation_id) is None
     contact = people.contact_of(work, conversation_id)
-    # Somebody unknown may just be new, unless we wrote to them.
-    deleted = outgoing if contact is None else contact.priority < 0
-    return deleted and sent < mirror.config_time(work, mirror.CONTACTS)
+    newest = mirror.config_time(work, mirror.CONTACTS)
+    if contact is not None:
+        return contact.priority < 0 and sent < newest
+    # Somebody unknown may just be new; whom we wrote to has been a contact, unless that is not pushed yet.
+    return sent < mirror.erased(work, conversation_id) or (outgoing and sent < newest - PUSHED_MS)
 
 
 def _row(work: Work, stored: Received, opened: Opened, conversation_id: str) -> NewMessage:
     letter, outgoing = opened.letter, opened.sender == work.own_id
-    read = outgoing or letter.timestamp <= mirror.read_state(work, conversation_id).last_read
+    notice = not isinstance(letter.message, kinds.Text)
+    read = outgoing or notice or letter.timestamp <= mirror.read_state(work, conversation_id).last_read
     common: dict[str, Any] = {
         "conversation": conversation_id,
         "sender": opened.sender,
@@ -253,7 +260,8 @@ def _notice(work: Work, stored: Received, opened: Opened, kind: str, extra: dict
             opened.letter.timestamp,
             kind=kind,
             received=stored.timestamp,
-            read=opened.letter.timestamp <= mirror.read_state(work, opened.sender).last_read,
+            # Only a call is something to come back to.
+            read=kind != "call" or opened.letter.timestamp <= mirror.read_state(work, opened.sender).last_read,
             hash=stored.hash,
             extra=extra,
         )

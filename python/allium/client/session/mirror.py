@@ -18,10 +18,11 @@ PROFILE, CONTACTS, VOLATILE = 2, 3, 4
 
 
 class Before:
-    """The contacts as they were before a merge."""
+    """What a merge of a config is compared with: of Contacts, all of them."""
 
-    def __init__(self, work: Work) -> None:
-        self.contacts = {contact.account_id: contact for contact in work.configs.contacts}
+    def __init__(self, work: Work, namespace: int) -> None:
+        compared = work.configs.contacts if namespace == CONTACTS else ()
+        self.contacts = {contact.account_id: contact for contact in compared}
 
 
 def kind_of(work: Work, conversation_id: str) -> ConversationKind:
@@ -90,6 +91,16 @@ def config_time(work: Work, namespace: int) -> int:
     return int(work.database.facts.get(f"config-time-{namespace}") or 0)
 
 
+def erased(work: Work, account_id: str) -> int:
+    """When a contact and all that was said was last deleted, Unix milliseconds; 0 if it was not."""
+    return int(work.database.facts.get(f"erased-{account_id}") or 0)
+
+
+def note_erased(work: Work, account_id: str, timestamp: int) -> None:
+    """What was sent before is not shown again, whichever node still has it."""
+    work.database.facts.set(f"erased-{account_id}", str(timestamp).encode())
+
+
 def apply(work: Work, namespace: int, before: Before) -> None:
     """Shows what a merge changed."""
     match namespace:
@@ -114,6 +125,7 @@ def _contacts(work: Work, before: Before) -> None:
     now = {contact.account_id: contact for contact in work.configs.contacts}
     for account_id in before.contacts.keys() - now.keys():
         # Another device deleted the contact, and all that was said.
+        note_erased(work, account_id, config_time(work, CONTACTS))
         if work.database.conversations.remove(account_id):
             work.tell(ConversationChanged(account_id))
         work.tell(ContactChanged(account_id))

@@ -21,6 +21,8 @@ from allium.client.session.group import GroupFeature
 MESSAGE, COPY, QUIET = "message", "copy", "quiet"
 #: Reactions that we send in a minute, as the other clients allow (`spec/messages` §2.1).
 MAX_REACTIONS, REACTION_MS = 20, 60_000
+#: Nodes keep nothing for a shorter time; milliseconds.
+MIN_TTL = 10_000
 #: Times that one receipt names.
 MAX_RECEIPTS = 500
 _LAST_SENT, _REACTED = "last-sent", "reacted"
@@ -128,7 +130,7 @@ def _put(
         pubkey,
         delivery.INBOX,
         seal(work.account, pubkey, letter),
-        ttl=ttl,
+        ttl=max(MIN_TTL, min(ttl, delivery.TTL)),
         timestamp=letter.timestamp,
         purpose=purpose,
         message=message,
@@ -155,7 +157,7 @@ def react(work: Work, groups: GroupFeature, message: Message, emoji: str, *, rem
         changed = reactions.add(message.id, work.own_id, emoji, timestamp)
     if not changed:
         return False
-    _count_reaction(work)
+    count_reaction(work)
     reaction = kinds.Reaction(
         Target(message.timestamp, message.sender), emoji, remove=remove, profile=work.configs.shown_profile
     )
@@ -165,7 +167,8 @@ def react(work: Work, groups: GroupFeature, message: Message, emoji: str, *, rem
     return True
 
 
-def _count_reaction(work: Work) -> None:
+def count_reaction(work: Work) -> None:
+    """One more reaction of ours; `ValueError` for too many in a minute."""
     stored = (work.database.facts.get(_REACTED) or b"").decode().split()
     recent = [each for each in stored if work.now - REACTION_MS < int(each) <= work.now]
     if len(recent) >= MAX_REACTIONS:
@@ -256,6 +259,7 @@ def call(work: Work, groups: GroupFeature, account_id: str, step: kinds.Call) ->
 
 def expire(work: Work) -> int | None:
     """Removes what has disappeared; when the next one does, Unix milliseconds, or None."""
+    work.database.seen.prune(work.now)
     while due := work.database.messages.expired(work.now):
         work.database.messages.remove(message.id for message in due)
         for message in due:

@@ -43,13 +43,18 @@ def heard_from(work: Work, account_id: str, profile: Profile | None) -> Contact 
 
 
 def approve(work: Work, account_id: str) -> bool:
-    """We write to somebody, or accept their request; whether that is news to them, who had asked."""
+    """We write to somebody, or accept their request; whether that is news to them, who had asked.
+
+    `ValueError` for who is blocked.
+    """
     contact = contact_of(work, account_id) or Contact(account_id, created=work.seconds)
-    if contact.approved and not contact.blocked and contact.priority >= 0:
+    if contact.blocked:
+        raise ValueError("this contact is blocked; unblock them first")
+    if contact.approved and contact.priority >= 0:
         return False
     before = _copy(contact)
     news = contact.approved_me and not contact.approved
-    contact.approved, contact.blocked, contact.priority = True, False, max(contact.priority, 0)
+    contact.approved, contact.priority = True, max(contact.priority, 0)
     store(work, contact, before)
     return news
 

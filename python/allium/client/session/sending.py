@@ -15,11 +15,11 @@ from allium.client.database.connection import MAX_INTEGER
 from allium.client.database.rows import MessageState, OutboxItem, OutboxState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.network import Network
-from allium.client.session import outbound
+from allium.client.session import erasing, outbound
 from allium.client.session.core import Core, Work
 from allium.client.session.events import MessageChanged
 from allium.client.session.group import GroupFeature
-from allium.client.session.worker import Worker
+from allium.client.session.worker import ClosedError, Worker
 from allium.client.swarm import Store, Stored, store
 
 #: Swarms that are stored to at the same time.
@@ -43,7 +43,18 @@ class Sender:
         self._groups = groups
         self._wanted = asyncio.Event()
         self._sending = asyncio.Lock()
+        self._flushes: set[asyncio.Task[None]] = set()
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+
+    async def close(self) -> None:
+        """Nobody waits any longer. What was being sent is sent again when the session is opened."""
+        flushes = list(self._flushes)
+        for task in flushes:
+            task.cancel()
+        await asyncio.gather(*flushes, return_exceptions=True)
+        for waiting in [each for several in self._waiting.values() for each in several]:
+            if not waiting.done():
+                waiting.set_exception(ClosedError("the session is closed; the message is sent with the next start"))
 
     def wake(self) -> None:
         """Something is in the outbox."""
@@ -62,7 +73,16 @@ class Sender:
                     await self._wanted.wait()
 
     async def flush(self) -> None:
-        """Tries everything that is due, once; returns when nothing is. Never raises for the network."""
+        """Tries everything that is due, once; returns when nothing is. Never raises for the network.
+
+        It goes on when who waits for it does not: what is being sent is not left half-way.
+        """
+        task = asyncio.create_task(self._flush())
+        self._flushes.add(task)
+        task.add_done_callback(self._flushes.discard)
+        await asyncio.shield(task)
+
+    async def _flush(self) -> None:
         async with self._sending:
             while items := await self._worker.run(self._core.run, begin):
                 by_swarm: dict[str, list[OutboxItem]] = {}
@@ -126,6 +146,8 @@ class Sender:
 
 def begin(work: Work) -> list[OutboxItem]:
     """What is due, marked as being sent."""
+    if erasing.is_begun(work):
+        return []
     items = work.database.outbox.due(work.now)
     work.database.outbox.sending(item.id for item in items)
     return items

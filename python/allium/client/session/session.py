@@ -20,7 +20,7 @@ from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.session import accountfile, actions, letters, outbound, sending
+from allium.client.session import accountfile, actions, erasing, inbound, letters, outbound, sending
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
@@ -39,6 +39,8 @@ from allium.client.session.worker import Worker
 _log = logging.getLogger(__name__)
 #: Before what failed in the background is begun again.
 RESTART_SECONDS = 5.0
+#: After it, at the latest, it is looked whether messages have disappeared; seconds.
+LONGEST_WAIT = 600.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -66,7 +68,7 @@ class Session:
         """See `create`, `restore` and `open`."""
         self._worker = worker
         self.account, remembered = opened.account, opened.database.nodes
-        age = max(0, actions.local_now() - opened.closed) / 1000
+        age = max(0, actions.local_now() - opened.listed) / 1000
         #: For whoever asks the network for more than a session does.
         self.network = Network.open(opened.seeds, remembered.all(), remembered.guards(), remembered.swarms(), age)
         self.core = Core(self.account, opened.database, self.network.now)
@@ -85,6 +87,7 @@ class Session:
         self.groups.on_joined = self._receiver.now
         self.network.connection.on_change.append(self._connected)
         self._expiring = asyncio.Event()
+        self._next_expiry: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
@@ -190,6 +193,7 @@ class Session:
             return
         self._closed = True
         self._listeners.close()
+        await self._sender.close()
         tasks = [*self._tasks, *([self._polling] if self._polling else [])]
         for task in tasks:
             task.cancel()
@@ -198,11 +202,34 @@ class Session:
             await self.groups.close()
             await self.files.close()
             network = self.network
-            await self.run(accountfile.remember, network.pool.nodes, network.paths.guards, network.swarms)
+            pool = network.pool
+            await self.run(accountfile.remember, pool.nodes, pool.age, network.paths.guards, network.swarms)
         finally:
             await self._worker.run(self.core.close)
             await self._worker.close()
             await self.network.close()
+
+    async def erase(self, *, everywhere: bool = False) -> Sequence[str]:
+        """Deletes the account's data from this device, and with `everywhere` first from the network.
+
+        The keys of nodes that have not deleted it, or did not sign that they have; if there are any, the device's data
+        stays, and may be deleted alone. Else the session is closed. `NetworkError` if the swarm cannot be reached.
+        """
+        if everywhere:
+            await self.run(erasing.begin)
+            try:
+                await self.communities.clear_inboxes()
+                left = await erasing.everywhere(self.network, self._credentials)
+            except BaseException:
+                await asyncio.shield(self.run(erasing.give_up))
+                raise
+            if left:
+                await self.run(erasing.give_up)
+                return left
+        path = self.core.database.path
+        await self.close()
+        await asyncio.to_thread(erasing.remove_files, path, accountfile.phrase_file(path))
+        return ()
 
     async def __aenter__(self) -> Self:
         return self
@@ -258,7 +285,7 @@ class Session:
     async def events(self) -> AsyncIterator[Event]:
         """Everything that happens from now on; for as long as anybody listens, the session polls."""
         if self._polling is None:
-            self._polling = asyncio.create_task(self._receiver.run())
+            self._polling = asyncio.create_task(self._forever(self._receiver.run))
             for endless in (self.communities.run, self.files.run):
                 self._start(self._forever(endless))
         async for event in self._listeners.listen():
@@ -418,7 +445,8 @@ class Session:
             self._sender.wake()
         if work.needs_push:
             self._pusher.wake()
-        if work.expiring:
+        if work.next_expiry is not None and (self._next_expiry is None or work.next_expiry < self._next_expiry):
+            self._next_expiry = work.next_expiry
             self._expiring.set()
         if work.deletions or work.shortened:
             self._start(self._tidy(work.deletions, work.shortened))
@@ -436,12 +464,15 @@ class Session:
 
     async def _expire(self) -> None:
         """Removes messages when their time has come."""
+        await self.run(inbound.read_again, self.groups)
         while True:
             self._expiring.clear()
-            due = await self.run(outbound.expire)
-            wait = None if due is None else max(0.05, (due - self.network.now()) / 1000)
+            due = self._next_expiry = await self.run(outbound.expire)
+            # The clock may be set meanwhile, so nothing is waited for in one go.
+            wait = LONGEST_WAIT if due is None else min(max(0.05, (due - self.network.now()) / 1000), LONGEST_WAIT)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if wait is None else min(wait, 3600)):
+                # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
+                async with asyncio.timeout(wait):
                     await self._expiring.wait()
 
     def _connected(self, online: bool) -> None:
@@ -449,6 +480,7 @@ class Session:
         self._receiver.connection(online)
         if online and not self._closed:
             self._start(self._hurry())
+            self.communities.wake()
 
     def _failed(self, error: DatabaseError) -> None:
         self._listeners.tell([DatabaseFailed(str(error))])

@@ -10,8 +10,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from allium.errors import Complaint
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class ClosedError(Complaint):
+    """The session was closed; what was acknowledged before is kept."""
 
 
 class Worker:
@@ -19,11 +25,18 @@ class Worker:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, "session")
+        self._closed = False
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `function` returns or raises. Once begun it is finished, even if who awaits it is cancelled."""
+        """What `function` returns or raises. Once begun it is finished, even if who awaits it is cancelled.
+
+        `ClosedError` after `close`.
+        """
+        if self._closed:
+            raise ClosedError("the session is closed")
         return await asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
 
     async def close(self) -> None:
         """After what was given to it is done."""
+        self._closed = True
         await asyncio.to_thread(self._executor.shutdown)
