@@ -111,7 +111,9 @@ class Database:
         return found
 
     def close(self) -> None:
-        """Lets go of the file, and does some of what `tidy` would do."""
+        """Lets go of the file, and does some of what `tidy` would do. A second time it does nothing."""
+        if self.connection.is_closed:
+            return
         try:
             with contextlib.suppress(DatabaseError):
                 forgetting.step(self.connection, _LAST_STEP)

@@ -50,7 +50,7 @@ def make(
     """
     if not seeds:
         raise ValueError("a session needs the URL of at least one seed")
-    _clear(path, password)
+    _clear(path, password, account)
     database = _new(path, account, password, keep_phrase)
     try:
         Core(account, database, actions.local_now).run(_fill, seeds, name)
@@ -60,12 +60,13 @@ def make(
     return Opened(account, database, seeds)
 
 
-def _clear(path: Path, password: str | None) -> None:
+def _clear(path: Path, password: str | None, account: Account) -> None:
     """Removes what was never finished; `DatabaseError` for anything else."""
     if not path.exists():
         return
     try:
-        database = _unlocked(path, password, None)
+        kept = keys.has_password(path) or phrase_file(path).exists()
+        database = _unlocked(path, password, None if kept else account)
         finished = database.facts.get(_SEED) is not None
         database.close()
     except DatabaseError:

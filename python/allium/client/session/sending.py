@@ -68,7 +68,9 @@ class Sender:
             due = await self._worker.run(self._core.run, next_due)
             wait = None if due is None else max(0.05, (due - self._core.now()) / 1000)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), wait)
+                # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
+                async with asyncio.timeout(wait):
+                    await self._wanted.wait()
 
     async def flush(self) -> None:
         """Tries everything that is due, once; returns when nothing is. Never raises for the network.
