@@ -6,7 +6,7 @@ have most. They are put in as the client does, many in one transaction; another 
 * opening, with the key and with a password;
 * the last page of a conversation, and one in its middle;
 * searches: a rare word, a frequent one, two, a beginning, in all conversations and in one;
-* what the process has resident after all that, and a single message added, on the disk;
+* a message added, one deleted, a thousand cleared, each time on the disk; what the process has resident after all that;
 * with `--backup`, a backup, another one after a change, and both read and restored.
 """
 
@@ -142,6 +142,9 @@ def read(path: Path) -> None:
         lambda: database.messages.add(NewMessage(busy, busy, START - next(fresh), "one more text", hash="h")),
         200,
     )
+    timed("a message deleted", lambda: database.messages.remove([total - next(fresh)]), 50)
+    timed("a thousand messages cleared", lambda: database.messages.clear(busy, limit=1000), 3)
+    timed("a step of forgetting their words", database.tidy, 50)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"resident: {resident():.0f} MB, of which {before:.0f} MB before it was opened; at most {peak:.0f} MB")
     database.close()

@@ -24,7 +24,7 @@ WARNINGS = 1
 async def moderate(session: Session, message: Message, warned: Counter[str]) -> None:
     """Deletes a message for everybody, and warns or removes who wrote it."""
     group = await session.groups.get(message.conversation)
-    if not group.admin:
+    if group is None or not group.admin:
         return
     await session.delete(message, everywhere=True)
     warned[message.sender] += 1
@@ -44,7 +44,7 @@ async def run(path: Path, seeds: list[str], words: list[str]) -> None:
             match event:
                 case GroupChanged(group_id):
                     group = await session.groups.get(group_id)
-                    if group.invited:
+                    if group is not None and group.invited:
                         await session.groups.accept(group_id)
                 case MessageReceived(message) if message.conversation.startswith("03") and not message.outgoing:
                     if any(word in message.body.lower() for word in words):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from allium.client.account import Account
 from allium.client.communities import answers, calls, poller, polling
+from allium.client.communities.answers import PostReaction
 from allium.client.communities.polling import (
     DirectReceived,
     EntryUnreadable,
@@ -60,7 +61,7 @@ async def sogs() -> AsyncIterator[SogsServer]:
 
 @pytest_asyncio.fixture
 async def route() -> AsyncIterator[Route]:
-    made = DirectRoute()
+    made = DirectRoute(lambda server: True)
     yield made
     await made.close()
 
@@ -343,6 +344,8 @@ async def test_a_hostile_server_hides_no_good_post_and_breaks_no_poll(sogs: Sogs
         {"id": 9, "seqno": 9, "session_id": alice.identity.id, "data": "A" * (1 << 20), "signature": ""},
         {"id": 9, "seqno": 9, "reactions": {"😂": None, "x" * 100: {"count": 1}, "y": {"count": -5, "reactors": 7}}},
         {"id": 9, "seqno": 9, "reactions": [1]},
+        # No more than this has to be said of changed reactions.
+        {"id": 9, "reactions": {"👍": {"count": 3, "index": 0}}},
     ]
 
     def twist(path: str, answer: Any) -> Any:
@@ -358,7 +361,11 @@ async def test_a_hostile_server_hides_no_good_post_and_breaks_no_poll(sogs: Sogs
     assert [body_of(event) for event in good] == ["good"]
     bad = [event for event in events if isinstance(event, EntryUnreadable)]
     assert {event.entry.id for event in bad if event.entry} == {77, 78}
-    assert [event.reactions for event in events if isinstance(event, ReactionsChanged) and event.id == 9] == [{}, {}]
+    assert [event.reactions for event in events if isinstance(event, ReactionsChanged) and event.id == 9] == [
+        {"👍": PostReaction(3, (), False)},
+        {},
+        {},
+    ]
     before = bob.state
     bodies: list[Any] = [None, 5, "x", {}, [1, None, {"code": "x"}], [{"code": 200, "body": "x"}] * 3, [{}] * 500]
     current: list[Any] = [None]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from allium.client.database import Database, WrongKeyError
+from allium.client.database import Database, WrongKeyError, unreadable
 from allium.client.database.rows import (
     AttachmentState,
     ConversationKind,
@@ -158,6 +162,32 @@ def test_search_finds_file_names_and_forgets(database: Database) -> None:
     assert database.search.find("return") == []
 
 
+@pytest.mark.parametrize("count", [5, 300])
+def test_words_of_deleted_messages_are_nowhere(database: Database, count: int) -> None:
+    def indexed(word: bytes) -> bool:
+        blocks = database.connection.rows("SELECT block FROM search_data")
+        return any(word in block for (block,) in blocks)
+
+    with database.transaction():
+        for number in range(1000):
+            add(database, f"zebra{number} frequent", NOW + number)
+    # What is written last may not be in the index's pages before it is read.
+    assert len(database.search.find("zebra7 frequent")) == 1
+    assert indexed(b"zebra")
+    assert database.messages.clear(BOB, before=NOW + 1000 - count) == 1000 - count
+    while database.tidy():
+        pass
+    assert len(database.search.find("frequent", limit=2000)) == count
+    assert database.messages.clear(BOB, limit=count) == count
+    assert database.search.find("frequent") == []
+    while database.tidy():
+        pass
+    assert not indexed(b"zebra")
+    assert not indexed(b"ebra")
+    assert database.check() == []
+    assert database.connection.rows("SELECT * FROM forgotten") == []
+
+
 @pytest.mark.parametrize("typed", ["", " ", '"', "AND", "NOT", "* ^", "a" * 100_000, "body : x", "\0", "(", "\ud800"])
 def test_search_takes_whatever_is_typed(database: Database, typed: str) -> None:
     add(database, "text")
@@ -215,6 +245,55 @@ def test_an_error_undoes_its_transaction_alone(database: Database) -> None:
     assert database.cursors.get(b"n" * 32, ALICE) == {0: "hash", -10: "other"}
 
 
+class Undone(Exception):
+    pass
+
+
+STEPS = st.tuples(
+    st.sampled_from(["add", "add", "add", "own", "delete", "remove", "clear", "read", "react", "tidy"]),
+    st.integers(0, 40),
+    st.booleans(),
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(STEPS, max_size=60))
+def test_counts_and_index_agree_after_any_steps_some_of_them_undone(steps: list[tuple[str, int, bool]]) -> None:
+    with tempfile.TemporaryDirectory() as directory, Database.open(Path(directory, "a.sqlite"), None) as database:
+        database.conversations.ensure(BOB, ConversationKind.CONTACT)
+        for step, number, undone in steps:
+            with contextlib.suppress(Undone), database.transaction():
+                match step:
+                    case "add" | "own":
+                        sender = BOB if step == "add" else ALICE
+                        words = NewMessage(BOB, sender, NOW + number, f"word{number} all", outgoing=step == "own")
+                        database.messages.add(words)
+                    case "delete":
+                        database.messages.delete(number)
+                    case "remove":
+                        database.messages.remove(range(number, number + 12))
+                    case "clear":
+                        database.messages.clear(BOB, before=NOW + number, limit=15)
+                    case "read":
+                        database.messages.mark_read(BOB, NOW, up_to=NOW + number)
+                    case "react":
+                        database.reactions.add(number, ALICE, "x", NOW)
+                    case "tidy":
+                        database.tidy()
+                if undone:
+                    raise Undone
+        shown = [message for message in database.messages.page(BOB, limit=999) if not message.deleted]
+        unread = [message.id for message in shown if not message.read and not message.outgoing]
+        conversation = database.conversations.get(BOB)
+        assert conversation is not None
+        assert conversation.unread == len(unread) == len(database.messages.unread(BOB))
+        assert {message.id for message in database.search.find("all ", limit=999)} == {each.id for each in shown}
+        while database.tidy():
+            pass
+        assert {message.id for message in database.search.find("all ", limit=999)} == {each.id for each in shown}
+        assert database.check() == []
+
+
 def test_what_is_seen_is_new_no_more_until_it_expires(database: Database) -> None:
     database.seen.add({"a": NOW + 10, "b": 1 << 64}, NOW)
     assert database.seen.new(["c", "a", "b", "c"]) == ["c"]
@@ -245,6 +324,19 @@ def test_small_things_are_kept(database: Database) -> None:
     found = database.conversations.get(BOB)
     assert found is not None
     assert (found.draft, found.muted_until, found.extra) == ("dear", (1 << 63) - 1, {"pinned": True})
+
+
+def test_of_what_cannot_be_read_there_is_never_too_much(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unreadable, "MAX_ITEMS", 3)
+    for number in range(10):
+        assert database.unreadable.add(ALICE, 0, f"hash {number}", b"junk", NOW, "junk")
+    assert database.unreadable.add(ALICE, 0, "large", bytes(10 << 20), NOW, "too large")
+    assert [(each.hash, len(each.data)) for each in database.unreadable.after()] == [
+        ("hash 8", 4),
+        ("hash 9", 4),
+        ("large", 0),
+    ]
+    assert database.unreadable.total() == 11
 
 
 def test_nothing_is_in_the_clear_and_nobody_else_may_read_it(tmp_path: Path) -> None:

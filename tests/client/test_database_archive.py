@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -41,9 +42,10 @@ def text(database: Database, number: int) -> None:
     database.reactions.add(message.id, ALICE, "\N{GRINNING FACE}", NOW)
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Database.open(tmp_path / "account.sqlite", KEY) as opened, opened.transaction():
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "account.sqlite"
+    with Database.open(path, KEY) as opened, opened.transaction():
         opened.conversations.ensure(BOB, ConversationKind.CONTACT, name="Bob")
         opened.profiles.set(BOB, Profile("Bob", "http://p", bytes(32), 7))
         opened.facts.set("secret", bytes(range(256)))
@@ -52,6 +54,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
         opened.seen.add({f"hash {number}": NOW + number for number in range(2_000)}, NOW)
         for number in range(1_500):
             text(opened, number)
+    return path
+
+
+@pytest.fixture
+def database(filled: Path, tmp_path: Path) -> Iterator[Database]:
+    shutil.copy(filled, tmp_path / "account.sqlite")
     with Database.open(tmp_path / "account.sqlite", KEY) as opened:
         yield opened
 

@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from allium.client import addresses
+from allium.client.addresses import Address
 from allium.client.previews import fetch, links, pages
 from allium.client.previews.fetch import PreviewError, PreviewFetcher
-from allium.client.previews.links import Address, LinkError
+from allium.client.previews.links import LinkError
 from tests.support.web_site import LOOPBACK, WebSite, web_site
 
 PAGE = (
@@ -214,7 +216,7 @@ def test_links_of_a_text() -> None:
     ],
 )
 def test_public_addresses(address: str, public: bool) -> None:
-    assert links.is_public(ipaddress.ip_address(address)) is public
+    assert addresses.is_public(ipaddress.ip_address(address)) is public
 
 
 def test_what_pages_say_of_themselves() -> None:

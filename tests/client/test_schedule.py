@@ -163,3 +163,19 @@ def test_whatever_is_done_nothing_is_lost_and_the_heap_stays_small(steps: list[t
     time.now += 1000
     assert set(time.schedule.due(100)) == known - out
     assert len(time.schedule._heap) <= 80
+
+
+async def test_who_waits_can_be_stopped_at_the_moment_at_which_something_changes() -> None:
+    schedule = Schedule()
+    schedule.add("own", Kind.ACCOUNT)
+    assert schedule.due() == ["own"]
+    schedule.done("own")
+    waiting = asyncio.create_task(schedule.next())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    schedule.done("own")
+    await asyncio.sleep(0)
+    waiting.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert waiting.cancelled()

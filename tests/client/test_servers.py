@@ -19,8 +19,8 @@ from allium.client.configs.community import Community
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.exchange import BytesBody, MissingError, ServerRequest, TooLargeError
 from allium.client.files import legacy
+from allium.client.files.encryption import FileEncryption, deterministic_encryption, legacy_encryption
 from allium.client.files.legacy import FileError
-from allium.client.files.plan import UploadPlan, deterministic_plan, legacy_plan
 from allium.client.files.sinks import MemorySink, PathBody
 from allium.client.files.transfer import FileServer, Transfers, is_renewal_due
 from allium.client.files.urls import FileUrlError
@@ -53,7 +53,7 @@ async def onion(client: Client) -> AsyncIterator[OnionRoute]:
 
 @pytest_asyncio.fixture(params=["onion", "direct"])
 async def route(client: Client, request: pytest.FixtureRequest) -> AsyncIterator[Route]:
-    made: Route = OnionRoute(client.network) if request.param == "onion" else DirectRoute()
+    made: Route = OnionRoute(client.network) if request.param == "onion" else DirectRoute(lambda server: True)
     yield made
     await made.close()
 
@@ -67,8 +67,8 @@ def names_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-async def planned(kind: str, source: PathBody | BytesBody) -> UploadPlan:
-    return await (legacy_plan(source) if kind == "legacy" else deterministic_plan(source, SEED))
+async def encrypted(kind: str, source: PathBody | BytesBody) -> FileEncryption:
+    return await (legacy_encryption(source) if kind == "legacy" else deterministic_encryption(source, SEED))
 
 
 @pytest.mark.parametrize("kind", ["legacy", "deterministic"])
@@ -77,22 +77,24 @@ async def test_a_file_there_and_back(net: Devnet, route: Route, kind: str, tmp_p
     source = tmp_path / "source"
     source.write_bytes(os.urandom(300_001))
     steps: list[tuple[int, int]] = []
-    plan = await planned(kind, PathBody(source))
-    remote = await transfers.upload(plan, PathBody(source), progress=lambda gone, whole: steps.append((gone, whole)))
-    assert remote.url.file_id == plan.content_id and remote.url.deterministic is (kind == "deterministic")
-    assert steps == sorted(steps) and steps[-1] == (plan.stored_size, plan.stored_size)
+    encryption = await encrypted(kind, PathBody(source))
+    remote = await transfers.upload(
+        encryption, PathBody(source), progress=lambda gone, whole: steps.append((gone, whole))
+    )
+    assert remote.url.file_id == encryption.content_id and remote.url.deterministic is (kind == "deterministic")
+    assert steps == sorted(steps) and steps[-1] == (encryption.stored_size, encryption.stored_size)
     attachment = remote.attachment("image/png", "../\u202eevil.png", voice=False)
     steps.clear()
     path = await transfers.download(attachment, tmp_path, progress=lambda gone, whole: steps.append((gone, whole)))
     assert path == tmp_path / "evil.png" and path.read_bytes() == source.read_bytes()
-    assert steps[-1] == (plan.stored_size, plan.stored_size)
-    # What was begun is found again, and what is not what was planned does not travel.
+    assert steps[-1] == (encryption.stored_size, encryption.stored_size)
+    # What was begun is found again, and what is not what was encrypted does not travel.
     steps.clear()
-    again = await transfers.upload(plan, BytesBody(b""), again=True, progress=lambda *step: steps.append(step))
-    assert again.url == remote.url and steps == [(plan.stored_size, plan.stored_size)]
-    told = await transfers.info(plan.content_id)
-    assert told.size == plan.stored_size and told.expires is not None and told.uploaded is not None
-    for wrong in (replace(attachment, key=os.urandom(len(plan.key))), replace(attachment, key=b"")):
+    again = await transfers.upload(encryption, BytesBody(b""), again=True, progress=lambda *step: steps.append(step))
+    assert again.url == remote.url and steps == [(encryption.stored_size, encryption.stored_size)]
+    told = await transfers.info(encryption.content_id)
+    assert told.size == encryption.stored_size and told.expires is not None and told.uploaded is not None
+    for wrong in (replace(attachment, key=os.urandom(len(encryption.key))), replace(attachment, key=b"")):
         with pytest.raises(FileError):
             await transfers.download(wrong, tmp_path)
     assert names_in(tmp_path) == ["evil.png", "source"]
@@ -115,16 +117,16 @@ async def test_refusals_have_their_types(net: Devnet, route: Route, tmp_path: Pa
         (await perform(route, where, ServerRequest("POST", "/file", {}, big), timeout=60)).checked()
     for size in (10_000_001, 9_999_990):
         with pytest.raises(FileError, match="at most"):
-            await legacy_plan(BytesBody(bytes(size)))
+            await legacy_encryption(BytesBody(bytes(size)))
     with pytest.raises(FileUrlError):
         await transfers.download(Attachment("http://files.example/file/1", b"k" * 64), tmp_path)
     with pytest.raises(RefusedError):
         (await request(route, where, "PATCH", "/file")).checked()
     # Whoever changes a file on its way is found out.
     source = BytesBody(b"data")
-    plan = await legacy_plan(source)
+    encryption = await legacy_encryption(source)
     with pytest.raises(FileError, match="smaller"):
-        await transfers.upload(plan, BytesBody(b"dat"))
+        await transfers.upload(encryption, BytesBody(b"dat"))
     assert names_in(tmp_path) == []
 
 
@@ -133,8 +135,8 @@ async def test_pictures_of_profiles(net: Devnet, route: Route) -> None:
     picture = os.urandom(20_000)
     remote = await transfers.upload_picture(picture, SEED)
     url = str(remote.url)
-    assert len(url) <= 223 and len(remote.plan.key) == 32
-    assert await transfers.download_picture(url, remote.plan.key) == picture
+    assert len(url) <= 223 and len(remote.encryption.key) == 32
+    assert await transfers.download_picture(url, remote.encryption.key) == picture
     # The same account's other device names it alike; what is there is extended.
     assert str((await transfers.upload_picture(picture, SEED)).url) == url
     assert await transfers.renew_picture(url, picture, SEED) is None
@@ -162,9 +164,9 @@ async def test_10_mb_are_never_whole_in_memory(net: Devnet, onion: OnionRoute, t
     transfers = Transfers(onion, server_of(net))
     source = tmp_path / "source"
     source.write_bytes(os.urandom(TEN_MB))
-    plan = await legacy_plan(PathBody(source))
+    encryption = await legacy_encryption(PathBody(source))
     tracemalloc.start()
-    remote = await transfers.upload(plan, PathBody(source))
+    remote = await transfers.upload(encryption, PathBody(source))
     path = await transfers.download(remote.attachment(name="back"), tmp_path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -175,14 +177,14 @@ async def test_10_mb_are_never_whole_in_memory(net: Devnet, onion: OnionRoute, t
 async def test_a_transfer_that_is_cancelled_leaves_nothing(net: Devnet, route: Route, tmp_path: Path) -> None:
     transfers = Transfers(route, server_of(net))
     source = BytesBody(os.urandom(3_000_000))
-    plan = await legacy_plan(source)
+    encryption = await legacy_encryption(source)
     begun = asyncio.Event()
-    uploading = asyncio.create_task(transfers.upload(plan, source, progress=lambda *_: begun.set()))
+    uploading = asyncio.create_task(transfers.upload(encryption, source, progress=lambda *_: begun.set()))
     await begun.wait()
     uploading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await uploading
-    remote = await transfers.upload(plan, source, again=True)
+    remote = await transfers.upload(encryption, source, again=True)
     begun.clear()
     downloading = asyncio.create_task(
         transfers.download(remote.attachment(name="x"), tmp_path, progress=lambda *_: begun.set())
@@ -210,9 +212,13 @@ async def test_a_servers_failures_are_not_the_paths(
     assert set(client.pool.nodes) == before
     assert all(path.failures == 0 for path in client.paths.paths)
     assert (await request(client.network, good, "GET", "/file/x/info")).status == 404
-    straight = DirectRoute()
+    straight = DirectRoute(lambda server: server == nobody)
     with pytest.raises(NetworkError):
         await request(straight, nobody, "GET", "/")
+    # A URL that somebody sent does not lead into one's own network.
+    for private in (good, replace(good, base_url=good.base_url.replace("127.0.0.1", "localhost"))):
+        with pytest.raises(NetworkError, match="no public address"):
+            await request(straight, private, "GET", "/file/x/info")
     await straight.close()
 
 
@@ -240,8 +246,8 @@ async def test_a_community_over_three_nodes(client: Client, onion: OnionRoute, t
 async def test_a_path_that_breaks_costs_no_transfer(net: Devnet, client: Client, onion: OnionRoute) -> None:
     transfers = Transfers(onion, server_of(net))
     source = BytesBody(os.urandom(100_000))
-    plan = await legacy_plan(source)
-    remote = await transfers.upload(plan, source)
+    encryption = await legacy_encryption(source)
+    remote = await transfers.upload(encryption, source)
     keys = [node["pubkey_ed25519"] for node in net.nodes]
     dead = [keys.index(client.paths.paths[0].nodes[1].ed25519.hex())]
     await asyncio.to_thread(net.run, "kill", str(dead[0]))
@@ -250,6 +256,6 @@ async def test_a_path_that_breaks_costs_no_transfer(net: Devnet, client: Client,
             sink = MemorySink()
             await transfers.receive(remote.attachment(), sink)
             assert sink.data == source.data, number
-        assert (await transfers.upload(plan, source)).url == remote.url
+        assert (await transfers.upload(encryption, source)).url == remote.url
     finally:
         await asyncio.to_thread(net.run, "start", str(dead[0]))

@@ -249,3 +249,25 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
     device = Device(Sky(), tmp_path_factory.mktemp("shared") / "alice", ALICE)
     yield device
     device.core.close()
+
+
+def test_what_a_newer_version_can_read_is_read(alice: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    from allium.client.messages.decoding import MessageError
+    from allium.client.session import inbound, letters
+
+    def older(*_: object) -> None:
+        raise MessageError("never heard of it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(letters, "take", older)
+        alice.run(receive, poll_of(alice, UNREADABLE["junk"], good(alice), b"x"), alice.groups)
+    assert (alice.database.messages.count(), alice.database.unreadable.total()) == (0, 3)
+    assert alice.run(inbound.read_again, alice.groups) == 1
+    assert [each.message.body for each in of(alice.events, RequestReceived)] == ["good"]
+    assert [each.data for each in alice.database.unreadable.after()] == [UNREADABLE["junk"], b"x"]
+    assert alice.database.unreadable.total() == 3
+    # Once is enough, until a version can read more.
+    assert alice.run(inbound.read_again, alice.groups) == 0
+    monkeypatch.setattr(inbound, "READER", inbound.READER + 1)
+    assert alice.run(inbound.read_again, alice.groups) == 0
+    assert alice.database.messages.count() == 1

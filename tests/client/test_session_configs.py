@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from allium.client import swarm
 from allium.client.credentials import AccountCredentials
 from allium.client.messages.kinds import Disappear, Disappearing
@@ -38,6 +40,10 @@ async def stored(session: Session) -> dict[int, int]:
     ]
     assert all(each == counts[0] for each in counts)
     return counts[0]
+
+
+def names_in(directory: Path) -> list[str]:
+    return [each.name for each in directory.iterdir()]
 
 
 def data_of(session: Session) -> list[object]:
@@ -124,3 +130,21 @@ async def test_what_the_swarm_lost_is_pushed_again(shared_devnet: Devnet, tmp_pa
             await first.sync()
             assert (await stored(first))[2] == 1
             assert first.core.configs.profile.active_hashes == [name]
+
+
+async def test_an_account_is_deleted_everywhere(
+    shared_devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with devices(shared_devnet, tmp_path) as (first, second):
+        await first.send(first.account_id, "burn this")
+        members = {node.ed25519.hex() for node in await first.network.swarm(first.account_id)}
+        # A member whose signature is not good keeps the device's data.
+        with monkeypatch.context() as patch:
+            patch.setattr("allium.client.session.erasing._is_signed", lambda *_: False)
+            assert set(await first.erase(everywhere=True)) == members
+        assert await first.conversations.messages(first.account_id) != []
+        assert await first.erase(everywhere=True) == ()
+        assert all(each.startswith("second.db") for each in names_in(tmp_path))
+        assert await stored(second) == dict.fromkeys(NAMESPACES, 0)
+        assert await second.erase() == ()
+        assert names_in(tmp_path) == []

@@ -21,6 +21,7 @@ from allium.client.session import Session
 from allium.client.session.core import Work
 from allium.client.session.events import Event, GroupChanged, MessageReceived
 from allium.client.session.group_states import GroupStates
+from allium.client.session.group_view import GroupView
 from allium.client.swarm import Store, delete, store
 from tests.support.devnet import Devnet
 
@@ -56,8 +57,14 @@ async def notices(session: Session, group_id: str) -> list[str]:
     return [each.extra["change"] for each in await session.conversations.messages(group_id) if each.kind == "group"]
 
 
+async def view(session: Session, group_id: str) -> GroupView:
+    found = await session.groups.get(group_id)
+    assert found is not None
+    return found
+
+
 async def states(session: Session, group_id: str) -> dict[str, str]:
-    return {each.name: each.state for each in (await session.groups.get(group_id)).members}
+    return {each.name: each.state for each in (await view(session, group_id)).members}
 
 
 async def text(session: Session, group_id: str, body: str) -> Message:
@@ -80,7 +87,7 @@ async def test_from_the_first_invitation_to_the_end(shared_devnet: Devnet, tmp_p
     async with friends(shared_devnet, tmp_path, "alice", "bob", "carol") as (alice, bob, carol):
         group_id = await made([alice, bob], description="about us")
         assert await states(alice, group_id) == {"alice": "admin", "bob": "member"} == await states(bob, group_id)
-        seen = await bob.groups.get(group_id)
+        seen = await view(bob, group_id)
         assert (seen.name, seen.description, seen.admin, seen.invited) == ("Group", "about us", False, False)
         sent = await bob.send(group_id, "hello")
         assert sent.state is MessageState.SENT
@@ -103,13 +110,13 @@ async def test_from_the_first_invitation_to_the_end(shared_devnet: Devnet, tmp_p
         await alice.groups.promote(group_id, [bob.account_id])
         await sync(bob)
         await sync(alice, carol)
-        assert (await states(carol, group_id))["bob"] == "admin" and (await bob.groups.get(group_id)).admin
+        assert (await states(carol, group_id))["bob"] == "admin" and (await view(bob, group_id)).admin
         await bob.groups.rename(group_id, "Bob's")
         await bob.groups.set_timer(group_id, 3600)
         await sync(alice, carol)
         for session in (alice, carol):
-            view = await session.groups.get(group_id)
-            assert (view.name, view.timer) == ("Bob's", 3600)
+            shown = await view(session, group_id)
+            assert (shown.name, shown.timer) == ("Bob's", 3600)
             conversation = await session.conversations.get(group_id)
             assert conversation is not None and conversation.name == "Bob's"
         await carol.send(group_id, "short-lived")
@@ -119,7 +126,7 @@ async def test_from_the_first_invitation_to_the_end(shared_devnet: Devnet, tmp_p
         await bob.groups.remove(group_id, [carol.account_id], messages=True)
         assert await states(bob, group_id) == {"alice": "admin", "bob": "admin"}
         await sync(alice, bob, carol)
-        out = await carol.groups.get(group_id)
+        out = await view(carol, group_id)
         assert (out.removed, out.admin) == (Removed.KICKED, False)
         with pytest.raises(ValueError, match="not in this group"):
             await carol.send(group_id, "I am still here")
@@ -149,7 +156,7 @@ async def test_from_the_first_invitation_to_the_end(shared_devnet: Devnet, tmp_p
         await alice.groups.destroy(group_id)
         assert await alice.groups.all() == []
         await sync(bob)
-        assert (await bob.groups.get(group_id)).removed is Removed.DESTROYED
+        assert (await view(bob, group_id)).removed is Removed.DESTROYED
 
 
 async def test_strangers_invite_and_wait_and_forge(shared_devnet: Devnet, tmp_path: Path) -> None:
@@ -203,8 +210,8 @@ async def test_strangers_invite_and_wait_and_forge(shared_devnet: Devnet, tmp_pa
         await bob.send(group.id, "yes")
         await sync(alice, bob)
         for session in (alice, bob):
-            view = await session.groups.get(group.id)
-            assert (view.name, view.removed, len(view.members)) == ("Strangers", Removed.NOT, 2)
+            shown = await view(session, group.id)
+            assert (shown.name, shown.removed, len(shown.members)) == ("Strangers", Removed.NOT, 2)
             assert sorted(await bodies(session, group.id)) == ["all is well", "yes"]
             assert await notices(session, group.id) == []
             assert await session.run(lambda work: work.database.unreadable.total()) >= 3
@@ -226,8 +233,8 @@ async def test_two_devices_of_an_admin_and_messages_that_are_deleted(shared_devn
         seeds = [shared_devnet.network["seed_url"]]
         async with await Session.restore(tmp_path / "again.db", alice.account.phrase, seeds=seeds) as device:
             await sync(device)
-            view = await device.groups.get(group_id)
-            assert (view.admin, view.name) == (True, "Group")
+            shown = await view(device, group_id)
+            assert (shown.admin, shown.name) == (True, "Group")
             assert await bodies(device, group_id) == ["one", "two"]
             heard = asyncio.create_task(_until_text(bob, "from my other device"))
             await device.groups.set_description(group_id, "described")
@@ -245,9 +252,9 @@ async def test_two_devices_of_an_admin_and_messages_that_are_deleted(shared_devn
             await device.conversations.mute(group_id, 1_900_000_000_000)
             await sync(device)
             await sync(alice, bob)
-            shown = await alice.conversations.get(group_id)
-            assert shown is not None and (shown.priority, shown.muted_until) == (3, 1_900_000_000_000)
-            assert (await alice.groups.get(group_id)).name == (await bob.groups.get(group_id)).name == "Renamed"
+            listed = await alice.conversations.get(group_id)
+            assert listed is not None and (listed.priority, listed.muted_until) == (3, 1_900_000_000_000)
+            assert (await view(alice, group_id)).name == (await view(bob, group_id)).name == "Renamed"
             # A member takes back what it wrote, an admin what anybody wrote.
             await bob.delete(await text(bob, group_id, "one"), everywhere=True)
             with pytest.raises(ValueError, match="only an admin"):
@@ -297,8 +304,8 @@ async def test_two_admins_invite_at_once(shared_devnet: Devnet, tmp_path: Path) 
         expected = {"alice": "admin", "bob": "admin", "carol": "member", "dave": "member"}
         for session in (carol, dave, alice, bob):
             await sync(session)
-            view = await session.groups.get(group_id)
-            assert (await states(session, group_id), view.name, view.timer) == (expected, "Ours", 7200)
+            shown = await view(session, group_id)
+            assert (await states(session, group_id), shown.name, shown.timer) == (expected, "Ours", 7200)
         for session in (carol, dave):
             await session.send(group_id, f"{session.profile.name} is here")
         for session in (alice, bob, carol, dave):
@@ -355,7 +362,7 @@ async def test_who_is_stopped_at_any_point_goes_on(shared_devnet: Devnet, tmp_pa
             assert await states(bob, group.id) == {"alice": "admin", "bob": "member"}
             await session.groups.remove(group.id, [bob.account_id])
             await sync(bob)
-            assert (await bob.groups.get(group.id)).removed is Removed.KICKED
+            assert (await view(bob, group.id)).removed is Removed.KICKED
         await session.close()
 
 

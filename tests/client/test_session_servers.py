@@ -64,7 +64,7 @@ async def messages(of: Session, conversation: str) -> list[Message]:
 
 
 async def test_files_are_sent_with_a_message_and_fetched(files_devnet: Devnet, tmp_path: Path) -> None:
-    document = tmp_path / "secret plan.pdf"
+    document = tmp_path / "secret encryption.pdf"
     document.write_bytes(os.urandom(50_000))
     async with two(files_devnet, tmp_path) as (alice, bob):
         sent = await alice.send(bob.account_id, "look", attachments=[photo(tmp_path / "p.jpg"), document])
@@ -79,7 +79,7 @@ async def test_files_are_sent_with_a_message_and_fetched(files_devnet: Devnet, t
         path = await bob.files.download(picture, there)
         assert path.name == "p.jpg" and b"camera" not in path.read_bytes()
         path = await bob.files.download(file, there)
-        assert path == there / "secret plan.pdf" and path.read_bytes() == document.read_bytes()
+        assert path == there / "secret encryption.pdf" and path.read_bytes() == document.read_bytes()
         picture, file = await bob.conversations.attachments(message)
         assert (file.state, file.path) == (AttachmentState.HERE, str(path))
         gone = replace(file, attachment=replace(file.attachment, url=file.attachment.url[:-70] + "#p=" + "0" * 64))
@@ -104,6 +104,18 @@ class LossyRoute:
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+async def test_servers_may_be_asked_straight(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs, session(files_devnet, tmp_path / "a.db", "Alice") as alice:
+        alice.files.direct = True
+        attachment = await alice.files.upload(b"straight")
+        room = await alice.communities.join(sogs.join_url("lobby"))
+        assert (await alice.send(room, "hello")).state is MessageState.SENT
+        await alice.send(alice.account_id, attachments=[attachment])
+        [message] = await messages(alice, alice.account_id)
+        [file] = await alice.conversations.attachments(message)
+        assert (await alice.files.download(file, tmp_path)).read_bytes() == b"straight"
 
 
 async def test_an_upload_whose_answer_was_lost_is_found(files_devnet: Devnet, tmp_path: Path) -> None:
@@ -263,10 +275,21 @@ async def test_who_wants_no_requests_of_rooms_gets_none(files_devnet: Devnet, tm
         await alice.communities.send_direct(room, said.entry.author, "but")
         await bob.sync()
         assert list(await bob.contacts.requests()) == []
-    # A community that is gone takes nothing else with it.
-    async with session(files_devnet, tmp_path / "c.db", "Carol") as carol:
+
+
+async def test_a_community_that_is_gone_keeps_nobody_waiting(
+    files_devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sogs_server() as sogs, session(files_devnet, tmp_path / "c.db", "Carol") as carol:
         await carol.run(_join_nowhere)
+        room = await carol.communities.join(sogs.join_url("lobby"))
         await carol.sync()
+        silent = asyncio.Event()
+        monkeypatch.setattr("allium.client.session.communities.SYNC_SECONDS", 0.5)
+        sogs.wait = silent.wait
+        await carol.sync()
+        silent.set()
+        assert (await carol.send(room, "back")).state is MessageState.SENT
 
 
 def _join_nowhere(work: Work) -> None:
@@ -274,11 +297,27 @@ def _join_nowhere(work: Work) -> None:
     community_rows.enter(work, community)
 
 
+async def test_older_posts_are_fetched_on_demand(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with sogs_server() as sogs, two(files_devnet, tmp_path) as (alice, bob):
+        room = await alice.communities.join(sogs.join_url("lobby"))
+        first = await alice.send(room, "long ago")
+        server, token = await alice.communities.server(room)
+        for number in range(100):
+            await server.post(token, Letter(Text(str(number)), first.timestamp + 1 + number))
+        await bob.communities.join(sogs.join_url("lobby"))
+        known = await bob.conversations.messages(room, limit=200)
+        assert [each.body for each in known] == [str(number) for number in range(100)]
+        assert await bob.communities.older(known[0]) == 1
+        [oldest, *_] = await bob.conversations.messages(room, limit=200)
+        assert oldest.body == "long ago"
+        assert await bob.communities.older(oldest) == 0
+
+
 async def test_what_was_not_posted_is_posted_once(files_devnet: Devnet, tmp_path: Path) -> None:
     async with sogs_server() as sogs, session(files_devnet, tmp_path / "a.db", "Alice") as alice:
         room = await alice.communities.join(sogs.join_url("lobby"))
         # Once the server refuses, and once its answer is lost.
-        sogs.rooms["lobby"].permissions[await _id(alice, room)] = {"write": False}
+        sogs.rooms["lobby"].permissions[await alice.communities.own_id(room)] = {"write": False}
         refused = await alice.send(room, "one")
         assert refused.state is MessageState.FAILED
         sogs.rooms["lobby"].permissions.clear()
@@ -316,11 +355,6 @@ def _keep(work: Work, row: NewMessage) -> None:
     work.database.messages.add(row)
 
 
-async def _id(of: Session, room: str) -> str:
-    server, _ = await of.communities.server(room)
-    return server.identity.id
-
-
 async def test_listeners_hear_of_rooms_and_moderators_work(
     files_devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,7 +371,7 @@ async def test_listeners_hear_of_rooms_and_moderators_work(
         [own] = await messages(bob, room)
         await bob.react(own, "👍")
         assert (await reacted).emoji == "👍"
-        sogs.rooms["lobby"].admins.add(await _id(alice, room))
+        sogs.rooms["lobby"].admins.add(await alice.communities.own_id(room))
         await alice.communities.pin(message)
         await alice.communities.edit_room(room, description="Be kind")
         await alice.communities.ban(room, message.sender, delete=True)

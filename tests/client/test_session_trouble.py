@@ -309,3 +309,10 @@ async def test_making_an_account_can_be_repeated(tmp_path: Path, monkeypatch: py
         await Session.open(tmp_path / "a.db")
     async with await Session.create(tmp_path / "a.db", "Alice", seeds=seeds) as session:
         assert session.profile.name == "Alice"
+        phrase = session.account.phrase
+    # And where somebody else keeps the phrase.
+    with monkeypatch.context() as patch, pytest.raises(DatabaseError, match="no room"):
+        patch.setattr("allium.client.session.accountfile._fill", full)
+        await Session.restore(tmp_path / "b.db", phrase, seeds=seeds, keep_phrase=False)
+    async with await Session.restore(tmp_path / "b.db", phrase, seeds=seeds, keep_phrase=False) as session:
+        assert session.account.phrase == phrase

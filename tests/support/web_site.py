@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from allium.client.previews.links import Address
+from allium.client.addresses import Address
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -114,7 +114,8 @@ class RequestSealer:
         """
         if not hops:
             raise ValueError("a request goes over at least one node")
-        metadata = json.dumps({"method": method, "endpoint": endpoint, "headers": dict(headers)}).encode()
+        lowered = {name.lower(): value for name, value in headers.items()}
+        metadata = json.dumps({"method": method, "endpoint": endpoint, "headers": lowered}).encode()
         head = b"l%d:%b" % (len(metadata), metadata) + (b"" if body_size is None else b"%d:" % body_size)
         self._head = head
         self._left = body_size or 0

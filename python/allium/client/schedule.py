@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import random
 import time
@@ -135,10 +136,10 @@ class Schedule:
             # With so many under way already, what is due waits for the end of one.
             is_full = self._polled >= most
             wait = None if is_full or not self._heap else max(0.0, self._heap[0][0] - self._clock())
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                continue
+            # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
         return found
 
     @property

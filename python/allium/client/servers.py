@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from allium.client import addresses
+from allium.client.addresses import Address
 from allium.client.configs.community import Server
 from allium.client.errors import NetworkError
 from allium.client.exchange import MAX_REFUSAL_BYTES, PIECE_BYTES, Body, BytesBody, ServerReply, ServerRequest
@@ -178,10 +180,19 @@ class OnionRoute:
 
 
 class DirectRoute:
-    """Straight to the server, which learns this machine's address. Only when the user has said so."""
+    """Straight to the server, which learns this machine's address. Only when the user has said so.
 
-    def __init__(self) -> None:
-        self._connections = Connections()
+    A URL in a message must not lead into this machine's own network: only servers that the user chose may be there.
+    """
+
+    def __init__(
+        self,
+        is_chosen: Callable[[Server], bool] = lambda server: False,
+        is_allowed: Callable[[Address], bool] = addresses.is_public,
+    ) -> None:
+        """`is_chosen`: whether the user has named a server; others are asked at `is_allowed` addresses."""
+        self._is_chosen, self._is_allowed = is_chosen, is_allowed
+        self._connections, self._careful = Connections(), Connections(is_allowed)
 
     @asynccontextmanager
     async def exchange(
@@ -189,8 +200,12 @@ class DirectRoute:
     ) -> AsyncIterator[ReplyStream]:
         """See `Route`; `ServerUnreachableError`."""
         url = server.base_url + request.endpoint
+        chosen, address = self._is_chosen(server), addresses.literal(server.host)
+        if not chosen and address is not None and not self._is_allowed(address):
+            raise ServerUnreachableError(server, "it is at no public address", arrived=False)
+        connections = self._connections if chosen else self._careful
         try:
-            async with self._connections.plain(url, request, timeout) as answer:
+            async with connections.plain(url, request, timeout) as answer:
                 yield _DirectStream(answer, server, most)
         except _Unanswered as error:
             raise ServerUnreachableError(server, str(error), arrived=error.connected) from None
@@ -198,6 +213,7 @@ class DirectRoute:
     async def close(self) -> None:
         """Closes its connections."""
         await self._connections.close()
+        await self._careful.close()
 
 
 async def request(
@@ -260,7 +276,9 @@ class _Unanswered(Exception):
 class Connections:
     """HTTP with bodies in pieces: no cookies, no proxies, no redirects. Made with the first request."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_allowed: Callable[[Address], bool] | None = None) -> None:
+        """`is_allowed`: to which addresses of names; None for any."""
+        self._is_allowed = is_allowed
         self._session: aiohttp.ClientSession | None = None
 
     def post(
@@ -296,9 +314,10 @@ class Connections:
         import yarl
 
         if self._session is None:
+            resolver = addresses.resolver(is_allowed=self._is_allowed) if self._is_allowed else None
             self._session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(limit=32),
+                connector=aiohttp.TCPConnector(limit=32, resolver=resolver),
                 trust_env=False,
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Content-Type"),

@@ -182,8 +182,9 @@ def posts_of(body: Any) -> tuple[list[PostEntry], int]:
 
 def _post(body: Any) -> PostEntry | None:
     try:
-        number, seqno = body["id"], body["seqno"]
-        if not (_is_number(number) and _is_number(seqno)):
+        # Of changed reactions a server need not say more than whose they are.
+        number, seqno = body["id"], body.get("seqno", 0 if "data" not in body and "reactions" in body else None)
+        if not (_is_number(number) and (seqno == 0 or _is_number(seqno))):
             return None
         reactions = _reactions(body["reactions"]) if "reactions" in body else None
         data = body.get("data")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from allium.client.communities import answers, calls
 from allium.client.communities.answers import DirectEntry, PostEntry, PostReaction, RoomStatus, SubReply
@@ -158,21 +159,28 @@ def take(state: ServerState, identity: Identity, asked: Sequence[Call], replies:
                     if status.details:
                         rooms[room] = replace(cursor, info_updates=status.details.info_updates)
             case ["room", room, "messages", *_] if reply.status == 200:
-                entries, unreadable = answers.posts_of(reply.body)
-                events += [EntryUnreadable(room, None, "not an entry of a room")] * unreadable
-                entries.sort(key=lambda entry: entry.seqno)
-                for entry in entries:
-                    events += _of_post(room, entry, identity)
+                found, entries, count = posts(room, reply.body, identity)
+                events += found
                 last = max([rooms[room].seqno, *(entry.seqno for entry in entries)])
-                more = more or (last > rooms[room].seqno > 0 and len(entries) + unreadable >= calls.POSTS)
+                more = more or (last > rooms[room].seqno > 0 and count >= calls.POSTS)
                 rooms[room] = replace(rooms[room], seqno=last)
             case ["inbox" | "outbox" as box, *_] if reply.status == 200:
-                found, unreadable = answers.direct_of(reply.body)
+                direct, unreadable = answers.direct_of(reply.body)
                 events += [EntryUnreadable("", None, "not an entry of an inbox")] * unreadable
-                events += [_of_direct(entry, identity) for entry in found]
-                last = max([state.inbox if box == "inbox" else state.outbox, *(entry.id for entry in found)])
+                events += [_of_direct(entry, identity) for entry in direct]
+                last = max([state.inbox if box == "inbox" else state.outbox, *(entry.id for entry in direct)])
                 state = replace(state, inbox=last) if box == "inbox" else replace(state, outbox=last)
     return PollOutcome(tuple(events), replace(state, rooms=rooms), more)
+
+
+def posts(room: str, body: Any, identity: Identity) -> tuple[list[CommunityEvent], list[PostEntry], int]:
+    """What a list of posts means, its entries, and how many there were with those that cannot be read."""
+    entries, unreadable = answers.posts_of(body)
+    entries.sort(key=lambda entry: entry.seqno)
+    events: list[CommunityEvent] = [EntryUnreadable(room, None, "not an entry of a room")] * unreadable
+    for entry in entries:
+        events += _of_post(room, entry, identity)
+    return events, entries, len(entries) + unreadable
 
 
 def _with_capabilities(state: ServerState, reply: SubReply) -> ServerState:

@@ -61,7 +61,7 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HASH_BYTES = 16
 _LEVEL = 6
 #: What can be made again.
-_LEFT_OUT = ("nodes", "guards", "swarms")
+_LEFT_OUT = ("nodes", "guards", "swarms", "forgotten")
 #: What is read last, as others speak of it; and how far a swarm was read before the messages that came until then.
 _LAST = ("messages", "conversations", "profiles", "configs", "facts")
 

@@ -8,6 +8,7 @@ locked as long as it is open: two processes with one account would send twice.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -54,13 +55,18 @@ class Connection:
             raise DatabaseError("this SQLite cannot encrypt: install apsw-sqlite3mc in place of apsw")
         self.path = path
         _make(path)
-        with self._told():
-            self._db = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
-            try:
-                self._prepare(key)
-            except BaseException:
-                self._db.close()
-                raise
+        self._lock = _claim(path)
+        try:
+            with self._told():
+                self._db = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+                try:
+                    self._prepare(key)
+                except BaseException:
+                    self._db.close()
+                    raise
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def _prepare(self, key: bytes | None) -> None:
         db = self._db
@@ -85,9 +91,9 @@ class Connection:
         db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
 
     @property
-    def is_in_transaction(self) -> bool:
-        """Whether something is written that is not acknowledged yet."""
-        return self._db.in_transaction
+    def is_closed(self) -> bool:
+        """Whether the file was let go of."""
+        return self._lock < 0
 
     @property
     def raw(self) -> apsw.Connection:
@@ -103,6 +109,18 @@ class Connection:
         with self._told(), self._db:
             yield
 
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[None]:
+        """A transaction of its own, or a part of the one around it that is not undone alone.
+
+        For calls of which many come in one transaction: at each savepoint FTS5 writes what it has of the index.
+        """
+        if self._db.in_transaction:
+            yield
+        else:
+            with self.transaction():
+                yield
+
     def execute(self, statement: str, values: Values = ()) -> int:
         """How many rows were changed."""
         with self._told():
@@ -111,7 +129,7 @@ class Connection:
 
     def many(self, statement: str, rows: Iterable[Values]) -> None:
         """The statement for each row, in one transaction."""
-        with self.transaction():
+        with self.joined(), self._told():
             self._db.executemany(statement, rows)
 
     def insert(self, statement: str, values: Values = ()) -> int | None:
@@ -124,11 +142,6 @@ class Connection:
         """All rows."""
         with self._told():
             return list(self._db.execute(query, values))
-
-    def each(self, query: str, values: Values = ()) -> Iterator[Row]:
-        """The rows, one by one; nothing is written in between."""
-        with self._told():
-            yield from self._db.execute(query, values)
 
     def row(self, query: str, values: Values = ()) -> Row | None:
         """The first row."""
@@ -154,9 +167,15 @@ class Connection:
                 self._db.pragma("journal_mode", "wal")
 
     def close(self) -> None:
-        """Puts the write-ahead log into the file, and lets go of it."""
-        with self._told():
-            self._db.close()
+        """Puts the write-ahead log into the file, and lets go of it. A second time it does nothing."""
+        if self._lock < 0:
+            return
+        try:
+            with self._told():
+                self._db.close()
+        finally:
+            os.close(self._lock)
+            self._lock = -1
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -177,12 +196,36 @@ def _make(path: Path) -> None:
         raise UnwritableError(f"{path} cannot be made ({error.strerror}); name another file") from None
 
 
+def _claim(path: Path) -> int:
+    """A descriptor that holds a lock on the file.
+
+    SQLite has one too; but POSIX's way is that a process loses that when it closes the file anywhere, as a copy does.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UnwritableError(f"{path} cannot be read ({error.strerror}); look at its permissions") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise _in_use(path) from None
+    except OSError:
+        # Some file systems know no such lock; SQLite's is there.
+        pass
+    return descriptor
+
+
+def _in_use(path: Path) -> InUseError:
+    return InUseError(f"{path} is in use by another process; end that first")
+
+
 def _told(path: Path, error: apsw.Error) -> DatabaseError:
     match error:
         case apsw.NotADBError():
             return WrongKeyError(f"the password is not that of {path}, or it is no database of this program")
         case apsw.BusyError() | apsw.LockedError():
-            return InUseError(f"{path} is in use by another process; end that first")
+            return _in_use(path)
         case apsw.FullError():
             return DiskFullError(f"there is no room for {path}; make room, nothing that was acknowledged is lost")
         case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError():

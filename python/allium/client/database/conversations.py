@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from allium.client.database import forgetting
 from allium.client.database.connection import Connection, Row, Value, bounded, clean
 from allium.client.database.rows import Conversation, ConversationKind
 from allium.client.messages.kinds import Profile
@@ -95,8 +96,14 @@ class Conversations:
         return self._connection.execute(statement, {**changed, "id": clean(conversation)}) > 0
 
     def remove(self, conversation: str) -> bool:
-        """Forgets the conversation and all its messages; False if there was none."""
-        return self._connection.execute("DELETE FROM conversations WHERE id = ?", (clean(conversation),)) > 0
+        """Forgets the conversation and all its messages; False if there was none.
+
+        Of one that has very many, `Messages.clear` can take them first, some at a time.
+        """
+        with self._connection.joined():
+            removed = self._connection.execute("DELETE FROM conversations WHERE id = ?", (clean(conversation),)) > 0
+            forgetting.step(self._connection)
+        return removed
 
     def unread(self) -> int:
         """Messages that are not read, of all conversations."""
@@ -126,7 +133,7 @@ class Profiles:
 
     def set(self, account: str, profile: Profile) -> bool:
         """Takes a profile that is newer than what is known (`spec/messages` §2.1); False if it is not."""
-        with self._connection.transaction():
+        with self._connection.joined():
             number = profile_number(self._connection, account)
             changed = self._connection.execute(
                 "UPDATE profiles SET name = ?, picture_url = ?, picture_key = ?, updated = ? WHERE number = ? "

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
 import apsw
 
+from allium.client.database import forgetting
 from allium.client.database.attachments import Attachments
 from allium.client.database.configs import Configs, Facts
 from allium.client.database.connection import Connection
 from allium.client.database.conversations import Conversations, Profiles
 from allium.client.database.cursors import Cursors, Seen
-from allium.client.database.errors import DamagedError
+from allium.client.database.errors import DamagedError, DatabaseError
 from allium.client.database.messages import Messages
 from allium.client.database.migrations import migrate
 from allium.client.database.nodes import Nodes
@@ -21,6 +23,9 @@ from allium.client.database.outbox import Outbox
 from allium.client.database.reactions import Reactions
 from allium.client.database.search import Search, searchable
 from allium.client.database.unreadable import UnreadableMessages
+
+#: Messages whose words are forgotten when a database is closed; a third of a second.
+_LAST_STEP = 100
 
 
 def prepared(path: Path, key: bytes | None) -> Connection:
@@ -87,6 +92,13 @@ class Database:
         """Encrypts the file under another key of 32 bytes: all of it, or nothing if this ends half-way."""
         self.connection.rekey(key)
 
+    def tidy(self) -> bool:
+        """A short step of forgetting the words of messages that were deleted with many others (`forgetting`).
+
+        For when nothing else is to be done; False when there is no more to do.
+        """
+        return forgetting.step(self.connection)
+
     def check(self) -> list[str]:
         """Reads all of the file and says what is wrong with it; long, for a million messages some seconds."""
         try:
@@ -99,8 +111,14 @@ class Database:
         return found
 
     def close(self) -> None:
-        """Lets go of the file."""
-        self.connection.close()
+        """Lets go of the file, and does some of what `tidy` would do. A second time it does nothing."""
+        if self.connection.is_closed:
+            return
+        try:
+            with contextlib.suppress(DatabaseError):
+                forgetting.step(self.connection, _LAST_STEP)
+        finally:
+            self.connection.close()
 
     def __enter__(self) -> Database:
         return self

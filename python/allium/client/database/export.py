@@ -78,6 +78,8 @@ def messages(database: Database, batch: Iterable[Message]) -> list[dict[str, Any
 
 def write_lines(database: Database, path: Path) -> None:
     """`lines` into a new file, or in place of one, all at once; `DatabaseError` if that cannot be."""
+    if path.exists() and path.samefile(database.path):
+        raise UnwritableError(f"{path} is the database itself; name another file")
     write(path, (line + "\n" for line in lines(database)))
 
 
@@ -99,6 +101,16 @@ def write(path: Path, pieces: Iterable[str]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def read_file(database: Database, path: Path) -> Imported:
+    """`read_lines` of a file, whatever is in it; `DatabaseError` if it cannot be read."""
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+            # A file without ends of lines is not read whole.
+            return read_lines(database, iter(lambda: file.readline(MAX_LINE + 1), ""))
+    except OSError as error:
+        raise UnwritableError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def read_lines(database: Database, source: Iterable[str]) -> Imported:

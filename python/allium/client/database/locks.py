@@ -9,6 +9,7 @@ from typing import Any
 from nacl import bindings
 
 from allium.client import crypto
+from allium.client.database.errors import DatabaseError
 
 #: What a new password costs to try: passes, and bytes of memory (RFC 9106 §4, with one lane).
 PASSES, MEMORY = 3, 64 << 20
@@ -66,4 +67,7 @@ def _key(opener: str | bytes, salt: bytes, passes: int, memory: int) -> bytes:
         return crypto.blake2b(crypto.KEY_BYTES, salt, opener, key=b"AlliumClientLock")
     given = unicodedata.normalize("NFKC", opener).encode("utf-8", "surrogatepass")
     argon2id = bindings.crypto_pwhash_ALG_ARGON2ID13
-    return bindings.crypto_pwhash_alg(crypto.KEY_BYTES, given, salt, passes, memory, argon2id)
+    try:
+        return bindings.crypto_pwhash_alg(crypto.KEY_BYTES, given, salt, passes, memory, argon2id)
+    except RuntimeError:
+        raise DatabaseError(f"there is no memory to try a password, which takes {memory >> 20} MiB") from None

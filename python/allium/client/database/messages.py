@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from allium.client.database import forgetting
 from allium.client.database.connection import Connection, Row, Value, bounded, clean
 from allium.client.database.conversations import conversation_number, profile_number
 from allium.client.database.rows import Deleted, Message, MessageState, NewMessage
@@ -20,6 +21,8 @@ JOINED = "messages m JOIN conversations c ON c.number = m.conversation JOIN prof
 _SELECT = f"SELECT {COLUMNS} FROM {JOINED}"  # noqa: S608 - our own text
 #: Between the names of files, in what is searched.
 _BETWEEN = "\n"
+#: As many as there may be.
+MANY = 1 << 40
 
 
 class Messages:
@@ -33,7 +36,7 @@ class Messages:
 
         The conversation has to be there, else `KeyError`.
         """
-        with self._connection.transaction():
+        with self._connection.joined():
             conversation = conversation_number(self._connection, message.conversation)
             if conversation is None:
                 raise KeyError(message.conversation)
@@ -145,7 +148,7 @@ class Messages:
         """
         number = conversation_number(self._connection, conversation)
         end = None if up_to is None else bounded(up_to)
-        with self._connection.transaction():
+        with self._connection.joined():
             count = self._connection.value(
                 "SELECT count(*) FROM messages WHERE conversation = ? AND read = 0 AND outgoing = 0 AND deleted = 0 "
                 "AND (?2 IS NULL OR position <= ?2)",
@@ -168,7 +171,7 @@ class Messages:
         """Marks messages of ours as read by the other side; returns how many were not."""
         number = conversation_number(self._connection, conversation)
         changed = 0
-        with self._connection.transaction():
+        with self._connection.joined():
             for timestamp in timestamps:
                 # A receipt names many times, and any: each has to be a look-up.
                 found = self._connection.rows(
@@ -199,7 +202,7 @@ class Messages:
 
     def delete(self, message: int, how: Deleted = Deleted.HERE) -> None:
         """Leaves only the place where the message was: its text, files and reactions are gone."""
-        with self._connection.transaction():
+        with self._connection.joined():
             self._connection.execute(
                 "UPDATE messages SET deleted = ?, body = '', names = NULL, extra = NULL, quote_timestamp = NULL, "
                 "quote_author = NULL WHERE id = ?",
@@ -207,20 +210,25 @@ class Messages:
             )
             self._connection.execute("DELETE FROM attachments WHERE message = ?", (message,))
             self._connection.execute("DELETE FROM reactions WHERE message = ?", (message,))
+            forgetting.step(self._connection)
 
     def remove(self, messages: Iterable[int]) -> None:
-        """Forgets messages whole."""
-        self._connection.many("DELETE FROM messages WHERE id = ?", ((each,) for each in messages))
+        """Forgets messages whole. Where they are many, their words leave the search index with `Database.tidy`."""
+        with self._connection.joined():
+            self._connection.many("DELETE FROM messages WHERE id = ?", ((each,) for each in messages))
+            forgetting.step(self._connection)
 
-    def clear(self, conversation: str, *, before: int | None = None) -> int:
-        """Forgets messages of a conversation: all, or those sent before a time; returns how many."""
+    def clear(self, conversation: str, *, before: int | None = None, limit: int = MANY) -> int:
+        """Forgets messages of a conversation: all, or those sent before a time; returns how many.
+
+        They are at most `limit`, so that a call is not long: ten thousand take a second or two.
+        """
         number = conversation_number(self._connection, conversation)
-        with self._connection.transaction():
-            found = self._connection.rows(
-                "SELECT id FROM messages WHERE conversation = ? AND (?2 IS NULL OR timestamp < ?2)",
-                (number, None if before is None else bounded(before)),
-            )
-            self.remove(row[0] for row in found)
+        found = self._connection.rows(
+            "SELECT id FROM messages WHERE conversation = ? AND (?2 IS NULL OR timestamp < ?2) LIMIT ?3",
+            (number, None if before is None else bounded(before), limit),
+        )
+        self.remove(row[0] for row in found)
         return len(found)
 
     def expired(self, now: int, limit: int = 1000) -> list[Message]:

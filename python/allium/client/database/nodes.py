@@ -20,7 +20,7 @@ class Nodes:
 
     def replace(self, nodes: Iterable[Snode]) -> None:
         """Writes the pool anew."""
-        with self._connection.transaction():
+        with self._connection.joined():
             self._connection.execute("DELETE FROM nodes")
             self._connection.many(
                 "INSERT OR IGNORE INTO nodes (ed25519, x25519, ip, port, quic_port) VALUES (?, ?, ?, ?, ?)",
@@ -33,7 +33,7 @@ class Nodes:
 
     def set_guards(self, guards: Sequence[bytes]) -> None:
         """Writes the guards anew."""
-        with self._connection.transaction():
+        with self._connection.joined():
             self._connection.execute("DELETE FROM guards")
             self._connection.many("INSERT INTO guards VALUES (?, ?)", enumerate(guards))
 
@@ -51,7 +51,7 @@ class Nodes:
 
     def set_swarm(self, pubkey: str, nodes: Sequence[bytes]) -> None:
         """Writes one anew; without nodes it is forgotten."""
-        with self._connection.transaction():
+        with self._connection.joined():
             self._connection.execute("DELETE FROM swarms WHERE pubkey = ?", (clean(pubkey),))
             self._connection.many(
                 "INSERT INTO swarms VALUES (?, ?, ?)", ((clean(pubkey), place, key) for place, key in enumerate(nodes))

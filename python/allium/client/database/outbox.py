@@ -48,7 +48,7 @@ class Outbox:
         """
         pubkey = pubkey.lower()
         stored = message_hash(pubkey, namespace, payload)
-        with self._connection.transaction():
+        with self._connection.joined():
             self._connection.execute(
                 "INSERT INTO outbox (pubkey, namespace, hash, payload, ttl, timestamp, purpose, message, after, state) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",

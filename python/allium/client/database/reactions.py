@@ -24,7 +24,7 @@ class Reactions:
         """Puts an emoji on a message; False if it was there, or there are too many, or it is none."""
         if not 0 < len(emoji) <= MAX_EMOJI:
             return False
-        with self._connection.transaction():
+        with self._connection.joined():
             number = profile_number(self._connection, sender)
             row = self._connection.row(
                 "SELECT count(*), count(*) FILTER (WHERE sender = ?2) FROM reactions WHERE message = ?1",

@@ -101,7 +101,7 @@ CREATE TABLE swarms (pubkey TEXT NOT NULL, place INTEGER NOT NULL, ed25519 BLOB 
     STRICT, WITHOUT ROWID;
 
 -- Of each message its text and the names of its files, and in which conversation it is, as a word. FTS5 keeps no copy
--- of the text, but has to be told what a row had in order to forget it; and forgets it whole (`secure-delete`).
+-- of the text, but has to be told what a row had in order to forget it: see `forgetting`.
 CREATE VIRTUAL TABLE search USING fts5 (
     body, names, place, content = '', tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
 );
@@ -110,16 +110,14 @@ CREATE TRIGGER search_added AFTER INSERT ON messages WHEN new.body <> '' OR new.
     INSERT INTO search (rowid, body, names, place)
         VALUES (new.id, searchable(new.body), searchable(new.names), 'c' || new.conversation);
 END;
+CREATE TABLE forgotten (id INTEGER PRIMARY KEY, body TEXT NOT NULL, names TEXT, place TEXT NOT NULL) STRICT;
 CREATE TRIGGER search_removed AFTER DELETE ON messages WHEN old.body <> '' OR old.names IS NOT NULL BEGIN
-    INSERT INTO search (search, rowid, body, names, place)
-        VALUES ('delete', old.id, searchable(old.body), searchable(old.names), 'c' || old.conversation);
+    INSERT INTO forgotten VALUES (old.id, old.body, old.names, 'c' || old.conversation);
 END;
-CREATE TRIGGER search_changed AFTER UPDATE OF body, names ON messages BEGIN
-    INSERT INTO search (search, rowid, body, names, place)
-        SELECT 'delete', old.id, searchable(old.body), searchable(old.names), 'c' || old.conversation
-        WHERE old.body <> '' OR old.names IS NOT NULL;
-    INSERT INTO search (rowid, body, names, place)
-        SELECT new.id, searchable(new.body), searchable(new.names), 'c' || new.conversation
-        WHERE new.body <> '' OR new.names IS NOT NULL;
+CREATE TRIGGER search_emptied AFTER UPDATE OF body, names ON messages WHEN old.body <> '' OR old.names IS NOT NULL BEGIN
+    INSERT INTO forgotten VALUES (old.id, old.body, old.names, 'c' || old.conversation);
+END;
+CREATE TRIGGER search_kept BEFORE UPDATE OF body, names ON messages WHEN new.body <> '' OR new.names IS NOT NULL BEGIN
+    SELECT raise(ABORT, 'a text is deleted, but never another');
 END;
 """

@@ -65,10 +65,11 @@ class Search:
             if number is None:
                 return []
             query += f" AND place : c{number}"
-        # CROSS JOIN keeps the order: what the index has found is looked up, one by one, until there are enough.
+        # CROSS JOIN keeps the order: what the index has found is looked up, one by one, until there are enough. Of a
+        # message that was deleted, words may still be there.
         rows = self._connection.rows(
-            f"SELECT {COLUMNS} FROM (SELECT rowid AS found FROM search WHERE search MATCH ?1 AND rowid < ?2 "  # noqa: S608
-            f"ORDER BY rowid DESC LIMIT ?3) CROSS JOIN {JOINED} WHERE m.id = found ORDER BY found DESC",
+            f"SELECT {COLUMNS} FROM search CROSS JOIN {JOINED} WHERE search MATCH ?1 AND search.rowid < ?2 "  # noqa: S608
+            "AND m.id = search.rowid ORDER BY search.rowid DESC LIMIT ?3",
             (query, before if before is not None else 1 << 62, limit),
         )
         return [message_of(row) for row in rows]

@@ -25,8 +25,8 @@ from allium.client.exchange import (
     refusal,
 )
 from allium.client.files import deterministic, legacy
+from allium.client.files.encryption import MAX_STORED_BYTES, EncryptedBody, FileEncryption, deterministic_encryption
 from allium.client.files.legacy import FileError
-from allium.client.files.plan import MAX_STORED_BYTES, EncryptedBody, UploadPlan, deterministic_plan
 from allium.client.files.sinks import FileSink, MemorySink, Sink
 from allium.client.files.urls import DEFAULT_KEY, DEFAULT_SERVER, FileUrl, FileUrlError
 from allium.client.messages.kinds import Attachment
@@ -85,13 +85,15 @@ class RemoteFile:
     """A file that is on a server, and what opens it."""
 
     url: FileUrl
-    plan: UploadPlan
+    encryption: FileEncryption
     info: FileInfo
 
     def attachment(self, content_type: str = "", name: str = "", **shown: Any) -> Attachment:
         """What a message says of it; `shown` are further fields of an `Attachment`."""
-        plan = self.plan
-        return Attachment(str(self.url), plan.key, plan.digest, plan.size, content_type, name, **shown)
+        encryption = self.encryption
+        return Attachment(
+            str(self.url), encryption.key, encryption.digest, encryption.size, content_type, name, **shown
+        )
 
 
 class Transfers:
@@ -122,44 +124,44 @@ class Transfers:
 
     async def upload(
         self,
-        plan: UploadPlan,
+        encryption: FileEncryption,
         source: Body,
         *,
         again: bool = False,
         ttl: int | None = None,
         progress: Progress | None = None,
     ) -> RemoteFile:
-        """Sends a file as planned. `again`: the plan was begun before, and the server may have the file.
+        """Sends a file, encrypted like this. `again`: it was begun before, and the server may have it.
 
-        `FileError` if `source` is not what the plan was made of; `TooLargeError`, `RefusedError`, `NetworkError`.
+        `FileError` if `source` is not what it was made for; `TooLargeError`, `RefusedError`, `NetworkError`.
         """
-        if (again or plan.deterministic) and (found := await self._found(plan, ttl)):
+        if (again or encryption.deterministic) and (found := await self._found(encryption, ttl)):
             if progress:
-                progress(plan.stored_size, plan.stored_size)
-            return self._remote(plan, found)
-        body = CountedBody(EncryptedBody(plan, source), progress)
+                progress(encryption.stored_size, encryption.stored_size)
+            return self._remote(encryption, found)
+        body = CountedBody(EncryptedBody(encryption, source), progress)
         request = ServerRequest("POST", "/file", {**_UPLOAD_HEADERS, **_ttl(ttl)}, body)
         where = self.file_server.server
         reply = await perform(self.route, where, request, repeatable=True, timeout=TRANSFER_TIMEOUT)
-        return self._remote(plan, _info(reply, where, None))
+        return self._remote(encryption, _info(reply, where, None))
 
-    async def _found(self, plan: UploadPlan, ttl: int | None) -> FileInfo | None:
-        """What the server has of a plan, kept for as long as a new file would be; None if it has to be sent."""
+    async def _found(self, encryption: FileEncryption, ttl: int | None) -> FileInfo | None:
+        """What the server has of it, kept for as long as a new file would be; None if it has to be sent."""
         try:
-            found = await self.info(plan.content_id)
-            return await self.extend(plan.content_id, ttl) if found.size == plan.stored_size else None
+            found = await self.info(encryption.content_id)
+            return await self.extend(encryption.content_id, ttl) if found.size == encryption.stored_size else None
         except RefusedError:
             # Older servers know neither request.
             return None
 
-    def _remote(self, plan: UploadPlan, info: FileInfo) -> RemoteFile:
-        url = FileUrl(self.file_server.url, info.file_id, self.file_server.key, plan.deterministic)
-        return RemoteFile(url, plan, info)
+    def _remote(self, encryption: FileEncryption, info: FileInfo) -> RemoteFile:
+        url = FileUrl(self.file_server.url, info.file_id, self.file_server.key, encryption.deterministic)
+        return RemoteFile(url, encryption, info)
 
     async def upload_picture(self, picture: bytes, seed: bytes) -> RemoteFile:
         """A profile's or group's picture, for `seed`'s account; `FileError` for one that profiles cannot name."""
         source = BytesBody(picture)
-        remote = await self.upload(await deterministic_plan(source, seed, "picture"), source)
+        remote = await self.upload(await deterministic_encryption(source, seed, "picture"), source)
         if len(str(remote.url).encode()) > MAX_PICTURE_URL_BYTES:
             raise FileError(f"a picture's URL has at most {MAX_PICTURE_URL_BYTES} bytes")
         return remote

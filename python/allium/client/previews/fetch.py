@@ -7,18 +7,17 @@ its mind in between gains nothing.
 from __future__ import annotations
 
 import asyncio
-import errno
-import ipaddress
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from allium.client import addresses
+from allium.client.addresses import Address, Resolve
 from allium.client.errors import NetworkError
 from allium.client.files.images import ImageError, Picture, thumbnail
 from allium.client.previews import links, pages
-from allium.client.previews.links import Address, LinkError
+from allium.client.previews.links import LinkError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -31,10 +30,6 @@ _PREVIEW_SIDE = 400
 _PIECE_BYTES = 16 << 10
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
-_MAX_ADDRESSES = 4
-
-#: The addresses of a name, and the port of each.
-Resolve = Callable[[str, int], Awaitable[Sequence[tuple[Address, int]]]]
 
 
 class PreviewError(NetworkError):
@@ -57,13 +52,12 @@ class PreviewFetcher:
 
     def __init__(
         self,
-        resolve: Resolve | None = None,
-        is_allowed: Callable[[Address], bool] = links.is_public,
+        resolve: Resolve = addresses.system_resolve,
+        is_allowed: Callable[[Address], bool] = addresses.is_public,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         """`resolve`, `is_allowed` and `trust` are the system's names, public addresses and the system's authorities."""
-        self._resolve = resolve or _system_resolve
-        self._is_allowed = is_allowed
+        self._resolve, self._is_allowed = resolve, is_allowed
         self._trust = trust or ssl.create_default_context()
 
     async def preview(self, url: str) -> LinkPreview:
@@ -73,7 +67,11 @@ class PreviewFetcher:
         try:
             async with asyncio.timeout(TIMEOUT):
                 async with aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(resolver=self._resolver(), ssl=self._trust, use_dns_cache=False),
+                    connector=aiohttp.TCPConnector(
+                        resolver=addresses.resolver(self._resolve, self._is_allowed),
+                        ssl=self._trust,
+                        use_dns_cache=False,
+                    ),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     trust_env=False,
                     headers={"User-Agent": "WhatsApp", "Accept-Language": "en-us"},
@@ -133,39 +131,3 @@ class PreviewFetcher:
                         break
                 return url, answer.headers.get("Content-Type", ""), bytes(data[:most])
         raise PreviewError("the page leads on and on")
-
-    def _resolver(self) -> Any:
-        from aiohttp.abc import AbstractResolver, ResolveResult
-
-        fetcher = self
-
-        class PublicResolver(AbstractResolver):
-            """Gives the addresses that may be connected to."""
-
-            async def resolve(
-                self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-            ) -> list[ResolveResult]:
-                found = await fetcher._resolve(host, port)
-                if not found or not all(fetcher._is_allowed(address) for address, _ in found):
-                    raise OSError(errno.EACCES, f"{host} is at no public address")
-                return [
-                    ResolveResult(
-                        hostname=host,
-                        host=str(address),
-                        port=shown,
-                        family=socket.AF_INET6 if address.version == 6 else socket.AF_INET,
-                        proto=0,
-                        flags=socket.AI_NUMERICHOST,
-                    )
-                    for address, shown in found[:_MAX_ADDRESSES]
-                ]
-
-            async def close(self) -> None:
-                pass
-
-        return PublicResolver()
-
-
-async def _system_resolve(host: str, port: int) -> list[tuple[Address, int]]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(ipaddress.ip_address(each[4][0]), port) for each in found]

@@ -1,11 +1,11 @@
-"""Which links in a text get a preview, and which addresses may be asked for one.
+"""Which links in a text get a preview, and which hosts may be asked for one.
 
 Whoever can have us fetch a URL must not reach what only this machine can: its own ports, the router, a cloud's keys.
+What a name leads to is looked at where it is connected to (`addresses`).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -20,8 +20,6 @@ _LOCAL = frozenset(
     {"localhost", "local", "internal", "lan", "home", "corp", "private", "intranet", "onion", "arpa", "test"}
 )
 _CLOSING = {")": "(", "]": "["}
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class LinkError(ValueError):
@@ -77,20 +75,6 @@ def joined(base: str, target: str) -> str:
         return checked(urljoin(base, target.strip()))
     except ValueError as error:
         raise LinkError(str(error)) from None
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is on the Internet, and not on this machine or in its network."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if inner is not None:
-            return is_public(inner)
-        if address in _NAT64:
-            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def _escaped(letter: str) -> str:

@@ -19,6 +19,7 @@ from allium.client.phrase import decoded
 from allium.client.pool import Snode
 from allium.client.session import actions, inbound
 from allium.client.session.core import Core, Work
+from allium.client.session.erasing import ERASING
 from allium.client.words import ENTROPY_BYTES
 
 _SEED, _SEEDS, _LISTED = "seed", "seeds", "nodes.listed"
@@ -49,7 +50,7 @@ def make(
     """
     if not seeds:
         raise ValueError("a session needs the URL of at least one seed")
-    _clear(path, password)
+    _clear(path, password, account)
     database = _new(path, account, password, keep_phrase)
     try:
         Core(account, database, actions.local_now).run(_fill, seeds, name)
@@ -59,12 +60,13 @@ def make(
     return Opened(account, database, seeds)
 
 
-def _clear(path: Path, password: str | None) -> None:
+def _clear(path: Path, password: str | None, account: Account) -> None:
     """Removes what was never finished; `DatabaseError` for anything else."""
     if not path.exists():
         return
     try:
-        database = _unlocked(path, password, None)
+        kept = keys.has_password(path) or phrase_file(path).exists()
+        database = _unlocked(path, password, None if kept else account)
         finished = database.facts.get(_SEED) is not None
         database.close()
     except DatabaseError:
@@ -116,6 +118,8 @@ def load(path: Path, password: str | None, phrase: str | None, seeds: Sequence[s
         raise DatabaseError(f"there is no account in {path}; create one, or restore it from its recovery phrase")
     database = _unlocked(path, password, None if phrase is None else Account.from_phrase(phrase))
     try:
+        if database.facts.get(ERASING) is not None:
+            raise DatabaseError(f"the account in {path} was deleted from the network; remove the file")
         account = _account(path, database)
         if seeds is not None:
             database.facts.set(_SEEDS, json.dumps(list(seeds)).encode())

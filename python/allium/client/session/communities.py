@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allium.client.communities import calls
+from allium.client.communities import calls, polling
 from allium.client.communities.answers import Room
 from allium.client.communities.calls import Call
 from allium.client.communities.poller import pause, poll_once
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: What a server may take of a `sync`, seconds.
+SYNC_SECONDS = 12.0
 #: How often it is looked whether a server was joined or left, seconds.
 _LOOK_SECONDS = 5.0
 
@@ -68,6 +72,10 @@ class Communities:
 
         return await self._session.run(found)
 
+    def is_joined(self, server: Server) -> bool:
+        """Whether this server was asked for, by its URL."""
+        return server.base_url in self._servers
+
     async def rooms(self, url: str) -> list[Room]:
         """The rooms of a server, by the URL of one of them; nothing is joined. `CommunityError` for a bad URL."""
         return await (await self._server(Community.parse(url).server)).rooms()
@@ -75,6 +83,11 @@ class Communities:
     async def official(self) -> list[Room]:
         """The rooms that a client offers to who is in none; `OFFICIAL` is their server."""
         return await (await self._server(OFFICIAL)).rooms()
+
+    async def own_id(self, conversation_id: str) -> str:
+        """The id under which we post in a room, which mentions of us and quotes name."""
+        server, _ = await self.server(conversation_id)
+        return (await server.know()).id
 
     async def picture(self, conversation_id: str) -> bytes | None:
         """A room's picture, as it came; None if it has none."""
@@ -133,7 +146,8 @@ class Communities:
             )
             self._servers[server.base_url] = found
         found.route = self._session.files.route
-        found.state = found.state.within(kept.rooms)
+        # What is kept is what there is, whatever ended the last poll.
+        found.state = replace(kept, capabilities=kept.capabilities or found.state.capabilities)
         return found
 
     # --- posts
@@ -150,6 +164,7 @@ class Communities:
     ) -> Message:
         """Posts to a room; the post as it is shown, whose state says whether the server has it. See `Session.send`."""
         server, room = await self.server(conversation_id)
+        own_id = (await server.know()).id
         files = [await self._file(server, room, each) for each in attachments]
 
         def begin(work: Work) -> tuple[Letter, Message]:
@@ -159,7 +174,7 @@ class Communities:
             message = Text(text, shown, quote, preview, invitation, profile, blocks_community_requests=blocks)
             delivery.check(message)
             letter = Letter(message, outbound.next_timestamp(work))
-            row = community_rows.row_of(conversation_id.lower(), server.identity.id, letter, own=True)
+            row = community_rows.row_of(conversation_id.lower(), own_id, letter, own=True)
             added = work.database.messages.add(row)
             if added is None:
                 raise ValueError("a message of that time was sent already")
@@ -223,6 +238,16 @@ class Communities:
         """Puts a file of a post into `directory`; see `CommunityServer.download`."""
         server, room = await self.server(message.conversation)
         return await server.download(room, attachment, directory, progress)
+
+    async def older(self, message: Message, limit: int = calls.POSTS) -> int:
+        """Fetches posts of a room from before one, which a poll does not bring; how many there were."""
+        server, room = await self.server(message.conversation)
+        body = await server.call(calls.before(room, community_rows.number_of(message), limit))
+        events, _, count = polling.posts(room, body, server.identity)
+        await self._session.run(
+            community_rows.take_events, server.server, events, server.identity.id, self._session.groups
+        )
+        return count
 
     async def react(self, message: Message, emoji: str, *, remove: bool = False) -> None:
         """Puts an emoji on a post, or takes it off. `ValueError` for too many in a minute."""
@@ -318,10 +343,18 @@ class Communities:
     # --- polling
 
     async def sync(self) -> None:
-        """One poll of each server, side by side. A server that does not answer is its own affair, and none of ours."""
-        results = await asyncio.gather(*(self._poll(each) for each in await self._wanted()), return_exceptions=True)
+        """One poll of each server, side by side; one that does not answer soon keeps nobody waiting."""
+        tasks = [asyncio.create_task(self._poll(each)) for each in await self._wanted()]
+        if not tasks:
+            return
+        try:
+            await asyncio.wait(tasks, timeout=SYNC_SECONDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
         for error in results:
-            if isinstance(error, RefusedError | NetworkError):
+            if isinstance(error, RefusedError | NetworkError | asyncio.CancelledError):
                 _log.info("a community was not polled: %s", type(error).__name__)
             elif error is not None:
                 raise error
@@ -330,6 +363,12 @@ class Communities:
         """The network answers again: nothing waits any longer."""
         for event in self._wakes.values():
             event.set()
+
+    async def clear_inboxes(self) -> None:
+        """Has every server delete what blinded users wrote to us, as far as it can be reached."""
+        for server in await self._wanted():
+            with contextlib.suppress(NetworkError, RefusedError):
+                await (await self._server(server)).call(calls.clear_inbox())
 
     async def _wanted(self) -> list[Server]:
         joined = await self.all()
@@ -370,6 +409,10 @@ class Communities:
                 await self._poll(server)
                 failures = 0
             except (NetworkError, RefusedError):
+                failures += 1
+            except Exception as error:
+                # A fault of ours, or of the disk. It costs no other server its polls.
+                _log.error("a poll of a community failed: %s", type(error).__name__)
                 failures += 1
             await pause(failures, wake)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -178,7 +178,10 @@ def keep_state(work: Work, server: Server, state: ServerState) -> None:
         "inbox": state.inbox,
         "outbox": state.outbox,
     }
-    work.database.facts.set(_fact(server), json.dumps(kept).encode())
+    data = json.dumps(kept).encode()
+    # Most polls bring nothing, and the disk is left alone.
+    if work.database.facts.get(_fact(server)) != data:
+        work.database.facts.set(_fact(server), data)
 
 
 def _fact(server: Server) -> str:
@@ -189,12 +192,19 @@ def _fact(server: Server) -> str:
 
 
 def take(work: Work, server: Server, outcome: PollOutcome, own_id: str, groups: GroupFeature) -> None:
-    """Takes all events of a poll, and the state after it. One that cannot be taken hides no other."""
-    for event in outcome.events:
+    """Takes all events of a poll, and the state after it."""
+    take_events(work, server, outcome.events, own_id, groups)
+    keep_state(work, server, outcome.state)
+
+
+def take_events(
+    work: Work, server: Server, events: Iterable[CommunityEvent], own_id: str, groups: GroupFeature
+) -> None:
+    """Takes events; one that cannot be taken hides no other."""
+    for event in events:
         action: Callable[[], None] = functools.partial(_take, work, server, event, own_id, groups)
         kept = Received(_NAMESPACE, _name_of(server, event), b"", work.now, work.now)
         inbound.guarded(work, kept, action)
-    keep_state(work, server, outcome.state)
 
 
 def _take(work: Work, server: Server, event: CommunityEvent, own_id: str, groups: GroupFeature) -> None:

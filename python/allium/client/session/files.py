@@ -10,15 +10,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from allium.client.configs.community import Server
 from allium.client.configs.fields import Picture
 from allium.client.database.rows import AttachmentState, StoredAttachment
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.exchange import Body, BytesBody
 from allium.client.files import images
+from allium.client.files.encryption import legacy_encryption
 from allium.client.files.images import ImageError
 from allium.client.files.legacy import FileError
 from allium.client.files.names import safe_name, suffix_of
-from allium.client.files.plan import legacy_plan
 from allium.client.files.sinks import PathBody
 from allium.client.files.transfer import FileServer, Progress, RemoteFile, Transfers, is_renewal_due
 from allium.client.files.urls import FileUrlError
@@ -48,6 +49,8 @@ class Files:
         self._routes: dict[bool, Route] = {}
         #: Whether servers are asked straight, and learn this machine's address.
         self.direct = False
+        #: The URL of the file server that the user named.
+        self._chosen = ""
         #: Asks sites for previews; made with the first one.
         self.fetcher: PreviewFetcher | None = None
 
@@ -55,8 +58,12 @@ class Files:
     def route(self) -> Route:
         """How servers are asked."""
         if self.direct not in self._routes:
-            self._routes[self.direct] = DirectRoute() if self.direct else OnionRoute(self._session.network)
+            network = self._session.network
+            self._routes[self.direct] = DirectRoute(self._is_chosen) if self.direct else OnionRoute(network)
         return self._routes[self.direct]
+
+    def _is_chosen(self, server: Server) -> bool:
+        return server.base_url == self._chosen or self._session.communities.is_joined(server)
 
     def use(self, route: Route) -> None:
         """Another way to servers than those that are known here, in place of the one that is used now."""
@@ -68,10 +75,12 @@ class Files:
         if found is None:
             return FileServer()
         told = json.loads(found)
+        self._chosen = told["url"]
         return FileServer(told["url"], bytes.fromhex(told["key"]))
 
     async def set_server(self, server: FileServer | None) -> None:
         """For this device; None: the one that every client knows. `FileUrlError` for a key or URL that is none."""
+        self._chosen = server.server.base_url if server else ""
         if server is None:
             await self._session.run(lambda work: work.database.facts.remove(_SERVER))
             return
@@ -101,12 +110,14 @@ class Files:
 
     async def _send(self, body: Body, *, padded: bool = True, progress: Progress | None = None) -> RemoteFile:
         name = await uploads.name_of(body, padded)
-        plan = await self._session.run(uploads.begun, name)
-        again = plan is not None
-        if plan is None:
-            plan = await legacy_plan(body, padded=padded)
-            await self._session.run(uploads.begin, name, plan)
-        remote = await Transfers(self.route, await self.server()).upload(plan, body, again=again, progress=progress)
+        encryption = await self._session.run(uploads.begun, name)
+        again = encryption is not None
+        if encryption is None:
+            encryption = await legacy_encryption(body, padded=padded)
+            await self._session.run(uploads.begin, name, encryption)
+        remote = await Transfers(self.route, await self.server()).upload(
+            encryption, body, again=again, progress=progress
+        )
         await self._session.run(uploads.end, name)
         return remote
 
@@ -122,7 +133,7 @@ class Files:
             if message.conversation.startswith("http"):
                 path = await self._session.communities.download(message, stored.attachment, directory, progress)
             else:
-                transfers = Transfers(self.route)
+                transfers = Transfers(self.route, await self.server())
                 path = await transfers.download(stored.attachment, directory, progress=progress)
         except (FileError, FileUrlError, RefusedError):
             await self._set_state(stored, AttachmentState.FAILED)
@@ -174,7 +185,7 @@ class Files:
 
     async def _send_picture(self, data: bytes) -> Picture:
         remote = await Transfers(self.route, await self.server()).upload_picture(data, self._seed)
-        return Picture(str(remote.url), remote.plan.key)
+        return Picture(str(remote.url), remote.encryption.key)
 
     async def set_picture(self, source: Path | bytes | None) -> None:
         """Our own picture, or none; it is kept from expiring from then on. Errors as `upload_picture`."""
@@ -187,7 +198,7 @@ class Files:
 
     async def picture(self, url: str, key: bytes) -> bytes:
         """Somebody's picture, as its URL and key of 32 bytes are in a profile; errors as `download`."""
-        return await Transfers(self.route).download_picture(url, key)
+        return await Transfers(self.route, await self.server()).download_picture(url, key)
 
     async def renew_picture(self) -> bool:
         """Keeps our picture from expiring, if it is time to; whether it was."""
@@ -196,7 +207,7 @@ class Files:
             return False
         url, data = found
         remote = await Transfers(self.route, await self.server()).renew_picture(url, data, self._seed)
-        picture = None if remote is None else Picture(str(remote.url), remote.plan.key)
+        picture = None if remote is None else Picture(str(remote.url), remote.encryption.key)
         await self._session.run(_renewed, picture)
         return True
 

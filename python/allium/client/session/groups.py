@@ -44,6 +44,8 @@ class Groups:
         self._states = self._runner.states
         self._polls: dict[str, GroupPoll] = {}
         self._polled = -1
+        #: Called when there is a group that was not polled before.
+        self.on_joined: Callable[[], None] = lambda: None
 
     # --- what there is
 
@@ -51,8 +53,16 @@ class Groups:
         """Every group, also those that wait for us to accept, and those that we were removed from."""
         return await self._runner.run(lambda work: [self._view(work, each) for each in work.configs.groups.groups()])
 
-    async def get(self, group_id: str) -> GroupView:
-        """A group; `ValueError` if there is none of this id."""
+    async def get(self, group_id: str) -> GroupView | None:
+        """A group; None if there is none of this id, or none any more."""
+
+        def found(work: Work) -> GroupView | None:
+            known = group_states.entry(work, group_id)
+            return None if known is None else self._view(work, known)
+
+        return await self._runner.run(found)
+
+    async def _shown(self, group_id: str) -> GroupView:
         return await self._runner.run(lambda work: self._view(work, self._known(work, group_id)))
 
     def _view(self, work: Work, known: Group) -> GroupView:
@@ -101,7 +111,7 @@ class Groups:
 
         await self._runner.run(end)
         await self._runner.settle(state.group_id)
-        return await self.get(state.group_id)
+        return await self._shown(state.group_id)
 
     async def accept(self, group_id: str) -> GroupView:
         """Accepts an invitation; the admins hear of it as soon as the group's keys are known."""
@@ -113,7 +123,8 @@ class Groups:
                 group_joining.respond(work, self._states, known.group_id)
 
         await self._runner.run(accepted)
-        return await self.get(group_id)
+        self.on_joined()
+        return await self._shown(group_id)
 
     async def decline(self, group_id: str) -> None:
         """Refuses an invitation; nobody is told."""

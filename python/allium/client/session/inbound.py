@@ -10,13 +10,17 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from allium.client.database.errors import DamagedError, DiskFullError, InUseError, UnwritableError
+from allium.client.database.rows import Unreadable
+from allium.client.messages.delivery import TTL
 from allium.client.polling import PollResult, Received
 from allium.client.session import letters, mirror
 from allium.client.session.configs import NAMESPACES as CONFIGS
 from allium.client.session.core import Work
 from allium.client.session.group import GroupFeature
 
-_RESTORING = "restoring"
+_RESTORING, _READER = "restoring", "reader"
+#: Goes up whenever messages can be read that could not be before.
+READER = 1
 #: Failures of the disk, not of what was received.
 _FATAL = (DamagedError, DiskFullError, InUseError, UnwritableError)
 
@@ -64,8 +68,31 @@ def receive(work: Work, result: PollResult, groups: GroupFeature) -> None:
     work.database.cursors.set(result.source.ed25519, work.own_id, result.cursors)
 
 
-def _merge(work: Work, namespace: int, found: Sequence[Received], groups: GroupFeature) -> None:
-    before = mirror.Before(work)
+def read_again(work: Work, groups: GroupFeature) -> int:
+    """What an older version could not read, once for each version that can read more; how much that was."""
+    if int(work.database.facts.get(_READER) or 0) >= READER:
+        return 0
+    count, last = 0, 0
+    while page := work.database.unreadable.after(last):
+        for kept in page:
+            last = kept.id
+            if kept.pubkey == work.own_id and kept.data and _is_read(work, kept, groups):
+                work.database.unreadable.remove(kept.id)
+                count += 1
+    work.database.facts.set(_READER, str(READER).encode())
+    return count
+
+
+def _is_read(work: Work, kept: Unreadable, groups: GroupFeature) -> bool:
+    stored = Received(kept.namespace, kept.hash, kept.data, kept.timestamp, work.now + TTL)
+    if stored.namespace in CONFIGS:
+        return _merge(work, stored.namespace, [stored], groups)
+    return guarded(work, stored, functools.partial(letters.take, work, stored, groups))
+
+
+def _merge(work: Work, namespace: int, found: Sequence[Received], groups: GroupFeature) -> bool:
+    """Merges config messages; whether all could be read."""
+    before = mirror.Before(work, namespace)
     outcome = work.configs[namespace].merge([(message.hash, message.data) for message in found])
     by_hash = {message.hash: message for message in found}
     for hash_ in outcome.unread:
@@ -75,6 +102,7 @@ def _merge(work: Work, namespace: int, found: Sequence[Received], groups: GroupF
         mirror.note_time(work, namespace, min(newest, work.now))
     if outcome.changed:
         guarded(work, found[0], lambda: _show(work, namespace, before, groups))
+    return not outcome.unread
 
 
 def _show(work: Work, namespace: int, before: mirror.Before, groups: GroupFeature) -> None:
@@ -83,12 +111,13 @@ def _show(work: Work, namespace: int, before: mirror.Before, groups: GroupFeatur
         groups.configured(work)
 
 
-def guarded(work: Work, message: Received, take: Callable[[], None]) -> None:
-    """Takes a message, of a swarm or elsewhere, whole or not at all, whatever is in it."""
+def guarded(work: Work, message: Received, take: Callable[[], None]) -> bool:
+    """Takes a message, of a swarm or elsewhere, whole or not at all, whatever is in it; whether it was read."""
     told, queued = len(work.events), work.queued
     try:
         with work.database.transaction():
             take()
+        return True
     except _FATAL:
         raise
     except letters.MessageError as error:
@@ -98,6 +127,7 @@ def guarded(work: Work, message: Received, take: Callable[[], None]) -> None:
         del work.events[told:]
         work.queued = queued
         _unreadable(work, message, type(error).__name__)
+    return False
 
 
 def _unreadable(work: Work, message: Received, reason: str) -> None:

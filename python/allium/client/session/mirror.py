@@ -18,10 +18,11 @@ PROFILE, CONTACTS, VOLATILE = 2, 3, 4
 
 
 class Before:
-    """The contacts as they were before a merge."""
+    """What a merge of a config is compared with: of Contacts, all of them."""
 
-    def __init__(self, work: Work) -> None:
-        self.contacts = {contact.account_id: contact for contact in work.configs.contacts}
+    def __init__(self, work: Work, namespace: int) -> None:
+        compared = work.configs.contacts if namespace == CONTACTS else ()
+        self.contacts = {contact.account_id: contact for contact in compared}
 
 
 def kind_of(work: Work, conversation_id: str) -> ConversationKind:

@@ -259,6 +259,7 @@ def call(work: Work, groups: GroupFeature, account_id: str, step: kinds.Call) ->
 
 def expire(work: Work) -> int | None:
     """Removes what has disappeared; when the next one does, Unix milliseconds, or None."""
+    work.database.seen.prune(work.now)
     while due := work.database.messages.expired(work.now):
         work.database.messages.remove(message.id for message in due)
         for message in due:

@@ -13,6 +13,7 @@ from allium.client.credentials import Credentials
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.delivery import CONFIG_TTL
 from allium.client.network import Network
+from allium.client.session import erasing, inbound
 from allium.client.session.configs import ConfigPush
 from allium.client.session.core import Core, Work
 from allium.client.session.worker import Worker
@@ -81,6 +82,9 @@ class Pusher:
 
 def begin(work: Work) -> list[ConfigPush]:
     """What to store now. It is dumped before it is sent, so that a crash in between repeats the same bytes."""
+    # What was edited before the configs are known goes with what they are.
+    if erasing.is_begun(work) or inbound.is_restoring(work):
+        return []
     poor: list[int] = []
     return work.configs.pushes(work.now, lambda namespace, _: poor.append(namespace))
 

@@ -117,11 +117,11 @@ class Receiver:
         polls: set[asyncio.Task[None]] = set()
         try:
             while True:
-                handlers = {handler.group_id: handler for handler in await self._groups.handlers()}
-                for handler in handlers.values():
-                    self._schedule.add(handler.group_id, Kind.GROUP, handler.active)
+                await self._watch()
                 await self._listeners.ready()
-                for key in await self._schedule.next():
+                keys = await self._schedule.next()
+                handlers = await self._watch()
+                for key in keys:
                     task = asyncio.create_task(self._one(key, handlers.get(key)))
                     polls.add(task)
                     task.add_done_callback(polls.discard)
@@ -130,13 +130,20 @@ class Receiver:
                 task.cancel()
             await asyncio.gather(*polls, return_exceptions=True)
 
+    async def _watch(self) -> dict[str, GroupHandler]:
+        """The groups as they are now, by id; one that is new is due at once."""
+        handlers = {handler.group_id: handler for handler in await self._groups.handlers()}
+        for handler in handlers.values():
+            self._schedule.add(handler.group_id, Kind.GROUP, handler.active)
+        return handlers
+
     def connection(self, online: bool) -> None:
         """The network is reached again, or no longer."""
         self._schedule.connection(online)
 
-    def now(self, key: str) -> None:
-        """An account or group is polled at once."""
-        self._schedule.now(key)
+    def now(self) -> None:
+        """The own account is polled at once, and with it groups that are new."""
+        self._schedule.now(self._credentials.pubkey)
 
     async def _one(self, key: str, handler: GroupHandler | None) -> None:
         own = key == self._credentials.pubkey
@@ -147,6 +154,9 @@ class Receiver:
         try:
             more = await (self.poll_own() if handler is None else self.poll_group(handler))
             failed = False
+            if own:
+                # It may have brought a group.
+                await self._watch()
         except (NetworkError, RefusedError):
             # The latter of a group that we were removed from; its handler learns it from the notice.
             pass

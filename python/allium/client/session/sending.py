@@ -15,7 +15,7 @@ from allium.client.database.connection import MAX_INTEGER
 from allium.client.database.rows import MessageState, OutboxItem, OutboxState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.network import Network
-from allium.client.session import outbound
+from allium.client.session import erasing, outbound
 from allium.client.session.core import Core, Work
 from allium.client.session.events import MessageChanged
 from allium.client.session.group import GroupFeature
@@ -46,10 +46,12 @@ class Sender:
         self._flushes: set[asyncio.Task[None]] = set()
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nobody waits any longer. What was being sent is sent again when the session is opened."""
-        for task in self._flushes:
+        flushes = list(self._flushes)
+        for task in flushes:
             task.cancel()
+        await asyncio.gather(*flushes, return_exceptions=True)
         for waiting in [each for several in self._waiting.values() for each in several]:
             if not waiting.done():
                 waiting.set_exception(ClosedError("the session is closed; the message is sent with the next start"))
@@ -66,7 +68,9 @@ class Sender:
             due = await self._worker.run(self._core.run, next_due)
             wait = None if due is None else max(0.05, (due - self._core.now()) / 1000)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), wait)
+                # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
+                async with asyncio.timeout(wait):
+                    await self._wanted.wait()
 
     async def flush(self) -> None:
         """Tries everything that is due, once; returns when nothing is. Never raises for the network.
@@ -142,6 +146,8 @@ class Sender:
 
 def begin(work: Work) -> list[OutboxItem]:
     """What is due, marked as being sent."""
+    if erasing.is_begun(work):
+        return []
     items = work.database.outbox.due(work.now)
     work.database.outbox.sending(item.id for item in items)
     return items

@@ -20,7 +20,7 @@ from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.session import accountfile, actions, letters, outbound, sending
+from allium.client.session import accountfile, actions, erasing, inbound, letters, outbound, sending
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
@@ -34,6 +34,7 @@ from allium.client.session.pushing import Pusher
 from allium.client.session.receiving import Receiver
 from allium.client.session.sending import Sender
 from allium.client.session.settings import Settings
+from allium.client.session.typist import Typist
 from allium.client.session.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -84,7 +85,9 @@ class Session:
         self._pusher = Pusher(self.core, worker, self.network, self._credentials)
         self._receiver = Receiver(self.core, worker, self.network, self._credentials, self.groups, self._listeners)
         self._receiver.on_failure = self._failed
+        self.groups.on_joined = self._receiver.now
         self.network.connection.on_change.append(self._connected)
+        self._typist = Typist(self)
         self._expiring = asyncio.Event()
         self._next_expiry: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -192,7 +195,8 @@ class Session:
             return
         self._closed = True
         self._listeners.close()
-        self._sender.close()
+        await self._sender.close()
+        await self._typist.close()
         tasks = [*self._tasks, *([self._polling] if self._polling else [])]
         for task in tasks:
             task.cancel()
@@ -207,6 +211,28 @@ class Session:
             await self._worker.run(self.core.close)
             await self._worker.close()
             await self.network.close()
+
+    async def erase(self, *, everywhere: bool = False) -> Sequence[str]:
+        """Deletes the account's data from this device, and with `everywhere` first from the network.
+
+        The keys of nodes that have not deleted it, or did not sign that they have; if there are any, the device's data
+        stays, and may be deleted alone. Else the session is closed. `NetworkError` if the swarm cannot be reached.
+        """
+        if everywhere:
+            await self.run(erasing.begin)
+            try:
+                await self.communities.clear_inboxes()
+                left = await erasing.everywhere(self.network, self._credentials)
+            except BaseException:
+                await asyncio.shield(self.run(erasing.give_up))
+                raise
+            if left:
+                await self.run(erasing.give_up)
+                return left
+        path = self.core.database.path
+        await self.close()
+        await asyncio.to_thread(erasing.remove_files, path, accountfile.phrase_file(path))
+        return ()
 
     async def __aenter__(self) -> Self:
         return self
@@ -325,6 +351,7 @@ class Session:
             preview=preview,
             invitation=invitation,
         )
+        self._typist.sent(message.conversation)
         return await self._sent(message.id)
 
     async def resend(self, message: Message | SentMessage) -> SentMessage:
@@ -377,14 +404,12 @@ class Session:
         await self.run(actions.unsend, self.groups, message)
 
     async def set_typing(self, conversation_id: str, typing: bool = True) -> None:
-        """Tells the other side that we type, or ceased to; nothing is told where that is not wanted, or in vain.
+        """To be called at each key: tells the other side that we type, and 10 s after the last key that we ceased to.
 
-        To be repeated every 10 s while we do.
+        With False at once. Nothing is told where both have not agreed to each other and to this, and none of it raises.
         """
-        store = await self.run(actions.typing, actions.conversation_id(conversation_id), typing)
-        if store is not None:
-            with contextlib.suppress(NetworkError, RefusedError):
-                await swarm.store(self.network, conversation_id.lower(), store)
+        told = self._typist.pressed if typing else self._typist.ceased
+        await told(actions.conversation_id(conversation_id))
 
     async def notify_extraction(self, conversation_id: str, kind: Extraction, when: int = 0) -> None:
         """Tells the other side of a screenshot, or a file that was saved; `when` its message was sent."""
@@ -441,13 +466,16 @@ class Session:
 
     async def _expire(self) -> None:
         """Removes messages when their time has come."""
+        await self.run(inbound.read_again, self.groups)
         while True:
             self._expiring.clear()
             due = self._next_expiry = await self.run(outbound.expire)
             # The clock may be set meanwhile, so nothing is waited for in one go.
             wait = LONGEST_WAIT if due is None else min(max(0.05, (due - self.network.now()) / 1000), LONGEST_WAIT)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._expiring.wait(), wait)
+                # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
+                async with asyncio.timeout(wait):
+                    await self._expiring.wait()
 
     def _connected(self, online: bool) -> None:
         self._listeners.tell([ConnectionChanged(Connection.ONLINE if online else Connection.OFFLINE)])

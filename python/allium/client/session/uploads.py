@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from allium.client.exchange import Body
-from allium.client.files.plan import UploadPlan
+from allium.client.files.encryption import FileEncryption
 from allium.client.session.core import Work
 
 _FACT = "uploads"
@@ -27,18 +27,18 @@ async def name_of(source: Body, padded: bool) -> str:
     return digest.hexdigest()
 
 
-def begun(work: Work, name: str) -> UploadPlan | None:
-    """The plan of an earlier attempt."""
+def begun(work: Work, name: str) -> FileEncryption | None:
+    """How it was encrypted in an earlier attempt; None if there was none."""
     found = _known(work).get(name)
     try:
-        return None if found is None else _plan(found)
+        return None if found is None else _encryption(found)
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def begin(work: Work, name: str, plan: UploadPlan) -> None:
+def begin(work: Work, name: str, encryption: FileEncryption) -> None:
     """Before the first byte is sent."""
-    known = {**_known(work), name: _json(plan)}
+    known = {**_known(work), name: _json(encryption)}
     work.database.facts.set(_FACT, json.dumps(dict(list(known.items())[-_MAX:])).encode())
 
 
@@ -53,13 +53,13 @@ def _known(work: Work) -> dict[str, Any]:
     return dict(json.loads(work.database.facts.get(_FACT) or b"{}"))
 
 
-def _json(plan: UploadPlan) -> dict[str, Any]:
-    values = {field.name: getattr(plan, field.name) for field in fields(plan)}
+def _json(encryption: FileEncryption) -> dict[str, Any]:
+    values = {field.name: getattr(encryption, field.name) for field in fields(encryption)}
     return {name: {"hex": value.hex()} if isinstance(value, bytes) else value for name, value in values.items()}
 
 
-def _plan(kept: dict[str, Any]) -> UploadPlan:
+def _encryption(kept: dict[str, Any]) -> FileEncryption:
     values: dict[str, Any] = {
         name: bytes.fromhex(value["hex"]) if isinstance(value, dict) else value for name, value in kept.items()
     }
-    return UploadPlan(**values)
+    return FileEncryption(**values)

@@ -1,7 +1,7 @@
-"""How one file is uploaded: encrypted always to the same bytes, so that what was begun can be found and finished.
+"""How one file is encrypted: always to the same bytes, so that an upload which was begun can be found and finished.
 
-A plan is kept beside a message that waits to be sent. Whoever comes back to it asks the server for the id of those
-bytes before sending them again (`spec/files-and-calls` §1, §2).
+It is kept beside what waits to be sent. Whoever comes back to it asks the server for the id of those bytes before
+sending them again (`spec/files-and-calls` §1, §2).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from allium.client.exchange import Body
@@ -33,7 +33,7 @@ class Encryptor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class UploadPlan:
+class FileEncryption:
     """A file's encryption, and what comes of it."""
 
     #: Of the file itself, in bytes.
@@ -61,53 +61,53 @@ class UploadPlan:
 
 @dataclass(frozen=True, slots=True)
 class EncryptedBody:
-    """A file as its plan stores it."""
+    """A file as its encryption stores it."""
 
-    plan: UploadPlan
+    encryption: FileEncryption
     source: Body
 
     @property
     def size(self) -> int:
         """See `Body`."""
-        return self.plan.stored_size
+        return self.encryption.stored_size
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """See `Body`; `legacy.FileError` if the file is no longer what the plan was made of."""
-        encryptor = self.plan.encryptor()
+        """See `Body`; `legacy.FileError` if the file is no longer the one that this was made for."""
+        encryptor = self.encryption.encryptor()
         async for piece in self.source.pieces():
             if sealed := encryptor.update(piece):
                 yield sealed
         yield encryptor.finish()
 
 
-async def legacy_plan(source: Body, *, padded: bool = True) -> UploadPlan:
+async def legacy_encryption(source: Body, *, padded: bool = True) -> FileEncryption:
     """With fresh keys, as every client reads it; `legacy.FileError` for a file that is too large."""
     # Padding that makes a file too large for servers would hide nothing: it would not arrive.
     padded = padded and legacy.padded_size(source.size) + 2 * _IV_BYTES + _MAC_BYTES <= MAX_UPLOAD_BYTES
     key, iv = secrets.token_bytes(legacy.KEY_BYTES), secrets.token_bytes(_IV_BYTES)
-    return await _completed(UploadPlan(source.size, key, iv, False, padded, 0, "", b""), source)
+    return await _completed(FileEncryption(source.size, key, iv, False, padded, 0, "", b""), source)
 
 
-async def deterministic_plan(source: Body, seed: bytes, purpose: Purpose = "attachment") -> UploadPlan:
+async def deterministic_encryption(source: Body, seed: bytes, purpose: Purpose = "attachment") -> FileEncryption:
     """With keys from the file and the account's seed of 32 bytes; `legacy.FileError` for a file that is too large."""
     deterministic.padding(source.size)
     deriver = KeyDeriver(seed, purpose)
     async for piece in source.pieces():
         deriver.update(piece)
     made = deriver.finish()
-    return await _completed(UploadPlan(source.size, made.key, made.header, True, True, 0, "", b""), source)
+    return await _completed(FileEncryption(source.size, made.key, made.header, True, True, 0, "", b""), source)
 
 
-async def _completed(plan: UploadPlan, source: Body) -> UploadPlan:
+async def _completed(encryption: FileEncryption, source: Body) -> FileEncryption:
     """With what only the stored bytes tell."""
     named, digest, size = hashlib.blake2b(digest_size=33, salt=b"SessionFileSvr\0\0"), hashlib.sha256(), 0
-    async for piece in EncryptedBody(plan, source).pieces():
+    async for piece in EncryptedBody(encryption, source).pieces():
         named.update(piece)
         size += len(piece)
-        if not plan.deterministic:
+        if not encryption.deterministic:
             digest.update(piece)
     if size > MAX_UPLOAD_BYTES:
         raise legacy.FileError(f"a file has at most {MAX_UPLOAD_BYTES} bytes once it is encrypted")
     content_id = base64.urlsafe_b64encode(named.digest()).decode()
-    shown = b"" if plan.deterministic else digest.digest()
-    return UploadPlan(plan.size, plan.key, plan.start, plan.deterministic, plan.padded, size, content_id, shown)
+    shown = b"" if encryption.deterministic else digest.digest()
+    return replace(encryption, stored_size=size, content_id=content_id, digest=shown)
