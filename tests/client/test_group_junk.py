@@ -190,7 +190,7 @@ async def test_groups_of_before_are_shown_and_forgotten(tmp_path: Path) -> None:
         entry: tree.Data = {b"n": b"Relic", b"m": {IDS[1]}, b"a": {IDS[0]}}
         await session.run(lambda work: work.configs.groups._set((b"C", IDS[2]), entry))
         [group] = await session.groups.legacy()
-        assert (group.group_id, group.name, group.members) == (CAROL.account_id, "Relic", {BOB.account_id})
+        assert (group.group_id, group.name, group.members) == (CAROL.account_id, "Relic", frozenset({BOB.account_id}))
         assert await session.groups.all() == []
         assert await session.groups.forget_legacy(group.group_id)
         assert await session.groups.legacy() == [] and not await session.groups.forget_legacy(group.group_id)
