@@ -13,7 +13,7 @@ from allium.client.session import Session
 
 
 async def run(path: Path, seeds: list[str]) -> None:
-    """Answers for ever. What came while it did not run is answered too, and nothing twice."""
+    """Answers for ever. What came while it did not run is answered too; what it was answering when it ended, again."""
     async with await Session.open_or_create(path, "Echo", seeds=seeds) as session:
         print("write to", session.account_id, flush=True)
         async for message in session.incoming():

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allium.client.database import Database, WrongKeyError
+from allium.client.database import Database, WrongKeyError, unreadable
 from allium.client.database.rows import (
     AttachmentState,
     ConversationKind,
@@ -324,6 +324,19 @@ def test_small_things_are_kept(database: Database) -> None:
     found = database.conversations.get(BOB)
     assert found is not None
     assert (found.draft, found.muted_until, found.extra) == ("dear", (1 << 63) - 1, {"pinned": True})
+
+
+def test_of_what_cannot_be_read_there_is_never_too_much(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unreadable, "MAX_ITEMS", 3)
+    for number in range(10):
+        assert database.unreadable.add(ALICE, 0, f"hash {number}", b"junk", NOW, "junk")
+    assert database.unreadable.add(ALICE, 0, "large", bytes(10 << 20), NOW, "too large")
+    assert [(each.hash, len(each.data)) for each in database.unreadable.after()] == [
+        ("hash 8", 4),
+        ("hash 9", 4),
+        ("large", 0),
+    ]
+    assert database.unreadable.total() == 11
 
 
 def test_nothing_is_in_the_clear_and_nobody_else_may_read_it(tmp_path: Path) -> None:

@@ -68,12 +68,11 @@ def test_lines_come_back_as_they_were(database: Database, tmp_path: Path) -> Non
     export.write_lines(database, path)
     assert path.read_bytes().isascii()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with Database.open(tmp_path / "other.sqlite", None) as other, path.open() as file:
-        assert export.read_lines(other, file) == export.Imported(451, 0, 0)
+    with Database.open(tmp_path / "other.sqlite", None) as other:
+        assert export.read_file(other, path) == export.Imported(451, 0, 0)
         assert entries(other) == entries(database)
         assert other.check() == []
-        file.seek(0)
-        assert export.read_lines(other, file) == export.Imported(0, 451, 0)
+        assert export.read_file(other, path) == export.Imported(0, 451, 0)
         assert entries(other) == entries(database)
 
 
@@ -104,6 +103,16 @@ def test_lines_that_are_none_are_counted_and_hide_no_other(database: Database, l
     conversation = database.conversations.get(BOB)
     assert conversation is not None
     assert (conversation.name, conversation.priority) == ("?", (1 << 63) - 1)
+
+
+def test_any_file_can_be_read(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "junk"
+    path.write_bytes(bytes(range(256)) * 40_000 + b"\n{}\n")
+    found = export.read_file(database, path)
+    assert (found.added, found.known) == (0, 0)
+    assert found.unreadable > 1
+    with pytest.raises(UnwritableError, match="cannot be read"):
+        export.read_file(database, tmp_path)
 
 
 def test_an_import_names_no_file_of_this_machine_and_sends_nothing(database: Database) -> None:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -249,6 +250,28 @@ def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DamagedError):
         Database.open(path, KEY)
+
+
+def test_an_apsw_that_cannot_encrypt_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(apsw, "mc_version")
+    with pytest.raises(DatabaseError, match="cannot encrypt: install apsw-sqlite3mc"):
+        Database.open(tmp_path / "account.sqlite", KEY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_who_opens_a_database_needs_sqlite() -> None:
+    script = """
+        import sys
+        sys.modules["apsw"] = None
+        from allium.client import Account, Client
+        from allium.client.database import DatabaseError
+        try:
+            from allium.client.database import Database
+        except ImportError as error:
+            print(error.name)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "apsw\n"
 
 
 def test_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import TypeVar
 import pytest
 
 from allium.client.database.rows import MessageState
-from allium.client.session import Session
-from allium.client.session.events import Event, MessageReceived, RequestReceived
+from allium.client.session import Session, Settings, typist
+from allium.client.session.events import Event, MessageReceived, RequestReceived, TypingReceived
 from tests.support.devnet import Devnet
 
 E = TypeVar("E")
@@ -70,3 +70,33 @@ async def test_a_listener_hears_a_request(shared_devnet: Devnet, tmp_path: Path)
         heard = asyncio.create_task(next_of(bob.events(), RequestReceived))
         await alice.send(bob.account_id, "do you know me?")
         assert (await heard).message.body == "do you know me?"
+
+
+def test_when_typing_is_told() -> None:
+    state = typist.TypingState()
+    assert state.end is None
+    assert [state.pressed(now) for now in (0.0, 1.0, 9.9, 10.0, 15.0, 20.0)] == [True, False, False, True, False, True]
+    assert state.end == 30.0
+    assert (state.ceased(), state.ceased()) == (True, False)
+    assert state.pressed(21.0)
+
+
+async def test_typing_is_told_and_ends(shared_devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two(shared_devnet, tmp_path) as (alice, bob):
+        await alice.send(bob.account_id, "hello")
+        await bob.sync()
+        await bob.send(alice.account_id, "hello")
+        await alice.sync()
+        for session in (alice, bob):
+            await session.set_settings(Settings(typing=True))
+        monkeypatch.setattr(typist, "IDLE", 0.3)
+        events = alice.events()
+        await bob.set_typing(alice.account_id)
+        assert await next_of(events, TypingReceived) == TypingReceived(bob.account_id, started=True)
+        # Without another key it ends by itself.
+        assert await next_of(events, TypingReceived) == TypingReceived(bob.account_id, started=False)
+        # With the message it just ends.
+        await bob.set_typing(alice.account_id)
+        await bob.send(alice.account_id, "what I typed")
+        assert await next_of(events, TypingReceived) == TypingReceived(bob.account_id, started=True)
+        assert (await next_of(events, MessageReceived)).message.body == "what I typed"

@@ -275,10 +275,21 @@ async def test_who_wants_no_requests_of_rooms_gets_none(files_devnet: Devnet, tm
         await alice.communities.send_direct(room, said.entry.author, "but")
         await bob.sync()
         assert list(await bob.contacts.requests()) == []
-    # A community that is gone takes nothing else with it.
-    async with session(files_devnet, tmp_path / "c.db", "Carol") as carol:
+
+
+async def test_a_community_that_is_gone_keeps_nobody_waiting(
+    files_devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sogs_server() as sogs, session(files_devnet, tmp_path / "c.db", "Carol") as carol:
         await carol.run(_join_nowhere)
+        room = await carol.communities.join(sogs.join_url("lobby"))
         await carol.sync()
+        silent = asyncio.Event()
+        monkeypatch.setattr("allium.client.session.communities.SYNC_SECONDS", 0.5)
+        sogs.wait = silent.wait
+        await carol.sync()
+        silent.set()
+        assert (await carol.send(room, "back")).state is MessageState.SENT
 
 
 def _join_nowhere(work: Work) -> None:

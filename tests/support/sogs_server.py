@@ -14,7 +14,7 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -72,6 +72,8 @@ class SogsServer:
     log: list[str] = field(default_factory=list)
     #: Called with an answer's body before it is sent: what a hostile server would make of it.
     twist: Callable[[str, Any], Any] | None = None
+    #: Awaited before each request is answered.
+    wait: Callable[[], Awaitable[Any]] | None = None
     _nonces: set[tuple[str, bytes]] = field(default_factory=set)
     _users: dict[str, bytes] = field(default_factory=dict)
     _numbers: int = 0
@@ -90,6 +92,8 @@ class SogsServer:
     # --- the way in
 
     async def plain(self, request: web.Request) -> web.Response:
+        if self.wait is not None:
+            await self.wait()
         headers = {name.lower(): value for name, value in request.headers.items()}
         status, body = self.answered(request.method, request.raw_path, headers, await request.read())
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
@@ -97,13 +101,15 @@ class SogsServer:
         return web.Response(status=status, body=data, content_type=kind)
 
     async def onion(self, request: web.Request) -> web.Response:
+        if self.wait is not None:
+            await self.wait()
         try:
             ciphertext, control = unframe(await request.read())
             layer = ReferenceLayer.between(self.secret, bytes.fromhex(control["ephemeral_key"]), "aes-gcm")
             plaintext = layer.open(ciphertext)
         except (LayerError, ValueError, KeyError):
             return web.Response(status=400, text="Invalid ciphertext")
-        meta, body = _parts(plaintext)
+        meta, body = v4_parts(plaintext)
         assert meta.keys() == {"method", "endpoint", "headers"} and meta["endpoint"].startswith("/")
         headers = meta["headers"]
         assert all(name == name.lower() for name in headers), headers
@@ -402,7 +408,7 @@ async def sogs_server(*, blind: bool = True) -> AsyncIterator[SogsServer]:
         await runner.cleanup()
 
 
-def _parts(plaintext: bytes) -> tuple[dict[str, Any], bytes]:
+def v4_parts(plaintext: bytes) -> tuple[dict[str, Any], bytes]:
     """Metadata and body of `l<n>:<metadata>[<n>:<body>]e`."""
     assert plaintext[:1] == b"l" and plaintext[-1:] == b"e"
     size, _, rest = plaintext[1:-1].partition(b":")

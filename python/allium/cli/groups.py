@@ -141,7 +141,8 @@ def leave(group: _Group, seed: Seed, file: File = FILE, as_json: Json = False) -
 def _changed(file: Path, seed: list[str], group: str, act: Callable[[Session], Awaitable[None]], as_json: bool) -> None:
     async def work(opened: Session) -> Sequence[GroupView]:
         await act(opened)
-        return [await opened.groups.get(group)]
+        found = await opened.groups.get(group)
+        return [] if found is None else [found]
 
     _show(session.used(file, seed, work, changes=True), as_json)
 

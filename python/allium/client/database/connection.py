@@ -143,11 +143,6 @@ class Connection:
         with self._told():
             return list(self._db.execute(query, values))
 
-    def each(self, query: str, values: Values = ()) -> Iterator[Row]:
-        """The rows, one by one; nothing is written in between."""
-        with self._told():
-            yield from self._db.execute(query, values)
-
     def row(self, query: str, values: Values = ()) -> Row | None:
         """The first row."""
         with self._told():

@@ -103,6 +103,16 @@ def write(path: Path, pieces: Iterable[str]) -> None:
             temporary.unlink()
 
 
+def read_file(database: Database, path: Path) -> Imported:
+    """`read_lines` of a file, whatever is in it; `DatabaseError` if it cannot be read."""
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+            # A file without ends of lines is not read whole.
+            return read_lines(database, iter(lambda: file.readline(MAX_LINE + 1), ""))
+    except OSError as error:
+        raise UnwritableError(f"{path} cannot be read ({error.strerror})") from None
+
+
 def read_lines(database: Database, source: Iterable[str]) -> Imported:
     """Adds what `lines` has written, perhaps of another database: what is there already stays as it is.
 

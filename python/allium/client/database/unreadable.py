@@ -5,8 +5,8 @@ from __future__ import annotations
 from allium.client.database.connection import Connection, Row, bounded, clean
 from allium.client.database.rows import Unreadable
 
-#: Items, and bytes of one.
-MAX_ITEMS, MAX_BYTES = 10_000, 128 * 1024
+#: Items, and bytes of one, which are as many as a node takes (`spec/node-rpc` §2). Anybody may send such.
+MAX_ITEMS, MAX_BYTES = 2_000, 76_800
 _COUNTED = "unreadable"
 _SELECT = "SELECT id, pubkey, namespace, hash, data, timestamp, reason FROM unreadable"
 

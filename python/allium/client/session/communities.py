@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: What a server may take of a `sync`, seconds.
+SYNC_SECONDS = 12.0
 #: How often it is looked whether a server was joined or left, seconds.
 _LOOK_SECONDS = 5.0
 
@@ -138,7 +141,8 @@ class Communities:
             )
             self._servers[server.base_url] = found
         found.route = self._session.files.route
-        found.state = found.state.within(kept.rooms)
+        # What is kept is what there is, whatever ended the last poll.
+        found.state = replace(kept, capabilities=kept.capabilities or found.state.capabilities)
         return found
 
     # --- posts
@@ -333,10 +337,18 @@ class Communities:
     # --- polling
 
     async def sync(self) -> None:
-        """One poll of each server, side by side. A server that does not answer is its own affair, and none of ours."""
-        results = await asyncio.gather(*(self._poll(each) for each in await self._wanted()), return_exceptions=True)
+        """One poll of each server, side by side; one that does not answer soon keeps nobody waiting."""
+        tasks = [asyncio.create_task(self._poll(each)) for each in await self._wanted()]
+        if not tasks:
+            return
+        try:
+            await asyncio.wait(tasks, timeout=SYNC_SECONDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
         for error in results:
-            if isinstance(error, RefusedError | NetworkError):
+            if isinstance(error, RefusedError | NetworkError | asyncio.CancelledError):
                 _log.info("a community was not polled: %s", type(error).__name__)
             elif error is not None:
                 raise error

@@ -34,6 +34,7 @@ from allium.client.session.pushing import Pusher
 from allium.client.session.receiving import Receiver
 from allium.client.session.sending import Sender
 from allium.client.session.settings import Settings
+from allium.client.session.typist import Typist
 from allium.client.session.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Session:
         self._receiver.on_failure = self._failed
         self.groups.on_joined = self._receiver.now
         self.network.connection.on_change.append(self._connected)
+        self._typist = Typist(self)
         self._expiring = asyncio.Event()
         self._next_expiry: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -194,6 +196,7 @@ class Session:
         self._closed = True
         self._listeners.close()
         await self._sender.close()
+        await self._typist.close()
         tasks = [*self._tasks, *([self._polling] if self._polling else [])]
         for task in tasks:
             task.cancel()
@@ -348,6 +351,7 @@ class Session:
             preview=preview,
             invitation=invitation,
         )
+        self._typist.sent(message.conversation)
         return await self._sent(message.id)
 
     async def resend(self, message: Message | SentMessage) -> SentMessage:
@@ -400,14 +404,12 @@ class Session:
         await self.run(actions.unsend, self.groups, message)
 
     async def set_typing(self, conversation_id: str, typing: bool = True) -> None:
-        """Tells the other side that we type, or ceased to; nothing is told where that is not wanted, or in vain.
+        """To be called at each key: tells the other side that we type, and 10 s after the last key that we ceased to.
 
-        To be repeated every 10 s while we do.
+        With False at once. Nothing is told where both have not agreed to each other and to this, and none of it raises.
         """
-        store = await self.run(actions.typing, actions.conversation_id(conversation_id), typing)
-        if store is not None:
-            with contextlib.suppress(NetworkError, RefusedError):
-                await swarm.store(self.network, conversation_id.lower(), store)
+        told = self._typist.pressed if typing else self._typist.ceased
+        await told(actions.conversation_id(conversation_id))
 
     async def notify_extraction(self, conversation_id: str, kind: Extraction, when: int = 0) -> None:
         """Tells the other side of a screenshot, or a file that was saved; `when` its message was sent."""
