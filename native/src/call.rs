@@ -69,7 +69,7 @@ pub(crate) fn then(
 }
 
 /// Calls Python from a thread of the current runtime that may wait; not at all once the interpreter ends.
-fn waiting(what: impl FnOnce(Python<'_>) -> PyResult<()> + Send + 'static) {
+pub(crate) fn waiting(what: impl FnOnce(Python<'_>) -> PyResult<()> + Send + 'static) {
     tokio::task::spawn_blocking(move || {
         Python::try_attach(|py| {
             if let Err(error) = what(py) {

@@ -13,6 +13,7 @@ mod panic;
 mod peel;
 mod quic;
 mod store;
+mod streams;
 mod watch;
 
 use pyo3::prelude::*;
@@ -32,6 +33,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<onion::ReplyKey>()?;
     module.add_class::<peel::Peeled>()?;
     module.add_class::<quic::QuicClient>()?;
+    module.add_class::<streams::QuicConnection>()?;
+    module.add_class::<streams::QuicListener>()?;
+    module.add_class::<streams::QuicStream>()?;
     module.add_class::<watch::Pulse>()?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_keys, module)?)?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_signatures, module)?)?;

@@ -33,11 +33,11 @@ pub(crate) struct QuicClient {
     pushes: Mutex<mpsc::Receiver<Vec<u8>>>,
 }
 
-fn limit(seconds: f64) -> PyResult<Duration> {
+pub(crate) fn limit(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(invalid)
 }
 
-fn failed(error: &QuicError) -> PyErr {
+pub(crate) fn failed(error: &QuicError) -> PyErr {
     match error {
         QuicError::Timeout => PyTimeoutError::new_err(error.to_string()),
         QuicError::Connection(_) | QuicError::Refused(_) => PyConnectionError::new_err(error.to_string()),

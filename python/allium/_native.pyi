@@ -427,6 +427,76 @@ class QuicClient:
     def close(self) -> None:
         """Ends the connection."""
 
+@final
+class QuicListener:
+    """A UDP port at which clients open streams of bytes. `done` is called with an error or `None`, and a value.
+
+    It is called from a thread of the engine's; what failed is a `TimeoutError` or a `ConnectionError`.
+    """
+
+    def __new__(
+        cls,
+        ip: str,
+        port: int,
+        ed25519_seed: bytes,
+        alpn: str,
+        connections: int = 256,
+        connections_per_address: int = 32,
+    ) -> Self:
+        """Listens as the key of `ed25519_seed`, for clients that offer `alpn`; `OSError` without the port."""
+
+    @property
+    def port(self) -> int:
+        """The UDP port, which the system chooses for port 0."""
+
+    def accept(self, done: Callable[[BaseException | None, QuicStream | None], object]) -> None:
+        """Gives the next stream; `None` once it is closed."""
+
+    def leave(self) -> None:
+        """Accepts nobody any more; connections that stand go on."""
+
+    def close(self) -> None:
+        """Ends all connections."""
+
+@final
+class QuicConnection:
+    """A connection to a server of streams of bytes."""
+
+    def __new__(
+        cls, ip: str, port: int, pubkey_ed25519: bytes, ed25519_seed: bytes, alpn: str, timeout: float = 10.0
+    ) -> Self:
+        """Connects as the key of `ed25519_seed`; `TimeoutError`, or `ConnectionError` (another key, nobody there)."""
+
+    def open(self) -> QuicStream:
+        """A new stream, of which the server hears with its first bytes; `ConnectionError`."""
+
+    def close(self) -> None:
+        """Ends the connection."""
+
+@final
+class QuicStream:
+    """A stream of bytes each way. `done` as for `QuicListener`; times in seconds."""
+
+    @property
+    def address(self) -> str:
+        """The IP address of the other end."""
+
+    @property
+    def connection(self) -> int:
+        """The number of the listener's connection that it is on."""
+
+    def read(self, most: int, timeout: float, done: Callable[[BaseException | None, bytes], object]) -> None:
+        """Gives what has come, up to `most` bytes; nothing at the end."""
+
+    def write(self, data: bytes, timeout: float, done: Callable[[BaseException | None, None], object]) -> None:
+        """Sends all of it."""
+
+    def finish(self, timeout: float, done: Callable[[BaseException | None, None], object]) -> None:
+        """Ends what is sent; done when the other end has it all."""
+
+    def reset(self, code: int) -> None:
+        """Gives up both ways with this code."""
+
 def bls_aggregate_keys(keys: list[bytes]) -> bytes:
     """The key that signatures of all `keys` together verify against; `ValueError` for bytes that are no key."""
 

@@ -193,7 +193,7 @@ def test_a_bad_entry_of_an_answer_costs_that_entry(bad: Any) -> None:
     expected = [Snode("192.0.2.1", 1, bytes([n]) * 32, bytes([n + 1]) * 32) for n in (1, 4)]
     assert parse_states({"result": {"service_node_states": [GOOD, bad, other]}}) == expected
     swarm = [{**entry, "ip": entry["public_ip"], "port": entry["storage_port"]} for entry in (GOOD, other)]
-    assert network._snodes({"snodes": [swarm[0], bad, swarm[1]]}) == expected
+    assert network.members_in({"snodes": [swarm[0], bad, swarm[1]]}) == expected
 
 
 async def test_strikes_drop_a_node_and_mend_its_path() -> None:

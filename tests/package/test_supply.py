@@ -26,6 +26,8 @@ LICENCES = {
     "ISC License (ISCL)": "ISC",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    # `apsw-sqlite3mc`: "this license", whose text is zlib's, or any that is approved.
+    "OSI Approved": "Zlib",
     "Public Domain": "LicenseRef-Public-Domain",
     "Python Software Foundation License": "PSF-2.0",
 }

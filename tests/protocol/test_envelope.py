@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allium.client import Account, envelope
-from allium.client.client import message_hash
 from allium.client.envelope import EnvelopeError, open_sealed, pad, seal, unpad
 from allium.client.session_pb2 import Content, Envelope, WebSocketMessage
+from allium.client.swarm import message_hash
 
 SENDER = Account(bytes(range(16)))
 RECIPIENT = Account(b"\xff" * 16)

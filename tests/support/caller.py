@@ -9,8 +9,8 @@ from typing import Any
 from nacl import bindings
 
 from allium.client import direct
-from allium.client.client import message_hash
 from allium.client.direct import Answer, Node
+from allium.client.swarm import message_hash
 from tests.support import wire
 from tests.support.devnet import Devnet
 

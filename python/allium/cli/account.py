@@ -21,6 +21,8 @@ File = Annotated[
     Path, typer.Option("--account", envvar="ALLIUM_ACCOUNT", help="File with the recovery phrase.", show_default=True)
 ]
 FILE = Path("~/.config/allium/account")
+#: On standard input there is a phrase, and not more.
+_MOST_PHRASE_BYTES = 4096
 
 
 @app.command("new")
@@ -36,12 +38,12 @@ def new(file: File = FILE) -> None:
 @app.command("restore")
 def restore(
     file: File = FILE,
-    phrase: Annotated[str, typer.Option(prompt="Recovery phrase", hide_input=True, help="The 13 words.")] = "",
+    phrase: Annotated[str, typer.Option(help="The 13 words; others on this machine may see them there.")] = "",
 ) -> None:
-    """Bring an account back from its recovery phrase."""
+    """Bring an account back from its recovery phrase, which is asked for, or read from standard input."""
     from allium.client import Account
 
-    account = Account.from_phrase(phrase)
+    account = Account.from_phrase(phrase or _given_phrase())
     _write(expanded(file), account.phrase)
     _report(account, phrase=False)
 
@@ -60,6 +62,15 @@ def show(
         import segno
 
         segno.make(account.account_id, error="m").terminal(out=sys.stdout, compact=True)
+
+
+def _given_phrase() -> str:
+    if sys.stdin is not None and sys.stdin.isatty():
+        answer: str = typer.prompt("Recovery phrase", hide_input=True)
+        return answer
+    from allium.client.phrase import decoded
+
+    return decoded(sys.stdin.buffer.read(_MOST_PHRASE_BYTES) if sys.stdin is not None else b"")
 
 
 def read(file: Path) -> Account:

@@ -30,17 +30,32 @@ _State = Annotated[
 
 @app.command()
 def send(
-    to: Annotated[str, typer.Argument(metavar="ACCOUNT_ID", help="05 and 64 hex digits.")],
+    to: Annotated[str, typer.Argument(metavar="ID", help="05, or of a group 03, and 64 hex digits.")],
     text: Annotated[str, typer.Argument(help="What to say.")],
     seed: _Seed,
     file: File = FILE,
     name: Annotated[str, typer.Option(help="What to call yourself.")] = "",
     state: _State = None,
+    reply: Annotated[str, typer.Option("--reply", metavar="MESSAGE", help="Answer the message of this hash.")] = "",
+    attach: Annotated[
+        list[Path] | None, typer.Option("--attach", metavar="FILE", help="A file to send with it; may be repeated.")
+    ] = None,
+    file_server: Annotated[
+        str,
+        typer.Option(
+            envvar="ALLIUM_FILE_SERVER", metavar="URL#KEY", help="Where files are sent, if not where all clients do."
+        ),
+    ] = "",
 ) -> None:
     """Send a text over a three-hop onion path into the recipient's swarm.
 
     Exit code 0: the message is stored there. Whether that could be shown, or remembered, makes no difference.
     """
+    if reply or attach or to.startswith("03"):
+        from allium.cli import sending
+
+        sending.send(file, seed, to, text, reply, attach or [], file_server)
+        return
     from allium.client import Client
     from allium.client.state import StateError
 
@@ -68,8 +83,16 @@ def inbox(
     file: File = FILE,
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more until Ctrl-C.")] = False,
     state: _State = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For machines: of all conversations, an object a line.")
+    ] = False,
 ) -> None:
     """Show what is new in the inbox. A message that could not be shown is new the next time too."""
+    if as_json:
+        from allium.cli import inbox as machines
+
+        machines.tell(file, seed, follow)
+        return
     from allium.client import Client
 
     account = read(file)

@@ -6,18 +6,19 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from allium.client.account import Account
-    from allium.client.client import Client, Confirmation, Message, Poll, SendResult
+    from allium.client.client import Client, Message, Poll, SendResult
     from allium.client.errors import ClockError, NetworkError, RefusedError
     from allium.client.path import Path, Paths
     from allium.client.pool import Snode, SnodePool
     from allium.client.state import State
+    from allium.client.swarm import Confirmation
 
 #: The module of each name. It is imported when the name is asked for: an account alone needs no HTTP.
 _HOMES = {
     "Account": "account",
     "Client": "client",
     "ClockError": "errors",
-    "Confirmation": "client",
+    "Confirmation": "swarm",
     "Message": "client",
     "NetworkError": "errors",
     "Path": "path",

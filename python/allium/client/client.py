@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import hashlib
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -15,12 +15,11 @@ from allium.client import envelope
 from allium.client.account import Account, account_key
 from allium.client.errors import ClockError, NetworkError, RefusedError
 from allium.client.network import ATTEMPTS, Network, Reply, attempts
-from allium.client.path import Paths
-from allium.client.pool import Snode, SnodePool
+from allium.client.pool import Snode
 from allium.client.requests import signed
 from allium.client.session_pb2 import Content
 from allium.client.state import State, StateError
-from allium.client.transport import Transport
+from allium.client.swarm import Confirmation, confirmations, message_hash
 
 #: 14 days, in milliseconds.
 TEXT_TTL = 14 * 24 * 3600 * 1000
@@ -32,18 +31,6 @@ INBOX = 0
 _FULL_PAGE = 95
 POLL_SECONDS = 3.0
 _MAX_BACKOFF = 10.0
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """What one member of the swarm said of a store."""
-
-    #: Ed25519 key, 32 bytes.
-    node: bytes
-    #: It signed the message's hash with that key.
-    verified: bool
-    #: Why it did not store, in its own or the entry node's words; `None` when it did.
-    failure: str | None
 
 
 @dataclass(frozen=True)
@@ -96,20 +83,20 @@ class Client:
         """`seeds` are URLs of seed nodes; `state` is what an earlier run remembered. Needs a running event loop."""
         self.account = account
         self._state = state if state is not None else State()
-        self._transport = Transport()
-        self.pool = SnodePool(seeds, self._transport, self._state.nodes)
-        self.paths = Paths(self.pool, self._transport, account.account_id, self._state.guards)
-        self.network = Network(self.pool, self.paths, self._transport, self._state.swarms)
+        age = max(0.0, time.time() - self._state.listed)
+        self.network = Network.open(seeds, self._state.nodes, self._state.guards, self._state.swarms, age)
+        self.pool, self.paths = self.network.pool, self.network.paths
         self._polled: list[Snode] = []
 
     async def close(self) -> None:
         """Remembers what it learnt and closes its connections; `StateError` when the former was not possible."""
         self._state.nodes = self.pool.nodes
-        self._state.guards = [path.guard.ed25519 for path in self.paths.paths]
+        self._state.listed = int(time.time() - self.pool.age)
+        self._state.guards = self.paths.guards
         try:
             self._state.save(self.network.now())
         finally:
-            await self._transport.close()
+            await self.network.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -173,7 +160,7 @@ class Client:
         expected = message_hash(recipient, INBOX, data)
         if body.get("hash") != expected:
             raise NetworkError(f"{reply.destination} stored something else: {body.get('hash')!r}, not {expected}")
-        return SendResult(expected, sent, reply.path, reply.destination, _confirmations(body, expected))
+        return SendResult(expected, sent, reply.path, reply.destination, confirmations(body, expected))
 
     async def poll(self) -> Poll:
         """Everything new in the inbox, from one node of the swarm; another one at each call.
@@ -340,34 +327,3 @@ class Client:
         body = opened.content.dataMessage
         recipient = body.syncTarget or self.account.account_id
         return Message(name, opened.sender, recipient, body.body, opened.timestamp, body.profile.displayName, expiry)
-
-
-def message_hash(account_id: str, namespace: int, data: bytes) -> str:
-    """What a node calls a message: 43 base64 digits (`spec/node-rpc` §2)."""
-    digest = hashlib.blake2b(bytes.fromhex(account_id), digest_size=32)
-    digest.update(str(namespace).encode() if namespace else b"")
-    digest.update(data)
-    return base64.b64encode(digest.digest()).decode().rstrip("=")
-
-
-def _confirmations(body: Mapping[str, Any], stored: str) -> tuple[Confirmation, ...]:
-    swarm = body.get("swarm")
-    return tuple(
-        _confirmation(key, entry, stored)
-        for key, entry in sorted(swarm.items() if isinstance(swarm, dict) else ())
-        if isinstance(entry, dict)
-    )
-
-
-def _confirmation(key: str, entry: Mapping[str, Any], stored: str) -> Confirmation:
-    try:
-        node = bytes.fromhex(key)
-        if entry.get("failed"):
-            reason = entry.get("reason") or (
-                "no answer in time" if entry.get("timeout") else f"code {entry.get('code')}"
-            )
-            return Confirmation(node, False, str(reason))
-        signature = base64.b64decode(entry.get("signature") or "")
-    except (ValueError, TypeError):
-        return Confirmation(b"", False, "an unusable answer")
-    return Confirmation(node, envelope.verify(node, signature, stored.encode()), None)

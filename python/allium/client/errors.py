@@ -9,6 +9,10 @@ class NetworkError(Complaint):
     """The network did not do what was asked. Trying again later, or by another way, may help."""
 
 
+class UnreachableError(NetworkError):
+    """There was no connection to who was to be asked, so that nothing was sent."""
+
+
 class ClockError(NetworkError):
     """The clock of this machine is too far from those of the nodes; set it."""
 

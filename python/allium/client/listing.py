@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 
 #: Of an Ed25519 or X25519 key.
 _KEY_BYTES = 32
+#: Times beyond it are none: no format has room for them.
+_MOST_MILLISECONDS = 2**63 - 1
 
 
 class _Keyed(Protocol):
@@ -27,6 +29,13 @@ def decoded(body: bytes | str) -> Any:
         return json.loads(body)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def milliseconds(value: Any) -> int | None:
+    """A time or a duration that somebody told; `None` for what is none."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_MILLISECONDS:
+        return value
+    return None
 
 
 def usable(entries: Iterable[Any], parse: Callable[[Any], Node | None]) -> list[Node]:

@@ -8,7 +8,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from allium.client.errors import NetworkError
@@ -24,7 +24,14 @@ SEED_ATTEMPTS = 4
 #: How many nodes are asked for a new list, and in how many answers an entry has to be.
 WITNESSES = 3
 AGREEING = 2
-FIELDS = ("public_ip", "storage_port", "pubkey_x25519", "pubkey_ed25519", "requested_unlock_height", "height")
+FIELDS = (
+    *("public_ip", "storage_port", "storage_lmq_port", "pubkey_x25519", "pubkey_ed25519"),
+    *("requested_unlock_height", "height"),
+)
+#: After seeds that did not answer they are left alone for so long, if there are nodes to go on with.
+_SEED_PAUSE = 60.0
+#: A node list may not be longer.
+_MOST_NODES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Snode:
     port: int
     ed25519: bytes
     x25519: bytes
+    #: Where it speaks QUIC; `None` when nobody has told.
+    quic_port: int | None = field(default=None, compare=False)
 
     @property
     def url(self) -> str:
@@ -44,14 +53,13 @@ class Snode:
     @property
     def subnet(self) -> str | None:
         """The /24 network it is in, of which a path uses one node; `None` for loopback, where that rule is off."""
-        address = ipaddress.ip_address(self.ip)
-        return None if address.is_loopback else str(ipaddress.ip_network(f"{self.ip}/24", strict=False))
+        return None if self.ip.startswith("127.") else self.ip.rpartition(".")[0]
 
     def __str__(self) -> str:
         return f"{self.ed25519.hex()[:8]}@{self.ip}:{self.port}"
 
     @classmethod
-    def parse(cls, ip: Any, port: Any, ed25519: Any, x25519: Any) -> Snode | None:
+    def parse(cls, ip: Any, port: Any, ed25519: Any, x25519: Any, quic_port: Any = None) -> Snode | None:
         """From fields of a node list; `None` for an entry that cannot be contacted."""
         try:
             address, number = ipaddress.IPv4Address(str(ip)), int(port)
@@ -60,7 +68,8 @@ class Snode:
             return None
         if address.is_unspecified or not 0 < number < 1 << 16 or any(len(key) != 32 for key in keys):
             return None
-        return cls(str(address), number, *keys)
+        offered = isinstance(quic_port, int) and 0 < quic_port < 1 << 16
+        return cls(str(address), number, *keys, quic_port if offered else None)
 
 
 def seed_endpoint(seed: str) -> str:
@@ -72,8 +81,10 @@ def seed_endpoint(seed: str) -> str:
 class SnodePool:
     """Nodes by Ed25519 key. What fails too often leaves, and every `on_drop` hears of it."""
 
-    def __init__(self, seeds: Sequence[str], transport: Transport, nodes: Iterable[Snode] = ()) -> None:
-        """`seeds` are URLs as `seed_endpoint` takes them; `nodes` is what an earlier run knew."""
+    def __init__(
+        self, seeds: Sequence[str], transport: Transport, nodes: Iterable[Snode] = (), age: float = 0.0
+    ) -> None:
+        """`seeds` are URLs as `seed_endpoint` takes them; `nodes` is what an earlier run knew `age` seconds ago."""
         if not seeds:
             raise ValueError("a client needs the URL of at least one seed")
         self._seeds = [seed_endpoint(seed) for seed in seeds]
@@ -81,7 +92,10 @@ class SnodePool:
         self._nodes = {node.ed25519: node for node in nodes}
         self._strikes: dict[bytes, int] = {}
         self._listed = MINIMUM
-        self._refreshed = 0.0 if not self._nodes else time.monotonic()
+        #: When the list is to be compared with other nodes', and seeds may be asked again.
+        self._stale = time.monotonic() + (REFRESH_SECONDS - max(0.0, age) if self._nodes else 0.0)
+        self._put = time.monotonic() - max(0.0, age)
+        self._seeds_due = 0.0
         self._fetching = asyncio.Lock()
         self.on_drop: list[Callable[[Snode], None]] = []
 
@@ -99,7 +113,12 @@ class SnodePool:
     @property
     def is_stale(self) -> bool:
         """Whether the list should be compared with other nodes'."""
-        return time.monotonic() - self._refreshed > REFRESH_SECONDS
+        return time.monotonic() > self._stale
+
+    @property
+    def age(self) -> float:
+        """Seconds since the list was a fresh one: to remember with it for the next run."""
+        return time.monotonic() - self._put
 
     def get(self, ed25519: bytes) -> Snode | None:
         """The node with this key."""
@@ -112,17 +131,46 @@ class SnodePool:
         random.SystemRandom().shuffle(nodes)
         return nodes
 
+    def diverse(self, but: Collection[Snode] = ()) -> list[Snode]:
+        """One node of each /24 (of loopback all), but none of `but`, in random order."""
+        chosen: list[Snode] = []
+        subnets: set[str] = set()
+        # Of each network the first is a random one; their order is to be one too, and not by how many nodes they have.
+        for node in self.shuffled(but):
+            if (subnet := node.subnet) is None or subnet not in subnets:
+                chosen.append(node)
+            if subnet is not None:
+                subnets.add(subnet)
+        random.SystemRandom().shuffle(chosen)
+        return chosen
+
+    @property
+    def wanted(self) -> int:
+        """With fewer nodes a seed is asked: a network smaller than `MINIMUM` is when one of its nodes was dropped."""
+        return min(MINIMUM, self._listed)
+
     async def ensure(self) -> None:
         """Asks a seed when too few nodes are known; `NetworkError` when that fails and none is known."""
+        if len(self._nodes) >= self.wanted:
+            return
         async with self._fetching:
-            # A network smaller than MINIMUM is asked for again when one of its nodes was dropped.
-            if len(self._nodes) >= min(MINIMUM, self._listed):
+            if len(self._nodes) >= self.wanted or (self._nodes and time.monotonic() < self._seeds_due):
                 return
             try:
                 self.replace(await self._from_seeds())
             except NetworkError:
+                self._seeds_due = time.monotonic() + _SEED_PAUSE
                 if not self._nodes:
                     raise
+
+    async def reseed(self) -> None:
+        """Asks the seeds although there are nodes; `NetworkError`."""
+        async with self._fetching:
+            self.replace(await self._from_seeds())
+
+    def postpone(self, seconds: float) -> None:
+        """The list counts as fresh for so long."""
+        self._stale = time.monotonic() + seconds
 
     def replace(self, nodes: Collection[Snode]) -> None:
         """Puts a fresh list in force and forgets all strikes."""
@@ -130,7 +178,8 @@ class SnodePool:
         self._nodes = {node.ed25519: node for node in nodes}
         self._strikes.clear()
         self._listed = len(nodes)
-        self._refreshed = time.monotonic()
+        self._put = time.monotonic()
+        self._stale = self._put + REFRESH_SECONDS
         for node in gone:
             self._tell(node)
 
@@ -195,8 +244,9 @@ def parse_states(answer: Any) -> list[Snode]:
     states = result.get("service_node_states") if isinstance(result, dict) else None
     if not isinstance(states, list) or (states and not any(isinstance(state, dict) for state in states)):
         raise ValueError("not a list of nodes")
-    return usable(states, _of_state)
+    return usable(states[:_MOST_NODES], _of_state)
 
 
 def _of_state(state: Any) -> Snode | None:
-    return Snode.parse(state["public_ip"], state["storage_port"], state["pubkey_ed25519"], state["pubkey_x25519"])
+    keys = state["pubkey_ed25519"], state["pubkey_x25519"]
+    return Snode.parse(state["public_ip"], state["storage_port"], *keys, state.get("storage_lmq_port"))

@@ -23,6 +23,8 @@ class State:
 
     path: Path | None = None
     nodes: list[Snode] = field(default_factory=list)
+    #: When they were a fresh list, Unix seconds; 0 if that is not known.
+    listed: int = 0
     #: Ed25519 keys.
     guards: list[bytes] = field(default_factory=list)
     #: Account ID -> Ed25519 keys of its swarm's nodes.
@@ -46,6 +48,7 @@ class State:
         return cls(
             path,
             [node for node in nodes if node is not None],
+            min(int(document.get("listed", 0)), 1 << 53),
             _keys(document["guards"]),
             {str(account): _keys(keys) for account, keys in document["swarms"].items()},
             {(bytes.fromhex(key), str(account), int(ns)): str(h) for key, account, ns, h in document["last_hashes"]},
@@ -58,7 +61,10 @@ class State:
         if self.path is None:
             return
         document = {
-            "nodes": [[node.ip, node.port, node.ed25519.hex(), node.x25519.hex()] for node in self.nodes],
+            "nodes": [
+                [node.ip, node.port, node.ed25519.hex(), node.x25519.hex(), node.quic_port] for node in self.nodes
+            ],
+            "listed": self.listed,
             "guards": [key.hex() for key in self.guards],
             "swarms": {account: [key.hex() for key in keys] for account, keys in self.swarms.items()},
             "last_hashes": [[key.hex(), account, ns, h] for (key, account, ns), h in self.last_hashes.items()],

@@ -18,9 +18,14 @@ class FilesHttpServer(HttpServer):
     """The HTTP server of files."""
 
     def __init__(
-        self, config: FilesConfig, api: FileApi, onion: Answerer, metrics: Metrics, quick: QuickGet | None = None
+        self,
+        config: FilesConfig,
+        source_quota: SourceQuota,
+        api: FileApi,
+        onion: Answerer,
+        metrics: Metrics,
+        quick: QuickGet | None = None,
     ) -> None:
-        source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
         super().__init__(config, source_quota, api.answer, onion, metrics)
         self._quick = quick
 

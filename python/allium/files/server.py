@@ -7,11 +7,13 @@ import contextlib
 from pathlib import Path
 from typing import ClassVar
 
+from allium.errors import Complaint
 from allium.files import health, setup
 from allium.files.api import CONTENT_HEADERS, FileApi
 from allium.files.http_server import FilesHttpServer
 from allium.files.metrics import Metrics
 from allium.files.onion_door import FilesOnionDoor
+from allium.files.quic_door import QuicDoor
 from allium.files.quick_get import QuickGet
 from allium.files.settings import FilesConfig
 from allium.files.versions import Versions
@@ -19,6 +21,7 @@ from allium.server import process
 from allium.server.health import Problem
 from allium.server.http_server import HttpServer
 from allium.server.process import ServerProcess
+from allium.server.quota import SourceQuota
 
 #: Between two looks for files that have expired.
 _TIDY_SECONDS = 10.0
@@ -30,6 +33,10 @@ def run(config: FilesConfig, config_file: Path | None) -> int:
     The file of versions is read again when it changes.
     """
     return process.run(FilesProcess, config, lambda: FilesConfig.load(config_file, {"data_dir": config.data_dir}))
+
+
+class BindError(Complaint):
+    """A port that it needs is not to be had."""
 
 
 class FilesProcess(ServerProcess[FilesConfig]):
@@ -54,7 +61,25 @@ class FilesProcess(ServerProcess[FilesConfig]):
         door = FilesOnionDoor(x25519_secret, service, api, metrics)
         quick = QuickGet.of(index, blobs, {**CONTENT_HEADERS, "server": "allium"}, metrics.downloaded)
         stack.callback(asyncio.create_task(service.keep_tidy(_TIDY_SECONDS)).cancel)
-        return FilesHttpServer(config, api, door.answer, metrics, quick)
+        source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
+        if config.quic:
+            await self._open_quic(stack, source_quota, ed25519_seed)
+        return FilesHttpServer(config, source_quota, api, door.answer, metrics, quick)
+
+    async def _open_quic(
+        self, stack: contextlib.AsyncExitStack, source_quota: SourceQuota, ed25519_seed: bytes
+    ) -> None:
+        config = self.config
+        try:
+            door = QuicDoor(config, self._service, source_quota, self.metrics, ed25519_seed)
+        except OSError as error:
+            raise BindError(
+                f"UDP port {config.http_port} of {config.bind_ip} cannot be used for QUIC ({error.strerror or error}); "
+                "stop what has it, choose another http_port, or set quic = false"
+            ) from None
+        stack.push_async_callback(door.finish, process.DRAIN_SECONDS)
+        serving = asyncio.create_task(door.serve())
+        stack.callback(serving.cancel)
 
     @property
     def holds(self) -> str:

@@ -72,6 +72,9 @@ class FilesConfig(ServerConfig):
     ttl_seconds: int = setting(
         fields.whole(30, 366 * 86_400), "How long a file is kept if nobody extends it.", FORTNIGHT
     )
+    quic: bool = setting(
+        fields.flag, "Whether clients may use QUIC too, at the UDP port of the number that HTTP has.", True
+    )
     numeric_ids: bool = setting(
         fields.flag, "Name files by numbers, for clients that know no other names. Both are found.", False
     )

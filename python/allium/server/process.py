@@ -29,7 +29,7 @@ from allium.settings.server import ServerConfig
 Config = TypeVar("Config", bound=ServerConfig)
 
 #: How long requests under way may take when the server ends.
-_DRAIN_SECONDS = 25.0
+DRAIN_SECONDS = 25.0
 _WATCHDOG_SECONDS = 10.0
 _BACKLOG = 4096
 
@@ -92,7 +92,7 @@ class ServerProcess(ABC, Generic[Config]):
             await self._stop.wait()
             notify.stopping("finishing requests")
             await site.stop()
-            await http.finish(_DRAIN_SECONDS)
+            await http.finish(DRAIN_SECONDS)
         if self._failure is not None:
             raise self._failure
         self._log.info("stopped")

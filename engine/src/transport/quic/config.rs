@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{hkdf, hmac};
 use quinn::{Connection, Endpoint, IdleTimeout, TransportConfig, VarInt, crypto::rustls::HandshakeData};
 
 use super::tls;
@@ -27,15 +27,17 @@ pub(crate) const REFERENCE_FRAME: usize = 10_000_000;
 /// Bytes of the largest frame that we take. The largest answer to a `retrieve` takes more than the reference's limit when it
 /// goes through onion layers; over OMQ it fits.
 pub(crate) const MAX_FRAME: usize = 11 << 20;
-/// What the secret of resets is derived with; a local matter.
-pub(super) const RESET_KEY: &[u8] = b"allium quic stateless reset";
+/// What the secrets of resets and of tokens are derived with; a local matter.
+const RESET_KEY: &[u8] = b"allium quic stateless reset";
+const TOKEN_KEY: &[u8] = b"allium quic address token";
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 /// Between nodes.
 pub(super) const NODE_IDLE: Duration = Duration::from_secs(60);
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+
 /// `spec/transports` §3.1.
-pub(crate) fn transport(between_nodes: bool) -> TransportConfig {
+fn transport(between_nodes: bool) -> TransportConfig {
     let mut config = TransportConfig::default();
     let idle = if between_nodes { NODE_IDLE } else { IDLE };
     config
@@ -51,11 +53,28 @@ pub(crate) fn transport(between_nodes: bool) -> TransportConfig {
     config
 }
 
-/// A listening endpoint. What it resets connections with that it does not know is the same after a restart, so that the
-/// other end learns at once that the connection it holds is no more.
-pub(crate) fn endpoint(socket: UdpSocket, config: quinn::ServerConfig, own: &Ed25519Secret) -> io::Result<Endpoint> {
-    let secret = blake2b_simd::Params::new().hash_length(32).key(RESET_KEY).hash(&own.to_pkcs8());
-    let reset_key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
+/// A listening endpoint that takes the application protocols `accepted`, as nodes have it.
+pub(crate) fn endpoint(socket: UdpSocket, accepted: &[&[u8]], own: &Ed25519Secret) -> io::Result<Endpoint> {
+    listen(socket, accepted, own, transport(false))
+}
+
+/// A listening endpoint.
+///
+/// What it resets connections with that it does not know is the same after a restart, so that the other end learns at once
+/// that the connection it holds is no more. So are the keys of its tokens: whom the node before asked to prove its address
+/// (RFC 9000 §8.1.2) comes back with a proof that this one must know, or the client takes it for an impostor.
+pub(super) fn listen(
+    socket: UdpSocket,
+    accepted: &[&[u8]],
+    own: &Ed25519Secret,
+    transport: TransportConfig,
+) -> io::Result<Endpoint> {
+    let secret = |name| blake2b_simd::Params::new().hash_length(32).key(name).hash(&own.to_pkcs8());
+    let reset_key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret(RESET_KEY).as_bytes()));
+    let token_key = Arc::new(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, secret(TOKEN_KEY).as_bytes()));
+    let crypto = tls::server(own, accepted).map_err(io::Error::other)?;
+    let mut config = quinn::ServerConfig::new(crypto, token_key);
+    config.transport_config(Arc::new(transport));
     let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("not inside a runtime"))?;
     Endpoint::new(quinn::EndpointConfig::new(reset_key), Some(config), socket, runtime)
 }

@@ -1,8 +1,9 @@
 //! QUIC (`spec/transports` §3), for clients and between nodes: request streams over connections whose ends are named by
 //! Ed25519 keys.
 //!
-//! Here is what both directions of it have alike, and a client for tests of both.
+//! Here is what both directions of it have alike, a client for tests of both, and streams of bytes for other protocols.
 
+mod bytes;
 pub(super) mod client;
 pub(super) mod config;
 mod error;
@@ -10,6 +11,7 @@ pub mod frame;
 pub(super) mod stream;
 pub(super) mod tls;
 
+pub use bytes::{ByteConnection, ByteLimits, ByteListener, ByteStream};
 pub use client::QuicClient;
 pub use config::{ALPN, ALPN_NODES, client_endpoint};
 pub use error::QuicError;
@@ -28,8 +30,7 @@ mod tests {
         let [ours, theirs] = [1, 2].map(|seed| Ed25519Secret::from_seed(&[seed; 32]));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let config = quinn::ServerConfig::with_crypto(tls::server(&theirs, accepted).unwrap());
-        let server = endpoint(socket, config, &theirs).unwrap();
+        let server = endpoint(socket, accepted, &theirs).unwrap();
         let client = client_endpoint("127.0.0.1:0".parse().unwrap()).unwrap();
         let limit = Duration::from_secs(30);
         let (there, here) = tokio::join!(
@@ -54,5 +55,28 @@ mod tests {
         for (offered, accepted, protocol) in cases {
             assert_eq!(agreed(offered, accepted).await, protocol.map(|protocol| (protocol, protocol)));
         }
+    }
+
+    /// A node that was asked for proof of an address starts anew before it is shown.
+    #[tokio::test]
+    async fn a_successor_knows_the_tokens_of_the_one_before() {
+        let [ours, theirs] = [1, 2].map(|seed| Ed25519Secret::from_seed(&[seed; 32]));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let successor = socket.try_clone().unwrap();
+        let server = async {
+            let before = endpoint(socket, ACCEPTED, &theirs).unwrap();
+            before.accept().await.unwrap().retry().unwrap();
+            drop(before);
+            let after = endpoint(successor, ACCEPTED, &theirs).unwrap();
+            let incoming = after.accept().await.unwrap();
+            let proven = incoming.remote_address_validated();
+            (proven, incoming.await.is_ok())
+        };
+        let client = client_endpoint("127.0.0.1:0".parse().unwrap()).unwrap();
+        let limit = Duration::from_secs(30);
+        let (there, here) =
+            tokio::join!(server, client::connect(&client, address, theirs.public(), &ours, &[ALPN], limit));
+        assert_eq!((there, here.is_ok()), ((true, true), true));
     }
 }

@@ -22,7 +22,7 @@ class CommunityError(ValueError):
 
 @dataclass(frozen=True)
 class Server:
-    """A community server: its URL in canonical form, and its X25519 key of 32 bytes."""
+    """A server of communities, or another that onion requests reach: canonical URL, and X25519 key of 32 bytes."""
 
     base_url: str
     key: bytes
@@ -33,6 +33,21 @@ class Server:
         if len(key) != KEY_BYTES:
             raise CommunityError("a server's key has 32 bytes")
         return cls(canonical(base_url), key)
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return urlsplit(self.base_url).scheme
+
+    @property
+    def host(self) -> str:
+        """Without brackets, where it is an address of IPv6."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The scheme's own, where the URL has none."""
+        return urlsplit(self.base_url).port or _DEFAULT_PORTS[self.scheme]
 
 
 @dataclass(frozen=True)

@@ -76,18 +76,27 @@ class GroupMembers(GroupConfig):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    @property
+    def any_removal(self) -> bool:
+        """Whether a member may be marked as to be removed; iterating tells who."""
+        return any(b"R" in fields.dict_of(entry) for entry in fields.dict_of(self._get(_MEMBERS)).values())
+
     def get(self, account_id: str) -> Member | None:
         """A member; None if there is none. `ValueError` for a bad id."""
         return self._read_member(ids.packed(account_id, ids.ACCOUNT))
 
     def set(self, member: Member) -> None:
-        """Writes all fields of a member."""
+        """Writes all fields of a member; what others wrote and we would not, a longer name, stays unless it changed."""
         path = (_MEMBERS, ids.packed(member.account_id, ids.ACCOUNT))
+        known = self._read_member(path[1])
         invited = 0 if member.admin else int(member.invite)
-        entry: dict[bytes, Node | None] = {
-            b"n": fields.checked_name(member.name),
-            b"p": member.picture.url.encode() if member.picture else None,
-            b"q": member.picture.key if member.picture else None,
+        entry: dict[bytes, Node | None] = {}
+        if known is None or member.name != known.name:
+            entry[b"n"] = fields.checked_name(member.name)
+        if known is None or member.picture != known.picture:
+            entry[b"p"] = member.picture.url.encode() if member.picture else None
+            entry[b"q"] = member.picture.key if member.picture else None
+        entry |= {
             b"t": member.updated or None,
             b"I": invited or None,
             b"A": int(member.admin) or None,

@@ -6,6 +6,7 @@ Posts are a padded Content today and are to be Envelopes one day; both are read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -14,7 +15,6 @@ from allium.client.account import Account
 from allium.client.configs import ids
 from allium.client.envelope import pad, unpad
 from allium.client.groups import blinding
-from allium.client.groups.blinding import BlindedKey
 from allium.client.messages.decoding import MessageError, decode
 from allium.client.messages.encoding import content_of
 from allium.client.messages.kinds import Letter, Reaction, Text
@@ -23,6 +23,13 @@ from allium.client.session_pb2 import Content, Envelope
 #: How far a post's signed time may be off the server's.
 MAX_SKEW_MS = 6 * 3_600_000
 _SIGN = 0x80
+
+
+class Author(Protocol):
+    """Who signs posts: a `BlindedKey`, or an account on a server without blinding."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature, 64 bytes."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class PostReceived:
     signature: bytes = field(default=b"", repr=False)
 
 
-def write(author: BlindedKey, letter: Letter, rotating_secret: bytes | None = None) -> Post:
+def write(author: Author, letter: Letter, rotating_secret: bytes | None = None) -> Post:
     """The post of a letter; `rotating_secret` (64 bytes) signs for Session Pro. `ValueError` for what is no post."""
     if not isinstance(letter.message, Text | Reaction):
         raise ValueError("rooms know no such message")

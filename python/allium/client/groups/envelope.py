@@ -28,6 +28,10 @@ _BUCKET = 256
 _VERSION = 1
 
 
+class NoKeyError(MessageError):
+    """A message under a key that we do not have, or not yet."""
+
+
 @dataclass(frozen=True)
 class GroupReceived:
     """A letter to a group, whose sender is proven."""
@@ -87,7 +91,7 @@ def decrypt(group: GroupIdentity, keys: Sequence[bytes], data: bytes) -> tuple[s
     opened = (crypto.decrypt(ciphertext, nonce, key) for key in keys)
     padded = next((each for each in opened if each is not None), None)
     if padded is None:
-        raise MessageError("no key opens it")
+        raise NoKeyError("no key opens it")
     try:
         inner = bencode.decode_dict(padded.rstrip(b"\0"))
     except bencode.BencodeError:

@@ -93,6 +93,14 @@ class GroupKeys:
         """Whether something changed since `dump`."""
         return self._needs_dump
 
+    def is_for(self, members: Iterable[str]) -> bool:
+        """Whether the current key was made for exactly these Account IDs; `ValueError` without the seed."""
+        return self.generation >= 0 and derived(self._group, members, self.generation)[0] == self.keys[0]
+
+    def generations_after(self, timestamp: int) -> int:
+        """How many keys were given out after a time in Unix milliseconds."""
+        return len({each.generation for each in self._keys if each.timestamp > timestamp})
+
     @property
     def active_hashes(self) -> list[str]:
         """Storage hashes of the messages whose keys are still in use: renew these."""
@@ -101,6 +109,15 @@ class GroupKeys:
     def promote(self, group: GroupIdentity) -> None:
         """We are an admin: the group with its seed."""
         self._group = group
+
+    def lost(self, storage_hash: str) -> bool:
+        """The swarm no longer has this of `active_hashes`; whether the current key went with it, and no other has it.
+
+        Nobody can store such a message again: an admin makes a new key (`spec/configs` §14).
+        """
+        generation = self._hashes.pop(storage_hash, None)
+        self._needs_dump |= generation is not None
+        return generation == self.generation and generation not in self._hashes.values()
 
     # Giving out
 
@@ -252,17 +269,14 @@ class GroupKeys:
 def make_key(group: GroupIdentity, members: Iterable[str], generation: int) -> Rekey:
     """The key of a generation for these Account IDs and its message: the same bytes by whichever admin."""
     names = sorted({each.lower() for each in members})
-    h1 = crypto.blake2b(
-        56, *(name.encode() for name in names), str(generation).encode(), _seed_hash(group), key=b"SessionGroupKeyGen"
-    )
-    key, nonce = h1[:KEY_BYTES], h1[KEY_BYTES:]
+    key, nonce = derived(group, names, generation)
     entries: list[Value] = []
     for name in names:
         member_key = group.key_for(name, KEYS)
         if member_key is not None:
             entries.append(crypto.encrypt(key, nonce, member_key))
     junk = -len(entries) % PAGE
-    seed = crypto.blake2b(32, h1, group.secret, key=b"SessionGroupJunkMembers")
+    seed = crypto.blake2b(32, key, nonce, group.secret, key=b"SessionGroupJunkMembers")
     stream = bindings.randombytes_buf_deterministic(junk * _ENTRY_BYTES, seed) if junk else b""
     entries += [stream[start : start + _ENTRY_BYTES] for start in range(0, len(stream), _ENTRY_BYTES)]
     payload = _signed(
@@ -270,6 +284,13 @@ def make_key(group: GroupIdentity, members: Iterable[str], generation: int) -> R
         {b"#": nonce, b"G": generation, b"K": crypto.encrypt(key, nonce, _admin_key(group)), b"k": entries},
     )
     return Rekey(GroupKey(generation, 0, key), payload)
+
+
+def derived(group: GroupIdentity, members: Iterable[str], generation: int) -> tuple[bytes, bytes]:
+    """The key of a generation for these Account IDs (32 bytes), and the nonce of its message (24 bytes)."""
+    names = sorted({each.lower().encode() for each in members})
+    h1 = crypto.blake2b(56, *names, str(generation).encode(), _seed_hash(group), key=b"SessionGroupKeyGen")
+    return h1[:KEY_BYTES], h1[KEY_BYTES:]
 
 
 def _seed_hash(group: GroupIdentity) -> bytes:

@@ -13,6 +13,8 @@ from allium.client.groups.identity import KICKED, GroupIdentity
 
 NAMESPACE = -11
 _MAX_ENTRIES = 10_000
+#: Notices that are kept until they can be judged.
+MOST_KEPT = 20
 
 
 def seal(group: GroupIdentity, removed: Sequence[str], generation: int, nonce: bytes | None = None) -> bytes:

@@ -7,10 +7,7 @@ use quinn::{Endpoint, VarInt};
 use super::{super::context::ServerContext, serve::Server};
 use crate::transport::{
     peers::QuicPeers,
-    quic::{
-        config::{ACCEPTED, endpoint, transport},
-        tls,
-    },
+    quic::config::{ACCEPTED, endpoint},
 };
 
 /// How long requests under way may take once the node shuts down.
@@ -37,10 +34,7 @@ impl Quic {
     /// When the socket cannot be used.
     pub fn start(socket: UdpSocket, context: Arc<ServerContext>) -> io::Result<Self> {
         let peers = Arc::clone(&context.quic_peers);
-        let config = tls::server(&context.identity.ed25519, ACCEPTED).map_err(io::Error::other)?;
-        let mut config = quinn::ServerConfig::with_crypto(config);
-        config.transport_config(Arc::new(transport(false)));
-        let endpoint = endpoint(socket, config, &context.identity.ed25519)?;
+        let endpoint = endpoint(socket, ACCEPTED, &context.identity.ed25519)?;
         let server = Arc::new(Server::new(context));
         peers.listen(endpoint.clone(), Arc::<Server>::clone(&server));
         tokio::spawn(Arc::clone(&server).accept(endpoint.clone()));

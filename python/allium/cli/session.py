@@ -1,0 +1,99 @@
+"""What the commands of an account with a database share: it is brought up to date, used, and pushed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from allium.base.complaint import expanded
+from allium.base.console import out
+from allium.cli.account import read
+from allium.errors import CommandError
+
+if TYPE_CHECKING:
+    from allium.client.database.rows import Message
+    from allium.client.session import Session
+
+Seed = Annotated[list[str], typer.Option("--seed", envvar="ALLIUM_SEED", help="URL of a seed node; may be repeated.")]
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+T = TypeVar("T")
+
+
+async def opened(file: Path, seeds: list[str]) -> Session:
+    """The session of the account in a file; its database is beside it, and is made where there is none."""
+    from allium.client.database import DatabaseError
+    from allium.client.session import Session
+
+    account = read(file)
+    file = expanded(file)
+    database = file.with_name(file.name + ".db")
+    if not database.exists():
+        return await Session.restore(database, account.phrase, seeds=seeds, keep_phrase=False)
+    try:
+        return await Session.open(database, phrase=account.phrase, seeds=seeds)
+    except DatabaseError:
+        try:
+            # What was interrupted when it was made is made again; all else is refused.
+            return await Session.restore(database, account.phrase, seeds=seeds, keep_phrase=False)
+        except DatabaseError:
+            pass
+        raise
+
+
+def used(file: Path, seeds: list[str], work: Callable[[Session], Awaitable[T]], *, changes: bool = False) -> T:
+    """What `work` makes of the session once all that is new is there; what it `changes` is pushed before this ends."""
+
+    async def run() -> T:
+        async with await opened(file, seeds) as session:
+            await session.sync()
+            result = await work(session)
+            if changes:
+                await session.sync()
+            return result
+
+    return finished(run)
+
+
+def finished(run: Callable[[], Awaitable[T]]) -> T:
+    """Runs it to its end; what it says of wrong values is a complaint to the person."""
+    import asyncio
+
+    async def all_of_it() -> T:
+        return await run()
+
+    try:
+        return asyncio.run(all_of_it())
+    except UnicodeError:
+        raise
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def told(value: Any) -> None:
+    """Shows a value as one line of JSON."""
+    out.print(json.dumps(value, ensure_ascii=True), markup=False)
+
+
+def as_object(message: Message) -> dict[str, Any]:
+    """A message as the commands tell of it."""
+    return {
+        "id": message.hash or str(message.id),
+        "type": "message" if message.kind == "text" else message.kind,
+        "sender": message.sender,
+        "conversation": message.conversation,
+        "text": message.body,
+        "timestamp": message.timestamp,
+    }
+
+
+def only_after(ctx: typer.Context, *names: str) -> None:
+    """Complains of options of a group that stand before the name of one of its commands."""
+    for name in names:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise CommandError(f"options stand behind `{ctx.invoked_subcommand}`, not before it")

@@ -1,0 +1,57 @@
+"""Files of messages: where they are on the network, and on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from allium.client.database.connection import Connection, Row, clean
+from allium.client.database.rows import AttachmentState, StoredAttachment
+from allium.client.messages.kinds import Attachment
+
+_SELECT = (
+    "SELECT id, message, url, key, digest, size, content_type, name, caption, width, height, voice, state, path "
+    "FROM attachments"
+)
+
+
+class Attachments:
+    """The files of all messages. They are added with their message."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of(self, messages: Sequence[int]) -> list[StoredAttachment]:
+        """Those of some messages, in their order."""
+        found = []
+        for message in messages:
+            rows = self._connection.rows(f"{_SELECT} WHERE message = ? ORDER BY id", (message,))
+            found += [_attachment(row) for row in rows]
+        return found
+
+    def get(self, attachment: int) -> StoredAttachment | None:
+        """The file of this number."""
+        row = self._connection.row(f"{_SELECT} WHERE id = ?", (attachment,))
+        return None if row is None else _attachment(row)
+
+    def in_state(self, state: AttachmentState, limit: int = 100) -> list[StoredAttachment]:
+        """Files in this state, the newest first."""
+        rows = self._connection.rows(f"{_SELECT} WHERE state = ? ORDER BY id DESC LIMIT ?", (state.value, limit))
+        return [_attachment(row) for row in rows]
+
+    def set_state(self, attachment: int, state: AttachmentState, path: str = "") -> None:
+        """Where the file is, and under which path on this machine."""
+        self._connection.execute(
+            "UPDATE attachments SET state = ?, path = ? WHERE id = ?", (state.value, clean(path), attachment)
+        )
+
+    def set_uploaded(self, attachment: int, url: str, key: bytes, digest: bytes = b"") -> None:
+        """Where others find the file, once it was uploaded."""
+        self._connection.execute(
+            "UPDATE attachments SET url = ?, key = ?, digest = ? WHERE id = ?", (clean(url), key, digest, attachment)
+        )
+
+
+def _attachment(row: Row) -> StoredAttachment:
+    number, message, url, key, digest, size, content_type, name, caption, width, height, voice, state, path = row
+    file = Attachment(url, key, digest, size, content_type, name, caption, width, height, bool(voice))
+    return StoredAttachment(number, message, file, AttachmentState(state), path)
