@@ -37,7 +37,7 @@ ARROWS: Mapping[str, str] = {
     "devnet": "appchain base consensus errors files liveness membership node settings staking wallet _native",
     "node": "appchain base claims consensus errors liveness membership operate settings staking _native",
     "operate": "allium appchain base client consensus errors liveness membership settings staking _native",
-"files": "base client errors operate server settings",
+    "files": "base client errors operate server settings",
     "push": "base errors membership operate server settings _native",
     "server": "allium base errors operate settings _native",
     "takeover": "base errors settings _native",
