@@ -201,6 +201,9 @@ async def test_what_lapses_and_what_makes_room(make_parts: Make) -> None:
     assert "added" in await parts.ask("/subscribe", phone().subscription())
     told = await parts.ask("/subscribe", phone().subscription())
     assert told["error"] == 4 and "as many subscriptions" in told["message"]
+    # Who is there already may stay.
+    told = await parts.ask("/subscribe", [phone(user, "1").subscription(), phone().subscription()])
+    assert "updated" in told[0] and told[1]["error"] == 4
     await parts.service.tidy()
     assert parts.service.totals.subscriptions == 5
     parts.service.clock = lambda: time.time() + 700

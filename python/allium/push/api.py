@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from allium.base import log
 from allium.errors import Complaint
 from allium.push.metrics import PushMetrics
-from allium.push.service import FullError, PushService
+from allium.push.service import PushService
 from allium.push.subscription import (
     ErrorCode,
     RequestError,
@@ -100,8 +100,6 @@ class PushApi:
                 return await carry(asked)
         except TimeoutError:
             error = RequestError(ErrorCode.SERVICE_TIMEOUT, "the server is busy; try again")
-        except FullError as full:
-            error = RequestError(ErrorCode.ERROR, str(full))
         except Complaint as failed:
             self._log.error("a request failed", reason=str(failed))
             error = RequestError(ErrorCode.ERROR, "the server cannot keep it now; try again")
@@ -112,8 +110,11 @@ class PushApi:
 
     async def _subscribe(self, asked: list[Subscription]) -> list[dict[str, Any]]:
         words = {True: ("added", "Subscription successful"), False: ("updated", "Resubscription successful")}
-        told = []
+        told: list[dict[str, Any]] = []
         for new in await self._service.subscribe(asked):
+            if new is None:
+                told.append(refusal(RequestError(ErrorCode.ERROR, "this server has as many subscriptions as it may")))
+                continue
             name, text = words[new]
             told.append({"success": True, name: True, "message": text})
         return told

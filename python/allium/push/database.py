@@ -146,6 +146,12 @@ class PushDatabase:
         query = "SELECT 1 FROM subscription WHERE account = ?"
         return self._db.reader.execute(query, (account,)).fetchone() is not None
 
+    def has_device(self, account: bytes, device: Device) -> bool:
+        """Whether the account has one for this device."""
+        query = "SELECT 1 FROM subscription WHERE account = ? AND service = ? AND token = ?"
+        values = account, device.service, device.token
+        return self._db.reader.execute(query, values).fetchone() is not None
+
     def accounts(self) -> Iterator[bytes]:
         """The accounts that have any."""
         for (account,) in self._db.reader.execute("SELECT DISTINCT account FROM subscription"):

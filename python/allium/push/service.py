@@ -25,10 +25,6 @@ _REMEMBERED = 100_000
 _OF_DEVICE = 64
 
 
-class FullError(Complaint):
-    """There are as many subscriptions as may be."""
-
-
 class AccountWatcher(Protocol):
     """Who has accounts subscribed to at nodes."""
 
@@ -72,17 +68,27 @@ class PushService:
 
     # --- subscriptions, which are proven
 
-    async def subscribe(self, asked: Sequence[Subscription]) -> list[bool]:
-        """Whether each was new, and not put in place of another; raises `FullError` or another `Complaint`."""
-        if self.totals.subscriptions + len(asked) > self._config.max_subscriptions:
-            raise FullError("this server has as many subscriptions as it may")
-        done = await self._database.subscribe(asked, self._config.account_subscriptions)
-        added = sum(new for new, _ in done) - sum(ended for _, ended in done)
-        self._count(subscriptions=added)
-        for account in {one.permission.account for one in asked}:
+    async def subscribe(self, asked: Sequence[Subscription]) -> list[bool | None]:
+        """Whether each was new, and not put in place of another; `None`: there are as many as may be.
+
+        Raises a `Complaint`.
+        """
+        room = self._config.max_subscriptions - self.totals.subscriptions
+        taken: list[Subscription] = []
+        for one in asked:
+            # Who is there already may stay, however full it is.
+            if self._database.has_device(one.permission.account, one.device):
+                taken.append(one)
+            elif room > 0:
+                taken.append(one)
+                room -= 1
+        done = await self._database.subscribe(taken, self._config.account_subscriptions)
+        self._count(subscriptions=sum(new - ended for new, ended in done))
+        for account in {one.permission.account for one in taken}:
             if self.watched is not None:
                 await self.watched.add(account)
-        return [new for new, _ in done]
+        told = {id(one): new for one, (new, _) in zip(taken, done, strict=True)}
+        return [told.get(id(one)) for one in asked]
 
     async def unsubscribe(self, asked: Unsubscription) -> bool:
         """Whether there was such a subscription."""
