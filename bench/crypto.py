@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "target" / "release" / "allium-bench"
-BACKENDS = ("scalar", "avx2", "ifma", "measured")
+BACKENDS = ("scalar", "avx2", "avx512", "ifma", "measured")
 SIZES = (512, 1024, 4096, 16384, 65536)
 #: Seconds of CPU time that one measurement in Python takes at least.
 LEAST = 0.02

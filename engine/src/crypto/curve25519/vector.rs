@@ -1,4 +1,4 @@
-//! The way into the vector code, which the build script compiled for two kinds of processors.
+//! The way into the vector code, which the build script compiled for three kinds of processors.
 
 use std::sync::OnceLock;
 
@@ -75,6 +75,14 @@ vectors!(
     allium_ed25519_recompute_avx2
 );
 vectors!(
+    AVX512,
+    allium_x25519_avx512,
+    allium_ed25519_decode_avx512,
+    allium_ed25519_prepare_avx512,
+    allium_ed25519_base_avx512,
+    allium_ed25519_recompute_avx512
+);
+vectors!(
     IFMA,
     allium_x25519_ifma,
     allium_ed25519_decode_ifma,
@@ -86,10 +94,15 @@ vectors!(
 /// Whether the processor has everything that the IFMA object may use.
 pub(super) fn has_ifma() -> bool {
     macro_rules! all { ($($feature:tt)*) => { $(is_x86_feature_detected!($feature))&&* } }
-    has_avx2()
-        && all!("avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl" "avx512ifma" "avx512vbmi" "avx512vbmi2"
-            "avx512vnni" "avx512bitalg" "avx512vpopcntdq" "gfni" "vaes" "vpclmulqdq" "adx" "sha" "rdseed" "aes"
-            "pclmulqdq")
+    has_avx512()
+        && all!("avx512ifma" "avx512vbmi" "avx512vbmi2" "avx512vnni" "avx512bitalg" "avx512vpopcntdq" "gfni" "vaes"
+            "vpclmulqdq" "sha")
+}
+
+/// Whether the processor has everything that the AVX-512 object may use.
+pub(super) fn has_avx512() -> bool {
+    macro_rules! all { ($($feature:tt)*) => { $(is_x86_feature_detected!($feature))&&* } }
+    has_avx2() && all!("avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl" "adx" "rdseed" "aes" "pclmulqdq")
 }
 
 /// Whether the processor has everything that the AVX2 object may use.

@@ -47,6 +47,18 @@ pub(crate) trait Field {
     fn pick(table: &Self::Table, index: Self::Lanes) -> Self::Operand;
 }
 
+/// Once for each number, which is a constant there, as straight code: the compiler leaves loops of many products as they
+/// are.
+macro_rules! each {
+    ($index:ident, $($value:literal)*, $body:block) => {
+        $({
+            const $index: usize = $value;
+            $body
+        })*
+    };
+}
+pub(crate) use each;
+
 /// `bytes` in five limbs of `BITS` bits.
 #[inline(always)]
 pub(crate) fn limbs<const BITS: u32>(bytes: &[u8; 32]) -> [u64; 5] {

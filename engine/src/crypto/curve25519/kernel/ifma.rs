@@ -80,6 +80,11 @@ impl Madd52 for Ifma {
     }
 
     #[inline(always)]
+    fn madd_small(self, a: Self, b: Self) -> Self {
+        self.madd_low(a, b)
+    }
+
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         unsafe { Self(_mm512_mullo_epi64(self.0, other.0)) }
     }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::{
     batch::{self, batch},
+    doubles::{self, Doubles},
     edwards::{NEUTRAL, decode_all},
     field::Field,
     field25::Field25,
@@ -103,6 +104,14 @@ impl Madd52 for Portable {
     }
 
     #[inline(never)]
+    fn madd_small(self, a: Self, b: Self) -> Self {
+        self.add(a.each(b, |a, b| {
+            assert!(a >> 32 == 0 && b >> 32 == 0 && (a * b) >> 52 == 0);
+            a * b
+        }))
+    }
+
+    #[inline(never)]
     fn mul(self, other: Self) -> Self {
         self.each(other, |a, b| a.checked_mul(b).unwrap())
     }
@@ -125,6 +134,63 @@ impl Mul32 for Portable {
     #[inline(never)]
     fn pick(table: &[u32; 8], index: Self) -> Self {
         Self(index.0.map(|index| table[index as usize].into()))
+    }
+}
+
+/// An integer as a double, which it must be.
+fn exact(value: i128) -> f64 {
+    let double = value as f64;
+    assert_eq!(double as i128, value);
+    double
+}
+
+impl Doubles for Portable {
+    type Double = [f64; 8];
+
+    fn double(value: f64) -> [f64; 8] {
+        [value; 8]
+    }
+
+    fn from_bits(self) -> [f64; 8] {
+        self.0.map(f64::from_bits)
+    }
+
+    fn bits(value: [f64; 8]) -> Self {
+        Self(value.map(f64::to_bits))
+    }
+
+    fn or(self, other: Self) -> Self {
+        self.each(other, |a, b| a | b)
+    }
+
+    fn minus(a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|lane| exact(a[lane] as i128 - b[lane] as i128))
+    }
+
+    fn fused(a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|lane| exact(a[lane] as i128 * b[lane] as i128 + c[lane] as i128))
+    }
+
+    fn fused_down(a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|lane| {
+            let sum = a[lane] as i128 * b[lane] as i128 + c[lane] as i128;
+            let lost = (128 - sum.leading_zeros()).saturating_sub(f64::MANTISSA_DIGITS);
+            exact(sum >> lost << lost)
+        })
+    }
+}
+
+fn check_doubles(a: [u64; 8], b: [u64; 8]) {
+    let (sum, a, b) = (Portable([7; 8]), Portable(a), Portable(b));
+    assert_eq!(doubles::madd_low(sum, a, b).0, sum.madd_low(a, b).0);
+    assert_eq!(doubles::madd_high(sum, a, b).0, sum.madd_high(a, b).0);
+}
+
+#[test]
+fn doubles_multiply_the_least_and_the_largest() {
+    let edges = [0, 1, 2, (1 << 26) - 1, 1 << 26, (1 << 51) + 1, (1 << 52) - 2, u64::MAX];
+    for a in edges {
+        check_doubles([a; 8], edges);
     }
 }
 
@@ -205,6 +271,13 @@ fn check_signatures<F: Field>() {
 fn signatures_in_plain_lanes() {
     check_signatures::<Field52<Portable>>();
     check_signatures::<Field25<Portable>>();
+}
+
+proptest! {
+    #[test]
+    fn doubles_multiply_as_integers_do(a: [u64; 8], b: [u64; 8]) {
+        check_doubles(a, b);
+    }
 }
 
 proptest! {

@@ -101,6 +101,12 @@ impl Madd52 for Range {
     }
 
     #[inline(never)]
+    fn madd_small(self, a: Self, b: Self) -> Self {
+        assert!(a.high >> 32 == 0 && b.high >> 32 == 0 && (a.high * b.high) >> 52 == 0);
+        self.add(Self { low: a.low * b.low, high: a.high * b.high })
+    }
+
+    #[inline(never)]
     fn mul(self, other: Self) -> Self {
         Self { low: self.low * other.low, high: self.high.checked_mul(other.high).unwrap() }
     }
