@@ -9,19 +9,20 @@ use super::MAX_BATCH;
 /// x and y of a point, in their least representatives.
 pub(super) type Affine = [[u8; 32]; 2];
 
-/// Digits of a scalar to base 16.
-const DIGITS: usize = 64;
+/// Digits of a scalar to base 32, and the odd multiples for each.
+const DIGITS: usize = 51;
+const ENTRIES: usize = 16;
 
 /// Odd multiples of the base point, in a form of the vector code's own.
 #[repr(C, align(64))]
-struct Base([u8; DIGITS * 3 * 320]);
+struct Base([u8; DIGITS * 3 * 40 * ENTRIES]);
 
 /// The vector code for one kind of processor. What is given to it is `count` values each, at most [`MAX_BATCH`], but
 /// where it says so.
 pub(super) struct Vectors {
     x25519: unsafe extern "C" fn(*const [u8; 32], *const [u8; 32], *mut [u8; 32], usize),
     decode: unsafe extern "C" fn(*const [u8; 32], *mut Affine, usize),
-    prepare: unsafe extern "C" fn(*const [[Affine; 8]; DIGITS], *mut Base),
+    prepare: unsafe extern "C" fn(*const [[Affine; ENTRIES]; DIGITS], *mut Base),
     base: unsafe extern "C" fn(*const Base, *const [u8; 32], *mut [u8; 32], usize),
     recompute: unsafe extern "C" fn(
         *const Base,
@@ -41,7 +42,7 @@ macro_rules! vectors {
         unsafe extern "C" {
             fn $x25519(scalar: *const [u8; 32], points: *const [u8; 32], shared: *mut [u8; 32], count: usize);
             fn $decode(keys: *const [u8; 32], points: *mut Affine, count: usize);
-            fn $prepare(points: *const [[Affine; 8]; DIGITS], base: *mut Base);
+            fn $prepare(points: *const [[Affine; ENTRIES]; DIGITS], base: *mut Base);
             fn $base(base: *const Base, odd: *const [u8; 32], encoded: *mut [u8; 32], count: usize);
             fn $recompute(
                 base: *const Base,
@@ -146,25 +147,25 @@ impl Vectors {
     /// The table of the base point; made when it is first needed.
     fn multiples(&self) -> &Base {
         self.multiples.get_or_init(|| {
-            let mut points = Vec::with_capacity(DIGITS * 8);
+            let mut points = Vec::with_capacity(DIGITS * ENTRIES);
             let mut power = ED25519_BASEPOINT_POINT;
             for _ in 0..DIGITS {
                 let twice = power + power;
                 let mut multiple = power;
-                for _ in 0..8 {
+                for _ in 0..ENTRIES {
                     points.push(multiple);
                     multiple += twice;
                 }
-                // 16 times: the last was 15 times.
+                // 32 times: the last was 31 times.
                 power = multiple - power;
             }
             let encoded: Vec<_> =
                 EdwardsPoint::compress_batch_alloc(&points).into_iter().map(|point| point.to_bytes()).collect();
-            let mut table = Box::new([[[[0; 32]; 2]; 8]; DIGITS]);
+            let mut table = Box::new([[[[0; 32]; 2]; ENTRIES]; DIGITS]);
             for (to, point) in table.as_flattened_mut().iter_mut().zip(self.decode(&encoded)) {
                 *to = point.unwrap_or_default();
             }
-            let mut base = Box::new(Base([0; DIGITS * 3 * 320]));
+            let mut base = Box::new(Base([0; DIGITS * 3 * 40 * ENTRIES]));
             // SAFETY: as above; the vector code's table is as large as `Base`.
             unsafe { (self.prepare)(&raw const *table, &raw mut *base) };
             base

@@ -69,7 +69,7 @@ impl<L: Mul32> Field for Field25<L> {
     type Lanes = L;
     type Operand = Limbs<L>;
     type Product = Limbs<L>;
-    type Table = [[u32; 8]; 10];
+    type Table = [[u32; 16]; 10];
 
     #[inline(always)]
     fn small(value: u64) -> Limbs<L> {
@@ -196,14 +196,14 @@ impl<L: Mul32> Field for Field25<L> {
     }
 
     #[inline(always)]
-    fn table(numbers: &[[u8; 32]; 8]) -> [[u32; 8]; 10] {
-        let limbs: [[u64; 5]; 8] = from_fn(|entry| field::limbs::<51>(&numbers[entry]));
+    fn table(numbers: &[[u8; 32]; 16]) -> [[u32; 16]; 10] {
+        let limbs: [[u64; 5]; 16] = from_fn(|entry| field::limbs::<51>(&numbers[entry]));
         let half = |limb: u64, odd: bool| (if odd { limb >> 26 } else { limb & ((1 << 26) - 1) }) as u32;
         from_fn(|i| from_fn(|entry| half(limbs[entry][i / 2], i % 2 == 1)))
     }
 
     #[inline(always)]
-    fn pick(table: &[[u32; 8]; 10], index: L) -> Limbs<L> {
+    fn pick(table: &[[u32; 16]; 10], index: L) -> Limbs<L> {
         Limbs(from_fn(|i| L::pick(&table[i], index)))
     }
 }

@@ -39,7 +39,7 @@ impl<L: Madd52> Field for Field52<L> {
     type Lanes = L;
     type Operand = Limbs<L>;
     type Product = Columns<L>;
-    type Table = [[u64; 8]; 5];
+    type Table = [[u64; 16]; 5];
 
     #[inline(always)]
     fn small(value: u64) -> Limbs<L> {
@@ -207,13 +207,13 @@ impl<L: Madd52> Field for Field52<L> {
     }
 
     #[inline(always)]
-    fn table(numbers: &[[u8; 32]; 8]) -> [[u64; 8]; 5] {
-        let limbs: [[u64; 5]; 8] = from_fn(|entry| field::limbs::<52>(&numbers[entry]));
+    fn table(numbers: &[[u8; 32]; 16]) -> [[u64; 16]; 5] {
+        let limbs: [[u64; 5]; 16] = from_fn(|entry| field::limbs::<52>(&numbers[entry]));
         from_fn(|i| from_fn(|entry| limbs[entry][i]))
     }
 
     #[inline(always)]
-    fn pick(table: &[[u64; 8]; 5], index: L) -> Limbs<L> {
+    fn pick(table: &[[u64; 16]; 5], index: L) -> Limbs<L> {
         Limbs(from_fn(|i| L::pick(&table[i], index)))
     }
 }

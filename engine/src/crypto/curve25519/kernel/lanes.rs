@@ -37,14 +37,14 @@ pub(crate) trait Madd52: Lanes {
     fn madd_small(self, a: Self, b: Self) -> Self;
     /// The lower 64 bits of the product.
     fn mul(self, other: Self) -> Self;
-    /// The word of `table` that each lane of `index` names, below 8; in constant time.
-    fn pick(table: &[u64; 8], index: Self) -> Self;
+    /// The word of `table` that each lane of `index` names, below 16; in constant time.
+    fn pick(table: &[u64; 16], index: Self) -> Self;
 }
 
 /// Lanes with a multiplier of 32 by 32 bits. Of both factors the lower 32 bits count.
 pub(crate) trait Mul32: Lanes {
     /// The whole product.
     fn mul32(self, other: Self) -> Self;
-    /// The word of `table` that each lane of `index` names, below 8; in constant time.
-    fn pick(table: &[u32; 8], index: Self) -> Self;
+    /// The word of `table` that each lane of `index` names, below 16; in constant time.
+    fn pick(table: &[u32; 16], index: Self) -> Self;
 }

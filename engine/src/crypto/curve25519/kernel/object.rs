@@ -94,15 +94,15 @@ pub unsafe extern "C" fn decode(keys: *const [u8; 32], points: *mut edwards::Aff
     }
 }
 
-/// The table of the base point's multiples, from 1, 3, ..., 15 times 16^i times it.
+/// The table of the base point's multiples, from 1, 3, ..., 31 times 32^i times it.
 ///
 /// # Safety
-/// 64 times eight points, room for [`signature::Base`], and the processor is of the kind that this was compiled for.
+/// 51 times sixteen points, room for [`signature::Base`], and the processor is of the kind that this was compiled for.
 #[cfg_attr(allium_ifma, unsafe(export_name = "allium_ed25519_prepare_ifma"))]
 #[cfg_attr(allium_avx512, unsafe(export_name = "allium_ed25519_prepare_avx512"))]
 #[cfg_attr(allium_avx2, unsafe(export_name = "allium_ed25519_prepare_avx2"))]
 pub unsafe extern "C" fn prepare(
-    points: *const [[edwards::Affine; 8]; signature::DIGITS],
+    points: *const [[edwards::Affine; signature::ENTRIES]; signature::BASE_DIGITS],
     base: *mut signature::Base<Field>,
 ) {
     // SAFETY: as above.

@@ -14,7 +14,7 @@ use super::{
     field25::Field25,
     field52::Field52,
     lanes::{Lanes, Madd52, Mul32},
-    signature::{Base, DIGITS, Keys, multiply_base, prepare, recompute},
+    signature::{BASE_DIGITS, Base, ENTRIES, Keys, multiply_base, prepare, recompute},
 };
 use crate::crypto::curve25519::{
     sign::odd,
@@ -117,7 +117,7 @@ impl Madd52 for Portable {
     }
 
     #[inline(never)]
-    fn pick(table: &[u64; 8], index: Self) -> Self {
+    fn pick(table: &[u64; 16], index: Self) -> Self {
         Self(index.0.map(|index| table[index as usize]))
     }
 }
@@ -132,7 +132,7 @@ impl Mul32 for Portable {
     }
 
     #[inline(never)]
-    fn pick(table: &[u32; 8], index: Self) -> Self {
+    fn pick(table: &[u32; 16], index: Self) -> Self {
         Self(index.0.map(|index| table[index as usize].into()))
     }
 }
@@ -216,14 +216,14 @@ fn edge_cases_in_plain_lanes() {
 
 /// The base point's multiples that signatures are made with.
 fn base<F: Field>() -> Box<Base<F>> {
-    let mut points = Box::new([[NEUTRAL; 8]; DIGITS]);
+    let mut points = Box::new([[NEUTRAL; ENTRIES]; BASE_DIGITS]);
     let mut power = ED25519_BASEPOINT_POINT;
     for points in points.iter_mut() {
-        let odd: [EdwardsPoint; 8] = std::array::from_fn(|entry| power * Scalar::from(2 * entry as u64 + 1));
+        let odd: [EdwardsPoint; ENTRIES] = std::array::from_fn(|entry| power * Scalar::from(2 * entry as u64 + 1));
         decode_all::<Field52<Portable>>(&odd.map(|point| point.compress().0), points);
-        power *= Scalar::from(16_u8);
+        power *= Scalar::from(32_u8);
     }
-    let mut base = Box::new([[F::table(&[[0; 32]; 8]); 3]; DIGITS]);
+    let mut base = Box::new([[F::table(&[[0; 32]; ENTRIES]); 3]; BASE_DIGITS]);
     prepare::<F>(&points, &mut base);
     base
 }
