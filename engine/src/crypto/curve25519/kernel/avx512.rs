@@ -80,7 +80,7 @@ impl Doubles for Avx512 {
     }
 
     #[inline(always)]
-    fn from_bits(self) -> __m512d {
+    fn double_of(self) -> __m512d {
         unsafe { _mm512_castsi512_pd(self.0) }
     }
 

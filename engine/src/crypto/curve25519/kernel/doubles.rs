@@ -19,7 +19,7 @@ pub(crate) trait Doubles: Lanes {
     /// The same number in each lane.
     fn double(value: f64) -> Self::Double;
     /// The doubles that have these bits.
-    fn from_bits(self) -> Self::Double;
+    fn double_of(self) -> Self::Double;
     /// Their bits.
     fn bits(value: Self::Double) -> Self;
     /// Bits set in either.
@@ -36,7 +36,7 @@ pub(crate) trait Doubles: Lanes {
 #[inline(always)]
 fn number<L: Doubles>(bits: L) -> L::Double {
     let low = bits.and(L::splat((1 << 52) - 1)).or(L::splat(ONES.to_bits()));
-    L::minus(low.from_bits(), L::double(ONES))
+    L::minus(low.double_of(), L::double(ONES))
 }
 
 /// 2^104 and the product, cut off below bit 52.

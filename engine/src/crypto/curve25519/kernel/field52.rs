@@ -148,7 +148,7 @@ impl<L: Madd52> Field for Field52<L> {
         let a = &a.0;
         let zero = L::splat(0);
         // Products of two different limbs, once; they count twice.
-        let mut mixed = [zero; 9];
+        let mut mixed = [zero; 10];
         each!(I, 0 1 2 3 4, {
             each!(J, 1 2 3 4, {
                 if I < J {

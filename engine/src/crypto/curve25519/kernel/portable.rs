@@ -151,7 +151,7 @@ impl Doubles for Portable {
         [value; 8]
     }
 
-    fn from_bits(self) -> [f64; 8] {
+    fn double_of(self) -> [f64; 8] {
         self.0.map(f64::from_bits)
     }
 
