@@ -1,4 +1,4 @@
-"""What X25519 and whole onion layers cost: libsodium, OpenSSL, and the engine with each of its X25519 backends.
+"""What X25519, signatures and whole onion layers cost: libsodium, OpenSSL, the engine with each of its X25519 backends.
 
 Everything is measured by turns in one run, so that what else the machine does falls on each alike, and in CPU time;
 medians are shown. A whole layer is X25519, the key derivation and the cipher (`spec/onion` §3). Ratios are to the
@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "target" / "release" / "allium-bench"
-BACKENDS = ("scalar", "avx2", "ifma", "measured")
+BACKENDS = ("scalar", "avx2", "avx512", "ifma", "measured")
 SIZES = (512, 1024, 4096, 16384, 65536)
 #: Seconds of CPU time that one measurement in Python takes at least.
 LEAST = 0.02
@@ -147,7 +147,7 @@ def main() -> None:
     clock = statistics.median(clocks)
     out = []
     for row, values in sorted(
-        seconds.items(), key=lambda item: (item[0].what != "x25519", item[0].cipher or "", *item[0][3:])
+        seconds.items(), key=lambda item: (item[0].what == "peel", item[0].cipher or "", item[0].what, *item[0][3:])
     ):
         second = statistics.median(values)
         if row in ratios:
@@ -170,14 +170,14 @@ def show(rows: list[dict[str, object]], clock: float, rounds: int) -> None:
     """The table."""
     print(f"one core at {clock / 1e9:.2f} GHz, medians of {rounds} rounds, CPU time")
     print(
-        f"{'what':7} {'cipher':10} {'bytes':>6} {'batch':>5} {'backend':12} {'ops/s':>9} {'/libsodium':>10} "
+        f"{'what':12} {'cipher':10} {'bytes':>6} {'batch':>5} {'backend':12} {'ops/s':>9} {'/libsodium':>10} "
         f"{'cycles/op':>10}"
     )
     for row in rows:
         ratio = row["ratio_libsodium"]
         shown = f"{ratio:10.2f}" if isinstance(ratio, float) else f"{'':10}"
         print(
-            f"{row['what']:7} {row['cipher'] or '':10} {row['bytes']:6} {row['batch']:5} {row['backend']:12} "
+            f"{row['what']:12} {row['cipher'] or '':10} {row['bytes']:6} {row['batch']:5} {row['backend']:12} "
             f"{row['ops_per_s']:9.0f} {shown} {row['cycles_per_op']:10.0f}"
         )
 

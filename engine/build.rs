@@ -43,17 +43,17 @@ fn vectors() -> Result<(), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("no OUT_DIR")?);
     let source = Path::new(KERNEL).join("object.rs");
     let mut archive = cc::Build::new();
-    // The first generation with AVX-512 IFMA, and the first with AVX2.
-    for (name, processor, cfg) in [("ifma", "icelake-server", Some("allium_ifma")), ("avx2", "haswell", None)] {
+    // The first generations with AVX-512 IFMA, with AVX-512, and with AVX2.
+    for (name, processor) in [("ifma", "icelake-server"), ("avx512", "skylake-avx512"), ("avx2", "haswell")] {
         let object = out.join(name).with_extension("o");
         let mut rustc = Command::new(env::var_os("RUSTC").ok_or("no RUSTC")?);
-        rustc.args(["--edition=2024", "--crate-type=lib", "--check-cfg=cfg(allium_ifma)", "-Copt-level=3"]);
+        rustc.args(["--edition=2024", "--crate-type=lib", "-Copt-level=3"]);
+        rustc.args([&format!("--cfg=allium_{name}"), "--check-cfg=cfg(allium_ifma, allium_avx512, allium_avx2)"]);
         rustc.args(["-Ccodegen-units=1", "-Cpanic=abort", "-Crelocation-model=pic"]);
         // With them, functions align what they keep of vectors on the stack.
         rustc.arg("-Cforce-frame-pointers=yes");
         rustc.arg(format!("--crate-name=allium_{name}")).arg(format!("-Ctarget-cpu={processor}"));
         rustc.arg("--target").arg(env::var_os("TARGET").ok_or("no TARGET")?);
-        rustc.args(cfg.map(|cfg| format!("--cfg={cfg}")));
         rustc.arg("--emit").arg(format!("obj={}", object.display())).arg(&source);
         let status = rustc.status().map_err(|error| error.to_string())?;
         if !status.success() {

@@ -1,5 +1,5 @@
 //! What peeling costs, without a node around it: X25519 alone, and whole layers (X25519, key derivation, cipher), against
-//! libsodium's primitives one by one.
+//! libsodium's primitives one by one; and signatures.
 //!
 //! One process measures one backend; `crypto.py` alternates processes and shows them side by side. Cases alternate here,
 //! and what is counted is the CPU time of the thread.
@@ -13,9 +13,9 @@ use allium_engine::{
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use crate::constant_time;
+use crate::{constant_time, signatures};
 
-const BATCHES: [usize; 6] = [1, 2, 4, 8, 16, 64];
+pub(crate) const BATCHES: [usize; 6] = [1, 2, 4, 8, 16, 64];
 const SIZES: [usize; 5] = [512, 1 << 10, 4 << 10, 16 << 10, 64 << 10];
 const CIPHERS: [EncType; 3] = [EncType::AesGcm, EncType::XChaCha20, EncType::AesCbc];
 /// Seconds of CPU time that one measurement takes at least.
@@ -29,15 +29,15 @@ struct Layers {
 }
 
 /// Something measured: what is done, and in how many at once.
-struct Case<'a> {
-    what: &'static str,
-    backend: &'static str,
-    cipher: Option<EncType>,
-    bytes: usize,
-    batch: usize,
+pub(crate) struct Case<'a> {
+    pub(crate) what: &'static str,
+    pub(crate) backend: &'static str,
+    pub(crate) cipher: Option<EncType>,
+    pub(crate) bytes: usize,
+    pub(crate) batch: usize,
     /// Does it once for the whole batch, and says how long it took, in seconds.
-    run: Box<dyn FnMut() -> Result<f64> + 'a>,
-    seconds: Vec<f64>,
+    pub(crate) run: Box<dyn FnMut() -> Result<f64> + 'a>,
+    pub(crate) seconds: Vec<f64>,
 }
 
 /// Measures every case `rounds` times and prints the rows as JSON.
@@ -84,7 +84,7 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
 }
 
 /// What `ALLIUM_X25519` names, or else what is best of all.
-fn backend() -> &'static str {
+pub(crate) fn backend() -> &'static str {
     forced().map_or("measured", Backend::as_str)
 }
 
@@ -93,6 +93,7 @@ impl Layers {
         let backend = backend();
         let mut cases = vec![self.sodium_x25519()];
         cases.extend(BATCHES.map(|batch| self.x25519(batch)));
+        cases.extend(signatures::cases());
         for cipher in CIPHERS {
             for bytes in SIZES {
                 let sealed = self.sealed(cipher, bytes)?;

@@ -12,6 +12,7 @@ mod report;
 mod rows;
 mod scaling;
 mod server;
+mod signatures;
 mod soak;
 mod work;
 

@@ -13,13 +13,15 @@ pub enum Backend {
     Scalar,
     /// Four at once, with AVX2.
     Avx2,
+    /// Eight at once, with AVX-512 but without its IFMA.
+    Avx512,
     /// Eight at once, with AVX-512 IFMA.
     Ifma,
 }
 
 /// The name of no backend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no X25519 backend is called {0:?}: scalar, avx2, ifma")]
+#[error("no X25519 backend is called {0:?}: scalar, avx2, avx512, ifma")]
 pub struct UnknownBackend(String);
 
 impl FromStr for Backend {
@@ -33,7 +35,7 @@ impl FromStr for Backend {
 
 impl Backend {
     /// The scalar one first.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Ifma];
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Ifma];
 
     /// Its name.
     #[must_use]
@@ -41,6 +43,7 @@ impl Backend {
         match self {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
             Self::Ifma => "ifma",
         }
     }
@@ -53,9 +56,11 @@ impl Backend {
             #[cfg(allium_vectors)]
             Self::Avx2 => vector::has_avx2(),
             #[cfg(allium_vectors)]
+            Self::Avx512 => vector::has_avx512(),
+            #[cfg(allium_vectors)]
             Self::Ifma => vector::has_ifma(),
             #[cfg(not(allium_vectors))]
-            Self::Avx2 | Self::Ifma => false,
+            Self::Avx2 | Self::Avx512 | Self::Ifma => false,
         }
     }
 
@@ -64,7 +69,7 @@ impl Backend {
         match self {
             Self::Scalar => 1,
             Self::Avx2 => 4,
-            Self::Ifma => 8,
+            Self::Avx512 | Self::Ifma => 8,
         }
     }
 
@@ -74,6 +79,7 @@ impl Backend {
         let vectors = match self {
             Self::Scalar => return None,
             Self::Avx2 => &vector::AVX2,
+            Self::Avx512 => &vector::AVX512,
             Self::Ifma => &vector::IFMA,
         };
         self.is_supported().then_some(vectors)

@@ -36,12 +36,13 @@ pub(super) fn hash_to_scalar(parts: &[&[u8]]) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&wide)
 }
 
-/// A scalar whose digits v to base 16 stand for 2v - 15, which is never zero: (`scalar` + 2^256 - 1) / 2, modulo the order.
+/// A scalar whose 51 digits v to base 32 stand for 2v - 31, which is never zero: (`scalar` + 2^255 - 1) / 2, modulo the
+/// order.
 #[cfg(any(allium_vectors, test))]
 pub(super) fn odd(scalar: &Scalar) -> [u8; 32] {
     static HALF: LazyLock<[Scalar; 2]> = LazyLock::new(|| {
         let half = Scalar::from(2_u8).invert();
-        [half, Scalar::from_bytes_mod_order([0xff; 32]) * half]
+        [half, (Scalar::from(1_u128 << 127) * Scalar::from(1_u128 << 127) * Scalar::from(2_u8) - Scalar::ONE) * half]
     });
     let [half, ones] = &*HALF;
     (scalar * half + ones).to_bytes()
@@ -170,11 +171,12 @@ mod tests {
 
     #[test]
     fn digits_are_odd() {
-        let ten = Scalar::from(16_u8);
+        let ten = Scalar::from(32_u8);
         for scalar in [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, Scalar::from_bytes_mod_order([0x5a; 32])] {
             let bytes = odd(&scalar);
-            let digits = bytes.iter().rev().flat_map(|byte| [byte >> 4, byte & 15]);
-            let sum = digits.fold(Scalar::ZERO, |sum, digit| sum * ten + Scalar::from(2 * digit) - Scalar::from(15_u8));
+            let bit = |index: usize| bytes[index / 8] >> (index % 8) & 1;
+            let digits = (0..51).rev().map(|place| (0..5).map(|index| bit(5 * place + index) << index).sum::<u8>());
+            let sum = digits.fold(Scalar::ZERO, |sum, digit| sum * ten + Scalar::from(2 * digit) - Scalar::from(31_u8));
             assert_eq!(sum, scalar);
         }
     }

@@ -185,7 +185,7 @@ fn names() {
     }
     assert_eq!(
         "neon".parse::<Backend>().unwrap_err().to_string(),
-        "no X25519 backend is called \"neon\": scalar, avx2, ifma"
+        "no X25519 backend is called \"neon\": scalar, avx2, avx512, ifma"
     );
 }
 

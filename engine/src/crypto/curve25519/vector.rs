@@ -1,4 +1,4 @@
-//! The way into the vector code, which the build script compiled for two kinds of processors.
+//! The way into the vector code, which the build script compiled for three kinds of processors.
 
 use std::sync::OnceLock;
 
@@ -9,19 +9,20 @@ use super::MAX_BATCH;
 /// x and y of a point, in their least representatives.
 pub(super) type Affine = [[u8; 32]; 2];
 
-/// Digits of a scalar to base 16.
-const DIGITS: usize = 64;
+/// Digits of a scalar to base 32, and the odd multiples for each.
+const DIGITS: usize = 51;
+const ENTRIES: usize = 16;
 
 /// Odd multiples of the base point, in a form of the vector code's own.
 #[repr(C, align(64))]
-struct Base([u8; DIGITS * 3 * 320]);
+struct Base([u8; DIGITS * 3 * 40 * ENTRIES]);
 
 /// The vector code for one kind of processor. What is given to it is `count` values each, at most [`MAX_BATCH`], but
 /// where it says so.
 pub(super) struct Vectors {
     x25519: unsafe extern "C" fn(*const [u8; 32], *const [u8; 32], *mut [u8; 32], usize),
     decode: unsafe extern "C" fn(*const [u8; 32], *mut Affine, usize),
-    prepare: unsafe extern "C" fn(*const [[Affine; 8]; DIGITS], *mut Base),
+    prepare: unsafe extern "C" fn(*const [[Affine; ENTRIES]; DIGITS], *mut Base),
     base: unsafe extern "C" fn(*const Base, *const [u8; 32], *mut [u8; 32], usize),
     recompute: unsafe extern "C" fn(
         *const Base,
@@ -41,7 +42,7 @@ macro_rules! vectors {
         unsafe extern "C" {
             fn $x25519(scalar: *const [u8; 32], points: *const [u8; 32], shared: *mut [u8; 32], count: usize);
             fn $decode(keys: *const [u8; 32], points: *mut Affine, count: usize);
-            fn $prepare(points: *const [[Affine; 8]; DIGITS], base: *mut Base);
+            fn $prepare(points: *const [[Affine; ENTRIES]; DIGITS], base: *mut Base);
             fn $base(base: *const Base, odd: *const [u8; 32], encoded: *mut [u8; 32], count: usize);
             fn $recompute(
                 base: *const Base,
@@ -75,6 +76,14 @@ vectors!(
     allium_ed25519_recompute_avx2
 );
 vectors!(
+    AVX512,
+    allium_x25519_avx512,
+    allium_ed25519_decode_avx512,
+    allium_ed25519_prepare_avx512,
+    allium_ed25519_base_avx512,
+    allium_ed25519_recompute_avx512
+);
+vectors!(
     IFMA,
     allium_x25519_ifma,
     allium_ed25519_decode_ifma,
@@ -86,10 +95,15 @@ vectors!(
 /// Whether the processor has everything that the IFMA object may use.
 pub(super) fn has_ifma() -> bool {
     macro_rules! all { ($($feature:tt)*) => { $(is_x86_feature_detected!($feature))&&* } }
-    has_avx2()
-        && all!("avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl" "avx512ifma" "avx512vbmi" "avx512vbmi2"
-            "avx512vnni" "avx512bitalg" "avx512vpopcntdq" "gfni" "vaes" "vpclmulqdq" "adx" "sha" "rdseed" "aes"
-            "pclmulqdq")
+    has_avx512()
+        && all!("avx512ifma" "avx512vbmi" "avx512vbmi2" "avx512vnni" "avx512bitalg" "avx512vpopcntdq" "gfni" "vaes"
+            "vpclmulqdq" "sha")
+}
+
+/// Whether the processor has everything that the AVX-512 object may use.
+pub(super) fn has_avx512() -> bool {
+    macro_rules! all { ($($feature:tt)*) => { $(is_x86_feature_detected!($feature))&&* } }
+    has_avx2() && all!("avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl" "adx" "rdseed" "aes" "pclmulqdq")
 }
 
 /// Whether the processor has everything that the AVX2 object may use.
@@ -133,25 +147,25 @@ impl Vectors {
     /// The table of the base point; made when it is first needed.
     fn multiples(&self) -> &Base {
         self.multiples.get_or_init(|| {
-            let mut points = Vec::with_capacity(DIGITS * 8);
+            let mut points = Vec::with_capacity(DIGITS * ENTRIES);
             let mut power = ED25519_BASEPOINT_POINT;
             for _ in 0..DIGITS {
                 let twice = power + power;
                 let mut multiple = power;
-                for _ in 0..8 {
+                for _ in 0..ENTRIES {
                     points.push(multiple);
                     multiple += twice;
                 }
-                // 16 times: the last was 15 times.
+                // 32 times: the last was 31 times.
                 power = multiple - power;
             }
             let encoded: Vec<_> =
                 EdwardsPoint::compress_batch_alloc(&points).into_iter().map(|point| point.to_bytes()).collect();
-            let mut table = Box::new([[[[0; 32]; 2]; 8]; DIGITS]);
+            let mut table = Box::new([[[[0; 32]; 2]; ENTRIES]; DIGITS]);
             for (to, point) in table.as_flattened_mut().iter_mut().zip(self.decode(&encoded)) {
                 *to = point.unwrap_or_default();
             }
-            let mut base = Box::new(Base([0; DIGITS * 3 * 320]));
+            let mut base = Box::new(Base([0; DIGITS * 3 * 40 * ENTRIES]));
             // SAFETY: as above; the vector code's table is as large as `Base`.
             unsafe { (self.prepare)(&raw const *table, &raw mut *base) };
             base

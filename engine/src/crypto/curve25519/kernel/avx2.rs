@@ -77,9 +77,13 @@ impl Mul32 for Avx2 {
     }
 
     #[inline(always)]
-    fn pick(table: &[u32; 8], index: Self) -> Self {
+    fn pick(table: &[u32; 16], index: Self) -> Self {
         unsafe {
-            let words = _mm256_permutevar8x32_epi32(_mm256_loadu_si256(table.as_ptr().cast()), index.0);
+            let half = |start| _mm256_loadu_si256(table.as_ptr().add(start).cast());
+            let of = |half| _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(half, index.0));
+            // The sign says which half.
+            let upper = _mm256_castsi256_ps(_mm256_slli_epi64::<28>(index.0));
+            let words = _mm256_castps_si256(_mm256_blendv_ps(of(half(0)), of(half(8)), upper));
             // The upper halves have picked as well.
             Self(_mm256_and_si256(words, _mm256_set1_epi64x(0xffff_ffff)))
         }

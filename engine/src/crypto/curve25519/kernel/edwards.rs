@@ -126,7 +126,7 @@ pub(crate) struct Half<F: Field> {
     pub(crate) dt: F::Operand,
 }
 
-/// [`Half`] of eight points.
+/// [`Half`] of sixteen points.
 pub(crate) type HalfTable<F> = [<F as Field>::Table; 3];
 
 impl<F: Field> Half<F> {
@@ -140,11 +140,11 @@ impl<F: Field> Half<F> {
         }
     }
 
-    /// Of eight points, to pick from.
+    /// Of sixteen points, to pick from.
     #[inline(always)]
-    pub(crate) fn table(points: &[Affine; 8]) -> HalfTable<F> {
-        let mut numbers = [[[0; 32]; 8]; 3];
-        for start in (0..8).step_by(F::Lanes::COUNT) {
+    pub(crate) fn table(points: &[Affine; 16]) -> HalfTable<F> {
+        let mut numbers = [[[0; 32]; 16]; 3];
+        for start in (0..16).step_by(F::Lanes::COUNT) {
             let some = padded(&points[start..], NEUTRAL);
             let half = Self::new(&[F::load(&some.map(|[x, _]| x)), F::load(&some.map(|[_, y]| y))]);
             for (numbers, number) in numbers.iter_mut().zip([half.sum, half.difference, half.dt]) {

@@ -10,7 +10,7 @@ pub(crate) trait Field {
     type Operand: Copy;
     /// What a multiplication leaves; two can be added or subtracted before [`Self::carry`].
     type Product: Copy;
-    /// Eight numbers to pick from.
+    /// Sixteen numbers to pick from.
     type Table: Copy;
 
     /// The same number of at most 32 bits in each lane.
@@ -41,11 +41,23 @@ pub(crate) trait Field {
     fn blend(mask: &[u64; 8], a: &Self::Operand, b: &Self::Operand) -> Self::Operand;
     /// Each lane from a number of its own; which ones may show in the time.
     fn gather(numbers: [&Self::Operand; 8]) -> Self::Operand;
-    /// From the little-endian bytes of eight numbers.
-    fn table(numbers: &[[u8; 32]; 8]) -> Self::Table;
-    /// The number that each lane of `index` names, below 8; in constant time.
+    /// From the little-endian bytes of sixteen numbers.
+    fn table(numbers: &[[u8; 32]; 16]) -> Self::Table;
+    /// The number that each lane of `index` names, below 16; in constant time.
     fn pick(table: &Self::Table, index: Self::Lanes) -> Self::Operand;
 }
+
+/// Once for each number, which is a constant there, as straight code: the compiler leaves loops of many products as they
+/// are.
+macro_rules! each {
+    ($index:ident, $($value:literal)*, $body:block) => {
+        $({
+            const $index: usize = $value;
+            $body
+        })*
+    };
+}
+pub(crate) use each;
 
 /// `bytes` in five limbs of `BITS` bits.
 #[inline(always)]

@@ -3,7 +3,7 @@
 use core::{array::from_fn, marker::PhantomData};
 
 use super::{
-    field::{self, Field},
+    field::{self, Field, each},
     lanes::{Lanes, Mul32},
 };
 
@@ -27,19 +27,6 @@ pub(crate) struct Field25<L>(PhantomData<L>);
 /// Of a fresh product at most 26 and 25 bits each, and a few ones; sums and differences of two can be multiplied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limbs<L>(pub(crate) [L; 10]);
-
-/// Once for each limb, as straight code: the compiler leaves loops of a hundred products as they are.
-macro_rules! each {
-    ($index:ident, $body:block) => {
-        each!($index, $body, 0 1 2 3 4 5 6 7 8 9)
-    };
-    ($index:ident, $body:block, $($value:literal)*) => {
-        $({
-            const $index: usize = $value;
-            $body
-        })*
-    };
-}
 
 /// The limb that makes column `k` with limb `i`, and whether their product is beyond bit 255.
 const fn partner(k: usize, i: usize) -> (usize, bool) {
@@ -82,7 +69,7 @@ impl<L: Mul32> Field for Field25<L> {
     type Lanes = L;
     type Operand = Limbs<L>;
     type Product = Limbs<L>;
-    type Table = [[u32; 8]; 10];
+    type Table = [[u32; 16]; 10];
 
     #[inline(always)]
     fn small(value: u64) -> Limbs<L> {
@@ -148,8 +135,8 @@ impl<L: Mul32> Field for Field25<L> {
         // Two limbs of odd places fall half a bit short of their column.
         let a2: [L; 10] = from_fn(|i| if i % 2 == 1 { a[i].add(a[i]) } else { a[i] });
         let mut r = [L::splat(0); 10];
-        each!(I, {
-            each!(J, {
+        each!(I, 0 1 2 3 4 5 6 7 8 9, {
+            each!(J, 0 1 2 3 4 5 6 7 8 9, {
                 const K: usize = (I + J) % 10;
                 let left = if J % 2 == 1 { a2[I] } else { a[I] };
                 r[K] = r[K].add(left.mul32(if I + J > 9 { b19[J] } else { b[J] }));
@@ -165,9 +152,9 @@ impl<L: Mul32> Field for Field25<L> {
         let a2: [L; 10] = from_fn(|i| a[i].add(a[i]));
         let a19: [L; 10] = from_fn(|i| if i > 4 { a[i].mul32(nineteen) } else { a[i] });
         let mut r = [L::splat(0); 10];
-        each!(K, {
+        each!(K, 0 1 2 3 4 5 6 7 8 9, {
             // Pairs of odd places count twice more.
-            each!(I, {
+            each!(I, 0 1 2 3 4 5 6 7 8 9, {
                 const J: (usize, bool) = partner(K, I);
                 if I <= J.0 && I % 2 == 1 && J.0 % 2 == 1 {
                     let left = if I == J.0 { a[I] } else { a2[I] };
@@ -175,7 +162,7 @@ impl<L: Mul32> Field for Field25<L> {
                 }
             });
             r[K] = r[K].add(r[K]);
-            each!(I, {
+            each!(I, 0 1 2 3 4 5 6 7 8 9, {
                 const J: (usize, bool) = partner(K, I);
                 if I <= J.0 && (I % 2 == 0 || J.0 % 2 == 0) {
                     let left = if I == J.0 { a[I] } else { a2[I] };
@@ -209,14 +196,14 @@ impl<L: Mul32> Field for Field25<L> {
     }
 
     #[inline(always)]
-    fn table(numbers: &[[u8; 32]; 8]) -> [[u32; 8]; 10] {
-        let limbs: [[u64; 5]; 8] = from_fn(|entry| field::limbs::<51>(&numbers[entry]));
+    fn table(numbers: &[[u8; 32]; 16]) -> [[u32; 16]; 10] {
+        let limbs: [[u64; 5]; 16] = from_fn(|entry| field::limbs::<51>(&numbers[entry]));
         let half = |limb: u64, odd: bool| (if odd { limb >> 26 } else { limb & ((1 << 26) - 1) }) as u32;
         from_fn(|i| from_fn(|entry| half(limbs[entry][i / 2], i % 2 == 1)))
     }
 
     #[inline(always)]
-    fn pick(table: &[[u32; 8]; 10], index: L) -> Limbs<L> {
+    fn pick(table: &[[u32; 16]; 10], index: L) -> Limbs<L> {
         Limbs(from_fn(|i| L::pick(&table[i], index)))
     }
 }

@@ -3,7 +3,7 @@
 use core::{array::from_fn, marker::PhantomData};
 
 use super::{
-    field::{self, Field},
+    field::{self, Field, each},
     lanes::Madd52,
 };
 
@@ -39,7 +39,7 @@ impl<L: Madd52> Field for Field52<L> {
     type Lanes = L;
     type Operand = Limbs<L>;
     type Product = Columns<L>;
-    type Table = [[u64; 8]; 5];
+    type Table = [[u64; 16]; 5];
 
     #[inline(always)]
     fn small(value: u64) -> Limbs<L> {
@@ -83,7 +83,7 @@ impl<L: Madd52> Field for Field52<L> {
         let [r0, r1, r2, r3, r4] = product.0;
         let over = r4.shr::<47>();
         let r4 = r4.and(L::splat(TOP));
-        let r0 = r0.madd_low(over, L::splat(19));
+        let r0 = r0.madd_small(over, L::splat(19));
         let r1 = r1.add(r0.shr::<52>());
         let r2 = r2.add(r1.shr::<52>());
         let r3 = r3.add(r2.shr::<52>());
@@ -106,47 +106,57 @@ impl<L: Madd52> Field for Field52<L> {
         Self::carry(Self::sub(Self::widen(a), Self::widen(b)))
     }
 
-    #[inline(always)]
+    // In the lanes of tests it is very long.
+    #[cfg_attr(not(test), inline(always))]
+    #[cfg_attr(test, inline(never))]
     fn mul(a: &Limbs<L>, b: &Limbs<L>) -> Columns<L> {
         let (a, b) = (&a.0, &b.0);
         let zero = L::splat(0);
-        let (mut low, mut high) = ([zero; 5], [zero; 5]);
-        high[0] = high[0].madd_high(a[0], b[4]).madd_high(a[4], b[0]);
-        for i in 1..5 {
-            for j in 5 - i..5 {
-                let k = i + j - 5;
-                high[k] = high[k].madd_low(a[i], b[j]);
-                high[k + 1] = high[k + 1].madd_high(a[i], b[j]);
-            }
-        }
-        for i in 1..4 {
-            high[0] = high[0].madd_high(a[i], b[4 - i]);
-        }
-        for i in 0..5 {
-            for j in 0..5 - i {
-                let k = i + j;
-                low[k] = low[k].madd_low(a[i], b[j]);
-                if k < 4 {
-                    low[k + 1] = low[k + 1].madd_high(a[i], b[j]);
+        let mut columns = [zero; 10];
+        columns[5] = columns[5].madd_high(a[0], b[4]).madd_high(a[4], b[0]);
+        // The upper ones first: they have a longer way to go.
+        each!(I, 1 2 3 4, {
+            each!(J, 1 2 3 4, {
+                if I + J > 4 {
+                    columns[I + J] = columns[I + J].madd_low(a[I], b[J]);
+                    columns[I + J + 1] = columns[I + J + 1].madd_high(a[I], b[J]);
                 }
-            }
-        }
+            });
+        });
+        each!(I, 1 2 3, {
+            columns[5] = columns[5].madd_high(a[I], b[4 - I]);
+        });
+        each!(I, 0 1 2 3 4, {
+            each!(J, 0 1 2 3 4, {
+                if I + J < 5 {
+                    columns[I + J] = columns[I + J].madd_low(a[I], b[J]);
+                }
+                if I + J < 4 {
+                    columns[I + J + 1] = columns[I + J + 1].madd_high(a[I], b[J]);
+                }
+            });
+        });
+        let [low @ .., r5, r6, r7, r8, r9] = columns;
+        let high = [r5, r6, r7, r8, r9];
         let folded = fold(high);
         Columns(from_fn(|i| low[i].add(folded[i])))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
+    #[cfg_attr(test, inline(never))]
     fn square(a: &Limbs<L>) -> Columns<L> {
         let a = &a.0;
         let zero = L::splat(0);
         // Products of two different limbs, once; they count twice.
-        let mut mixed = [zero; 9];
-        for i in 0..5 {
-            for j in i + 1..5 {
-                mixed[i + j] = mixed[i + j].madd_low(a[i], a[j]);
-                mixed[i + j + 1] = mixed[i + j + 1].madd_high(a[i], a[j]);
-            }
-        }
+        let mut mixed = [zero; 10];
+        each!(I, 0 1 2 3 4, {
+            each!(J, 1 2 3 4, {
+                if I < J {
+                    mixed[I + J] = mixed[I + J].madd_low(a[I], a[J]);
+                    mixed[I + J + 1] = mixed[I + J + 1].madd_high(a[I], a[J]);
+                }
+            });
+        });
         let twice = |k: usize| mixed[k].add(mixed[k]);
         let folded = fold([
             twice(5).madd_high(a[2], a[2]),
@@ -176,7 +186,7 @@ impl<L: Madd52> Field for Field52<L> {
             }
         }
         let over = L::splat(0).madd_high(a.0[4], factor);
-        sum[0] = sum[0].madd_low(over, L::splat(FOLD));
+        sum[0] = sum[0].madd_small(over, L::splat(FOLD));
         Self::carry(Columns(sum))
     }
 
@@ -197,13 +207,13 @@ impl<L: Madd52> Field for Field52<L> {
     }
 
     #[inline(always)]
-    fn table(numbers: &[[u8; 32]; 8]) -> [[u64; 8]; 5] {
-        let limbs: [[u64; 5]; 8] = from_fn(|entry| field::limbs::<52>(&numbers[entry]));
+    fn table(numbers: &[[u8; 32]; 16]) -> [[u64; 16]; 5] {
+        let limbs: [[u64; 5]; 16] = from_fn(|entry| field::limbs::<52>(&numbers[entry]));
         from_fn(|i| from_fn(|entry| limbs[entry][i]))
     }
 
     #[inline(always)]
-    fn pick(table: &[[u64; 8]; 5], index: L) -> Limbs<L> {
+    fn pick(table: &[[u64; 16]; 5], index: L) -> Limbs<L> {
         Limbs(from_fn(|i| L::pick(&table[i], index)))
     }
 }

@@ -80,12 +80,20 @@ impl Madd52 for Ifma {
     }
 
     #[inline(always)]
+    fn madd_small(self, a: Self, b: Self) -> Self {
+        self.madd_low(a, b)
+    }
+
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         unsafe { Self(_mm512_mullo_epi64(self.0, other.0)) }
     }
 
     #[inline(always)]
-    fn pick(table: &[u64; 8], index: Self) -> Self {
-        unsafe { Self(_mm512_permutexvar_epi64(index.0, _mm512_loadu_si512(table.as_ptr().cast()))) }
+    fn pick(table: &[u64; 16], index: Self) -> Self {
+        unsafe {
+            let half = |start| _mm512_loadu_si512(table.as_ptr().add(start).cast());
+            Self(_mm512_permutex2var_epi64(half(0), index.0, half(8)))
+        }
     }
 }

@@ -27,22 +27,24 @@ pub(crate) trait Lanes: Copy {
     fn gather(vectors: [&Self; 8]) -> Self;
 }
 
-/// Lanes with the multiplier of AVX-512 IFMA. Of both factors the lower 52 bits count.
+/// Lanes with the multiplier of AVX-512 IFMA, or what does the same. Of both factors the lower 52 bits count.
 pub(crate) trait Madd52: Lanes {
     /// `self` plus the lower 52 bits of the product.
     fn madd_low(self, a: Self, b: Self) -> Self;
     /// `self` plus bits 52 to 103 of the product.
     fn madd_high(self, a: Self, b: Self) -> Self;
+    /// `self` plus the product, which is below 2^52, of factors below 2^32.
+    fn madd_small(self, a: Self, b: Self) -> Self;
     /// The lower 64 bits of the product.
     fn mul(self, other: Self) -> Self;
-    /// The word of `table` that each lane of `index` names, below 8; in constant time.
-    fn pick(table: &[u64; 8], index: Self) -> Self;
+    /// The word of `table` that each lane of `index` names, below 16; in constant time.
+    fn pick(table: &[u64; 16], index: Self) -> Self;
 }
 
 /// Lanes with a multiplier of 32 by 32 bits. Of both factors the lower 32 bits count.
 pub(crate) trait Mul32: Lanes {
     /// The whole product.
     fn mul32(self, other: Self) -> Self;
-    /// The word of `table` that each lane of `index` names, below 8; in constant time.
-    fn pick(table: &[u32; 8], index: Self) -> Self;
+    /// The word of `table` that each lane of `index` names, below 16; in constant time.
+    fn pick(table: &[u32; 16], index: Self) -> Self;
 }

@@ -8,6 +8,7 @@
 )]
 
 mod batch;
+mod doubles;
 mod edwards;
 mod field;
 mod field25;

@@ -1,4 +1,4 @@
-//! The vector code as an object of its own. The build script compiles it twice, for one kind of processor each: the
+//! The vector code as an object of its own. The build script compiles it three times, for one kind of processor each: the
 //! compiler schedules the instructions of a ladder for the processor that it is told of, and what it schedules for any
 //! processor is half as fast.
 
@@ -12,26 +12,32 @@ mod ladder;
 mod lanes;
 mod signature;
 
-#[cfg(allium_ifma)]
+#[cfg(allium_avx2)]
+mod avx2;
+#[cfg(allium_avx512)]
+mod avx512;
+#[cfg(allium_avx512)]
+mod doubles;
+#[cfg(allium_avx2)]
+mod field25;
+#[cfg(not(allium_avx2))]
 mod field52;
 #[cfg(allium_ifma)]
 mod ifma;
+
+#[cfg(allium_avx2)]
+type Field = field25::Field25<avx2::Avx2>;
+#[cfg(allium_avx512)]
+type Field = field52::Field52<avx512::Avx512>;
 #[cfg(allium_ifma)]
 type Field = field52::Field52<ifma::Ifma>;
-
-#[cfg(not(allium_ifma))]
-mod avx2;
-#[cfg(not(allium_ifma))]
-mod field25;
-#[cfg(not(allium_ifma))]
-type Field = field25::Field25<avx2::Avx2>;
 
 /// Leaves nothing of secrets in vector registers.
 #[inline(always)]
 fn clear_registers() {
     // SAFETY: changes nothing but these registers.
     unsafe {
-        #[cfg(allium_ifma)]
+        #[cfg(not(allium_avx2))]
         core::arch::asm!(
             "vpxord zmm16, zmm16, zmm16", "vpxord zmm17, zmm17, zmm17", "vpxord zmm18, zmm18, zmm18",
             "vpxord zmm19, zmm19, zmm19", "vpxord zmm20, zmm20, zmm20", "vpxord zmm21, zmm21, zmm21",
@@ -57,7 +63,8 @@ fn clear_registers() {
 /// # Safety
 /// `points` and `shared` are `count` values each, and the processor is of the kind that this was compiled for.
 #[cfg_attr(allium_ifma, unsafe(export_name = "allium_x25519_ifma"))]
-#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_x25519_avx2"))]
+#[cfg_attr(allium_avx512, unsafe(export_name = "allium_x25519_avx512"))]
+#[cfg_attr(allium_avx2, unsafe(export_name = "allium_x25519_avx2"))]
 pub unsafe extern "C" fn x25519(
     scalar: *const [u8; 32],
     points: *const [u8; 32],
@@ -77,7 +84,8 @@ pub unsafe extern "C" fn x25519(
 /// # Safety
 /// Both are `count` values, and the processor is of the kind that this was compiled for.
 #[cfg_attr(allium_ifma, unsafe(export_name = "allium_ed25519_decode_ifma"))]
-#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_ed25519_decode_avx2"))]
+#[cfg_attr(allium_avx512, unsafe(export_name = "allium_ed25519_decode_avx512"))]
+#[cfg_attr(allium_avx2, unsafe(export_name = "allium_ed25519_decode_avx2"))]
 pub unsafe extern "C" fn decode(keys: *const [u8; 32], points: *mut edwards::Affine, count: usize) {
     // SAFETY: as above.
     unsafe {
@@ -86,14 +94,15 @@ pub unsafe extern "C" fn decode(keys: *const [u8; 32], points: *mut edwards::Aff
     }
 }
 
-/// The table of the base point's multiples, from 1, 3, ..., 15 times 16^i times it.
+/// The table of the base point's multiples, from 1, 3, ..., 31 times 32^i times it.
 ///
 /// # Safety
-/// 64 times eight points, room for [`signature::Base`], and the processor is of the kind that this was compiled for.
+/// 51 times sixteen points, room for [`signature::Base`], and the processor is of the kind that this was compiled for.
 #[cfg_attr(allium_ifma, unsafe(export_name = "allium_ed25519_prepare_ifma"))]
-#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_ed25519_prepare_avx2"))]
+#[cfg_attr(allium_avx512, unsafe(export_name = "allium_ed25519_prepare_avx512"))]
+#[cfg_attr(allium_avx2, unsafe(export_name = "allium_ed25519_prepare_avx2"))]
 pub unsafe extern "C" fn prepare(
-    points: *const [[edwards::Affine; 8]; signature::DIGITS],
+    points: *const [[edwards::Affine; signature::ENTRIES]; signature::BASE_DIGITS],
     base: *mut signature::Base<Field>,
 ) {
     // SAFETY: as above.
@@ -106,7 +115,8 @@ pub unsafe extern "C" fn prepare(
 /// `odd` and `encoded` are `count` values each, at most 64; `base` is of [`prepare`]; and the processor is of the kind
 /// that this was compiled for.
 #[cfg_attr(allium_ifma, unsafe(export_name = "allium_ed25519_base_ifma"))]
-#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_ed25519_base_avx2"))]
+#[cfg_attr(allium_avx512, unsafe(export_name = "allium_ed25519_base_avx512"))]
+#[cfg_attr(allium_avx2, unsafe(export_name = "allium_ed25519_base_avx2"))]
 pub unsafe extern "C" fn multiply_base(
     base: *const signature::Base<Field>,
     odd: *const [u8; 32],
@@ -128,7 +138,8 @@ pub unsafe extern "C" fn multiply_base(
 /// All others are `count` values, at most 64; `base` is of [`prepare`]; and the processor is of the kind that this was
 /// compiled for.
 #[cfg_attr(allium_ifma, unsafe(export_name = "allium_ed25519_recompute_ifma"))]
-#[cfg_attr(not(allium_ifma), unsafe(export_name = "allium_ed25519_recompute_avx2"))]
+#[cfg_attr(allium_avx512, unsafe(export_name = "allium_ed25519_recompute_avx512"))]
+#[cfg_attr(allium_avx2, unsafe(export_name = "allium_ed25519_recompute_avx2"))]
 pub unsafe extern "C" fn recompute(
     base: *const signature::Base<Field>,
     low: *const edwards::Affine,

@@ -8,12 +8,13 @@ use proptest::prelude::*;
 
 use super::{
     batch::{self, batch},
+    doubles::{self, Doubles},
     edwards::{NEUTRAL, decode_all},
     field::Field,
     field25::Field25,
     field52::Field52,
     lanes::{Lanes, Madd52, Mul32},
-    signature::{Base, DIGITS, Keys, multiply_base, prepare, recompute},
+    signature::{BASE_DIGITS, Base, ENTRIES, Keys, multiply_base, prepare, recompute},
 };
 use crate::crypto::curve25519::{
     sign::odd,
@@ -103,12 +104,20 @@ impl Madd52 for Portable {
     }
 
     #[inline(never)]
+    fn madd_small(self, a: Self, b: Self) -> Self {
+        self.add(a.each(b, |a, b| {
+            assert!(a >> 32 == 0 && b >> 32 == 0 && (a * b) >> 52 == 0);
+            a * b
+        }))
+    }
+
+    #[inline(never)]
     fn mul(self, other: Self) -> Self {
         self.each(other, |a, b| a.checked_mul(b).unwrap())
     }
 
     #[inline(never)]
-    fn pick(table: &[u64; 8], index: Self) -> Self {
+    fn pick(table: &[u64; 16], index: Self) -> Self {
         Self(index.0.map(|index| table[index as usize]))
     }
 }
@@ -123,8 +132,65 @@ impl Mul32 for Portable {
     }
 
     #[inline(never)]
-    fn pick(table: &[u32; 8], index: Self) -> Self {
+    fn pick(table: &[u32; 16], index: Self) -> Self {
         Self(index.0.map(|index| table[index as usize].into()))
+    }
+}
+
+/// An integer as a double, which it must be.
+fn exact(value: i128) -> f64 {
+    let double = value as f64;
+    assert_eq!(double as i128, value);
+    double
+}
+
+impl Doubles for Portable {
+    type Double = [f64; 8];
+
+    fn double(value: f64) -> [f64; 8] {
+        [value; 8]
+    }
+
+    fn double_of(self) -> [f64; 8] {
+        self.0.map(f64::from_bits)
+    }
+
+    fn bits(value: [f64; 8]) -> Self {
+        Self(value.map(f64::to_bits))
+    }
+
+    fn or(self, other: Self) -> Self {
+        self.each(other, |a, b| a | b)
+    }
+
+    fn minus(a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|lane| exact(a[lane] as i128 - b[lane] as i128))
+    }
+
+    fn fused(a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|lane| exact(a[lane] as i128 * b[lane] as i128 + c[lane] as i128))
+    }
+
+    fn fused_down(a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|lane| {
+            let sum = a[lane] as i128 * b[lane] as i128 + c[lane] as i128;
+            let lost = (128 - sum.leading_zeros()).saturating_sub(f64::MANTISSA_DIGITS);
+            exact(sum >> lost << lost)
+        })
+    }
+}
+
+fn check_doubles(a: [u64; 8], b: [u64; 8]) {
+    let (sum, a, b) = (Portable([7; 8]), Portable(a), Portable(b));
+    assert_eq!(doubles::madd_low(sum, a, b).0, sum.madd_low(a, b).0);
+    assert_eq!(doubles::madd_high(sum, a, b).0, sum.madd_high(a, b).0);
+}
+
+#[test]
+fn doubles_multiply_the_least_and_the_largest() {
+    let edges = [0, 1, 2, (1 << 26) - 1, 1 << 26, (1 << 51) + 1, (1 << 52) - 2, u64::MAX];
+    for a in edges {
+        check_doubles([a; 8], edges);
     }
 }
 
@@ -150,14 +216,14 @@ fn edge_cases_in_plain_lanes() {
 
 /// The base point's multiples that signatures are made with.
 fn base<F: Field>() -> Box<Base<F>> {
-    let mut points = Box::new([[NEUTRAL; 8]; DIGITS]);
+    let mut points = Box::new([[NEUTRAL; ENTRIES]; BASE_DIGITS]);
     let mut power = ED25519_BASEPOINT_POINT;
     for points in points.iter_mut() {
-        let odd: [EdwardsPoint; 8] = std::array::from_fn(|entry| power * Scalar::from(2 * entry as u64 + 1));
+        let odd: [EdwardsPoint; ENTRIES] = std::array::from_fn(|entry| power * Scalar::from(2 * entry as u64 + 1));
         decode_all::<Field52<Portable>>(&odd.map(|point| point.compress().0), points);
-        power *= Scalar::from(16_u8);
+        power *= Scalar::from(32_u8);
     }
-    let mut base = Box::new([[F::table(&[[0; 32]; 8]); 3]; DIGITS]);
+    let mut base = Box::new([[F::table(&[[0; 32]; ENTRIES]); 3]; BASE_DIGITS]);
     prepare::<F>(&points, &mut base);
     base
 }
@@ -205,6 +271,13 @@ fn check_signatures<F: Field>() {
 fn signatures_in_plain_lanes() {
     check_signatures::<Field52<Portable>>();
     check_signatures::<Field25<Portable>>();
+}
+
+proptest! {
+    #[test]
+    fn doubles_multiply_as_integers_do(a: [u64; 8], b: [u64; 8]) {
+        check_doubles(a, b);
+    }
 }
 
 proptest! {

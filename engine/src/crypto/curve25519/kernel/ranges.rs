@@ -101,12 +101,18 @@ impl Madd52 for Range {
     }
 
     #[inline(never)]
+    fn madd_small(self, a: Self, b: Self) -> Self {
+        assert!(a.high >> 32 == 0 && b.high >> 32 == 0 && (a.high * b.high) >> 52 == 0);
+        self.add(Self { low: a.low * b.low, high: a.high * b.high })
+    }
+
+    #[inline(never)]
     fn mul(self, other: Self) -> Self {
         Self { low: self.low * other.low, high: self.high.checked_mul(other.high).unwrap() }
     }
 
     #[inline(never)]
-    fn pick(table: &[u64; 8], _: Self) -> Self {
+    fn pick(table: &[u64; 16], _: Self) -> Self {
         up_to(table.iter().copied().max().unwrap())
     }
 }
@@ -119,7 +125,7 @@ impl Mul32 for Range {
     }
 
     #[inline(never)]
-    fn pick(table: &[u32; 8], _: Self) -> Self {
+    fn pick(table: &[u32; 16], _: Self) -> Self {
         up_to(table.iter().copied().max().unwrap().into())
     }
 }
@@ -145,7 +151,7 @@ fn points_stay<F: Field>(fresh: &F::Operand, is_fresh: impl Fn(&F::Operand) -> b
         let table = [start.addend(); 9];
         point.add(&choose(&table, &[-3; 8]));
     });
-    let table = [F::table(&[[0xff; 32]; 8]); 3];
+    let table = [F::table(&[[0xff; 32]; 16]); 3];
     check(&|point| point.add_half(&Half::pick(&table, &[3; 8], &[u64::MAX; 8])));
 }
 

@@ -11,28 +11,34 @@ use super::{
 };
 
 /// Digits of a scalar to base 16.
-pub(crate) const DIGITS: usize = 64;
+const DIGITS: usize = 64;
+/// Digits to base 32 of what the base point is multiplied with.
+pub(crate) const BASE_DIGITS: usize = 51;
+/// Multiples for each of those.
+pub(crate) const ENTRIES: usize = 16;
 
-/// 1, 3, ..., 15 times 16^i times the base point, for each i below [`DIGITS`].
-pub(crate) type Base<F> = [HalfTable<F>; DIGITS];
+/// 1, 3, ..., 31 times 32^i times the base point, for each i below [`BASE_DIGITS`].
+pub(crate) type Base<F> = [HalfTable<F>; BASE_DIGITS];
 
 /// [`Base`], from those points.
 #[inline(always)]
-pub(crate) fn prepare<F: Field>(points: &[[Affine; 8]; DIGITS], base: &mut Base<F>) {
+pub(crate) fn prepare<F: Field>(points: &[[Affine; ENTRIES]; BASE_DIGITS], base: &mut Base<F>) {
     for (points, table) in points.iter().zip(base) {
         *table = Half::<F>::table(points);
     }
 }
 
-/// Adds to `sum` a multiple of the base point: each digit v of `odd` stands for 2v - 15. In constant time.
+/// Adds to `sum` a multiple of the base point: each digit v of `odd` stands for 2v - 31. In constant time.
 #[inline(always)]
 fn add_base<F: Field>(base: &Base<F>, odd: &Bytes, sum: &mut Point<F>) {
     for (place, table) in base.iter().enumerate() {
         let (mut index, mut negative) = ([0; 8], [0; 8]);
         for ((index, negative), odd) in index.iter_mut().zip(&mut negative).zip(odd) {
-            let digit = u64::from(odd[place / 2] >> (4 * (place % 2)) & 15);
-            *negative = (digit >> 3).wrapping_sub(1);
-            *index = (digit ^ *negative) & 7;
+            let (byte, bit) = (5 * place / 8, 5 * place % 8);
+            let bytes = [odd[byte], if byte < 31 { odd[byte + 1] } else { 0 }];
+            let digit = u64::from(u16::from_le_bytes(bytes)) >> bit & 31;
+            *negative = (digit >> 4).wrapping_sub(1);
+            *index = (digit ^ *negative) & 15;
         }
         sum.add_half(&Half::<F>::pick(table, &index, &negative));
     }
