@@ -26,7 +26,7 @@ from allium.client.groups.state import NAMESPACES, GroupState
 from allium.client.messages.kinds import Letter, Text
 from allium.client.polling import PollResult, Received
 from allium.client.pool import Snode
-from allium.client.session import group_inbound, group_letters, group_states, group_view
+from allium.client.session import Session, group_inbound, group_letters, group_states, group_view
 from allium.client.session.core import Core, Work
 from allium.client.session.group_states import GroupStates
 from allium.client.swarm import message_hash
@@ -183,3 +183,14 @@ def test_a_dump_is_no_dump_of_another_kind() -> None:
     state = GroupState(BOB, GROUP)
     state.load({11: bencode.encode({b"errands": [1], b"heard": 5, b"notices": {b"": 1}, b"waiting": [[1], b"x"]})})
     assert not state.errands and not state.heard and world.alice.errands
+
+
+async def test_groups_of_before_are_shown_and_forgotten(tmp_path: Path) -> None:
+    async with await Session.create(tmp_path / "alice.db", "Alice", seeds=["http://127.0.0.1:9"]) as session:
+        entry: tree.Data = {b"n": b"Relic", b"m": {IDS[1]}, b"a": {IDS[0]}}
+        await session.run(lambda work: work.configs.groups._set((b"C", IDS[2]), entry))
+        [group] = await session.groups.legacy()
+        assert (group.group_id, group.name, group.members) == (CAROL.account_id, "Relic", frozenset({BOB.account_id}))
+        assert await session.groups.all() == []
+        assert await session.groups.forget_legacy(group.group_id)
+        assert await session.groups.legacy() == [] and not await session.groups.forget_legacy(group.group_id)

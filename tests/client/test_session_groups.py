@@ -224,7 +224,12 @@ def _keys(work: Work, group_id: str) -> tuple[GroupIdentity, bytes]:
     return state.group, state.keys.keys[0]
 
 
-async def test_two_devices_of_an_admin_and_messages_that_are_deleted(shared_devnet: Devnet, tmp_path: Path) -> None:
+async def test_two_devices_of_an_admin_and_messages_that_are_deleted(
+    shared_devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Polls follow each other without much of a pause.
+    monkeypatch.setattr("allium.client.schedule.ACCOUNT_SECONDS", 0.2)
+    monkeypatch.setattr("allium.client.schedule.GROUP_SECONDS", ((float("inf"), 0.2),))
     async with friends(shared_devnet, tmp_path, "alice", "bob") as (alice, bob):
         group_id = await made([alice, bob])
         await bob.send(group_id, "one")

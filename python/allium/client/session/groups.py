@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from allium.client.configs.fields import Picture
-from allium.client.configs.user_groups import Group
+from allium.client.configs.user_groups import Group, LegacyGroup
 from allium.client.credentials import Credentials, GroupAdminCredentials
 from allium.client.crypto import SEED_BYTES
 from allium.client.database.rows import Message, OutboxState
@@ -81,6 +81,14 @@ class Groups:
         if known is None:
             raise ValueError("there is no such group")
         return known
+
+    async def legacy(self) -> list[LegacyGroup]:
+        """Groups of before, which nobody can write to any more: a list of names, kept for whoever wants to see it."""
+        return await self._runner.run(lambda work: list(work.configs.groups.legacy_groups()))
+
+    async def forget_legacy(self, group_id: str) -> bool:
+        """Takes one of them off the list, on all our devices; whether it was there."""
+        return await self._runner.run(lambda work: work.configs.groups.erase_legacy_group(group_id))
 
     # --- coming and going
 
