@@ -317,7 +317,7 @@ async def test_what_was_not_posted_is_posted_once(files_devnet: Devnet, tmp_path
     async with sogs_server() as sogs, session(files_devnet, tmp_path / "a.db", "Alice") as alice:
         room = await alice.communities.join(sogs.join_url("lobby"))
         # Once the server refuses, and once its answer is lost.
-        sogs.rooms["lobby"].permissions[await _id(alice, room)] = {"write": False}
+        sogs.rooms["lobby"].permissions[await alice.communities.own_id(room)] = {"write": False}
         refused = await alice.send(room, "one")
         assert refused.state is MessageState.FAILED
         sogs.rooms["lobby"].permissions.clear()
@@ -355,11 +355,6 @@ def _keep(work: Work, row: NewMessage) -> None:
     work.database.messages.add(row)
 
 
-async def _id(of: Session, room: str) -> str:
-    server, _ = await of.communities.server(room)
-    return server.identity.id
-
-
 async def test_listeners_hear_of_rooms_and_moderators_work(
     files_devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,7 +371,7 @@ async def test_listeners_hear_of_rooms_and_moderators_work(
         [own] = await messages(bob, room)
         await bob.react(own, "👍")
         assert (await reacted).emoji == "👍"
-        sogs.rooms["lobby"].admins.add(await _id(alice, room))
+        sogs.rooms["lobby"].admins.add(await alice.communities.own_id(room))
         await alice.communities.pin(message)
         await alice.communities.edit_room(room, description="Be kind")
         await alice.communities.ban(room, message.sender, delete=True)

@@ -104,6 +104,11 @@ class CommunityServer:
 
         return self._checked_clock(await perform(self.route, self.server, make, repeatable=repeatable))
 
+    async def know(self) -> Identity:
+        """Who we are there, once the server has said what it can do."""
+        await self._know_capabilities(calls.rooms())
+        return self.identity
+
     async def _know_capabilities(self, call: Call) -> None:
         """Before the first call it has to be known by which id the server wants to be asked."""
         if self.state.capabilities or call.path == "/capabilities":
@@ -150,7 +155,7 @@ class CommunityServer:
 
         `state` stays as it was: the caller sets it to the outcome's, once it has kept that and the events.
         """
-        await self._know_capabilities(calls.batch([calls.capabilities()]))
+        await self.know()
         state, more = self.state, False
         events: list[CommunityEvent] = []
         for wanted in polling.batches(state):
@@ -163,15 +168,13 @@ class CommunityServer:
 
     async def post(self, token: str, letter: Letter, files: Iterable[RoomFile] = (), **whisper: Any) -> PostEntry:
         """Posts a letter; the entry that the server made of it. `whisper` as of `calls.post`."""
-        await self._know_capabilities(calls.room(token))
-        written = community.write(self.identity, letter)
+        written = community.write(await self.know(), letter)
         told = calls.post(token, written.data, written.signature, [each.id for each in files], **whisper)
         return self._entry(await self.call(told))
 
     async def edit(self, token: str, number: int, letter: Letter, files: Iterable[RoomFile] = ()) -> None:
         """Gives a post of ours other words."""
-        await self._know_capabilities(calls.room(token))
-        written = community.write(self.identity, letter)
+        written = community.write(await self.know(), letter)
         await self.call(calls.edit(token, number, written.data, written.signature, [each.id for each in files]))
 
     def _entry(self, body: Any) -> PostEntry:
@@ -196,8 +199,7 @@ class CommunityServer:
 
         `ValueError` for another id, and on a server without blinding.
         """
-        await self._know_capabilities(calls.inbox())
-        own = self.identity.key_for(recipient)
+        own = (await self.know()).key_for(recipient)
         padded = pad(content_of(letter).SerializeToString(deterministic=True))
         body = await self.call(calls.send_direct(recipient, blinding.seal(own, recipient, padded)))
         try:
@@ -223,7 +225,7 @@ class CommunityServer:
         if source.size > calls.MAX_ROOM_FILE_BYTES:
             raise FileError(f"a file has at most {calls.MAX_ROOM_FILE_BYTES} bytes")
         call = Call("POST", calls.file_path(token))
-        await self._know_capabilities(call)
+        await self.know()
         body_hash, digest = hashlib.blake2b(digest_size=64), hashlib.sha256()
         async for piece in source.pieces():
             body_hash.update(piece)
@@ -253,7 +255,7 @@ class CommunityServer:
     async def fetch(self, token: str, number: int, sink: Sink, progress: Progress | None = None) -> bytes:
         """Writes a file of a room, such as its picture, to `sink`; its SHA-256. Good only if this returns."""
         call = Call("GET", calls.file_path(token, number))
-        await self._know_capabilities(call)
+        await self.know()
 
         def make() -> ServerRequest:
             return ServerRequest(call.method, call.path, self._headers(call, b""))

@@ -6,6 +6,7 @@ import base64
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import unquote
 
 from allium.client import crypto
@@ -54,12 +55,14 @@ class Identity:
             raise ValueError("the server has no blinded ids")
         return blinding.blinded_key(self.account, self.server.key, 25 if other.startswith("25") else 15)
 
+    @cached_property
+    def own_ids(self) -> frozenset[str]:
+        """Every id that posts of this account can show on this server."""
+        return frozenset([self.account.account_id, *blinding.candidates(self.account.account_id, self.server.key)])
+
     def is_own(self, author: str) -> bool:
         """Whether an author on this server is this account, under whatever id."""
-        lowered = author.lower()
-        return lowered in (self.id, self.account.account_id) or blinding.is_blinded(
-            lowered, self.account.account_id, self.server.key
-        )
+        return author.lower() in self.own_ids
 
     def headers(self, method: str, path: str, body: bytes, now: int, nonce: bytes | None = None) -> dict[str, str]:
         """The four headers of a request; `path` with its query and percent signs, `now` in Unix seconds.

@@ -84,6 +84,11 @@ class Communities:
         """The rooms that a client offers to who is in none; `OFFICIAL` is their server."""
         return await (await self._server(OFFICIAL)).rooms()
 
+    async def own_id(self, conversation_id: str) -> str:
+        """The id under which we post in a room, which mentions of us and quotes name."""
+        server, _ = await self.server(conversation_id)
+        return (await server.know()).id
+
     async def picture(self, conversation_id: str) -> bytes | None:
         """A room's picture, as it came; None if it has none."""
         server, room = await self.server(conversation_id)
@@ -159,6 +164,7 @@ class Communities:
     ) -> Message:
         """Posts to a room; the post as it is shown, whose state says whether the server has it. See `Session.send`."""
         server, room = await self.server(conversation_id)
+        own_id = (await server.know()).id
         files = [await self._file(server, room, each) for each in attachments]
 
         def begin(work: Work) -> tuple[Letter, Message]:
@@ -168,7 +174,7 @@ class Communities:
             message = Text(text, shown, quote, preview, invitation, profile, blocks_community_requests=blocks)
             delivery.check(message)
             letter = Letter(message, outbound.next_timestamp(work))
-            row = community_rows.row_of(conversation_id.lower(), server.identity.id, letter, own=True)
+            row = community_rows.row_of(conversation_id.lower(), own_id, letter, own=True)
             added = work.database.messages.add(row)
             if added is None:
                 raise ValueError("a message of that time was sent already")
@@ -403,6 +409,10 @@ class Communities:
                 await self._poll(server)
                 failures = 0
             except (NetworkError, RefusedError):
+                failures += 1
+            except Exception as error:
+                # A fault of ours, or of the disk. It costs no other server its polls.
+                _log.error("a poll of a community failed: %s", type(error).__name__)
                 failures += 1
             await pause(failures, wake)
 

@@ -178,7 +178,10 @@ def keep_state(work: Work, server: Server, state: ServerState) -> None:
         "inbox": state.inbox,
         "outbox": state.outbox,
     }
-    work.database.facts.set(_fact(server), json.dumps(kept).encode())
+    data = json.dumps(kept).encode()
+    # Most polls bring nothing, and the disk is left alone.
+    if work.database.facts.get(_fact(server)) != data:
+        work.database.facts.set(_fact(server), data)
 
 
 def _fact(server: Server) -> str:
