@@ -117,6 +117,30 @@ async def test_offline_and_back(shared_devnet: Devnet, tmp_path: Path, weather: 
         assert request.body == "as soon as it can"
 
 
+async def test_dead_nodes_cost_no_message(devnet: Devnet, tmp_path: Path, hurried: None) -> None:
+    async with two(devnet, tmp_path) as (alice, bob):
+        await alice.send(bob.account_id, "before")
+        await bob.sync()
+        await bob.send(alice.account_id, "before")
+        events = alice.events()
+        assert (await next_of(events, MessageReceived)).message.body == "before"
+        members = {node.ed25519.hex() for node in await alice.network.swarm(alice.account_id)}
+        dying = [index for index, node in enumerate(devnet.nodes) if node["pubkey_ed25519"] in members][:2]
+        for index in dying:
+            await asyncio.to_thread(devnet.run, "kill", str(index))
+        for number in range(3):
+            await bob.send(alice.account_id, str(number))
+        assert [(await next_of(events, MessageReceived)).message.body for _ in range(3)] == ["0", "1", "2"]
+        await alice.set_display_name("Alicia")
+        await alice.sync()
+        phrase = alice.account.phrase
+        async with await Session.restore(tmp_path / "again.db", phrase, seeds=seeds_of(devnet)) as again:
+            await again.sync()
+            assert again.profile.name == "Alicia"
+            texts = await again.conversations.messages(bob.account_id)
+            assert [each.body for each in texts if each.kind == "text"] == ["before", "before", "0", "1", "2"]
+
+
 async def test_what_waits_is_sent_after_a_restart(
     shared_devnet: Devnet, tmp_path: Path, weather: Weather, hurried: None
 ) -> None:
