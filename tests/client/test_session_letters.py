@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import pytest
 from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.messages import kinds
 from allium.client.messages.kinds import CallStep, Disappear, Disappearing, Extraction, Letter, Profile, Target, Text
-from allium.client.session import actions, outbound, sending
+from allium.client.session import actions, outbound
 from allium.client.session.events import (
     CallReceived,
     Event,
@@ -29,25 +29,6 @@ from tests.support.pigeon import Device, Sky
 
 HOUR = 3_600_000
 E = TypeVar("E")
-
-
-@pytest.fixture
-def sky() -> Sky:
-    return Sky()
-
-
-@pytest.fixture
-def alice(sky: Sky, tmp_path: Path) -> Iterator[Device]:
-    device = Device(sky, tmp_path / "alice", name="Alice")
-    yield device
-    device.core.close()
-
-
-@pytest.fixture
-def bob(sky: Sky, tmp_path: Path) -> Iterator[Device]:
-    device = Device(sky, tmp_path / "bob", name="Bob")
-    yield device
-    device.core.close()
 
 
 def say(device: Device, to: str, body: str, **more: object) -> Message:
@@ -457,47 +438,3 @@ def test_a_hidden_conversation_shows_again_with_what_is_new(
         assert conversation is not None
         assert (conversation.priority, [each.body for each in shown(device, bob.id)]) == (0, ["new"])
     second.core.close()
-
-
-# The outbox
-
-
-def test_what_cannot_be_sent_waits_longer_each_time(alice: Device, bob: Device, sky: Sky) -> None:
-    message = alice.run(outbound.text, alice.groups, bob.id, "hello")
-
-    def attempt(*, offline: bool) -> MessageState:
-        for item in alice.run(sending.begin):
-            alice.run(sending.retry, item, "nobody there", offline=offline)
-        found = alice.database.messages.get(message.id)
-        assert found is not None
-        return found.state
-
-    waits = []
-    for _ in range(20):
-        assert attempt(offline=True) is MessageState.SENDING
-        due = alice.run(sending.next_due)
-        assert due is not None
-        waits.append(due - sky.now)
-        sky.now = due
-    assert waits[:3] == [2_000, 4_000, 8_000]
-    assert waits == sorted(waits)
-    assert waits[-1] == 300_000
-    # One who is reached and does not take it: after so many times its user decides.
-    assert attempt(offline=False) is MessageState.FAILED
-    assert alice.run(sending.next_due) is None
-    assert alice.flush() == 0
-    assert alice.run(sending.again, message.id)
-    assert alice.flush() == 2
-    assert [each.message.body for each in of(bob.poll(), RequestReceived)] == ["hello"]
-    assert not alice.run(sending.again, message.id)
-
-
-def test_what_was_refused_is_not_copied_to_our_own(alice: Device, bob: Device, sky: Sky) -> None:
-    message = alice.run(outbound.text, alice.groups, bob.id, "hello")
-    [item] = alice.run(sending.begin)
-    alice.run(sending.fail, item, "refused with status 400")
-    found = alice.database.messages.get(message.id)
-    assert found is not None
-    assert found.state is MessageState.FAILED
-    assert alice.flush() == 0
-    assert sky.swarms == {}

@@ -1,7 +1,6 @@
 """What the project's servers tell every client: the newest version, and figures of the network for its page.
 
-Both are asked for with a key that is made of the account's and shows nothing of it (`spec/files-and-calls` §1,
-`spec/accounts` §3).
+Both are asked for with a key that is made of the account's and shows nothing of it (`spec/files-and-calls` §1).
 """
 
 from __future__ import annotations
