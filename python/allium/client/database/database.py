@@ -24,8 +24,8 @@ from allium.client.database.reactions import Reactions
 from allium.client.database.search import Search, searchable
 from allium.client.database.unreadable import UnreadableMessages
 
-#: Messages whose words are forgotten when a database is closed; a third of a second.
-_LAST_STEP = 100
+#: Messages whose words are forgotten when a database is closed; a third of a second at most.
+_LAST_STEP = 30
 
 
 def prepared(path: Path, key: bytes | None) -> Connection:

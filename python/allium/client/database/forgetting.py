@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from allium.client.database.connection import Connection
 
-#: Messages of a step; some ten milliseconds.
-STEP = 10
+#: Messages of a step: of a million some fifty milliseconds.
+STEP = 5
 
 
 def step(connection: Connection, count: int = STEP) -> bool:
