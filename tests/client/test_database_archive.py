@@ -231,8 +231,12 @@ def test_errors_are_sentences(database: Database, tmp_path: Path) -> None:
             archive.backup(database, file, wrong)
     with pytest.raises(DatabaseError, match="is there already"):
         archive.restore(file, PASSWORD, database.path, KEY)
-    with pytest.raises(DatabaseError, match="is no backup"):
+    with pytest.raises(UnwritableError, match="is the database itself"):
         archive.backup(database, database.path, PASSWORD)
+    (tmp_path / "text").write_text("text")
+    with pytest.raises(DatabaseError, match="is no backup"):
+        archive.backup(database, tmp_path / "text", PASSWORD)
+    assert (tmp_path / "text").read_text() == "text"
     with pytest.raises(UnwritableError, match="No such file"):
         archive.verify(tmp_path / "nothing", PASSWORD)
     with pytest.raises(UnwritableError, match="Is a directory"):

@@ -222,6 +222,7 @@ def backup_steps(database: Database, path: Path, opener: str | bytes) -> Generat
 
     What changes meanwhile is in the backup as it was, or as it is.
     """
+    database.check_other(path)
     try:
         if path.exists():
             with path.open("r+b") as file:

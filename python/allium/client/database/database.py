@@ -15,7 +15,7 @@ from allium.client.database.configs import Configs, Facts
 from allium.client.database.connection import Connection
 from allium.client.database.conversations import Conversations, Profiles
 from allium.client.database.cursors import Cursors, Seen
-from allium.client.database.errors import DamagedError, DatabaseError
+from allium.client.database.errors import DamagedError, DatabaseError, UnwritableError
 from allium.client.database.messages import Messages
 from allium.client.database.migrations import migrate
 from allium.client.database.nodes import Nodes
@@ -80,6 +80,14 @@ class Database:
     def path(self) -> Path:
         """Where the file is."""
         return self.connection.path
+
+    def check_other(self, path: Path) -> None:
+        """`UnwritableError` if something is to be written over the database itself."""
+        # What cannot be looked at cannot be written either, which says itself.
+        with contextlib.suppress(OSError):
+            if not path.samefile(self.path):
+                return
+            raise UnwritableError(f"{path} is the database itself; name another file")
 
     def transaction(self) -> AbstractContextManager[None]:
         """Several calls that are one commit: all on disk when it ends, or none.

@@ -78,8 +78,7 @@ def messages(database: Database, batch: Iterable[Message]) -> list[dict[str, Any
 
 def write_lines(database: Database, path: Path) -> None:
     """`lines` into a new file, or in place of one, all at once; `DatabaseError` if that cannot be."""
-    if path.exists() and path.samefile(database.path):
-        raise UnwritableError(f"{path} is the database itself; name another file")
+    database.check_other(path)
     write(path, (line + "\n" for line in lines(database)))
 
 
