@@ -250,7 +250,7 @@ async def test_two_devices_of_an_admin_and_messages_that_are_deleted(
             assert isinstance(last, MessageReceived) and last.message.sender == alice.account_id
             await sync(alice)
             own = await text(alice, group_id, "from my other device")
-            assert own.outgoing and own.read
+            assert own.outgoing and own.state is MessageState.SENT
             # What the other device changes, this one has.
             await device.groups.rename(group_id, "Renamed")
             await device.conversations.pin(group_id, 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,25 +29,6 @@ from tests.support.pigeon import Device, Sky
 
 HOUR = 3_600_000
 E = TypeVar("E")
-
-
-@pytest.fixture
-def sky() -> Sky:
-    return Sky()
-
-
-@pytest.fixture
-def alice(sky: Sky, tmp_path: Path) -> Iterator[Device]:
-    device = Device(sky, tmp_path / "alice", name="Alice")
-    yield device
-    device.core.close()
-
-
-@pytest.fixture
-def bob(sky: Sky, tmp_path: Path) -> Iterator[Device]:
-    device = Device(sky, tmp_path / "bob", name="Bob")
-    yield device
-    device.core.close()
 
 
 def say(device: Device, to: str, body: str, **more: object) -> Message:
@@ -374,11 +355,12 @@ def test_after_read_the_swarm_is_told(alice: Device, bob: Device, sky: Sky, tmp_
     read = bob.database.messages.get(unread.id)
     assert read is not None
     assert read.expires == sky.now + 300_000
-    # The other device learns from the read state that it was read.
+    # The other device learns from the read state that it was read, and when.
     bob.push()
+    sky.now += 60_000
     second.poll()
     [other] = [each for each in shown(second, alice.id) if each.body == "read me"]
-    assert other.expires == sky.now + 300_000
+    assert other.expires == read.expires
     second.core.close()
 
 

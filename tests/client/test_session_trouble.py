@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import subprocess
 import sys
@@ -115,6 +116,30 @@ async def test_offline_and_back(shared_devnet: Devnet, tmp_path: Path, weather: 
         await bob.sync()
         [request] = await bob.conversations.messages(alice.account_id)
         assert request.body == "as soon as it can"
+
+
+async def test_dead_nodes_cost_no_message(devnet: Devnet, tmp_path: Path, hurried: None) -> None:
+    async with two(devnet, tmp_path) as (alice, bob):
+        await alice.send(bob.account_id, "before")
+        await bob.sync()
+        await bob.send(alice.account_id, "before")
+        events = alice.events()
+        assert (await next_of(events, MessageReceived)).message.body == "before"
+        members = {node.ed25519.hex() for node in await alice.network.swarm(alice.account_id)}
+        dying = [index for index, node in enumerate(devnet.nodes) if node["pubkey_ed25519"] in members][:2]
+        for index in dying:
+            await asyncio.to_thread(devnet.run, "kill", str(index))
+        for number in range(3):
+            await bob.send(alice.account_id, str(number))
+        assert [(await next_of(events, MessageReceived)).message.body for _ in range(3)] == ["0", "1", "2"]
+        await alice.set_display_name("Alicia")
+        await alice.sync()
+        phrase = alice.account.phrase
+        async with await Session.restore(tmp_path / "again.db", phrase, seeds=seeds_of(devnet)) as again:
+            await again.sync()
+            assert again.profile.name == "Alicia"
+            texts = await again.conversations.messages(bob.account_id)
+            assert [each.body for each in texts if each.kind == "text"] == ["before", "before", "0", "1", "2"]
 
 
 async def test_what_waits_is_sent_after_a_restart(
@@ -248,6 +273,34 @@ async def test_a_session_that_is_closed_says_so(shared_devnet: Devnet, tmp_path:
             await alice.sync()
         await bob.sync()
         assert [each.body for each in await bob.conversations.messages(alice.account_id)] == ["too late"]
+
+
+async def test_whoever_is_cancelled_can_go_on(shared_devnet: Devnet, tmp_path: Path, hurried: None) -> None:
+    async with two(shared_devnet, tmp_path) as (alice, bob):
+        for number, steps in enumerate((0, 1, 3, 10, 30, 60, 100)):
+            await alice.send(bob.account_id, str(number))
+            await bob.set_display_name(f"Bob {number}")
+            for action in (bob.sync(), bob.send(alice.account_id, f"answer {number}")):
+                task = asyncio.create_task(action)
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        for session in (bob, alice, bob):
+            await session.sync()
+        here, there = (
+            sorted((each for each in found if each.kind == "text"), key=lambda each: each.timestamp)
+            for found in (
+                await bob.conversations.messages(alice.account_id),
+                await alice.conversations.messages(bob.account_id),
+            )
+        )
+        # Some answers were cancelled before they were begun. What is shown is sent, and what is sent is there once.
+        assert [each.body for each in here] == [each.body for each in there]
+        assert [each.body for each in here if not each.outgoing] == [str(number) for number in range(7)]
+        assert all(each.state is MessageState.SENT for each in here if each.outgoing)
+        assert not await bob.run(lambda work: work.configs.needs_push)
 
 
 async def test_passwords(tmp_path: Path) -> None:

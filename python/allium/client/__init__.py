@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from allium.client.errors import ClockError, NetworkError, RefusedError
     from allium.client.path import Path, Paths
     from allium.client.pool import Snode, SnodePool
+    from allium.client.session import Session
     from allium.client.state import State
     from allium.client.swarm import Confirmation
 
@@ -26,6 +27,7 @@ _HOMES = {
     "Poll": "client",
     "RefusedError": "errors",
     "SendResult": "client",
+    "Session": "session",
     "Snode": "pool",
     "SnodePool": "pool",
     "State": "state",
@@ -43,6 +45,7 @@ __all__ = [
     "Poll",
     "RefusedError",
     "SendResult",
+    "Session",
     "Snode",
     "SnodePool",
     "State",

@@ -58,7 +58,7 @@ def _add(
             outgoing=outgoing,
             received=taken.timestamp,
             state=MessageState.SENT if outgoing else MessageState.RECEIVED,
-            read=outgoing or letter.timestamp <= mirror.read_state(work, group_id).last_read,
+            read=not outgoing and letter.timestamp <= mirror.read_state(work, group_id).last_read,
             hash=taken.hash,
             quote=message.quote if message else None,
             timer=letter.disappearing,

@@ -130,7 +130,8 @@ def _is_dropped(work: Work, opened: Opened, conversation_id: str, outgoing: bool
 def _row(work: Work, stored: Received, opened: Opened, conversation_id: str) -> NewMessage:
     letter, outgoing = opened.letter, opened.sender == work.own_id
     notice = not isinstance(letter.message, kinds.Text)
-    read = outgoing or notice or letter.timestamp <= mirror.read_state(work, conversation_id).last_read
+    # One of ours is read when the other side says so.
+    read = not outgoing and (notice or letter.timestamp <= mirror.read_state(work, conversation_id).last_read)
     common: dict[str, Any] = {
         "conversation": conversation_id,
         "sender": opened.sender,
@@ -149,7 +150,7 @@ def _row(work: Work, stored: Received, opened: Opened, conversation_id: str) -> 
         body=message.body,
         quote=message.quote,
         timer=letter.disappearing,
-        expires=_expires(work, stored, letter, read),
+        expires=_expires(work, stored, letter, outgoing or read),
         attachments=tuple(_attachment(each) for each in message.attachments),
         extra=text_extra(message),
     )

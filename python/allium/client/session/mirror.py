@@ -153,13 +153,15 @@ def show(work: Work, contact: Contact) -> None:
 
 
 def _volatile(work: Work) -> None:
+    # What disappears after it was read does so when it was read over there, not when this device heard of it.
+    when = min(config_time(work, VOLATILE) or work.now, work.now)
     for conversation_id, _ in work.configs.volatile.accounts():
         state = read_state(work, conversation_id)
         found = work.database.conversations.get(conversation_id)
         if found is None:
             continue
         if state.last_read > found.last_read:
-            work.database.messages.mark_read(conversation_id, work.now, up_to=state.last_read)
+            work.database.messages.mark_read(conversation_id, when, up_to=state.last_read)
         elif state.unread == found.marked_unread:
             continue
         work.database.conversations.update(conversation_id, marked_unread=state.unread)

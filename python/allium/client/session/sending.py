@@ -102,7 +102,8 @@ class Sender:
                     except NetworkError as error:
                         failure = error
                 # Those behind it wait too: they stay in order.
-                await self._worker.run(self._core.run, retry, item, str(failure))
+                offline = self._network.connection.online is False
+                await self._worker.run(self._core.run, retry, item, str(failure), offline=offline)
                 self._tell(item)
 
     async def _one(self, item: OutboxItem) -> None:
@@ -188,12 +189,15 @@ def done(work: Work, item: OutboxItem, stored: Stored) -> None:
     _tell(work, message.id)
 
 
-def retry(work: Work, item: OutboxItem, reason: str) -> None:
-    """It may not be there: again, later each time, and after too many times when its user says so."""
-    if item.attempts + 1 >= MOST_ATTEMPTS:
+def retry(work: Work, item: OutboxItem, reason: str, *, offline: bool = False) -> None:
+    """It may not be there: again, later each time, and after too many times when its user says so.
+
+    While nobody is reached at all, no time is one too many.
+    """
+    if item.attempts + 1 >= MOST_ATTEMPTS and not offline:
         fail(work, item, reason)
         return
-    wait = min(BACKOFF << item.attempts, _MOST_BACKOFF)
+    wait = min(BACKOFF << min(item.attempts, MOST_ATTEMPTS), _MOST_BACKOFF)
     work.database.outbox.retry(item.id, work.now + wait, reason)
 
 

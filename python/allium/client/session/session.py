@@ -61,7 +61,7 @@ class SentMessage:
 class Session:
     """One account on one network, with its database. Use it as an asynchronous context manager.
 
-    What is received is polled for while somebody listens to `events`, and by `sync`. What is sent goes at once, and
+    What is received is polled for once somebody listens to `events`, and by `sync`. What is sent goes at once, and
     what could not be sent goes as soon as it can.
     """
 
@@ -286,7 +286,7 @@ class Session:
     # --- listening
 
     async def events(self) -> AsyncIterator[Event]:
-        """Everything that happens from now on; for as long as anybody listens, the session polls."""
+        """Everything that happens from now on. From the first time on that anybody listens, the session polls."""
         if self._polling is None:
             self._polling = asyncio.create_task(self._forever(self._receiver.run))
             for endless in (self.communities.run, self.files.run):
