@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from allium.client.files import images
-from allium.client.files.images import ImageError
+from allium.client.transfers import images
+from allium.client.transfers.images import ImageError
 
 SECRET = "Alice's camera at 52.5,13.4"
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allium.client.files import names
-from allium.client.files.sinks import FileSink
+from allium.client.transfers.sinks import FileSink
 
 
 @pytest.mark.parametrize(

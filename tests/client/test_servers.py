@@ -21,11 +21,11 @@ from allium.client.exchange import BytesBody, MissingError, ServerRequest, TooLa
 from allium.client.files import legacy
 from allium.client.files.encryption import FileEncryption, deterministic_encryption, legacy_encryption
 from allium.client.files.legacy import FileError
-from allium.client.files.sinks import MemorySink, PathBody
-from allium.client.files.transfer import FileServer, Transfers, is_renewal_due
 from allium.client.files.urls import FileUrlError
 from allium.client.messages.kinds import Attachment, Letter, Text
 from allium.client.servers import DirectRoute, OnionRoute, Route, ServerUnreachableError, perform, request
+from allium.client.transfers.sinks import MemorySink, PathBody
+from allium.client.transfers.transfer import FileServer, Transfers, is_renewal_due
 from tests.support.devnet import Devnet
 from tests.support.sogs_server import sogs_server
 

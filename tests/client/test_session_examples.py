@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from allium.client.files.transfer import FileServer
 from allium.client.session import Session
 from allium.client.session.events import MessageReceived
 from allium.client.session.group_view import GroupMember
+from allium.client.transfers.transfer import FileServer
 from tests.client.test_session import next_of, seeds_of
 from tests.support.devnet import Devnet
 

@@ -22,15 +22,15 @@ from allium.client.database.rows import AttachmentState, ConversationKind, Delet
 from allium.client.envelope import pad
 from allium.client.errors import RefusedError
 from allium.client.exchange import MissingError, ServerRequest
-from allium.client.files import transfer
 from allium.client.files.legacy import FileError
-from allium.client.files.transfer import FileServer
 from allium.client.messages.kinds import Letter, Text
 from allium.client.previews.fetch import PreviewFetcher
 from allium.client.servers import PathFailedError, ReplyStream, Route
 from allium.client.session import Session, community_rows
 from allium.client.session.core import Work
 from allium.client.session.events import MessageReceived, ReactionReceived
+from allium.client.transfers import transfer
+from allium.client.transfers.transfer import FileServer
 from tests.client.test_session import next_of
 from tests.support.devnet import Devnet
 from tests.support.sogs_server import SogsServer, sogs_server

@@ -16,9 +16,9 @@ from nacl import bindings
 from allium.client.account import Account
 from allium.client.configs.community import Server
 from allium.client.errors import NetworkError, RefusedError
-from allium.client.files import updates
-from allium.client.files.transfer import FileServer
 from allium.client.servers import DirectRoute
+from allium.client.transfers import updates
+from allium.client.transfers.transfer import FileServer
 
 ALICE = Account(bytes(range(16)))
 ID = "07dd3d6d153503c02e1c65231b6839805c664534140936349de53a8cfe1d179c16"

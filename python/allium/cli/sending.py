@@ -11,8 +11,8 @@ from allium.errors import CommandError
 
 if TYPE_CHECKING:
     from allium.client.database.rows import Message
-    from allium.client.files.transfer import FileServer
     from allium.client.session import Session
+    from allium.client.transfers.transfer import FileServer
 
 
 def send(
@@ -47,7 +47,7 @@ def send(
 
 
 def _server(place: str) -> FileServer:
-    from allium.client.files.transfer import FileServer
+    from allium.client.transfers.transfer import FileServer
 
     url, separator, key = place.partition("#")
     try:

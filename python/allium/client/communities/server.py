@@ -21,12 +21,12 @@ from allium.client.envelope import pad
 from allium.client.errors import ClockError, RefusedError
 from allium.client.exchange import Body, BytesBody, ServerReply, ServerRequest
 from allium.client.files.legacy import FileError
-from allium.client.files.sinks import FileSink, Sink
-from allium.client.files.transfer import CountedBody, Progress, pieces_of
 from allium.client.groups import blinding, community
 from allium.client.messages.encoding import content_of
 from allium.client.messages.kinds import Attachment, Letter
 from allium.client.servers import TRANSFER_TIMEOUT, Route, ServerUnreachableError, perform
+from allium.client.transfers.sinks import FileSink, Sink
+from allium.client.transfers.transfer import CountedBody, Progress, pieces_of
 
 #: Whose rooms a client offers to who is in none.
 OFFICIAL = Server(

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from allium.client import addresses
 from allium.client.addresses import Address, Resolve
 from allium.client.errors import NetworkError
-from allium.client.files.images import ImageError, Picture, thumbnail
 from allium.client.previews import links, pages
 from allium.client.previews.links import LinkError
+from allium.client.transfers.images import ImageError, Picture, thumbnail
 
 if TYPE_CHECKING:
     import aiohttp

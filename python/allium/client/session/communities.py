@@ -20,13 +20,13 @@ from allium.client.configs.community import Community, Server
 from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.exchange import BytesBody
-from allium.client.files.sinks import MemorySink, PathBody
-from allium.client.files.transfer import Progress
 from allium.client.messages import delivery
 from allium.client.messages.kinds import Attachment, CommunityInvitation, Letter, Preview, Target, Text
 from allium.client.session import community_rows, letters, outbound
 from allium.client.session.core import Work
 from allium.client.session.files import prepared, shown_name
+from allium.client.transfers.sinks import MemorySink, PathBody
+from allium.client.transfers.transfer import Progress
 
 if TYPE_CHECKING:
     from allium.client.session.session import Session

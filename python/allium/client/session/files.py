@@ -15,13 +15,9 @@ from allium.client.configs.fields import Picture
 from allium.client.database.rows import AttachmentState, StoredAttachment
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.exchange import Body, BytesBody
-from allium.client.files import images
 from allium.client.files.encryption import legacy_encryption
-from allium.client.files.images import ImageError
 from allium.client.files.legacy import FileError
 from allium.client.files.names import safe_name, suffix_of
-from allium.client.files.sinks import PathBody
-from allium.client.files.transfer import FileServer, Progress, RemoteFile, Transfers, is_renewal_due
 from allium.client.files.urls import FileUrlError
 from allium.client.messages.kinds import Attachment, Preview
 from allium.client.previews.fetch import PreviewError, PreviewFetcher
@@ -30,6 +26,10 @@ from allium.client.servers import DirectRoute, OnionRoute, Route
 from allium.client.session import actions, uploads
 from allium.client.session.core import Work
 from allium.client.session.events import ConversationChanged
+from allium.client.transfers import images
+from allium.client.transfers.images import ImageError
+from allium.client.transfers.sinks import PathBody
+from allium.client.transfers.transfer import FileServer, Progress, RemoteFile, Transfers, is_renewal_due
 
 if TYPE_CHECKING:
     from allium.client.session.session import Session

@@ -15,9 +15,9 @@ from allium.client import crypto
 from allium.client.account import Account
 from allium.client.configs.community import Server
 from allium.client.exchange import ServerRequest
-from allium.client.files.transfer import FileServer
 from allium.client.messages import text
 from allium.client.servers import Route, ServerUnreachableError, perform
+from allium.client.transfers.transfer import FileServer
 
 #: Where figures of the network are.
 NETWORK_SERVER = Server(

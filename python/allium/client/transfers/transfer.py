@@ -27,7 +27,6 @@ from allium.client.exchange import (
 from allium.client.files import deterministic, legacy
 from allium.client.files.encryption import MAX_STORED_BYTES, EncryptedBody, FileEncryption, deterministic_encryption
 from allium.client.files.legacy import FileError
-from allium.client.files.sinks import FileSink, MemorySink, Sink
 from allium.client.files.urls import DEFAULT_KEY, DEFAULT_SERVER, FileUrl, FileUrlError
 from allium.client.messages.kinds import Attachment
 from allium.client.servers import (
@@ -38,6 +37,7 @@ from allium.client.servers import (
     ServerUnreachableError,
     perform,
 )
+from allium.client.transfers.sinks import FileSink, MemorySink, Sink
 
 #: A picture is put in force again after this many seconds; servers forget it after 14 days.
 RENEW_SECONDS = 12 * 86_400
