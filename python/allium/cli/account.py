@@ -25,6 +25,10 @@ class _Account(LazyGroup):
         "restore-backup": "backups",
     }
 
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        """What makes an account comes first."""
+        return sorted(super().list_commands(ctx), key=lambda name: name in self.modules)
+
 
 app = typer.Typer(
     cls=_Account, help="The account that `send` and `inbox` use, and backups of it.", no_args_is_help=True
