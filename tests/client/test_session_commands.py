@@ -74,6 +74,13 @@ def test_two_people_and_a_second_device(shared_devnet: Devnet, tmp_path: Path) -
     assert asked("contacts", "set", alice_id, "--nickname", "Al", env=bob)[0]["nickname"] == "Al"
     assert "Al" in allium("contacts", env=elsewhere).stdout
 
+    # All of it in one file, from which another machine goes on.
+    backup, machine = str(tmp_path / "backup"), {**bob, "ALLIUM_ACCOUNT": str(tmp_path / "restored")}
+    assert asked("account", "backup", backup, env=bob)["messages"] == 1
+    restored = allium("account", "restore-backup", backup, env=machine, input=phrases["bob"])
+    assert restored.returncode == 0 and bob_id in restored.stdout, restored
+    assert asked("search", "shell hel", env=machine) == [told]
+
     # Who follows is told at once, and may be stopped at any time.
     following = [sys.executable, "-m", "allium", "inbox", "--follow", "--json"]
     everything: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -12,7 +12,7 @@ from allium.base.complaint import expanded
 from allium.base.console import err, out
 from allium.cli import session
 from allium.cli.account import FILE, File
-from allium.cli.session import Offline, Seed
+from allium.cli.session import Json, Offline, Seed
 
 if TYPE_CHECKING:
     from allium.client.session import Session
@@ -21,11 +21,12 @@ app = typer.Typer()
 
 
 @app.command("json")
-def as_json(
+def lines(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="What was there is replaced.")],
     seed: Seed = [],  # noqa: B006
     file: File = FILE,
     offline: Offline = False,
+    as_json: Json = False,
 ) -> None:
     """Write conversations, profiles and messages into a file, a line of JSON each, which `import json` takes back.
 
@@ -38,15 +39,20 @@ def as_json(
             await opened.exports.write_json(path, progress=lambda count: tell(f"writing · {count:,} lines"))
 
     session.used_here(file, seed, offline, work)
-    out.report(f"{path}: {path.stat().st_size:,} bytes, not encrypted", markup=False)
+    size = path.stat().st_size
+    if as_json:
+        session.told({"file": str(path), "size": size})
+        return
+    out.report(f"{path}: {size:,} bytes, not encrypted", markup=False)
 
 
 @app.command("html")
-def as_html(
+def pages(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Is made if it is not there.")],
     seed: Seed = [],  # noqa: B006
     file: File = FILE,
     offline: Offline = False,
+    as_json: Json = False,
 ) -> None:
     """Write a web page for each conversation, and one that lists them. They are not encrypted."""
     directory = expanded(directory)
@@ -56,4 +62,7 @@ def as_html(
             return await opened.exports.write_html(directory, progress=lambda count: tell(f"writing · {count:,} pages"))
 
     written = session.used_here(file, seed, offline, work)
+    if as_json:
+        session.told({"file": str(written[0]), "conversations": len(written) - 1})
+        return
     out.report(f"{written[0]}: {len(written) - 1:,} conversations, not encrypted", markup=False)
