@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from allium.client.database.rows import ConversationKind, MessageState, NewMessa
 from allium.client.session import Session, idle, restore_backup, verify_backup
 from allium.client.session.core import Work
 from allium.client.session.events import MessageDeleted
+from allium.client.session.worker import ClosedError
 
 BOB = "05" + "bb" * 32
 NOW = 1_700_000_000_000
@@ -84,9 +84,10 @@ async def test_a_password_in_place_of_the_phrase(tmp_path: Path) -> None:
         phrase = alice.account.phrase
     with pytest.raises(WrongKeyError):
         await verify_backup(file, phrase=phrase)
-    for wrong in ({}, {"phrase": phrase, "password": "open"}):
-        with pytest.raises(ValueError, match="opened by"):
-            await verify_backup(file, **wrong)
+    with pytest.raises(ValueError, match="opened by"):
+        await verify_backup(file)
+    with pytest.raises(ValueError, match="opened by"):
+        await verify_backup(file, phrase=phrase, password="open")
     with pytest.raises(WrongKeyError):
         await restore_backup(file, restored, backup_password="other", password="mine")
     assert not restored.parent.exists()
@@ -117,10 +118,9 @@ async def test_who_cancels_a_backup_has_the_one_before(tmp_path: Path, monkeypat
         phrase = alice.account.phrase
     target, gate, real = tmp_path / "other" / "restored.db", threading.Event(), archive.restore
 
-    def held(*arguments: Any) -> archive.Backup:
+    def held(source: Path, opener: bytes, path: Path, key: bytes, progress: Callable[[int], object]) -> archive.Backup:
         """After the first step it waits until who wanted it is gone."""
-        *given, progress = arguments
-        return real(*given, lambda rows: (progress(rows), gate.wait(60)))
+        return real(source, opener, path, key, lambda rows: (progress(rows), gate.wait(60)))
 
     monkeypatch.setattr(archive, "restore", held)
     restoring = asyncio.create_task(restore_backup(file, target, phrase=phrase, progress=lambda _: restoring.cancel()))
@@ -129,6 +129,20 @@ async def test_who_cancels_a_backup_has_the_one_before(tmp_path: Path, monkeypat
     gate.set()
     await asyncio.get_running_loop().shutdown_default_executor()
     assert files_in(target.parent) == []
+
+
+async def test_a_session_that_is_closed_ends_its_backup(tmp_path: Path) -> None:
+    async with alice_of(tmp_path) as alice:
+        closing: list[asyncio.Task[None]] = []
+
+        def close(_: int) -> None:
+            closing.append(asyncio.create_task(alice.close()))
+
+        with pytest.raises(ClosedError, match="the session is closed"):
+            for _ in range(100):
+                await alice.backups.write(tmp_path / "backup", progress=close)
+        await asyncio.gather(*closing)
+    assert all(not name.startswith(".backup") for name in files_in(tmp_path))
 
 
 async def test_a_damaged_backup_makes_nothing(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -25,7 +25,7 @@ class _Account(LazyGroup):
         "restore-backup": "backups",
     }
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """What makes an account comes first."""
         return sorted(super().list_commands(ctx), key=lambda name: name in self.modules)
 

@@ -180,24 +180,25 @@ def restore(
     for each in (path, *([] if password is not None else [keys.key_file(path)])):
         if each.exists():
             raise DatabaseError(f"{each} is there already; name another file")
-    account, kept = account_of_backup(source, opener), beside.exists()
-    if password is not None:
-        key = keys.new(path, password)
-    else:
-        if keep_phrase:
-            _keep(path, account)
-        key = _key(account)
+    account = account_of_backup(source, opener)
+    made = [] if beside.exists() else [beside]
     try:
-        found = archive.restore(source, opener, path, key, progress)
-    except BaseException:
         if password is not None:
-            keys.key_file(path).unlink(missing_ok=True)
-        if not kept:
-            beside.unlink(missing_ok=True)
+            key = keys.new(path, password)
+            made.append(keys.key_file(path))
+        else:
+            if keep_phrase:
+                _keep(path, account)
+            key = _key(account)
+        found = archive.restore(source, opener, path, key, progress)
+        made += [path, path.with_name(path.name + "-wal")]
+        # It may be old: nothing is pushed before all members of the swarm have told what is newer.
+        with Database.open(path, key) as database:
+            Core(account, database, actions.local_now).run(inbound.start_restoring)
+    except BaseException:
+        for each in made:
+            each.unlink(missing_ok=True)
         raise
-    # It may be old: nothing is pushed before all members of the swarm have told what is newer.
-    with Database.open(path, key) as database:
-        Core(account, database, actions.local_now).run(inbound.start_restoring)
     return found
 
 

@@ -213,8 +213,7 @@ class Session:
             pool = network.pool
             await self.run(accountfile.remember, pool.nodes, pool.age, network.paths.guards, network.swarms)
         finally:
-            await self._worker.run(self.core.close)
-            await self._worker.close()
+            await self._worker.close(self.core.close)
             await self.network.close()
 
     async def erase(self, *, everywhere: bool = False) -> Sequence[str]:

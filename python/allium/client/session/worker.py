@@ -6,7 +6,6 @@ What runs there is short and runs whole: between two calls everything is in orde
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -70,10 +69,17 @@ class Worker:
                 if progress is not None and told is not None:
                     progress(told)
         finally:
-            with contextlib.suppress(ClosedError):
+            try:
                 await asyncio.shield(self.run(steps.close))
+            except ClosedError:
+                await asyncio.to_thread(self._executor.shutdown)
+                await asyncio.to_thread(steps.close)
 
-    async def close(self) -> None:
-        """After what was given to it is done."""
+    async def close(self, last: Callable[[], object] | None = None) -> None:
+        """After what was given to it is done, and `last`."""
         self._closed = True
-        await asyncio.to_thread(self._executor.shutdown)
+        try:
+            if last is not None:
+                await asyncio.wrap_future(self._executor.submit(last))
+        finally:
+            await asyncio.to_thread(self._executor.shutdown)
