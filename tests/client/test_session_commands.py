@@ -30,6 +30,10 @@ def lines(*arguments: str, env: Mapping[str, str]) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def states_of(group: Any) -> dict[str, tuple[bool, str]]:
+    return {member["id"]: (member["admin"], member["state"]) for member in group["members"]}
+
+
 def test_two_people_and_a_second_device(shared_devnet: Devnet, tmp_path: Path) -> None:
     seed: str = shared_devnet.network["seed_url"]
     phrases = {name: Account.new().phrase for name in ("alice", "bob")}
@@ -70,6 +74,13 @@ def test_two_people_and_a_second_device(shared_devnet: Devnet, tmp_path: Path) -
     assert asked("contacts", "set", alice_id, "--nickname", "Al", env=bob)[0]["nickname"] == "Al"
     assert "Al" in allium("contacts", env=elsewhere).stdout
 
+    # All of it in one file, from which another machine goes on.
+    backup, machine = str(tmp_path / "backup"), {**bob, "ALLIUM_ACCOUNT": str(tmp_path / "restored")}
+    assert asked("account", "backup", backup, env=bob)["messages"] == 1
+    restored = allium("account", "restore-backup", backup, env=machine, input=phrases["bob"])
+    assert restored.returncode == 0 and bob_id in restored.stdout, restored
+    assert asked("search", "shell hel", env=machine) == [told]
+
     # Who follows is told at once, and may be stopped at any time.
     following = [sys.executable, "-m", "allium", "inbox", "--follow", "--json"]
     everything: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -100,17 +111,16 @@ def test_what_is_wrong_is_said(shared_devnet: Devnet, tmp_path: Path) -> None:
 def test_a_group_from_the_shell(shared_devnet: Devnet, tmp_path: Path) -> None:
     people = {
         name: {"ALLIUM_SEED": shared_devnet.network["seed_url"], "ALLIUM_ACCOUNT": str(tmp_path / name)}
-        for name in ("alice", "bob")
+        for name in ("alice", "bob", "carol")
     }
-    alice, bob = people.values()
+    alice, bob, carol = people.values()
     accounts = {name: Account.new() for name in people}
     for name, account in accounts.items():
         (tmp_path / name).write_text(account.phrase)
     bob_id = accounts["bob"].account_id
     [made] = asked("groups", "create", "Gardeners", bob_id, env=alice)
     assert (made["name"], made["admin"]) == ("Gardeners", True)
-    states = {member["id"]: (member["admin"], member["state"]) for member in made["members"]}
-    assert states == {accounts["alice"].account_id: (True, "admin"), bob_id: (False, "invitation sent")}
+    assert states_of(made) == {accounts["alice"].account_id: (True, "admin"), bob_id: (False, "invitation sent")}
     [seen] = asked("groups", "accept", made["id"], env=bob)
     assert (seen["id"], seen["admin"]) == (made["id"], False)
     assert allium("send", made["id"], "water the roses", env=alice).returncode == 0
@@ -120,9 +130,21 @@ def test_a_group_from_the_shell(shared_devnet: Devnet, tmp_path: Path) -> None:
     assert asked("groups", "rename", made["id"], "Rose gardeners", env=alice)[0]["name"] == "Rose gardeners"
     [renamed] = asked("groups", env=bob)
     assert renamed["name"] == "Rose gardeners" and len(renamed["members"]) == 2
-    assert bob_id not in [
-        member["id"] for member in asked("groups", "remove", made["id"], bob_id, env=alice)[0]["members"]
-    ]
+    # Who is invited with the history reads it; who is no admin invites nobody.
+    carol_id = accounts["carol"].account_id
+    [invited] = asked("groups", "invite", made["id"], carol_id, "--history", env=alice)
+    assert states_of(invited)[carol_id] == (False, "invitation sent")
+    asked("groups", "accept", made["id"], env=carol)
+    assert "water the roses" in [line["text"] for line in lines("inbox", env=carol)]
+    refused = allium("groups", "invite", made["id"], Account.new().account_id, env=carol)
+    assert refused.returncode == 1 and refused.stderr.startswith("error: "), refused
+    [promoted] = asked("groups", "promote", made["id"], carol_id, env=alice)
+    assert states_of(promoted)[carol_id][1] == "promotion sent"
+    [seen] = asked("groups", env=carol)
+    assert seen["admin"]
+    assert asked("groups", "leave", made["id"], env=carol) == []
+    [alone] = asked("groups", "remove", made["id"], bob_id, env=alice)
+    assert states_of(alone).keys() == {accounts["alice"].account_id}
 
 
 async def test_a_file_from_the_shell(files_devnet: Devnet, tmp_path: Path) -> None:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from allium.base.complaint import expanded
 from allium.base.console import out
+from allium.cli.lazy import LazyGroup
 from allium.errors import CommandError
 
 if TYPE_CHECKING:
     from allium.client import Account
 
-app = typer.Typer(help="The account that `send` and `inbox` use.", no_args_is_help=True)
+
+class _Account(LazyGroup):
+    modules: ClassVar[Mapping[str, str]] = {
+        "backup": "backups",
+        "verify-backup": "backups",
+        "restore-backup": "backups",
+    }
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """What makes an account comes first."""
+        return sorted(super().list_commands(ctx), key=lambda name: name in self.modules)
+
+
+app = typer.Typer(
+    cls=_Account, help="The account that `send` and `inbox` use, and backups of it.", no_args_is_help=True
+)
 
 File = Annotated[
     Path, typer.Option("--account", envvar="ALLIUM_ACCOUNT", help="File with the recovery phrase.", show_default=True)
@@ -31,7 +48,7 @@ def new(file: File = FILE) -> None:
     from allium.client import Account
 
     account = Account.new()
-    _write(expanded(file), account.phrase)
+    write(expanded(file), account.phrase)
     _report(account, phrase=True)
 
 
@@ -43,8 +60,8 @@ def restore(
     """Bring an account back from its recovery phrase, which is asked for, or read from standard input."""
     from allium.client import Account
 
-    account = Account.from_phrase(phrase or _given_phrase())
-    _write(expanded(file), account.phrase)
+    account = Account.from_phrase(phrase or given_phrase())
+    write(expanded(file), account.phrase)
     _report(account, phrase=False)
 
 
@@ -64,7 +81,8 @@ def show(
         segno.make(account.account_id, error="m").terminal(out=sys.stdout, compact=True)
 
 
-def _given_phrase() -> str:
+def given_phrase() -> str:
+    """A recovery phrase from the person, or from standard input."""
     if sys.stdin is not None and sys.stdin.isatty():
         answer: str = typer.prompt("Recovery phrase", hide_input=True)
         return answer
@@ -88,7 +106,8 @@ def read(file: Path) -> Account:
         raise CommandError(f"{file} holds no recovery phrase: {error}") from None
 
 
-def _write(file: Path, phrase: str) -> None:
+def write(file: Path, phrase: str) -> None:
+    """Makes the file of an account; raises `Complaint` if it is there."""
     from allium.base import files
 
     files.make_directory(file.parent)

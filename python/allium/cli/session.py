@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     from allium.client.session import Session
 
 Seed = Annotated[list[str], typer.Option("--seed", envvar="ALLIUM_SEED", help="URL of a seed node; may be repeated.")]
+Offline = Annotated[bool, typer.Option("--offline", help="What is here, without asking the network what is new.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 T = TypeVar("T")
+
+
+def database_of(file: Path) -> Path:
+    """Where the database of the account in a file is."""
+    file = expanded(file)
+    return file.with_name(file.name + ".db")
 
 
 async def opened(file: Path, seeds: list[str]) -> Session:
@@ -30,8 +37,7 @@ async def opened(file: Path, seeds: list[str]) -> Session:
     from allium.client.session import Session
 
     account = read(file)
-    file = expanded(file)
-    database = file.with_name(file.name + ".db")
+    database = database_of(file)
     if not database.exists():
         return await Session.restore(database, account.phrase, seeds=seeds, keep_phrase=False)
     try:
@@ -55,6 +61,25 @@ def used(file: Path, seeds: list[str], work: Callable[[Session], Awaitable[T]], 
             if changes:
                 await session.sync()
             return result
+
+    return finished(run)
+
+
+def used_here(file: Path, seeds: list[str], offline: bool, work: Callable[[Session], Awaitable[T]]) -> T:
+    """`used`, or `offline` what `work` makes of what is on this machine already."""
+    if not offline:
+        if not seeds:
+            raise typer.BadParameter("name a seed node, or set ALLIUM_SEED, or say --offline", param_hint="'--seed'")
+        return used(file, seeds, work)
+
+    async def run() -> T:
+        from allium.client.session import Session
+
+        phrase, database = read(file).phrase, database_of(file)
+        if not database.exists():
+            raise CommandError(f"{database} does not exist, so there is nothing here yet; leave out --offline")
+        async with await Session.open(database, phrase=phrase, seeds=seeds or None) as session:
+            return await work(session)
 
     return finished(run)
 

@@ -1,22 +1,36 @@
-"""`allium import` and `allium export`: to and from the software that an operator ran before."""
+"""`allium import` and `allium export`: to and from others, here the software that an operator ran before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from allium.base.console import err, out
+from allium.cli.lazy import LazyGroup
 from allium.errors import EXIT_FAILED, CommandError
 
 if TYPE_CHECKING:
     from allium.takeover.oxen_storage import Moved
 
-_import_app = typer.Typer(help="Take over what another program has.", no_args_is_help=True)
-_export_app = typer.Typer(help="Give it back.", no_args_is_help=True)
+
+class _Import(LazyGroup):
+    modules: ClassVar[Mapping[str, str]] = {"json": "imports"}
+
+
+class _Export(LazyGroup):
+    modules: ClassVar[Mapping[str, str]] = {"json": "exports", "html": "exports"}
+
+
+_import_app = typer.Typer(
+    cls=_Import, help="Take in what was exported, or what another program has.", no_args_is_help=True
+)
+_export_app = typer.Typer(
+    cls=_Export, help="Write what was said for other programs, or for people.", no_args_is_help=True
+)
 app = typer.Typer()
 app.add_typer(_import_app, name="import")
 app.add_typer(_export_app, name="export")

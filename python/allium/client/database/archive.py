@@ -25,8 +25,8 @@ import os
 import secrets
 import struct
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,6 +46,7 @@ from allium.client.database.errors import (
     UnwritableError,
     WrongKeyError,
 )
+from allium.client.database.manifest import Block, Manifest
 
 MAGIC = b"allium-backup-1\n"
 _FRAME = struct.Struct("<IB")
@@ -64,47 +65,6 @@ _LEVEL = 6
 _LEFT_OUT = ("nodes", "guards", "swarms", "forgotten")
 #: What is read last, as others speak of it; and how far a swarm was read before the messages that came until then.
 _LAST = ("messages", "conversations", "profiles", "configs", "facts")
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Where rows of a table are, a hash of them, and how many they are."""
-
-    offset: int
-    size: int
-    hash: str
-    rows: int
-
-
-@dataclass
-class Manifest:
-    """What a backup consists of."""
-
-    #: Of the tables, as `migrations` counts.
-    version: int
-    #: When it was made, in Unix milliseconds.
-    time: int
-    columns: dict[str, list[str]] = field(default_factory=dict)
-    blocks: dict[str, list[Block]] = field(default_factory=dict)
-
-    @property
-    def live(self) -> int:
-        """Bytes of the file that are of use."""
-        return sum(block.size for blocks in self.blocks.values() for block in blocks)
-
-    def encode(self) -> bytes:
-        """As JSON."""
-        rows = {table: [[b.offset, b.size, b.hash, b.rows] for b in blocks] for table, blocks in self.blocks.items()}
-        return json.dumps(
-            {"version": self.version, "time": self.time, "columns": self.columns, "blocks": rows}
-        ).encode()
-
-    @classmethod
-    def decode(cls, content: bytes) -> Manifest:
-        """From JSON."""
-        document = json.loads(content)
-        blocks = {table: [Block(*each) for each in rows] for table, rows in document["blocks"].items()}
-        return cls(document["version"], document["time"], document["columns"], blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +196,29 @@ def backup_steps(database: Database, path: Path, opener: str | bytes) -> Generat
         raise _unwritable(path, error) from None
 
 
-def verify(path: Path, opener: str | bytes) -> Backup:
-    """Reads all of a backup, without a database; `DatabaseError` with a reason if it cannot be restored."""
+def has_password(path: Path) -> bool:
+    """Whether a password opens a backup, rather than the account; `DatabaseError` if it is none."""
+    with _opening(path) as file:
+        return locks.by_password(_lock(path, file))
+
+
+def _unheard(rows: int) -> None:
+    """Progress that nobody asked for."""
+
+
+def verify(path: Path, opener: str | bytes, progress: Callable[[int], object] = _unheard) -> Backup:
+    """Reads all of a backup, without a database; `DatabaseError` with a reason if it cannot be restored.
+
+    `progress` is told the rows so far.
+    """
+    rows = 0
     with _reading(path, opener) as (file, manifest):
         for blocks in manifest.blocks.values():
             for block in blocks:
                 if len(file.rows(block)) != block.rows:
                     raise _damaged(path)
+                rows += block.rows
+                progress(rows)
         return _told(manifest, file)
 
 
@@ -254,7 +230,9 @@ def facts(path: Path, opener: str | bytes) -> dict[str, bytes]:
         return {row[place]: row[1 - place] for row in rows}
 
 
-def restore(source: Path, opener: str | bytes, path: Path, key: bytes | None) -> Backup:
+def restore(
+    source: Path, opener: str | bytes, path: Path, key: bytes | None, progress: Callable[[int], object] = _unheard
+) -> Backup:
     """Makes a database at `path`, under `key`, of the backup at `source`; all of it, or nothing.
 
     What had not been sent yet is not sent by itself, as it may have been since: it is `failed`, and may be tried again.
@@ -272,7 +250,7 @@ def restore(source: Path, opener: str | bytes, path: Path, key: bytes | None) ->
                 name.unlink(missing_ok=True)
             connection = prepared(half, key)
             try:
-                _fill(connection, file, manifest)
+                _fill(connection, file, manifest, progress)
             finally:
                 connection.close()
             with half.open("rb") as made:
@@ -287,7 +265,8 @@ def restore(source: Path, opener: str | bytes, path: Path, key: bytes | None) ->
         return _told(manifest, file)
 
 
-def _fill(connection: Connection, file: _File, manifest: Manifest) -> None:
+def _fill(connection: Connection, file: _File, manifest: Manifest, progress: Callable[[int], object]) -> None:
+    rows = 0
     # All of the file is thrown away when this fails.
     connection.execute("PRAGMA journal_mode = memory")
     connection.execute("PRAGMA synchronous = off")
@@ -299,6 +278,8 @@ def _fill(connection: Connection, file: _File, manifest: Manifest) -> None:
             statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - authenticated
             for block in manifest.blocks[table]:
                 connection.many(statement, file.rows(block))
+                rows += block.rows
+                progress(rows)
         _agree(connection, list(manifest.columns))
         connection.execute(
             "UPDATE outbox SET state = 'failed', error = 'restored from a backup' WHERE state IN ('queued', 'sending')"
@@ -426,13 +407,19 @@ def _hash(content: bytes) -> str:
 
 @contextlib.contextmanager
 def _reading(path: Path, opener: str | bytes) -> Iterator[tuple[_File, Manifest]]:
+    with _opening(path) as opened:
+        file = _opened(path, opened, opener)
+        manifest = file.manifest()
+        if manifest is None:
+            raise _damaged(path)
+        yield file, manifest
+
+
+@contextlib.contextmanager
+def _opening(path: Path) -> Iterator[BinaryIO]:
     try:
-        with path.open("rb") as opened:
-            file = _opened(path, opened, opener)
-            manifest = file.manifest()
-            if manifest is None:
-                raise _damaged(path)
-            yield file, manifest
+        with path.open("rb") as file:
+            yield file
     except OSError as error:
         raise UnwritableError(f"{path} cannot be read ({error.strerror})") from None
 
@@ -444,7 +431,7 @@ def _claim(path: Path, file: BinaryIO) -> None:
         raise InUseError(f"{path} is in use by another process; end that first") from None
 
 
-def _opened(path: Path, file: BinaryIO, opener: str | bytes) -> _File:
+def _lock(path: Path, file: BinaryIO) -> Any:
     begin = file.read(len(MAGIC))
     if begin != MAGIC:
         if begin.startswith(MAGIC[:-2]):
@@ -454,10 +441,17 @@ def _opened(path: Path, file: BinaryIO, opener: str | bytes) -> _File:
         size, kind = _FRAME.unpack(file.read(_FRAME.size))
         if kind != _LOCK or size > _MAX_LOCK:
             raise _damaged(path)
-        key = locks.unlock(json.loads(file.read(size)), opener)
+        return json.loads(file.read(size))
+    except (ValueError, struct.error, RecursionError):
+        raise _damaged(path) from None
+
+
+def _opened(path: Path, file: BinaryIO, opener: str | bytes) -> _File:
+    try:
+        key = locks.unlock(_lock(path, file), opener)
     except locks.NewerLockError:
         raise NewerVersionError(f"{path} was written by a newer version; use that one") from None
-    except (locks.LockError, ValueError, struct.error, RecursionError):
+    except locks.LockError:
         raise _damaged(path) from None
     if key is None:
         raise WrongKeyError(f"the password is not that of {path}, or it is of another account")

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,19 +78,34 @@ def messages(database: Database, batch: Iterable[Message]) -> list[dict[str, Any
 
 def write_lines(database: Database, path: Path) -> None:
     """`lines` into a new file, or in place of one, all at once; `DatabaseError` if that cannot be."""
+    for _ in line_steps(database, path):
+        pass
+
+
+def line_steps(database: Database, path: Path) -> Generator[int, None, None]:
+    """`write_lines` in short steps, between which the database may be used; yields how many lines there are so far."""
     database.check_other(path)
-    write(path, (line + "\n" for line in lines(database)))
+    yield from write_steps(path, (line + "\n" for line in lines(database)))
 
 
 def write(path: Path, pieces: Iterable[str]) -> None:
     """Text into a file for its owner alone: all of it, or what was there stays. `UnwritableError` if that cannot be."""
+    for _ in write_steps(path, pieces):
+        pass
+
+
+def write_steps(path: Path, pieces: Iterable[str]) -> Generator[int, None, None]:
+    """`write` in short steps; yields how many pieces there are so far."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         files.make_directory(path.parent)
         with os.fdopen(os.open(temporary, flags, files.PRIVATE), "w", encoding="utf-8", newline="\n") as file:
             files.own(file.fileno(), path.parent)
-            file.writelines(pieces)
+            for count, piece in enumerate(pieces, 1):
+                file.write(piece)
+                if count % _BATCH == 0:
+                    yield count
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -104,10 +119,16 @@ def write(path: Path, pieces: Iterable[str]) -> None:
 
 def read_file(database: Database, path: Path) -> Imported:
     """`read_lines` of a file, whatever is in it; `DatabaseError` if it cannot be read."""
+    *_, found = file_steps(database, path)
+    return found
+
+
+def file_steps(database: Database, path: Path) -> Generator[Imported, None, None]:
+    """`read_file` in short steps, between which the database may be used; yields what came of it so far."""
     try:
         with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
             # A file without ends of lines is not read whole.
-            return read_lines(database, iter(lambda: file.readline(MAX_LINE + 1), ""))
+            yield from read_steps(database, iter(lambda: file.readline(MAX_LINE + 1), ""))
     except OSError as error:
         raise UnwritableError(f"{path} cannot be read ({error.strerror})") from None
 
@@ -118,7 +139,13 @@ def read_lines(database: Database, source: Iterable[str]) -> Imported:
     Lines that are none of these are left out and counted. Where files lie is not taken over: anyone may have written
     the lines, and name any file of this machine.
     """
-    added = known = unreadable = 0
+    *_, found = read_steps(database, source)
+    return found
+
+
+def read_steps(database: Database, source: Iterable[str]) -> Generator[Imported, None, None]:
+    """`read_lines` in short steps, each a commit; yields what came of it so far."""
+    added = known = unreadable = size = 0
     batch: list[dict[str, Any]] = []
 
     def keep() -> None:
@@ -145,10 +172,13 @@ def read_lines(database: Database, source: Iterable[str]) -> Imported:
             batch.append(entry)
         else:
             unreadable += 1
-        if len(batch) == _BATCH:
+        size += len(line)
+        if len(batch) == _BATCH or size > MAX_LINE:
             keep()
+            size = 0
+            yield Imported(added, known, unreadable)
     keep()
-    return Imported(added, known, unreadable)
+    yield Imported(added, known, unreadable)
 
 
 def _keep(database: Database, entry: dict[str, Any]) -> bool | None:

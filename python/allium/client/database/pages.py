@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -49,16 +49,30 @@ def write_pages(database: Database, directory: Path) -> list[Path]:
 
     Returns the files, the list first.
     """
-    written, entries = [], []
+    steps = page_steps(database, directory)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: list[Path] = end.value
+            return found
+
+
+def page_steps(database: Database, directory: Path) -> Generator[int, None, list[Path]]:
+    """`write_pages` in short steps, between which the database may be used; yields how many pages there are so far."""
+    written: list[Path] = []
+    entries: list[str] = []
     conversations = [each for each in database.conversations.all() if database.messages.count(each.id)]
     for number, conversation in enumerate(conversations, 1):
         path = directory / f"{number:04}-{_file_name(conversation)}.html"
-        export.write(path, page(database, conversation))
+        for _ in export.write_steps(path, page(database, conversation)):
+            yield len(written)
         entries.append(
             f'<li><a href="{path.name}">{_name(_title(conversation))}</a> '
             f"<small>{database.messages.count(conversation.id)}, {_moment(conversation.last_activity)}</small></li>"
         )
         written.append(path)
+        yield len(written)
     index = directory / INDEX
     export.write(index, _document("Conversations", ["<ol>", *entries, "</ol>"]))
     return [index, *written]

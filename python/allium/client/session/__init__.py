@@ -5,13 +5,20 @@ from __future__ import annotations
 # As in `typing`: see `allium`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from allium.client.session.backups import restore_backup, verify_backup
     from allium.client.session.session import SentMessage, Session
     from allium.client.session.settings import Settings
 
 #: The module of each name. It is imported when the name is asked for.
-_HOMES = {"SentMessage": "session", "Session": "session", "Settings": "settings"}
+_HOMES = {
+    "SentMessage": "session",
+    "Session": "session",
+    "Settings": "settings",
+    "restore_backup": "backups",
+    "verify_backup": "backups",
+}
 
-__all__ = ["SentMessage", "Session", "Settings"]
+__all__ = ["SentMessage", "Session", "Settings", "restore_backup", "verify_backup"]
 
 
 def __getattr__(name: str) -> object:

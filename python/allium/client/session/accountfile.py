@@ -7,14 +7,14 @@ recovery phrase lies in a file beside it, for its owner alone, unless somebody e
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from allium.base import files
 from allium.client.account import Account
 from allium.client.crypto import SEED_BYTES
-from allium.client.database import Database, DatabaseError, keys
+from allium.client.database import Database, DatabaseError, archive, keys
 from allium.client.phrase import decoded
 from allium.client.pool import Snode
 from allium.client.session import actions, inbound
@@ -100,7 +100,7 @@ def _keep(path: Path, account: Account) -> None:
 
 
 def _key(account: Account) -> bytes:
-    return keys.from_secret(account.ed25519_secret[:SEED_BYTES])
+    return keys.from_secret(secret(account))
 
 
 def _fill(work: Work, seeds: tuple[str, ...], name: str | None) -> None:
@@ -120,7 +120,7 @@ def load(path: Path, password: str | None, phrase: str | None, seeds: Sequence[s
     try:
         if database.facts.get(ERASING) is not None:
             raise DatabaseError(f"the account in {path} was deleted from the network; remove the file")
-        account = _account(path, database)
+        account = _account(path, database.facts.get(_SEED))
         if seeds is not None:
             database.facts.set(_SEEDS, json.dumps(list(seeds)).encode())
         stored = json.loads(database.facts.get(_SEEDS) or b"[]")
@@ -157,8 +157,52 @@ def set_password(database: Database, account: Account, old: str | None, new: str
     phrase_file(database.path).unlink(missing_ok=True)
 
 
-def _account(path: Path, database: Database) -> Account:
-    seed = database.facts.get(_SEED)
+def secret(account: Account) -> bytes:
+    """What opens a backup that has no password."""
+    return account.ed25519_secret[:SEED_BYTES]
+
+
+def account_of_backup(source: Path, opener: str | bytes) -> Account:
+    """Whose backup it is; `DatabaseError` if `opener` does not open it."""
+    return _account(source, archive.facts(source, opener).get(_SEED))
+
+
+def restore(
+    source: Path,
+    opener: str | bytes,
+    path: Path,
+    password: str | None,
+    keep_phrase: bool,
+    progress: Callable[[int], object],
+) -> archive.Backup:
+    """A new file of a backup: all of it, or nothing. `DatabaseError` if that cannot be, or something is there."""
+    beside = phrase_file(path)
+    for each in (path, *([] if password is not None else [keys.key_file(path)])):
+        if each.exists():
+            raise DatabaseError(f"{each} is there already; name another file")
+    account = account_of_backup(source, opener)
+    made = [] if beside.exists() else [beside]
+    try:
+        if password is not None:
+            key = keys.new(path, password)
+            made.append(keys.key_file(path))
+        else:
+            if keep_phrase:
+                _keep(path, account)
+            key = _key(account)
+        found = archive.restore(source, opener, path, key, progress)
+        made += [path, path.with_name(path.name + "-wal")]
+        # It may be old: nothing is pushed before all members of the swarm have told what is newer.
+        with Database.open(path, key) as database:
+            Core(account, database, actions.local_now).run(inbound.start_restoring)
+    except BaseException:
+        for each in made:
+            each.unlink(missing_ok=True)
+        raise
+    return found
+
+
+def _account(path: Path, seed: bytes | None) -> Account:
     if seed is None:
         raise DatabaseError(f"{path} holds no account: making it was interrupted; make it again")
     if any(seed[ENTROPY_BYTES:]):

@@ -230,9 +230,7 @@ def find(work: Work, sender: str, target: Target) -> Message | None:
     """The message that a deletion names: of another's in the conversation with them, of our own anywhere."""
     if sender != work.own_id:
         return work.database.messages.find(sender, target, kind="text")
-    conversations = (each.id for each in work.database.conversations.all())
-    found = (work.database.messages.find(each, target, kind="text") for each in conversations)
-    return next((message for message in found if message is not None), None)
+    return work.database.messages.find(None, target, kind="text")
 
 
 def erase(work: Work, message: Message, how: Deleted) -> None:

@@ -21,13 +21,16 @@ from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
 from allium.client.session import accountfile, actions, erasing, inbound, letters, outbound, sending
+from allium.client.session.backups import Backups
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
 from allium.client.session.events import Connection, ConnectionChanged, DatabaseFailed, Event
+from allium.client.session.exports import Exports
 from allium.client.session.files import Files
 from allium.client.session.groups import Groups
+from allium.client.session.idle import Tidier
 from allium.client.session.incoming import incoming
 from allium.client.session.listeners import Listeners
 from allium.client.session.pushing import Pusher
@@ -78,6 +81,8 @@ class Session:
         self.communities = Communities(self)
         self.contacts = Contacts(self)
         self.conversations = Conversations(self)
+        self.backups = Backups(self.core, worker)
+        self.exports = Exports(self.core, worker)
         self._credentials = AccountCredentials(self.account)
         self._listeners = Listeners()
         self._profile = self.core.configs.shown_profile
@@ -99,7 +104,7 @@ class Session:
             loop.call_soon_threadsafe(self._committed, work)
 
         self.core.committed = committed
-        for endless in (self._sender.run, self._pusher.run, self._expire):
+        for endless in (self._sender.run, self._pusher.run, self._expire, Tidier(self.core, worker).run):
             self._start(self._forever(endless))
         self._pusher.wake()
 
@@ -208,8 +213,7 @@ class Session:
             pool = network.pool
             await self.run(accountfile.remember, pool.nodes, pool.age, network.paths.guards, network.swarms)
         finally:
-            await self._worker.run(self.core.close)
-            await self._worker.close()
+            await self._worker.close(self.core.close)
             await self.network.close()
 
     async def erase(self, *, everywhere: bool = False) -> Sequence[str]:

@@ -1,0 +1,65 @@
+"""`session.exports`: what was said, for other programs and for people, and back (`allium.client.database.export`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from allium.client.database import export, pages
+from allium.client.database.export import Imported
+from allium.client.session.core import Work
+
+if TYPE_CHECKING:
+    from allium.client.session.core import Core
+    from allium.client.session.worker import Worker
+
+
+class Exports:
+    """Messages in the clear: whoever has the files can read them. They raise `DatabaseError`.
+
+    All is done in short steps, between which the session goes on.
+    """
+
+    def __init__(self, core: Core, worker: Worker) -> None:
+        self._core = core
+        self._worker = worker
+
+    async def write_json(self, path: Path | str, *, progress: Callable[[int], object] | None = None) -> None:
+        """Conversations, profiles and messages into a file, a line of JSON each, all at once.
+
+        `progress` is told how many lines there are so far.
+        """
+        await self._worker.run_steps(export.line_steps(self._core.database, Path(path)), progress)
+
+    async def write_html(
+        self, directory: Path | str, *, progress: Callable[[int], object] | None = None
+    ) -> Sequence[Path]:
+        """A web page for each conversation that has messages, and one that lists them; the files, that one first.
+
+        `progress` is told how many pages are done.
+        """
+        return await self._worker.run_steps(pages.page_steps(self._core.database, Path(directory)), progress)
+
+    async def read_json(self, path: Path | str, *, progress: Callable[[Imported], object] | None = None) -> Imported:
+        """Adds what `write_json` has written, perhaps of another account; what is there already stays as it is.
+
+        Lines that are none of these are counted and left out. Nothing of it is sent, and nobody is told. What is read
+        stays when it is cancelled.
+        """
+        found = Imported()
+
+        def told(so_far: Imported) -> None:
+            nonlocal found
+            found = so_far
+            if progress is not None:
+                progress(so_far)
+
+        await self._worker.run_steps(export.file_steps(self._core.database, Path(path)), told)
+        # Some of it may be to disappear.
+        await self._worker.run(self._core.run, _look)
+        return found
+
+
+def _look(work: Work) -> None:
+    """Has the session see what there is now."""
