@@ -9,11 +9,15 @@ use std::{
 
 use allium_engine::{
     crypto::Ed25519Secret,
-    transport::quic::{ByteConnection, ByteLimits, ByteListener, ByteStream, QuicError, client_endpoint},
+    transport::quic::{ByteConnection, ByteLimits, ByteListener, ByteStream, StreamError, client_endpoint},
     types::Ed25519PublicKey,
 };
 use bytes::Bytes;
-use pyo3::{prelude::*, types::PyBytes};
+use pyo3::{
+    exceptions::{PyConnectionError, PyTimeoutError},
+    prelude::*,
+    types::PyBytes,
+};
 use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
@@ -38,8 +42,22 @@ fn runtime() -> PyResult<&'static Runtime> {
     Ok(RUNTIME.get_or_init(|| made))
 }
 
-/// Has `done` called with what failed, or `None`, and the value.
-fn tell<T>(runtime: &Runtime, work: impl Future<Output = Result<T, QuicError>> + Send + 'static, done: Py<PyAny>)
+fn broken(error: &StreamError) -> PyErr {
+    match error {
+        StreamError::Timeout => PyTimeoutError::new_err(error.to_string()),
+        StreamError::GivenUp(_) | StreamError::Lost(_) => PyConnectionError::new_err(error.to_string()),
+    }
+}
+
+const fn code(error: &StreamError) -> Option<u64> {
+    match error {
+        StreamError::GivenUp(code) => Some(*code),
+        StreamError::Timeout | StreamError::Lost(_) => None,
+    }
+}
+
+/// Has `done` called with what failed, or `None`, and the value; for a stream that the other end gave up, its code.
+fn tell<T>(runtime: &Runtime, work: impl Future<Output = Result<T, StreamError>> + Send + 'static, done: Py<PyAny>)
 where
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
@@ -48,7 +66,7 @@ where
         waiting(move |py| {
             match outcome {
                 Ok(value) => done.call1(py, (py.None(), value)),
-                Err(error) => done.call1(py, (failed(&error).into_value(py), py.None())),
+                Err(error) => done.call1(py, (broken(&error).into_value(py), code(&error))),
             }
             .map(drop)
         });
@@ -157,7 +175,7 @@ impl QuicConnection {
 
     fn open(&self, py: Python<'_>) -> PyResult<QuicStream> {
         let opened = py.detach(|| self.runtime.block_on(self.connection.stream()));
-        let stream = Arc::new(opened.map_err(|error| failed(&error))?);
+        let stream = Arc::new(opened.map_err(|error| broken(&error))?);
         Ok(QuicStream { runtime: self.runtime, stream })
     }
 
@@ -177,7 +195,7 @@ impl QuicStream {
     fn tell<T, W>(&self, done: Py<PyAny>, work: impl FnOnce(Arc<ByteStream>) -> W)
     where
         T: for<'py> IntoPyObject<'py> + Send + 'static,
-        W: Future<Output = Result<T, QuicError>> + Send + 'static,
+        W: Future<Output = Result<T, StreamError>> + Send + 'static,
     {
         tell(self.runtime, work(Arc::clone(&self.stream)), done);
     }

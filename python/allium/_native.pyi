@@ -431,7 +431,8 @@ class QuicClient:
 class QuicListener:
     """A UDP port at which clients open streams of bytes. `done` is called with an error or `None`, and a value.
 
-    It is called from a thread of the engine's; what failed is a `TimeoutError` or a `ConnectionError`.
+    It is called from a thread of the engine's. What failed is a `TimeoutError` or a `ConnectionError`;
+    then the value is the code with which the other end gave up, if it did.
     """
 
     def __new__(
@@ -485,13 +486,15 @@ class QuicStream:
     def connection(self) -> int:
         """The number of the listener's connection that it is on."""
 
-    def read(self, most: int, timeout: float, done: Callable[[BaseException | None, bytes], object]) -> None:
+    def read(
+        self, most: int, timeout: float, done: Callable[[BaseException | None, bytes | int | None], object]
+    ) -> None:
         """Gives what has come, up to `most` bytes; nothing at the end."""
 
-    def write(self, data: bytes, timeout: float, done: Callable[[BaseException | None, None], object]) -> None:
+    def write(self, data: bytes, timeout: float, done: Callable[[BaseException | None, int | None], object]) -> None:
         """Sends all of it."""
 
-    def finish(self, timeout: float, done: Callable[[BaseException | None, None], object]) -> None:
+    def finish(self, timeout: float, done: Callable[[BaseException | None, int | None], object]) -> None:
         """Ends what is sent; done when the other end has it all."""
 
     def reset(self, code: int) -> None:

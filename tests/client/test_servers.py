@@ -1,4 +1,4 @@
-"""Servers, asked straight and over the nodes of a devnet, one of which dies: files there and back, a community."""
+"""Servers, asked straight, over QUIC and over nodes of a devnet, one of which dies: files, communities."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from allium.client.files.legacy import FileError
 from allium.client.files.urls import FileUrlError
 from allium.client.messages.kinds import Attachment, Letter, Text
 from allium.client.servers import DirectRoute, OnionRoute, Route, ServerUnreachableError, perform, request
+from allium.client.transfers.quic import QuicRoute
 from allium.client.transfers.sinks import MemorySink, PathBody
 from allium.client.transfers.transfer import FileServer, Transfers, is_renewal_due
 from tests.support.devnet import Devnet
@@ -51,9 +52,11 @@ async def onion(client: Client) -> AsyncIterator[OnionRoute]:
     await made.close()
 
 
-@pytest_asyncio.fixture(params=["onion", "direct"])
-async def route(client: Client, request: pytest.FixtureRequest) -> AsyncIterator[Route]:
-    made: Route = OnionRoute(client.network) if request.param == "onion" else DirectRoute(lambda server: True)
+@pytest_asyncio.fixture(params=["onion", "direct", "quic"])
+async def route(net: Devnet, client: Client, request: pytest.FixtureRequest) -> AsyncIterator[Route]:
+    routes: dict[str, Route] = {"onion": OnionRoute(client.network), "direct": DirectRoute(lambda server: True)}
+    # What is not for QUIC would fail: nobody may be asked straight.
+    made = routes.get(request.param) or QuicRoute(server_of(net), DirectRoute())
     yield made
     await made.close()
 

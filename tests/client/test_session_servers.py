@@ -30,6 +30,7 @@ from allium.client.session import Session, community_rows
 from allium.client.session.core import Work
 from allium.client.session.events import MessageReceived, ReactionReceived
 from allium.client.transfers import transfer
+from allium.client.transfers.quic import QuicRoute
 from allium.client.transfers.transfer import FileServer
 from tests.client.test_session import next_of
 from tests.support.devnet import Devnet
@@ -87,6 +88,19 @@ async def test_files_are_sent_with_a_message_and_fetched(files_devnet: Devnet, t
             await bob.files.download(gone, there)
         [_, file] = await bob.conversations.attachments(message)
         assert file.state is AttachmentState.FAILED
+
+
+async def test_a_file_goes_over_quic_and_is_fetched_over_nodes(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with two(files_devnet, tmp_path) as (alice, bob):
+        alice.files.use(QuicRoute(await alice.files.server(), alice.files.route))
+        attachment = await alice.files.upload(b"straight over QUIC")
+        # No node saw it.
+        assert not alice.network.paths.paths
+        await alice.send(bob.account_id, "look", attachments=[attachment])
+        await bob.sync()
+        [message] = await messages(bob, alice.account_id)
+        [file] = await bob.conversations.attachments(message)
+        assert (await bob.files.download(file, tmp_path)).read_bytes() == b"straight over QUIC"
 
 
 class LossyRoute:

@@ -13,8 +13,15 @@ import bencode2
 import pytest
 
 from allium import _native
+from allium.base.streams import Stream
+from allium.client.errors import NetworkError
+from allium.client.exchange import BytesBody
+from allium.client.files.encryption import legacy_encryption
+from allium.client.servers import DirectRoute
+from allium.client.transfers import transfer as client
+from allium.client.transfers.quic import QuicRoute
+from allium.client.transfers.sinks import MemorySink
 from allium.devnet.layout import LOOPBACK
-from allium.server.quic import Stream
 from tests.files.conftest import Make
 from tests.files.test_api import fetch, name_of, upload
 from tests.support.file_server import FileServer
@@ -188,6 +195,29 @@ async def test_strangers_have_bounds(make_server: Make, http: aiohttp.ClientSess
             await stream.read(1, SECONDS)
         async with http.post(f"{server.url}/file", data=os.urandom(300_000)) as answer:
             assert answer.status == 429
+
+
+async def test_a_client_finds_a_server_that_was_started_anew(
+    make_server: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("allium.client.transfers.quic.CONNECT_SECONDS", 1.0)
+    server = make_server()
+    named = client.FileServer(server.url, server.ed25519)
+    route = QuicRoute(named, DirectRoute())
+    transfers, body = client.Transfers(route, named), BytesBody(os.urandom(100_000))
+    encryption = await legacy_encryption(body)
+    remote = await transfers.upload(encryption, body)
+    server.stop()
+    with pytest.raises(NetworkError):
+        await transfers.info(remote.url.file_id)
+    server.start()
+    assert (await transfers.info(remote.url.file_id)).size == encryption.stored_size
+    server.stop()
+    server.start()
+    sink = MemorySink()
+    await transfers.receive(remote.attachment(), sink)
+    assert sink.data == body.data
+    await route.close()
 
 
 async def test_without_quic_nobody_is_there(make_server: Make) -> None:

@@ -20,8 +20,12 @@ from rich.table import Table
 from rich.text import Text
 
 from allium.base.urls import redacted
+from allium.cli import demo_picture
 from allium.cli.progress import words
 from allium.client import Account, Client, NetworkError, Poll, RefusedError, SendResult, Snode
+from allium.client.database import DatabaseError
+from allium.client.files.legacy import FileError
+from allium.client.files.urls import FileUrlError
 from allium.devnet import anvil
 from allium.devnet.layout import DevnetError, NetworkRecord
 from allium.devnet.network import DEFAULT_SWARM_SIZE, Devnet
@@ -37,6 +41,10 @@ _HOPS = ("guard", "middle", "last")
 
 class StepFailed(Exception):
     """What a step promised did not hold."""
+
+
+#: What ends the demo with a cross at its step; anything else is a fault of the demo.
+FAILURES = (StepFailed, NetworkError, RefusedError, DevnetError, DatabaseError, FileError, FileUrlError)
 
 
 @dataclass
@@ -83,7 +91,7 @@ class DemoScreen:
         began = time.monotonic()
         try:
             yield step
-        except (StepFailed, NetworkError, RefusedError, DevnetError) as error:
+        except FAILURES as error:
             step.failure = str(error)
             raise
         finally:
@@ -153,13 +161,15 @@ def main(nodes: int, once: bool) -> int:
         try:
             with DemoScreen(console) as view:
                 network = _bring_up(devnet, nodes, view)
-                asyncio.run(_play(devnet, network, view))
+                people = Path(directory) / "people"
+                people.mkdir()
+                asyncio.run(_play(devnet, network, view, people))
             console.print(f"\nevery step held, in {time.monotonic() - began:.1f} s")
             if not once:
                 console.print(f"the network stays up: allium devnet status --dir {directory}   (Ctrl-C ends it)")
                 signal.sigwait({signal.SIGINT, signal.SIGTERM})
             return 0
-        except (StepFailed, NetworkError, RefusedError, DevnetError):
+        except FAILURES:
             console.print("\n[red]a step did not hold[/]")
             return 1
         except KeyboardInterrupt:
@@ -169,13 +179,15 @@ def main(nodes: int, once: bool) -> int:
                 devnet.down()
 
 
-async def _play(devnet: Devnet, network: NetworkRecord, view: DemoScreen) -> None:
+async def _play(devnet: Devnet, network: NetworkRecord, view: DemoScreen, people: Path) -> None:
     with view.step("Alice and Bob make accounts") as step:
         alice_account, bob_account = Account.new(), Account.new()
         step.details += [f"Alice {alice_account.account_id}", f"Bob   {bob_account.account_id}"]
     async with Client(alice_account, [network.seed_url]) as alice, Client(bob_account, [network.seed_url]) as bob:
         first = await _send(view, alice, bob_account, "Alice writes to Bob", FIRST_TEXT)
         await _receive(view, bob, alice_account, "Bob looks into his inbox", FIRST_TEXT, unlike=first.path)
+        if network.files is not None:
+            await demo_picture.play(people, network, network.files, view)
         dead = _kill_one(view, devnet, network, first)
         async with Client(Account.from_phrase(bob_account.phrase), [network.seed_url]) as restored:
             title = "Bob restores his account on a new device and looks again"
@@ -191,9 +203,9 @@ def _bring_up(devnet: Devnet, nodes: int, view: DemoScreen) -> NetworkRecord:
         def progress(event: Event) -> None:
             step.details[:] = [words(event)]
 
-        network = devnet.up(nodes, DEFAULT_SWARM_SIZE, progress=progress, chain=chain)
+        network = devnet.up(nodes, DEFAULT_SWARM_SIZE, progress=progress, chain=chain, with_files=True)
         swarms = len({node.swarm_id for node in network.nodes})
-        step.details[:] = [f"{nodes} processes, {swarms} swarms, seed {network.seed_url}"]
+        step.details[:] = [f"{nodes} processes, {swarms} swarms, seed {network.seed_url}, and a file server"]
         if network.chain is not None:
             step.details.append(
                 f"every node is staked for on a chain of its own, anvil at {redacted(network.chain.rpc_url)}"

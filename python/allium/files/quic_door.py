@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from allium.base import log
+from allium.base.streams import Stream
 from allium.errors import Complaint
 from allium.files import quic_frames as frames
 from allium.files.metrics import Metrics
@@ -15,7 +16,7 @@ from allium.files.service import FileService, FullError, TooLargeError
 from allium.files.settings import FilesConfig
 from allium.server import quota
 from allium.server.messages import CHUNK_BYTES, BodyLostError
-from allium.server.quic import Listener, Stream
+from allium.server.quic import Listener
 from allium.server.quota import QuotaError, SourceQuota
 
 #: What a transfer may take if it is short; beyond, it has to keep up a rate.

@@ -13,8 +13,13 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use quinn::{Connection, Endpoint, IdleTimeout, Incoming, RecvStream, SendStream, TransportConfig, VarInt};
-use tokio::{sync::mpsc, time::timeout};
+use quinn::{
+    Connection, Endpoint, IdleTimeout, Incoming, ReadError, RecvStream, SendStream, TransportConfig, VarInt, WriteError,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use super::{
     client::connect,
@@ -30,6 +35,20 @@ const STREAMS: u32 = 32;
 /// Streams that have begun and are not taken yet; whoever begins another waits.
 const NOT_TAKEN: usize = 256;
 const GOODBYE: VarInt = VarInt::from_u32(0);
+
+/// Why a stream did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// It took too long.
+    #[error("nothing came in time")]
+    Timeout,
+    /// The other end does not read, or write, any more: its code.
+    #[error("the other end gave up with {0}")]
+    GivenUp(u64),
+    /// Given up here, or with its connection.
+    #[error("no connection: {0}")]
+    Lost(String),
+}
 
 /// How many connections strangers may have.
 #[derive(Clone, Copy, Debug)]
@@ -189,8 +208,8 @@ impl ByteConnection {
     /// A new stream; the other end learns of it with the first bytes.
     ///
     /// # Errors
-    /// [`QuicError`].
-    pub async fn stream(&self) -> Result<ByteStream, QuicError> {
+    /// [`StreamError::Lost`].
+    pub async fn stream(&self) -> Result<ByteStream, StreamError> {
         let (send, receive) = self.connection.open_bi().await.map_err(lost)?;
         Ok(ByteStream::new(&self.connection, 0, send, receive))
     }
@@ -214,16 +233,33 @@ pub struct ByteStream {
     connection: u64,
     send: tokio::sync::Mutex<SendStream>,
     receive: tokio::sync::Mutex<RecvStream>,
+    /// Whether it has been given up here: whoever reads or writes lets go of it.
+    over: watch::Sender<bool>,
 }
 
-fn lost(error: impl std::fmt::Display) -> QuicError {
-    QuicError::Connection(error.to_string())
+fn lost(error: impl std::fmt::Display) -> StreamError {
+    StreamError::Lost(error.to_string())
+}
+
+fn unread(error: ReadError) -> StreamError {
+    match error {
+        ReadError::Reset(code) => StreamError::GivenUp(code.into_inner()),
+        error => lost(error),
+    }
+}
+
+fn unwritten(error: WriteError) -> StreamError {
+    match error {
+        WriteError::Stopped(code) => StreamError::GivenUp(code.into_inner()),
+        error => lost(error),
+    }
 }
 
 impl ByteStream {
     fn new(connection: &Connection, number: u64, send: SendStream, receive: RecvStream) -> Self {
         let address = connection.remote_address().ip().to_canonical();
-        Self { address, connection: number, send: send.into(), receive: receive.into() }
+        let over = watch::Sender::new(false);
+        Self { address, connection: number, send: send.into(), receive: receive.into(), over }
     }
 
     /// The other end.
@@ -241,29 +277,38 @@ impl ByteStream {
     /// What has come, up to `most` bytes; nothing at the end.
     ///
     /// # Errors
-    /// [`QuicError::Timeout`] when nothing comes in time, [`QuicError::Connection`] when it was given up.
-    pub async fn read(&self, most: usize, limit: Duration) -> Result<Bytes, QuicError> {
+    /// [`StreamError`].
+    pub async fn read(&self, most: usize, limit: Duration) -> Result<Bytes, StreamError> {
         let read = async {
             let chunk = self.receive.lock().await.read_chunk(most, true).await;
-            Ok(chunk.map_err(lost)?.map(|chunk| chunk.bytes).unwrap_or_default())
+            Ok(chunk.map_err(unread)?.map(|chunk| chunk.bytes).unwrap_or_default())
         };
-        timeout(limit, read).await.unwrap_or(Err(QuicError::Timeout))
+        self.unless_over(read, limit).await
     }
 
     /// Sends all of it. When that fails, some of it may have been sent.
     ///
     /// # Errors
-    /// As [`Self::read`].
-    pub async fn write(&self, bytes: Bytes, limit: Duration) -> Result<(), QuicError> {
-        let write = async { self.send.lock().await.write_chunk(bytes).await.map_err(lost) };
-        timeout(limit, write).await.unwrap_or(Err(QuicError::Timeout))
+    /// [`StreamError`].
+    pub async fn write(&self, bytes: Bytes, limit: Duration) -> Result<(), StreamError> {
+        let write = async {
+            let mut send = self.send.lock().await;
+            // Who waits for room does not hear by itself that nothing more is wanted.
+            let stopped = send.stopped();
+            tokio::select! {
+                biased;
+                written = send.write_chunk(bytes) => written.map_err(unwritten),
+                Ok(Some(code)) = stopped => Err(StreamError::GivenUp(code.into_inner())),
+            }
+        };
+        self.unless_over(write, limit).await
     }
 
     /// Ends what is sent, and waits until the other end has it all.
     ///
     /// # Errors
-    /// As [`Self::read`].
-    pub async fn finish(&self, limit: Duration) -> Result<(), QuicError> {
+    /// [`StreamError`].
+    pub async fn finish(&self, limit: Duration) -> Result<(), StreamError> {
         let finish = async {
             let stopped = {
                 let mut send = self.send.lock().await;
@@ -272,14 +317,29 @@ impl ByteStream {
             };
             match stopped.await.map_err(lost)? {
                 None => Ok(()),
-                Some(code) => Err(lost(format_args!("the other end gave up with {code}"))),
+                Some(code) => Err(StreamError::GivenUp(code.into_inner())),
             }
         };
-        timeout(limit, finish).await.unwrap_or(Err(QuicError::Timeout))
+        self.unless_over(finish, limit).await
     }
 
-    /// Gives up both ways with `code`, and waits for nobody.
+    async fn unless_over<T>(
+        &self,
+        work: impl Future<Output = Result<T, StreamError>>,
+        limit: Duration,
+    ) -> Result<T, StreamError> {
+        let mut over = self.over.subscribe();
+        let over = over.wait_for(|over| *over);
+        tokio::select! {
+            biased;
+            _ = over => Err(lost("given up here")),
+            done = timeout(limit, work) => done.unwrap_or(Err(StreamError::Timeout)),
+        }
+    }
+
+    /// Gives up both ways with `code`. Whoever reads or writes fails at once.
     pub async fn reset(&self, code: u32) {
+        let _ = self.over.send_replace(true);
         let _ = self.send.lock().await.reset(code.into());
         let _ = self.receive.lock().await.stop(code.into());
     }
@@ -339,8 +399,28 @@ mod tests {
         let client = connection.stream().await.unwrap();
         client.write(Bytes::from_static(b"x"), LIMIT).await.unwrap();
         listener.stream().await.unwrap().reset(404).await;
-        let error = client.read(1, LIMIT).await.unwrap_err();
-        assert!(error.to_string().contains("404"), "{error}");
+        assert_eq!(client.read(1, LIMIT).await, Err(StreamError::GivenUp(404)));
+    }
+
+    /// Neither end waits for the other to take what it does not want.
+    #[tokio::test]
+    async fn who_waits_for_room_hears_that_it_is_over() {
+        let listener = listener(ByteLimits { connections: 4, of_address: 4 });
+        let connection = connected(&listener).await.unwrap();
+        let much = Bytes::from(vec![7; 3 << 20]);
+        let client = connection.stream().await.unwrap();
+        let (written, ()) = tokio::join!(client.write(much.clone(), LIMIT), async {
+            let stream = listener.stream().await.unwrap();
+            while stream.read(64 << 10, LIMIT).await.unwrap().len() < 1000 {}
+            stream.reset(451).await;
+        });
+        assert_eq!(written, Err(StreamError::GivenUp(451)));
+        let client = connection.stream().await.unwrap();
+        let (written, ()) = tokio::join!(client.write(much, LIMIT), async {
+            listener.stream().await.unwrap();
+            client.reset(499).await;
+        });
+        assert!(matches!(written, Err(StreamError::Lost(_))), "{written:?}");
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ pub mod frame;
 pub(super) mod stream;
 pub(super) mod tls;
 
-pub use bytes::{ByteConnection, ByteLimits, ByteListener, ByteStream};
+pub use bytes::{ByteConnection, ByteLimits, ByteListener, ByteStream, StreamError};
 pub use client::QuicClient;
 pub use config::{ALPN, ALPN_NODES, client_endpoint};
 pub use error::QuicError;

@@ -187,12 +187,22 @@ class Transfers:
     ) -> Path:
         """Puts a file into `directory` under its name, made safe, and says where it is.
 
+        What breaks off half-way begins anew, and so does `progress`.
         `FileUrlError` or `FileError` if it is not what the message says, `MissingError`, `RefusedError`,
         `NetworkError`, `OSError`.
         """
-        with FileSink(directory) as sink:
-            await self.receive(attachment, sink, progress=progress)
-            return await sink.placed(name or attachment.name, attachment.content_type)
+        for left in reversed(range(ATTEMPTS)):
+            came = Came(progress)
+            with FileSink(directory) as sink:
+                try:
+                    await self.receive(attachment, sink, progress=came)
+                except (PathFailedError, ServerUnreachableError):
+                    # Of what did not even begin, other paths were tried.
+                    if not (came.gone and left):
+                        raise
+                else:
+                    return await sink.placed(name or attachment.name, attachment.content_type)
+        raise AssertionError  # the last attempt raises or returns
 
     async def download_picture(self, url: str, key: bytes) -> bytes:
         """A profile's picture, with its key of 32 bytes; errors as `download`."""
@@ -228,6 +238,20 @@ class Transfers:
             if progress:
                 progress(gone, whole)
         sink.write(decryptor.finish())
+
+
+class Came:
+    """Notes how far something has got, for whoever wants to know and for itself."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.gone = 0
+        self._progress = progress
+
+    def __call__(self, gone: int, whole: int) -> None:
+        """As a `Progress`."""
+        self.gone = gone
+        if self._progress:
+            self._progress(gone, whole)
 
 
 class Decryptor(Protocol):
