@@ -33,6 +33,12 @@ pub(crate) struct QuicClient {
     pushes: Mutex<mpsc::Receiver<Vec<u8>>>,
 }
 
+/// Where a socket is bound that reaches `ip`.
+pub(crate) fn any_port(ip: IpAddr) -> SocketAddr {
+    let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    SocketAddr::new(any, 0)
+}
+
 pub(crate) fn limit(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(invalid)
 }
@@ -70,9 +76,8 @@ impl QuicClient {
         let limit = limit(timeout)?;
         let connect = || {
             let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-            let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
             let connected = runtime.block_on(async {
-                let endpoint = client_endpoint(SocketAddr::new(any, 0))?;
+                let endpoint = client_endpoint(any_port(ip))?;
                 let own = Ed25519Secret::from_seed(&seed);
                 let (address, node) = (SocketAddr::new(ip, port), Ed25519PublicKey(pubkey_ed25519));
                 EngineClient::connect(&endpoint, address, node, &own, limit).await.map_err(|error| failed(&error))

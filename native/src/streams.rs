@@ -2,7 +2,7 @@
 //! what takes time tells a function when it is done.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 use crate::{
     call::waiting,
     network::invalid,
-    quic::{failed, limit},
+    quic::{any_port, failed, limit},
 };
 
 fn secret(seed: &[u8]) -> PyResult<Ed25519Secret> {
@@ -160,11 +160,10 @@ impl QuicConnection {
     ) -> PyResult<Self> {
         let (own, limit, runtime) = (secret(ed25519_seed)?, limit(timeout)?, runtime()?);
         let ip: IpAddr = ip.parse().map_err(|_| invalid(format!("no IP address: {ip}")))?;
-        let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let server = Ed25519PublicKey(pubkey_ed25519);
         let connection = py.detach(|| {
             runtime.block_on(async {
-                let endpoint = client_endpoint(SocketAddr::new(any, 0))?;
+                let endpoint = client_endpoint(any_port(ip))?;
                 let address = SocketAddr::new(ip, port);
                 let connected = ByteConnection::connect(endpoint, address, server, &own, alpn.as_bytes(), limit).await;
                 connected.map_err(|error| failed(&error))

@@ -18,6 +18,8 @@ mod avx2;
 mod avx512;
 #[cfg(allium_avx512)]
 mod doubles;
+#[cfg(not(allium_avx2))]
+mod eight;
 #[cfg(allium_avx2)]
 mod field25;
 #[cfg(not(allium_avx2))]
@@ -27,10 +29,8 @@ mod ifma;
 
 #[cfg(allium_avx2)]
 type Field = field25::Field25<avx2::Avx2>;
-#[cfg(allium_avx512)]
-type Field = field52::Field52<avx512::Avx512>;
-#[cfg(allium_ifma)]
-type Field = field52::Field52<ifma::Ifma>;
+#[cfg(not(allium_avx2))]
+type Field = field52::Field52<eight::Eight>;
 
 /// Leaves nothing of secrets in vector registers.
 #[inline(always)]
