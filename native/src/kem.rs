@@ -21,10 +21,6 @@ const PKCS8: [u8; 22] = [
     0x42, 0x80, 0x40,
 ];
 
-fn refused() -> PyErr {
-    PyRuntimeError::new_err("AWS-LC made no ML-KEM key of the seed")
-}
-
 /// A key of AWS-LC's, freed (and with that zeroized) however its use ends.
 struct Owned(*mut EVP_PKEY);
 
@@ -35,30 +31,37 @@ impl Drop for Owned {
     }
 }
 
-/// The public and the secret key of a seed d || z. `aws-lc-rs` takes no seeds, and the bindings that it is built with have of
-/// AWS-LC's ways to give one only PKCS #8.
-fn key_pair(seed: &[u8; SEED_BYTES]) -> Option<([u8; PUBLIC_BYTES], Zeroizing<[u8; SECRET_BYTES]>)> {
-    let mut encoded = Zeroizing::new([0; PKCS8.len() + SEED_BYTES]);
-    encoded[..PKCS8.len()].copy_from_slice(&PKCS8);
-    encoded[PKCS8.len()..].copy_from_slice(seed);
-    let mut input = CBS { data: encoded.as_ptr(), len: encoded.len() };
-    let (mut public, mut public_len) = ([0; PUBLIC_BYTES], PUBLIC_BYTES);
-    let (mut secret, mut secret_len) = (Zeroizing::new([0; SECRET_BYTES]), SECRET_BYTES);
-    // SAFETY: `input` spans `encoded`, which outlives it; `key` is checked for null before it is read; the outputs have the
-    // lengths that go along, and AWS-LC writes nothing to those that are too short.
-    let got = unsafe {
-        let key = Owned(EVP_parse_private_key(&raw mut input));
-        !key.0.is_null()
-            && EVP_PKEY_get_raw_public_key(key.0, public.as_mut_ptr(), &raw mut public_len) == 1
-            && EVP_PKEY_get_raw_private_key(key.0, secret.as_mut_ptr(), &raw mut secret_len) == 1
-    };
-    (got && public_len == PUBLIC_BYTES && secret_len == SECRET_BYTES).then_some((public, secret))
-}
-
 #[pyclass(frozen, module = "allium._native")]
 pub(crate) struct MlKem768Key {
     secret: DecapsulationKey,
     public: [u8; PUBLIC_BYTES],
+}
+
+impl MlKem768Key {
+    /// Of a seed d || z. `aws-lc-rs` takes no seeds, and of AWS-LC's ways to give one, the bindings that it is built with have
+    /// only PKCS #8.
+    fn of(seed: &[u8; SEED_BYTES]) -> Option<Self> {
+        let mut encoded = Zeroizing::new([0; PKCS8.len() + SEED_BYTES]);
+        encoded[..PKCS8.len()].copy_from_slice(&PKCS8);
+        encoded[PKCS8.len()..].copy_from_slice(seed);
+        let mut input = CBS { data: encoded.as_ptr(), len: encoded.len() };
+        let mut public = [0; PUBLIC_BYTES];
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        let (mut public_len, mut secret_len) = (PUBLIC_BYTES, SECRET_BYTES);
+        // SAFETY: `input` spans `encoded`, which outlives it; `key` is checked for null before it is read; the outputs have
+        // the lengths that go along, and AWS-LC writes nothing to those that are too short.
+        let got = unsafe {
+            let key = Owned(EVP_parse_private_key(&raw mut input));
+            !key.0.is_null()
+                && EVP_PKEY_get_raw_public_key(key.0, public.as_mut_ptr(), &raw mut public_len) == 1
+                && EVP_PKEY_get_raw_private_key(key.0, secret.as_mut_ptr(), &raw mut secret_len) == 1
+        };
+        if !got || public_len != PUBLIC_BYTES || secret_len != SECRET_BYTES {
+            return None;
+        }
+        let secret = DecapsulationKey::new(&ML_KEM_768, secret.as_slice()).ok()?;
+        Some(Self { secret, public })
+    }
 }
 
 #[pymethods]
@@ -66,9 +69,7 @@ impl MlKem768Key {
     #[new]
     fn new(py: Python<'_>, seed: &[u8]) -> PyResult<Self> {
         let seed = seed.try_into().map_err(|_| PyValueError::new_err("a seed of ML-KEM-768 has 64 bytes"))?;
-        let (public, secret) = py.detach(|| key_pair(seed)).ok_or_else(refused)?;
-        let secret = DecapsulationKey::new(&ML_KEM_768, secret.as_slice()).map_err(|_| refused())?;
-        Ok(Self { secret, public })
+        py.detach(|| Self::of(seed)).ok_or_else(|| PyRuntimeError::new_err("AWS-LC made no ML-KEM key of the seed"))
     }
 
     #[getter]

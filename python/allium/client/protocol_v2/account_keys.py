@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Literal
 
 from allium.client import bencode, crypto, curve
@@ -22,6 +23,7 @@ from allium.client.protocol_v2.primitives import (
     bytes_at,
     read_dict,
     seed_of,
+    x25519,
 )
 
 NAMESPACE = -21
@@ -49,9 +51,10 @@ class PublicKeys:
     #: 32 bytes.
     x25519: bytes
 
-    def encapsulate(self) -> Encapsulation:
-        """A fresh secret for the ML-KEM key; `ProtocolError` for bytes that are no such key."""
-        return Encapsulation.to(self.ml_kem)
+    def check(self) -> None:
+        """Whether anything can be sealed with them; else `ProtocolError`. It costs as much as sealing a message."""
+        Encapsulation.to(self.ml_kem)
+        x25519(secrets.token_bytes(X25519_BYTES), self.x25519)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +94,24 @@ class AccountKey:
 def merged(*lists: Iterable[AccountKey]) -> tuple[AccountKey, ...]:
     """All keys of several devices, the current one first: in any order of the lists, and any grouping, the same.
 
-    Of two that were made at once the smaller seed wins. What lost was rotated away when the next newer one was made,
-    unless a device says that it was earlier.
+    Of two that were made at once, by devices that did not know of each other, the smaller seed is current.
     """
     known: dict[bytes, AccountKey] = {}
     for key in (key for keys in lists for key in keys):
         other = known.get(key.seed, key)
-        known[key.seed] = AccountKey(key.seed, min(key.created, other.created), _earlier(key.rotated, other.rotated))
-    ordered = sorted(known.values(), key=lambda key: (-key.created, key.seed))[:MAX_KEYS]
-    rest = [replace(old, rotated=_earlier(old.rotated, new.created)) for new, old in zip(ordered, ordered[1:])]
-    return (*ordered[:1], *rest)
-
-
-def _earlier(one: int | None, other: int | None) -> int | None:
-    return min((each for each in (one, other) if each is not None), default=None)
+        ends = [each for each in (key.rotated, other.rotated) if each is not None]
+        known[key.seed] = AccountKey(key.seed, min(key.created, other.created), min(ends, default=None))
+    return tuple(sorted(known.values(), key=lambda key: (-key.created, key.seed))[:MAX_KEYS])
 
 
 def kept(keys: Iterable[AccountKey], now: int) -> tuple[AccountKey, ...]:
-    """Those whose messages may still come, of a list that has the current one first."""
+    """Of `merged` keys those whose messages may still come, and when each was rotated away.
+
+    Which is when the next newer one was made, if no device has said.
+    """
     listed = tuple(keys)
-    return (*listed[:1], *(key for key in listed[1:] if key.rotated is None or key.rotated + KEPT > now))
+    ended = [old if old.rotated is not None else replace(old, rotated=new.created) for new, old in pairwise(listed)]
+    return (*listed[:1], *(key for key in ended if key.rotated is not None and key.rotated + KEPT > now))
 
 
 def freshness(age: float) -> Freshness:
@@ -125,7 +126,10 @@ def record(account: Account, keys: PublicKeys) -> bytes:
 
 
 def read_record(account_id: str, data: bytes) -> PublicKeys:
-    """The keys of an account (`05` and 64 hex digits); `ProtocolError` for anything that it did not sign."""
+    """The keys of an account (`05` and 64 hex digits).
+
+    `ProtocolError` for anything that it did not sign, and for keys that nobody can use: it has no record then.
+    """
     items = read_dict(data, MAX_RECORD_BYTES)
     keys = PublicKeys(bytes_at(items, b"M", ML_KEM_PUBLIC_BYTES), bytes_at(items, b"X", X25519_BYTES))
     signature = bytes_at(items, SIGNATURE, crypto.SIGNATURE_BYTES)
@@ -135,6 +139,7 @@ def read_record(account_id: str, data: bytes) -> PublicKeys:
         raise ProtocolError("an account without an Ed25519 key") from None
     if not crypto.verify(signer, signature, before(items)):
         raise ProtocolError("the account did not sign this")
+    keys.check()
     return keys
 
 

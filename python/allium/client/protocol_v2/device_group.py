@@ -9,13 +9,14 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Iterable, MutableSequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from allium.client import bencode, crypto
 from allium.client.account import Account
 from allium.client.bencode import Value
-from allium.client.protocol_v2.devices import Payload, padded, read_payload
+from allium.client.protocol_v2.devices import DeviceRecord, Payload, padded, read_payload
 from allium.client.protocol_v2.primitives import (
     MAX_STORED,
     ML_KEM_CIPHERTEXT_BYTES,
@@ -95,7 +96,7 @@ class GroupMessage:
         return cls(group_id, x25519_public, ephemeral, ciphertexts, entries, notices, bytes_at(items, b"d"))
 
     def open(self, keys: KeyPair) -> Payload | None:
-        """The payload, with a device's keys; None if it is not for this device. `ProtocolError` if what it opens is none."""
+        """The payload, with a device's keys; None if it is not for this device, `ProtocolError` if it is none."""
         shared = x25519(keys.x25519_secret, self.ephemeral)
         nonce = _payload_nonce(b"".join(self.ciphertexts), self.ephemeral)
         for ciphertext, entry in zip(self.ciphertexts, self.entries, strict=True):
@@ -138,24 +139,26 @@ def seal(
     `ValueError` without a device or an account key, or for more than a node stores.
     """
     given = given or Randomness()
-    if not payload.keys or not payload.devices:
+    ephemeral, made = given.ephemeral.public, list[tuple[DeviceRecord, bytes, Encapsulation]]()
+    for device in payload.devices.values():
+        # A device that told keys which are none reads nothing, and keeps nobody else from it.
+        with suppress(ProtocolError):
+            made.append((device, x25519(given.ephemeral.secret, device.x25519), given.encapsulate(device.ml_kem)))
+    if not payload.keys or not made:
         raise ValueError("a device group has devices and an account key")
-    ephemeral, devices = given.ephemeral.public, list(payload.devices.values())
-    made = [given.encapsulate(device.ml_kem) for device in devices]
-    total = _rounded(len(devices))
+    total = _rounded(len(made))
     slots = [*range(total)]
     given.shuffle(slots)
-    ciphertexts = [each.ciphertext for each in made]
-    ciphertexts += [given.filling(slot, ML_KEM_CIPHERTEXT_BYTES) for slot in range(len(devices), total)]
+    ciphertexts = [encapsulation.ciphertext for _, _, encapsulation in made]
+    ciphertexts += [given.filling(slot, ML_KEM_CIPHERTEXT_BYTES) for slot in range(len(made), total)]
     packed = b"".join(ciphertexts[slot] for slot in slots)
     sealed = crypto.encrypt(padded(payload.encode()), _payload_nonce(packed, ephemeral), given.base)
     entries = []
-    for device, (ciphertext, secret) in zip(devices, made, strict=True):
-        shared = x25519(given.ephemeral.secret, device.x25519)
+    for device, shared, (ciphertext, secret) in made:
         key = _device_key(shared, ephemeral, device.x25519, secret, device.ml_kem)
         wrapped = xchacha20(given.base, key, _key_nonce(ciphertext, sealed, ephemeral))
         entries.append(_prefix(ephemeral, device.x25519, device.ml_kem, ciphertext, wrapped) + wrapped)
-    entries += [given.filling(slot, _ENTRY_BYTES) for slot in range(len(devices), total)]
+    entries += [given.filling(slot, _ENTRY_BYTES) for slot in range(len(made), total)]
     items: dict[bytes, Value] = {
         _KIND: GROUP,
         b"@": _masked_id(account, ephemeral, group_id),

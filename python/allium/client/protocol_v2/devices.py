@@ -1,4 +1,4 @@
-"""What the devices of an account tell each other: who they are, who is gone, the account's keys (`spec/protocol-v2` §5).
+"""What an account's devices tell each other: who they are, who is gone, the account's keys (`spec/protocol-v2` §5).
 
 Payloads of any number of messages merge to the same in any order, so that devices agree without talking to each other.
 """
@@ -26,7 +26,7 @@ from allium.client.protocol_v2.primitives import (
 
 DEVICE_ID_BYTES = 32
 MAX_DESCRIPTION_BYTES = 64
-#: Devices and those that are gone, after merging: far more than an account has, and an end to what one can be made to keep.
+#: Devices and those that are gone, after merging: far more than an account has, so that what is kept has an end.
 MAX_ENTRIES = 1024
 #: A padded payload: 2300 bytes, and one or more blocks.
 _BASE_BYTES, _BLOCK_BYTES = 2300, 6400
@@ -61,8 +61,9 @@ class DeviceRecord:
     def of(
         cls, keys: KeyPair, seqno: int, timestamp: int, description: str, kind: str = "", version: tuple[int, ...] = ()
     ) -> DeviceRecord:
-        """Of a device of ours: `timestamp` in unix seconds, a kind of `i`, `a`, `d` or any text, a version of three
-        numbers. `ValueError` for a description of more than 64 bytes.
+        """Of a device of ours, at `timestamp` in unix seconds; `kind` and `version` as the properties have them.
+
+        `ValueError` for a description of more than 64 bytes.
         """
         if len(description.encode()) > MAX_DESCRIPTION_BYTES:
             raise ValueError(f"a device's description has at most {MAX_DESCRIPTION_BYTES} bytes")
@@ -240,7 +241,10 @@ def merged(*payloads: Payload) -> Payload:
 
 
 def returning(known: Payload, told: Payload) -> list[bytes]:
-    """The ids that `told` has a record of, though `known` has that they are gone: who says so again does it with `spent`."""
+    """The ids that `told` has a record of, though `known` has that they are gone.
+
+    A message older than the tombstone may have one. Of a newer one, `spent` says again that the device is gone.
+    """
     return [each for each in told.devices if isinstance(known.entries.get(each), Tombstone)]
 
 

@@ -1,6 +1,6 @@
 """How a new device comes into an account's group: it asks, people compare emoji on both, both say yes.
 
-The account's signature shows only that who asks has the recovery password, so that nothing is admitted without the emoji
+The account's signature shows only that who asks has the recovery password: without the emoji nobody is admitted
 (`spec/protocol-v2` §6).
 """
 
@@ -80,7 +80,7 @@ class LinkRequest:
         return cls(bytes_at(items, b"I", DEVICE_ID_BYTES), DeviceRecord(fields), data)
 
     def emoji_seed(self) -> bytes:
-        """16 bytes; computing them takes 16 MiB, and is what makes it costly to look for a request with the same emoji."""
+        """16 bytes. They take 16 MiB to compute, so that it is costly to look for a request with the same emoji."""
         salt = crypto.blake2b(_SEED_BYTES, self.encoded, person=b"SessionLinkEmoji")
         argon2id = bindings.crypto_pwhash_ALG_ARGON2ID13
         return bindings.crypto_pwhash_alg(_SEED_BYTES, self.encoded, salt, _PASSES, _MEMORY, argon2id)
@@ -102,7 +102,7 @@ class LinkRequest:
 def open_request(data: bytes, account: Account, keys: Iterable[AccountKey]) -> LinkRequest:
     """The request in a message of namespace 21.
 
-    `UnopenedError` if it was sealed for another key; any other `ProtocolError` if it is none, or the account did not sign.
+    `UnopenedError` if it was sealed for another key; any other `ProtocolError` if it is none, or is not the account's.
     """
     items = read_dict(data, MAX_BYTES)
     if items.get(b"") != LINK:
@@ -142,8 +142,8 @@ def admit(known: Payload, request: LinkRequest, now: int) -> Payload:
 def admission(told: Payload, confirmed: Iterable[LinkRequest], newest: LinkRequest | None) -> Admission:
     """What a device that asked makes of a payload that it can open.
 
-    It joins if it is in it as in a request whose emoji its own user has confirmed. As in its newest request, which nobody
-    has confirmed here yet, it holds the payload until that happens.
+    It joins if the payload has it as a request said whose emoji its own user has confirmed. If its newest request said
+    so, which nobody has confirmed yet, it holds the payload until that happens.
     """
     if any(_admitted(told, request) for request in confirmed):
         return "join"

@@ -53,7 +53,7 @@ class Opened:
     content: bytes
     #: False if it can be opened for as long as the recipient's account exists: readers are to be shown that.
     forward_secret: bool
-    #: By the rotating key that the content names, of `pro_signed`: 64 bytes, to be checked by whoever reads the content.
+    #: Of `pro_signed` by the rotating key that the content names, 64 bytes: not checked yet.
     pro_signature: bytes | None = None
     pro_signed: bytes = b""
 
@@ -71,8 +71,8 @@ class Reader:
     def open(self, data: bytes) -> Opened:
         """What somebody sent to the account.
 
-        `UnopenedError` for what was sealed for other keys; any other `ProtocolError` for what is no message of version 2, or
-        is not by who it says it is by.
+        `UnopenedError` for what was sealed for other keys; any other `ProtocolError` for what is no message of version
+        2, or not by who it says.
         """
         if version(data) != 2:
             raise ProtocolError("a message of version 1")
@@ -131,7 +131,7 @@ def seal(
     but for vectors. `ProtocolError` for keys that are none, `ValueError` for content that no node would store.
     """
     ephemeral = ephemeral or Ephemeral()
-    encapsulation = encapsulation or keys.encapsulate()
+    encapsulation = encapsulation or Encapsulation.to(keys.ml_kem)
     own = account_key(recipient)
     kiss = _kiss(x25519(ephemeral.secret, own), ephemeral.public, own)
     point = x25519(ephemeral.secret, keys.x25519)
