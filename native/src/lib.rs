@@ -3,6 +3,7 @@
 mod bls;
 mod call;
 mod ed25519;
+mod kem;
 mod kept;
 mod log;
 mod metrics;
@@ -26,6 +27,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bls::BlsSecretKey>()?;
     module.add_class::<bls::BlsDomain>()?;
     module.add_class::<call::Call>()?;
+    module.add_class::<kem::MlKem768Key>()?;
     module.add_class::<kept::Cursor>()?;
     module.add_class::<kept::Store>()?;
     module.add_class::<node::Node>()?;
@@ -40,6 +42,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_keys, module)?)?;
     module.add_function(wrap_pyfunction!(bls::bls_aggregate_signatures, module)?)?;
     module.add_function(wrap_pyfunction!(ed25519::verify_ed25519, module)?)?;
+    module.add_function(wrap_pyfunction!(kem::ml_kem_768_encapsulate, module)?)?;
     module.add_function(wrap_pyfunction!(log::log_to_stderr, module)?)?;
     module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
     module.add_function(wrap_pyfunction!(onion::peel_batch, module)?)?;

@@ -402,6 +402,29 @@ class Peeled:
         """The answer for whoever sent the layer; `ValueError` when nothing was opened."""
 
 @final
+class MlKem768Key:
+    """A key pair of ML-KEM-768 (FIPS 203). Its secret stays here, and is zeroized."""
+
+    def __new__(cls, seed: bytes) -> Self:
+        """Of a seed of 64 bytes, d and z of FIPS 203 one after the other; `ValueError` for any other length."""
+
+    @property
+    def public(self) -> bytes:
+        """1184 bytes."""
+
+    def decapsulate(self, ciphertext: bytes) -> bytes:
+        """The shared secret, 32 bytes, of a ciphertext of 1088 bytes; `ValueError` for any other length.
+
+        Of a ciphertext that was made for another key, 32 bytes that nobody else has (implicit rejection).
+        """
+
+def ml_kem_768_encapsulate(public: bytes) -> tuple[bytes, bytes]:
+    """A ciphertext (1088 bytes) for a public key, and the fresh shared secret (32 bytes) in it.
+
+    `ValueError` for what is no public key of ML-KEM-768.
+    """
+
+@final
 class ReplyKey:
     """Opens the one answer to an onion request."""
 

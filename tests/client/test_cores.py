@@ -7,7 +7,7 @@ from pathlib import Path
 
 import allium.client
 
-CORES = ("configs", "messages", "groups", "files")
+CORES = ("configs", "messages", "groups", "files", "protocol_v2")
 OUTSIDE = {
     "aiohttp", "apsw", "asyncio", "datetime", "io", "os", "pathlib", "select", "shutil", "socket", "sqlite3", "ssl",
     "subprocess", "sys", "tempfile", "threading", "time", "urllib.request", "zmq",
