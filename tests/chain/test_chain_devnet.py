@@ -167,7 +167,9 @@ async def a_message_arrives(up: Devnet) -> None:
     seeds = [up.network["seed_url"]]
     async with Client(alice, seeds) as sender, Client(bob, seeds) as receiver:
         sent = await sender.send_text(bob.account_id, "by stake", display_name="Alice", sync=False)
-        assert sent.confirmations and all(each.verified for each in sent.confirmations), sent.confirmations
+        # A member that is busy may be late, and gets it then; whoever says that it has it has signed for it.
+        told = [(each.verified, each.failure) for each in sent.confirmations]
+        assert any(verified for verified, _ in told) and all(verified or failure for verified, failure in told), told
         assert [message.text for message in (await receiver.poll()).messages] == ["by stake"]
 
 

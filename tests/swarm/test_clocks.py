@@ -13,6 +13,8 @@ from tests.support.waiting import await_that
 HOURS = 8 * 3600
 #: The shortest that a message may have.
 TTL_MS = 10_000
+#: Three looks of a node at its clock (`LOOK` in engine/src/transport/peers/time.rs).
+LOOKS_MS = 3000
 
 
 def store(node: dict[str, Any], user: wire.User, data: bytes, ttl_ms: int = 86_400_000) -> str:
@@ -24,10 +26,15 @@ def store(node: dict[str, Any], user: wire.User, data: bytes, ttl_ms: int = 86_4
     return name
 
 
+def clock(node: dict[str, Any]) -> int:
+    """The time by which it goes, Unix milliseconds."""
+    told: int = wire.rpc(node, "info", {}).json()["timestamp"]
+    return told
+
+
 def error(node: dict[str, Any]) -> int:
     """Milliseconds that the time by which it goes is ahead."""
-    told: int = wire.rpc(node, "info", {}).json()["timestamp"]
-    return told - wire.now_ms()
+    return clock(node) - wire.now_ms()
 
 
 def complains(node: dict[str, Any], words: str) -> bool:
@@ -65,6 +72,9 @@ def test_what_a_node_refused_by_its_clock_comes_once_that_is_right(tmp_path: Pat
         user = wire.User()
         net.skew(0, -HOURS)
         await_that("it is behind", lambda: error(wrong) < -3_600_000)
+        # A node looks at its clock once a second; what comes and goes in between it does not see.
+        seen_by = clock(wrong) + LOOKS_MS
+        await_that("it has been so for a while", lambda: clock(wrong) > seen_by)
         reply = wire.rpc(right, "store", wire.store_params(user.account_id, b"stored meanwhile"))
         assert reply.json()["swarm"][wrong["pubkey_ed25519"]]["code"] == "406"
         net.skew(0, 0)
