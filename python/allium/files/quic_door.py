@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from allium.base import log
 from allium.base.streams import Stream
+from allium.client.transfers import quic_frames as codes
 from allium.errors import Complaint
 from allium.files import quic_frames as frames
 from allium.files.metrics import Metrics
@@ -48,7 +49,7 @@ class QuicDoor:
             str(config.bind_ip),
             config.http_port,
             ed25519_seed,
-            frames.ALPN,
+            codes.ALPN,
             config.connections,
             config.connections_per_source,
         )
@@ -93,13 +94,13 @@ class QuicDoor:
             code = error.code
         except (TimeoutError, ConnectionError):
             # It has gone, or takes too long: nobody is there to be told.
-            code = frames.TOO_FEW
+            code = codes.TOO_FEW
             self._metrics.refused.labels("slow").inc()
         except (Complaint, BodyLostError) as error:
-            code = frames.FAILED
+            code = codes.FAILED
             self._log.error("a request failed", kind=kind, reason=str(error))
         except Exception as error:
-            code = frames.FAILED
+            code = codes.FAILED
             log.failure(self._log, "a request failed", error)
         if code != 200:
             stream.reset(code)
@@ -108,7 +109,7 @@ class QuicDoor:
     async def _transfer(self, stream: Stream, reader: _Reader, asked: Put | Get) -> None:
         if self._transfers >= _MOST_TRANSFERS:
             self._metrics.refused.labels("uploads").inc()
-            raise StreamRefusedError(frames.FAILED)
+            raise StreamRefusedError(codes.FAILED)
         self._transfers += 1
         self._idle.clear()
         try:
@@ -129,10 +130,10 @@ class QuicDoor:
             self._quota.check(source, asked.size)
             record = await self._service.receive(self._body(reader, asked.size, source), asked.size, asked.ttl)
         except (TooLargeError, FullError):
-            raise StreamRefusedError(frames.SIZE_REFUSED) from None
+            raise StreamRefusedError(codes.SIZE_REFUSED) from None
         except QuotaError:
             self._metrics.refused.labels("quota").inc()
-            raise StreamRefusedError(frames.SIZE_REFUSED) from None
+            raise StreamRefusedError(codes.SIZE_REFUSED) from None
         await stream.write(frames.stored(self._service.shown(record), record), self._config.idle_seconds)
         await stream.finish(self._config.idle_seconds)
 
@@ -145,15 +146,15 @@ class QuicDoor:
                 self._metrics.received.inc(len(chunk))
                 self._quota.take(source, len(chunk))
                 if came > size:
-                    raise StreamRefusedError(frames.TOO_MANY)
+                    raise StreamRefusedError(codes.TOO_MANY)
                 yield chunk
         if came < size:
-            raise StreamRefusedError(frames.TOO_FEW)
+            raise StreamRefusedError(codes.TOO_FEW)
 
     async def _get(self, stream: Stream, asked: Get) -> None:
         found = await self._service.read(asked.name)
         if found is None:
-            raise StreamRefusedError(frames.NOT_FOUND)
+            raise StreamRefusedError(codes.NOT_FOUND)
         record, body = found
         seconds = self._config.idle_seconds
         try:
@@ -178,7 +179,7 @@ class QuicDoor:
             await stream.write(frames.reply(asked.number, body, ok), self._config.idle_seconds)
             asked = await reader.head(_SILENCE_SECONDS, self._config.idle_seconds)
         if asked is not None:
-            raise StreamRefusedError(frames.BAD_REQUEST)
+            raise StreamRefusedError(codes.BAD_REQUEST)
         await stream.finish(self._config.idle_seconds)
 
     async def _answer(self, asked: Command) -> tuple[bool, bytes]:
@@ -209,16 +210,12 @@ class _Reader:
 
     async def head(self, first: float, others: float) -> Put | Get | Command | None:
         """The next one, `None` at the end. It may be silent for so many seconds before it, and within it."""
-        while (length := frames.length(self._rest)) is None:
+        while (size := frames.head_size(self._rest)) is None or len(self._rest) < size:
             if not await self._more(others if self._rest else first):
                 if self._rest:
-                    raise StreamRefusedError(frames.BAD_REQUEST)
+                    raise StreamRefusedError(codes.BAD_REQUEST)
                 return None
-        begin = self._rest.index(b":") + 1
-        while len(self._rest) < begin + length:
-            if not await self._more(others):
-                raise StreamRefusedError(frames.BAD_REQUEST)
-        told, self._rest = self._rest[begin : begin + length], self._rest[begin + length :]
+        told, self._rest = self._rest[:size], self._rest[size:]
         return frames.head(told)
 
     async def some(self, seconds: float) -> bytes:

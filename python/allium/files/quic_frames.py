@@ -1,4 +1,4 @@
-"""The bytes of the QUIC file protocol (`spec/files-and-calls`, additions): requests, their heads, their answers."""
+"""The bytes of the QUIC file protocol as servers read and send them (`spec/files-and-calls`, additions)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,9 @@ from typing import Any
 
 from allium.client import bencode
 from allium.client.bencode import BencodeError
+from allium.client.transfers import quic_frames
+from allium.client.transfers.quic_frames import BAD_REQUEST, SIZE_MISSING, UNKNOWN, prefixed
 from allium.files.index import FileRecord
-
-ALPN = "quic-files"
-#: Bytes of the head of a transfer, and of a command, at most.
-MOST_HEAD = 9999
-#: Digits of the length before a head, and the colon.
-MOST_PREFIX = 5
-
-# Why a stream is given up.
-BAD_REQUEST = 400
-NOT_FOUND = 404
-UNKNOWN = 405
-SIZE_MISSING = 450
-SIZE_REFUSED = 451
-TOO_FEW = 452
-TOO_MANY = 453
-FAILED = 480
 
 
 class StreamRefusedError(Exception):
@@ -59,19 +45,18 @@ class Command:
     body: bytes
 
 
-def length(prefix: bytes) -> int | None:
-    """The bytes that follow a prefix such as `12:`; `None` while its colon has not come."""
-    digits, colon, _ = prefix[:MOST_PREFIX].partition(b":")
-    whole = digits.isdigit() and int(digits) <= MOST_HEAD
-    if (colon and not whole) or (not colon and (len(digits) >= MOST_PREFIX or (digits and not digits.isdigit()))):
-        raise StreamRefusedError(BAD_REQUEST)
-    return int(digits) if colon else None
+def head_size(data: bytes) -> int | None:
+    """How many bytes the head that begins here has, its prefix among them; `None` while that has not come."""
+    try:
+        return quic_frames.head_size(data)
+    except BencodeError:
+        raise StreamRefusedError(BAD_REQUEST) from None
 
 
 def head(data: bytes) -> Put | Get | Command:
-    """What a stream begins with, without its prefix."""
+    """What a stream begins with, prefix and all."""
     try:
-        value = bencode.decode(data)
+        value = bencode.decode(quic_frames.unprefixed(data))
     except BencodeError:
         raise StreamRefusedError(BAD_REQUEST) from None
     match value:
@@ -103,8 +88,7 @@ def stored(name: str, record: FileRecord) -> bytes:
 
 def found(record: FileRecord) -> bytes:
     """What comes before the bytes of a download."""
-    told = bencode.encode(_about(record))
-    return b"%d:%b" % (len(told), told)
+    return prefixed(bencode.encode(_about(record)))
 
 
 def _about(record: FileRecord) -> dict[bytes, int]:
@@ -137,5 +121,4 @@ def about(record: FileRecord, is_json: bool) -> bytes:
 
 def reply(number: int, body: bytes, ok: bool) -> bytes:
     """A frame of a stream of questions: an answer, or why there is none."""
-    told = b"l1:%bi%de%d:%be" % (b"R" if ok else b"E", number, len(body), body)
-    return b"%d:%b" % (len(told), told)
+    return prefixed(bencode.encode([b"R" if ok else b"E", number, body]))

@@ -1,4 +1,7 @@
-"""The bytes of the QUIC file protocol as clients send and read them (`spec/files-and-calls`, additions)."""
+"""The bytes of the QUIC file protocol as clients send and read them (`spec/files-and-calls`, additions).
+
+What servers have alike, names, codes and prefixes, is here too; `allium.files.quic_frames` takes it from here.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +12,44 @@ from allium.client import bencode
 from allium.client.bencode import BencodeError
 
 ALPN = "quic-files"
-#: Bytes of what stands before a transfer, and of an answer, at most.
+#: Bytes of what stands before a transfer, of a question and of an answer, at most.
 MOST_HEAD = 9999
 #: The digits that say how long it is, and the colon.
 MOST_PREFIX = 5
 
 # Why a stream is given up.
+BAD_REQUEST = 400
 NOT_FOUND = 404
+UNKNOWN = 405
+SIZE_MISSING = 450
 SIZE_REFUSED = 451
 TOO_FEW = 452
+TOO_MANY = 453
 FAILED = 480
-#: By us, who do not want it any more.
+#: By a client, which does not want it any more.
 GONE = 499
 
 
 def put(size: int, ttl: str | None) -> bytes:
     """What stands before an upload of `size` bytes; `ttl` as HTTP's header has it, seconds."""
     kept = {b"t": int(ttl)} if ttl is not None and ttl.isdecimal() else {}
-    return _prefixed(bencode.encode({b"!": b"PUT", b"s": size, **kept}))
+    return prefixed(bencode.encode({b"!": b"PUT", b"s": size, **kept}))
 
 
 def get(file_id: str) -> bytes:
     """All that is sent for a download."""
-    return _prefixed(bencode.encode({b"!": b"GET", b"#": file_id.encode()}))
+    return prefixed(bencode.encode({b"!": b"GET", b"#": file_id.encode()}))
 
 
 def command(number: int, endpoint: bytes, file_id: str, ttl: str | None) -> bytes:
     """A question about a file; its answer carries the same number."""
     kept = {b"t": int(ttl)} if ttl is not None and ttl.isdecimal() else {}
     body = bencode.encode({b"#": file_id.encode(), **kept})
-    return _prefixed(bencode.encode([b"C", number, endpoint, body]))
+    return prefixed(bencode.encode([b"C", number, endpoint, body]))
 
 
-def _prefixed(data: bytes) -> bytes:
+def prefixed(data: bytes) -> bytes:
+    """A head with its length before it."""
     return b"%d:%b" % (len(data), data)
 
 
