@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.request import Request, urlopen
 
 import pytest
@@ -22,7 +22,8 @@ from allium.appchain.encoding import decode, encode
 from allium.appchain.nodes import Node
 from allium.appchain.state import State
 from allium.appchain.types import Index, PublicKey, Reasons, Signature
-from allium.client import Account, Client
+from allium.client import Account, Client, direct
+from allium.client.requests import signed
 from allium.consensus.block import Block
 from allium.consensus.chainfile import ChainFile
 from allium.consensus.store import BlockStore
@@ -162,14 +163,26 @@ def test_a_message_arrives(net: tuple[Devnet, float]) -> None:
     asyncio.run(a_message_arrives(net[0]))
 
 
+async def held(node: dict[str, Any], account: Account) -> list[str]:
+    """Hashes of what one node has for an account."""
+    params = signed(account, "retrieve", {}, time.time_ns() // 1_000_000)
+    answer = await direct.call(direct.Node.parse(node), "retrieve", params)
+    return [message["hash"] for message in answer.decoded()["messages"]]
+
+
 async def a_message_arrives(up: Devnet) -> None:
     alice, bob = Account.new(), Account.new()
     seeds = [up.network["seed_url"]]
     async with Client(alice, seeds) as sender, Client(bob, seeds) as receiver:
         sent = await sender.send_text(bob.account_id, "by stake", display_name="Alice", sync=False)
-        # A member that is busy may be late, and gets it then; whoever says that it has it has signed for it.
         told = [(each.verified, each.failure) for each in sent.confirmations]
         assert any(verified for verified, _ in told) and all(verified or failure for verified, failure in told), told
+        # Every member has it, one that was too busy to confirm as soon as it can.
+        for member in (each.node.hex() for each in sent.confirmations):
+            [entry] = [node for node in up.nodes if node["pubkey_ed25519"] == member]
+            deadline = time.monotonic() + PATIENCE
+            while sent.hash not in await held(entry, bob):
+                assert time.monotonic() < deadline, told
         assert [message.text for message in (await receiver.poll()).messages] == ["by stake"]
 
 
