@@ -7,6 +7,7 @@ stored twice is one message, and what is deleted or revoked already stays so.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -223,6 +224,20 @@ async def expire(
     """Changes until when messages are kept; the hashes of those that are there. Raises as `store`."""
     outcome = await _one(network, credentials, Expire(tuple(hashes), expiry, mode))
     return outcome.named("updated", "unchanged")
+
+
+async def tidy(
+    network: Network, credentials: Credentials, deletions: Sequence[str], shortened: Mapping[str, int]
+) -> None:
+    """Has our swarm forget what is deleted, or earlier (hash -> Unix ms); if it does not, it does when that expires."""
+    with contextlib.suppress(NetworkError, RefusedError):
+        if deletions:
+            await delete(network, credentials, deletions)
+        by_time: dict[int, list[str]] = {}
+        for hash_, expiry in shortened.items():
+            by_time.setdefault(expiry, []).append(hash_)
+        for expiry, hashes in by_time.items():
+            await expire(network, credentials, hashes, expiry, "shorten")
 
 
 async def _one(network: Network, credentials: Credentials, request: Request) -> Outcome:

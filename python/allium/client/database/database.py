@@ -20,8 +20,10 @@ from allium.client.database.messages import Messages
 from allium.client.database.migrations import migrate
 from allium.client.database.nodes import Nodes
 from allium.client.database.outbox import Outbox
+from allium.client.database.peer_keys import PeerKeys
 from allium.client.database.reactions import Reactions
 from allium.client.database.search import Search, searchable
+from allium.client.database.secrets import Secrets
 from allium.client.database.unreadable import UnreadableMessages
 
 #: Messages whose words are forgotten when a database is closed; a third of a second at most.
@@ -54,9 +56,11 @@ class Database:
         self.messages = Messages(connection)
         self.nodes = Nodes(connection)
         self.outbox = Outbox(connection)
+        self.peer_keys = PeerKeys(connection)
         self.profiles = Profiles(connection)
         self.reactions = Reactions(connection)
         self.search = Search(connection)
+        self.secrets = Secrets(connection)
         self.seen = Seen(connection)
         self.unreadable = UnreadableMessages(connection)
 

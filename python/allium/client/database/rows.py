@@ -180,6 +180,8 @@ class OutboxItem:
     #: When the swarm took it, by its clock; 0 if not yet.
     stored: int
     error: str
+    #: Its content is sealed anew, for the keys that the recipient has by then, before it is first sent.
+    unsealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,6 @@ from allium.client.session.worker import Worker
 
 _log = logging.getLogger(__name__)
 
-INBOX = 0
-#: Configs before messages, always.
-NAMESPACES = (*CONFIGS, INBOX)
 #: Polls of one `sync`, each after the first because there was more than one brings.
 MOST_POLLS = 100
 #: Configs are renewed for 30 days; so often is enough, in milliseconds.
@@ -90,7 +87,8 @@ class Receiver:
             due = now >= self._renewed + RENEW_EVERY
             active = await self._worker.run(self._core.run, inbound.active_hashes) if due else []
             cursors = await self._worker.run(self._core.run, inbound.cursors, self._credentials.pubkey)
-            result = await poll(self._network, self._credentials, NAMESPACES, of(cursors), renew=active)
+            namespaces = await self._worker.run(self._core.run, inbound.namespaces)
+            result = await poll(self._network, self._credentials, namespaces, of(cursors), renew=active)
             await self._worker.run(self._core.run, inbound.receive, result, self._groups)
             if due:
                 self._renewed = now
@@ -169,4 +167,4 @@ class Receiver:
             self._schedule.done(key, failed=failed, more=more)
 
 
-__all__ = ["INBOX", "NAMESPACES", "PollResult", "Receiver"]
+__all__ = ["PollResult", "Receiver"]

@@ -17,7 +17,6 @@ from allium.client.configs.fields import Picture
 from allium.client.credentials import AccountCredentials
 from allium.client.database import DatabaseError
 from allium.client.database.rows import Deleted, Message, MessageState
-from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
 from allium.client.session import accountfile, actions, erasing, inbound, letters, outbound, sending
@@ -26,6 +25,7 @@ from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
+from allium.client.session.devices import Devices
 from allium.client.session.events import Connection, ConnectionChanged, DatabaseFailed, Event
 from allium.client.session.exports import Exports
 from allium.client.session.files import Files
@@ -33,6 +33,7 @@ from allium.client.session.groups import Groups
 from allium.client.session.idle import Tidier
 from allium.client.session.incoming import incoming
 from allium.client.session.listeners import Listeners
+from allium.client.session.peer_keys import PeerKeys
 from allium.client.session.pushing import Pusher
 from allium.client.session.receiving import Receiver
 from allium.client.session.sending import Sender
@@ -83,12 +84,15 @@ class Session:
         self.conversations = Conversations(self)
         self.backups = Backups(self.core, worker)
         self.exports = Exports(self.core, worker)
-        self._credentials = AccountCredentials(self.account)
+        self.devices = Devices(self)
+        #: What proves to our swarm that a request is ours.
+        self.credentials = AccountCredentials(self.account)
         self._listeners = Listeners()
         self._profile = self.core.configs.shown_profile
-        self._sender = Sender(self.core, worker, self.network, self.groups)
-        self._pusher = Pusher(self.core, worker, self.network, self._credentials)
-        self._receiver = Receiver(self.core, worker, self.network, self._credentials, self.groups, self._listeners)
+        self._peer_keys = PeerKeys(self.core, worker, self.network)
+        self._sender = Sender(self.core, worker, self.network, self.groups, self._peer_keys)
+        self._pusher = Pusher(self.core, worker, self.network, self.credentials)
+        self._receiver = Receiver(self.core, worker, self.network, self.credentials, self.groups, self._listeners)
         self._receiver.on_failure = self._failed
         self.groups.on_joined = self._receiver.now
         self.network.connection.on_change.append(self._connected)
@@ -104,7 +108,8 @@ class Session:
             loop.call_soon_threadsafe(self._committed, work)
 
         self.core.committed = committed
-        for endless in (self._sender.run, self._pusher.run, self._expire, Tidier(self.core, worker).run):
+        tidy = Tidier(self.core, worker).run
+        for endless in (self._sender.run, self._pusher.run, self._expire, self.devices.run, tidy):
             self._start(self._forever(endless))
         self._pusher.wake()
 
@@ -201,6 +206,7 @@ class Session:
         self._closed = True
         self._listeners.close()
         await self._sender.close()
+        await self._peer_keys.close()
         await self._typist.close()
         tasks = [*self._tasks, *([self._polling] if self._polling else [])]
         for task in tasks:
@@ -226,7 +232,7 @@ class Session:
             await self.run(erasing.begin)
             try:
                 await self.communities.clear_inboxes()
-                left = await erasing.everywhere(self.network, self._credentials)
+                left = await erasing.everywhere(self.network, self.credentials)
             except BaseException:
                 await asyncio.shield(self.run(erasing.give_up))
                 raise
@@ -310,11 +316,16 @@ class Session:
     async def sync(self) -> None:
         """One poll of everything, and all that waits is sent and pushed. Raises `NetworkError`; repeat it then."""
         await self._receiver.sync()
+        await self.devices.sync()
         await self.run(sending.hurry)
         await self._sender.flush()
         await self._pusher.push()
         await self.groups.push()
         await self.communities.sync()
+
+    async def poll(self) -> None:
+        """What is new of the account itself, once; for the parts of a session. Raises `NetworkError`."""
+        await self._receiver.poll_own()
 
     # --- sending
 
@@ -404,7 +415,7 @@ class Session:
             return
         await self.run(actions.check_own, message)
         if message.hash:
-            await swarm.delete(self.network, self._credentials, [message.hash])
+            await swarm.delete(self.network, self.credentials, [message.hash])
         await self.run(actions.unsend, self.groups, message)
 
     async def set_typing(self, conversation_id: str, typing: bool = True) -> None:
@@ -451,22 +462,13 @@ class Session:
             self._sender.wake()
         if work.needs_push:
             self._pusher.wake()
+        if work.devices_changed:
+            self.devices.wake()
         if work.next_expiry is not None and (self._next_expiry is None or work.next_expiry < self._next_expiry):
             self._next_expiry = work.next_expiry
             self._expiring.set()
         if work.deletions or work.shortened:
-            self._start(self._tidy(work.deletions, work.shortened))
-
-    async def _tidy(self, deletions: Sequence[str], shortened: dict[str, int]) -> None:
-        """Has our swarm forget what is deleted; if it does not, it does when that expires."""
-        with contextlib.suppress(NetworkError, RefusedError):
-            if deletions:
-                await swarm.delete(self.network, self._credentials, deletions)
-            by_time: dict[int, list[str]] = {}
-            for hash_, expiry in shortened.items():
-                by_time.setdefault(expiry, []).append(hash_)
-            for expiry, hashes in by_time.items():
-                await swarm.expire(self.network, self._credentials, hashes, expiry, "shorten")
+            self._start(swarm.tidy(self.network, self.credentials, work.deletions, work.shortened))
 
     async def _expire(self) -> None:
         """Removes messages when their time has come."""
