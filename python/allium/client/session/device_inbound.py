@@ -69,14 +69,14 @@ def _message(work: Work, state: DeviceState, message: GroupMessage, stored: Rece
         if payload is not None:
             _merge(work, state, payload, stored)
         elif message.removes(work.account, state.device_id):
-            removed(work, state)
+            _removed(work, state, message, stored)
         elif stored.timestamp > state.newest + DISPLACED_MS:
             state.standing = Standing.DISPLACED
+            _see(work, state, message, stored)
             _keep(work, state)
         return
-    if state.standing is Standing.DISPLACED and message.group_id == state.group_id:
-        if message.removes(work.account, state.device_id):
-            removed(work, state)
+    if state.standing is Standing.DISPLACED and message.removes(work.account, state.device_id):
+        _removed(work, state, message, stored)
         return
     _see(work, state, message, stored)
     if payload is not None and state.standing in (Standing.WAITING, Standing.OUTSIDE, Standing.UNKNOWN):
@@ -152,12 +152,12 @@ def _says_it_again(known: Payload, device_id: bytes, timestamp: int, work: Work)
     return timestamp // 1000 > gone and gone + RESTATED < work.seconds
 
 
-def removed(work: Work, state: DeviceState) -> None:
+def _removed(work: Work, state: DeviceState, message: GroupMessage, stored: Received) -> None:
     """Another device said that this one is gone: it forgets all keys, and its id is spent."""
     after = DeviceState.fresh()
     after.standing, after.groups = Standing.REMOVED, state.groups
+    _see(work, after, message, stored)
     _keep(work, after)
-    work.shred = True
 
 
 def _keep(work: Work, state: DeviceState) -> None:

@@ -113,7 +113,10 @@ class DeviceState:
         return cls.fresh() if stored is None else _decoded(stored, work.database.secrets.get(_PAYLOAD) or b"")
 
     def save(self, work: Work) -> None:
-        """In the transaction of what it came by."""
+        """In the transaction of what it came by. Keys that it has no longer are nowhere once that is committed."""
+        before = {key.seed for key in work.readers.keys(work)}
+        if before - {key.seed for key in self.payload.keys}:
+            work.shred = True
         work.database.secrets.set(_NAME, _encoded(self))
         work.database.secrets.set(_PAYLOAD, self.payload.encode())
         work.devices_changed = True

@@ -15,7 +15,7 @@ from allium.client.protocol_v2.linking import LinkRequest
 from allium.client.protocol_v2.primitives import ProtocolError
 from allium.client.session import device_inbound, erasing
 from allium.client.session.core import Work
-from allium.client.session.device_state import AskedRequest, DeviceState, Standing, exists
+from allium.client.session.device_state import AskedRequest, DeviceState, Standing, VisibleGroup, exists
 from allium.client.session.events import DevicesChanged
 from allium.client.swarm import message_hash
 
@@ -23,7 +23,16 @@ from allium.client.swarm import message_hash
 KIND, VERSION = "d", (0, 1, 0)
 #: Devices that are told that they were removed, those removed last.
 _MAX_NOTICES = 64
-_OUTSIDE = (Standing.NO_GROUP, Standing.OUTSIDE, Standing.WAITING, Standing.REMOVED, Standing.CUT_OFF)
+#: So long a group is there without a message, milliseconds.
+_GROUP_MS = device_group.TTL * 1000
+_OUTSIDE = (
+    Standing.NO_GROUP,
+    Standing.OUTSIDE,
+    Standing.WAITING,
+    Standing.REMOVED,
+    Standing.DISPLACED,
+    Standing.CUT_OFF,
+)
 
 
 def create(work: Work, description: str) -> None:
@@ -156,12 +165,14 @@ def tend(work: Work) -> None:
     if due is not None and due <= work.seconds:
         state.changed(devices.rotated(state.payload, work.seconds))
     left = account_keys.kept(state.payload.keys, work.seconds)
-    if len(left) < len(state.payload.keys):
-        work.shred = True
     payload = Payload(state.payload.entries, left)
+    groups = {each: group for each, group in state.groups.items() if group.timestamp + _GROUP_MS > work.now}
     requests = {each: told for each, told in state.requests.items() if told[1] + linking.TTL > work.seconds}
-    if payload != state.payload or requests != state.requests or (due is not None and due <= work.seconds):
-        state.payload, state.requests = payload, requests
+    rotates = due is not None and due <= work.seconds
+    if rotates or (payload, requests, groups) != (state.payload, state.requests, state.groups):
+        state.payload, state.requests, state.groups = payload, requests, groups
+        if state.standing is Standing.OUTSIDE and not groups:
+            state.standing = Standing.NO_GROUP
         state.save(work)
 
 
@@ -209,7 +220,9 @@ def confirm_push(work: Work, push: DevicePush, stored: str, timestamp: int) -> N
     state = DeviceState.load(work)
     if state.standing is Standing.LEAVING:
         after = DeviceState.fresh()
-        after.standing = Standing.NO_GROUP if not push.message else Standing.OUTSIDE
+        after.standing = Standing.OUTSIDE if push.message else Standing.NO_GROUP
+        if push.message:
+            after.groups[state.group_id] = VisibleGroup(push.published, timestamp)
         # What was sealed for them may still come.
         after.payload = Payload({}, state.payload.keys)
         _keep(work, after)

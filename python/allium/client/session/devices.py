@@ -128,8 +128,7 @@ class Devices:
 
     async def confirm(self, request: DeviceRequest) -> None:
         """The user of this device has seen the same emoji on the other one: this one joins once that has accepted."""
-        if await self._session.run(device_steps.confirm, request.encoded):
-            await self._session.run(inbound.open_again, self._session.groups)
+        await self._session.run(inbound.confirm_link, request.encoded, self._session.groups)
 
     async def accept(self, device_id: str) -> None:
         """The user has seen the same emoji on the device that asks: it is let in. `ValueError` if none of this id asks.

@@ -13,7 +13,7 @@ from allium.client.database.errors import DamagedError, DiskFullError, InUseErro
 from allium.client.database.rows import Unreadable
 from allium.client.messages.delivery import TTL
 from allium.client.polling import PollResult, Received
-from allium.client.session import device_inbound, device_state, letters, mirror
+from allium.client.session import device_inbound, device_state, device_steps, letters, mirror
 from allium.client.session.configs import NAMESPACES as CONFIGS
 from allium.client.session.core import Work
 from allium.client.session.group import GroupFeature
@@ -103,6 +103,12 @@ def open_again(work: Work, groups: GroupFeature) -> None:
             sealed = kept.pubkey == work.own_id and kept.namespace == INBOX and kept.data[:1] == b"\0"
             if sealed and _is_read(work, kept, groups):
                 work.database.unreadable.remove(kept.id)
+
+
+def confirm_link(work: Work, encoded: bytes, groups: GroupFeature) -> None:
+    """Our user has seen the emoji of our request over there; what the group's keys open is opened, if we are in it."""
+    if device_steps.confirm(work, encoded):
+        open_again(work, groups)
 
 
 def read_again(work: Work, groups: GroupFeature) -> int:

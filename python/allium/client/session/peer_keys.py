@@ -82,7 +82,7 @@ def freshness(work: Work, account_id: str) -> account_keys.Freshness:
     known = work.database.peer_keys.get(account_id)
     if known is None:
         return "old"
-    # A clock that was set back makes nothing fresh for ever.
+    # A clock that was set back makes nothing fresh for ever: it is asked for anew.
     age = work.seconds - known.asked if known.asked <= work.seconds else account_keys.STALE
     if not known.record:
         return "fresh" if age < ABSENT else "old"
