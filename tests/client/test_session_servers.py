@@ -258,6 +258,8 @@ async def test_somebody_of_a_room_is_written_to(files_devnet: Devnet, tmp_path: 
         await alice.sync()
         assert [each.body for each in await messages(alice, message.sender)] == ["I am"]
         assert sent.conversation == message.sender
+        [contact_of] = await alice.run(lambda work: list(work.configs.contacts.blinded()))
+        assert (contact_of.blinded_id, contact_of.server.key) == (message.sender, sogs.key)
         await bob.sync()
         [request] = await bob.contacts.requests()
         assert request.account_id == alice.account_id
@@ -268,6 +270,7 @@ async def test_somebody_of_a_room_is_written_to(files_devnet: Devnet, tmp_path: 
         await alice.sync()
         # It is known whose id that was: the conversation is with the account from now on.
         assert await alice.conversations.get(message.sender) is None
+        assert await alice.run(lambda work: list(work.configs.contacts.blinded())) == []
         [moved, *_] = await messages(alice, bob.account_id)
         assert (moved.body, moved.outgoing) == ("I am", True)
         contact = await alice.contacts.get(bob.account_id)

@@ -64,6 +64,7 @@ class Device:
         self.events: list[Event] = []
         self.deletions: list[str] = []
         self.shortened: dict[str, int] = {}
+        self.read_elsewhere: list[str] = []
         self._open()
         if name:
             self.run(lambda work: work.configs.profile.set_name(name, work.seconds))
@@ -79,6 +80,7 @@ class Device:
         self.events += work.events
         self.deletions += work.deletions
         self.shortened |= work.shortened
+        self.read_elsewhere += work.read_elsewhere
 
     @property
     def id(self) -> str:
@@ -161,6 +163,6 @@ class Device:
         self.push()
         return events
 
-    def post(self, letter: Letter, recipient: str, ttl: int = delivery.TTL) -> str:
-        """Any letter of this account, whatever its own client thinks of it; its hash."""
-        return self.sky.put(recipient, 0, seal(self.account, recipient, letter), ttl).hash
+    def post(self, letter: Letter, recipient: str, ttl: int = delivery.TTL, rotating: bytes | None = None) -> str:
+        """Any letter of this account, whatever its own client thinks of it; its hash. `rotating` is a key of Pro."""
+        return self.sky.put(recipient, 0, seal(self.account, recipient, letter, rotating), ttl).hash

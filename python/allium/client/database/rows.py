@@ -129,7 +129,7 @@ class Message:
     quote: Target | None
     timer: Disappearing | None
     expires: int | None
-    #: Whether there are files: `Messages.attachments` has them.
+    #: Whether there are files, or were before an admin deleted all: `Database.attachments` has them.
     has_attachments: bool
     extra: Mapping[str, Any]
 

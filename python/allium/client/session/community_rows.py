@@ -382,7 +382,7 @@ def show_direct(work: Work, server: Server, recipient: str, letter: kinds.Letter
     """What we wrote to a blinded id, in a conversation of its own; None if it is there."""
     work.database.conversations.ensure(recipient, ConversationKind.BLINDED)
     work.database.conversations.update(recipient, extra={"server": server.base_url, "key": server.key.hex()})
-    blinded.remember(work, recipient, server.key)
+    blinded.remember(work, recipient, server)
     row = row_of(recipient, work.own_id, letter, own=True, name=name, posted=letter.timestamp)
     added = work.database.messages.add(row)
     if added is not None:

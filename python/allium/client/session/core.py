@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from allium.client.account import Account
 from allium.client.database import Database, DatabaseError
+from allium.client.messages import pro
 from allium.client.messages.kinds import Profile
 from allium.client.session.configs import AccountConfigs
 from allium.client.session.device_state import Readers
@@ -35,6 +36,8 @@ class Work:
     now: int
     #: What opens messages of protocol v2.
     readers: Readers
+    #: The Ed25519 key of who makes proofs of Session Pro.
+    pro_backend: bytes = pro.BACKEND
     events: list[Event] = field(default_factory=list)
     #: Whether something was put into the outbox.
     queued: bool = False
@@ -43,6 +46,8 @@ class Work:
     #: Hashes that the own swarm is to delete earlier: -> Unix milliseconds.
     shortened: dict[str, int] = field(default_factory=dict)
 
+    #: Messages that another device has read, and whose timers it began: the own swarm has been told when they end.
+    read_elsewhere: list[str] = field(default_factory=list)
     #: Whether something of the device group changed, and whether secrets were deleted.
     devices_changed: bool = False
     shred: bool = False
@@ -82,6 +87,7 @@ class Core:
         self.now = now
         self.configs = AccountConfigs(account)
         self.readers = Readers(account)
+        self.pro_backend = pro.BACKEND
         #: Called after each commit.
         self.committed: Callable[[Work], None] = lambda work: None
         self._load()
@@ -92,7 +98,7 @@ class Core:
 
     def run(self, function: Callable[Concatenate[Work, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """One transaction: what `function` returns; what it raises leaves everything as it was."""
-        work = Work(self.account, self.database, self.configs, self.now(), self.readers)
+        work = Work(self.account, self.database, self.configs, self.now(), self.readers, self.pro_backend)
         try:
             with self.database.transaction():
                 result = function(work, *args, **kwargs)

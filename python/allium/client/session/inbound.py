@@ -111,6 +111,18 @@ def confirm_link(work: Work, encoded: bytes, groups: GroupFeature) -> None:
         open_again(work, groups)
 
 
+def adopt(work: Work, expiries: Mapping[str, int]) -> None:
+    """Messages that another device has read disappear when it has told the swarm, if that is earlier than thought."""
+    for hash_, expiry in expiries.items():
+        message = work.database.messages.by_hash(hash_)
+        timer = message.timer if message is not None else None
+        if message is None or timer is None or not message.read or message.expires is None:
+            continue
+        # Nobody has read it before it came, whatever a node says.
+        if message.received + timer.seconds * 1000 <= expiry < message.expires:
+            work.database.messages.set_expiry(message.id, expiry)
+
+
 def read_again(work: Work, groups: GroupFeature) -> int:
     """What an older version could not read, once for each version that can read more; how much that was."""
     if int(work.database.facts.get(_READER) or 0) >= READER:

@@ -1,6 +1,6 @@
 """The keys that others publish: asked for before something is first sent to them, and kept for a while.
 
-Who has a good record gets protocol v2, anybody else v1 (`spec/protocol-v2` §2, §7). What is sent is sealed once, before
+Who has a good record gets protocol v2, anybody else v1 (`spec/protocol-v2` §2, §4). What is sent is sealed once, before
 the first attempt, so that whatever happens later the same bytes are sent, and nobody gets a message in both forms.
 """
 

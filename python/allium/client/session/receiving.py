@@ -6,8 +6,9 @@ A poll that fails is told once, and repeated; one bad message is the inbox's bus
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from allium.client.credentials import Credentials
 from allium.client.database import DatabaseError
@@ -22,6 +23,7 @@ from allium.client.session.core import Core
 from allium.client.session.group import GroupFeature, GroupHandler
 from allium.client.session.listeners import Listeners
 from allium.client.session.worker import Worker
+from allium.client.swarm import expiries
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +100,12 @@ class Receiver:
         """No member of the swarm is trusted alone to have the newest configs."""
         results = await poll_everyone(self._network, self._credentials, CONFIGS)
         await self._worker.run(self._core.run, inbound.restored, results, self._groups)
+
+    async def adopt(self, hashes: Sequence[str]) -> None:
+        """Has messages that another device has read disappear when they do there."""
+        with contextlib.suppress(NetworkError, RefusedError):
+            told = await expiries(self._network, self._credentials, hashes)
+            await self._worker.run(self._core.run, inbound.adopt, told)
 
     async def poll_group(self, handler: GroupHandler) -> bool:
         """One poll of a group; whether there is more."""

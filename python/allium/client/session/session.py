@@ -467,6 +467,8 @@ class Session:
         if work.next_expiry is not None and (self._next_expiry is None or work.next_expiry < self._next_expiry):
             self._next_expiry = work.next_expiry
             self._expiring.set()
+        if work.read_elsewhere:
+            self._start(self._receiver.adopt(work.read_elsewhere))
         if work.deletions or work.shortened:
             self._start(swarm.tidy(self.network, self.credentials, work.deletions, work.shortened))
 
