@@ -342,7 +342,7 @@ class Session:
         """A message to an account, to ourselves, to a group or to a community.
 
         Files are uploaded first, which raises what `Files.upload` does. Returns when the message is stored, or when it
-        could not be and waits (`state`; in a community it does not). `ValueError` for what cannot be sent.
+        could not be and waits (`state`). `ValueError` for what cannot be sent.
         """
         target = Target(quote.timestamp, quote.sender) if isinstance(quote, Message) else quote
         if actions.is_community(conversation_id):
