@@ -396,7 +396,7 @@ class Communities:
             await poll_once(asked, commit)
 
     async def _polled(self, server: Server) -> None:
-        """A poll, and then what of our posts it has not shown: whatever became of their requests, they are not there."""
+        """A poll, and then what of our posts it has not shown: they are not there."""
         await self._poll(server)
         attempts = self._unposted.get(server.base_url)
         if attempts is not None and not attempts:
