@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from allium.client import swarm
 from allium.client.account import Account
 from allium.client.configs.fields import Picture
 from allium.client.credentials import AccountCredentials
-from allium.client.database import DatabaseError
+from allium.client.database import Database, DatabaseError
 from allium.client.database.rows import Deleted, Message, MessageState
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.session import accountfile, actions, erasing, inbound, letters, outbound, sending
+from allium.client.session import accountfile, actions, erasing, letters, outbound, sending
 from allium.client.session.backups import Backups
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
@@ -27,6 +26,7 @@ from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
 from allium.client.session.devices import Devices
 from allium.client.session.events import Connection, ConnectionChanged, DatabaseFailed, Event
+from allium.client.session.expiring import Expirer
 from allium.client.session.exports import Exports
 from allium.client.session.files import Files
 from allium.client.session.groups import Groups
@@ -35,6 +35,7 @@ from allium.client.session.incoming import incoming
 from allium.client.session.listeners import Listeners
 from allium.client.session.peer_keys import PeerKeys
 from allium.client.session.pushing import Pusher
+from allium.client.session.reading import ReadingThread
 from allium.client.session.receiving import Receiver
 from allium.client.session.sending import Sender
 from allium.client.session.settings import Settings
@@ -44,8 +45,6 @@ from allium.client.session.worker import Worker
 _log = logging.getLogger(__name__)
 #: Before what failed in the background is begun again.
 RESTART_SECONDS = 5.0
-#: After it, at the latest, it is looked whether messages have disappeared; seconds.
-LONGEST_WAIT = 600.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -77,6 +76,7 @@ class Session:
         #: For whoever asks the network for more than a session does.
         self.network = Network.open(opened.seeds, remembered.all(), remembered.guards(), remembered.swarms(), age)
         self.core = Core(self.account, opened.database, self.network.now)
+        self._reading = ReadingThread(self.core, worker)
         self.groups = Groups(self.core, worker, self.network)
         self.files = Files(self)
         self.communities = Communities(self)
@@ -97,8 +97,7 @@ class Session:
         self.groups.on_joined = self._receiver.now
         self.network.connection.on_change.append(self._connected)
         self._typist = Typist(self)
-        self._expiring = asyncio.Event()
-        self._next_expiry: int | None = None
+        self._expirer = Expirer(self.core, worker, self.groups)
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
@@ -109,7 +108,7 @@ class Session:
 
         self.core.committed = committed
         tidy = Tidier(self.core, worker).run
-        for endless in (self._sender.run, self._pusher.run, self._expire, self.devices.run, tidy):
+        for endless in (self._sender.run, self._pusher.run, self._expirer.run, self.devices.run, tidy):
             self._start(self._forever(endless))
         self._pusher.wake()
 
@@ -219,6 +218,7 @@ class Session:
             pool = network.pool
             await self.run(accountfile.remember, pool.nodes, pool.age, network.paths.guards, network.swarms)
         finally:
+            await self._reading.close()
             await self._worker.close(self.core.close)
             await self.network.close()
 
@@ -256,6 +256,10 @@ class Session:
         """One transaction on the worker; for the parts of a session."""
         return await self._worker.run(lambda: self.core.run(function, *args, **kwargs))
 
+    async def read(self, function: Callable[[Database], T]) -> T:
+        """What is in the database, which `function` must not change; it waits for nothing that is written meanwhile."""
+        return await self._reading.run(function)
+
     # --- what it is
 
     @property
@@ -287,7 +291,11 @@ class Session:
 
         `DatabaseError` if that is another one. The recovery phrase is no longer beside it.
         """
-        await self._worker.run(accountfile.set_password, self.core.database, self.account, old, new)
+        await self._reading.exclude()
+        try:
+            await self._worker.run(accountfile.set_password, self.core.database, self.account, old, new)
+        finally:
+            self._reading.include()
 
     async def set_settings(self, settings: Settings) -> None:
         """For this device alone."""
@@ -464,26 +472,11 @@ class Session:
             self._pusher.wake()
         if work.devices_changed:
             self.devices.wake()
-        if work.next_expiry is not None and (self._next_expiry is None or work.next_expiry < self._next_expiry):
-            self._next_expiry = work.next_expiry
-            self._expiring.set()
+        self._expirer.due(work.next_expiry)
         if work.read_elsewhere:
             self._start(self._receiver.adopt(work.read_elsewhere))
         if work.deletions or work.shortened:
             self._start(swarm.tidy(self.network, self.credentials, work.deletions, work.shortened))
-
-    async def _expire(self) -> None:
-        """Removes messages when their time has come."""
-        await self.run(inbound.read_again, self.groups)
-        while True:
-            self._expiring.clear()
-            due = self._next_expiry = await self.run(outbound.expire)
-            # The clock may be set meanwhile, so nothing is waited for in one go.
-            wait = LONGEST_WAIT if due is None else min(max(0.05, (due - self.network.now()) / 1000), LONGEST_WAIT)
-            with contextlib.suppress(TimeoutError):
-                # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
-                async with asyncio.timeout(wait):
-                    await self._expiring.wait()
 
     def _connected(self, online: bool) -> None:
         self._listeners.tell([ConnectionChanged(Connection.ONLINE if online else Connection.OFFLINE)])
