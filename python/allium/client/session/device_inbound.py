@@ -15,7 +15,7 @@ from allium.client.protocol_v2.devices import Payload, Tombstone
 from allium.client.protocol_v2.linking import LinkRequest
 from allium.client.protocol_v2.primitives import ProtocolError, UnopenedError
 from allium.client.session.core import Work
-from allium.client.session.device_state import DeviceState, Standing, VisibleGroup
+from allium.client.session.device_state import MAX_REQUESTS, DeviceState, Standing, VisibleGroup
 from allium.client.session.events import DeviceAsked, DevicesChanged
 
 NAMESPACE = device_group.NAMESPACE
@@ -59,6 +59,8 @@ def _request(work: Work, state: DeviceState, stored: Received) -> None:
         return
     state.requests.pop(request.device_id, None)
     state.requests[request.device_id] = request.encoded, work.seconds
+    # Whoever has the recovery phrase can ask as often as they like.
+    state.requests = dict(list(state.requests.items())[-MAX_REQUESTS:])
     state.save(work)
     work.tell(DeviceAsked(request.device_id.hex()))
 
