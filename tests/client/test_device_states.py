@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from allium.client.database import Database, archive
-from allium.client.protocol_v2 import account_keys, device_group, devices, linking
+from allium.client.messages.encoding import encode
+from allium.client.messages.kinds import Letter, Target, Text, Unsend
+from allium.client.protocol_v2 import account_keys, device_group, devices, linking, messages
 from allium.client.protocol_v2.account_keys import AccountKey
 from allium.client.protocol_v2.devices import DeviceRecord, Payload
-from allium.client.session import Settings, device_inbound, device_steps, inbound, outbound, peer_keys
+from allium.client.session import Settings, device_inbound, device_steps, inbound, outbound, peer_keys, sending
 from allium.client.session.core import Work
 from allium.client.session.device_state import DeviceState, Standing
 from tests.client.test_session_crashes import Deaths, Killed
@@ -239,6 +241,54 @@ def test_an_id_that_is_spent_is_said_to_be(sky: Sky, bob: Device, second: Device
     sky.put(bob.id, 21, device_group.seal(bob.account, state(bob).group_id, told), HOUR)
     bob.poll()
     assert state(bob).unpushed == 1
+
+
+def test_both_forms_of_a_message_are_one(sky: Sky, alice: Device, bob: Device) -> None:
+    create(bob)
+    pair = keys_of(bob)[0].pair()
+    public = account_keys.PublicKeys(pair.ml_kem_public, pair.x25519_public)
+    for number, forms in enumerate((("v1", "v2"), ("v2", "v1"), ("v2", "v2"), ("fallback",))):
+        letter = Letter(Text(f"text {number}"), sky.now + number)
+        content = encode(letter)
+        for form in forms:
+            if form == "v1":
+                alice.post(letter, bob.id)
+            elif form == "v2":
+                sky.put(bob.id, 0, messages.seal(content, alice.account, bob.id, public), HOUR)
+            else:
+                sky.put(bob.id, 0, messages.seal_without_keys(content, alice.account, bob.id), HOUR)
+    bob.poll()
+    told = [(each.body, each.extra.get("forward_secret")) for each in bob.database.messages.page(alice.id)]
+    assert told == [("text 0", None), ("text 1", True), ("text 2", True), ("text 3", False)]
+    # Somebody else's copy to self, or deletion, is none in this form either.
+    forged = encode(Letter(Text("not mine", sync_target=alice.id), sky.now + 9))
+    sky.put(bob.id, 0, messages.seal(forged, alice.account, bob.id, public), HOUR)
+    unsent = encode(Letter(Unsend(Target(sky.now, bob.id)), sky.now + 10))
+    sky.put(bob.id, 0, messages.seal(unsent, alice.account, bob.id, public), HOUR)
+    bob.poll()
+    assert len(bob.database.messages.page(alice.id)) == 4 and bob.database.unreadable.total() == 2
+
+
+def test_what_waits_is_sealed_for_who_has_keys_by_then(sky: Sky, alice: Device, bob: Device) -> None:
+    create(alice)
+    alice.run(outbound.text, alice.groups, bob.id, "written while there were none")
+    create(bob)
+    alice.flush()
+    bob.poll()
+    [message] = bob.database.messages.page(alice.id)
+    assert message.extra == {"forward_secret": True}
+    # What was tried once is never sealed anew, whatever is known later.
+    alice.run(outbound.text, alice.groups, bob.id, "tried once")
+    [item, *_] = alice.run(sending.begin)
+    alice.run(peer_keys.reseal, item)
+    alice.restart()
+    alice.run(lambda work: work.database.peer_keys.set(bob.id, b"", work.seconds))
+    [again, *_] = alice.run(sending.begin)
+    assert again.id == item.id and not again.unsealed and again.hash != item.hash
+    alice.run(sending.retry, again, "no answer")
+    sky.now += 10_000
+    [last, *_] = alice.run(sending.begin)
+    assert (last.hash, last.payload) == (again.hash, again.payload)
 
 
 def test_requests_end(sky: Sky, bob: Device, second: Device) -> None:

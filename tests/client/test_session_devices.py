@@ -175,7 +175,7 @@ async def test_strangers_records_and_messages_are_counted_and_kept(shared_devnet
         [record, key] = [b"d1:M3:abce", account_keys.record(Account(bytes(16)), await _public(alice))]
         for data in (record, key):
             # What only its owner can store may be anything all the same.
-            await store(bob.network, bob.account_id, Store(-21, data, 60_000), bob.credentials)
+            await store(bob.network, bob.account_id, Store(-21, data, 3_600_000), bob.credentials)
             await alice.run(lambda work: work.database.peer_keys.set(bob.account_id, b"", 0))
             await alice.send(bob.account_id, "as v1")
         kept = await alice.run(lambda work: work.database.unreadable.after())
@@ -183,9 +183,9 @@ async def test_strangers_records_and_messages_are_counted_and_kept(shared_devnet
             (bob.account_id, -21, each) for each in (record, key)
         ]
         for data in (b"\0\2" + bytes(1534), b"\0\3", b"\0\2" * 20_000):
-            await store(bob.network, alice.account_id, Store(0, data, 60_000))
+            await store(bob.network, alice.account_id, Store(0, data, 3_600_000))
         for data in (b"de", b"d0:1:Gee", bytes(100)):
-            await store(alice.network, alice.account_id, Store(21, data, 60_000), alice.credentials)
+            await store(alice.network, alice.account_id, Store(21, data, 3_600_000), alice.credentials)
         await bob.sync()
         assert [body for body, _ in await bodies(bob, alice.account_id)] == ["as v1", "as v1"]
         sent = await bob.send(alice.account_id, "not hidden by any of it")
