@@ -14,7 +14,7 @@ from allium.client.messages.encoding import encode
 from allium.client.messages.kinds import Letter, Target, Text, Unsend
 from allium.client.protocol_v2 import account_keys, device_group, devices, linking, messages
 from allium.client.protocol_v2.account_keys import AccountKey
-from allium.client.protocol_v2.devices import DeviceRecord, Payload
+from allium.client.protocol_v2.devices import DeviceRecord, Payload, Tombstone
 from allium.client.session import Settings, device_inbound, device_steps, inbound, outbound, peer_keys, sending
 from allium.client.session.core import Work
 from allium.client.session.device_state import DeviceState, Standing
@@ -399,6 +399,55 @@ def test_junk_is_counted_and_kept(sky: Sky, bob: Device) -> None:
     assert bob.database.unreadable.total() == 5
     assert state(bob) == before
     assert bob.run(inbound.namespaces)[-2:] == (21, 0)
+
+
+def test_what_an_own_device_says_may_be_anything(sky: Sky, bob: Device, second: Device) -> None:
+    create(bob)
+    link(second, bob)
+    bob.poll()
+    group, there = state(bob).group_id, state(bob).payload
+    far = AccountKey(b"\x7f" * 32, (1 << 62) - 2)
+    crowd = {bytes([number]) * 32: there.entries[state(bob).device_id] for number in range(60)}
+    for payload in (
+        Payload(dict(there.entries), (far,)),
+        Payload({**there.entries, b"\x08" * 32: Tombstone((1 << 62) + 5, removed=True)}, there.keys),
+        *(Payload({**there.entries, **dict(list(crowd.items())[at : at + 20])}, there.keys) for at in (0, 20, 40)),
+    ):
+        sky.put(bob.id, 21, device_group.seal(bob.account, group, payload), HOUR)
+        bob.poll()
+        bob.push_devices()
+    # More than the next message could tell of is refused, and kept.
+    assert len(state(bob).payload.devices) == 21 and bob.database.unreadable.total() == 2
+    assert keys_of(bob)[0] == far and state(bob).in_group
+    second.poll()
+    asked = linking.LinkRequest.make(bob.account, b"\x77" * 32, crowd[bytes(32)])  # type: ignore[arg-type]
+    sky.put(bob.id, 21, asked.seal(bob.account, far.pair().x25519_public), HOUR)
+    bob.poll()
+    with pytest.raises(ValueError, match="at most 16 devices"):
+        bob.run(device_steps.accept, asked.device_id)
+    # Whoever should not be there can be removed.
+    for each in crowd.keys() & state(bob).payload.devices.keys():
+        bob.run(device_steps.remove, each)
+    bob.push_devices()
+    second.poll()
+    assert set(state(second).payload.devices) == {state(bob).device_id, state(second).device_id}
+
+
+def test_a_group_without_a_key_gets_one(sky: Sky, bob: Device, second: Device) -> None:
+    create(bob)
+    link(second, bob)
+    second.run(_without_keys)
+    second.run(device_steps.leave)
+    second.push_devices()
+    bob.poll()
+    assert state(second).standing is Standing.OUTSIDE
+    assert state(second).device_id not in state(bob).payload.devices
+
+
+def _without_keys(work: Work) -> None:
+    found = DeviceState.load(work)
+    found.payload = Payload(found.payload.entries, ())
+    found.save(work)
 
 
 def digest(work: Work) -> Any:

@@ -126,6 +126,8 @@ def admitted(
 def _merge(work: Work, state: DeviceState, told: Payload, stored: Received) -> None:
     known = state.payload
     merged = devices.merged(known, told)
+    if not device_group.fits(merged):
+        raise ProtocolError("more devices than the group's next message could tell of")
     state.hashes.append(stored.hash)
     state.newest = max(state.newest, min(stored.timestamp, work.now + _AHEAD_MS))
     state.payload = merged

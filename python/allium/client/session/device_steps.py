@@ -21,6 +21,8 @@ from allium.client.swarm import message_hash
 
 #: What a device says that it is, besides its description.
 KIND, VERSION = "d", (0, 1, 0)
+#: Devices that a user lets in; a message holds some more.
+MAX_DEVICES = 16
 #: Devices that are told that they were removed, those removed last.
 _MAX_NOTICES = 64
 #: So long a group is there without a message, milliseconds.
@@ -83,6 +85,8 @@ def confirm(work: Work, encoded: bytes) -> bool:
 def accept(work: Work, device_id: bytes) -> None:
     """Our user has seen the same emoji on the device that asks. `ValueError` if none does, or its time is over."""
     state = _member(work)
+    if len(state.payload.devices) >= MAX_DEVICES and device_id not in state.payload.devices:
+        raise ValueError(f"a device group has at most {MAX_DEVICES} devices; remove one first")
     encoded, _ = state.requests.pop(device_id, (b"", 0))
     if not encoded:
         raise ValueError("no device of this id asks to be linked, or it asked too long ago")
@@ -195,13 +199,18 @@ class DevicePush:
 
 
 def begin(work: Work) -> DevicePush | None:
-    """What to store now; None if nothing is to be. `ValueError` if there are too many devices for one message."""
+    """What to store now; None if nothing is to be, or nothing can be, as there are too many devices for one message."""
     if not exists(work) or erasing.is_begun(work):
         return None
     state = DeviceState.load(work)
     if not state.unpushed or state.standing not in (Standing.MEMBER, Standing.LEAVING):
         return None
     payload = Payload(state.payload.entries, account_keys.kept(state.payload.keys, work.seconds))
+    if not payload.keys:
+        payload = devices.rotated(payload, work.seconds)
+        if payload.devices and state.in_group:
+            state.payload = payload
+            state.save(work)
     pair = payload.keys[0].pair()
     record = account_keys.record(work.account, PublicKeys(pair.ml_kem_public, pair.x25519_public))
     if not payload.devices:
@@ -209,7 +218,11 @@ def begin(work: Work) -> DevicePush | None:
         return DevicePush(b"", b"", gone, state.unpushed, b"")
     by_time = sorted(payload.gone.items(), key=lambda item: item[1].time)
     removed = [each for each, tombstone in by_time if tombstone.removed][-_MAX_NOTICES:]
-    message = device_group.seal(work.account, state.group_id, payload, removed)
+    try:
+        message = device_group.seal(work.account, state.group_id, payload, removed)
+    except ValueError:
+        # No device of ours lets in so many, but one that is none of ours may say so.
+        return None
     if pair.x25519_public == state.published or not work.settings.protocol_v2 or state.standing is Standing.LEAVING:
         record = b""
     return DevicePush(message, record, tuple(state.hashes), state.unpushed, pair.x25519_public)
