@@ -7,6 +7,7 @@ have most. They are put in as the client does, many in one transaction; another 
 * the last page of a conversation, and one in its middle;
 * searches: a rare word, a frequent one, two, a beginning, in all conversations and in one;
 * a message added, one deleted, a thousand cleared, each time on the disk; what the process has resident after all that;
+* pages while another thread adds messages;
 * with `--backup`, a backup, another one after a change, and both read and restored.
 """
 
@@ -18,8 +19,10 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sized
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -145,9 +148,48 @@ def read(path: Path) -> None:
     timed("a message deleted", lambda: database.messages.remove([total - next(fresh)]), 50)
     timed("a thousand messages cleared", lambda: database.messages.clear(busy, limit=1000), 3)
     timed("a step of forgetting their words", database.tidy, 50)
+    beside(database)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"resident: {resident():.0f} MB, of which {before:.0f} MB before it was opened; at most {peak:.0f} MB")
     database.close()
+
+
+def beside(database: Database) -> None:
+    """Pages that are read while another thread adds messages, each of them a commit on the disk."""
+    reader, ended = database.second(), threading.Event()
+    if reader is None:
+        return
+    source, written = messages(1_000_000), list[float]()
+
+    def write() -> None:
+        for number, message in enumerate(source):
+            if ended.is_set():
+                return
+            began = time.perf_counter()
+            database.messages.add(replace(message, timestamp=START - 10_000 - number, hash=f"beside {number}"))
+            written.append(time.perf_counter() - began)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for name, own in (("wall", time.perf_counter), ("processor", time.thread_time)):
+        seconds = []
+        for number in range(1_000):
+            began = own()
+            reader.messages.page(account(number % 50))
+            seconds.append((own() - began) * 1000)
+        seconds.sort()
+        told = f"median {seconds[500]:.2f} ms, of a hundred the worst {seconds[990]:.2f}, worst {seconds[-1]:.2f}"
+        print(f"a page while messages are added, {name}: {told}", flush=True)
+    ended.set()
+    writer.join()
+    written.sort()
+    place = len(written) * 99 // 100
+    print(
+        f"{len(written)} added meanwhile, each on the disk: median {written[len(written) // 2] * 1000:.2f} ms, "
+        f"of a hundred the worst {written[place] * 1000:.2f}, worst {written[-1] * 1000:.2f}",
+        flush=True,
+    )
+    reader.close()
 
 
 def back_up(path: Path) -> None:

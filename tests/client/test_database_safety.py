@@ -28,6 +28,7 @@ from allium.client.database import (
     migrations,
 )
 from allium.client.database.connection import Connection
+from allium.client.database.database import prepared
 from allium.client.database.rows import ConversationKind
 from tests.support import ROOT
 from tests.support.database_writer import KEY, PEER, verify, write_one
@@ -282,6 +283,23 @@ def test_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(NewerVersionError, match=r"written by a newer version \(format 99, this one knows \d+\); use"):
         Database.open(path, KEY)
     assert path.read_bytes() == before
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "first"
+    connection = prepared(path, bytes(32))
+    migrations.migrate(connection, migrations.STEPS[:1])
+    connection.execute(
+        "INSERT INTO outbox (pubkey, namespace, hash, payload, ttl, timestamp, purpose, state) "
+        "VALUES (?, 0, 'hash', x'00', 1, 1, 'message', 'queued')",
+        ("05" + "00" * 32,),
+    )
+    connection.close()
+    with Database.open(path, bytes(32)) as database:
+        [item] = database.outbox.due(1)
+        assert (item.hash, item.unsealed) == ("hash", False)
+        assert database.secrets.get("device") is None
+        assert database.connection.value("SELECT v FROM search_config WHERE k = 'automerge'") == 0
 
 
 def test_a_migration_that_fails_leaves_the_version_before_it(tmp_path: Path) -> None:

@@ -123,6 +123,22 @@ def test_invite_later_with_history_or_without(history: bool) -> None:
         membership.invite(world.alice, [Invitee(CAROL.account_id)], 1)
 
 
+def test_some_are_invited_with_history_and_some_without_in_one_push() -> None:
+    world = World(BOB)
+    world.swarm.run(world.alice, letters.send(world.alice, Text("before"), world.swarm.tick()))
+    informed = [Invitee(EVE.account_id.upper()), Invitee(EVE.account_id)]
+    plan = membership.invite(world.alice, [Invitee(CAROL.account_id)], world.swarm.tick(), with_history=informed)
+    assert kinds(plan.steps) == [12, 12, 13, 14, 11, 11, "DeleteStep", "UnrevokeStep"]
+    world.swarm.run(world.alice, plan)
+    assert world.alice.keys.generation == 1
+    for account, expected in ((CAROL, []), (EVE, ["before"])):
+        fresh = GroupState(account, world.joined(account).group)
+        assert texts(fresh.merge(world.swarm.seen(fresh))) == expected
+    changes = [each for each in told(world.poll(world.states[0])) if isinstance(each, updates.MemberChange)]
+    added = [(each.members, each.history_shared) for each in changes if each.kind is MemberKind.ADDED]
+    assert added[-2:] == [((CAROL.account_id,), False), ((EVE.account_id,), True)]
+
+
 def test_who_is_promoted_is_an_admin_and_says_so() -> None:
     world = World(BOB, CAROL)
     [bob, carol] = world.states

@@ -14,7 +14,19 @@ from allium.client.groups import subaccounts
 from allium.client.groups.identity import GroupIdentity
 from allium.client.network import Network
 from allium.client.polling import PollResult, poll, poll_everyone, splits
-from allium.client.swarm import Delete, Outcome, Revoke, Store, Stored, Unrevoke, delete, expire, sequence, store
+from allium.client.swarm import (
+    Delete,
+    Outcome,
+    Revoke,
+    Store,
+    Stored,
+    Unrevoke,
+    delete,
+    expire,
+    expiries,
+    sequence,
+    store,
+)
 from tests.support.devnet import Devnet
 
 HOUR = 3600 * 1000
@@ -64,6 +76,8 @@ async def test_what_an_account_stores_it_reads(shared_devnet: Devnet) -> None:
         [profile] = (await poll(network, own, [2], no_cursors)).messages
         assert profile.expiry > network.now() + 29 * 24 * HOUR  # it was renewed
         assert await expire(network, own, [first.hash], network.now() + HOUR, "shorten") == {first.hash}
+        told = await expiries(network, own, [first.hash, "y" * 43])
+        assert list(told) == [first.hash] and told[first.hash] <= network.now() + HOUR
         assert await delete(network, own, [second.hash, "y" * 43]) == {second.hash}
         everyone = await poll_everyone(network, own, [2, 0])
         assert [[message.data for message in each.messages] for each in everyone] == [[b"profile"]] * 5

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from allium.client.database import DatabaseError
 from allium.client.database.rows import MessageState
 from allium.client.session import Session, Settings, typist
+from allium.client.session.core import Work
 from allium.client.session.events import Event, MessageReceived, RequestReceived, TypingReceived
+from allium.client.session.worker import ClosedError
 from tests.support.devnet import Devnet
 
 E = TypeVar("E")
@@ -100,3 +104,33 @@ async def test_typing_is_told_and_ends(shared_devnet: Devnet, tmp_path: Path, mo
         await bob.send(alice.account_id, "what I typed")
         assert await next_of(events, TypingReceived) == TypingReceived(bob.account_id, started=True)
         assert (await next_of(events, MessageReceived)).message.body == "what I typed"
+
+
+async def test_who_reads_waits_for_nobody_who_writes(shared_devnet: Devnet, tmp_path: Path) -> None:
+    async with await Session.create(tmp_path / "a.db", "A", seeds=seeds_of(shared_devnet)) as session:
+        await session.send(session.account_id, "a note")
+        begun, end = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def long(work: Work) -> None:
+            work.database.conversations.update(session.account_id, draft="not there yet")
+            loop.call_soon_threadsafe(begun.set)
+            assert end.wait(60)
+
+        writing = asyncio.create_task(session.run(long))
+        try:
+            await begun.wait()
+            assert [each.body for each in await session.conversations.messages(session.account_id)] == ["a note"]
+            [note] = await session.conversations.list()
+            assert note.draft == ""
+            with pytest.raises(DatabaseError):
+                await session.read(lambda database: database.facts.set("a", b"b"))
+        finally:
+            end.set()
+        await writing
+        assert [each.draft for each in await session.conversations.list()] == ["not there yet"]
+        # While all is encrypted anew there is one connection, and then there are two again.
+        await session.set_password("a password")
+        assert [each.body for each in await session.conversations.search("note")] == ["a note"]
+    with pytest.raises(ClosedError):
+        await session.conversations.list()

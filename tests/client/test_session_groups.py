@@ -16,7 +16,7 @@ from allium.client.groups import envelope
 from allium.client.groups.identity import GroupIdentity
 from allium.client.messages import delivery, updates
 from allium.client.messages.direct import seal
-from allium.client.messages.kinds import GroupUpdateMessage, Letter
+from allium.client.messages.kinds import Attachment, GroupUpdateMessage, Letter
 from allium.client.session import Session
 from allium.client.session.core import Work
 from allium.client.session.events import Event, GroupChanged, MessageReceived
@@ -272,6 +272,21 @@ async def test_two_devices_of_an_admin_and_messages_that_are_deleted(
             async with await Session.restore(tmp_path / "third.db", alice.account.phrase, seeds=seeds) as third:
                 await sync(third)
                 assert await bodies(third, group_id) == ["from my other device"], "the swarm has forgotten them"
+            # An admin deletes all files; what was said beside them stays.
+            files = Attachment("http://127.0.0.1/file/1", bytes(64), bytes(32), 1, name="a.png")
+            await bob.send(group_id, "with a file", attachments=[files])
+            await bob.send(group_id, attachments=[files])
+            await sync(alice, device)
+            assert len(await bodies(alice, group_id)) == 5
+            later = alice.network.now() + 1000
+            for session in (alice, bob):
+                monkeypatch.setattr(session.core, "now", lambda: later)
+            await alice.groups.clear(group_id, files_only=True)
+            await sync(bob)
+            for session in (alice, bob):
+                assert await bodies(session, group_id) == ["", "", "from my other device", "with a file"]
+                left = await text(session, group_id, "with a file")
+                assert list(await session.conversations.attachments(left)) == []
             # The group ends on one device, and is gone on the other.
             await device.groups.destroy(group_id)
             await sync(device)

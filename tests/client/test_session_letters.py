@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from allium.client import crypto
 from allium.client.database.rows import Deleted, Message, MessageState
-from allium.client.messages import kinds
+from allium.client.messages import kinds, pro
 from allium.client.messages.kinds import CallStep, Disappear, Disappearing, Extraction, Letter, Profile, Target, Text
-from allium.client.session import actions, outbound
+from allium.client.session import actions, inbound, outbound
 from allium.client.session.events import (
     CallReceived,
     Event,
@@ -361,6 +363,13 @@ def test_after_read_the_swarm_is_told(alice: Device, bob: Device, sky: Sky, tmp_
     second.poll()
     [other] = [each for each in shown(second, alice.id) if each.body == "read me"]
     assert other.expires == read.expires
+    # What the swarm was told is more exact; what nobody can have told it is not believed.
+    assert second.read_elsewhere == [other.hash]
+    sent = other.received
+    for told, expected in ((sent, read.expires), (sent + 400_000, sent + 400_000), (sent + 500_000, sent + 400_000)):
+        second.run(inbound.adopt, {other.hash: told, "unknown": told})
+        now = second.database.messages.get(other.id)
+        assert now is not None and now.expires == expected
     second.core.close()
 
 
@@ -438,3 +447,23 @@ def test_a_hidden_conversation_shows_again_with_what_is_new(
         assert conversation is not None
         assert (conversation.priority, [each.body for each in shown(device, bob.id)]) == (0, ["new"])
     second.core.close()
+
+
+def test_a_claim_of_pro_is_checked_and_the_message_shown(alice: Device, bob: Device, sky: Sky) -> None:
+    befriend(alice, bob)
+    (backend, backend_secret), (rotating, secret) = crypto.key_pair(b"\3" * 32), crypto.key_pair(b"\2" * 32)
+    bob.core.pro_backend = backend
+    unsigned = pro.Proof(b"\x11" * 32, rotating, sky.now // 1000 + 60, b"")
+    proof = replace(unsigned, signature=crypto.sign(backend_secret, unsigned.signed))
+    forged = replace(proof, expiry=proof.expiry + 1)
+    for number, (claim, key) in enumerate(((proof, secret), (proof, None), (forged, secret), (None, None))):
+        message = pro.pro_message(claim, pro.BADGE, pro.LONG_TEXT) if claim else b""
+        alice.post(Letter(Text(str(number)), sky.now + number, pro=message), bob.id, rotating=key)
+    bob.poll()
+    told = [each.extra.get("pro") for each in shown(bob, alice.id)[-4:]]
+    assert told == [
+        {"status": "valid", "profile": pro.BADGE, "message": pro.LONG_TEXT},
+        {"status": "bad_signature"},
+        {"status": "bad_proof"},
+        None,
+    ]

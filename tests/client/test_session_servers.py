@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nacl import bindings
@@ -20,7 +21,7 @@ from allium.client.configs.community import Community, Server
 from allium.client.configs.fields import Picture
 from allium.client.database.rows import AttachmentState, ConversationKind, Deleted, Message, MessageState, NewMessage
 from allium.client.envelope import pad
-from allium.client.errors import RefusedError
+from allium.client.errors import NetworkError, RefusedError
 from allium.client.exchange import MissingError, ServerRequest
 from allium.client.files.legacy import FileError
 from allium.client.messages.kinds import Letter, Text
@@ -258,6 +259,8 @@ async def test_somebody_of_a_room_is_written_to(files_devnet: Devnet, tmp_path: 
         await alice.sync()
         assert [each.body for each in await messages(alice, message.sender)] == ["I am"]
         assert sent.conversation == message.sender
+        [contact_of] = await alice.run(lambda work: list(work.configs.contacts.blinded()))
+        assert (contact_of.blinded_id, contact_of.server.key) == (message.sender, sogs.key)
         await bob.sync()
         [request] = await bob.contacts.requests()
         assert request.account_id == alice.account_id
@@ -268,6 +271,7 @@ async def test_somebody_of_a_room_is_written_to(files_devnet: Devnet, tmp_path: 
         await alice.sync()
         # It is known whose id that was: the conversation is with the account from now on.
         assert await alice.conversations.get(message.sender) is None
+        assert await alice.run(lambda work: list(work.configs.contacts.blinded())) == []
         [moved, *_] = await messages(alice, bob.account_id)
         assert (moved.body, moved.outgoing) == ("I am", True)
         contact = await alice.contacts.get(bob.account_id)
@@ -337,15 +341,35 @@ async def test_what_was_not_posted_is_posted_once(files_devnet: Devnet, tmp_path
         sogs.rooms["lobby"].permissions.clear()
         assert (await alice.resend(refused)).state is MessageState.SENT
         sogs.twist = lambda path, answer: "junk" if path.endswith("/message") else answer
-        lost = await alice.send(room, "two")
-        assert lost.state is MessageState.FAILED
+        assert (await alice.send(room, "two")).state is MessageState.SENDING
         sogs.twist = None
-        assert (await alice.resend(lost)).state is MessageState.SENT
-        assert [each.body for each in await messages(alice, room)] == ["one", "two"]
+        # The next poll shows that it is there.
+        await alice.sync()
+        assert [(each.body, each.state) for each in await messages(alice, room)] == [
+            ("one", MessageState.SENT),
+            ("two", MessageState.SENT),
+        ]
         assert len(sogs.rooms["lobby"].posts) == 2
+        # What did not reach it is posted by itself as soon as it can be.
+        route = alice.files.route
+        alice.files.use(_Nowhere())
+        assert (await alice.send(room, "three")).state is MessageState.SENDING
+        alice.files.use(route)
+        await alice.sync()
+        assert [each.state for each in await messages(alice, room)] == [MessageState.SENT] * 3
+        assert len(sogs.rooms["lobby"].posts) == 3
 
 
-async def test_a_post_that_a_crash_cut_off_is_found_or_has_failed(files_devnet: Devnet, tmp_path: Path) -> None:
+class _Nowhere(Route):
+    """A way on which nobody answers."""
+
+    def exchange(self, *given: object) -> Any:
+        raise NetworkError("nobody answers")
+
+    async def close(self) -> None: ...
+
+
+async def test_a_post_that_a_crash_cut_off_is_found_or_posted(files_devnet: Devnet, tmp_path: Path) -> None:
     async with sogs_server() as sogs:
         async with session(files_devnet, tmp_path / "a.db", "Alice") as alice:
             room = await alice.communities.join(sogs.join_url("lobby"))
@@ -359,8 +383,7 @@ async def test_a_post_that_a_crash_cut_off_is_found_or_has_failed(files_devnet: 
         async with await Session.open(tmp_path / "a.db") as alice:
             await alice.sync()
             lost, there = await messages(alice, room)
-            assert (lost.state, there.state) == (MessageState.FAILED, MessageState.SENT)
-            await alice.resend(lost)
+            assert (lost.state, there.state) == (MessageState.SENT, MessageState.SENT)
             await alice.sync()
         assert len(sogs.rooms["lobby"].posts) == 2
 

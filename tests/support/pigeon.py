@@ -9,16 +9,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from allium.client.account import Account
 from allium.client.database import Database
+from allium.client.database.rows import OutboxItem
 from allium.client.messages import delivery
 from allium.client.messages.direct import seal
 from allium.client.messages.kinds import Letter
 from allium.client.polling import PollResult, Received
 from allium.client.pool import Snode
-from allium.client.session import pushing, sending
+from allium.client.protocol_v2 import account_keys, device_group
+from allium.client.session import device_steps, inbound, peer_keys, pushing, sending
 from allium.client.session.core import Core, Work
 from allium.client.session.events import Event
 from allium.client.session.group import GroupFeature
-from allium.client.session.inbound import receive
 from allium.client.swarm import Stored, message_hash
 
 P = ParamSpec("P")
@@ -63,6 +64,7 @@ class Device:
         self.events: list[Event] = []
         self.deletions: list[str] = []
         self.shortened: dict[str, int] = {}
+        self.read_elsewhere: list[str] = []
         self._open()
         if name:
             self.run(lambda work: work.configs.profile.set_name(name, work.seconds))
@@ -78,6 +80,7 @@ class Device:
         self.events += work.events
         self.deletions += work.deletions
         self.shortened |= work.shortened
+        self.read_elsewhere += work.read_elsewhere
 
     @property
     def id(self) -> str:
@@ -100,9 +103,31 @@ class Device:
         count = 0
         while items := self.run(sending.begin):
             for item in items:
+                if item.unsealed:
+                    item = self._sealed(item)
                 self.run(sending.done, item, self.sky.put(item.pubkey, item.namespace, item.payload, item.ttl))
                 count += 1
         return count
+
+    def _sealed(self, item: OutboxItem) -> OutboxItem:
+        """As `PeerKeys` does it."""
+        if self.run(peer_keys.freshness, item.pubkey) == "old":
+            there = [each for each in self.sky.swarms.get(item.pubkey, []) if each.namespace == account_keys.NAMESPACE]
+            self.run(peer_keys.learn, item.pubkey, there[-1:], True)
+        return self.run(peer_keys.reseal, item)
+
+    def push_devices(self) -> None:
+        """Stores what of the device group is to be stored, and deletes what that replaces."""
+        self.run(device_steps.tend)
+        while push := self.run(device_steps.begin):
+            stored = self.sky.put(self.id, 21, push.message, device_group.TTL * 1000) if push.message else None
+            here = self.sky.swarms.get(self.id, [])
+            if push.record:
+                here = [each for each in here if each.namespace != account_keys.NAMESPACE]
+            self.sky.swarms[self.id] = [each for each in here if each.hash not in push.obsolete]
+            if push.record:
+                self.sky.put(self.id, account_keys.NAMESPACE, push.record, account_keys.RECORD_TTL * 1000)
+            self.run(device_steps.confirm_push, push, stored.hash if stored else "", stored.timestamp if stored else 0)
 
     def push(self) -> None:
         """Stores configs, and deletes what they replace."""
@@ -124,9 +149,12 @@ class Device:
     def poll(self) -> list[Event]:
         """Everything in the own swarm; what it told."""
         before = len(self.events)
-        there = tuple(each for each in self.sky.swarms.get(self.id, []) if each.expiry > self.sky.now)
+        wanted = self.run(inbound.namespaces)
+        there = tuple(
+            each for each in self.sky.swarms.get(self.id, []) if each.expiry > self.sky.now and each.namespace in wanted
+        )
         cursors = {each.namespace: each.hash for each in there}
-        self.run(receive, PollResult(there, cursors, NODE, False, {}), self.groups)
+        self.run(inbound.receive, PollResult(there, cursors, NODE, False, {}), self.groups)
         return self.events[before:]
 
     def sync(self) -> list[Event]:
@@ -135,6 +163,6 @@ class Device:
         self.push()
         return events
 
-    def post(self, letter: Letter, recipient: str, ttl: int = delivery.TTL) -> str:
-        """Any letter of this account, whatever its own client thinks of it; its hash."""
-        return self.sky.put(recipient, 0, seal(self.account, recipient, letter), ttl).hash
+    def post(self, letter: Letter, recipient: str, ttl: int = delivery.TTL, rotating: bytes | None = None) -> str:
+        """Any letter of this account, whatever its own client thinks of it; its hash. `rotating` is a key of Pro."""
+        return self.sky.put(recipient, 0, seal(self.account, recipient, letter, rotating), ttl).hash

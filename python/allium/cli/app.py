@@ -19,6 +19,7 @@ class _Root(LazyGroup):
         "profile": "profile",
         "contacts": "contacts",
         "groups": "groups",
+        "devices": "devices",
         "conversations": "conversations",
         "search": "conversations",
         "rpc": "rpc",

@@ -22,7 +22,7 @@ from allium.client.pool import Snode
 from allium.client.schedule import Schedule
 from allium.client.swarm import MAX_CALLS, MAX_DATA_BYTES, Expire, Outcome, at_swarm, exchange, message_hash
 
-__all__ = ["PollResult", "Received", "Schedule", "poll", "poll_everyone", "splits"]
+__all__ = ["PollResult", "Received", "Schedule", "poll", "poll_everyone", "read_public", "splits"]
 
 #: Of notices to members that were removed; a revoked token still reads it.
 REMOVED = -11
@@ -35,6 +35,8 @@ _MOST_BYTES = 16 << 20
 _LONGEST = 30 * 24 * 3600 * 1000
 #: Namespaces of messages, which get more of an answer's room than configs.
 _FIRST = (0, 11)
+#: Messages that are read of a namespace which holds one.
+_MOST_PUBLIC = 4
 _HASH = re.compile(r"[0-9A-Za-z+/]{43}")
 
 
@@ -123,6 +125,32 @@ async def _everyone(network: Network, credentials: Credentials, namespaces: Sequ
     return answered
 
 
+async def read_public(
+    network: Network, pubkey: str, namespace: int, last: Snode | None = None
+) -> tuple[tuple[Received, ...], Snode]:
+    """The newest messages of a namespace that anybody may read, and who told; another member than `last` if it can be.
+
+    None where the swarm refuses to tell. Raises `NetworkError`.
+    """
+    await network.refresh()
+
+    async def work(node: Snode) -> tuple[tuple[Received, ...], Snode]:
+        now = network.now()
+        params = {"pubkey": pubkey, "namespace": namespace, "max_count": _MOST_PUBLIC}
+        [outcome] = await exchange(network, pubkey, node, "batch", [{"method": "retrieve", "params": params}])
+        if outcome.code >= 500:
+            network.pool.strike(node)
+            raise NetworkError(f"{node} failed with status {outcome.reason}")
+        body = outcome.body if outcome.ok and isinstance(outcome.body, dict) else {}
+        entries = body.get("messages")
+        told = entries[:_MOST_PUBLIC] if isinstance(entries, list) else []
+        named = [(entry.get("hash"), entry) for entry in told if isinstance(entry, dict)]
+        read = [_read(pubkey, namespace, name, entry, now) for name, entry in named if isinstance(name, str)]
+        return tuple(message for message in read if message is not None), node
+
+    return await at_swarm(network, pubkey, work, lambda node: int(last is not None and node.ed25519 == last.ed25519))
+
+
 def splits(namespaces: Sequence[int]) -> dict[int, int]:
     """Namespace -> `max_size`: a share of what one answer may hold (-k is 1/k), messages before configs."""
     shares: dict[int, int] = {}
@@ -195,7 +223,9 @@ class _Visit:
             if not isinstance(name, str) or not _HASH.fullmatch(name):
                 continue
             self._cursors[namespace] = name
-            if (namespace, name) not in self._found and (message := self._received(namespace, name, entry, now)):
+            if (namespace, name) in self._found:
+                continue
+            if message := _read(self._credentials.pubkey, namespace, name, entry, now):
                 self._found[namespace, name] = message
                 self._bytes += len(message.data)
         last = self._cursors.get(namespace)
@@ -204,16 +234,18 @@ class _Visit:
         self._moved[namespace] = last
         return body.get("more") is True or len(entries) >= _FULL_PAGE
 
-    def _received(self, namespace: int, name: str, entry: dict[str, Any], now: int) -> Received | None:
-        text = entry.get("data")
-        if not isinstance(text, str) or len(text) > MAX_DATA_BYTES * 4 // 3 + 4:
-            return None
-        try:
-            data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except (binascii.Error, ValueError):
-            return None
-        if message_hash(self._credentials.pubkey, namespace, data) != name:
-            return None
-        timestamp = milliseconds(entry.get("timestamp")) or now
-        expiry = min(milliseconds(entry.get("expiration")) or now + _LONGEST, now + _LONGEST)
-        return Received(namespace, name, data, timestamp, expiry)
+
+def _read(pubkey: str, namespace: int, name: str, entry: dict[str, Any], now: int) -> Received | None:
+    """A message as a node tells it; None if it is not the one that its hash is of."""
+    text = entry.get("data")
+    if not isinstance(text, str) or len(text) > MAX_DATA_BYTES * 4 // 3 + 4:
+        return None
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if message_hash(pubkey, namespace, data) != name:
+        return None
+    timestamp = milliseconds(entry.get("timestamp")) or now
+    expiry = min(milliseconds(entry.get("expiration")) or now + _LONGEST, now + _LONGEST)
+    return Received(namespace, name, data, timestamp, expiry)

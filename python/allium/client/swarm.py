@@ -7,6 +7,7 @@ stored twice is one message, and what is deleted or revoked already stays so.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -161,6 +162,17 @@ class Expire:
 
 
 @dataclass(frozen=True, slots=True)
+class GetExpiries:
+    """Asks until when messages are kept."""
+
+    hashes: tuple[str, ...]
+
+    def call(self, pubkey: str, credentials: Credentials | None, now: int) -> dict[str, Any]:
+        """As it stands in a `sequence`."""
+        return _signed(credentials, "get_expiries", {"messages": list(self.hashes)}, now)
+
+
+@dataclass(frozen=True, slots=True)
 class Revoke:
     """Takes members' tokens (36 bytes each) out of force."""
 
@@ -182,7 +194,7 @@ class Unrevoke:
         return _signed(credentials, "unrevoke_subaccount", {"unrevoke": [token.hex() for token in self.tokens]}, now)
 
 
-Request = Store | Delete | DeleteAll | Expire | Revoke | Unrevoke
+Request = Store | Delete | DeleteAll | Expire | GetExpiries | Revoke | Unrevoke
 
 
 def _signed(credentials: Credentials | None, method: str, params: Mapping[str, Any], now: int) -> dict[str, Any]:
@@ -223,6 +235,28 @@ async def expire(
     """Changes until when messages are kept; the hashes of those that are there. Raises as `store`."""
     outcome = await _one(network, credentials, Expire(tuple(hashes), expiry, mode))
     return outcome.named("updated", "unchanged")
+
+
+async def expiries(network: Network, credentials: Credentials, hashes: Sequence[str]) -> dict[str, int]:
+    """Until when messages are kept, by hash, in Unix milliseconds; those that are there. Raises as `store`."""
+    outcome = await _one(network, credentials, GetExpiries(tuple(hashes)))
+    told = outcome.body.get("expiries") if isinstance(outcome.body, dict) else None
+    named = told.items() if isinstance(told, dict) else ()
+    return {hash_: expiry for hash_, value in named if hash_ in hashes and (expiry := milliseconds(value))}
+
+
+async def tidy(
+    network: Network, credentials: Credentials, deletions: Sequence[str], shortened: Mapping[str, int]
+) -> None:
+    """Has our swarm forget what is deleted, or earlier (hash -> Unix ms); if it does not, it does when that expires."""
+    with contextlib.suppress(NetworkError, RefusedError):
+        if deletions:
+            await delete(network, credentials, deletions)
+        by_time: dict[int, list[str]] = {}
+        for hash_, expiry in shortened.items():
+            by_time.setdefault(expiry, []).append(hash_)
+        for expiry, hashes in by_time.items():
+            await expire(network, credentials, hashes, expiry, "shorten")
 
 
 async def _one(network: Network, credentials: Credentials, request: Request) -> Outcome:

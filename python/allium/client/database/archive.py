@@ -10,7 +10,8 @@ A block has up to 512 rows of a table, as JSON, compressed. A manifest, which en
 up, of this backup and of those before, with a hash of each. The last whole manifest is the backup: what a kill leaves
 behind it is written over the next time. Where less than half of a file is of use any more, it is written anew.
 
-What can be made again is not in it: the search index, and what is known of nodes. Numbers are little-endian.
+What can be made again is not in it: the search index, and what is known of nodes and of others' keys. Nor is what a
+device alone has, and deletes when it has served: its keys of protocol v2. Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ _SLACK = 1 << 20
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HASH_BYTES = 16
 _LEVEL = 6
-#: What can be made again.
-_LEFT_OUT = ("nodes", "guards", "swarms", "forgotten")
+#: What can be made again; and keys that are to be nowhere once they have served.
+_LEFT_OUT = ("nodes", "guards", "swarms", "forgotten", "secrets", "peer_keys", "contents")
 #: What is read last, as others speak of it; and how far a swarm was read before the messages that came until then.
 _LAST = ("messages", "conversations", "profiles", "configs", "facts")
 

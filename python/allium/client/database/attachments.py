@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allium.client.database.connection import Connection, Row, clean
+from allium.client.database.connection import Connection, Row, bounded, clean
 from allium.client.database.rows import AttachmentState, StoredAttachment
 from allium.client.messages.kinds import Attachment
 
+#: Messages of one call, so that it is not long.
+MANY = 10_000
 _SELECT = (
     "SELECT id, message, url, key, digest, size, content_type, name, caption, width, height, voice, state, path "
     "FROM attachments"
@@ -43,6 +45,20 @@ class Attachments:
         self._connection.execute(
             "UPDATE attachments SET state = ?, path = ? WHERE id = ?", (state.value, clean(path), attachment)
         )
+
+    def clear(self, conversation: str, before: int, limit: int = MANY) -> list[int]:
+        """Forgets files of messages sent before a time (Unix milliseconds); the numbers of at most `limit` messages.
+
+        Those that were nothing else are the caller's to remove.
+        """
+        found = self._connection.rows(
+            "SELECT m.id FROM messages m WHERE m.names IS NOT NULL AND m.timestamp < ? AND m.conversation = "
+            "(SELECT number FROM conversations WHERE id = ?) AND "
+            "EXISTS (SELECT 1 FROM attachments a WHERE a.message = m.id) LIMIT ?",
+            (bounded(before), clean(conversation), limit),
+        )
+        self._connection.many("DELETE FROM attachments WHERE message = ?", found)
+        return [row[0] for row in found]
 
     def set_uploaded(self, attachment: int, url: str, key: bytes, digest: bytes = b"") -> None:
         """Where others find the file, once it was uploaded."""

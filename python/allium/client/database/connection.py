@@ -2,7 +2,8 @@
 
 The cipher is ChaCha20-Poly1305 of SQLite3 Multiple Ciphers, on each page of the file and of the write-ahead log, so
 that a changed page is noticed. What a transaction wrote is on disk when it ends (`synchronous=FULL`). The file is
-locked as long as it is open: two processes with one account would send twice.
+locked as long as it is open: two processes with one account would send twice. A second connection of the same process
+only reads, so that nobody who reads waits for the disk.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from allium.client.database.errors import (
 KEY_BYTES = 32
 #: What SQLite may hold of the file in memory, in KiB.
 CACHE_KIB = 16 * 1024
-#: Pages of the write-ahead log after which it is put into the file.
-CHECKPOINT_PAGES = 1000
+#: Pages of the write-ahead log after which whoever writes puts it into the file; `tidy` does it sooner, when idle.
+CHECKPOINT_PAGES = 8_000
+#: What a connection that only reads holds in memory, in KiB; and how long anybody waits for the other, milliseconds.
+READER_CACHE_KIB, BUSY_MS = 4 * 1024, 5_000
 #: What is left of it after that.
 LOG_BYTES = 8 << 20
 #: The largest whole number that a column holds.
@@ -54,11 +57,12 @@ class Connection:
         if not hasattr(apsw, "mc_version"):
             raise DatabaseError("this SQLite cannot encrypt: install apsw-sqlite3mc in place of apsw")
         self.path = path
+        self._key = key
         _make(path)
-        self._lock = _claim(path)
+        self._lock, self._is_claimed = _claim(path)
         try:
             with self._told():
-                self._db = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+                self._db = _open(path)
                 try:
                     self._prepare(key)
                 except BaseException:
@@ -72,23 +76,42 @@ class Connection:
         db = self._db
         if db.readonly("main"):
             raise apsw.ReadOnlyError
-        if key is not None:
-            # The order is SQLite3 Multiple Ciphers': the cipher, the key, and then what reads the file.
-            db.pragma("cipher", "chacha20")
-            db.pragma("key", f"raw:{key.hex()}")
-        db.pragma("locking_mode", "exclusive")
-        db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
-        db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
-        db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
-        db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        _unlock(db, key)
+        if not self._is_claimed:
+            db.pragma("locking_mode", "exclusive")
         db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")
         db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         db.pragma("journal_size_limit", LOG_BYTES)
         db.pragma("foreign_keys", True)
         db.pragma("cache_size", -CACHE_KIB)
-        # What reads it takes the lock.
+        db.set_busy_timeout(BUSY_MS)
+        # What reads it takes SQLite's lock.
         db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+
+    def second(self) -> Connection | None:
+        """Another connection to the same file, for another thread, that only reads; to be closed before this one.
+
+        None on a file system where nothing else keeps other processes away than that there is one connection.
+        """
+        if not self._is_claimed:
+            return None
+        other = object.__new__(Connection)
+        other.path, other._key, other._is_claimed = self.path, self._key, True
+        with self._told():
+            other._db = _open(self.path)
+            try:
+                _unlock(other._db, self._key)
+                other._db.pragma("query_only", True)
+                other._db.pragma("cache_size", -READER_CACHE_KIB)
+                other._db.set_busy_timeout(BUSY_MS)
+                other._db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            except BaseException:
+                other._db.close()
+                raise
+        # It has no claim of its own, and is open as long as it has this.
+        other._lock = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        return other
 
     @property
     def is_closed(self) -> bool:
@@ -163,6 +186,7 @@ class Connection:
             self._db.pragma("journal_mode", "delete")
             try:
                 self._db.pragma("rekey", f"raw:{key.hex()}")
+                self._key = key
             finally:
                 self._db.pragma("journal_mode", "wal")
 
@@ -196,8 +220,24 @@ def _make(path: Path) -> None:
         raise UnwritableError(f"{path} cannot be made ({error.strerror}); name another file") from None
 
 
-def _claim(path: Path) -> int:
-    """A descriptor that holds a lock on the file.
+def _open(path: Path) -> apsw.Connection:
+    db = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+    db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+    db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+    db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    return db
+
+
+def _unlock(db: apsw.Connection, key: bytes | None) -> None:
+    if key is not None:
+        # The order is SQLite3 Multiple Ciphers': the cipher, the key, and then what reads the file.
+        db.pragma("cipher", "chacha20")
+        db.pragma("key", f"raw:{key.hex()}")
+
+
+def _claim(path: Path) -> tuple[int, bool]:
+    """A descriptor that holds a lock on the file, and whether it does.
 
     SQLite has one too; but POSIX's way is that a process loses that when it closes the file anywhere, as a copy does.
     """
@@ -212,8 +252,8 @@ def _claim(path: Path) -> int:
         raise _in_use(path) from None
     except OSError:
         # Some file systems know no such lock; SQLite's is there.
-        pass
-    return descriptor
+        return descriptor, False
+    return descriptor, True
 
 
 def _in_use(path: Path) -> InUseError:

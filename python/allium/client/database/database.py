@@ -9,7 +9,7 @@ from types import TracebackType
 
 import apsw
 
-from allium.client.database import forgetting
+from allium.client.database import forgetting, idling
 from allium.client.database.attachments import Attachments
 from allium.client.database.configs import Configs, Facts
 from allium.client.database.connection import Connection
@@ -20,8 +20,10 @@ from allium.client.database.messages import Messages
 from allium.client.database.migrations import migrate
 from allium.client.database.nodes import Nodes
 from allium.client.database.outbox import Outbox
+from allium.client.database.peer_keys import PeerKeys
 from allium.client.database.reactions import Reactions
 from allium.client.database.search import Search, searchable
+from allium.client.database.secrets import Secrets
 from allium.client.database.unreadable import UnreadableMessages
 
 #: Messages whose words are forgotten when a database is closed; a third of a second at most.
@@ -54,9 +56,11 @@ class Database:
         self.messages = Messages(connection)
         self.nodes = Nodes(connection)
         self.outbox = Outbox(connection)
+        self.peer_keys = PeerKeys(connection)
         self.profiles = Profiles(connection)
         self.reactions = Reactions(connection)
         self.search = Search(connection)
+        self.secrets = Secrets(connection)
         self.seen = Seen(connection)
         self.unreadable = UnreadableMessages(connection)
 
@@ -100,12 +104,21 @@ class Database:
         """Encrypts the file under another key of 32 bytes: all of it, or nothing if this ends half-way."""
         self.connection.rekey(key)
 
-    def tidy(self) -> bool:
-        """A short step of forgetting the words of messages that were deleted with many others (`forgetting`).
+    def second(self) -> Database | None:
+        """The same database for another thread, that only reads; None where that cannot be. Close it before this one.
 
-        For when nothing else is to be done; False when there is no more to do.
+        What it reads is what was last committed, and it waits for nobody who writes.
         """
-        return forgetting.step(self.connection)
+        connection = self.connection.second()
+        return None if connection is None else Database(connection)
+
+    def tidy(self) -> bool:
+        """A short step of what need not be done while anybody waits; False when there is no more to do.
+
+        It forgets the words of messages that were deleted with many others, merges parts of the search index, and puts
+        the write-ahead log into the file.
+        """
+        return idling.step(self.connection)
 
     def check(self) -> list[str]:
         """Reads all of the file and says what is wrong with it; long, for a million messages some seconds."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from allium.client.database.connection import Connection
 from allium.client.database.errors import NewerVersionError, WrongKeyError
-from allium.client.database.schema import FIRST
+from allium.client.database.schema import FIRST, SECOND
 
 #: `Alcl`: how `file` and a mistaken program know the file.
 APPLICATION = 0x416C636C
@@ -19,8 +19,12 @@ def _first(connection: Connection) -> None:
     connection.raw.pragma("application_id", APPLICATION)
 
 
+def _second(connection: Connection) -> None:
+    connection.raw.execute(SECOND).fetchall()
+
+
 #: What leads from each version to the next, from an empty file on. A step that was released is never changed.
-STEPS: tuple[Step, ...] = (_first,)
+STEPS: tuple[Step, ...] = (_first, _second)
 
 
 def migrate(connection: Connection, steps: tuple[Step, ...] = STEPS) -> None:

@@ -14,7 +14,7 @@ from allium.client.swarm import message_hash
 
 _SELECT = (
     "SELECT id, pubkey, namespace, hash, payload, ttl, timestamp, purpose, message, state, attempts, not_before, "
-    "stored, error FROM outbox"
+    "stored, error, EXISTS (SELECT 1 FROM contents WHERE contents.item = outbox.id) FROM outbox"
 )
 #: Queued, and behind nothing that is not stored.
 _FREE = (
@@ -40,11 +40,13 @@ class Outbox:
         purpose: str = "message",
         message: int | None = None,
         after: int | None = None,
+        content: bytes = b"",
     ) -> OutboxItem:
         """Queues bytes for a swarm; of the same bytes for the same swarm there is one item.
 
         `pubkey` is hex with its prefix, `payload` what is stored, without base64; `ttl` is in milliseconds. `message`
-        is the one whose state hangs on it; `after` an item that has to be stored first.
+        is the one whose state hangs on it; `after` an item that has to be stored first. `content` is what is sealed
+        anew before the item is first sent, see `sealed`.
         """
         pubkey = pubkey.lower()
         stored = message_hash(pubkey, namespace, payload)
@@ -68,6 +70,9 @@ class Outbox:
             row = self._connection.row(
                 f"{_SELECT} WHERE hash = ? AND pubkey = ? AND namespace = ?", (stored, pubkey, namespace)
             )
+            if content and row is not None:
+                self._connection.execute("INSERT INTO contents VALUES (?, ?) ON CONFLICT DO NOTHING", (row[0], content))
+                row = (*row[:-1], 1)
         assert row is not None  # noqa: S101 - it was made
         return _item(row)
 
@@ -93,6 +98,22 @@ class Outbox:
             f"SELECT min(not_before) FROM outbox WHERE {_FREE}"  # noqa: S608 - our own text
         )
         return found
+
+    def content(self, item: int) -> bytes | None:
+        """Of an item that is not sealed for good yet, what is to be; None of any other."""
+        found: bytes | None = self._connection.value("SELECT content FROM contents WHERE item = ?", (item,))
+        return found
+
+    def sealed(self, item: OutboxItem, payload: bytes | None) -> OutboxItem:
+        """The item with these bytes in place of those it had, or with those: from now on they are never others."""
+        with self._connection.joined():
+            self._connection.execute("DELETE FROM contents WHERE item = ?", (item.id,))
+            if payload is not None:
+                self._connection.execute(
+                    "UPDATE outbox SET payload = ?, hash = ? WHERE id = ?",
+                    (payload, message_hash(item.pubkey, item.namespace, payload), item.id),
+                )
+        return self.get(item.id) or item
 
     def sending(self, items: Iterable[int]) -> None:
         """Before they are given to the network."""
@@ -147,4 +168,5 @@ class Outbox:
 def _item(row: Row) -> OutboxItem:
     number, pubkey, namespace, stored, payload, ttl, timestamp, purpose, message, state, *rest = row
     begun = (number, pubkey, namespace, stored, payload, ttl, timestamp, purpose, message)
-    return OutboxItem(*begun, OutboxState(state), *rest)
+    attempts, not_before, when, error, unsealed = rest
+    return OutboxItem(*begun, OutboxState(state), attempts, not_before, when, error, bool(unsealed))

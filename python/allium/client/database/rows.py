@@ -129,7 +129,7 @@ class Message:
     quote: Target | None
     timer: Disappearing | None
     expires: int | None
-    #: Whether there are files: `Messages.attachments` has them.
+    #: Whether there are files, or were before an admin deleted all: `Database.attachments` has them.
     has_attachments: bool
     extra: Mapping[str, Any]
 
@@ -180,6 +180,8 @@ class OutboxItem:
     #: When the swarm took it, by its clock; 0 if not yet.
     stored: int
     error: str
+    #: Its content is sealed anew, for the keys that the recipient has by then, before it is first sent.
+    unsealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

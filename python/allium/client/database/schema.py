@@ -121,3 +121,16 @@ CREATE TRIGGER search_kept BEFORE UPDATE OF body, names ON messages WHEN new.bod
     SELECT raise(ABORT, 'a text is deleted, but never another');
 END;
 """
+
+# Parts of the search index are merged by `tidy`, not by whoever adds a message. The rest is protocol v2's: secrets that
+# are deleted when they have served, and so are in no backup; others' public keys; and of what is not sent yet, the
+# content, which is sealed for the keys that its recipient has by then.
+SECOND = """
+CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE peer_keys (
+    account TEXT PRIMARY KEY, record BLOB NOT NULL, asked INTEGER NOT NULL, found INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX peer_keys_asked ON peer_keys (asked);
+INSERT INTO search (search, rank) VALUES ('automerge', 0);
+CREATE TABLE contents (item INTEGER PRIMARY KEY REFERENCES outbox ON DELETE CASCADE, content BLOB NOT NULL) STRICT;
+"""

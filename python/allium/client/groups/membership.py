@@ -60,24 +60,36 @@ def create(
     return state, state.push(now, invited=list(state.errands))
 
 
-def invite(state: GroupState, invitees: Sequence[Invitee], now: int, *, history: bool = False) -> Plan:
-    """Adds members; with `history` they can read what was written before. Then come `state.errands`.
+def invite(
+    state: GroupState,
+    invitees: Sequence[Invitee],
+    now: int,
+    *,
+    history: bool = False,
+    with_history: Sequence[Invitee] = (),
+) -> Plan:
+    """Adds members; with `history` they, and else those `with_history`, can read what was written before.
+
+    One push adds all of them. Then come `state.errands`.
 
     `ValueError` for a bad Account ID, a member, or too many of them, and of who is no admin.
     """
     state.require_admin()
-    added = _checked(state, invitees)
+    added = _checked(state, [*invitees, *with_history])
     ids = [each.account_id.lower() for each in added]
+    named = {each.account_id.lower() for each in with_history}
+    informed = [each for each in ids if history or each in named]
     # The keys of before are given out before there is a new one, which the new members get anyway.
-    supplement = state.keys.supplement(ids) if history else None
-    for invitee in added:
-        state.members.set(_invited(invitee, history=history))
-        state.errands[invitee.account_id.lower()] = Errand.INVITE
+    supplement = state.keys.supplement(informed) if informed else None
+    for invitee, account_id in zip(added, ids, strict=True):
+        state.members.set(_invited(invitee, history=account_id in informed))
+        state.errands[account_id] = Errand.INVITE
     state.rekey()
-    notice = updates.MemberChange(MemberKind.ADDED, tuple(ids), history_shared=history)
+    told = (([each for each in ids if each not in informed], False), (informed, True))
+    notices = [updates.MemberChange(MemberKind.ADDED, tuple(some), history_shared=yes) for some, yes in told if some]
     unrevoked = UnrevokeStep(tuple(state.token(each) for each in ids))
     return state.push(
-        now, supplement=supplement, letters=all_updates(state, [notice], now), after=[unrevoked], invited=ids
+        now, supplement=supplement, letters=all_updates(state, notices, now), after=[unrevoked], invited=ids
     )
 
 

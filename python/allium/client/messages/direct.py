@@ -28,6 +28,8 @@ class Received:
     #: What the sender's signature of Session Pro is over, and that signature.
     signed: bytes = field(default=b"", repr=False)
     signature: bytes = field(default=b"", repr=False)
+    #: Of protocol v2, whether it was sealed with keys that are soon forgotten; None of protocol v1.
+    forward_secret: bool | None = None
 
 
 def seal(sender: Account, recipient: str, letter: Letter, rotating_secret: bytes | None = None) -> bytes:
@@ -60,9 +62,20 @@ def open_letter(recipient: Account, data: bytes) -> Received:
         sender, padded = open_from(recipient, envelope.content)
     except EnvelopeError as error:
         raise MessageError(str(error)) from None
-    letter = decode(unpad(padded), envelope.timestamp)
+    letter = _checked(recipient, sender, decode(unpad(padded), envelope.timestamp))
+    return Received(sender, letter, envelope.content, envelope.proSig)
+
+
+def of_content(
+    recipient: Account, sender: str, content: bytes, forward_secret: bool, signed: bytes = b"", signature: bytes = b""
+) -> Received:
+    """A letter that came without an envelope, whose sender (Account ID) is proven: of protocol v2. Raises alike."""
+    return Received(sender, _checked(recipient, sender, decode(content, 0)), signed, signature, forward_secret)
+
+
+def _checked(recipient: Account, sender: str, letter: Letter) -> Letter:
     if letter.sync_target and sender != recipient.account_id:
         raise MessageError("a copy to self from somebody else")
     if isinstance(letter.message, Unsend) and letter.message.target.author != sender:
         raise MessageError("somebody else's message to be deleted")
-    return Received(sender, letter, envelope.content, envelope.proSig)
+    return letter

@@ -11,6 +11,8 @@ from nacl import bindings
 from allium.client import crypto
 from allium.client.session_pb2 import ProMessage, ProProof
 
+#: The Ed25519 key of who makes proofs for the official clients.
+BACKEND = bytes.fromhex("479ffca8bcec7b4a0f0f7afe48b8a6d15635a8c7ff15ad16add05752c19414d4")
 _PROOF_DOMAIN = b"ProProof_v0_____"
 #: Above this a time is in milliseconds: a proof of the older form, whose signature is another.
 _LAST_SECOND = 10**12
@@ -83,6 +85,12 @@ def status(pro: bytes, signature: bytes, signed: bytes, sent: int, backend: byte
     if not crypto.verify(known.rotating_key, signature, signed):
         return ProStatus.BAD_SIGNATURE
     return ProStatus.VALID if known.expiry * 1000 > sent else ProStatus.EXPIRED
+
+
+def features(pro: bytes) -> tuple[int, int]:
+    """Of the profile, and of the message: bits that count where `status` is valid."""
+    claimed = ProMessage.FromString(pro)
+    return claimed.profileBitset, claimed.msgBitset
 
 
 def _is_known(proof: ProProof) -> bool:

@@ -43,6 +43,8 @@ GROUP_ID_BYTES = 8
 _KIND = b""
 _ENTRY_BYTES = PREFIX_BYTES + crypto.KEY_BYTES
 _NOTICE_BYTES = 16
+#: For 64 notices, and what else there is of a message.
+_ROOM = 2_048
 #: Slots for devices, and for notices, come in this many, so that few devices do not show how many they are.
 _ROUND = 4
 
@@ -176,6 +178,12 @@ def seal(
     if len(message) > MAX_STORED:
         raise ValueError(f"a device group's message is {len(message)} bytes, and nodes store {MAX_STORED}")
     return message
+
+
+def fits(payload: Payload) -> bool:
+    """Whether nodes store what `seal` makes of it, with some removed devices to be told."""
+    slots = _rounded(len(payload.devices)) * (ML_KEM_CIPHERTEXT_BYTES + _ENTRY_BYTES)
+    return slots + len(padded(payload.encode())) + _ROOM <= MAX_STORED
 
 
 def removal_notice(account: Account, device_id: bytes, ephemeral: bytes) -> bytes:

@@ -11,9 +11,8 @@ from allium.client.configs.contacts import Contact
 from allium.client.configs.fields import Picture, checked_name
 from allium.client.database.rows import Deleted, Message
 from allium.client.messages import delivery, kinds
-from allium.client.messages.direct import seal
 from allium.client.messages.kinds import Letter
-from allium.client.session import group_states, letters, mirror, outbound, people
+from allium.client.session import group_states, letters, mirror, outbound, peer_keys, people
 from allium.client.session.core import Work
 from allium.client.session.events import ConfigChanged, ConversationChanged
 from allium.client.session.group import GroupFeature
@@ -73,7 +72,7 @@ def typing(work: Work, account_id: str, started: bool) -> Store | None:
         return None
     letter = Letter(kinds.Typing(started), outbound.next_timestamp(work))
     planned = delivery.direct(letter, account_id)
-    return Store(planned.namespace, seal(work.account, account_id, letter), planned.ttl)
+    return Store(planned.namespace, peer_keys.seal_now(work, account_id, letter), planned.ttl)
 
 
 def check_own(work: Work, message: Message) -> None:

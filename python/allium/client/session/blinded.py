@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
+from allium.client.configs.community import Server
+from allium.client.configs.contacts import BlindedContact
 from allium.client.database.rows import Message, NewMessage
 from allium.client.groups import blinding
 from allium.client.session import mirror, people
@@ -13,15 +16,26 @@ from allium.client.session.events import ConversationChanged
 _FACT = "blinded"
 #: Ids that are remembered; the oldest goes.
 _MAX = 1_000
+#: And those that all our devices know of.
+MAX_LISTED = 100
 _PAGE = 500
 
 
-def remember(work: Work, blinded_id: str, server_key: bytes) -> None:
-    """We wrote to a blinded id of the server with this key."""
+def remember(work: Work, blinded_id: str, server: Server) -> None:
+    """We wrote to a blinded id of this server: all our devices are to know."""
     known = _known(work)
     known.pop(blinded_id, None)
-    known[blinded_id] = server_key.hex()
+    known[blinded_id] = server.key.hex()
     _keep(work, dict(list(known.items())[-_MAX:]))
+    listed = list(work.configs.contacts.blinded())
+    if any((each.blinded_id, each.server) == (blinded_id, server) for each in listed):
+        return
+    # What is in the config has to stay small.
+    for oldest in sorted(listed, key=lambda each: each.created)[: max(0, len(listed) + 1 - MAX_LISTED)]:
+        work.configs.contacts.erase_blinded(oldest.server, oldest.blinded_id)
+    # A server may name anything.
+    with contextlib.suppress(ValueError):
+        work.configs.contacts.set_blinded(BlindedContact(blinded_id, server, created=work.seconds))
 
 
 def meet(work: Work, account_id: str) -> None:
@@ -29,7 +43,10 @@ def meet(work: Work, account_id: str) -> None:
 
     Who was written to was asked, so that this is the answer.
     """
-    if not (known := _known(work)):
+    listed = {each.blinded_id: each for each in work.configs.contacts.blinded()}
+    # Another device may have written to them.
+    known = {**{each: contact.server.key.hex() for each, contact in listed.items()}, **_known(work)}
+    if not known:
         return
     by_key: dict[str, list[str]] = {}
     for server_key in set(known.values()):
@@ -42,6 +59,8 @@ def meet(work: Work, account_id: str) -> None:
     for blinded_id in found:
         _move(work, blinded_id, account_id)
         del known[blinded_id]
+        if (contact := listed.get(blinded_id)) is not None:
+            work.configs.contacts.erase_blinded(contact.server, blinded_id)
     _keep(work, known)
 
 

@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 SYNC_SECONDS = 12.0
 #: How often it is looked whether a server was joined or left, seconds.
 _LOOK_SECONDS = 5.0
+#: After so many without an answer a post waits for its user.
+MOST_ATTEMPTS = 8
 
 
 class Communities:
@@ -53,6 +55,8 @@ class Communities:
         self._wakes: dict[str, asyncio.Event] = {}
         #: Posts that are under way.
         self._sending: set[int] = set()
+        #: By server, posts that it may not have, and how often that was so; None if an earlier run may have left some.
+        self._unposted: dict[str, dict[int, int]] = {}
         #: On the worker: what the rows were last made to agree with.
         self._told: object = None
 
@@ -63,8 +67,6 @@ class Communities:
 
         def found(work: Work) -> dict[str, Community]:
             now = community_rows.told(work)
-            if self._told is None:
-                community_rows.forsake(work, self._sending)
             if now == self._told:
                 return community_rows.rooms(work)
             self._told = now
@@ -188,15 +190,20 @@ class Communities:
         self, server: CommunityServer, room: str, letter: Letter, message: Message, files: Sequence[RoomFile]
     ) -> Message:
         self._sending.add(message.id)
+        attempts = self._unposted.setdefault(server.server.base_url, {})
+        # Who is cancelled, too, does not know whether it is there.
+        attempts.setdefault(message.id, 0)
         try:
             entry = await server.post(room, letter, files)
-        except (NetworkError, RefusedError) as error:
+        except NetworkError as error:
+            # It may be there, which the next poll shows; if it does not, it is posted again.
             _log.info("a post failed: %s", type(error).__name__)
+            attempts[message.id] = attempts.get(message.id, 0) + 1
+            if attempts[message.id] >= MOST_ATTEMPTS:
+                await self._session.run(community_rows.set_state, message.id, MessageState.FAILED)
+        except RefusedError as error:
+            _log.info("a post was refused: %s", type(error).__name__)
             await self._session.run(community_rows.set_state, message.id, MessageState.FAILED)
-        except BaseException:
-            # Whether it is there will show with the next poll.
-            await asyncio.shield(self._session.run(community_rows.set_state, message.id, MessageState.FAILED))
-            raise
         else:
             await self._session.run(community_rows.posted, message.id, message.conversation, entry.id)
         finally:
@@ -208,8 +215,13 @@ class Communities:
         """Posts once more what failed, unless the room has it after all."""
         server, room = await self.server(message.conversation)
         await self._poll(server.server)
+        self._unposted.setdefault(server.server.base_url, {}).pop(message.id, None)
+        return await self._again(server, room, message)
+
+    async def _again(self, server: CommunityServer, room: str, message: Message) -> Message:
+        """Posts a message unless it is there, or on its way; after a poll."""
         found = await self._session.run(_content, message.id)
-        if found is None or found[0].hash:
+        if found is None or found[0].hash or message.id in self._sending:
             return found[0] if found else message
         again, letter = found
         files = [
@@ -344,7 +356,7 @@ class Communities:
 
     async def sync(self) -> None:
         """One poll of each server, side by side; one that does not answer soon keeps nobody waiting."""
-        tasks = [asyncio.create_task(self._poll(each)) for each in await self._wanted()]
+        tasks = [asyncio.create_task(self._polled(each)) for each in await self._wanted()]
         if not tasks:
             return
         try:
@@ -383,6 +395,23 @@ class Communities:
 
             await poll_once(asked, commit)
 
+    async def _polled(self, server: Server) -> None:
+        """A poll, and then what of our posts it has not shown: they are not there."""
+        await self._poll(server)
+        attempts = self._unposted.get(server.base_url)
+        if attempts is not None and not attempts:
+            return
+        found = await self._session.run(community_rows.unposted, server)
+        here = {message.id for message in found}
+        self._unposted[server.base_url] = {each: count for each, count in (attempts or {}).items() if each in here}
+        for message in found:
+            try:
+                known, room = await self.server(message.conversation)
+                await self._again(known, room, message)
+            except ValueError:
+                # A file that is of no server, or a room that was left meanwhile.
+                await self._session.run(community_rows.set_state, message.id, MessageState.FAILED)
+
     async def run(self) -> None:
         """Polls every server in its own time, for ever."""
         try:
@@ -406,7 +435,7 @@ class Communities:
         wake = self._wakes.setdefault(server.base_url, asyncio.Event())
         while True:
             try:
-                await self._poll(server)
+                await self._polled(server)
                 failures = 0
             except (NetworkError, RefusedError):
                 failures += 1

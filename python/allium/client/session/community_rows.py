@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,8 @@ from allium.client.session.group import GroupFeature
 #: What is kept in the inbox of a server, and for how long it is remembered that it came; milliseconds.
 _INBOX_MS = 15 * 86_400_000
 _NAMESPACE = 0
+#: After it nobody expects a post to appear any more, milliseconds.
+GIVEN_UP_MS = 86_400_000
 #: Messages of a room among which one that was never sent is looked for.
 _LOOKED_AT = 100
 
@@ -136,12 +138,19 @@ def leave(work: Work, community: Community) -> None:
     reconcile(work)
 
 
-def forsake(work: Work, sending: Collection[int]) -> None:
-    """Posts that an earlier run was sending have failed, unless a poll finds them; `sending` are this run's."""
-    for conversation in rooms(work):
-        for message in work.database.messages.page(conversation, limit=_LOOKED_AT):
-            if message.state is MessageState.SENDING and not message.hash and message.id not in sending:
+def unposted(work: Work, server: Server) -> list[Message]:
+    """Posts of ours, in rooms of a server, that are on their way; what has been so for a day has failed."""
+    found = []
+    for conversation, community in rooms(work).items():
+        listed = work.database.messages.page(conversation, limit=_LOOKED_AT) if community.server == server else ()
+        for message in listed:
+            if message.state is not MessageState.SENDING or message.hash:
+                continue
+            if message.timestamp + GIVEN_UP_MS < work.now:
                 set_state(work, message.id, MessageState.FAILED)
+            else:
+                found.append(message)
+    return found
 
 
 def mark_read(work: Work, community: Community, up_to: int) -> None:
@@ -382,7 +391,7 @@ def show_direct(work: Work, server: Server, recipient: str, letter: kinds.Letter
     """What we wrote to a blinded id, in a conversation of its own; None if it is there."""
     work.database.conversations.ensure(recipient, ConversationKind.BLINDED)
     work.database.conversations.update(recipient, extra={"server": server.base_url, "key": server.key.hex()})
-    blinded.remember(work, recipient, server.key)
+    blinded.remember(work, recipient, server)
     row = row_of(recipient, work.own_id, letter, own=True, name=name, posted=letter.timestamp)
     added = work.database.messages.add(row)
     if added is not None:

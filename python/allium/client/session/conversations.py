@@ -21,52 +21,52 @@ class Conversations:
 
     async def list(self, *, hidden: bool = False) -> Sequence[Conversation]:
         """Pinned ones first, then by last activity."""
-        return await self._session.run(lambda work: work.database.conversations.all(hidden=hidden))
+        return await self._session.read(lambda database: database.conversations.all(hidden=hidden))
 
     async def get(self, conversation_id: str) -> Conversation | None:
         """One of them, or None."""
         wanted = conversation_id.lower()
-        return await self._session.run(lambda work: work.database.conversations.get(wanted))
+        return await self._session.read(lambda database: database.conversations.get(wanted))
 
     async def messages(
         self, conversation_id: str, *, before: Message | None = None, after: Message | None = None, limit: int = 50
     ) -> Sequence[Message]:
         """The last messages, or those next to one, the oldest first."""
         wanted = conversation_id.lower()
-        return await self._session.run(
-            lambda work: work.database.messages.page(wanted, before=before, after=after, limit=limit)
+        return await self._session.read(
+            lambda database: database.messages.page(wanted, before=before, after=after, limit=limit)
         )
 
     async def message(self, message_id: int) -> Message | None:
         """A message by its number on this device."""
-        return await self._session.run(lambda work: work.database.messages.get(message_id))
+        return await self._session.read(lambda database: database.messages.get(message_id))
 
     async def since(self, message_id: int, *, limit: int = 100) -> Sequence[Message]:
         """What was added to any conversation after a message, in the order in which it was.
 
         With the last number that was dealt with kept elsewhere, nothing is missed, whatever ends the program.
         """
-        return await self._session.run(lambda work: work.database.messages.after(message_id, limit))
+        return await self._session.read(lambda database: database.messages.after(message_id, limit))
 
     async def attachments(self, message: Message) -> Sequence[StoredAttachment]:
         """The files of a message."""
-        return await self._session.run(lambda work: work.database.attachments.of([message.id]))
+        return await self._session.read(lambda database: database.attachments.of([message.id]))
 
     async def reactions(self, message: Message) -> Sequence[StoredReaction]:
         """Who put what on a message."""
-        return await self._session.run(lambda work: work.database.reactions.of([message.id]))
+        return await self._session.read(lambda database: database.reactions.of([message.id]))
 
     async def search(
         self, text: str, *, conversation_id: str | None = None, before: int | None = None, limit: int = 50
     ) -> Sequence[Message]:
         """Messages with all the words of a text, or files named so, the newest first; `before` the number of one."""
-        return await self._session.run(
-            lambda work: work.database.search.find(text, conversation=conversation_id, before=before, limit=limit)
+        return await self._session.read(
+            lambda database: database.search.find(text, conversation=conversation_id, before=before, limit=limit)
         )
 
     async def unread(self) -> int:
         """Messages that are not read, of all of them."""
-        return await self._session.run(lambda work: work.database.conversations.unread())
+        return await self._session.read(lambda database: database.conversations.unread())
 
     async def set_timer(self, conversation_id: str, timer: Disappearing | None) -> Message:
         """After how long what we send there disappears; None: never. The other side is told."""

@@ -7,14 +7,17 @@ events become known.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
 
 from allium.client.account import Account
-from allium.client.database import Database
+from allium.client.database import Database, DatabaseError
+from allium.client.messages import pro
 from allium.client.messages.kinds import Profile
 from allium.client.session.configs import AccountConfigs
+from allium.client.session.device_state import Readers
 from allium.client.session.events import Event
 from allium.client.session.settings import Settings
 
@@ -31,6 +34,10 @@ class Work:
     configs: AccountConfigs
     #: Unix milliseconds by the nodes' clocks.
     now: int
+    #: What opens messages of protocol v2.
+    readers: Readers
+    #: The Ed25519 key of who makes proofs of Session Pro.
+    pro_backend: bytes = pro.BACKEND
     events: list[Event] = field(default_factory=list)
     #: Whether something was put into the outbox.
     queued: bool = False
@@ -38,6 +45,12 @@ class Work:
     deletions: list[str] = field(default_factory=list)
     #: Hashes that the own swarm is to delete earlier: -> Unix milliseconds.
     shortened: dict[str, int] = field(default_factory=dict)
+
+    #: Messages that another device has read, and whose timers it began: the own swarm has been told when they end.
+    read_elsewhere: list[str] = field(default_factory=list)
+    #: Whether something of the device group changed, and whether secrets were deleted.
+    devices_changed: bool = False
+    shred: bool = False
 
     #: After the commit: whether a config is to be pushed, our profile, and when the next message disappears.
     needs_push: bool = False
@@ -73,6 +86,8 @@ class Core:
         self.database = database
         self.now = now
         self.configs = AccountConfigs(account)
+        self.readers = Readers(account)
+        self.pro_backend = pro.BACKEND
         #: Called after each commit.
         self.committed: Callable[[Work], None] = lambda work: None
         self._load()
@@ -83,7 +98,7 @@ class Core:
 
     def run(self, function: Callable[Concatenate[Work, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """One transaction: what `function` returns; what it raises leaves everything as it was."""
-        work = Work(self.account, self.database, self.configs, self.now())
+        work = Work(self.account, self.database, self.configs, self.now(), self.readers, self.pro_backend)
         try:
             with self.database.transaction():
                 result = function(work, *args, **kwargs)
@@ -94,6 +109,11 @@ class Core:
             # The configs may have been edited; what is in the database was not.
             self._load()
             raise
+        if work.shred:
+            self.readers.forget()
+            with contextlib.suppress(DatabaseError):
+                # What was committed is; the log is emptied sooner or later.
+                self.database.secrets.shred()
         work.needs_push = self.configs.needs_push
         work.profile = self.configs.shown_profile
         self.committed(work)

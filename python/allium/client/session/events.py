@@ -138,6 +138,19 @@ class CallReceived:
     timestamp: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceAsked:
+    """A device asks to be linked; `session.devices.requests` shows it."""
+
+    #: 64 hex digits.
+    device_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesChanged:
+    """The account's device group changed, or what this device is to it; `session.devices.group` says how."""
+
+
 class Connection(Enum):
     """Whether the network answers."""
 
@@ -174,6 +187,8 @@ Event = (
     | ContactChanged
     | ConversationChanged
     | CallReceived
+    | DeviceAsked
+    | DevicesChanged
     | ConnectionChanged
     | DatabaseFailed
 )

@@ -19,7 +19,7 @@ from allium.client.messages.delivery import TTL
 from allium.client.polling import PollResult, Received
 from allium.client.session import group_letters, group_states
 from allium.client.session.core import Work
-from allium.client.session.events import GroupChanged
+from allium.client.session.events import ConversationChanged, GroupChanged, MessageDeleted
 from allium.client.session.group_states import GroupStates
 
 #: Failures of the disk, not of what was received.
@@ -119,10 +119,24 @@ def _end(work: Work, states: GroupStates, state: GroupState, changes: GroupChang
     """What takes away: messages that the admins deleted, or the whole group."""
     if changes.info and state.info.delete_before:
         work.database.messages.clear(state.group_id, before=min(state.info.delete_before * 1000, work.now))
+    if changes.info and state.info.delete_attachments_before:
+        clear_files(work, state.group_id, min(state.info.delete_attachments_before * 1000, work.now))
     if state.info.destroyed:
         group_states.out(work, states, state.group_id, Removed.DESTROYED)
     elif changes.kicked:
         group_states.out(work, states, state.group_id, Removed.KICKED)
+
+
+def clear_files(work: Work, group_id: str, before: int) -> None:
+    """The admins deleted all files of before; of a message that was only that nothing is left."""
+    found = work.database.attachments.clear(group_id, before)
+    for number in found:
+        message = work.database.messages.get(number)
+        if message is not None and not message.body:
+            work.database.messages.remove([number])
+            work.tell(MessageDeleted(group_id, number))
+    if found:
+        work.tell(ConversationChanged(group_id))
 
 
 def _name(work: Work, states: GroupStates, state: GroupState) -> None:

@@ -26,7 +26,9 @@ def take(work: Work, group_id: str, taken: GroupLetter, expiry: int) -> None:
         people.learn_profile(work, sender, profile)
     match message:
         case kinds.Text():
-            _add(work, group_id, taken, "text", expiry, letters.text_extra(message), message)
+            received = taken.received
+            claimed = letters.pro_extra(work, letter, received.signed, received.signature)
+            _add(work, group_id, taken, "text", expiry, letters.text_extra(message) | claimed, message)
         case kinds.Reaction():
             _react(work, group_id, sender, letter, message)
         case kinds.GroupUpdateMessage(update):

@@ -127,7 +127,7 @@ class GroupRunner:
             return plan
         if state.owes_response and not state.is_expired:
             return membership.respond(state, work.now)
-        return group_steps.errands(state, work.now) if state.is_admin else []
+        return group_steps.errands(work, state) if state.is_admin else []
 
     async def _deliver(self, group_id: str, letters: list[ErrandLetter]) -> None:
         limit = asyncio.Semaphore(_PARALLEL)

@@ -15,8 +15,9 @@ from allium.client.groups import letters
 from allium.client.groups.plan import DeleteAllStep, DeleteStep, Plan, RevokeStep, Step, StoreStep, UnrevokeStep
 from allium.client.groups.state import GroupState
 from allium.client.messages import delivery
-from allium.client.messages.direct import seal
 from allium.client.network import Network
+from allium.client.session import peer_keys
+from allium.client.session.core import Work
 from allium.client.swarm import (
     Delete,
     DeleteAll,
@@ -70,11 +71,11 @@ async def run(network: Network, credentials: Credentials, plan: Plan) -> list[st
     return [result.hash for result in results if isinstance(result, Stored)]
 
 
-def errands(state: GroupState, now: int) -> list[ErrandLetter]:
-    """The letters of `state.errands`, sealed."""
+def errands(work: Work, state: GroupState) -> list[ErrandLetter]:
+    """The letters of `state.errands`, sealed for the keys that are known of their recipients."""
     found: Sequence[str] = sorted(state.errands)
     return [
-        ErrandLetter(each, seal(state.account, each, letters.errand(state, each, now + number)))
+        ErrandLetter(each, peer_keys.seal_now(work, each, letters.errand(state, each, work.now + number)))
         for number, each in enumerate(found)
     ]
 

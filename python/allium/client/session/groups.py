@@ -20,7 +20,7 @@ from allium.client.messages.direct import Received as Opened
 from allium.client.messages.kinds import Letter
 from allium.client.network import Network
 from allium.client.polling import Received
-from allium.client.session import group_joining, group_states, group_steps, group_view, people
+from allium.client.session import group_inbound, group_joining, group_states, group_steps, group_view, people
 from allium.client.session.core import Core, Work
 from allium.client.session.group_poll import GroupPoll
 from allium.client.session.group_runner import GroupRunner
@@ -145,12 +145,15 @@ class Groups:
 
         await self._runner.run(declined)
 
-    async def invite(self, group_id: str, members: Iterable[str], *, history: bool = False) -> None:
-        """Invites accounts; with `history` they can read what was written before."""
-        invited = list(members)
+    async def invite(
+        self, group_id: str, members: Iterable[str], *, history: bool = False, with_history: Iterable[str] = ()
+    ) -> None:
+        """Invites accounts; with `history` they, and else those `with_history`, can read what was written before."""
+        invited, informed = list(members), list(with_history)
 
         def plan(work: Work, state: GroupState) -> Plan:
-            return membership.invite(state, [_invitee(work, each) for each in invited], work.now, history=history)
+            some, others = ([_invitee(work, each) for each in listed] for listed in (invited, informed))
+            return membership.invite(state, some, work.now, history=history, with_history=others)
 
         await self._runner.act(group_id, plan)
 
@@ -202,10 +205,13 @@ class Groups:
         """After how many seconds messages disappear; 0 never."""
         await self._runner.act(group_id, lambda work, state: flows.set_timer(state, seconds, work.now))
 
-    async def clear(self, group_id: str) -> None:
-        """Deletes all messages, for everybody."""
-        await self._runner.act(group_id, lambda work, state: flows.clear(state, work.now))
-        await self._runner.run(lambda work: work.database.messages.clear(group_id.lower(), before=work.now))
+    async def clear(self, group_id: str, *, files_only: bool = False) -> None:
+        """Deletes all messages, or but the files of all, for everybody."""
+        await self._runner.act(group_id, lambda work, state: flows.clear(state, work.now, attachments_only=files_only))
+        if files_only:
+            await self._runner.run(lambda work: group_inbound.clear_files(work, group_id.lower(), work.now))
+        else:
+            await self._runner.run(lambda work: work.database.messages.clear(group_id.lower(), before=work.now))
 
     async def delete_messages(self, group_id: str, messages: Iterable[Message]) -> None:
         """Deletes messages for everybody: an admin any, others their own."""

@@ -13,14 +13,15 @@ from allium.client.database.errors import DamagedError, DiskFullError, InUseErro
 from allium.client.database.rows import Unreadable
 from allium.client.messages.delivery import TTL
 from allium.client.polling import PollResult, Received
-from allium.client.session import letters, mirror
+from allium.client.session import device_inbound, device_state, device_steps, letters, mirror
 from allium.client.session.configs import NAMESPACES as CONFIGS
 from allium.client.session.core import Work
 from allium.client.session.group import GroupFeature
 
+INBOX = 0
 _RESTORING, _READER = "restoring", "reader"
 #: Goes up whenever messages can be read that could not be before.
-READER = 1
+READER = 2
 #: Failures of the disk, not of what was received.
 _FATAL = (DamagedError, DiskFullError, InUseError, UnwritableError)
 
@@ -52,6 +53,11 @@ def active_hashes(work: Work) -> list[str]:
     return work.configs.active_hashes
 
 
+def namespaces(work: Work) -> tuple[int, ...]:
+    """What is polled, in order: configs, the device group if there has been one for this device, and messages."""
+    return (*CONFIGS, device_inbound.NAMESPACE, INBOX) if device_state.exists(work) else (*CONFIGS, INBOX)
+
+
 def receive(work: Work, result: PollResult, groups: GroupFeature) -> None:
     """Takes a poll of the own account."""
     new = set(work.database.seen.new(message.hash for message in result.messages))
@@ -61,11 +67,60 @@ def receive(work: Work, result: PollResult, groups: GroupFeature) -> None:
             _merge(work, namespace, found, groups)
     if result.lost:
         work.configs.lost(sorted(result.lost))
+    _devices(work, fresh, groups)
     for message in fresh:
-        if message.namespace not in CONFIGS:
+        if message.namespace not in (*CONFIGS, device_inbound.NAMESPACE):
             guarded(work, message, functools.partial(letters.take, work, message, groups))
     work.database.seen.add({message.hash: message.expiry for message in fresh}, work.now)
     work.database.cursors.set(result.source.ed25519, work.own_id, result.cursors)
+
+
+def looked(work: Work, results: Sequence[PollResult], groups: GroupFeature) -> None:
+    """What all members of the swarm had of device groups."""
+    for result in results:
+        receive(work, result, groups)
+    device_inbound.looked(work)
+
+
+def _devices(work: Work, fresh: Sequence[Received], groups: GroupFeature) -> None:
+    """Keys come before what was sealed for them."""
+    found = [message for message in fresh if message.namespace == device_inbound.NAMESPACE]
+    if not found:
+        return
+    before = work.readers.keys(work)
+    for message in found:
+        guarded(work, message, functools.partial(device_inbound.take, work, message))
+    if set(work.readers.keys(work)) - set(before):
+        open_again(work, groups)
+
+
+def open_again(work: Work, groups: GroupFeature) -> None:
+    """There are keys that were not: what could not be opened without them is opened."""
+    last = 0
+    while page := work.database.unreadable.after(last):
+        for kept in page:
+            last = kept.id
+            sealed = kept.pubkey == work.own_id and kept.namespace == INBOX and kept.data[:1] == b"\0"
+            if sealed and _is_read(work, kept, groups):
+                work.database.unreadable.remove(kept.id)
+
+
+def confirm_link(work: Work, encoded: bytes, groups: GroupFeature) -> None:
+    """Our user has seen the emoji of our request over there; what the group's keys open is opened, if we are in it."""
+    if device_steps.confirm(work, encoded):
+        open_again(work, groups)
+
+
+def adopt(work: Work, expiries: Mapping[str, int]) -> None:
+    """Messages that another device has read disappear when it has told the swarm, if that is earlier than thought."""
+    for hash_, expiry in expiries.items():
+        message = work.database.messages.by_hash(hash_)
+        timer = message.timer if message is not None else None
+        if message is None or timer is None or not message.read or message.expires is None:
+            continue
+        # Nobody has read it before it came, whatever a node says.
+        if message.received + timer.seconds * 1000 <= expiry < message.expires:
+            work.database.messages.set_expiry(message.id, expiry)
 
 
 def read_again(work: Work, groups: GroupFeature) -> int:

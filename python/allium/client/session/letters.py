@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from allium.client.database.rows import Deleted, Message, MessageState, NewMessage
-from allium.client.messages import kinds, text, updates
+from allium.client.messages import kinds, pro, text, updates
 from allium.client.messages.decoding import MessageError
 from allium.client.messages.direct import Received as Opened
-from allium.client.messages.direct import open_letter
+from allium.client.messages.direct import of_content, open_letter
 from allium.client.messages.kinds import Disappear, Letter, Target
+from allium.client.messages.pro import ProStatus
 from allium.client.polling import Received
+from allium.client.protocol_v2.messages import version
+from allium.client.protocol_v2.primitives import ProtocolError
 from allium.client.session import blinded, mirror, people
 from allium.client.session.core import Work
 from allium.client.session.events import (
@@ -42,7 +45,25 @@ __all__ = ["MessageError", "take"]
 
 def take(work: Work, stored: Received, groups: GroupFeature) -> None:
     """Takes a message of namespace 0; `MessageError` if it cannot be read."""
-    take_opened(work, stored, open_letter(work.account, stored.data), groups)
+    take_opened(work, stored, _opened(work, stored.data), groups)
+
+
+def _opened(work: Work, data: bytes) -> Opened:
+    """Of either protocol."""
+    try:
+        if version(data) == 1:
+            return open_letter(work.account, data)
+        opened = work.readers.reader(work).open(data)
+    except ProtocolError as error:
+        raise MessageError(str(error)) from None
+    return of_content(
+        work.account,
+        opened.sender,
+        opened.content,
+        opened.forward_secret,
+        opened.pro_signed,
+        opened.pro_signature or b"",
+    )
 
 
 def take_opened(work: Work, stored: Received, opened: Opened, groups: GroupFeature) -> None:
@@ -152,8 +173,24 @@ def _row(work: Work, stored: Received, opened: Opened, conversation_id: str) -> 
         timer=letter.disappearing,
         expires=_expires(work, stored, letter, outgoing or read),
         attachments=tuple(_attachment(each) for each in message.attachments),
-        extra=text_extra(message),
+        extra=text_extra(message) | _protection(opened) | pro_extra(work, letter, opened.signed, opened.signature),
     )
+
+
+def _protection(opened: Opened) -> dict[str, Any]:
+    """Of protocol v2, whether its keys are soon forgotten: readers are to be shown when they are not."""
+    return {} if opened.forward_secret is None else {"forward_secret": opened.forward_secret}
+
+
+def pro_extra(work: Work, letter: Letter, signed: bytes, signature: bytes) -> dict[str, Any]:
+    """What becomes of a claim of Session Pro; the message is shown in any case (`spec/messages` §9)."""
+    found = pro.status(letter.pro, signature, signed, letter.timestamp, work.pro_backend)
+    if found is ProStatus.NONE:
+        return {}
+    told: dict[str, Any] = {"status": found.name.lower()}
+    if found is ProStatus.VALID:
+        told["profile"], told["message"] = pro.features(letter.pro)
+    return {"pro": told}
 
 
 def _expires(work: Work, stored: Received, letter: Letter, read: bool) -> int | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from allium.client.configs.contacts import Contact
 from allium.client.configs.convo_info_volatile import ReadState
 from allium.client.database.rows import Conversation, ConversationKind
+from allium.client.messages.kinds import Disappear
 from allium.client.session import people
 from allium.client.session.core import Work
 from allium.client.session.events import ConfigChanged, ContactChanged, ConversationChanged
@@ -161,6 +162,10 @@ def _volatile(work: Work) -> None:
         if found is None:
             continue
         if state.last_read > found.last_read:
+            for message in work.database.messages.unread(conversation_id, up_to=state.last_read):
+                timer = message.timer
+                if timer is not None and timer.kind is Disappear.AFTER_READ and message.hash:
+                    work.read_elsewhere.append(message.hash)
             work.database.messages.mark_read(conversation_id, when, up_to=state.last_read)
         elif state.unread == found.marked_unread:
             continue

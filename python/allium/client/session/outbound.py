@@ -1,7 +1,7 @@
 """What we send becomes rows before it becomes requests: the message as it is shown, and in the outbox the sealed bytes.
 
-Both are one transaction. The bytes are made once, so that the hash that every node gives them is known before anything
-is sent: whoever is killed in between sends the same bytes again, and nobody gets two messages.
+Both are one transaction. The bytes are made before anything is sent, and with them the hash that every node gives them:
+whoever is killed in between sends the same bytes again, and nobody gets two messages.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from allium.client.database.rows import Message, MessageState, NewMessage, OutboxItem
 from allium.client.messages import delivery, kinds
 from allium.client.messages.direct import seal
+from allium.client.messages.encoding import encode
 from allium.client.messages.kinds import Attachment, Disappearing, Letter, Preview, Target
-from allium.client.session import letters, mirror, people
+from allium.client.session import letters, mirror, peer_keys, people
 from allium.client.session.core import Work
 from allium.client.session.events import ConversationChanged, MessageDeleted
 from allium.client.session.group import GroupFeature
@@ -126,15 +127,17 @@ def _queue(work: Work, groups: GroupFeature, conversation_id: str, letter: Lette
 def _put(
     work: Work, pubkey: str, letter: Letter, ttl: int, purpose: str, message: int | None, after: int | None = None
 ) -> OutboxItem:
+    waits = peer_keys.wants(work, pubkey)
     return work.database.outbox.add(
         pubkey,
         delivery.INBOX,
-        seal(work.account, pubkey, letter),
+        seal(work.account, pubkey, letter) if waits else peer_keys.seal_now(work, pubkey, letter),
         ttl=max(MIN_TTL, min(ttl, delivery.TTL)),
         timestamp=letter.timestamp,
         purpose=purpose,
         message=message,
         after=after,
+        content=encode(letter) if waits else b"",
     )
 
 

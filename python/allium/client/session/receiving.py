@@ -6,8 +6,9 @@ A poll that fails is told once, and repeated; one bad message is the inbox's bus
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from allium.client.credentials import Credentials
 from allium.client.database import DatabaseError
@@ -22,12 +23,10 @@ from allium.client.session.core import Core
 from allium.client.session.group import GroupFeature, GroupHandler
 from allium.client.session.listeners import Listeners
 from allium.client.session.worker import Worker
+from allium.client.swarm import expiries
 
 _log = logging.getLogger(__name__)
 
-INBOX = 0
-#: Configs before messages, always.
-NAMESPACES = (*CONFIGS, INBOX)
 #: Polls of one `sync`, each after the first because there was more than one brings.
 MOST_POLLS = 100
 #: Configs are renewed for 30 days; so often is enough, in milliseconds.
@@ -90,7 +89,8 @@ class Receiver:
             due = now >= self._renewed + RENEW_EVERY
             active = await self._worker.run(self._core.run, inbound.active_hashes) if due else []
             cursors = await self._worker.run(self._core.run, inbound.cursors, self._credentials.pubkey)
-            result = await poll(self._network, self._credentials, NAMESPACES, of(cursors), renew=active)
+            namespaces = await self._worker.run(self._core.run, inbound.namespaces)
+            result = await poll(self._network, self._credentials, namespaces, of(cursors), renew=active)
             await self._worker.run(self._core.run, inbound.receive, result, self._groups)
             if due:
                 self._renewed = now
@@ -100,6 +100,12 @@ class Receiver:
         """No member of the swarm is trusted alone to have the newest configs."""
         results = await poll_everyone(self._network, self._credentials, CONFIGS)
         await self._worker.run(self._core.run, inbound.restored, results, self._groups)
+
+    async def adopt(self, hashes: Sequence[str]) -> None:
+        """Has messages that another device has read disappear when they do there."""
+        with contextlib.suppress(NetworkError, RefusedError):
+            told = await expiries(self._network, self._credentials, hashes)
+            await self._worker.run(self._core.run, inbound.adopt, told)
 
     async def poll_group(self, handler: GroupHandler) -> bool:
         """One poll of a group; whether there is more."""
@@ -169,4 +175,4 @@ class Receiver:
             self._schedule.done(key, failed=failed, more=more)
 
 
-__all__ = ["INBOX", "NAMESPACES", "PollResult", "Receiver"]
+__all__ = ["PollResult", "Receiver"]

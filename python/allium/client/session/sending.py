@@ -19,6 +19,7 @@ from allium.client.session import erasing, outbound
 from allium.client.session.core import Core, Work
 from allium.client.session.events import MessageChanged
 from allium.client.session.group import GroupFeature
+from allium.client.session.peer_keys import PeerKeys
 from allium.client.session.worker import ClosedError, Worker
 from allium.client.swarm import Store, Stored, store
 
@@ -36,11 +37,12 @@ KEPT = 86_400_000
 class Sender:
     """Sends for one session."""
 
-    def __init__(self, core: Core, worker: Worker, network: Network, groups: GroupFeature) -> None:
+    def __init__(self, core: Core, worker: Worker, network: Network, groups: GroupFeature, peer_keys: PeerKeys) -> None:
         self._core = core
         self._worker = worker
         self._network = network
         self._groups = groups
+        self._peer_keys = peer_keys
         self._wanted = asyncio.Event()
         self._sending = asyncio.Lock()
         self._flushes: set[asyncio.Task[None]] = set()
@@ -113,6 +115,8 @@ class Sender:
             if credentials is None:
                 await self._worker.run(self._core.run, fail, item, "not in this group any more")
                 return
+        if item.unsealed:
+            item = await self._peer_keys.sealed(item)
         try:
             stored = await store(self._network, item.pubkey, Store(item.namespace, item.payload, item.ttl), credentials)
         except RefusedError as error:

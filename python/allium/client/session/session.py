@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -15,25 +14,28 @@ from allium.client import swarm
 from allium.client.account import Account
 from allium.client.configs.fields import Picture
 from allium.client.credentials import AccountCredentials
-from allium.client.database import DatabaseError
+from allium.client.database import Database, DatabaseError
 from allium.client.database.rows import Deleted, Message, MessageState
-from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.session import accountfile, actions, erasing, inbound, letters, outbound, sending
+from allium.client.session import accountfile, actions, erasing, letters, outbound, sending
 from allium.client.session.backups import Backups
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
+from allium.client.session.devices import Devices
 from allium.client.session.events import Connection, ConnectionChanged, DatabaseFailed, Event
+from allium.client.session.expiring import Expirer
 from allium.client.session.exports import Exports
 from allium.client.session.files import Files
 from allium.client.session.groups import Groups
 from allium.client.session.idle import Tidier
 from allium.client.session.incoming import incoming
 from allium.client.session.listeners import Listeners
+from allium.client.session.peer_keys import PeerKeys
 from allium.client.session.pushing import Pusher
+from allium.client.session.reading import ReadingThread
 from allium.client.session.receiving import Receiver
 from allium.client.session.sending import Sender
 from allium.client.session.settings import Settings
@@ -43,8 +45,6 @@ from allium.client.session.worker import Worker
 _log = logging.getLogger(__name__)
 #: Before what failed in the background is begun again.
 RESTART_SECONDS = 5.0
-#: After it, at the latest, it is looked whether messages have disappeared; seconds.
-LONGEST_WAIT = 600.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -76,6 +76,7 @@ class Session:
         #: For whoever asks the network for more than a session does.
         self.network = Network.open(opened.seeds, remembered.all(), remembered.guards(), remembered.swarms(), age)
         self.core = Core(self.account, opened.database, self.network.now)
+        self._reading = ReadingThread(self.core, worker)
         self.groups = Groups(self.core, worker, self.network)
         self.files = Files(self)
         self.communities = Communities(self)
@@ -83,18 +84,20 @@ class Session:
         self.conversations = Conversations(self)
         self.backups = Backups(self.core, worker)
         self.exports = Exports(self.core, worker)
-        self._credentials = AccountCredentials(self.account)
+        self.devices = Devices(self)
+        #: What proves to our swarm that a request is ours.
+        self.credentials = AccountCredentials(self.account)
         self._listeners = Listeners()
         self._profile = self.core.configs.shown_profile
-        self._sender = Sender(self.core, worker, self.network, self.groups)
-        self._pusher = Pusher(self.core, worker, self.network, self._credentials)
-        self._receiver = Receiver(self.core, worker, self.network, self._credentials, self.groups, self._listeners)
+        self._peer_keys = PeerKeys(self.core, worker, self.network)
+        self._sender = Sender(self.core, worker, self.network, self.groups, self._peer_keys)
+        self._pusher = Pusher(self.core, worker, self.network, self.credentials)
+        self._receiver = Receiver(self.core, worker, self.network, self.credentials, self.groups, self._listeners)
         self._receiver.on_failure = self._failed
         self.groups.on_joined = self._receiver.now
         self.network.connection.on_change.append(self._connected)
         self._typist = Typist(self)
-        self._expiring = asyncio.Event()
-        self._next_expiry: int | None = None
+        self._expirer = Expirer(self.core, worker, self.groups)
         self._tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
@@ -104,7 +107,8 @@ class Session:
             loop.call_soon_threadsafe(self._committed, work)
 
         self.core.committed = committed
-        for endless in (self._sender.run, self._pusher.run, self._expire, Tidier(self.core, worker).run):
+        tidy = Tidier(self.core, worker).run
+        for endless in (self._sender.run, self._pusher.run, self._expirer.run, self.devices.run, tidy):
             self._start(self._forever(endless))
         self._pusher.wake()
 
@@ -201,6 +205,7 @@ class Session:
         self._closed = True
         self._listeners.close()
         await self._sender.close()
+        await self._peer_keys.close()
         await self._typist.close()
         tasks = [*self._tasks, *([self._polling] if self._polling else [])]
         for task in tasks:
@@ -213,6 +218,7 @@ class Session:
             pool = network.pool
             await self.run(accountfile.remember, pool.nodes, pool.age, network.paths.guards, network.swarms)
         finally:
+            await self._reading.close()
             await self._worker.close(self.core.close)
             await self.network.close()
 
@@ -226,7 +232,7 @@ class Session:
             await self.run(erasing.begin)
             try:
                 await self.communities.clear_inboxes()
-                left = await erasing.everywhere(self.network, self._credentials)
+                left = await erasing.everywhere(self.network, self.credentials)
             except BaseException:
                 await asyncio.shield(self.run(erasing.give_up))
                 raise
@@ -249,6 +255,10 @@ class Session:
     async def run(self, function: Callable[Concatenate[Work, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """One transaction on the worker; for the parts of a session."""
         return await self._worker.run(lambda: self.core.run(function, *args, **kwargs))
+
+    async def read(self, function: Callable[[Database], T]) -> T:
+        """What is in the database, which `function` must not change; it waits for nothing that is written meanwhile."""
+        return await self._reading.run(function)
 
     # --- what it is
 
@@ -281,7 +291,11 @@ class Session:
 
         `DatabaseError` if that is another one. The recovery phrase is no longer beside it.
         """
-        await self._worker.run(accountfile.set_password, self.core.database, self.account, old, new)
+        await self._reading.exclude()
+        try:
+            await self._worker.run(accountfile.set_password, self.core.database, self.account, old, new)
+        finally:
+            self._reading.include()
 
     async def set_settings(self, settings: Settings) -> None:
         """For this device alone."""
@@ -310,11 +324,16 @@ class Session:
     async def sync(self) -> None:
         """One poll of everything, and all that waits is sent and pushed. Raises `NetworkError`; repeat it then."""
         await self._receiver.sync()
+        await self.devices.sync()
         await self.run(sending.hurry)
         await self._sender.flush()
         await self._pusher.push()
         await self.groups.push()
         await self.communities.sync()
+
+    async def poll(self) -> None:
+        """What is new of the account itself, once; for the parts of a session. Raises `NetworkError`."""
+        await self._receiver.poll_own()
 
     # --- sending
 
@@ -331,7 +350,7 @@ class Session:
         """A message to an account, to ourselves, to a group or to a community.
 
         Files are uploaded first, which raises what `Files.upload` does. Returns when the message is stored, or when it
-        could not be and waits (`state`; in a community it does not). `ValueError` for what cannot be sent.
+        could not be and waits (`state`). `ValueError` for what cannot be sent.
         """
         target = Target(quote.timestamp, quote.sender) if isinstance(quote, Message) else quote
         if actions.is_community(conversation_id):
@@ -404,7 +423,7 @@ class Session:
             return
         await self.run(actions.check_own, message)
         if message.hash:
-            await swarm.delete(self.network, self._credentials, [message.hash])
+            await swarm.delete(self.network, self.credentials, [message.hash])
         await self.run(actions.unsend, self.groups, message)
 
     async def set_typing(self, conversation_id: str, typing: bool = True) -> None:
@@ -451,35 +470,13 @@ class Session:
             self._sender.wake()
         if work.needs_push:
             self._pusher.wake()
-        if work.next_expiry is not None and (self._next_expiry is None or work.next_expiry < self._next_expiry):
-            self._next_expiry = work.next_expiry
-            self._expiring.set()
+        if work.devices_changed:
+            self.devices.wake()
+        self._expirer.due(work.next_expiry)
+        if work.read_elsewhere:
+            self._start(self._receiver.adopt(work.read_elsewhere))
         if work.deletions or work.shortened:
-            self._start(self._tidy(work.deletions, work.shortened))
-
-    async def _tidy(self, deletions: Sequence[str], shortened: dict[str, int]) -> None:
-        """Has our swarm forget what is deleted; if it does not, it does when that expires."""
-        with contextlib.suppress(NetworkError, RefusedError):
-            if deletions:
-                await swarm.delete(self.network, self._credentials, deletions)
-            by_time: dict[int, list[str]] = {}
-            for hash_, expiry in shortened.items():
-                by_time.setdefault(expiry, []).append(hash_)
-            for expiry, hashes in by_time.items():
-                await swarm.expire(self.network, self._credentials, hashes, expiry, "shorten")
-
-    async def _expire(self) -> None:
-        """Removes messages when their time has come."""
-        await self.run(inbound.read_again, self.groups)
-        while True:
-            self._expiring.clear()
-            due = self._next_expiry = await self.run(outbound.expire)
-            # The clock may be set meanwhile, so nothing is waited for in one go.
-            wait = LONGEST_WAIT if due is None else min(max(0.05, (due - self.network.now()) / 1000), LONGEST_WAIT)
-            with contextlib.suppress(TimeoutError):
-                # Not `wait_for`, which forgets that it was cancelled if the event comes at the same moment.
-                async with asyncio.timeout(wait):
-                    await self._expiring.wait()
+            self._start(swarm.tidy(self.network, self.credentials, work.deletions, work.shortened))
 
     def _connected(self, online: bool) -> None:
         self._listeners.tell([ConnectionChanged(Connection.ONLINE if online else Connection.OFFLINE)])

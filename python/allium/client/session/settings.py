@@ -24,6 +24,9 @@ class Settings:
     typing: bool = False
     #: Take calls.
     calls: bool = False
+    #: Publish keys that soon change, and seal for those of others who do (`spec/protocol-v2`). `Session.devices` turns
+    #: it on, as a device has to be in the account's device group first; off, such messages are still read.
+    protocol_v2: bool = False
 
     @classmethod
     def load(cls, facts: _Facts) -> Settings:
