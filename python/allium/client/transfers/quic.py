@@ -110,9 +110,13 @@ class QuicRoute:
             case _:
                 yield _Reply(400)
 
+    def disconnect(self) -> None:
+        """Closes its connection; the next request makes another."""
+        self._drop(self._connection)
+
     async def close(self) -> None:
         """Closes its connection, and the other route."""
-        self._drop(self._connection)
+        self.disconnect()
         await self._otherwise.close()
 
     # --- transfers
