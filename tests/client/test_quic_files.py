@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ from hypothesis import strategies as st
 from allium import _native
 from allium.base.streams import Stream
 from allium.client.bencode import BencodeError, encode
+from allium.client.configs.community import Server
 from allium.client.errors import NetworkError
 from allium.client.exchange import BytesBody, MissingError, ServerRequest, TooLargeError
 from allium.client.files.encryption import EncryptedBody, legacy_encryption
 from allium.client.files.urls import FileUrl
-from allium.client.servers import DirectRoute, ServerUnreachableError, perform
+from allium.client.servers import DirectRoute, ReplyStream, ServerUnreachableError, perform
 from allium.client.transfers import quic_frames as frames
-from allium.client.transfers.quic import QuicRoute
+from allium.client.transfers.quic import QuicRoute, _Reply
+from allium.client.transfers.quic_first import RETRY_SECONDS, QuicFirstRoute
 from allium.client.transfers.transfer import FileInfo, FileServer, RemoteFile, Transfers, pieces_of
 from allium.devnet import ports
 from allium.devnet.layout import LOOPBACK
@@ -98,6 +101,26 @@ def request_for(endpoint: str) -> Callable[[], ServerRequest]:
 
 
 FILE = b"10:d1:si100ee" + bytes(100)
+
+
+async def test_a_server_may_answer_before_it_has_the_end_of_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our end of the stream is late, by when the server has let go of it."""
+    answered, finish = asyncio.Event(), Stream.finish
+
+    async def serve(stream: Stream) -> None:
+        if await stream.read(1, SECONDS):
+            await stream.write(FILE, SECONDS)
+            await finish(stream, SECONDS)
+            stream.reset(0)
+            answered.set()
+
+    async def late(stream: Stream, seconds: float) -> None:
+        await answered.wait()
+        await finish(stream, seconds)
+
+    monkeypatch.setattr(Stream, "finish", late)
+    async with listening(serve) as port:
+        assert await asyncio.wait_for(got(port), 60) == bytes(100)
 
 
 @pytest.mark.parametrize(
@@ -199,3 +222,57 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
                 read(told)
             except BencodeError:
                 continue
+
+
+class Remembering:
+    """A route that answers everything, and counts."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @asynccontextmanager
+    async def exchange(self, server: Server, request: ServerRequest, *rest: Any) -> AsyncIterator[ReplyStream]:
+        self.asked += 1
+        yield _Reply(200, bytes(100))
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_quic_is_not_tried_again_at_once_where_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("allium.client.transfers.quic.CONNECT_SECONDS", 0.3)
+    now, other = [0.0], Remembering()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((LOOPBACK, 0))
+        silent.setblocking(False)
+        port = silent.getsockname()[1]
+        server = FileServer(f"http://{LOOPBACK}:{port}", KEY)
+        route = QuicFirstRoute(server, other, port, lambda: now[0])
+
+        async def was_tried() -> bool:
+            async with route.exchange(server.server, request_for("/file/abc")()) as reply:
+                assert b"".join([piece async for piece in reply]) == bytes(100)
+            tried = False
+            with suppress(BlockingIOError):
+                while silent.recv(2048):
+                    tried = True
+            return tried
+
+        assert [await was_tried(), await was_tried()] == [True, False]
+        now[0] += RETRY_SECONDS
+        assert await was_tried()
+    assert other.asked == 3
+    await route.close()
+
+
+async def test_what_a_server_says_over_quic_is_its_answer() -> None:
+    """A refusal, or an answer that breaks off, is not asked for again elsewhere."""
+    other = Remembering()
+    for serve, kind in ((giving_up(404), MissingError), (saying(b"junk"), ServerUnreachableError)):
+        async with listening(serve) as port:
+            server = FileServer(f"http://{LOOPBACK}:{port}", KEY)
+            route = QuicFirstRoute(server, other, port)
+            with pytest.raises(kind):
+                [each async for each in pieces_of(route, server.server, request_for("/file/abc"))]
+            await route.close()
+    assert other.asked == 0
