@@ -43,7 +43,11 @@ say install
 dpkg -i /try/allium.deb
 allium --version
 [ "$(stat -c '%a %U:%G' /etc/allium/config.toml)" = "640 root:allium" ]
-install -d -o allium -g allium -m 700 /var/lib/allium # what StateDirectory= does
+[ "$(stat -c '%a %U:%G' /var/lib/allium)" = "700 allium:allium" ]
+if command -v systemd-analyze >/dev/null; then
+    systemd-analyze verify /usr/lib/systemd/system/allium.service /usr/lib/systemd/system/allium-files.service \
+        /usr/lib/systemd/system/allium-push.service
+fi
 
 say run
 as_node allium node init --data-dir /var/lib/allium/new --network-file /var/lib/allium/network.json \
@@ -80,8 +84,8 @@ for _ in $(seq 240); do grep -q serving /try/files-log && break; sleep 0.25; don
 import json, urllib.request
 told = json.load(urllib.request.urlopen('http://127.0.0.1:32028/file', b'a file', timeout=60))
 assert urllib.request.urlopen('http://127.0.0.1:32028/file/' + told['id'], timeout=60).read() == b'a file'"
-kill "$files"
-wait "$files"
+kill "$(cat /var/lib/allium/files/pid)"
+wait "$files" # it ends well
 
 say push
 as_node allium push init --data-dir /var/lib/allium/push --http-port 32029 --webpush-contact mailto:a@b.example >/try/push-key
@@ -95,7 +99,7 @@ for _ in $(seq 240); do grep -q serving /try/push-log && break; sleep 0.25; done
 import json, urllib.request
 told = json.load(urllib.request.urlopen('http://127.0.0.1:32029/services', timeout=60))
 assert told['services'] == ['unifiedpush', 'webpush'] and told['vapid']"
-kill "$push"
+kill "$(cat /var/lib/allium/push/pid)"
 wait "$push"
 
 say upgrade

@@ -19,13 +19,15 @@ from hypothesis import strategies as st
 from allium import _native
 from allium.base.streams import Stream
 from allium.client.bencode import BencodeError, encode
+from allium.client.configs.community import Server
 from allium.client.errors import NetworkError
 from allium.client.exchange import BytesBody, MissingError, ServerRequest, TooLargeError
 from allium.client.files.encryption import EncryptedBody, legacy_encryption
 from allium.client.files.urls import FileUrl
-from allium.client.servers import DirectRoute, ServerUnreachableError, perform
+from allium.client.servers import DirectRoute, ReplyStream, ServerUnreachableError, perform
 from allium.client.transfers import quic_frames as frames
-from allium.client.transfers.quic import QuicRoute
+from allium.client.transfers.quic import QuicRoute, _Reply
+from allium.client.transfers.quic_first import RETRY_SECONDS, QuicFirstRoute
 from allium.client.transfers.transfer import FileInfo, FileServer, RemoteFile, Transfers, pieces_of
 from allium.devnet import ports
 from allium.devnet.layout import LOOPBACK
@@ -98,6 +100,26 @@ def request_for(endpoint: str) -> Callable[[], ServerRequest]:
 
 
 FILE = b"10:d1:si100ee" + bytes(100)
+
+
+async def test_a_server_may_answer_before_it_has_the_end_of_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our end of the stream is late, by when the server has let go of it."""
+    answered, finish = asyncio.Event(), Stream.finish
+
+    async def serve(stream: Stream) -> None:
+        if await stream.read(1, SECONDS):
+            await stream.write(FILE, SECONDS)
+            await finish(stream, SECONDS)
+            stream.reset(0)
+            answered.set()
+
+    async def late(stream: Stream, seconds: float) -> None:
+        await answered.wait()
+        await finish(stream, seconds)
+
+    monkeypatch.setattr(Stream, "finish", late)
+    async with listening(serve) as port:
+        assert await asyncio.wait_for(got(port), 60) == bytes(100)
 
 
 @pytest.mark.parametrize(
@@ -199,3 +221,53 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
                 read(told)
             except BencodeError:
                 continue
+
+
+class Remembering:
+    """A route that answers everything, and counts."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @asynccontextmanager
+    async def exchange(self, server: Server, request: ServerRequest, *rest: Any) -> AsyncIterator[ReplyStream]:
+        self.asked += 1
+        yield _Reply(200, bytes(100))
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_quic_is_not_tried_again_at_once_where_it_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, other, tried = [0.0], Remembering(), list[QuicRoute]()
+    connect = QuicRoute._connect
+
+    async def counted(route: QuicRoute) -> _native.QuicConnection:
+        tried.append(route)
+        return await connect(route)
+
+    monkeypatch.setattr(QuicRoute, "_connect", counted)
+    # Somebody is there, who is another.
+    key, _, _ = _native.node_keys(bytes(32))
+    async with listening(saying(FILE)) as port:
+        server = FileServer(f"http://{LOOPBACK}:{port}", key)
+        route = QuicFirstRoute(server, other, port, lambda: now[0])
+        for asked, attempts in ((1, 1), (2, 1), (3, 2)):
+            async with route.exchange(server.server, request_for("/file/abc")()) as reply:
+                assert b"".join([piece async for piece in reply]) == bytes(100)
+            assert (other.asked, len(tried)) == (asked, attempts)
+            now[0] += RETRY_SECONDS / 2
+        await route.close()
+
+
+async def test_what_a_server_says_over_quic_is_its_answer() -> None:
+    """A refusal, or an answer that breaks off, is not asked for again elsewhere."""
+    other = Remembering()
+    for serve, kind in ((giving_up(404), MissingError), (saying(b"junk"), ServerUnreachableError)):
+        async with listening(serve) as port:
+            server = FileServer(f"http://{LOOPBACK}:{port}", KEY)
+            route = QuicFirstRoute(server, other, port)
+            with pytest.raises(kind):
+                [each async for each in pieces_of(route, server.server, request_for("/file/abc"))]
+            await route.close()
+    assert other.asked == 0

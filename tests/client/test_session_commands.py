@@ -158,9 +158,18 @@ async def test_a_file_from_the_shell(files_devnet: Devnet, tmp_path: Path) -> No
     assert sent.returncode == 0, sent
     for wrong in ("nowhere", "http://127.0.0.1#zz"):
         assert (await asyncio.to_thread(allium, *command, wrong, env=env)).returncode == 1
+    # The place is remembered, and may be asked over QUIC from then on; another file sent there does not change that.
+    setting = ("account", "file-server", "--json")
+    changed = await asyncio.to_thread(allium, *setting, place, "--quic", env=env)
+    told = {"url": server["url"], "key": server["pubkey_ed25519"], "quic_port": int(server["url"].rpartition(":")[2])}
+    assert json.loads(changed.stdout) == told, changed
+    again = ("send", account.account_id, "and this", "--attach", str(tmp_path / "notes.txt"), "--file-server", place)
+    assert (await asyncio.to_thread(allium, *again, env=env)).returncode == 0
+    assert json.loads((await asyncio.to_thread(allium, *setting, env=env)).stdout) == told
+    assert (await asyncio.to_thread(allium, *setting, "--quic", env=env)).returncode == 1
     async with await Session.restore(tmp_path / "elsewhere.db", account.phrase, seeds=[seed]) as other:
         await other.sync()
-        [message] = await other.conversations.messages(account.account_id)
+        message, _ = await other.conversations.messages(account.account_id)
         [attachment] = await other.conversations.attachments(message)
         (tmp_path / "here").mkdir()
         path = await other.files.download(attachment, tmp_path / "here")

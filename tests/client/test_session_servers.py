@@ -33,6 +33,7 @@ from allium.client.session.events import MessageReceived, ReactionReceived
 from allium.client.transfers import transfer
 from allium.client.transfers.quic import QuicRoute
 from allium.client.transfers.transfer import FileServer
+from allium.devnet import ports
 from tests.client.test_session import next_of
 from tests.support.devnet import Devnet
 from tests.support.sogs_server import SogsServer, sogs_server
@@ -102,6 +103,33 @@ async def test_a_file_goes_over_quic_and_is_fetched_over_nodes(files_devnet: Dev
         [message] = await messages(bob, alice.account_id)
         [file] = await bob.conversations.attachments(message)
         assert (await bob.files.download(file, tmp_path)).read_bytes() == b"straight over QUIC"
+
+
+async def test_quic_is_a_setting_of_the_file_server_that_stays(files_devnet: Devnet, tmp_path: Path) -> None:
+    async with session(files_devnet, tmp_path / "alice.db", "Alice") as alice:
+        server, phrase = await alice.files.server(), alice.account.phrase
+        assert await alice.files.quic_port() is None, "nobody learns an address who was not told to"
+        for wrong in (0, 1 << 16):
+            with pytest.raises(ValueError, match="UDP"):
+                await alice.files.set_server(server, quic_port=wrong)
+        with pytest.raises(ValueError, match="UDP"):
+            await alice.files.set_server(None, quic_port=8000)
+        await alice.files.set_server(server, quic_port=server.server.port)
+    seeds = [files_devnet.network["seed_url"]]
+    async with await Session.open(tmp_path / "alice.db", phrase=phrase, seeds=seeds) as alice:
+        assert await alice.files.quic_port() == server.server.port
+        sent = await alice.files.upload(b"straight over QUIC")
+        assert sent.url.startswith(server.url)
+        assert not alice.network.paths.paths, "no node saw it"
+        # Where nobody answers it goes over the nodes, and so does everything once it is not wanted any more.
+        with ports.reserve(1) as [nobody], pytest.MonkeyPatch.context() as patch:
+            patch.setattr("allium.client.transfers.quic.CONNECT_SECONDS", 0.2)
+            await alice.files.set_server(server, quic_port=nobody)
+            await alice.files.upload(b"there is no QUIC")
+        assert alice.network.paths.paths
+        await alice.files.set_server(server)
+        assert await alice.files.quic_port() is None
+        await alice.files.upload(b"over the nodes")
 
 
 class LossyRoute:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -195,6 +196,24 @@ async def test_strangers_have_bounds(make_server: Make, http: aiohttp.ClientSess
             await stream.read(1, SECONDS)
         async with http.post(f"{server.url}/file", data=os.urandom(300_000)) as answer:
             assert answer.status == 429
+
+
+async def test_a_body_that_never_rests_has_its_time_all_the_same(make_server: Make) -> None:
+    """Each piece comes in time for `idle_seconds`; it is the whole that takes too long."""
+    server = make_server(grace_seconds=0.5, least_bytes_per_second=1 << 20, idle_seconds=600)
+    with connected(server) as connection:
+        stream = Stream(connection.open())
+        await stream.write(prefixed({"!": "PUT", "s": 100_000}), SECONDS)
+        refused = asyncio.create_task(stream.read(1, SECONDS))
+        sent = 0
+        while not refused.done() and sent < 99_000:
+            with contextlib.suppress(ConnectionError):
+                await stream.write(b"a", SECONDS)
+            sent += 1
+            await asyncio.wait([refused], timeout=0.01)
+        with pytest.raises(ConnectionError, match="452"):
+            await refused
+        assert not list((server.directory / "incoming").iterdir())
 
 
 async def test_a_client_finds_a_server_that_was_started_anew(

@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from allium.files.api import CONTENT_HEADERS
+from allium.files.directory import DirectoryBlobs
+from allium.files.index import FileRecord
+from allium.files.quick_get import QuickGet
+from allium.files.sqlite import SqliteIndex
+from allium.operate import admin
+from tests.files.conftest import Make
 from tests.files.test_api import upload
 from tests.support.file_server import FileServer
+from tests.support.waiting import await_that
 
 
 async def answered(reader: asyncio.StreamReader) -> tuple[bytes, dict[str, str], bytes]:
@@ -122,9 +132,109 @@ async def test_a_file_that_has_lost_bytes_is_not_served_quickly(
 ) -> None:
     data = os.urandom(4000)
     name = (await upload(http, file_server, data))["id"]
-    [blob] = [
-        path for path in (file_server.directory / "blobs").rglob("*") if path.is_file() and path.read_bytes() == data
-    ]
-    blob.write_bytes(data[:100])
+    blob_of(file_server, data).write_bytes(data[:100])
     [(first, _, _)] = await asked(file_server, get(name))
     assert first.split()[1] == b"404"
+
+
+def blob_of(server: FileServer, data: bytes) -> Path:
+    """Where its bytes are."""
+    [blob] = [path for path in (server.directory / "blobs").rglob("*") if path.is_file() and path.read_bytes() == data]
+    return blob
+
+
+def is_open(server: FileServer, blob: Path) -> bool:
+    """Whether the server has it open."""
+    links = Path(f"/proc/{server.pid}/fd").iterdir()
+    return any(os.path.realpath(link) == str(blob) for link in links)
+
+
+async def slow_reader(server: FileServer, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Asks for a file of which the kernel holds only a part."""
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+    narrow.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(narrow, ("127.0.0.1", server.port))
+    reader, writer = await asyncio.open_connection(sock=narrow, limit=16 << 10)
+    writer.write(get(name))
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def test_a_slow_reader_gets_all_of_it_and_keeps_nobody_waiting(
+    http: aiohttp.ClientSession, file_server: FileServer
+) -> None:
+    large, small = os.urandom(9_000_000), os.urandom(1000)
+    name, other = (await upload(http, file_server, large))["id"], (await upload(http, file_server, small))["id"]
+    reader, writer = await slow_reader(file_server, name)
+    assert [body for _, _, body in await asked(file_server, get(other), get(name))] == [small, large]
+    assert await asyncio.wait_for(reader.readexactly(len(large)), 60) == large
+    # The connection goes on, and answers what comes then.
+    writer.write(get(other))
+    assert (await asyncio.wait_for(answered(reader), 30))[2] == small
+    writer.close()
+
+
+async def test_a_reader_that_goes_leaves_nothing_open(http: aiohttp.ClientSession, make_server: Make) -> None:
+    server = make_server()
+    data = os.urandom(9_000_000)
+    name = (await upload(http, server, data))["id"]
+    readers = [await slow_reader(server, name) for _ in range(8)]
+    assert is_open(server, blob_of(server, data))
+    for _, writer in readers:
+        writer.transport.abort()
+    await asyncio.to_thread(await_that, "the file is let go of", lambda: not is_open(server, blob_of(server, data)))
+    assert [body for _, _, body in await asked(server, get(name))] == [data]
+
+
+async def test_quick_answers_are_counted(http: aiohttp.ClientSession, make_server: Make) -> None:
+    server = make_server()
+    name = (await upload(http, server, b"something"))["id"]
+    before = admin.status(server.directory)["files"]
+    await asked(server, get(name), get(name), get(name, "Range: bytes=0-"))
+    after = admin.status(server.directory)["files"]
+    counted = ("requests_total", "request_seconds_count", "sent_bytes_total")
+    assert [after[each] - before[each] for each in counted] == [3, 3, 3 * len(b"something")]
+
+
+async def test_a_file_cut_off_while_its_row_is_remembered_ends_the_connection(
+    http: aiohttp.ClientSession, file_server: FileServer
+) -> None:
+    data = os.urandom(40_000)
+    name = (await upload(http, file_server, data))["id"]
+    reader, writer = await asyncio.open_connection("127.0.0.1", file_server.port)
+    writer.write(get(name))
+    assert (await answered(reader))[2] == data
+    os.truncate(blob_of(file_server, data), 30_000)
+    writer.write(get(name))
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await asyncio.wait_for(answered(reader), 60)
+    writer.close()
+
+
+async def test_a_row_is_believed_until_its_file_expires(tmp_path: Path) -> None:
+    now = [1000.0]
+    index, blobs = SqliteIndex(tmp_path / "index.sqlite"), DirectoryBlobs(tmp_path / "blobs")
+    quick = QuickGet(index, blobs, CONTENT_HEADERS, lambda: now[0])
+    await index.reserve("ab" * 16, now[0])
+    await index.add(FileRecord("A" * 44, 1234, "ab" * 16, 5, now[0], now[0] + 5), now[0])
+    for wanted in (get("A" * 44), get("1234"), get("1234")):
+        found = quick.find(wanted)
+        assert found is not None and found.size == 5 and found.path == str(tmp_path / "blobs" / "ab" / ("ab" * 16))
+    now[0] += 4.9
+    assert quick.find(get("1234")) is not None
+    await index.extend("A" * 44, now[0] + 100, now[0])
+    now[0] += 1
+    assert quick.find(get("1234")) is not None, "extended"
+    now[0] += 100
+    assert quick.find(get("1234")) is None and quick.find(get("A" * 44)) is None
+    await index.close()
+
+
+async def test_names_and_fields_that_strangers_make_up_are_not_remembered(tmp_path: Path) -> None:
+    index, blobs = SqliteIndex(tmp_path / "index.sqlite"), DirectoryBlobs(tmp_path / "blobs")
+    quick = QuickGet(index, blobs, CONTENT_HEADERS)
+    for number in range(1000):
+        assert quick.find(get(str(number), f"X-{number}: {number}")) is None
+    assert len(quick._rows) == 0 and len(quick._plain) <= 64
+    await index.close()

@@ -23,6 +23,7 @@ class _Account(LazyGroup):
         "backup": "backups",
         "verify-backup": "backups",
         "restore-backup": "backups",
+        "file-server": "file_server",
     }
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -31,7 +32,9 @@ class _Account(LazyGroup):
 
 
 app = typer.Typer(
-    cls=_Account, help="The account that `send` and `inbox` use, and backups of it.", no_args_is_help=True
+    cls=_Account,
+    help="The account that `send` and `inbox` use, its file server, its backups.",
+    no_args_is_help=True,
 )
 
 File = Annotated[

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from allium.base.console import out
 from allium.cli import session
+from allium.cli.file_server import parsed
 from allium.errors import CommandError
 
 if TYPE_CHECKING:
     from allium.client.database.rows import Message
     from allium.client.session import Session
-    from allium.client.transfers.transfer import FileServer
 
 
 def send(
@@ -32,7 +32,10 @@ def send(
             if quote is None:
                 raise CommandError(f"there is no message {reply!r}; `allium inbox --json` and `search` tell of them")
         if attach and file_server:
-            await opened.files.set_server(_server(file_server))
+            wanted = parsed(file_server)
+            # How the one that is in force is asked stays.
+            if await opened.files.server() != wanted:
+                await opened.files.set_server(wanted)
         attachments = [await opened.files.upload(path, name=path.name) for path in attach]
         sent = await opened.send(conversation, text, quote=quote, attachments=attachments)
         if sent.state not in (MessageState.SENT, MessageState.UNSYNCED):
@@ -44,16 +47,3 @@ def send(
 
     message = session.used(file, seeds, work, changes=True)
     out.report(f"message {message.hash or message.id}")
-
-
-def _server(place: str) -> FileServer:
-    from allium.client.transfers.transfer import FileServer
-
-    url, separator, key = place.partition("#")
-    try:
-        server = FileServer(url, bytes.fromhex(key.removeprefix("p=")))
-    except ValueError:
-        separator = ""
-    if not separator:
-        raise CommandError("a file server is named by its URL, # and its key of 64 hex digits")
-    return server

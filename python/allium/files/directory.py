@@ -66,24 +66,9 @@ class DirectoryBlobs:
             raise BlobMissingError
         return FileReader(file, size)
 
-    def read_now(self, blob: str, buffer: memoryview) -> bool:
-        """Fills `buffer` with a blob of its size, if the system has it in memory; whether it did.
-
-        Nothing is waited for, so no thread is needed. Raises as `open` does.
-        """
-        place = f"{self._text}/{path_of(blob)}"
-        try:
-            descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise BlobMissingError from None
-        except OSError as error:
-            raise _unusable(Path(place), error) from None
-        try:
-            return os.preadv(descriptor, [buffer], 0, os.RWF_NOWAIT) == len(buffer)
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
+    def place(self, blob: str) -> str:
+        """The path of a blob."""
+        return f"{self._text}/{path_of(blob)}"
 
     async def delete(self, blobs: Sequence[str]) -> None:
         """See `Blobs`."""

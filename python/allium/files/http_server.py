@@ -7,7 +7,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from allium.files.api import FileApi
 from allium.files.metrics import Metrics
-from allium.files.quick_get import QuickGet, QuickHandler
+from allium.files.quick_get import QuickGet
+from allium.files.quick_handler import QuickHandler, QuickSettings
 from allium.files.settings import FilesConfig
 from allium.server.http_server import HEAD_SECONDS, HttpServer
 from allium.server.messages import Answerer
@@ -27,11 +28,14 @@ class FilesHttpServer(HttpServer):
         quick: QuickGet | None = None,
     ) -> None:
         super().__init__(config, source_quota, api.answer, onion, metrics)
-        self._quick = quick
+        self._quick = None
+        if quick is not None:
+            slow = metrics.refused.labels("slow").inc
+            self._quick = QuickSettings(quick, metrics.downloaded, slow, HEAD_SECONDS, config.longest, self.under_way)
 
     def __call__(self) -> RequestHandler:
         """What a new connection is given to."""
-        return QuickHandler(self._quick, HEAD_SECONDS, self, loop=self._loop, **self._options)
+        return QuickHandler(self._quick, self, loop=self._loop, **self._options)
 
     def begun(self, request: web.BaseRequest) -> None:
         """Told of each request that begins."""

@@ -24,11 +24,19 @@ class Metrics(ServerMetrics):
             ("missing_files", "Times that a file's bytes were not there.", lambda: service.missing),
         ):
             self.shown(name, text, value)
+        #: Plain downloads, and their bytes, that are not in the counters yet.
+        self._fresh = self._fresh_bytes = 0
         self._downloads = self.requests.labels("http", "GET file", "200")
         self._plain_seconds = self.seconds.labels("http")
 
     def downloaded(self, size: int, seconds: float) -> None:
         """Counts a plain download."""
-        self._downloads.inc()
+        self._fresh += 1
+        self._fresh_bytes += size
         self._plain_seconds.observe(seconds)
-        self.sent.inc(size)
+
+    def complete(self) -> None:
+        """See `ServerMetrics`."""
+        self._downloads.inc(self._fresh)
+        self.sent.inc(self._fresh_bytes)
+        self._fresh = self._fresh_bytes = 0

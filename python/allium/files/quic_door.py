@@ -20,8 +20,6 @@ from allium.server.messages import CHUNK_BYTES, BodyLostError
 from allium.server.quic import Listener
 from allium.server.quota import QuotaError, SourceQuota
 
-#: What a transfer may take if it is short; beyond, it has to keep up a rate.
-_GRACE_SECONDS = 30.0
 #: A stream of questions may be silent as long as its connection stands, which the transport looks after.
 _SILENCE_SECONDS = 24 * 3600.0
 #: Bodies that are on their way to clients, or from them; who comes then is told that it did not work.
@@ -117,6 +115,9 @@ class QuicDoor:
                 await self._put(stream, reader, asked)
             else:
                 await self._get(stream, asked)
+                # Whoever is let go of before its end came takes that for a refusal.
+                with contextlib.suppress(TimeoutError, ConnectionError):
+                    await reader.some(self._config.idle_seconds)
         finally:
             self._transfers -= 1
             if not self._transfers:
@@ -141,7 +142,7 @@ class QuicDoor:
         """Exactly `size` bytes, and then the end."""
         came, loop = 0, asyncio.get_running_loop()
         # Not a block around it: what interrupts a generator between two pieces meets whoever asks it for them.
-        end = loop.time() + self._longest(size)
+        end = loop.time() + self._config.longest(size)
         while chunk := await reader.some(max(0.0, min(self._config.idle_seconds, end - loop.time()))):
             if loop.time() >= end:
                 raise TimeoutError
@@ -161,17 +162,17 @@ class QuicDoor:
         record, body = found
         seconds = self._config.idle_seconds
         try:
-            async with asyncio.timeout(self._longest(record.size)):
-                await stream.write(frames.found(record), seconds)
-                async for chunk in body.chunks():
-                    await stream.write(chunk, seconds)
+            async with asyncio.timeout(self._config.longest(record.size)):
+                if record.size <= CHUNK_BYTES:
+                    await stream.write(frames.found(record) + await body.read(), seconds)
+                else:
+                    await stream.write(frames.found(record), seconds)
+                    async for chunk in body.chunks():
+                        await stream.write(chunk, seconds)
                 await stream.finish(seconds)
         finally:
             body.close()
         self._metrics.sent.inc(record.size)
-
-    def _longest(self, size: int) -> float:
-        return _GRACE_SECONDS + size / self._config.least_bytes_per_second
 
     async def _questions(self, stream: Stream, reader: _Reader, first: Command) -> None:
         asked: Put | Get | Command | None = first

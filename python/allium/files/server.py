@@ -59,7 +59,7 @@ class FilesProcess(ServerProcess[FilesConfig]):
         self.metrics = metrics = Metrics(service, config.data_dir)
         api = FileApi(service, Versions(config.versions_file))
         door = FilesOnionDoor(x25519_secret, service, api, metrics)
-        quick = QuickGet.of(index, blobs, {**CONTENT_HEADERS, "server": "allium"}, metrics.downloaded)
+        quick = QuickGet.of(index, blobs, {**CONTENT_HEADERS, "server": "allium"})
         stack.callback(asyncio.create_task(service.keep_tidy(_TIDY_SECONDS)).cancel)
         source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
         if config.quic:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,6 @@ from allium.server.onion import PATH as ONION_PATH
 from allium.server.quota import QuotaError, SourceQuota
 from allium.settings.server import ServerConfig
 
-#: What a body may take if it is short; beyond, it has to keep up a rate.
-_GRACE_SECONDS = 30.0
 #: A connection that says nothing between two requests, or does not finish the head of one.
 HEAD_SECONDS = 30.0
 #: A body that is refused is read for so long, so that the client sees the refusal.
@@ -134,11 +132,17 @@ class HttpServer(web.Server):
                 await self._idle.wait()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        with self.under_way():
+            self.begun(request)
+            return await self._handle_one(request)
+
+    @contextlib.contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Around a request: what `finish` waits for."""
         self._requests += 1
         self._idle.clear()
-        self.begun(request)
         try:
-            return await self._handle_one(request)
+            yield
         finally:
             self._requests -= 1
             if not self._requests:
@@ -214,7 +218,7 @@ class HttpServer(web.Server):
             # Only now: who is refused before has not sent anything.
             request.transport.write(_CONTINUE)
         while True:
-            left = began + _GRACE_SECONDS + sent.size / self._config.least_bytes_per_second - loop.time()
+            left = began + self._config.longest(sent.size) - loop.time()
             try:
                 async with asyncio.timeout(min(self._config.idle_seconds, left)):
                     chunk = await request.content.readany()
@@ -230,8 +234,7 @@ class HttpServer(web.Server):
 
     async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         try:
-            seconds = _GRACE_SECONDS + answer.size / self._config.least_bytes_per_second
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._config.longest(answer.size)):
                 response = await self._written(request, answer)
         except TimeoutError:
             self._metrics.refused.labels("slow").inc()

@@ -51,8 +51,11 @@ class ServerConfig:
     idle_seconds: float = setting(
         fields.number(3600, above=0), "How long a client may say nothing in the midst of a request.", 20.0
     )
+    grace_seconds: float = setting(
+        fields.number(3600, above=0), "What a body, either way, may take however short it is.", 30.0
+    )
     least_bytes_per_second: int = setting(
-        fields.whole(1), "Slower bodies, either way, are cut off once they had half a minute.", 8192
+        fields.whole(1), "Slower bodies, either way, are cut off once they had grace_seconds.", 8192
     )
     metrics_ip: IPv4Address | IPv6Address = setting(
         fields.address, "Address at which Prometheus is answered.", IPv4Address("127.0.0.1")
@@ -64,3 +67,7 @@ class ServerConfig:
         fields.choice("debug", "info", "warning", "error"), "debug, info, warning or error.", "info"
     )
     log_format: Format = setting(fields.choice("console", "json"), "console for people, json for machines.", "console")
+
+    def longest(self, size: int) -> float:
+        """Seconds that a body of so many bytes may take, either way."""
+        return self.grace_seconds + size / self.least_bytes_per_second

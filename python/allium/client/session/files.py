@@ -28,6 +28,7 @@ from allium.client.session.core import Work
 from allium.client.session.events import ConversationChanged
 from allium.client.transfers import images
 from allium.client.transfers.images import ImageError
+from allium.client.transfers.quic_first import QuicFirstRoute
 from allium.client.transfers.sinks import PathBody
 from allium.client.transfers.transfer import FileServer, Progress, RemoteFile, Transfers, is_renewal_due
 
@@ -51,6 +52,9 @@ class Files:
         self.direct = False
         #: The URL of the file server that the user named.
         self._chosen = ""
+        #: Over QUIC to the file server, for a server, its port and the route otherwise.
+        self._quic: QuicFirstRoute | None = None
+        self._quic_for: tuple[FileServer, int, Route] | None = None
         #: Asks sites for previews; made with the first one.
         self.fetcher: PreviewFetcher | None = None
 
@@ -71,21 +75,45 @@ class Files:
 
     async def server(self) -> FileServer:
         """Where our files are sent."""
+        return (await self._setting())[0]
+
+    async def quic_port(self) -> int | None:
+        """The UDP port at which that server is asked straight; None: it is asked as others are."""
+        return (await self._setting())[1]
+
+    async def _setting(self) -> tuple[FileServer, int | None]:
         found = await self._session.run(lambda work: work.database.facts.get(_SERVER))
         if found is None:
-            return FileServer()
+            return FileServer(), None
         told = json.loads(found)
         self._chosen = told["url"]
-        return FileServer(told["url"], bytes.fromhex(told["key"]))
+        return FileServer(told["url"], bytes.fromhex(told["key"])), told.get("quic_port")
 
-    async def set_server(self, server: FileServer | None) -> None:
-        """For this device; None: the one that every client knows. `FileUrlError` for a key or URL that is none."""
+    async def set_server(self, server: FileServer | None, *, quic_port: int | None = None) -> None:
+        """For this device; None: the one that every client knows. `FileUrlError` for a key or URL that is none.
+
+        With a UDP port the server is asked straight over QUIC while it can be had there, and so learns this machine's
+        address; else, and without one, by `route`.
+        """
+        if quic_port is not None and not (server and 0 < quic_port < 1 << 16):
+            raise ValueError("a UDP port, 1 to 65535, of a server that is named")
         self._chosen = server.server.base_url if server else ""
         if server is None:
             await self._session.run(lambda work: work.database.facts.remove(_SERVER))
             return
-        told = json.dumps({"url": server.server.base_url, "key": server.key.hex()}).encode()
+        setting = {"url": server.server.base_url, "key": server.key.hex(), "quic_port": quic_port}
+        told = json.dumps(setting).encode()
         await self._session.run(lambda work: work.database.facts.set(_SERVER, told))
+
+    async def _transfers(self) -> Transfers:
+        server, port = await self._setting()
+        wanted = None if port is None else (server, port, self.route)
+        if wanted != self._quic_for:
+            if self._quic is not None:
+                self._quic.disconnect()
+            self._quic_for = wanted
+            self._quic = None if port is None else QuicFirstRoute(server, self.route, port)
+        return Transfers(self._quic or self.route, server)
 
     # --- files of messages
 
@@ -115,9 +143,7 @@ class Files:
         if encryption is None:
             encryption = await legacy_encryption(body, padded=padded)
             await self._session.run(uploads.begin, name, encryption)
-        remote = await Transfers(self.route, await self.server()).upload(
-            encryption, body, again=again, progress=progress
-        )
+        remote = await (await self._transfers()).upload(encryption, body, again=again, progress=progress)
         await self._session.run(uploads.end, name)
         return remote
 
@@ -133,7 +159,7 @@ class Files:
             if message.conversation.startswith("http"):
                 path = await self._session.communities.download(message, stored.attachment, directory, progress)
             else:
-                transfers = Transfers(self.route, await self.server())
+                transfers = await self._transfers()
                 path = await transfers.download(stored.attachment, directory, progress=progress)
         except (FileError, FileUrlError, RefusedError):
             await self._set_state(stored, AttachmentState.FAILED)
@@ -184,7 +210,7 @@ class Files:
         return await self._send_picture(made.data)
 
     async def _send_picture(self, data: bytes) -> Picture:
-        remote = await Transfers(self.route, await self.server()).upload_picture(data, self._seed)
+        remote = await (await self._transfers()).upload_picture(data, self._seed)
         return Picture(str(remote.url), remote.encryption.key)
 
     async def set_picture(self, source: Path | bytes | None) -> None:
@@ -198,7 +224,7 @@ class Files:
 
     async def picture(self, url: str, key: bytes) -> bytes:
         """Somebody's picture, as its URL and key of 32 bytes are in a profile; errors as `download`."""
-        return await Transfers(self.route, await self.server()).download_picture(url, key)
+        return await (await self._transfers()).download_picture(url, key)
 
     async def renew_picture(self) -> bool:
         """Keeps our picture from expiring, if it is time to; whether it was."""
@@ -206,7 +232,7 @@ class Files:
         if found is None:
             return False
         url, data = found
-        remote = await Transfers(self.route, await self.server()).renew_picture(url, data, self._seed)
+        remote = await (await self._transfers()).renew_picture(url, data, self._seed)
         picture = None if remote is None else Picture(str(remote.url), remote.encryption.key)
         await self._session.run(_renewed, picture)
         return True
@@ -220,6 +246,8 @@ class Files:
 
     async def close(self) -> None:
         """Closes its connections."""
+        if self._quic is not None:
+            self._quic.disconnect()
         for route in self._routes.values():
             await route.close()
 
