@@ -9,7 +9,7 @@ from nacl import bindings
 
 from allium.appchain.claims import SignatureRefusedError, claimable, may_exit, may_liquidate, non_signers
 from allium.appchain.events import registration_message
-from allium.appchain.nodes import Leaving, Refusal
+from allium.appchain.nodes import Refusal
 from allium.appchain.parameters import SESH
 from allium.appchain.types import Seconds, Signature
 from tests.support.appchain_world import (

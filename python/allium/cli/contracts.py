@@ -56,7 +56,7 @@ def deploy_contracts(
     with staking():
         from allium.appchain.parameters import SESH
         from allium.staking.addresses import Addresses
-        from allium.staking.provider import connected
+        from allium.staking.connection import connected
         from allium.wallet import deploy, payer
 
         account = payer.load(key_file)

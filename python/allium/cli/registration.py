@@ -47,7 +47,9 @@ def register(
     contracts: Contracts = ADDRESSES,
     as_json: Annotated[bool, typer.Option("--json", help="Print the registration for --registration.")] = False,
     stake: Annotated[bool, typer.Option("--stake", help="Register it now, all of it from one account.")] = False,
-    rpc: Annotated[str, typer.Option(help="URL of an EVM node's JSON-RPC, for --stake.")] = "",
+    rpc: Annotated[
+        list[str] | None, typer.Option(help="URL of an EVM node's JSON-RPC, for --stake; may be repeated.")
+    ] = None,
     beneficiary: Beneficiary = None,
     key_file: KeyFile = None,
     dry_run: DryRun = False,
