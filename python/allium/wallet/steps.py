@@ -16,7 +16,7 @@ from allium.appchain.parameters import SESH
 from allium.staking import StakingError, abi
 from allium.staking.addresses import Addresses
 from allium.staking.provider import Provider, quantity
-from allium.wallet.advice import advice
+from allium.wallet.advice import advised
 from allium.wallet.sender import PendingError, RevertedError, Sender, told_of
 
 #: More than any contract of ours can hold.
@@ -45,7 +45,7 @@ class ContractReader:
     async def call(self, contract: str, address: ChecksumAddress, function: str, *arguments: Any) -> Any:
         """What a view function returns."""
         asked = self.provider.contract(contract, address).functions[function](*arguments)
-        with told_of(f"{contract}.{function}", self.provider):
+        with _advised(), told_of(f"{contract}.{function}", self.provider):
             return await self.provider.ask(lambda _: asked.call())
 
     async def rewards(self, function: str, *arguments: Any) -> Any:
@@ -122,7 +122,7 @@ class Steps:
             raise
 
     async def _take(self, call: _Call, follows: bool = False) -> TxReceipt | None:
-        with self._advised():
+        with _advised():
             transaction = self._transaction(call)
             if not self.dry_run:
                 receipt = await self._sender.send(call.name, transaction)
@@ -138,7 +138,7 @@ class Steps:
 
     async def _check_but_for_allowance(self, call: _Call) -> None:
         """Raises `StakingError` for what else a contract has against a call: it takes the tokens after its checks."""
-        with self._advised():
+        with _advised():
             try:
                 await self._sender.simulate(call.name, self._transaction(call))
             except RevertedError as error:
@@ -158,15 +158,14 @@ class Steps:
     def _transaction(self, call: _Call) -> TxParams:
         return self._sender.transaction(call.contract, call.address, call.function, *call.arguments)
 
-    @contextmanager
-    def _advised(self) -> Iterator[None]:
-        """Adds to what a contract says what to do about it."""
-        try:
-            yield
-        except RevertedError as error:
-            if what_to_do := advice(error.name):
-                raise StakingError(f"{error}. {what_to_do}") from error
-            raise
+
+@contextmanager
+def _advised() -> Iterator[None]:
+    """Adds to what a contract says what to do about it."""
+    try:
+        yield
+    except RevertedError as error:
+        raise advised(error) from error
 
 
 @dataclass(frozen=True)
