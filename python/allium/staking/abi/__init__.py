@@ -28,6 +28,7 @@ CONTRACTS = (
     "ServiceNodeContribution",
     "ServiceNodeContributionFactory",
     "FeeSplitter",
+    "TokenVestingStaking",
 )
 
 _DECLARATION = re.compile(
