@@ -30,6 +30,7 @@ class _Root(LazyGroup):
         "store": "store",
         "files": "files",
         "push": "push",
+        "portal": "portal",
         "import": "takeover",
         "export": "takeover",
         "chain": "chain",
