@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from statistics import median_low
 
 from eth_utils.address import to_checksum_address
@@ -17,6 +18,8 @@ from allium.portal.claimed import Claimed, attribute
 from allium.portal.contract_index import ContractIndex
 from allium.portal.documents import amount
 
+#: Addresses as they are shown, which takes a hash of each: stakers are the same at each height.
+_shown = lru_cache(1 << 17)(to_checksum_address)
 #: What front ends know the rules by.
 _HARD_FORK = 21
 _OPERATOR_PART = 4
@@ -97,7 +100,7 @@ class NetworkView:
             last_reward_block_height=state.height if payable else 0,
             last_uptime_proof=self._proofs.get(node.pubkey, 0),
             liquidation_height=None,
-            operator_address=to_checksum_address(node.operator),
+            operator_address=_shown(node.operator),
             operator_fee=node.fee,
             pubkey_bls=node.bls_key.hex(),
             pubkey_ed25519=node.pubkey.hex(),
@@ -116,7 +119,7 @@ class NetworkView:
     def _departed(self, gone: Departed) -> documents.Stake:
         staked = sum(part.amount for part in gone.contributors)
         deregistered = gone.leaving == Leaving.DEREGISTERED
-        operator = to_checksum_address(gone.contributors[0].address if gone.contributors else bytes(20))
+        operator = _shown(gone.contributors[0].address if gone.contributors else bytes(20))
         return documents.Stake(
             active=False,
             contract_id=gone.contract_id,
@@ -179,7 +182,7 @@ class NetworkView:
     def everybody(self) -> list[str]:
         """All addresses that ever earned."""
         accounts, record = self._state.ledger.accounts(), 36
-        return [to_checksum_address(accounts[start : start + 20]) for start in range(0, len(accounts), record)]
+        return [_shown(accounts[start : start + 20]) for start in range(0, len(accounts), record)]
 
 
 def _raw(address: str) -> Address:
@@ -193,8 +196,8 @@ def _exit_type(gone: Departed) -> str:
 def _contributors(parts: tuple[Contributor, ...]) -> list[documents.Contributor]:
     return [
         documents.Contributor(
-            address=to_checksum_address(part.address),
-            beneficiary=to_checksum_address(part.beneficiary),
+            address=_shown(part.address),
+            beneficiary=_shown(part.beneficiary),
             amount=amount(part.amount),
         )
         for part in parts
