@@ -18,6 +18,7 @@ import resource
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ async def ask(port: int, rate: float, seconds: float, nodes: int, parts: int) ->
     def person() -> str:
         return to_checksum_address(address(f"{chance.randrange(nodes)} {chance.randrange(parts)}"))
 
-    kinds = {
+    kinds: dict[str, Callable[[], str]] = {
         "/info": lambda: "/info",
         "/stakes/ADDRESS": lambda: f"/stakes/{person()}",
         "/rewards/ADDRESS": lambda: f"/rewards/{person()}",

@@ -38,7 +38,8 @@ ARROWS: Mapping[str, str] = {
     "node": "appchain base claims consensus errors liveness membership operate settings staking _native",
     "operate": "allium appchain base client consensus errors liveness membership settings staking _native",
     "files": "base client errors operate server settings",
-    "portal": "allium appchain base claims client consensus errors liveness server settings staking wallet _native",
+    "portal": "allium appchain base claims client consensus errors liveness membership operate server settings "
+    "staking wallet _native",
     "push": "base errors membership operate server settings _native",
     "server": "allium base errors operate settings _native",
     "takeover": "base errors settings _native",

@@ -15,6 +15,8 @@ from eth_utils.address import to_checksum_address
 
 from allium.appchain.types import MILLI, Address
 from allium.devnet import anvil, ports
+from allium.operate.finding import Level
+from allium.portal import doctor
 from allium.wallet import deploy
 from tests.support.chain import REQUIREMENT, Chain, raw
 from tests.support.rpc_proxy import Provider
@@ -323,13 +325,20 @@ async def _register(asked: PortalUnderTest, net: Staked) -> None:
         (f"/registrations/{member.hex}", {"data": given}),
         (store, {"params": given, "method": "GET"}),
     ):
-        told = await asked.ask(path, **{"method": "POST", **options})
+        sent: dict[str, Any] = {"method": "POST", **options}
+        told = await asked.ask(path, **sent)
         assert told["success"] is True and "network" not in told, told
         assert told["registration"]["operator"] == operator
     for key in (operator, operator.lower(), member.hex):
         [kept] = (await asked.ask(f"/registrations/{key}"))["registrations"]
         assert kept["pubkey_ed25519"] == member.hex and kept["contract"] is None
         assert {name: kept[name] for name in given} == given
+    # As its operator does it, on the node.
+    by_command = ("node", "register", operator, "--data-dir", str(member.directory), "--portal", asked.server.url)
+    files = ("--contracts", str(net.files["contracts"]))
+    assert f"{asked.server.url}/register/{member.hex}" in await net.allium(*by_command, *files)
+    elsewhere = await net.allium(*by_command[:-1], f"{asked.server.url}/nowhere", *files, code=1)
+    assert "did not take the registration" in elsewhere
     # Whatever is wrong is said, and keeps nothing.
     other = given["sig_bls"][:-1] + ("0" if given["sig_bls"][-1] != "0" else "1")
     for wrong, reason in (
@@ -397,6 +406,12 @@ async def _pester(asked: PortalUnderTest, net: Staked) -> None:
     # A flood from one source is refused, and says when to come again.
     statuses = await asyncio.gather(*[_status(asked, "/info") for _ in range(300)])
     assert 429 in statuses and set(statuses) <= {200, 429}
+
+    told = await net.allium("status", "--data-dir", str(asked.server.directory))
+    assert "nodes at height" in told
+    checked = await asyncio.to_thread(doctor.examine, asked.server.directory / "portal.toml")
+    own = {each.check: each.level for each in checked if each.check in ("chain", "providers", "network")}
+    assert own == dict.fromkeys(("chain", "providers", "network"), Level.OK)
 
 
 async def _status(asked: PortalUnderTest, path: str) -> int:

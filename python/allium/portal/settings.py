@@ -21,7 +21,7 @@ class PortalConfig(ServerConfig):
 
     http_port: int = setting(fields.whole(1, 65535), "TCP port for plain HTTP.", 8002)
     metrics_port: int | None = setting(
-        fields.optional(fields.whole(1, 65535)), 'TCP port at which Prometheus is answered. "": nowhere.', 22029
+        fields.optional(fields.whole(1, 65535)), 'TCP port at which Prometheus is answered. "": nowhere.', 22026
     )
     chain_file: Path = required(file_path, "JSON file that says which chain to follow. Relative to this file.")
     contracts: Path = required(
