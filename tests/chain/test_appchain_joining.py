@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from nacl import bindings
 
-from allium.appchain.claims import claimable, may_exit, may_liquidate, non_signers
+from allium.appchain.claims import SignatureRefusedError, claimable, may_exit, may_liquidate, non_signers
 from allium.appchain.events import registration_message
-from allium.appchain.nodes import Leaving, Refusal
+from allium.appchain.nodes import Refusal
 from allium.appchain.parameters import SESH
 from allium.appchain.types import Seconds, Signature
 from tests.support.appchain_world import (
@@ -165,14 +165,31 @@ def test_a_number_given_twice_changes_nothing() -> None:
     assert "gave this number before" in state.notes[-1].text
 
 
-def test_a_seeded_node_counts_as_member_and_may_leave() -> None:
+def test_a_seeded_node_is_a_node_like_every_other() -> None:
     world = World()
     world.register(1)
-    number = world.seed(2)
+    number = world.seed(2, stakes(QUARTER, 3 * QUARTER, owner="two"))
     state = world.step()
-    assert state.departed[number].leaving == Leaving.SEEDED
+    node = state.nodes[pubkey(2)]
+    assert (node.contract_id, node.fee, len(node.contributors)) == (number, 0, 2)
+    assert state.locked[address("two 1")] == 3 * QUARTER
     assert non_signers(state, {bls(1)}) == [number]
-    assert may_exit(state, bls(2), Seconds(0), Seconds(0)).contract_id == number
+    # Nobody may take it out, least of all for a share of the stake.
+    with pytest.raises(SignatureRefusedError):
+        may_exit(state, bls(2), Seconds(0), Seconds(0))
+    with pytest.raises(SignatureRefusedError):
+        may_liquidate(state, bls(2), Seconds(0), Seconds(0))
     world.exit(number)
     state = world.step()
-    assert not state.departed and not state.returns
+    world.step()
+    assert not state.departed and [back.amount for back in state.returns.values()] == [QUARTER, 3 * QUARTER]
+
+
+def test_a_seed_that_left_at_once_or_has_wrong_stakes_is_refused() -> None:
+    world = World()
+    world.register(1)
+    gone = world.seed(2, ())
+    short = world.seed(3, stakes(QUARTER))
+    state = world.step()
+    refusals = {number: departed.refusal for number, departed in state.departed.items()}
+    assert refusals == {gone: Refusal.NO_CONTRIBUTORS, short: Refusal.UNDERFUNDED}

@@ -28,7 +28,8 @@ from allium.client.direct import OmqClient
 from allium.devnet import anvil
 from allium.staking import abi
 from allium.staking.addresses import Addresses
-from allium.wallet import deploy
+from allium.wallet import claim, deploy
+from allium.wallet.claim import SignatureClient
 from tests.support.chain import REQUIREMENT, Chain, raw
 from tests.support.devnet import Devnet
 from tests.support.staked import PATIENCE, Member, Staked, allium, staked
@@ -166,7 +167,7 @@ def test_nobody_is_told_another_nodes_words() -> None:
 
 
 async def test_who_signs_wrongly_or_not_at_all_is_named_and_left_out(
-    young: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    young: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     liar, silent, third = 4, 5, 6
     async with staked(young, tmp_path, capsys, 7, wrong=(liar,)) as net:
@@ -181,6 +182,12 @@ async def test_who_signs_wrongly_or_not_at_all_is_named_and_left_out(
             for pubkey, reason in zip(pubkeys, (b"its signature is wrong", b"no answer in time"), strict=True)
         )
         assert told[b"non_signer_indices"] == sorted(numbers[pubkey] for pubkey in pubkeys)
+
+        # Who asks does not wait for the one that is dead, however long that takes.
+        with monkeypatch.context() as patience:
+            patience.setattr(claim, "_ASK_SECONDS", 10.0**6)
+            asker = SignatureClient([Place.parse(net.members[index].lone.entry) for index in (silent, 0)])
+            assert b"balances" in await asker.ask(wire.ACCRUED, {"addresses": [raw(address(1))]})
 
         # The contract pays on what the others signed, whichever of them is asked.
         before = young.balance(address(1))

@@ -222,7 +222,9 @@ def events(entries: list[dict[str, Any]]) -> dict[str, list[tuple[str, bool]]]:
 @pytest.mark.parametrize("contract", abi.CONTRACTS)
 def test_functions_and_events_are_as_published(contract: str) -> None:
     compiled, published = artifacts.load(contract).abi, abi.load(contract)
-    assert functions(compiled) == functions(published)
+    # What the contract reads from the call itself is none of the compiler's functions.
+    by_hand = {name: told for name, told in functions(published).items() if name.startswith("seedPublicKeyList(")}
+    assert functions(compiled) | by_hand == functions(published)
     # The interface that the compiler brings names a transfer's parties otherwise.
     erc20 = {"Transfer(address,address,uint256)", "Approval(address,address,uint256)"}
     made, promised = events(compiled), events(published)
@@ -276,7 +278,8 @@ def test_every_error_in_the_sources_is_published_and_the_other_way_round() -> No
     }
     published = {signature(entry) for entry in abi.errors().values()}
     assert raised <= published
-    assert published - raised == UNREACHABLE | {"Error(string)"}  # `assert` and `raise` make that one
+    library = {signature(entry) for entry in abi.load("OpenZeppelin")}
+    assert published - raised == UNREACHABLE | library | {"Error(string)"}  # `assert` and `raise` make that one
 
 
 def test_what_is_no_declaration_is_refused() -> None:

@@ -26,7 +26,8 @@ from allium.devnet import anvil
 from allium.devnet.layout import DevnetError
 from allium.staking import abi, artifacts
 from allium.staking.addresses import Addresses, AddressesError
-from allium.staking.provider import ProviderError, connected
+from allium.staking.connection import connected
+from allium.staking.provider import ProviderError
 from allium.wallet import payer
 from allium.wallet.sender import RevertedError, Sender
 from tests.support.chain import Chain

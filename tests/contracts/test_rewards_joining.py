@@ -156,6 +156,48 @@ def test_a_list_of_nodes_is_seeded(chain: Chain) -> None:
     assert idle.functions.serviceNodes(0).call()[:2] == (1, 7)
 
 
+def test_lists_that_are_far_too_long_have_their_reason(chain: Chain) -> None:
+    node, idle = Node(), chain.unstarted()
+    many = [((chain.alice, chain.alice), 1)] * 100
+    call = chain.rewards.functions.addBLSPublicKey(node.key, NO_SIGNATURE, node.params(), many)
+    assert chain.refused(call, chain.alice) == ("MaxContributorsExceeded",)
+    seed = (node.key, node.params()[0], 1000, many)
+    assert chain.refused(idle.functions.seedPublicKeyList([seed]), chain.owner) == ("MaxContributorsExceeded",)
+    reserved = [(chain.alice, REQUIREMENT // 4)] * 100
+    proof = chain.possession(node, chain.alice)
+    for fee, reason in (
+        (1, ("TooManyReservedContributors", 100, 10)),
+        (10_001, ("FeeExceedsPossibleValue", 10_001, 10_000)),
+    ):
+        call = chain.factory.functions.deploy(node.key, proof, node.params(fee), reserved, False)
+        assert chain.refused(call, chain.alice) == reason
+    # Also where the owner lets in more than the contract can hold.
+    idle = chain.unstarted(initialised=False)
+    chain.send(
+        idle.functions.initialize(chain.token.address, chain.pool.address, REQUIREMENT, 99, 3, 17, 9980), chain.owner
+    )
+    seed = (node.key, node.params()[0], 1000, many[:33])
+    assert chain.refused(idle.functions.seedPublicKeyList([seed]), chain.owner) == ("MaxContributorsExceeded",)
+
+
+def test_numbers_that_do_not_fit_panic_as_in_solidity(chain: Chain) -> None:
+    rewards, most, overflow = chain.rewards.functions, 2**256 - 1, ("Panic", 17)
+    node = Node()
+    proof = chain.possession(node, chain.alice)
+    for stakes_of in ([most, 1], [most]):
+        parts = [((chain.alice, chain.alice), part) for part in stakes_of]
+        call = rewards.addBLSPublicKey(node.key, proof, node.params(), parts)
+        refusal = chain.refused(call, chain.alice)
+        assert refusal == (overflow if len(stakes_of) > 1 else ("ContributionTotalMismatch", REQUIREMENT, most))
+    member = chain.join(chain.alice)
+    assert chain.refused(rewards.updateRewardsBalance(chain.alice, 5, NO_SIGNATURE, [9] * 5), chain.alice) == overflow
+    leave = rewards.exitBLSPublicKeyWithSignature(member.key, most, NO_SIGNATURE, [])
+    assert chain.refused(leave, chain.alice) == overflow
+    for ratios in ((most, 1, 1), (most // 2, 0, 1)):
+        assert chain.refused(rewards.setLiquidationRatios(*ratios), chain.owner) == overflow
+    assert chain.refused(chain.pool.functions.calculatePayoutAmount(most, 5), chain.alice) == overflow
+
+
 def test_the_reasons_not_to_seed(chain: Chain) -> None:
     idle = chain.unstarted()
     seed = idle.functions.seedPublicKeyList

@@ -18,7 +18,8 @@ from allium.cli import main as cli
 from allium.devnet import anvil
 from allium.settings.config import ConfigError, NodeConfig
 from allium.staking.addresses import Addresses
-from allium.staking.provider import ProviderError, RateLimitError, connected
+from allium.staking.connection import connected
+from allium.staking.provider import ProviderError, RateLimitError
 from allium.wallet.sender import Sender
 from tests.support.misbehaving import (
     KEY,

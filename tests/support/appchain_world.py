@@ -119,10 +119,12 @@ class World:
         self._pending.append(Registration(self.position(), number, key, hers, signed, BasisPoints(fee), given))
         return number
 
-    def seed(self, name: int) -> ContractId:
+    def seed(self, name: int, contributors: Sequence[Contributor] | None = None) -> ContractId:
         number = ContractId(self.next_id)
         self.next_id += 1
-        self._pending.append(Seed(self.position(), number, pubkey(name), bls(name)))
+        self._names[pubkey(name)] = name
+        given = stakes(REQUIREMENT, owner=name) if contributors is None else tuple(contributors)
+        self._pending.append(Seed(self.position(), number, pubkey(name), bls(name), given))
         return number
 
     def request_exit(self, number: ContractId) -> None:

@@ -23,7 +23,7 @@ from allium.appchain.parameters import SESH
 from allium.devnet import anvil
 from allium.staking import abi, artifacts
 from allium.staking.addresses import Addresses
-from allium.staking.provider import connected
+from allium.staking.connection import connected
 from allium.wallet import deploy
 
 REQUIREMENT = 25_000 * SESH

@@ -71,7 +71,8 @@ class Staked:
     def __init__(self, chain: Chain, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.chain, self.directory, self._capsys = chain, directory, capsys
         self.members: list[Member] = []
-        self.files = {"network": directory / "network.json", "contracts": directory / "ADDRESSES.json"}
+        names = {"network": "network.json", "contracts": "ADDRESSES.json", "chain-file": "chain.json"}
+        self.files = {name: directory / file for name, file in names.items()}
         chain.addresses.save(self.files["contracts"])
         contract, start = Address(raw(chain.addresses.rewards)), L2Height(chain.w3.eth.block_number)
         self.rules: Parameters = replace(
@@ -96,6 +97,7 @@ class Staked:
         source = ChainFollower(ProviderQuorum([self.chain.url]), self._contracts, depth=0)
         stack.push_async_callback(source.close)
         feed = f"http://127.0.0.1:{numbers[0]}"
+        self._write_chain_file(feed, secret[32:])
         for index in range(count):
             directory = self.directory / f"node{index}"
             node_keys = keys.create(directory)
@@ -117,6 +119,21 @@ class Staked:
             secret_of = _native.BlsSecretKey.random() if index in wrong else member.secret
             member.tasks.append(self._run(self._service(member, secret_of).run(), stack))
             member.tasks.append(self._run(member.consensus.run(), stack))
+
+    def _write_chain_file(self, feed: str, sequencer: bytes) -> None:
+        """For whoever follows from outside."""
+        plain = devnet(self.rules.l2_chain_id, self.rules.rewards_contract, self.rules.l2_start)
+        fields = [name for name in vars(plain) if getattr(plain, name) != getattr(self.rules, name)]
+        told = {
+            "network": "devnet",
+            "l2_chain_id": self.rules.l2_chain_id,
+            "rewards_contract": f"0x{self.rules.rewards_contract.hex()}",
+            "l2_start": self.rules.l2_start,
+            "rules": {name: getattr(self.rules, name) for name in fields},
+            "sequencer": sequencer.hex(),
+            "feeds": [feed],
+        }
+        self.files["chain-file"].write_text(json.dumps(told))
 
     def _service(self, member: Member, secret: _native.BlsSecretKey) -> Service:
         contacts: Any = {other.hex: other.lone.entry for other in self.members}

@@ -61,12 +61,14 @@ class Registration:
 
 @dataclass(frozen=True)
 class Seed:
-    """`NewSeededServiceNode`: in the contract from before its start, with nobody to pay."""
+    """`NewSeededServiceNode`: in the contract from before its start; its owner vouches for what others sign."""
 
     position: Position
     contract_id: ContractId
     pubkey: PublicKey
     bls_key: BlsKey
+    #: The operator first. The log has none: they are what `serviceNodes` says at its block.
+    contributors: tuple[Contributor, ...]
 
 
 @dataclass(frozen=True)

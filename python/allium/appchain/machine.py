@@ -31,7 +31,18 @@ from allium.appchain.ledger.shares import FEE_BASIS
 from allium.appchain.nodes import Departed, Leaving, Node, Refusal, StakeReturn, staked
 from allium.appchain.parameters import Parameters
 from allium.appchain.state import Note, QuorumSnapshot, State, dates
-from allium.appchain.types import AtomicSesh, Blocks, BlsKey, ContractId, Hash, Height, Index, PublicKey, SwarmId
+from allium.appchain.types import (
+    AtomicSesh,
+    BasisPoints,
+    Blocks,
+    BlsKey,
+    ContractId,
+    Hash,
+    Height,
+    Index,
+    PublicKey,
+    SwarmId,
+)
 
 #: What part of the requirement is the operator's at least.
 _OPERATOR_PART = 4
@@ -76,10 +87,8 @@ class _Step:
 
     def take(self, event: Event) -> None:
         match event:
-            case Registration():
+            case Registration() | Seed():
                 self._register(event)
-            case Seed():
-                self._seed(event)
             case ExitRequest():
                 self._request_exit(event)
             case Exit():
@@ -87,7 +96,7 @@ class _Step:
             case RequirementChange():
                 self._requirement = event.requirement
 
-    def _register(self, event: Registration) -> None:
+    def _register(self, event: Registration | Seed) -> None:
         if self._known(event.contract_id):
             self._note(event.contract_id, "registration ignored: the contract gave this number before")
             return
@@ -111,7 +120,7 @@ class _Step:
             bls_key=event.bls_key,
             contract_id=event.contract_id,
             contributors=event.contributors,
-            fee=event.fee,
+            fee=event.fee if isinstance(event, Registration) else BasisPoints(0),
             registration_height=self._height,
             active_since=self._height,
             recommission_credit=self._parameters.initial_credit,
@@ -121,37 +130,23 @@ class _Step:
         self._reform = True
         self._note(event.contract_id, "registered")
 
-    def _refusal(self, event: Registration) -> Refusal:
-        """Why a registration does not count (`spec/appchain` §3.1)."""
+    def _refusal(self, event: Registration | Seed) -> Refusal:
+        """Why a registration does not count (`spec/appchain` §3.1). For a seed nobody signs."""
         contributors, parameters = event.contributors, self._parameters
         wrong_stakes = _wrong_stakes(contributors, self._requirement, parameters)
         if wrong_stakes:
             return wrong_stakes
-        if event.fee > FEE_BASIS:
+        if isinstance(event, Registration) and event.fee > FEE_BASIS:
             return Refusal.FEE_TOO_HIGH
         if not bindings.crypto_core_ed25519_is_valid_point(event.pubkey):
             return Refusal.INVALID_PUBKEY
-        if not signed(event.pubkey, event.signature, registration_message(event.pubkey, event.bls_key)):
-            return Refusal.WRONG_SIGNATURE
+        if isinstance(event, Registration):
+            message = registration_message(event.pubkey, event.bls_key)
+            if not signed(event.pubkey, event.signature, message):
+                return Refusal.WRONG_SIGNATURE
         if self._held.has(event.pubkey):
             return Refusal.PUBKEY_IN_USE
         return Refusal.BLS_KEY_IN_USE if event.bls_key in self._held.bls_keys else Refusal.NONE
-
-    def _seed(self, event: Seed) -> None:
-        if self._known(event.contract_id):
-            self._note(event.contract_id, "seed ignored: the contract gave this number before")
-            return
-        self._held.add(event.pubkey, event.bls_key)
-        self._departed[event.contract_id] = Departed(
-            contract_id=event.contract_id,
-            pubkey=event.pubkey,
-            bls_key=event.bls_key,
-            contributors=(),
-            leaving=Leaving.SEEDED,
-            refusal=Refusal.NONE,
-            removal_height=self._height,
-            liquidation_height=self._height,
-        )
 
     def _request_exit(self, event: ExitRequest) -> None:
         node = self._registered(event.contract_id)

@@ -101,8 +101,6 @@ class Leaving(IntEnum):
     DEREGISTERED = 1
     #: It never was registered: `Refusal` says why.
     REFUSED = 2
-    #: The contract was started with it.
-    SEEDED = 3
 
 
 class Refusal(IntEnum):

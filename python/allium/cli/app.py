@@ -31,6 +31,7 @@ class _Root(LazyGroup):
         "store": "store",
         "files": "files",
         "push": "push",
+        "portal": "portal",
         "import": "takeover",
         "export": "takeover",
         "chain": "chain",

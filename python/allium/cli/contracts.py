@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from allium.base.console import out
-from allium.cli.onchain import staking
+from allium.cli.onchain import ADDRESSES, Contracts, KeyFile, Rpc, address, amount, say, staking, viewing
 from allium.errors import CommandError
+
+if TYPE_CHECKING:
+    from eth_typing import ChecksumAddress
+
+    from allium.wallet.steps import ContractReader
 
 app = typer.Typer(help="The staking contracts of a network.", no_args_is_help=True)
 
@@ -56,7 +62,7 @@ def deploy_contracts(
     with staking():
         from allium.appchain.parameters import SESH
         from allium.staking.addresses import Addresses
-        from allium.staking.provider import connected
+        from allium.staking.connection import connected
         from allium.wallet import deploy, payer
 
         account = payer.load(key_file)
@@ -82,3 +88,38 @@ def deploy_contracts(
     except OSError as error:
         raise CommandError(f"{addresses} cannot be written: {error.strerror}; it would say {made}") from None
     out.report(f"Deployed by {account.address}; {addresses} names the contracts.")
+
+
+@app.command("vest")
+def vest(
+    beneficiary: Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose the tokens are in the end.")],
+    held: Annotated[str, typer.Argument(metavar="SESH", help="How many the deployer pays in.")],
+    rpc: Rpc,
+    start: Annotated[datetime, typer.Option(help="When staking may begin, UTC.")],
+    end: Annotated[datetime, typer.Option(help="When all of it is released, UTC.")],
+    revoker: Annotated[str | None, typer.Option(help="Who may take it back until then; or the deployer.")] = None,
+    transferable: Annotated[bool, typer.Option(help="The beneficiary may name another.")] = False,
+    contracts: Contracts = ADDRESSES,
+    key_file: KeyFile = None,
+) -> None:
+    """Deploy a contract that holds tokens for somebody until a day, and lets them be staked before."""
+
+    async def work(view: ContractReader) -> ChecksumAddress:
+        from allium.wallet import deploy, payer
+
+        account = payer.load(key_file)
+        vesting = deploy.Vesting(
+            beneficiary=address(beneficiary),
+            revoker=address(revoker or account.address),
+            start=_unix(start),
+            end=_unix(end),
+            amount=amount(held),
+            transferable=transferable,
+        )
+        return await deploy.vest(view.provider, account, view.addresses, vesting, say)
+
+    out.print(f"The contract is {viewing(rpc, contracts, work)}", markup=False)
+
+
+def _unix(time: datetime) -> int:
+    return int(time.replace(tzinfo=UTC).timestamp())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Rpc = Annotated[str, typer.Option(help="URL of an EVM node's JSON-RPC.")]
+Rpc = Annotated[
+    list[str],
+    typer.Option("--rpc", help="URL of an EVM node's JSON-RPC; may be repeated, and one that answers is used."),
+]
 Contracts = Annotated[Path, typer.Option(help="File with the addresses of the network's contracts.")]
 KeyFile = Annotated[Path | None, typer.Option(help="File with the account's key, hex; else ALLIUM_WALLET_KEY has it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Try everything out and send nothing.")]
@@ -45,19 +48,19 @@ def staking() -> Iterator[None]:
         raise CommandError(f"{error.name} is not installed; run: pip install 'allium[chain]'") from None
 
 
-def viewing(rpc: str, contracts: Path, work: Callable[[ContractReader], Awaitable[T]]) -> T:
+def viewing(rpc: Sequence[str], contracts: Path, work: Callable[[ContractReader], Awaitable[T]]) -> T:
     """Runs `work` on the contracts as they are."""
     import asyncio
 
     with staking():
         from allium.staking.addresses import Addresses
-        from allium.staking.provider import connected
+        from allium.staking.connection import connected
         from allium.wallet.steps import ContractReader
 
         addresses = Addresses.load(contracts)
 
         async def run() -> T:
-            async with connected(rpc) as provider:
+            async with connected(*rpc) as provider:
                 view = ContractReader(provider, addresses)
                 await view.check()
                 return await work(view)
@@ -66,7 +69,7 @@ def viewing(rpc: str, contracts: Path, work: Callable[[ContractReader], Awaitabl
 
 
 def stepping(
-    rpc: str, contracts: Path, key_file: Path | None, dry_run: bool, work: Callable[[Steps], Awaitable[T]]
+    rpc: Sequence[str], contracts: Path, key_file: Path | None, dry_run: bool, work: Callable[[Steps], Awaitable[T]]
 ) -> T:
     """Runs `work` as the account of a key."""
     with staking():

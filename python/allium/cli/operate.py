@@ -65,7 +65,7 @@ def status(
 def doctor(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = False) -> None:
     """Check the machine and the node's surroundings, with the node up or down; nothing is changed.
 
-    Of a server, whose data directory has a files.toml or a push.toml, what it stands on.
+    Of a server, whose data directory has a files.toml, a push.toml or a portal.toml, what it stands on.
 
     Exit code 1 when a check failed. Warnings do not count.
     """
@@ -81,6 +81,7 @@ def doctor(config: _Config = None, data_dir: _DataDir = None, as_json: _Json = F
 
 def _examined(config: Path | None, data_dir: Path | None) -> list[Result]:
     from allium.files import settings as of_files
+    from allium.portal import settings as of_portal
     from allium.push import settings as of_push
 
     if (file := _settings_of(of_files.FILE_NAME, config, data_dir)) is not None:
@@ -91,6 +92,10 @@ def _examined(config: Path | None, data_dir: Path | None) -> list[Result]:
         from allium.push import doctor as push_checks
 
         return push_checks.examine(file)
+    if (file := _settings_of(of_portal.FILE_NAME, config, data_dir)) is not None:
+        from allium.portal import doctor as portal_checks
+
+        return portal_checks.examine(file)
     from allium.operate import doctor as checks
 
     return checks.examine(config, data_dir)
@@ -120,9 +125,11 @@ def _screen(told: dict[str, Any]) -> RenderableType:
     """A node's, or a server's."""
     from allium.files import health as of_files
     from allium.operate import status_screen
+    from allium.portal import health as of_portal
     from allium.push import health as of_push
 
-    lines = {of_files.KIND: of_files.lines, of_push.KIND: of_push.lines}.get(told.get("kind", ""))
+    kinds = {each.KIND: each.lines for each in (of_files, of_push, of_portal)}
+    lines = kinds.get(told.get("kind", ""))
     return status_screen.screen(told, None if lines is None else lines(told))
 
 

@@ -46,8 +46,13 @@ def register(
     ] = None,
     contracts: Contracts = ADDRESSES,
     as_json: Annotated[bool, typer.Option("--json", help="Print the registration for --registration.")] = False,
+    portal: Annotated[
+        str | None, typer.Option(metavar="URL", help="Hand it to this portal, where the operator goes on in a browser.")
+    ] = None,
     stake: Annotated[bool, typer.Option("--stake", help="Register it now, all of it from one account.")] = False,
-    rpc: Annotated[str, typer.Option(help="URL of an EVM node's JSON-RPC, for --stake.")] = "",
+    rpc: Annotated[
+        list[str] | None, typer.Option(help="URL of an EVM node's JSON-RPC, for --stake; may be repeated.")
+    ] = None,
     beneficiary: Beneficiary = None,
     key_file: KeyFile = None,
     dry_run: DryRun = False,
@@ -58,6 +63,14 @@ def register(
     """
     with staking():
         made = _registration(operator, data_dir, registration, contracts)
+        if portal is not None:
+            import asyncio
+
+            from allium.wallet.portal import post
+
+            out.report(f"Go on at {asyncio.run(post(portal, made))}", markup=False)
+        if portal is not None and not stake:
+            return
         if not stake:
             _show_registration(made, as_json)
             return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from allium.base.console import out
+from allium.cli import stake_options
+from allium.cli.lazy import LazyGroup
 from allium.cli.onchain import (
     ADDRESSES,
     Beneficiary,
@@ -22,25 +24,26 @@ from allium.cli.onchain import (
     viewing,
 )
 from allium.cli.registration import read_registration
-from allium.errors import CommandError
 
 if TYPE_CHECKING:
-    from eth_typing import ChecksumAddress
-
     from allium.wallet.contribution import Pot
     from allium.wallet.steps import ContractReader, Steps
 
-app = typer.Typer(help="Nodes with several contributors.", no_args_is_help=True)
 
-_RegistrationFile = Annotated[Path, typer.Option("--registration", help="What `allium node register --json` printed.")]
-_Pot = Annotated[str, typer.Argument(metavar="CONTRACT", help="Address of the node's contract.")]
+class _Stake(LazyGroup):
+    modules: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("fee", "reserve", "keys", "beneficiary", "reset", "rescue"), "stake_settings"
+    )
+
+
+app = typer.Typer(cls=_Stake, help="Nodes with several contributors.", no_args_is_help=True)
 
 
 @app.command("open")
 def open_node(
     rpc: Rpc,
     own: Annotated[str, typer.Option("--amount", metavar="SESH", help="What the operator stakes.")],
-    registration: _RegistrationFile,
+    registration: stake_options.RegistrationFile,
     contracts: Contracts = ADDRESSES,
     fee: Annotated[float, typer.Option(min=0, max=100, help="The operator's fee in percent, two decimals.")] = 0.0,
     reserve: Annotated[
@@ -54,26 +57,29 @@ def open_node(
     """Open a node to several contributors, as its operator, with the operator's part."""
 
     async def work(steps: Steps) -> None:
-        from allium.wallet.contribution import contribute, deploy, look
+        from allium.staking import StakingError
+        from allium.wallet.contribution import Terms, contribute, deploy, look
 
-        made = read_registration(registration)
-        part = amount(own)
-        places = [_reservation(text) for text in reserve or []]
-        reserved = [(steps.account, part), *places] if places else []
-        pot = await deploy(steps, made, round(fee * 100), reserved, manual)
+        made, part = read_registration(registration), amount(own)
+        to = None if beneficiary is None else address(beneficiary)
+        places = [stake_options.place(text) for text in reserve or []]
+        pot = await deploy(steps, made, Terms(part, round(fee * 100), places, manual))
         if pot is None:
             say(f"ServiceNodeContribution.contributeFunds: {own} SESH would follow")
             return
         say(f"The node's contract is {pot}")
-        to = None if beneficiary is None else address(beneficiary)
-        opened = await look(steps.view, steps.view.addresses, pot)
-        _show_pot(await contribute(steps, opened, part, to))
+        try:
+            opened = await contribute(steps, await look(steps.view, steps.view.addresses, pot), part, to)
+        except StakingError as error:
+            again = f"allium stake contribute {pot} {own}"
+            raise StakingError(f"{error}. The contract stays, without a stake; go on with: {again}") from error
+        _show_pot(opened)
 
     stepping(rpc, contracts, key_file, dry_run, work)
 
 
 @app.command("show")
-def show(pot: _Pot, rpc: Rpc, contracts: Contracts = ADDRESSES) -> None:
+def show(pot: stake_options.Pot, rpc: Rpc, contracts: Contracts = ADDRESSES) -> None:
     """Show who staked in a node's contract, what is missing, and how much a new contributor needs at least."""
 
     async def work(view: ContractReader) -> None:
@@ -86,7 +92,7 @@ def show(pot: _Pot, rpc: Rpc, contracts: Contracts = ADDRESSES) -> None:
 
 @app.command("contribute")
 def contribute(
-    pot: _Pot,
+    pot: stake_options.Pot,
     part: Annotated[str, typer.Argument(metavar="SESH", help="How much.")],
     rpc: Rpc,
     contracts: Contracts = ADDRESSES,
@@ -108,7 +114,11 @@ def contribute(
 
 @app.command("withdraw")
 def withdraw(
-    pot: _Pot, rpc: Rpc, contracts: Contracts = ADDRESSES, key_file: KeyFile = None, dry_run: DryRun = False
+    pot: stake_options.Pot,
+    rpc: Rpc,
+    contracts: Contracts = ADDRESSES,
+    key_file: KeyFile = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Take back what you staked in a node that is not registered yet; the operator closes it for all."""
 
@@ -125,7 +135,11 @@ def withdraw(
 
 @app.command("finalize")
 def finalize(
-    pot: _Pot, rpc: Rpc, contracts: Contracts = ADDRESSES, key_file: KeyFile = None, dry_run: DryRun = False
+    pot: stake_options.Pot,
+    rpc: Rpc,
+    contracts: Contracts = ADDRESSES,
+    key_file: KeyFile = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Register the node of a contract that is complete and was opened with --manual."""
 
@@ -135,13 +149,6 @@ def finalize(
         await finalize(steps, await look(steps.view, steps.view.addresses, address(pot)))
 
     stepping(rpc, contracts, key_file, dry_run, work)
-
-
-def _reservation(text: str) -> tuple[ChecksumAddress, int]:
-    who, separator, how_much = text.partition("=")
-    if not separator:
-        raise CommandError(f"{text} is no reservation: ADDRESS=SESH")
-    return address(who), amount(how_much)
 
 
 def _show_pot(pot: Pot) -> None:

@@ -20,7 +20,8 @@ from allium.devnet.progress import ContractDeployed, NodesStaked, Progress
 from allium.settings.keys import NodeKeys
 from allium.staking import StakingError, abi
 from allium.staking.addresses import Addresses
-from allium.staking.provider import Provider, connected, quantity
+from allium.staking.connection import connected
+from allium.staking.provider import Provider, quantity
 from allium.wallet import deploy
 from allium.wallet.registration import SignedRegistration, build, joined, register
 from allium.wallet.sender import Sender, told_of

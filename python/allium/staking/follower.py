@@ -21,7 +21,7 @@ from allium.appchain.events import Event
 from allium.appchain.input import MAX_EVENTS, MAX_RATE, Observation
 from allium.appchain.types import Address, AtomicSesh, Hash, L2Height
 from allium.errors import ConsensusError, NotFinalError
-from allium.staking import abi, completeness, logs
+from allium.staking import abi, completeness, logs, seeds
 from allium.staking.provider import Provider, ProviderError, TooMuchError, quantity
 from allium.staking.provider_quorum import ProviderQuorum
 from allium.staking.span import Span
@@ -187,6 +187,7 @@ class EventFollower:
         if self._panel.quorum == 1:
             # Nobody else's word is needed, so that what it leaves out would stay unseen.
             await completeness.check(provider, self._rewards, range(after + 1, goal + 1), events)
+        events = await seeds.complete(provider, self._rewards, events)
 
         async def ask(w3: AsyncWeb3[Any]) -> _Answer:
             before, last = await _block(w3, after), await _block(w3, goal)

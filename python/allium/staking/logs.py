@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from eth_abi.abi import decode
@@ -50,7 +50,10 @@ _MAX_AMOUNT = 2**63 - 1
 
 
 def read(entry: Mapping[str, Any]) -> Event:
-    """The event of one log, as `web3` has it; raises `ProviderError` for one that the contract cannot have made."""
+    """The event of one log, as `web3` has it; raises `ProviderError` for one that the contract cannot have made.
+
+    A seed's contributors are not in its log: `seeds` asks for them.
+    """
     position = Position(L2Height(entry["blockNumber"]), Index(entry["logIndex"]))
     topics, data = [bytes(topic) for topic in entry["topics"]], bytes(entry["data"])
     known = _ENTRIES.get(topics[0]) if topics else None
@@ -73,18 +76,22 @@ def read(entry: Mapping[str, Any]) -> Event:
                 BlsKey(_bytes(*key)),
                 Signature(_bytes(*signature)),
                 BasisPoints(fee),
-                tuple(
-                    Contributor(_address(addr), _address(beneficiary), _amount(amount))
-                    for (addr, beneficiary), amount in contributors
-                ),
+                read_contributors(contributors),
             )
         case "NewSeededServiceNode":
             key, pubkey = values
-            return Seed(position, number, PublicKey(_bytes(pubkey)), BlsKey(_bytes(*key)))
+            return Seed(position, number, PublicKey(_bytes(pubkey)), BlsKey(_bytes(*key)), ())
         case "ServiceNodeExit":
             return Exit(position, number, _amount(values[1]))
         case _:
             return ExitRequest(position, number)
+
+
+def read_contributors(listed: Iterable[tuple[tuple[str, str], int]]) -> tuple[Contributor, ...]:
+    """`Contributor[]` of the ABI; raises `ProviderError` for an amount that cannot be."""
+    return tuple(
+        Contributor(_address(addr), _address(beneficiary), _amount(amount)) for (addr, beneficiary), amount in listed
+    )
 
 
 def _bytes(*words: int) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import aiohttp
@@ -26,8 +26,6 @@ T = TypeVar("T")
 #: What one answer may have. A range of logs that is larger is asked for in parts.
 _MAX_ANSWER = 16 << 20
 _SECONDS, _CONNECT_SECONDS = 20.0, 5.0
-#: Somebody waits in front of a terminal.
-_PERSON_SECONDS = 10.0
 #: How long one that limits how much it is asked is let alone, before each further try.
 _PAUSES = (0.5, 1.5)
 _TEXT = 200
@@ -176,16 +174,6 @@ def quantity(value: object) -> int:
     if type(value) is not int or not 0 <= value < _MOST:
         raise ProviderError("gives no usable answer: something else than a number, or one that cannot be")
     return value
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Provider]:
-    """The provider that a person named, until the block ends; raises `ProviderError`, also for the URL."""
-    provider = Provider(url, seconds=_PERSON_SECONDS)
-    try:
-        yield provider
-    finally:
-        await provider.close()
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from allium.staking import StakingError
+from allium.wallet.sender import RevertedError
+
 _ADVICE = {
+    "AddressEmptyCode": "There is no contract at that address on this chain; name the right file with --contracts.",
     "BLSPubkeyAlreadyExists": "The node is registered already; `allium node exit` takes it out.",
     "BLSPubkeyDoesNotExist": "The contract holds no such node, or holds it no longer; there is nothing to do.",
     "CallerNotContributor": "Only somebody who staked for the node may do this; use the key of such an account.",
@@ -24,6 +28,7 @@ _ADVICE = {
     "FirstReservedContributorMustBeOperator": "The first reservation must be the operator's own.",
     "InsufficientBLSSignatures": "Too many nodes did not sign; try again later, through another node with --node.",
     "InsufficientOperatorContribution": "The operator must stake a quarter of the requirement at least.",
+    "InvalidAccountNonce": "That permission was used already; sign a new one.",
     "InvalidBLSProofOfPossession": "The registration is for another operator or other contracts; make it anew.",
     "InvalidBLSSignature": "Who is in the network has just changed; try again in some minutes.",
     "LeaveRequestNotInitiatedYet": "Nobody has asked for the node to leave yet; `allium node exit` does.",
@@ -38,11 +43,17 @@ _ADVICE = {
     "ReservedContributionBelowMinAmount": "A reservation must be for the minimum of its place at least.",
     "ReservedContributionExceedsStakingRequirement": "The reservations are for more than the requirement.",
     "RewardsContractMaxContributorsChanged": "The network's rules have changed since; the operator has to begin anew.",
+    "SafeERC20FailedOperation": "The token did not move; look whether the account that pays has so much of it.",
     "SignatureExpired": "The network's signature is too old; try again, which asks for a new one.",
     "SmallContributorLeaveTooEarly": "Who staked less than a quarter may ask only 30 days after the node joined.",
     "TooManyReservedContributors": "There are more reservations than places.",
     "WithdrawTooEarly": "A stake can be withdrawn a day after it was made.",
 }
+
+
+def advised(error: RevertedError) -> StakingError:
+    """What a contract says, with what to do about it."""
+    return StakingError(f"{error}. {what_to_do}") if (what_to_do := advice(error.name)) else error
 
 
 def advice(name: str | None) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +20,12 @@ from allium.staking import StakingError
 from allium.wallet.registration import words
 from allium.wallet.steps import ContractReader, Steps, event, sesh
 
-#: Nodes that are tried before giving up, how long each may take, and all of them.
-_TRIES = 3
-_ASK_SECONDS, _ALL_SECONDS = 35.0, 60.0
+#: How many nodes are asked, and how long each is waited for before the next is asked beside it.
+_TRIES, _HEAD_START_SECONDS = 3, 3.0
+#: How long each may take: it asks the whole network.
+_ASK_SECONDS = 35.0
 _TEXT = 200
+_BAD_REQUEST, _FORBIDDEN = 400, 403
 
 
 class NetworkRefusedError(StakingError):
@@ -52,29 +54,47 @@ class SignatureClient:
         return cls(random.sample(chosen, len(chosen)))
 
     async def ask(self, command: str, fields: Mapping[str, Any]) -> wire.Fields:
-        """What a node answers; raises `NetworkRefusedError`, or `StakingError` when none can be reached."""
-        reasons = []
-        until = time.monotonic() + _ALL_SECONDS
-        for node in self._nodes[:_TRIES]:
-            try:
-                told = await _ask(node, command, fields, min(_ASK_SECONDS, max(1.0, until - time.monotonic())))
-            except NetworkRefusedError as error:
-                # A node that is behind or busy is not the network.
-                if error.code < 404:
-                    raise
-                reasons.append(error)
-            except NetworkError as error:
-                reasons.append(NetworkRefusedError(0, f"{node.ip}:{node.omq_port}: {line(str(error), _TEXT)}"))
-            else:
-                self._nodes.remove(node)
-                self._nodes.insert(0, node)
-                return told
-        raise reasons[0]
+        """What the first of several nodes answers; raises `NetworkRefusedError`, with all reasons when none does."""
+        waiting, reasons = self._nodes[:_TRIES], list[NetworkRefusedError]()
+        asked: dict[asyncio.Task[wire.Fields], Node] = {}
+        try:
+            while waiting or asked:
+                if waiting:
+                    node = waiting.pop(0)
+                    asked[asyncio.create_task(_ask(node, command, fields))] = node
+                head_start = _HEAD_START_SECONDS if waiting else None
+                done, _ = await asyncio.wait(asked, timeout=head_start, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    node = asked.pop(task)
+                    told = _told(node, task)
+                    if not isinstance(told, NetworkRefusedError):
+                        self._nodes.remove(node)
+                        self._nodes.insert(0, node)
+                        return told
+                    reasons.append(told)
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        raise NetworkRefusedError(max(each.code for each in reasons), "; ".join(dict.fromkeys(map(str, reasons))))
 
 
-async def _ask(node: Node, command: str, fields: Mapping[str, Any], seconds: float) -> wire.Fields:
+def _told(node: Node, task: asyncio.Task[wire.Fields]) -> wire.Fields | NetworkRefusedError:
+    """What a node answered, or why it did not; raises `NetworkRefusedError` for what every node would refuse."""
+    try:
+        return task.result()
+    except NetworkRefusedError as error:
+        # A node that is behind or busy is not the network.
+        if _BAD_REQUEST <= error.code <= _FORBIDDEN:
+            raise
+        return error
+    except NetworkError as error:
+        return NetworkRefusedError(0, f"{node.ip}:{node.omq_port}: {line(str(error), _TEXT)}")
+
+
+async def _ask(node: Node, command: str, fields: Mapping[str, Any]) -> wire.Fields:
     async with OmqClient(node) as client:
-        parts = await client.request(command, wire.encode(fields), timeout=seconds)
+        parts = await client.request(command, wire.encode(fields), timeout=_ASK_SECONDS)
     if len(parts) != 2:
         raise NetworkError(f"an answer of {len(parts)} parts")
     if parts[0] != wire.OK:
@@ -190,7 +210,8 @@ async def claim(asker: SignatureClient, steps: Steps, amount: int | None = None,
         arguments = (account, earned, signed.signature, signed.absent)
         await steps.take("ServiceNodeRewards", rewards, "updateRewardsBalance", *arguments)
     function, given = ("claimRewards()", ()) if amount is None else ("claimRewards(uint256)", (amount,))
-    receipt = await steps.take("ServiceNodeRewards", rewards, function, *given, follows=updated)
+    take = steps.follow if updated else steps.take
+    receipt = await take("ServiceNodeRewards", rewards, function, *given)
     if receipt is None:
         return wanted
     return int(event(receipt, "ServiceNodeRewards", rewards, "RewardsClaimed")["amount"])

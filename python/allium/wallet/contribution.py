@@ -11,10 +11,13 @@ from eth_utils.address import to_checksum_address
 
 from allium.staking import StakingError
 from allium.staking.addresses import Addresses
+from allium.wallet.joining import check_unknown
 from allium.wallet.registration import SignedRegistration
 from allium.wallet.steps import ContractReader, Steps, event, sesh
 
-_NAME = "ServiceNodeContribution"
+NAME, _FACTORY = "ServiceNodeContribution", "ServiceNodeContributionFactory"
+#: What part of the requirement is the operator's at least.
+_OPERATOR_PART = 4
 _NOBODY = to_checksum_address("0x" + "00" * 20)
 
 
@@ -46,57 +49,91 @@ class Pot:
     minimum: int
     fee: int
     contributors: tuple[tuple[ChecksumAddress, int], ...]
+    #: 64 and 32 bytes.
+    bls: bytes
+    ed25519: bytes
 
 
 async def look(view: ContractReader, addresses: Addresses, address: ChecksumAddress) -> Pot:
     """A contract of the network's own factory; raises `StakingError` for any other, which could keep the stake."""
-    if not await view.call("ServiceNodeContributionFactory", addresses.factory, "owns", address):
+    if not await view.call(_FACTORY, addresses.factory, "owns", address):
         raise StakingError(f"{address} was not made by the network's factory; do not send it anything")
 
     async def ask(function: str) -> int:
-        return int(await view.call(_NAME, address, function))
+        return int(await view.call(NAME, address, function))
 
     requirement, total = await ask("stakingRequirement"), await ask("totalContribution")
     reserved = await ask("totalReservedContribution")
-    stakers, _, amounts = await view.call(_NAME, address, "getContributions")
+    stakers, _, amounts = await view.call(NAME, address, "getContributions")
     status = await ask("status")
+    bls = b"".join(part.to_bytes(32, "big") for part in await view.call(NAME, address, "blsPubkey"))
+    ed25519, *_, fee = await view.call(NAME, address, "serviceNodeParams")
     if len(stakers) != len(amounts) or status not in list(ContributionStatus):
         raise StakingError(
             f"{address} does not answer as a contract for stakes does; update allium, or use another provider"
         )
     return Pot(
         address=address,
-        operator=await view.call(_NAME, address, "operator"),
+        operator=await view.call(NAME, address, "operator"),
         status=ContributionStatus(status),
         requirement=requirement,
         total=total,
         reserved=reserved,
         minimum=await ask("minimumContribution") if total + reserved < requirement else 0,
-        fee=(await view.call(_NAME, address, "serviceNodeParams"))[3],
+        fee=fee,
         contributors=tuple(zip(stakers, amounts, strict=True)),
+        bls=bls,
+        ed25519=ed25519.to_bytes(32, "big"),
     )
 
 
-async def deploy(
-    steps: Steps,
-    registration: SignedRegistration,
-    fee: int,
-    reserved: Sequence[tuple[ChecksumAddress, int]],
-    manual: bool,
-) -> ChecksumAddress | None:
+@dataclass(frozen=True)
+class Terms:
+    """On what a node is opened to others; amounts in atomic units."""
+
+    #: What the operator stakes.
+    own: int
+    #: Hundredths of a percent.
+    fee: int = 0
+    #: Places that are kept for others.
+    places: Sequence[tuple[ChecksumAddress, int]] = ()
+    #: Whether the operator registers the node by hand.
+    manual: bool = False
+
+
+async def deploy(steps: Steps, registration: SignedRegistration, terms: Terms) -> ChecksumAddress | None:
     """Makes a contract for a node, as its operator; its address, or `None` in a dry run. Raises `StakingError`.
 
-    `fee` is in hundredths of a percent; the first of `reserved`, if there are any, is the operator's own part.
+    Nothing is sent unless the operator's own part would be taken, too.
     """
+    view = steps.view
     if registration.operator != steps.account:
         raise StakingError(f"the registration is for {registration.operator}, and the key is of {steps.account}")
-    factory = steps.view.addresses.factory
-    arguments = (registration.key, registration.proof, registration.params(fee), list(reserved), manual)
-    receipt = await steps.take("ServiceNodeContributionFactory", factory, "deploy", *arguments)
+    await check_unknown(view, registration.bls, registration.ed25519)
+    await _check_terms(steps, terms)
+    reserved = [(steps.account, terms.own), *terms.places] if terms.places else []
+    arguments = (registration.key, registration.proof, registration.params(terms.fee), reserved, terms.manual)
+    receipt = await steps.take(_FACTORY, view.addresses.factory, "deploy", *arguments)
     if receipt is None:
         return None
-    made = event(receipt, "ServiceNodeContributionFactory", factory, "NewServiceNodeContributionContract")
+    made = event(receipt, _FACTORY, view.addresses.factory, "NewServiceNodeContributionContract")
     return to_checksum_address(made["contributorContract"])
+
+
+async def _check_terms(steps: Steps, terms: Terms) -> None:
+    requirement = int(await steps.view.rewards("stakingRequirement"))
+    least = -(-requirement // _OPERATOR_PART)
+    if not least <= terms.own <= requirement:
+        raise StakingError(
+            f"the operator stakes {sesh(least)} SESH at least and {sesh(requirement)} at most, not {sesh(terms.own)}"
+        )
+    if (given := terms.own + sum(amount for _, amount in terms.places)) > requirement:
+        raise StakingError(f"{sesh(given)} SESH are staked and reserved, and {sesh(requirement)} are needed")
+    held = await steps.view.token("balanceOf", steps.account)
+    if held < terms.own:
+        raise StakingError(f"{steps.account} has {sesh(held)} SESH, and needs {sesh(terms.own)}")
+    if await steps.view.rewards("paused") or not await steps.view.rewards("isStarted"):
+        raise StakingError("the network takes no nodes now: its contracts are paused, or not started yet")
 
 
 async def contribute(steps: Steps, pot: Pot, amount: int, beneficiary: ChecksumAddress | None) -> Pot:
@@ -106,9 +143,8 @@ async def contribute(steps: Steps, pot: Pot, amount: int, beneficiary: ChecksumA
     """
     if amount > (missing := pot.requirement - pot.total):
         raise StakingError(f"{sesh(missing)} SESH are missing, and {sesh(amount)} were offered")
-    approved = await steps.approve(pot.address, amount)
-    given = beneficiary or _NOBODY
-    await steps.take(_NAME, pot.address, "contributeFunds", amount, given, follows=approved)
+    await check_unknown(steps.view, pot.bls, pot.ed25519)
+    await steps.spend(amount, NAME, pot.address, "contributeFunds", amount, beneficiary or _NOBODY)
     return await look(steps.view, steps.view.addresses, pot.address)
 
 
@@ -121,10 +157,10 @@ async def withdraw(steps: Steps, pot: Pot) -> int:
         raise StakingError("the node is registered; its stakes come back when it leaves: allium node exit")
     if pot.operator == steps.account and len(pot.contributors) > 1:
         steps.tell(f"As the operator withdraws, all {len(pot.contributors)} contributors get their stakes back.")
-    await steps.take(_NAME, pot.address, "withdrawContribution")
+    await steps.take(NAME, pot.address, "withdrawContribution")
     return own
 
 
 async def finalize(steps: Steps, pot: Pot) -> None:
     """Registers the node of a contract that is complete and waits for its operator's word."""
-    await steps.take(_NAME, pot.address, "finalize")
+    await steps.take(NAME, pot.address, "finalize")

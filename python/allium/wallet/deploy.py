@@ -17,6 +17,7 @@ from allium.staking import StakingError, artifacts
 from allium.staking.addresses import Addresses
 from allium.staking.provider import Provider, quantity
 from allium.wallet.sender import Sender, told_of
+from allium.wallet.steps import ContractReader, sesh
 
 _NOBODY = to_checksum_address("0x" + "00" * 20)
 
@@ -43,6 +44,21 @@ class DeployParameters:
     treasury: str | None = None
     #: Whether nodes may join at once.
     start: bool = True
+
+
+@dataclass(frozen=True)
+class Vesting:
+    """Tokens that are somebody's from a day on, and may be staked before. Times are Unix seconds."""
+
+    beneficiary: ChecksumAddress
+    #: Who may take back what is not the beneficiary's yet.
+    revoker: ChecksumAddress
+    start: int
+    end: int
+    #: Atomic units.
+    amount: int
+    #: Whether the beneficiary may be another one.
+    transferable: bool = False
 
 
 class _Deployer:
@@ -92,6 +108,24 @@ async def deploy(
     provider.chain_id = chain_id
     deployer = _Deployer(Sender(provider, account), tell)
     return Addresses(chain_id, block + 1, *await _deploy(deployer, parameters))
+
+
+async def vest(
+    provider: Provider, account: LocalAccount, addresses: Addresses, vesting: Vesting, tell: Callable[[str], None]
+) -> ChecksumAddress:
+    """Deploys a contract that holds tokens of `account` for somebody, and pays them in. Raises `StakingError`."""
+    sender = Sender(provider, account)
+    held = await ContractReader(provider, addresses).token("balanceOf", account.address)
+    if held < vesting.amount:
+        raise DeployError(f"{account.address} has {sesh(held)} SESH, and {sesh(vesting.amount)} would be held")
+    deployer = _Deployer(sender, tell)
+    people = (vesting.beneficiary, vesting.revoker)
+    network = (addresses.rewards, addresses.factory, addresses.token)
+    terms = (vesting.start, vesting.end, vesting.transferable)
+    made = await deployer.contract("TokenVestingStaking", *people, *terms, *network)
+    if vesting.amount:
+        await deployer.call("SESH", addresses.token, "transfer", made, vesting.amount)
+    return made
 
 
 async def _deploy(deployer: _Deployer, parameters: DeployParameters) -> tuple[ChecksumAddress, ...]:

@@ -6,7 +6,7 @@ from eth_typing import ChecksumAddress
 
 from allium.staking import StakingError
 from allium.wallet.registration import SignedRegistration, joined
-from allium.wallet.steps import Steps, sesh
+from allium.wallet.steps import ContractReader, Steps, sesh
 
 
 async def join(steps: Steps, registration: SignedRegistration, beneficiary: ChecksumAddress | None) -> int | None:
@@ -14,26 +14,18 @@ async def join(steps: Steps, registration: SignedRegistration, beneficiary: Chec
     view, rewards = steps.view, steps.view.addresses.rewards
     if registration.operator != steps.account:
         raise StakingError(f"the registration is for {registration.operator}, and the key is of {steps.account}")
-    if number := await view.rewards("serviceNodeIDs", registration.bls):
-        raise StakingError(f"the contract has this node as number {number} already")
-    ed25519 = int.from_bytes(registration.ed25519, "big")
-    if number := await view.rewards("ed25519ToServiceNodeID", ed25519):
-        raise StakingError(f"the contract has a node with this Ed25519 key as number {number} already")
-    # Said before anything is approved for it.
-    proof = (registration.key, registration.proof, registration.operator, ed25519)
-    await view.rewards("validateProofOfPossession", *proof)
+    await check_unknown(view, registration.bls, registration.ed25519)
     requirement = int(await view.rewards("stakingRequirement"))
     steps.tell(f"The stake is {sesh(requirement)} SESH.")
-    approved = await steps.approve(rewards, requirement)
     contributors = [((steps.account, beneficiary or steps.account), requirement)]
-    receipt = await steps.take(
-        "ServiceNodeRewards",
-        rewards,
-        "addBLSPublicKey",
-        registration.key,
-        registration.proof,
-        registration.params(0),
-        contributors,
-        follows=approved,
-    )
+    arguments = (registration.key, registration.proof, registration.params(0), contributors)
+    receipt = await steps.spend(requirement, "ServiceNodeRewards", rewards, "addBLSPublicKey", *arguments)
     return None if receipt is None else joined(receipt, view.addresses)
+
+
+async def check_unknown(view: ContractReader, bls: bytes, ed25519: bytes) -> None:
+    """Raises `StakingError` when the contract holds a node with one of these keys: another can never join with it."""
+    if number := await view.rewards("serviceNodeIDs", bls):
+        raise StakingError(f"the contract has this node as number {number} already")
+    if number := await view.rewards("ed25519ToServiceNodeID", int.from_bytes(ed25519, "big")):
+        raise StakingError(f"the contract has a node with this Ed25519 key as number {number} already")

@@ -30,6 +30,10 @@ class RevertedError(StakingError):
         self.name = abi.revert_name(data)
 
 
+class PendingError(ProviderError):
+    """A transaction was sent, and what became of it is not known."""
+
+
 @contextmanager
 def told_of(what: str, provider: Provider) -> Iterator[None]:
     """Names, in what a provider's answers end with, the provider and what it was asked for; `RevertedError` too."""
@@ -74,10 +78,10 @@ class Sender:
             receipt = await self._mined(signed)
         except TimeoutError:
             text = f"{what}: transaction {name} was sent, and is not in the chain after {_MINED_SECONDS:.0f} s"
-            raise ProviderError(f"{text}; look it up before you try again") from None
+            raise PendingError(f"{text}; look it up before you try again") from None
         except ProviderError as error:
             text = f"{what}: the provider failed: {self.provider.name} {error}, as transaction {name} was sent"
-            raise ProviderError(f"{text}; look it up before you try again") from None
+            raise PendingError(f"{text}; look it up before you try again") from None
         if receipt["status"] != 1:
             raise RevertedError(what, b"", f"reverted in transaction {name}")
         return receipt

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from eth_typing import ChecksumAddress
 from web3 import AsyncWeb3
-from web3.types import TxReceipt
+from web3.types import TxParams, TxReceipt
 
 from allium.appchain.parameters import SESH
 from allium.staking import StakingError, abi
 from allium.staking.addresses import Addresses
 from allium.staking.provider import Provider, quantity
-from allium.wallet.advice import advice
-from allium.wallet.sender import RevertedError, Sender, told_of
+from allium.wallet.advice import advised
+from allium.wallet.sender import PendingError, RevertedError, Sender, told_of
 
 #: More than any contract of ours can hold.
 _MOST_SESH = 10**9
@@ -43,7 +45,7 @@ class ContractReader:
     async def call(self, contract: str, address: ChecksumAddress, function: str, *arguments: Any) -> Any:
         """What a view function returns."""
         asked = self.provider.contract(contract, address).functions[function](*arguments)
-        with told_of(f"{contract}.{function}", self.provider):
+        with _advised(), told_of(f"{contract}.{function}", self.provider):
             return await self.provider.ask(lambda _: asked.call())
 
     async def rewards(self, function: str, *arguments: Any) -> Any:
@@ -87,43 +89,98 @@ class Steps:
         """Says something to the person."""
         self._tell(text)
 
-    async def take(
-        self, contract: str, address: ChecksumAddress, function: str, *arguments: Any, follows: bool = False
+    async def take(self, contract: str, address: ChecksumAddress, function: str, *arguments: Any) -> TxReceipt | None:
+        """One transaction; `None` in a dry run. Raises `StakingError` with what to do about it."""
+        return await self._take(_Call(contract, address, function, arguments))
+
+    async def follow(self, contract: str, address: ChecksumAddress, function: str, *arguments: Any) -> TxReceipt | None:
+        """As `take`, for what fails unless the step before was really done: a dry run only names it."""
+        return await self._take(_Call(contract, address, function, arguments), follows=True)
+
+    async def spend(
+        self, amount: int, contract: str, address: ChecksumAddress, function: str, *arguments: Any
     ) -> TxReceipt | None:
-        """One transaction; `None` in a dry run. `follows`: it would fail unless the step before was really done.
+        """As `take`, for what takes so many of the account's tokens (atomic units).
 
-        Raises `StakingError` with what to do about it.
+        The contract is let do so last, when nothing else is against it, and no longer once it did not.
         """
-        what = f"{contract}.{function.partition('(')[0]}"
-        transaction = self._sender.transaction(contract, address, function, *arguments)
-        try:
-            if not self.dry_run:
-                receipt = await self._sender.send(what, transaction)
-                self._tell(f"{what}: done in {receipt['transactionHash'].to_0x_hex()}, {receipt['gasUsed']:,} gas")
-                return receipt
-            if follows:
-                self._tell(f"{what}: would be sent next; it can be tried out only after the step before")
-            else:
-                gas = await self._sender.simulate(what, transaction)
-                self._tell(f"{what}: would succeed, about {gas:,} gas; nothing was sent")
-        except RevertedError as error:
-            if what_to_do := advice(error.name):
-                raise StakingError(f"{error}. {what_to_do}") from error
-            raise
-        return None
-
-    async def approve(self, spender: ChecksumAddress, amount: int) -> bool:
-        """Lets a contract take tokens, unless it may already; whether a step was needed.
-
-        Raises `StakingError` when the account has less.
-        """
+        call = _Call(contract, address, function, arguments)
         held = await self.view.token("balanceOf", self.account)
         if held < amount:
             raise StakingError(f"{self.account} has {sesh(held)} SESH, and needs {sesh(amount)}")
-        if await self.view.token("allowance", self.account, spender) >= amount:
-            return False
+        allowed = await self.view.token("allowance", self.account, address)
+        if allowed >= amount:
+            return await self._take(call)
+        await self._check_but_for_allowance(call)
+        await self._approve(address, amount)
+        try:
+            return await self._take(call, follows=True)
+        except PendingError as error:
+            raise PendingError(f"{error}. {address} may take {sesh(amount)} SESH until it is") from error
+        except StakingError as error:
+            await self._withdraw_approval(address, allowed, error)
+            raise
+
+    async def _take(self, call: _Call, follows: bool = False) -> TxReceipt | None:
+        with _advised():
+            transaction = self._transaction(call)
+            if not self.dry_run:
+                receipt = await self._sender.send(call.name, transaction)
+                gas = f"{receipt['gasUsed']:,} gas"
+                self._tell(f"{call.name}: done in {receipt['transactionHash'].to_0x_hex()}, {gas}")
+                return receipt
+            if follows:
+                self._tell(f"{call.name}: would be sent next; it can be tried out only after the step before")
+            else:
+                used = await self._sender.simulate(call.name, transaction)
+                self._tell(f"{call.name}: would succeed, about {used:,} gas; nothing was sent")
+        return None
+
+    async def _check_but_for_allowance(self, call: _Call) -> None:
+        """Raises `StakingError` for what else a contract has against a call: it takes the tokens after its checks."""
+        with _advised():
+            try:
+                await self._sender.simulate(call.name, self._transaction(call))
+            except RevertedError as error:
+                if error.name != "ERC20InsufficientAllowance":
+                    raise
+
+    async def _approve(self, spender: ChecksumAddress, amount: int) -> None:
         await self.take("SESH", self.view.addresses.token, "approve", spender, amount)
-        return True
+
+    async def _withdraw_approval(self, spender: ChecksumAddress, before: int, reason: StakingError) -> None:
+        try:
+            await self._approve(spender, before)
+        except StakingError as error:
+            text = f"{reason}. {spender} may still take the tokens, as this could not be undone: {error}"
+            raise StakingError(text) from reason
+
+    def _transaction(self, call: _Call) -> TxParams:
+        return self._sender.transaction(call.contract, call.address, call.function, *call.arguments)
+
+
+@contextmanager
+def _advised() -> Iterator[None]:
+    """Adds to what a contract says what to do about it."""
+    try:
+        yield
+    except RevertedError as error:
+        raise advised(error) from error
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A function of a contract, and what it is given."""
+
+    contract: str
+    address: ChecksumAddress
+    function: str
+    arguments: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.contract}.{self.function.partition('(')[0]}"
 
 
 def event(receipt: TxReceipt, contract: str, address: ChecksumAddress, name: str) -> dict[str, Any]:

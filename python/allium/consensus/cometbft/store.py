@@ -112,6 +112,16 @@ class CometBFTStore:
         with self._lock:
             return dict(self._database.execute("SELECT height, root FROM input"))
 
+    def inputs(self, after: Height) -> list[tuple[Input, Hash]]:
+        """The kept inputs that follow a height, and the roots after them; raises `CometBFTStoreError`."""
+        asked = "SELECT encoded, root FROM input WHERE height > ? ORDER BY height"
+        try:
+            with self._lock:
+                rows = self._database.execute(asked, (after,)).fetchall()
+            return [(decode(Input, encoded), root) for encoded, root in rows]
+        except (sqlite3.Error, EncodingError) as error:
+            raise self._damaged(str(error)) from None
+
     def load(self, base: Standing) -> Standing:
         """Where the node was, or `base` when it has not begun.
 

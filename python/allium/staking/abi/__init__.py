@@ -28,6 +28,7 @@ CONTRACTS = (
     "ServiceNodeContribution",
     "ServiceNodeContributionFactory",
     "FeeSplitter",
+    "TokenVestingStaking",
 )
 
 _DECLARATION = re.compile(
@@ -37,6 +38,8 @@ _DECLARATION = re.compile(
 _PARAMETER = re.compile(r"(?P<base>\w+?)(?P<array>\[\])?(?: (?P<indexed>indexed))?(?: (?P<name>\w+))?")
 _ELEMENTARY = re.compile(r"uint\d+|bytes\d*|address|bool|string")
 
+#: Errors that the deployed contracts have from a library, and ours never raise.
+_LIBRARY = "OpenZeppelin"
 #: What Solidity itself reverts with.
 _BUILT_IN = ("error Error(string reason)", "error Panic(uint256 code)")
 
@@ -50,7 +53,7 @@ def load(contract: str) -> list[Entry]:
 @cache
 def errors() -> dict[bytes, Entry]:
     """Every error that a call of these contracts can end with, by its selector of 4 bytes."""
-    entries = [entry for contract in CONTRACTS for entry in load(contract)]
+    entries = [entry for source in (*CONTRACTS, _LIBRARY) for entry in load(source)]
     entries += [_entry(line, {}) for line in _BUILT_IN]
     return {selector(entry): entry for entry in entries if entry["type"] == "error"}
 

@@ -7,6 +7,7 @@
 from ethereum.ercs import IERC20
 
 from . import owned
+from . import panic
 
 initializes: owned
 
@@ -108,5 +109,6 @@ def _released() -> uint256:
 @pure
 def _payout(balance: uint256, elapsed: uint256) -> uint256:
     return (
-        balance * convert(ANNUAL_SIMPLE_PAYOUT_RATE, uint256) * elapsed // (convert(BASIS_POINTS, uint256) * YEAR)
+        panic._times(panic._times(balance, convert(ANNUAL_SIMPLE_PAYOUT_RATE, uint256)), elapsed)
+        // (convert(BASIS_POINTS, uint256) * YEAR)
     )

@@ -6,6 +6,7 @@
 
 from ethereum.ercs import IERC20
 
+from . import panic
 from . import types
 
 
@@ -63,7 +64,7 @@ event UpdatePubkeys:
 
 
 event UpdateReservedContributors:
-    newReservedContributors: DynArray[types.ReservedContributor, types.MAX_CONTRIBUTORS]
+    newReservedContributors: DynArray[types.ReservedContributor, types.MAX_NAMED]
 
 
 event Reset: pass
@@ -111,7 +112,7 @@ def __init__(
     key: types.G1Point,
     sig: types.BLSSignatureParams,
     params: types.ServiceNodeParams,
-    reserved: DynArray[types.ReservedContributor, types.MAX_CONTRIBUTORS],
+    reserved: DynArray[types.ReservedContributor, types.MAX_NAMED],
     _operator: address,
     _manualFinalize: bool,
 ):
@@ -157,7 +158,7 @@ def updatePubkeys(
 
 
 @external
-def updateReservedContributors(reserved: DynArray[types.ReservedContributor, types.MAX_CONTRIBUTORS]):
+def updateReservedContributors(reserved: DynArray[types.ReservedContributor, types.MAX_NAMED]):
     self._only_operator()
     self._only_waiting()
     self._update_reserved(reserved)
@@ -180,7 +181,7 @@ def resetUpdateAndContribute(
     key: types.G1Point,
     sig: types.BLSSignatureParams,
     params: types.ServiceNodeParams,
-    reserved: DynArray[types.ReservedContributor, types.MAX_CONTRIBUTORS],
+    reserved: DynArray[types.ReservedContributor, types.MAX_NAMED],
     _manualFinalize: bool,
     beneficiary: address,
     amount: uint256,
@@ -250,7 +251,7 @@ def _update_pubkeys(
 
 
 @internal
-def _update_reserved(reserved: DynArray[types.ReservedContributor, types.MAX_CONTRIBUTORS]):
+def _update_reserved(reserved: DynArray[types.ReservedContributor, types.MAX_NAMED]):
     for i: uint256 in range(len(self.reservedContributionsAddresses), bound=types.MAX_CONTRIBUTORS):
         self.reservedContributions[self.reservedContributionsAddresses[i]] = empty(Reservation)
     self.reservedContributionsAddresses = []
@@ -261,7 +262,7 @@ def _update_reserved(reserved: DynArray[types.ReservedContributor, types.MAX_CON
             )
         )
     remaining: uint256 = stakingRequirement
-    for i: uint256 in range(len(reserved), bound=types.MAX_CONTRIBUTORS):
+    for i: uint256 in range(len(reserved), bound=types.MAX_NAMED):
         addr: address = reserved[i].addr
         amount: uint256 = reserved[i].amount
         if i == 0 and addr != operator:
@@ -329,8 +330,9 @@ def _update_beneficiary(beneficiary: address):
         )
     for i: uint256 in range(len(self._contributorAddresses), bound=types.MAX_CONTRIBUTORS):
         if self._contributorAddresses[i].addr == msg.sender:
-            self._contributorAddresses[i].beneficiary = beneficiary
-            log UpdateStakerBeneficiary(staker=msg.sender, newBeneficiary=beneficiary)
+            if self._contributorAddresses[i].beneficiary != beneficiary:
+                self._contributorAddresses[i].beneficiary = beneficiary
+                log UpdateStakerBeneficiary(staker=msg.sender, newBeneficiary=beneficiary)
             return
     raw_revert(abi_encode(msg.sender, method_id=method_id("NonContributorUpdatedBeneficiary(address)")))
 
@@ -376,12 +378,12 @@ def _contribute(amount: uint256, beneficiary: address):
         self._contributorAddresses.append(types.Staker(addr=msg.sender, beneficiary=receiver))
     else:
         self._update_beneficiary(receiver)
-    self.contributions[msg.sender] += amount
+    self.contributions[msg.sender] = panic._plus(self.contributions[msg.sender], amount)
     self.contributionTimestamp[msg.sender] = block.timestamp
 
     total: uint256 = self._total()
     reserved: uint256 = self._total_reserved()
-    if total + reserved > stakingRequirement:
+    if panic._plus(total, reserved) > stakingRequirement:
         raw_revert(
             abi_encode(
                 total,
@@ -446,7 +448,9 @@ def withdrawContribution():
             self._contributorAddresses.pop()
             if self.status == WAIT_FOR_FINALIZED:
                 self.status = OPEN_FOR_PUBLIC_CONTRIB
-            self._refund(msg.sender)
+            amount: uint256 = self._refund(msg.sender)
+            if amount > 0:
+                log WithdrawContribution(contributor=msg.sender, amount=amount)
             return
 
 
@@ -462,18 +466,19 @@ def _reset():
 
 
 @internal
-def _refund(contributor: address):
+def _refund(contributor: address) -> uint256:
     """
     @notice Forgets a contribution and pays it back, if the stake is still here.
+    @return What was paid
     """
     amount: uint256 = self.contributions[contributor]
     self.contributions[contributor] = 0
     self.contributionTimestamp[contributor] = 0
     self.reservedContributions[contributor].received = False
-    if amount > 0:
-        log WithdrawContribution(contributor=contributor, amount=amount)
-        if self.status != FINALIZED:
-            assert extcall IERC20(SESH).transfer(contributor, amount, default_return_value=True)
+    if amount == 0 or self.status == FINALIZED:
+        return 0
+    assert extcall IERC20(SESH).transfer(contributor, amount, default_return_value=True)
+    return amount
 
 
 # --- views
@@ -507,7 +512,7 @@ def _minimum_contribution() -> uint256:
         if not self.reservedContributions[addr].received:
             awaited += 1
     return self._minimum(
-        stakingRequirement - self._total() - self._total_reserved(),
+        panic._minus(panic._minus(stakingRequirement, self._total()), self._total_reserved()),
         len(self._contributorAddresses) + awaited,
         maxContributors,
     )
@@ -531,8 +536,7 @@ def _minimum(remaining: uint256, contributors: uint256, most: uint256) -> uint25
 @pure
 def _divide_up(amount: uint256, parts: uint256) -> uint256:
     if amount == 0:
-        # What Solidity says to `amount - 1`.
-        raw_revert(abi_encode(convert(0x11, uint256), method_id=method_id("Panic(uint256)")))
+        panic._panic(panic.OVERFLOW)  # Solidity's `amount - 1`
     return (amount - 1) // parts + 1
 
 
@@ -551,6 +555,8 @@ def blsSignature() -> types.BLSSignatureParams:
 @external
 @view
 def contributorAddresses(index: uint256) -> types.Staker:
+    if index >= len(self._contributorAddresses):
+        panic._panic(panic.NO_SUCH_PLACE)
     return self._contributorAddresses[index]
 
 
@@ -583,7 +589,7 @@ def totalReservedContribution() -> uint256:
 def _total() -> uint256:
     total: uint256 = 0
     for i: uint256 in range(len(self._contributorAddresses), bound=types.MAX_CONTRIBUTORS):
-        total += self.contributions[self._contributorAddresses[i].addr]
+        total = panic._plus(total, self.contributions[self._contributorAddresses[i].addr])
     return total
 
 

@@ -58,7 +58,7 @@ def deploy(
     key: types.G1Point,
     sig: types.BLSSignatureParams,
     params: types.ServiceNodeParams,
-    reserved: DynArray[types.ReservedContributor, types.MAX_CONTRIBUTORS],
+    reserved: DynArray[types.ReservedContributor, types.MAX_NAMED],
     manualFinalize: bool,
 ) -> address:
     pausable._when_not_paused()

@@ -10,6 +10,7 @@ from ethereum.ercs import IERC20
 
 from . import bn254
 from . import owned
+from . import panic
 from . import pausable
 from . import types
 
@@ -143,8 +144,10 @@ currentClaimCycle: public(uint256)
 # By X || Y, 32 bytes each.
 serviceNodeIDs: public(HashMap[Bytes[64], uint64])
 ed25519ToServiceNodeID: public(HashMap[uint256, uint64])
-# A ring in the order of joining, closed by LIST_SENTINEL.
+# `next` and `prev` are in _links.
 _nodes: HashMap[uint64, types.ServiceNode]
+# A ring in the order of joining, closed by LIST_SENTINEL: by node, prev << 64 | next.
+_links: HashMap[uint64, uint256]
 _aggregate: types.G1Point
 
 
@@ -210,7 +213,7 @@ def _check_signers_may(absent: uint256):
     if absent > self.blsNonSignerThreshold:
         raw_revert(
             abi_encode(
-                self.totalNodes - absent,
+                panic._minus(self.totalNodes, absent),
                 self.totalNodes - self.blsNonSignerThreshold,
                 method_id=method_id("InsufficientBLSSignatures(uint256,uint256)"),
             )
@@ -225,21 +228,24 @@ def addBLSPublicKey(
     blsPubkey: types.G1Point,
     blsSignature: types.BLSSignatureParams,
     serviceNodeParams: types.ServiceNodeParams,
-    contributors: DynArray[types.Contributor, types.MAX_CONTRIBUTORS],
+    contributors: DynArray[types.Contributor, types.MAX_NAMED],
 ):
     self._when_started()
     pausable._when_not_paused()
-    if len(contributors) > self.maxContributors:
-        raw_revert(method_id("MaxContributorsExceeded()"))
+    self._check_count(len(contributors))
     required: uint256 = self.stakingRequirement
-    staked: DynArray[types.Contributor, types.MAX_CONTRIBUTORS] = contributors
-    if len(staked) == 0:
+    staked: DynArray[types.Contributor, types.MAX_CONTRIBUTORS] = []
+    if len(contributors) == 0:
         staked = [
             types.Contributor(staker=types.Staker(addr=msg.sender, beneficiary=msg.sender), stakedAmount=required)
         ]
     else:
-        self._check_total(staked, required)
-        if staked[0].stakedAmount * SMALL_CONTRIBUTOR_DIVISOR < required:
+        total: uint256 = 0
+        for contributor: types.Contributor in contributors:
+            total = panic._plus(total, contributor.stakedAmount)
+            staked.append(contributor)
+        self._check_total(total, required)
+        if panic._times(staked[0].stakedAmount, SMALL_CONTRIBUTOR_DIVISOR) < required:
             raw_revert(
                 abi_encode(staked[0].stakedAmount, method_id=method_id("InsufficientOperatorContribution(uint256)"))
             )
@@ -283,11 +289,15 @@ def _check_possession(
 
 
 @internal
+@view
+def _check_count(contributors: uint256):
+    if contributors > min(self.maxContributors, types.MAX_CONTRIBUTORS):
+        raw_revert(method_id("MaxContributorsExceeded()"))
+
+
+@internal
 @pure
-def _check_total(contributors: DynArray[types.Contributor, types.MAX_CONTRIBUTORS], required: uint256):
-    total: uint256 = 0
-    for contributor: types.Contributor in contributors:
-        total += contributor.stakedAmount
+def _check_total(total: uint256, required: uint256):
     if total != required:
         raw_revert(
             abi_encode(required, total, method_id=method_id("ContributionTotalMismatch(uint256,uint256)"))
@@ -322,11 +332,9 @@ def _add(key: types.G1Point, ed25519: uint256, operator: address, deposit: uint2
 
     id: uint64 = self.nextServiceNodeID
     self.nextServiceNodeID = id + 1
-    last: uint64 = self._nodes[LIST_SENTINEL].prev
-    self._nodes[last].next = id
-    self._nodes[LIST_SENTINEL].prev = id
-    # A new node's `next` is LIST_SENTINEL already.
-    self._nodes[id].prev = last
+    last: uint64 = self._prev(LIST_SENTINEL)
+    self._link(last, id)
+    self._link(id, LIST_SENTINEL)
     self._nodes[id].operator = operator
     self._nodes[id].blsPubkey = key
     self._nodes[id].addedTimestamp = block.timestamp
@@ -343,25 +351,60 @@ def _add(key: types.G1Point, ed25519: uint256, operator: address, deposit: uint2
 
 
 @external
-def seedPublicKeyList(nodes: DynArray[types.SeedServiceNode, types.MAX_SEEDED]):
+def __default__():
+    """
+    @notice seedPublicKeyList(SeedServiceNode[]). As a function with an argument, Vyper would first lay the list out in
+            memory with room for the longest node at each place, for more gas than all the rest.
+    """
+    if len(msg.data) < 4 or slice(msg.data, 0, 4) != method_id(
+        "seedPublicKeyList(((uint256,uint256),uint256,uint256,((address,address),uint256)[])[])"
+    ):
+        raw_revert(b"")
+    self._seed()
+
+
+@internal
+def _seed():
+    """
+    @notice Reads the list from the call itself; one that is cut off ends in a bare revert, as the ABI's decoder's.
+    """
     owned._only_owner()
     if self.isStarted:
         raw_revert(method_id("ContractAlreadyStarted()"))
     required: uint256 = self.stakingRequirement
-    for node: types.SeedServiceNode in nodes:
-        if len(node.contributors) == 0:
+    start: uint256 = 4 + self._word(4)
+    for i: uint256 in range(self._word(start), bound=types.MAX_LISTED):
+        node: uint256 = start + 32 + self._word(start + 32 + 32 * i)
+        key: types.G1Point = types.G1Point(X=self._word(node), Y=self._word(node + 32))
+        ed25519: uint256 = self._word(node + 64)
+        list: uint256 = node + self._word(node + 128)
+        count: uint256 = self._word(list)
+        if count == 0:
             raw_revert(method_id("InsufficientContributors()"))
-        if len(node.contributors) > self.maxContributors:
-            raw_revert(method_id("MaxContributorsExceeded()"))
-        id: uint64 = self._add(node.blsPubkey, node.ed25519Pubkey, node.contributors[0].staker.addr, required)
-        self._nodes[id].addedTimestamp = node.addedTimestamp
-        for contributor: types.Contributor in node.contributors:
+        self._check_count(count)
+        id: uint64 = self._add(key, ed25519, convert(self._word(list + 32), address), required)
+        self._nodes[id].addedTimestamp = self._word(node + 96)
+        total: uint256 = 0
+        for j: uint256 in range(count, bound=types.MAX_CONTRIBUTORS):
+            contributor: types.Contributor = self._seeded_contributor(list + 32 + 96 * j)
             if contributor.staker.addr == empty(address):
                 raw_revert(method_id("NullAddress()"))
-        self._check_total(node.contributors, required)
-        self._nodes[id].contributors = node.contributors
-        log NewSeededServiceNode(serviceNodeID=id, blsPubkey=node.blsPubkey, ed25519Pubkey=node.ed25519Pubkey)
+            total = panic._plus(total, contributor.stakedAmount)
+            self._nodes[id].contributors.append(contributor)
+        self._check_total(total, required)
+        log NewSeededServiceNode(serviceNodeID=id, blsPubkey=key, ed25519Pubkey=ed25519)
     self._update_threshold()
+
+
+@internal
+@view
+def _seeded_contributor(position: uint256) -> types.Contributor:
+    return types.Contributor(
+        staker=types.Staker(
+            addr=convert(self._word(position), address), beneficiary=convert(self._word(position + 32), address)
+        ),
+        stakedAmount=self._word(position + 64),
+    )
 
 
 # --- being paid
@@ -457,7 +500,8 @@ def initiateExitBLSPublicKey(serviceNodeID: uint64):
     if self._nodes[serviceNodeID].leaveRequestTimestamp == 0:
         if (
             SMALL_CONTRIBUTOR_DIVISOR * stake < self._nodes[serviceNodeID].deposit
-            and block.timestamp < self._nodes[serviceNodeID].addedTimestamp + SMALL_CONTRIBUTOR_LEAVE_DELAY
+            and block.timestamp
+            < panic._plus(self._nodes[serviceNodeID].addedTimestamp, SMALL_CONTRIBUTOR_LEAVE_DELAY)
         ):
             raw_revert(
                 abi_encode(
@@ -542,9 +586,9 @@ def _liquidate(key: types.G1Point, timestamp: uint256, signature: types.BLSSigna
     deposit: uint256 = self._nodes[id].deposit
     liquidator: uint256 = self.liquidatorRewardRatio
     pool: uint256 = self.poolShareOfLiquidationRatio
-    sum: uint256 = liquidator + pool + self.recipientRatio
-    liquidator_amount: uint256 = deposit * liquidator // sum
-    pool_amount: uint256 = (deposit * pool + sum - 1) // sum
+    sum: uint256 = panic._plus(liquidator + pool, self.recipientRatio)
+    liquidator_amount: uint256 = panic._times(deposit, liquidator) // sum
+    pool_amount: uint256 = panic._plus(panic._times(deposit, pool), sum - 1) // sum
     self._exit(id, deposit - liquidator_amount - pool_amount)
     if liquidator > 0:
         self._pay(msg.sender, liquidator_amount)
@@ -560,14 +604,14 @@ def _check_leaver(
     id: uint64 = self.serviceNodeIDs[abi_encode(key)]
     if id == 0:
         raw_revert(abi_encode(key, method_id=method_id("BLSPubkeyDoesNotExist((uint256,uint256))")))
-    if block.timestamp > timestamp + self.signatureExpiry:
+    if block.timestamp > panic._plus(timestamp, self.signatureExpiry):
         raw_revert(
             abi_encode(
                 id, timestamp, block.timestamp, method_id=method_id("SignatureExpired(uint64,uint256,uint256)")
             )
         )
     added: uint256 = self._nodes[id].addedTimestamp
-    if block.timestamp < added + MINIMUM_EXIT_AGE:
+    if block.timestamp < panic._plus(added, MINIMUM_EXIT_AGE):
         raw_revert(
             abi_encode(id, added, block.timestamp, method_id=method_id("ExitTooEarly(uint64,uint256,uint256)"))
         )
@@ -583,10 +627,8 @@ def _exit(id: uint64, returned: uint256):
     @notice The stake stays here: it is paid when the network has added it to the lifetime total of who staked it.
     """
     key: types.G1Point = self._nodes[id].blsPubkey
-    prev: uint64 = self._nodes[id].prev
-    next: uint64 = self._nodes[id].next
-    self._nodes[prev].next = next
-    self._nodes[next].prev = prev
+    self._link(self._prev(id), self._next(id))
+    self._links[id] = 0
     self._aggregate = bn254._add(self._aggregate, bn254._negate(key))
     self.serviceNodeIDs[abi_encode(key)] = 0
     self.ed25519ToServiceNodeID[self._nodes[id].ed25519Pubkey] = 0
@@ -611,15 +653,36 @@ def _permitted_aggregations() -> uint256:
 def rederiveTotalNodesAndAggregatePubkey():
     total: uint256 = 0
     aggregate: types.G1Point = empty(types.G1Point)
-    id: uint64 = self._nodes[LIST_SENTINEL].next
+    id: uint64 = self._next(LIST_SENTINEL)
     for _: uint64 in range(max_value(uint64)):
         if id == LIST_SENTINEL:
             break
         total += 1
         aggregate = bn254._add(aggregate, self._nodes[id].blsPubkey)
-        id = self._nodes[id].next
+        id = self._next(id)
     self.totalNodes = total
     self._aggregate = aggregate
+
+
+@internal
+@view
+def _next(id: uint64) -> uint64:
+    return convert(self._links[id] & convert(max_value(uint64), uint256), uint64)
+
+
+@internal
+@view
+def _prev(id: uint64) -> uint64:
+    return convert(self._links[id] >> 64, uint64)
+
+
+@internal
+def _link(left: uint64, right: uint64):
+    """
+    @notice Makes two nodes neighbours.
+    """
+    self._links[left] = convert(self._prev(left), uint256) << 64 | convert(right, uint256)
+    self._links[right] = convert(left, uint256) << 64 | convert(self._next(right), uint256)
 
 
 # --- the owner
@@ -690,7 +753,7 @@ def _check_penalty(liquidator: uint256, pool: uint256, recipient: uint256):
     """
     @notice A penalty never exceeds the operator's quarter of the stake.
     """
-    if (liquidator + pool) * 3 > recipient:
+    if panic._times(panic._plus(liquidator, pool), 3) > recipient:
         raw_revert(method_id("LiquidatorPenaltyTooHigh()"))
 
 
@@ -700,7 +763,10 @@ def _check_penalty(liquidator: uint256, pool: uint256, recipient: uint256):
 @external
 @view
 def serviceNodes(serviceNodeID: uint64) -> types.ServiceNode:
-    return self._nodes[serviceNodeID]
+    node: types.ServiceNode = self._nodes[serviceNodeID]
+    node.next = self._next(serviceNodeID)
+    node.prev = self._prev(serviceNodeID)
+    return node
 
 
 @external
@@ -720,11 +786,11 @@ def maxPermittedPubkeyAggregations() -> uint256:
 def allServiceNodeIDs() -> (DynArray[uint64, types.MAX_LISTED], DynArray[types.G1Point, types.MAX_LISTED]):
     ids: DynArray[uint64, types.MAX_LISTED] = []
     pubkeys: DynArray[types.G1Point, types.MAX_LISTED] = []
-    id: uint64 = self._nodes[LIST_SENTINEL].next
+    id: uint64 = self._next(LIST_SENTINEL)
     for _: uint256 in range(types.MAX_LISTED):
         if id == LIST_SENTINEL:
             break
         ids.append(id)
         pubkeys.append(self._nodes[id].blsPubkey)
-        id = self._nodes[id].next
+        id = self._next(id)
     return ids, pubkeys

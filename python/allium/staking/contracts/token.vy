@@ -6,6 +6,8 @@
 
 from ethereum.ercs import IERC20
 
+from . import panic
+
 name: public(constant(String[13])) = "Session Token"
 symbol: public(constant(String[4])) = "SESH"
 decimals: public(constant(uint8)) = 9
@@ -67,7 +69,7 @@ def _transfer(sender: address, to: address, amount: uint256):
 @internal
 def _mint(to: address, amount: uint256):
     self._check_receiver(to)
-    self.totalSupply += amount
+    self.totalSupply = panic._plus(self.totalSupply, amount)
     self._give(to, amount)
     log IERC20.Transfer(sender=empty(address), receiver=to, value=amount)
 

@@ -6,8 +6,8 @@
 
 # Contributors of one node, and reservations of one contribution contract. `maxContributors` cannot usefully exceed it.
 MAX_CONTRIBUTORS: constant(uint256) = 32
-# Nodes in one call of `seedPublicKeyList`.
-MAX_SEEDED: constant(uint256) = 100
+# How many of them a call may name for the refusal to have its reason.
+MAX_NAMED: constant(uint256) = 128
 # Non-signers that one call can name: more than a block has gas for.
 MAX_NON_SIGNERS: constant(uint256) = 2**14
 # Nodes that `allServiceNodeIDs` can list; more than the whole supply can stake (240,000,000 / 25,000).
@@ -47,13 +47,6 @@ struct Contributor:
 struct ReservedContributor:
     addr: address
     amount: uint256
-
-
-struct SeedServiceNode:
-    blsPubkey: G1Point
-    ed25519Pubkey: uint256
-    addedTimestamp: uint256
-    contributors: DynArray[Contributor, MAX_CONTRIBUTORS]
 
 
 struct ServiceNode:

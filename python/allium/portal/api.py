@@ -1,0 +1,288 @@
+"""What is asked of a portal, and the answers (`spec/portal` §4).
+
+Strangers ask: whatever is in a path ends in a status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Protocol
+
+from eth_utils.address import to_checksum_address
+
+from allium._native import BlsDomain
+from allium.base import log
+from allium.portal import registrations
+from allium.portal.contract_registry import ContractRegistry
+from allium.portal.database import PortalDatabase
+from allium.portal.documents import ArbitrumInfo, Token, amount
+from allium.portal.epoch import Epoch, members
+from allium.portal.limits import Rate, TooOftenError
+from allium.portal.openapi import document as openapi
+from allium.portal.registrations import InvalidRegistrationError
+from allium.portal.signing import BusyError, NoSignatureError, Signing
+from allium.server.messages import JSON, Answer, Request
+
+#: Whose request it is, for the limits.
+SOURCE: ContextVar[str] = ContextVar("source")
+
+_LONGEST_PATH = 512
+_MOST_EVENTS, _MOST_SKIPPED = 500, 10**9
+_ADDRESS, _PUBKEY = re.compile("0x[0-9a-fA-F]{40}"), re.compile("[0-9a-fA-F]{64}")
+_NUMBER = re.compile("[0-9]{1,19}")
+#: The path under which the front end reaches its backend on its own origin.
+_PREFIX = "/api/ssb"
+_SIGN_SECONDS = 60.0
+#: It is data, to be read by any page and to be shown by none.
+_HEADERS = {
+    "content-type": JSON,
+    "access-control-allow-origin": "*",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Limits(Protocol):
+    """How often one source may ask."""
+
+    requests: Rate
+    registrations: Rate
+    signatures: Rate
+
+
+class Now(Protocol):
+    """How everything is at the moment."""
+
+    @property
+    def epoch(self) -> Epoch:
+        """The network."""
+        ...
+
+    @property
+    def tip(self) -> ArbitrumInfo:
+        """The contracts."""
+        ...
+
+
+class PathError(ValueError):
+    """A part of a path that is none."""
+
+
+class PortalApi:
+    """Answers requests."""
+
+    def __init__(
+        self,
+        now: Now,
+        database: PortalDatabase,
+        signing: Signing,
+        domain: BlsDomain,
+        registry: ContractRegistry,
+        limits: Limits,
+        most_registrations: int,
+    ) -> None:
+        self._now, self._database, self._signing = now, database, signing
+        self._domain, self._registry, self._limits = domain, registry, limits
+        self._most_registrations = most_registrations
+        self._openapi = openapi()
+        self._log = log.get("portal")
+
+    async def answer(self, request: Request) -> Answer:
+        """The answer. Raises only what reading the body raises."""
+        try:
+            self._limits.requests.take(SOURCE.get("local"))
+            return await self._routed(request)
+        except PathError as error:
+            return _refusal(400, str(error))
+        except TooOftenError as error:
+            refused = _refusal(429, str(error))
+            refused.headers["retry-after"] = str(max(1, round(error.seconds)))
+            return refused
+        except BusyError:
+            return _refusal(503, "too many signatures are being collected; try again later")
+        except NoSignatureError as error:
+            return _refusal(404 if error.refused else 504, str(error))
+        except TimeoutError:
+            return _refusal(504, "the network does not answer in time; try again")
+
+    async def _routed(self, request: Request) -> Answer:
+        if len(request.path) > _LONGEST_PATH:
+            return _refusal(414, "that path is too long")
+        path = request.path.removeprefix(_PREFIX)
+        parts = path.strip("/").split("/")
+        if parts[0] == "api" and parts[1:2] == ["store"]:
+            parts = parts[1:]
+        if request.method == "OPTIONS":
+            return _allowed()
+        if request.method not in ("GET", "HEAD", "POST"):
+            refused = _refusal(405, "GET and POST are answered")
+            refused.headers["allow"] = "GET, HEAD, OPTIONS, POST"
+            return refused
+        match parts:
+            case ["store", pubkey]:
+                return await self._store(request, pubkey)
+            case ["registrations", pubkey] if request.method == "POST":
+                return await self._store(request, pubkey)
+            case ["rewards", address] if request.method == "POST":
+                return await self._signed(lambda: self._signed_rewards(_address(address)))
+            case _ if request.method == "POST":
+                return _refusal(405, "that is only read")
+            case ["exit", pubkey]:
+                return await self._leaving(_pubkey(pubkey), liquidate=False)
+            case ["liquidation", pubkey]:
+                return await self._leaving(_pubkey(pubkey), liquidate=True)
+            case ["registrations", key]:
+                found = await asyncio.to_thread(self._database.registrations, _key(key))
+                return self._told(members(registrations=found))
+            case ["daily-rewards", address]:
+                days = await asyncio.to_thread(self._database.days, _address(address))
+                return self._told(members(rewards=days))
+            case ["token"]:
+                return _ok(members(token=self._token(), t=int(time.time())))
+            case ["openapi.json"]:
+                return _ok(self._openapi)
+        told = self._of_epoch(parts)
+        return _refusal(404, "there is no such thing") if told is None else self._told(told)
+
+    def _of_epoch(self, parts: list[str]) -> bytes | None:
+        """The members of what follows from the epoch, the tip and the registry."""
+        epoch = self._now.epoch
+        match parts:
+            case ["info" | "network"]:
+                return b"{}"
+            case ["nodes"]:
+                return epoch.nodes
+            case ["nodes", "bls"]:
+                return epoch.bls_keys
+            case ["stakes" | "nodes", key]:
+                key = _key(key)
+                return epoch.stakes_of(key) if key.startswith("0x") else epoch.stake(key)
+            case ["contract", "contribution"]:
+                return epoch.contracts
+            case ["contract", "contribution", key]:
+                key = _key(key)
+                return epoch.contracts_of(key) if key.startswith("0x") else epoch.contract(key)
+            case ["contract", *rest]:
+                return self._registry.told(rest, epoch.index.pots)
+            case ["events", count, skip]:
+                return epoch.events(_number(count, _MOST_EVENTS), _number(skip, _MOST_SKIPPED))
+            case ["stake-events", number]:
+                return epoch.events_of(_number(number, 2**63 - 1))
+            case ["arbitrum-info"]:
+                return members(info=self._now.tip)
+            case ["rewards", address]:
+                return epoch.rewards(_address(address))
+            case ["exit_liquidation_list"]:
+                return epoch.leaving
+        return None
+
+    def _token(self) -> Token:
+        return Token(
+            staking_requirement=amount(self._now.epoch.state.requirement),
+            staking_reward_pool=self._now.tip.balance_reward_rate_pool,
+            contract_address=self._registry.addresses.token,
+        )
+
+    def _told(self, told: bytes) -> Answer:
+        epoch = self._now.epoch
+        answer = _ok(epoch.answer(told))
+        left = epoch.state.time + epoch.state.parameters.block_seconds - int(time.time())
+        answer.headers["cache-control"] = f"public, max-age={max(0, min(left, 30))}"
+        return answer
+
+    # --- what the network signs
+
+    async def _signed(self, ask: Callable[[], Awaitable[bytes]]) -> Answer:
+        self._limits.signatures.take(SOURCE.get("local"))
+        async with asyncio.timeout(_SIGN_SECONDS):
+            told = await ask()
+        answer = _ok(self._now.epoch.answer(told))
+        answer.headers["cache-control"] = "no-store"
+        return answer
+
+    async def _signed_rewards(self, address: str) -> bytes:
+        return members(rewards=await self._signing.rewards(address))
+
+    async def _leaving(self, pubkey: str, liquidate: bool) -> Answer:
+        gone = self._now.epoch.view.departed(pubkey)
+        if gone is None:
+            return _refusal(404, "that node cannot be taken out: the network has it, or nobody does")
+
+        async def ask() -> bytes:
+            return members(result=await self._signing.leaving(gone, liquidate))
+
+        return await self._signed(ask)
+
+    # --- registrations
+
+    async def _store(self, request: Request, pubkey: str) -> Answer:
+        self._limits.registrations.take(SOURCE.get("local"))
+        try:
+            body = await _body(request)
+            given = registrations.fields(request.headers.get("content-type", ""), body, request.query)
+            key = _pubkey(pubkey)
+            # Pairings take milliseconds.
+            made = await asyncio.to_thread(registrations.check, self._domain, key, given, int(time.time()))
+        except (InvalidRegistrationError, PathError) as error:
+            return _ok(members(error=f"Invalid registration: {error}"))
+        await asyncio.to_thread(self._database.register, made, self._most_registrations)
+        return _ok(members(success=True, registration=made))
+
+
+async def _body(request: Request) -> bytes:
+    if (request.length or 0) > registrations.MOST_BODY:
+        raise InvalidRegistrationError("that is too long")
+    parts, size = [], 0
+    async for part in request.body:
+        size += len(part)
+        if size > registrations.MOST_BODY:
+            raise InvalidRegistrationError("that is too long")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _address(text: str) -> str:
+    if _ADDRESS.fullmatch(text) is None:
+        raise PathError("an address is 0x and 40 hex digits")
+    return to_checksum_address(text.lower())
+
+
+def _pubkey(text: str) -> str:
+    if _PUBKEY.fullmatch(text) is None:
+        raise PathError("a public key is 64 hex digits")
+    return text.lower()
+
+
+def _key(text: str) -> str:
+    """An address, checksummed, or a public key."""
+    return _address(text) if text.startswith("0x") else _pubkey(text)
+
+
+def _number(text: str, most: int) -> int:
+    if _NUMBER.fullmatch(text) is None or int(text) > most:
+        raise PathError(f"a number up to {most} is expected")
+    return int(text)
+
+
+def _ok(body: bytes) -> Answer:
+    return Answer(200, dict(_HEADERS), body, size=len(body))
+
+
+def _refusal(status: int, reason: str) -> Answer:
+    answer = _ok(members(error=reason))
+    answer.status = status
+    return answer
+
+
+def _allowed() -> Answer:
+    """To a page that asks whether it may."""
+    answer = Answer(204, dict(_HEADERS))
+    answer.headers["access-control-allow-methods"] = "GET, POST"
+    answer.headers["access-control-allow-headers"] = "content-type"
+    answer.headers["access-control-max-age"] = "86400"
+    return answer

@@ -1,0 +1,96 @@
+"""Everything that the contracts' events tell, by what is asked for: made anew whenever there is another event."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from allium.portal import documents
+from allium.portal.contract_events import ContractEvent
+from allium.portal.pots import Pot, fold
+
+
+@dataclass(frozen=True)
+class Exit:
+    """A node that the contract let go."""
+
+    node: int
+    block: int
+    returned: int
+
+
+@dataclass(frozen=True)
+class ContractIndex:
+    """As of one block of the EVM chain. Never changed."""
+
+    #: All, oldest first.
+    events: Sequence[documents.Event]
+    #: By the contract's number of the node.
+    of_node: Mapping[int, list[documents.Event]]
+    #: Addresses' claims, oldest first: block and amount.
+    claims: Mapping[str, list[tuple[int, int]]]
+    #: What the contract holds: BLS key, 128 hex digits, to its number.
+    bls_keys: Mapping[str, int]
+    exits: Mapping[int, Exit]
+    #: Contributors of every node that was registered: address and amount, the operator first.
+    stakes: Mapping[int, list[tuple[str, int]]]
+    #: The nodes that an address ever staked for.
+    nodes_of: Mapping[str, list[int]]
+    pots: Mapping[str, Pot]
+    pots_of: Mapping[str, list[Pot]]
+    pots_by_node: Mapping[str, list[Pot]]
+
+
+def index(events: Sequence[ContractEvent]) -> ContractIndex:
+    """Of all events, in the order of the chain."""
+    of_node: dict[int, list[documents.Event]] = defaultdict(list)
+    claims: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    stakes: dict[int, list[tuple[str, int]]] = {}
+    nodes_of: dict[str, list[int]] = defaultdict(list)
+    keys: dict[str, int] = {}
+    exits: dict[int, Exit] = {}
+    pot_events = []
+    for event in events:
+        told = event.told
+        if event.node is not None:
+            of_node[event.node].append(told)
+            _note_member(event.node, told, keys, exits)
+        elif told.name == "RewardsClaimed":
+            claims[told.args["recipientAddress"]].append((told.block, int(told.args["amount"])))
+        elif told.main_arg is not None and told.name != "RewardsBalanceUpdated":
+            pot_events.append(event)
+        if event.node is not None and told.name == "NewServiceNodeV2":
+            parts = [(each["staker"]["addr"], int(each["stakedAmount"])) for each in told.args["contributors"]]
+            stakes[event.node] = parts
+            for address in dict.fromkeys(address for address, _ in parts):
+                nodes_of[address].append(event.node)
+    pots = fold(pot_events)
+    pots_of: dict[str, list[Pot]] = defaultdict(list)
+    pots_by_node: dict[str, list[Pot]] = defaultdict(list)
+    for pot in pots.values():
+        pots_by_node[pot.pubkey].append(pot)
+        for person in pot.people:
+            pots_of[person].append(pot)
+    return ContractIndex(
+        events=[event.told for event in events],
+        of_node=of_node,
+        claims=claims,
+        bls_keys=keys,
+        exits=exits,
+        stakes=stakes,
+        nodes_of=nodes_of,
+        pots=pots,
+        pots_of=pots_of,
+        pots_by_node=pots_by_node,
+    )
+
+
+def _note_member(node: int, told: documents.Event, keys: dict[str, int], exits: dict[int, Exit]) -> None:
+    key = told.args.get("blsPubkey" if told.name == "NewSeededServiceNode" else "pubkey")
+    text = "" if key is None else "".join(int(key[name]).to_bytes(32, "big").hex() for name in ("X", "Y"))
+    if told.name in ("NewServiceNodeV2", "NewSeededServiceNode"):
+        keys[text] = node
+    elif told.name == "ServiceNodeExit":
+        keys.pop(text, None)
+        exits[node] = Exit(node, told.block, int(told.args["returnedAmount"]))

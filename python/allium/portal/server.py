@@ -1,0 +1,201 @@
+"""`allium portal serve`: one process that follows the network and the contracts, and answers whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from allium._native import BlsDomain
+from allium.appchain.types import PublicKey
+from allium.base import log
+from allium.client.direct import Node
+from allium.client.listing import usable
+from allium.consensus.chainfile import ChainFile
+from allium.errors import ConsensusError
+from allium.liveness import HISTORY
+from allium.liveness.history import look
+from allium.portal import health
+from allium.portal.api import SOURCE, PortalApi
+from allium.portal.contract_registry import ContractRegistry
+from allium.portal.database import PortalDatabase
+from allium.portal.documents import ArbitrumInfo
+from allium.portal.epoch import Epoch
+from allium.portal.indexer import Indexer
+from allium.portal.limits import Rate
+from allium.portal.settings import PortalConfig
+from allium.portal.signing import Signing
+from allium.portal.state_source import StateSource, open_source
+from allium.server import process, quota
+from allium.server.health import Problem
+from allium.server.http_server import HttpServer
+from allium.server.messages import Answer, Request, failure
+from allium.server.metrics import ServerMetrics
+from allium.server.process import ServerProcess
+from allium.server.quota import SourceQuota
+from allium.settings.declared import ConfigError
+from allium.staking import StakingError
+from allium.staking.addresses import Addresses
+from allium.staking.provider_quorum import ProviderQuorum
+from allium.wallet.claim import SignatureClient
+from allium.wallet.steps import ContractReader
+
+DATABASE = "portal.sqlite"
+_LOOK_SECONDS, _DAY = 0.5, 86_400
+
+
+def run(config: PortalConfig, config_file: Path | None) -> int:
+    """Serves until a signal, and returns an exit code (`process.run`)."""
+    return process.run(PortalProcess, config, lambda: PortalConfig.load(config_file, {"data_dir": config.data_dir}))
+
+
+class SourceLimits:
+    """How often one source may ask."""
+
+    def __init__(self, config: PortalConfig) -> None:
+        self.requests = Rate(config.source_requests, 10)
+        self.registrations = Rate(config.source_registrations, 3600)
+        self.signatures = Rate(config.source_signatures, 60)
+
+
+class Portal:
+    """What is known, kept up to date."""
+
+    def __init__(self, source: StateSource, indexer: Indexer, database: PortalDatabase, node_dir: Path | None) -> None:
+        self._source, self._indexer, self._database, self._node_dir = source, indexer, database, node_dir
+        self._proofs: Mapping[PublicKey, int] = {}
+        self.epoch = Epoch(source.state, indexer.index, {}, source.state.time)
+        self._log = log.get("portal")
+
+    @property
+    def tip(self) -> ArbitrumInfo:
+        """What the contracts hold."""
+        return self._indexer.tip
+
+    async def run(self) -> None:
+        """Makes each epoch, until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def refresh(self) -> None:
+        """Makes another epoch if there is something new."""
+        state, index = self._source.state, self._indexer.index
+        if self.epoch.state is state and self.epoch.index is index:
+            return
+        self.epoch = await asyncio.to_thread(self._made)
+        if state.height and (day := state.time // _DAY) > await asyncio.to_thread(self._database.last_day):
+            await asyncio.to_thread(self._keep_day, day)
+
+    def _made(self) -> Epoch:
+        if self._node_dir is not None and (kept := look(self._node_dir / HISTORY)) is not None:
+            self._proofs = {key: each.proofs[-1].at for key, each in kept.nodes.items() if each.proofs}
+        state = self._source.state
+        return Epoch(state, self._indexer.index, self._proofs, state.time)
+
+    def _keep_day(self, day: int) -> None:
+        epoch = self.epoch
+        earned = [(who, int(epoch.view.rewards(who).lifetime_rewards)) for who in epoch.view.everybody()]
+        self._database.keep_day(day, epoch.state.height, epoch.state.time, earned)
+
+
+class PortalProcess(ServerProcess[PortalConfig]):
+    """The parts of a running portal."""
+
+    kind: ClassVar[str] = health.KIND
+    title: ClassVar[str] = "portal"
+    init: ClassVar[str] = "allium portal init"
+
+    async def open(self, stack: contextlib.AsyncExitStack, ed25519_seed: bytes, x25519_secret: bytes) -> HttpServer:
+        """See `ServerProcess`."""
+        config = self.config
+        if not config.l2_rpc:
+            raise ConfigError("set l2_rpc to the URLs of providers of the EVM chain")
+        chain, addresses = ChainFile.read(config.chain_file), Addresses.load(config.contracts)
+        if (chain.l2_chain_id, chain.rewards_contract.lower()) != (addresses.chain_id, addresses.rewards.lower()):
+            raise ConfigError(f"{config.chain_file} and {config.contracts} are of different contracts")
+        self.metrics = metrics = ServerMetrics(health.KIND, config.data_dir)
+        path = config.data_dir / DATABASE
+        database = PortalDatabase(path, addresses.chain_id, addresses.rewards, addresses.block)
+        stack.callback(database.close)
+        source = open_source(stack, chain, config.data_dir, config.node_dir)
+        panel = ProviderQuorum(config.l2_rpc)
+        stack.push_async_callback(panel.close)
+        self._indexer = indexer = Indexer(panel, addresses, database)
+        await indexer.open()
+        self._portal = portal = Portal(source, indexer, database, config.node_dir)
+        view = ContractReader(panel.providers[0], addresses)
+        signing = Signing(lambda: _asker(config.network_file), view)
+        stack.push_async_callback(signing.close)
+        health.show(metrics, portal, indexer)
+        works = (source.run(), indexer.run(config.refresh_seconds), portal.run())
+        tasks = [asyncio.create_task(self._watched(work)) for work in works]
+        stack.push_async_callback(_end, tasks)
+        domain = BlsDomain(addresses.chain_id, bytes.fromhex(addresses.rewards[2:]))
+        api = PortalApi(
+            portal,
+            database,
+            signing,
+            domain,
+            ContractRegistry(addresses),
+            SourceLimits(config),
+            config.max_registrations,
+        )
+        source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
+        return PortalHttpServer(config, source_quota, api.answer, _no_onion, metrics)
+
+    async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
+        """Without one of its parts it would tell what is old: it ends, and is started again."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except ConsensusError as error:
+            self.fail(error)
+        except BaseException as error:
+            log.failure(self._log, "a part of the portal failed", error)
+            self.fail(error)
+
+    @property
+    def holds(self) -> str:
+        """See `ServerProcess`."""
+        epoch = self._portal.epoch
+        return f"{len(epoch.state.nodes):,} nodes at height {epoch.state.height:,}, {len(epoch.index.events):,} events"
+
+    def problems(self, numbers: dict[str, float]) -> list[Problem]:
+        """See `ServerProcess`."""
+        return list(health.problems(numbers, self._indexer.trouble, time.time()))
+
+
+class PortalHttpServer(HttpServer):
+    """The HTTP server of a portal."""
+
+    def begun(self, request: Any) -> None:
+        """Notes for the limits whose request it is."""
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        name = str(peer[0]) if isinstance(peer, tuple) else "local"
+        forwarded = request.headers.get("X-Forwarded-For")
+        SOURCE.set(quota.source_of(name, forwarded, self._config.trusted_proxies))
+
+
+def _asker(network_file: Path) -> SignatureClient:
+    """The nodes that are asked for signatures, in any order."""
+    try:
+        nodes = usable(json.loads(network_file.read_bytes())["nodes"], Node.parse)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StakingError(f"the list of nodes cannot be read: {type(error).__name__}") from None
+    return SignatureClient.of([node for node in nodes if node.omq_port])
+
+
+async def _no_onion(request: Request) -> Answer:
+    return failure(404)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,70 @@
+"""What an operator may set for a portal: `portal.toml`, overridden by `ALLIUM_PORTAL_*` environment variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allium.base import fields
+from allium.settings.declared import Schema, file_path, listed, required, setting
+from allium.settings.server import ServerConfig, web_url
+
+#: In the data directory; who finds it there knows that a portal's data are.
+FILE_NAME = "portal.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortalConfig(ServerConfig):
+    """The settings of one portal."""
+
+    http_port: int = setting(fields.whole(1, 65535), "TCP port for plain HTTP.", 8002)
+    metrics_port: int | None = setting(
+        fields.optional(fields.whole(1, 65535)), 'TCP port at which Prometheus is answered. "": nowhere.', 22026
+    )
+    chain_file: Path = required(file_path, "JSON file that says which chain to follow. Relative to this file.")
+    contracts: Path = required(
+        file_path, "JSON file with the addresses of the network's contracts. Relative to this file."
+    )
+    network_file: Path = required(
+        file_path, "JSON file with the nodes that are asked for signatures. Relative to this file."
+    )
+    l2_rpc: list[str] = setting(
+        listed(web_url),
+        "URLs of providers of the EVM chain; more than half of them have to say the same.",
+        factory=list,
+    )
+    node_dir: Path | None = setting(
+        fields.optional(file_path),
+        "Data directory of a node on this machine, where a committee orders the chain. Relative to this file.",
+    )
+    refresh_seconds: float = setting(fields.number(3600, above=0), "How often the EVM chain is looked at.", 30.0)
+    max_registrations: int = setting(fields.whole(1), "How many registrations are kept; the oldest go.", 100_000)
+    source_requests: int = setting(
+        fields.whole(1), "How many requests one address (IPv6: one /64) may make in 10 s.", 300
+    )
+    source_registrations: int = setting(fields.whole(1), "How many registrations it may post in an hour.", 100)
+    source_signatures: int = setting(fields.whole(1), "How many signatures it may ask for in a minute.", 10)
+    source_day_bytes: int = setting(fields.size(1 << 16), "How much it may send in a day.", 16 << 20)
+
+    @classmethod
+    def load(cls, path: Path | None, options: Mapping[str, Any] | None = None) -> PortalConfig:
+        """The settings in force with the TOML file `path` (`None`: from the environment alone) and the command line's.
+
+        The command line wins over the environment, and that over the file. Raises `ConfigError` for a file that cannot
+        be read, a name that does not exist, a value that is refused.
+        """
+        given, where = SCHEMA.load(path, options)
+        return cls(**SCHEMA.checked(given, where, options))
+
+
+#: How they are read and written.
+SCHEMA = Schema(
+    PortalConfig,
+    title="Settings of an Allium portal.",
+    prefix="ALLIUM_PORTAL_",
+    init="allium portal init",
+    paths=("data_dir", "chain_file", "contracts", "network_file", "node_dir"),
+)
+commented_toml = SCHEMA.commented_toml
