@@ -327,11 +327,13 @@ class Session:
         attachments: Sequence[Attachment | Path] = (),
         preview: Preview | None = None,
         invitation: CommunityInvitation | None = None,
+        wait: bool = True,
     ) -> SentMessage:
         """A message to an account, to ourselves, to a group or to a community.
 
         Files are uploaded first, which raises what `Files.upload` does. Returns when the message is stored, or when it
-        could not be and waits (`state`; in a community it does not). `ValueError` for what cannot be sent.
+        could not be and waits (`state`; in a community it does not); without `wait` as soon as it is kept to be sent,
+        but in a community. `ValueError` for what cannot be sent.
         """
         target = Target(quote.timestamp, quote.sender) if isinstance(quote, Message) else quote
         if actions.is_community(conversation_id):
@@ -356,6 +358,8 @@ class Session:
             invitation=invitation,
         )
         self._typist.sent(message.conversation)
+        if not wait:
+            return SentMessage(message.id, message.conversation, message.timestamp, message.state)
         return await self._sent(message.id)
 
     async def resend(self, message: Message | SentMessage) -> SentMessage:
