@@ -30,7 +30,7 @@ def messenger(
         list[str] | None,
         typer.Option("--seed", envvar="ALLIUM_SEED", help="URL of a seed node of another network; may be repeated."),
     ] = None,
-    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Where it listens.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Where it listens.")] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Show the link, and open nothing.")] = False,
     file_server: Annotated[
         str,

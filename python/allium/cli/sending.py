@@ -47,6 +47,7 @@ def send(
 
 
 def server_of(place: str) -> FileServer:
+    """A file server by its URL, # and its key."""
     from allium.client.transfers.transfer import FileServer
 
     url, separator, key = place.partition("#")

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 #: Nobody types for longer without saying so again, seconds.
 TYPING_SECONDS = 15.0
 MAX_TASKS = 64
+#: It is told how far a file is when that has changed by so much.
+PROGRESS_STEP = 0.02
 
 
 class OpenAccount:
@@ -38,6 +40,8 @@ class OpenAccount:
         self.downloads: dict[int, asyncio.Task[None]] = {}
         self._typing: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._shown: dict[int, float] = {}
+        session.enclosing.progress = self._sent
         self.start(self._pump())
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -190,6 +194,19 @@ class OpenAccount:
     def tell_progress(self, message: int, attachment: int, progress: float) -> None:
         """How far a file is."""
         self._tell("attachment_progress", message_id=message, attachment=attachment, progress=progress)
+
+    def _sent(self, message: int, attachment: int, done: int, total: int) -> None:
+        """How far a file is that is sent."""
+        now = done / total if total > 0 else 0.0
+        if now >= 1.0:
+            self.progress.pop(attachment, None)
+            self._shown.pop(attachment, None)
+        else:
+            self.progress[attachment] = now
+            if now - self._shown.get(attachment, -1.0) < PROGRESS_STEP:
+                return
+            self._shown[attachment] = now
+        self.tell_progress(message, attachment, min(now, 1.0))
 
     async def tell_changed(self, message: int) -> None:
         """A message looks different now."""

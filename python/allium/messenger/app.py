@@ -75,7 +75,7 @@ def _endpoint(
             told = of(error)
             if told.word == "failed":
                 _log.error("%s %s failed: %s", operation.method, operation.path, type(error).__name__)
-            return answer(told.body(), told.status)
+            return answer(told.body(), told.status, told.headers)
         return found if isinstance(found, Response) else answer(found, operation.status)
 
     return endpoint

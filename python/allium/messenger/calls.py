@@ -164,8 +164,7 @@ async def pieces(request: Request, most: int) -> Any:
         yield piece
 
 
-def answer(value: Any, status: int = 200) -> Response:
+def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A value as JSON."""
-    return Response(
-        msgspec.json.encode(value), status, media_type="application/json", headers={"Cache-Control": "no-store"}
-    )
+    told = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(msgspec.json.encode(value), status, media_type="application/json", headers=told)

@@ -7,19 +7,22 @@ import logging
 from pathlib import Path
 
 from allium.client.database.rows import StoredAttachment
-from allium.messenger.account import OpenAccount
+from allium.messenger.account import PROGRESS_STEP, OpenAccount
 from allium.messenger.errors import ApiError
 from allium.messenger.places import private_directory
 
 _log = logging.getLogger(__name__)
 MAX_DOWNLOADS = 8
-#: It is told how far a file is when that has changed by so much.
-_STEP = 0.02
 
 
 def directory(account: OpenAccount) -> Path:
     """Where they lie."""
     return private_directory(account.directory / "attachments")
+
+
+def has(account: OpenAccount, path: Path) -> bool:
+    """Whether a file lies there, wherever links lead."""
+    return path.resolve().is_relative_to(directory(account).resolve())
 
 
 def begin(account: OpenAccount, stored: StoredAttachment) -> None:
@@ -39,7 +42,7 @@ async def _fetch(account: OpenAccount, stored: StoredAttachment) -> None:
         nonlocal told
         now = min(1.0, done / total) if total > 0 else 0.0
         account.progress[stored.id] = now
-        if now - told >= _STEP or now == 1.0:
+        if now - told >= PROGRESS_STEP or now == 1.0:
             told = now
             account.tell_progress(stored.message, stored.id, now)
 

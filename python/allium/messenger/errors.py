@@ -43,6 +43,8 @@ class ApiError(Exception):
         super().__init__(message)
         self.word, self.message, self.more = word, message, more
         self.status = STATUS[word]
+        #: Of the answer.
+        self.headers: dict[str, str] = {}
 
     def body(self) -> dict[str, Any]:
         """As JSON."""

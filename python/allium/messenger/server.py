@@ -29,6 +29,7 @@ PORT = 22480
 MAX_CONNECTIONS = 256
 #: Of a message that a page sends over the WebSocket, where it has nothing to say, bytes.
 _MAX_FRAME = 4096
+_BACKLOG = 128
 #: What is under way may take so long at the end, seconds.
 _PATIENCE = 5
 
@@ -83,6 +84,8 @@ def _listen(port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, each))
+            # Whoever follows the link at once waits until it is answered.
+            listener.listen(_BACKLOG)
         except OSError:
             listener.close()
             if each == 0 or port is not None:

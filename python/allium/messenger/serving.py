@@ -71,6 +71,7 @@ class RangeError(ApiError):
 
     def __init__(self, size: int) -> None:
         super().__init__("range", f"The file has {size} bytes.")
+        self.headers["Content-Range"] = f"bytes */{size}"
 
 
 async def _pieces(descriptor: int, start: int, end: int) -> AsyncIterator[bytes]:

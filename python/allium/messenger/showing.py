@@ -68,7 +68,7 @@ def _message(
         received=message.received,
         position=message.position,
         state=message.state.value,
-        stored_on=None,
+        stored_on=_count(extra.get("stored on")),
         read=message.read,
         deleted=int(message.deleted),
         expires=message.expires,
@@ -87,6 +87,10 @@ def _message(
     )
 
 
+def _count(found: Any) -> int | None:
+    return found if isinstance(found, int) else None
+
+
 def timer(found: Disappearing | None) -> TimerView | None:
     """A timer."""
     if found is None or not found.seconds or int(found.kind) not in _KINDS:
@@ -98,8 +102,8 @@ def attachment(prefix: str, stored: StoredAttachment, progress: float | None) ->
     """A file; `progress` from 0 to 1 while it is under way."""
     file = stored.attachment
     state = "pending" if progress is not None else stored.state.value
-    if progress is None and state == "pending":
-        # An earlier run was about to fetch it.
+    if progress is None and state == "pending" and file.url:
+        # An earlier run was about to fetch it; what has no URL yet is to be sent.
         state = "remote"
     return AttachmentView(
         id=stored.id,

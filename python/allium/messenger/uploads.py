@@ -18,9 +18,9 @@ from starlette.requests import Request
 
 from allium.client.database.rows import Message
 from allium.client.files.names import safe_name
-from allium.client.messages.kinds import Attachment, Preview
-from allium.client.session import actions
-from allium.messenger import content, requests
+from allium.client.messages.kinds import Preview
+from allium.client.session import LocalFile
+from allium.messenger import content, downloads, requests
 from allium.messenger.account import OpenAccount
 from allium.messenger.calls import pieces
 from allium.messenger.errors import ApiError, unknown
@@ -110,13 +110,7 @@ async def outgoing(
     session = account.session
     files = [described(account, each) for each in wanted.attachments]
     preview = await _preview(account, wanted.preview) if wanted.preview else None
-    attachments: list[Attachment | Path] = []
-    for path, told in files:
-        if actions.is_community(conversation):
-            attachments.append(path)
-            continue
-        kind, voice = str(told.get("type", "")), bool(told.get("voice")) or wanted.voice
-        attachments.append(await session.files.upload(path, name=path.name, content_type=kind, voice=voice))
+    attachments = [_kept(account, path, told, voice=wanted.voice) for path, told in files]
     sent = await session.send(
         conversation, wanted.text, quote=quote, attachments=attachments, preview=preview, wait=False
     )
@@ -125,7 +119,16 @@ async def outgoing(
     message = await session.conversations.message(sent.id)
     if message is None:
         raise unknown("message")
+    await account.tell_changed(sent.id)
     return message
+
+
+def _kept(account: OpenAccount, path: Path, told: dict[str, Any], *, voice: bool) -> LocalFile:
+    """A file moved to where those of messages are: it is one from now on."""
+    own = private_directory(downloads.directory(account) / f"sent-{path.parent.name}") / path.name
+    path.replace(own)
+    kind = str(told.get("type", ""))
+    return LocalFile(own, path.name, kind, voice=bool(told.get("voice")) or voice)
 
 
 async def _preview(account: OpenAccount, url: str) -> Preview | None:

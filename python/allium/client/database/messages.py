@@ -78,7 +78,7 @@ class Messages:
         first: bool = False,
         limit: int = 50,
     ) -> list[Message]:
-        """Messages of a conversation, the oldest first: the last ones, those next to a message or place, or the `first`."""
+        """Messages of a conversation, the oldest first: the last ones, those next to a place, or the `first`."""
         number = conversation_number(self._connection, conversation)
         if number is None:
             return []

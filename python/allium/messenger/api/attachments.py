@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from starlette.responses import Response
@@ -88,9 +89,8 @@ async def show(call: Call) -> Response:
     stored = await _stored(call)
     if not stored.path:
         raise ApiError("unknown", "The file is not here yet; fetch it first.")
-    root = downloads.directory(call.account).resolve()
     path = Path(stored.path)
-    if not path.resolve().is_relative_to(root):
+    if not await asyncio.to_thread(downloads.has, call.account, path):
         raise unknown("file")
     return await serving.file(call.request, path, stored.attachment.name or path.name, stored.attachment.content_type)
 
