@@ -21,6 +21,7 @@ from allium.messenger.access import Access
 from allium.messenger.app import application
 from allium.messenger.places import Places, write_json
 from allium.messenger.service import Service
+from allium.messenger.wires import EventsWire, HttpWire
 
 _log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
@@ -64,7 +65,7 @@ async def serve(wanted: Wanted, ready: Callable[[str], object]) -> None:
         origins = {f"http://{host}:{port}" for host in (LOOPBACK, "localhost")}
         service = Service(places, seeds=wanted.seeds, version=wanted.version, file_server=wanted.file_server)
         access = Access(places)
-        server = _Server(_config(application(service, access, origins)))
+        server = _Server(configuration(application(service, access, origins)))
         async with _stopped_by_signals(server):
             starting = asyncio.create_task(service.start())
             try:
@@ -95,7 +96,8 @@ def _listen(port: int | None) -> socket.socket:
     raise AssertionError
 
 
-def _config(app: Any) -> uvicorn.Config:
+def configuration(app: Any) -> uvicorn.Config:
+    """How it is served."""
     return uvicorn.Config(
         app,
         log_config=None,
@@ -104,7 +106,8 @@ def _config(app: Any) -> uvicorn.Config:
         date_header=False,
         proxy_headers=False,
         lifespan="off",
-        ws="websockets-sansio",
+        http=HttpWire,
+        ws=EventsWire,
         ws_max_size=_MAX_FRAME,
         ws_per_message_deflate=False,
         limit_concurrency=MAX_CONNECTIONS,
