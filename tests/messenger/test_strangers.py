@@ -39,7 +39,7 @@ def test_a_link_is_good_once_and_a_browser_carries_what_no_script_reads(service:
     cookie = first.headers["set-cookie"].lower()
     assert all(each in cookie for each in ("httponly", "samesite=strict", "path=/"))
     again = service.ask("GET", urlsplit(link).path + "?" + urlsplit(link).query, known=False)
-    assert (again.status, again.headers["set-cookie"]) == (403, None)
+    assert again.status == 403 and "set-cookie" not in again.headers
     with contextlib.suppress(OSError):
         browser.open(service.do("POST", "/api/links")["url"])
     with browser.open(service.url + "/api/state") as answer:

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from email.message import Message
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any, Self
@@ -34,7 +35,7 @@ sys.exit(main(sys.argv[1:]))
 class Answer:
     """What came back."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def __init__(self, status: int, headers: Message, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
 
     @property
