@@ -21,9 +21,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from allium.messenger import install
+from allium.messenger import describe, install
 from allium.messenger import service as locking
 from allium.messenger.access import DEVICE_SECONDS, LINK_SECONDS, Access
+from allium.messenger.api import OPERATIONS
 from allium.messenger.pairing import SECONDS, TRIES, Door, Pairing
 from allium.messenger.places import Places
 from tests.support.messenger import Messenger
@@ -315,3 +316,12 @@ def test_the_menu_runs_the_command_as_it_is_written(platform: str, tmp_path: Pat
         assert "100%%" in text and '"/opt/my py/python"' in text
     assert install.remove(made) == [menu, login]
     assert not menu.exists()
+
+
+def test_the_page_of_the_api_has_every_operation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api" / "messenger.md").read_text()
+    assert page.endswith(describe.table(OPERATIONS)), "write the table anew: `describe.table(OPERATIONS)`"
+    described = describe.document(OPERATIONS, "1")
+    assert sum(map(len, described["paths"].values())) == len(OPERATIONS)
+    names = [each["operationId"] for methods in described["paths"].values() for each in methods.values()]
+    assert len(set(names)) == len(names)
