@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from allium.messenger import content
-from allium.messenger.errors import ApiError
+from allium.messenger.errors import ApiError, unknown
 
 _PIECE = 256 << 10
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -48,6 +48,16 @@ def safe_headers(kind: str, name: str) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-store",
     }
+
+
+def picture(data: bytes) -> Response:
+    """A small picture of somebody else's; `ApiError` for what is none."""
+    kind = content.kind(data[: content.HEAD])
+    if not kind.startswith("image/"):
+        raise unknown("picture")
+    # Another picture has another URL.
+    headers = safe_headers(kind, "picture") | {"Cache-Control": "private, max-age=86400"}
+    return Response(data, media_type=kind, headers=headers)
 
 
 def bounds(wanted: str | None, size: int) -> tuple[int, int]:

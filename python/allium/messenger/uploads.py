@@ -133,4 +133,4 @@ def _kept(account: OpenAccount, path: Path, told: dict[str, Any], *, voice: bool
 
 async def _preview(account: OpenAccount, url: str) -> Preview | None:
     facts = await account.session.run(Facts.load)
-    return await account.session.files.preview(url) if facts.link_previews else None
+    return await account.previews.enclose(account.session, url) if facts.link_previews else None

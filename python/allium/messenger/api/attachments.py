@@ -8,8 +8,9 @@ from pathlib import Path
 from starlette.responses import Response
 
 from allium.client.database.rows import StoredAttachment
+from allium.client.session import letters
 from allium.client.session.core import Work
-from allium.messenger import downloads, requests, serving, uploads
+from allium.messenger import downloads, pictures, requests, serving, uploads
 from allium.messenger.calls import Call, Operations, integer
 from allium.messenger.errors import ApiError, unknown
 from allium.messenger.facts import Facts
@@ -51,8 +52,28 @@ async def preview(call: Call) -> PreviewView | None:
     session = call.account.session
     if not (await session.run(Facts.load)).link_previews:
         return None
-    found = await session.files.preview(call.body.text)
-    return None if found is None else PreviewView(url=found.url, title=found.title)
+    kept = await call.account.previews.find(session, call.body.text)
+    if kept is None:
+        return None
+    name, found = kept
+    image = f"{call.account.prefix}/previews/{name}" if found.image is not None else None
+    return PreviewView(url=found.url, title=found.title, image=image)
+
+
+@table.add("GET", f"{_ACCOUNT}/previews/{{preview}}", "The image of a preview that was found", answer=Response)
+async def found_image(call: Call) -> Response:
+    found = call.account.previews.get(call.path("preview"))
+    if found is None or found.image is None:
+        raise unknown("preview")
+    return serving.picture(found.image.data)
+
+
+@table.add("GET", f"{_ACCOUNT}/messages/{{message}}/preview", "The image of a message's preview", answer=Response)
+async def preview_image(call: Call) -> Response:
+    preview = letters.preview_of((await call.message()).extra.get("preview"))
+    if preview is None or preview.image is None:
+        raise unknown("preview")
+    return serving.picture(await pictures.of_preview(call.account, preview.image))
 
 
 @table.add(
