@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.messenger.conftest import Person
 from tests.support.devnet import Devnet
 from tests.support.messenger import Messenger
+from tests.support.waiting import await_that
 
 People = tuple[Person, Person]
 Event = dict[str, Any]
@@ -115,6 +117,34 @@ def test_a_file_travels_and_is_streamed_in_ranges(people: People) -> None:
     beyond = bob.service.ask("GET", file["url"], headers={"Range": "bytes=512000-"})
     assert (beyond.status, beyond.headers["content-range"]) == (416, "bytes */512000")
     assert alice.service.ask("DELETE", f"{alice.path}/uploads/{upload['id']}").status == 404
+    for each, message in ((alice, sent), (bob, received)):
+        where = each.service.directory / "accounts" / each.account["id"] / "attachments"
+        await_that("sealed", partial(is_sealed, where))
+        assert (
+            each.service.ask("GET", message["attachments"][0]["url"], headers={"Range": "bytes=65530-65545"}).body
+            == (content[65530:65546])
+        )
+        each.service.do("DELETE", f"{each.path}/messages/{message['id']}")
+        await_that("removed", partial(is_empty, where))
+
+
+def files_in(directory: Path) -> list[Path]:
+    return [each for each in directory.rglob("*") if each.is_file()]
+
+
+def is_empty(directory: Path) -> bool:
+    return not files_in(directory)
+
+
+def is_sealed(directory: Path) -> bool:
+    return not is_empty(directory) and not any(map(in_the_clear, files_in(directory)))
+
+
+def in_the_clear(path: Path) -> bool:
+    try:
+        return bytes(range(256)) in path.read_bytes()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_group_is_made_joined_changed_and_left(people: People) -> None:

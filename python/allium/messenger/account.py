@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from allium.client.database.rows import ConversationKind, Message
+from allium.client.database.rows import ConversationKind, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.session import Session, group_view
 from allium.client.session import events as happened
@@ -17,6 +17,7 @@ from allium.client.session.core import Work
 from allium.messenger import listing, showing, values
 from allium.messenger.facts import Facts
 from allium.messenger.hub import Hub
+from allium.messenger.keeping import Keeper
 from allium.messenger.link_previews import LinkPreviews
 from allium.messenger.people import People
 from allium.messenger.views import AccountView, ConversationView, MessageView
@@ -25,6 +26,7 @@ _log = logging.getLogger(__name__)
 #: Nobody types for longer without saying so again, seconds.
 TYPING_SECONDS = 15.0
 MAX_TASKS = 64
+_ARRIVED = (MessageState.SENT, MessageState.UNSYNCED)
 #: It is told how far a file is when that has changed by so much.
 PROGRESS_STEP = 0.02
 
@@ -47,7 +49,9 @@ class OpenAccount:
         self._tasks: set[asyncio.Task[None]] = set()
         self._shown: dict[int, float] = {}
         session.enclosing.progress = self._sent
+        self.keeper = Keeper(self)
         self.start(self._pump())
+        self.start(self.keeper.run())
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs something for as long as the account is open."""
@@ -160,8 +164,11 @@ class OpenAccount:
             case happened.NoticeReceived(message):
                 await self._message("notice_received", message)
             case happened.MessageChanged(message):
+                if message.has_attachments and message.state in _ARRIVED:
+                    await self.keeper.seal_all(message.id)
                 await self._message("message_changed", message)
             case happened.MessageDeleted(conversation, number, placeholder):
+                self.keeper.sweep()
                 self._tell(
                     "message_deleted",
                     conversation=values.in_url(conversation),
@@ -202,6 +209,8 @@ class OpenAccount:
             case happened.ContactChanged(contact) | happened.RequestAccepted(contact):
                 self._tell("contact_changed", contact=contact, conversation=contact)
             case happened.ConversationChanged(conversation):
+                # It may have been cleared.
+                self.keeper.sweep()
                 self._tell("conversation_changed", conversation=values.in_url(conversation))
             case happened.ConfigChanged(namespace):
                 self._tell("config_changed", namespace=namespace)

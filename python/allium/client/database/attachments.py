@@ -60,6 +60,10 @@ class Attachments:
         rows = self._connection.rows(f"{_SELECT} WHERE state = ? ORDER BY id DESC LIMIT ?", (state.value, limit))
         return [_attachment(row) for row in rows]
 
+    def paths(self) -> list[str]:
+        """Where files lie on this machine, or are to lie."""
+        return [str(row[0]) for row in self._connection.rows("SELECT path FROM attachments WHERE path <> ''", ())]
+
     def set_state(self, attachment: int, state: AttachmentState, path: str = "") -> None:
         """Where the file is, and under which path on this machine."""
         self._connection.execute(

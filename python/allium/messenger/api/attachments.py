@@ -108,12 +108,24 @@ async def cancel(call: Call) -> MessageView:
 @table.add("GET", f"{_ACCOUNT}/attachments/{{attachment}}", "A file that is here, whole or a range", answer=Response)
 async def show(call: Call) -> Response:
     stored = await _stored(call)
+    try:
+        return await _served(call, stored)
+    except ApiError:
+        # It may just have been sealed, and lie under another name.
+        again = await _stored(call)
+        if again.path == stored.path:
+            raise
+        return await _served(call, again)
+
+
+async def _served(call: Call, stored: StoredAttachment) -> Response:
     if not stored.path:
         raise ApiError("unknown", "The file is not here yet; fetch it first.")
     path = Path(stored.path)
-    if not await asyncio.to_thread(downloads.has, call.account, path):
+    keeper, told = call.account.keeper, stored.attachment
+    if not await asyncio.to_thread(keeper.has, path):
         raise unknown("file")
-    return await serving.file(call.request, path, stored.attachment.name or path.name, stored.attachment.content_type)
+    return await serving.file(call.request, path, keeper.key, told.name or "file", told.content_type)
 
 
 async def _stored(call: Call) -> StoredAttachment:
