@@ -177,19 +177,22 @@ class Service:
         async with self._changing:
             await self._check_new(password)
             number = self.places.new()
-            path = self.places.database(number)
-            try:
-                await restore_backup(backup, path, phrase=phrase, backup_password=backup_password, password=password)
-                session = await Session.open(path, password=password, seeds=self._seeds)
+        path = self.places.database(number)
+        try:
+            # It may take long, and everything else goes on meanwhile.
+            await restore_backup(backup, path, phrase=phrase, backup_password=backup_password, password=password)
+            session = await Session.open(path, password=password, seeds=self._seeds)
+            async with self._changing:
                 try:
+                    await self._check_new(password)
                     self._check_strange(session.account_id)
                 except ApiError:
                     await session.close()
                     raise
-            except BaseException:
-                await asyncio.to_thread(self.places.remove, number)
-                raise
-            shown = await (await self._add(number, session)).view()
+                shown = await (await self._add(number, session)).view()
+        except BaseException:
+            await asyncio.to_thread(self.places.remove, number)
+            raise
         self.hub.tell("account_changed", number)
         return shown
 
@@ -218,14 +221,11 @@ class Service:
 
         The keys of nodes that did not prove that they deleted it: then it stays.
         """
+        if everywhere and (left := await self.account(number).session.erase(everywhere=True)):
+            return left
         async with self._changing:
-            if number in self._failed and not everywhere:
-                self._failed.pop(number)
-            else:
+            if self._failed.pop(number, None) is None:
                 opened = self.account(number)
-                left = await opened.session.erase(everywhere=True) if everywhere else ()
-                if left:
-                    return left
                 del self._open[number]
                 await self.jobs.end(number)
                 await opened.close()
