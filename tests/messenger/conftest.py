@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,7 +47,7 @@ class Person:
         return self.service.events(after)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory, messenger_devnet: Devnet) -> Iterator[tuple[Person, Person]]:
     """Alice and Bob, who have accepted each other."""
     services = [Messenger(tmp_path_factory.mktemp(name), messenger_devnet, "--port", "0") for name in ("alice", "bob")]
@@ -68,11 +67,3 @@ def people(tmp_path_factory: pytest.TempPathFactory, messenger_devnet: Devnet) -
     finally:
         for each in services:
             each.close()
-
-
-@pytest.fixture
-def service(tmp_path: Path, messenger_devnet: Devnet) -> Iterator[Messenger]:
-    """A service without accounts."""
-    made = Messenger(tmp_path / "data", messenger_devnet, "--port", "0").start()
-    yield made
-    made.close()
