@@ -23,6 +23,7 @@ class _Root(LazyGroup):
         "conversations": "conversations",
         "search": "conversations",
         "rpc": "rpc",
+        "messenger": "messenger",
         "demo": "demo",
         "node": "node",
         "devnet": "devnet",
