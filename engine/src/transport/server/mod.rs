@@ -3,6 +3,7 @@
 mod certificate;
 mod context;
 pub mod control;
+mod hibernation;
 mod https;
 mod limiter;
 mod linger;
@@ -12,6 +13,8 @@ mod pinged;
 mod quic;
 mod refusals;
 mod stats;
+mod tickets;
+mod tls;
 
 pub use context::{Patience, ServerContext, StorageContext};
 pub use https::Https;
