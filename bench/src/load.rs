@@ -235,7 +235,7 @@ impl Crowd {
 
     /// Does nothing for a while but what keeps connections.
     pub(crate) fn wait(&self, length: Duration) {
-        self.runtime.block_on(tokio::time::sleep(length));
+        self.runtime.block_on(async { tokio::time::sleep(length).await });
     }
 
     /// So many more that ask for all of an account's messages and do not read them.

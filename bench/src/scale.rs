@@ -19,8 +19,11 @@ use crate::{
     work::{Requests, Work},
 };
 
-const ROWS: [(&str, Work); 3] =
-    [("store", Work::Store), ("retrieve, nothing new", Work::RetrieveNothing), ("retrieve, 10 messages", Work::RetrieveTen)];
+const ROWS: [(&str, Work); 3] = [
+    ("store", Work::Store),
+    ("retrieve, nothing new", Work::RetrieveNothing),
+    ("retrieve, 10 messages", Work::RetrieveTen),
+];
 /// Starts after a kill.
 const KILLS: usize = 3;
 
@@ -102,7 +105,8 @@ fn log_bytes(dir: &Path) -> Result<u64> {
 fn polled(table: &Table, full: &Path, accounts: usize) -> Result<()> {
     let network = Network::start(full, 1, table, true)?;
     let node = network.nodes().first().context("no node")?;
-    let requests = (0..accounts).map(|_| Requests::new(Work::RetrieveNothing, table.bytes, &[])).collect::<Result<_>>()?;
+    let requests =
+        (0..accounts).map(|_| Requests::new(Work::RetrieveNothing, table.bytes, &[])).collect::<Result<_>>()?;
     let mut load = Load::new(node.https, requests, Over::KeepAlive)?;
     load.prepare()?;
     let before = network.cpu_times()?.0;

@@ -240,7 +240,9 @@ async fn serve_until_silent(
         }
     }
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
-    Some((io.into_inner().into_inner(), read_buf))
+    // Empty, it still has its memory.
+    let unserved = if read_buf.is_empty() { Bytes::new() } else { read_buf };
+    Some((io.into_inner().into_inner(), unserved))
 }
 
 /// Waits until a connection on which nothing happens has been kept for long enough.

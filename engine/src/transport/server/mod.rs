@@ -12,8 +12,8 @@ pub(crate) mod omq;
 mod pinged;
 mod quic;
 mod refusals;
+mod session_tickets;
 mod stats;
-mod tickets;
 mod tls;
 
 pub use context::{Patience, ServerContext, StorageContext};

@@ -4,7 +4,7 @@ use std::{io, path::Path, sync::Arc};
 
 use rustls::{ServerConfig, sign::SingleCertAndKey};
 
-use super::{certificate, tickets::Tickets};
+use super::{certificate, session_tickets::SessionTickets};
 
 /// With what is in `directory`, which is made if it is not there.
 ///
@@ -19,7 +19,7 @@ pub(super) fn config(directory: &Path) -> io::Result<ServerConfig> {
     // Without a list for ALPN, as the reference's: one of ours would refuse clients that offer nothing of it, such as only
     // `http/1.0`. To those that hear of no choice HTTP/1.1 is spoken.
     let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-    config.ticketer = Arc::new(Tickets::of(directory));
+    config.ticketer = Arc::new(SessionTickets::of(directory));
     config.send_tls13_tickets = 1;
     Ok(config)
 }

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::files::Replacement;
 
 /// In the data directory: for each key when it was made, in seconds since 1970, and the key; the newest first.
-const FILE: &str = "tickets.key";
+const FILE: &str = "session-tickets.key";
 const TIME: usize = 8;
 const SECRET: usize = 32;
 /// Seconds for which a key makes tickets, and for which it opens them.
@@ -53,19 +53,19 @@ impl Key {
 }
 
 /// Makes and opens tickets.
-pub(super) struct Tickets {
+pub(super) struct SessionTickets {
     path: PathBuf,
     /// The newest first, two at most.
     keys: RwLock<Vec<Key>>,
 }
 
-impl std::fmt::Debug for Tickets {
+impl std::fmt::Debug for SessionTickets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tickets").finish_non_exhaustive()
+        f.debug_struct("SessionTickets").finish_non_exhaustive()
     }
 }
 
-impl Tickets {
+impl SessionTickets {
     /// With the keys of `directory`, where they are kept. What is no such file counts as none.
     pub(super) fn of(directory: &Path) -> Self {
         let path = directory.join(FILE);
@@ -126,7 +126,7 @@ impl Tickets {
     }
 }
 
-impl ProducesTickets for Tickets {
+impl ProducesTickets for SessionTickets {
     fn enabled(&self) -> bool {
         true
     }
@@ -159,31 +159,31 @@ mod tests {
     #[test]
     fn a_ticket_outlasts_a_restart_and_no_more_than_its_key() {
         let directory = tempfile::tempdir().unwrap();
-        let before = Tickets::of(directory.path());
+        let before = SessionTickets::of(directory.path());
         let ticket = before.encrypt_at(b"session", NOW).unwrap();
         let mode = fs::metadata(directory.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let after = Tickets::of(directory.path());
+        let after = SessionTickets::of(directory.path());
         assert_eq!(after.decrypt_at(&ticket, NOW).unwrap(), b"session");
         assert_eq!(after.decrypt_at(&ticket, NOW + OPENS - 1).unwrap(), b"session");
         assert_eq!(after.decrypt_at(&ticket, NOW + OPENS), None);
         // A clock that was put back.
         assert_eq!(after.decrypt_at(&ticket, NOW - 1), None);
         let next = after.encrypt_at(b"next", NOW + MAKES).unwrap();
-        let again = Tickets::of(directory.path());
+        let again = SessionTickets::of(directory.path());
         assert_eq!(again.decrypt_at(&ticket, NOW + MAKES).unwrap(), b"session");
         assert_eq!(again.decrypt_at(&next, NOW + MAKES).unwrap(), b"next");
         assert_eq!(before.decrypt_at(&next, NOW + MAKES), None);
         // The third key takes the place of the first.
         again.encrypt_at(b"", NOW + OPENS).unwrap();
         assert_eq!(fs::metadata(directory.path().join(FILE)).unwrap().len(), 2 * (TIME + SECRET) as u64);
-        assert_eq!(Tickets::of(directory.path()).decrypt_at(&ticket, NOW + MAKES), None);
+        assert_eq!(SessionTickets::of(directory.path()).decrypt_at(&ticket, NOW + MAKES), None);
     }
 
     #[test]
     fn what_a_stranger_makes_up_opens_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let tickets = Tickets::of(directory.path());
+        let tickets = SessionTickets::of(directory.path());
         assert_eq!(tickets.decrypt_at(&[0; 64], NOW), None);
         let ticket = tickets.encrypt_at(b"session", NOW).unwrap();
         for length in 0..ticket.len() {
@@ -201,11 +201,11 @@ mod tests {
     fn a_broken_file_is_made_anew() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(FILE), [7; 55]).unwrap();
-        let ticket = Tickets::of(directory.path()).encrypt_at(b"session", NOW).unwrap();
-        assert_eq!(Tickets::of(directory.path()).decrypt_at(&ticket, NOW).unwrap(), b"session");
+        let ticket = SessionTickets::of(directory.path()).encrypt_at(b"session", NOW).unwrap();
+        assert_eq!(SessionTickets::of(directory.path()).decrypt_at(&ticket, NOW).unwrap(), b"session");
         fs::remove_dir_all(directory.path()).unwrap();
         // Where nothing can be written tickets are of this process.
-        let tickets = Tickets::of(directory.path());
+        let tickets = SessionTickets::of(directory.path());
         let ticket = tickets.encrypt_at(b"session", NOW).unwrap();
         assert_eq!(tickets.decrypt_at(&ticket, NOW).unwrap(), b"session");
     }
