@@ -81,9 +81,13 @@ fn after_kill(table: &Table, full: &Path, connections: usize) -> Result<()> {
         let began = Instant::now();
         let network = Network::start(full, 1, table, true)?;
         let ready = began.elapsed().as_secs_f64();
+        let cpu = network.cpu_times()?.0.as_secs_f64();
         ask_once(network.nodes()[0].https, &json!({"method": "info", "params": {}}))?;
         let answered = began.elapsed().as_secs_f64();
-        println!("killed with a log of {:.1} MB: ready after {ready:.2} s, answers after {answered:.2} s", mega(log));
+        println!(
+            "killed with a log of {:.1} MB: ready after {ready:.2} s ({cpu:.2} s of CPU), answers after {answered:.2} s",
+            mega(log)
+        );
     }
     Ok(())
 }

@@ -68,6 +68,10 @@ impl std::fmt::Debug for SessionTickets {
 impl SessionTickets {
     /// With the keys of `directory`, where they are kept. What is no such file counts as none.
     pub(super) fn of(directory: &Path) -> Self {
+        Self::at(directory, seconds())
+    }
+
+    fn at(directory: &Path, now: u64) -> Self {
         let path = directory.join(FILE);
         let bytes = Zeroizing::new(fs::read(&path).unwrap_or_default());
         let (records, rest) = bytes.as_chunks::<{ TIME + SECRET }>();
@@ -78,23 +82,33 @@ impl SessionTickets {
                 Key::new(u64::from_be_bytes(made.try_into().ok()?), Zeroizing::new(secret.try_into().ok()?))
             }));
         }
-        Self { path, keys: RwLock::new(keys) }
+        let tickets = Self { path, keys: RwLock::new(keys) };
+        // Now, and not while a client waits. A node without randomness serves without tickets.
+        let _ = tickets.renew(now);
+        tickets
+    }
+
+    /// Makes a key where there is none that is new enough. `None` when the system has no randomness.
+    fn renew(&self, now: u64) -> Option<()> {
+        let is_new = |keys: &[Key]| keys.first().is_some_and(|key| key.is_within(MAKES, now));
+        if is_new(&self.keys.read()) {
+            return Some(());
+        }
+        let mut keys = self.keys.write();
+        if !is_new(&keys) {
+            keys.retain(|key| key.is_within(OPENS, now));
+            keys.insert(0, Key::random(now)?);
+            keys.truncate(2);
+            // It opens tickets until the process ends in any case.
+            if let Err(error) = self.keep(&keys) {
+                tracing::warn!(%error, file = %self.path.display(), "session tickets will not outlast a restart");
+            }
+        }
+        Some(())
     }
 
     fn encrypt_at(&self, plain: &[u8], now: u64) -> Option<Vec<u8>> {
-        let is_new = |keys: &[Key]| keys.first().is_some_and(|key| key.is_within(MAKES, now));
-        if !is_new(&self.keys.read()) {
-            let mut keys = self.keys.write();
-            if !is_new(&keys) {
-                keys.retain(|key| key.is_within(OPENS, now));
-                keys.insert(0, Key::random(now)?);
-                keys.truncate(2);
-                // It opens tickets until the process ends in any case.
-                if let Err(error) = self.keep(&keys) {
-                    tracing::warn!(%error, file = %self.path.display(), "session tickets will not outlast a restart");
-                }
-            }
-        }
+        self.renew(now)?;
         let keys = self.keys.read();
         let mut sealed = plain.to_vec();
         let nonce = keys.first()?.aead.seal_in_place_append_tag(Aad::empty(), &mut sealed).ok()?;
@@ -159,31 +173,32 @@ mod tests {
     #[test]
     fn a_ticket_outlasts_a_restart_and_no_more_than_its_key() {
         let directory = tempfile::tempdir().unwrap();
-        let before = SessionTickets::of(directory.path());
+        let before = SessionTickets::at(directory.path(), NOW);
         let ticket = before.encrypt_at(b"session", NOW).unwrap();
         let mode = fs::metadata(directory.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let after = SessionTickets::of(directory.path());
+        let after = SessionTickets::at(directory.path(), NOW);
         assert_eq!(after.decrypt_at(&ticket, NOW).unwrap(), b"session");
         assert_eq!(after.decrypt_at(&ticket, NOW + OPENS - 1).unwrap(), b"session");
         assert_eq!(after.decrypt_at(&ticket, NOW + OPENS), None);
         // A clock that was put back.
         assert_eq!(after.decrypt_at(&ticket, NOW - 1), None);
         let next = after.encrypt_at(b"next", NOW + MAKES).unwrap();
-        let again = SessionTickets::of(directory.path());
+        let again = SessionTickets::at(directory.path(), NOW + MAKES);
         assert_eq!(again.decrypt_at(&ticket, NOW + MAKES).unwrap(), b"session");
         assert_eq!(again.decrypt_at(&next, NOW + MAKES).unwrap(), b"next");
         assert_eq!(before.decrypt_at(&next, NOW + MAKES), None);
         // The third key takes the place of the first.
         again.encrypt_at(b"", NOW + OPENS).unwrap();
         assert_eq!(fs::metadata(directory.path().join(FILE)).unwrap().len(), 2 * (TIME + SECRET) as u64);
-        assert_eq!(SessionTickets::of(directory.path()).decrypt_at(&ticket, NOW + MAKES), None);
+        let last = SessionTickets::at(directory.path(), NOW + OPENS);
+        assert_eq!(last.decrypt_at(&ticket, NOW + OPENS - 1), None);
     }
 
     #[test]
     fn what_a_stranger_makes_up_opens_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let tickets = SessionTickets::of(directory.path());
+        let tickets = SessionTickets::at(directory.path(), NOW);
         assert_eq!(tickets.decrypt_at(&[0; 64], NOW), None);
         let ticket = tickets.encrypt_at(b"session", NOW).unwrap();
         for length in 0..ticket.len() {
@@ -201,11 +216,11 @@ mod tests {
     fn a_broken_file_is_made_anew() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(FILE), [7; 55]).unwrap();
-        let ticket = SessionTickets::of(directory.path()).encrypt_at(b"session", NOW).unwrap();
-        assert_eq!(SessionTickets::of(directory.path()).decrypt_at(&ticket, NOW).unwrap(), b"session");
+        let ticket = SessionTickets::at(directory.path(), NOW).encrypt_at(b"session", NOW).unwrap();
+        assert_eq!(SessionTickets::at(directory.path(), NOW).decrypt_at(&ticket, NOW).unwrap(), b"session");
         fs::remove_dir_all(directory.path()).unwrap();
         // Where nothing can be written tickets are of this process.
-        let tickets = SessionTickets::of(directory.path());
+        let tickets = SessionTickets::at(directory.path(), NOW);
         let ticket = tickets.encrypt_at(b"session", NOW).unwrap();
         assert_eq!(tickets.decrypt_at(&ticket, NOW).unwrap(), b"session");
     }
