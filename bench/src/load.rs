@@ -309,10 +309,8 @@ struct Client {
 
 impl Client {
     async fn prepare(&mut self, tls: &TlsConnector, address: SocketAddr) -> Result<()> {
-        if self.connection.is_none() {
-            self.connection = Some(Connection::open(tls, address).await?);
-        }
-        let connection = self.connection.as_mut().context("not connected")?;
+        // Anew: the node may have closed one that said nothing while other rows had their turn.
+        let connection = self.connection.insert(Connection::open(tls, address).await?);
         for request in self.requests.preparation()? {
             let body = connection.ask(&request).await?.to_vec();
             let stored: Value = serde_json::from_slice(&body)?;
