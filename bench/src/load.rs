@@ -2,12 +2,19 @@
 //! no further than needed: the load has to cost less than the node.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use allium_engine::transport::any_certificate;
+use allium_engine::{
+    crypto::Ed25519Secret,
+    transport::{
+        any_certificate,
+        quic::{QuicClient, client_endpoint},
+    },
+    types::Ed25519PublicKey,
+};
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use rustls::{client::Resumption, pki_types::ServerName};
@@ -23,6 +30,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::work::{Requests, http};
 
+/// How long an answer over QUIC may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest latency that is told apart, in microseconds.
 const LONGEST: u64 = 60_000_000;
 
@@ -77,6 +86,35 @@ pub(crate) enum Over {
     New,
     /// A new connection that goes on with the session of an earlier one.
     Resumed,
+    /// A new connection over QUIC.
+    Quic,
+}
+
+/// Where new connections over QUIC go, and from where.
+#[derive(Clone)]
+struct QuicNode {
+    endpoint: quinn::Endpoint,
+    address: SocketAddr,
+    key: Ed25519PublicKey,
+}
+
+impl QuicNode {
+    /// Must run inside a runtime.
+    fn new(address: SocketAddr, key: Ed25519PublicKey) -> Result<Self> {
+        Ok(Self { endpoint: client_endpoint((Ipv4Addr::LOCALHOST, 0).into())?, address, key })
+    }
+
+    async fn connect(&self) -> Result<QuicClient> {
+        let own = Ed25519Secret::from_seed(&[9; 32]);
+        Ok(QuicClient::connect(&self.endpoint, self.address, self.key, &own, PATIENCE).await?.0)
+    }
+}
+
+/// How a client connects for each request.
+#[derive(Clone)]
+enum Anew {
+    Tls(TlsConnector, SocketAddr),
+    Quic(QuicNode),
 }
 
 /// The clients of one row.
@@ -85,6 +123,7 @@ pub(crate) struct Load {
     tls: TlsConnector,
     address: SocketAddr,
     over: Over,
+    quic: Option<QuicNode>,
     clients: Vec<Client>,
 }
 
@@ -100,8 +139,24 @@ impl Load {
             tls: Arc::new(tls).into(),
             address,
             over,
+            quic: None,
             clients: requests.into_iter().map(|requests| Client { requests, connection: None }).collect(),
         })
+    }
+
+    /// Where the node is over QUIC.
+    pub(crate) fn and_quic(mut self, address: SocketAddr, key: Ed25519PublicKey) -> Result<Self> {
+        let _inside = self.runtime.enter();
+        self.quic = Some(QuicNode::new(address, key)?);
+        Ok(self)
+    }
+
+    fn anew(&self) -> Option<Anew> {
+        match self.over {
+            Over::KeepAlive => None,
+            Over::New | Over::Resumed => Some(Anew::Tls(self.tls.clone(), self.address)),
+            Over::Quic => self.quic.clone().map(Anew::Quic),
+        }
     }
 
     /// Connects, stores what is to be retrieved, and signs what is to be asked; soon before [`Load::run`].
@@ -117,14 +172,13 @@ impl Load {
     /// Asks for this long.
     pub(crate) fn run(&mut self, pace: Pace, length: Duration) -> Result<Round> {
         let clients = std::mem::take(&mut self.clients);
-        let count = clients.len();
+        let (count, anew) = (clients.len(), self.anew());
         self.runtime.block_on(async {
             let began = Instant::now();
             let mut running = JoinSet::new();
             for (number, client) in clients.into_iter().enumerate() {
                 let schedule = Schedule::new(pace, began, number, count);
-                let anew = (self.over != Over::KeepAlive).then(|| (self.tls.clone(), self.address));
-                running.spawn(client.run(schedule, began + length, anew));
+                running.spawn(client.run(schedule, began + length, anew.clone()));
             }
             let mut latencies = histogram()?;
             while let Some(done) = running.join_next().await {
@@ -143,12 +197,13 @@ pub(crate) struct Crowd {
     tls: TlsConnector,
     address: SocketAddr,
     connections: Vec<Connection>,
+    over_quic: Vec<QuicClient>,
 }
 
 impl Crowd {
     pub(crate) fn new(address: SocketAddr) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, tls: tls()?, address, connections: Vec::new() })
+        Ok(Self { runtime, tls: tls()?, address, connections: Vec::new(), over_quic: Vec::new() })
     }
 
     /// So many more connections, each of which has asked once.
@@ -163,6 +218,24 @@ impl Crowd {
             }
             Ok(())
         })
+    }
+
+    /// So many more over QUIC.
+    pub(crate) fn join_quic(&mut self, count: usize, address: SocketAddr, key: Ed25519PublicKey) -> Result<()> {
+        self.runtime.block_on(async {
+            let node = QuicNode::new(address, key)?;
+            for number in 0..count {
+                let client = node.connect().await?;
+                client.request("info", b"{}", PATIENCE).await.with_context(|| format!("connection {number}"))?;
+                self.over_quic.push(client);
+            }
+            Ok(())
+        })
+    }
+
+    /// Does nothing for a while but what keeps connections.
+    pub(crate) fn wait(&self, length: Duration) {
+        self.runtime.block_on(async { tokio::time::sleep(length).await });
     }
 
     /// So many more that ask for all of an account's messages and do not read them.
@@ -236,10 +309,8 @@ struct Client {
 
 impl Client {
     async fn prepare(&mut self, tls: &TlsConnector, address: SocketAddr) -> Result<()> {
-        if self.connection.is_none() {
-            self.connection = Some(Connection::open(tls, address).await?);
-        }
-        let connection = self.connection.as_mut().context("not connected")?;
+        // Anew: the node may have closed one that said nothing while other rows had their turn.
+        let connection = self.connection.insert(Connection::open(tls, address).await?);
         for request in self.requests.preparation()? {
             let body = connection.ask(&request).await?.to_vec();
             let stored: Value = serde_json::from_slice(&body)?;
@@ -253,7 +324,7 @@ impl Client {
         mut self,
         mut schedule: Schedule,
         until: Instant,
-        anew: Option<(TlsConnector, SocketAddr)>,
+        anew: Option<Anew>,
     ) -> Result<(Self, Histogram<u64>)> {
         let mut latencies = histogram()?;
         loop {
@@ -261,12 +332,19 @@ impl Client {
             if began >= until {
                 return Ok((self, latencies));
             }
-            if let Some((tls, address)) = &anew {
-                self.connection = Some(Connection::open(tls, *address).await?);
+            match &anew {
+                Some(Anew::Quic(node)) => {
+                    let (endpoint, body) = self.requests.quic()?;
+                    node.connect().await?.request(endpoint, body, PATIENCE).await?;
+                }
+                Some(Anew::Tls(tls, address)) => {
+                    self.connection.insert(Connection::open(tls, *address).await?).ask(self.requests.next()?).await?;
+                }
+                None => {
+                    let connection = self.connection.as_mut().context("not connected")?;
+                    connection.ask(self.requests.next()?).await?;
+                }
             }
-            let connection = self.connection.as_mut().context("not connected")?;
-            let request = self.requests.next()?;
-            connection.ask(request).await?;
             latencies.saturating_record(u64::try_from(began.elapsed().as_micros())?.max(1));
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::load::Round;
 
 /// One row.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(crate) struct Row {
     pub(crate) work: String,
     pub(crate) connections: usize,
@@ -22,6 +22,8 @@ pub(crate) struct Row {
     pub(crate) cpu_us_per_request: f64,
     /// The same as a multiple of libsodium's X25519 in the same run.
     pub(crate) multiple: f64,
+    /// Between these are the multiples of half of the rounds.
+    pub(crate) quartiles: [f64; 2],
     /// Of the node that was asked.
     pub(crate) entry_cpu_us_per_request: f64,
     /// Resident memory of the node that was asked, after the row.
@@ -64,9 +66,14 @@ pub(crate) fn write(rows: &[Row], path: &Path) -> Result<()> {
 }
 
 pub(crate) fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
+    quartiles(rounds, figure)[1]
+}
+
+/// Below which a quarter, a half and three quarters of the rounds are.
+pub(crate) fn quartiles(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> [f64; 3] {
     let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
     figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    [1, 2, 3].map(|quarter| figures.get(figures.len() * quarter / 4).copied().unwrap_or(f64::NAN))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]

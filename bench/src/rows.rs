@@ -13,13 +13,13 @@ use crate::{
     Table,
     baseline::{self, Yardstick},
     load::{Load, Over, Pace, Round},
-    report::{self, Row, median, mega},
+    report::{self, Row, median, mega, quartiles},
     server::Network,
     work::{Requests, Work},
 };
 
 /// Name, nodes, what is asked, and over what.
-const ROWS: [(&str, usize, Work, Over); 12] = [
+const ROWS: [(&str, usize, Work, Over); 15] = [
     ("info", 1, Work::Info, Over::KeepAlive),
     ("store", 1, Work::Store, Over::KeepAlive),
     ("store, 3-node swarm", 3, Work::Store, Over::KeepAlive),
@@ -32,6 +32,9 @@ const ROWS: [(&str, usize, Work, Over); 12] = [
     ("new TLS, info", 1, Work::Info, Over::New),
     ("new TLS, onion 1 layer, info", 1, Work::OnionInfo(1), Over::New),
     ("resumed TLS, info", 1, Work::Info, Over::Resumed),
+    ("resumed TLS, onion 1 layer", 1, Work::OnionInfo(1), Over::Resumed),
+    ("new QUIC, info", 1, Work::Info, Over::Quic),
+    ("new QUIC, onion 1 layer", 1, Work::OnionInfo(1), Over::Quic),
 ];
 
 /// A row that is being measured.
@@ -93,12 +96,13 @@ pub(crate) fn table(table: &Table) -> Result<ExitCode> {
     }
     ensure!(!cases.is_empty(), "no row has {:?} in its name", table.only);
     println!("{}, {} rounds of {} s by turns, medians", describe(table), table.rounds, table.seconds);
-    let rows = run(&mut cases, &networks, table)?;
-    let file = table.baselines.join(baseline::kind()).with_extension("json");
+    let (rows, x25519) = run(&mut cases, &networks, table)?;
+    let file = table.baselines.join(baseline::kind() + ".json");
     if table.write_baseline {
-        baseline::write(&rows, &file)?;
+        baseline::write(&rows, x25519, &file)?;
     }
-    let holds = table.target.is_some() || baseline::compare(&rows, &file, table.refuse)?;
+    let most = table.refuse.or(table.check.then_some(baseline::REFUSED));
+    let holds = table.target.is_some() || baseline::compare(&rows, &file, most)?;
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -125,13 +129,14 @@ pub(crate) fn links(table: &Table) -> Result<()> {
     run(&mut cases, &networks, table).map(drop)
 }
 
-fn run(cases: &mut [Case], networks: &[Network], table: &Table) -> Result<Vec<Row>> {
+/// The rows, and what X25519 took meanwhile, in microseconds.
+pub(crate) fn run(cases: &mut [Case], networks: &[Network], table: &Table) -> Result<(Vec<Row>, f64)> {
     let x25519 = run_rounds(cases, networks, table)?;
     println!("X: libsodium's X25519, {x25519:.1} us in this run\n{}", report::HEAD);
     let rows = cases.iter().map(|case| case.row(&networks[case.network], x25519)).collect::<Result<Vec<_>>>()?;
     rows.iter().for_each(Row::print);
     report::write(&rows, &table.out)?;
-    Ok(rows)
+    Ok((rows, x25519))
 }
 
 /// All rounds of all rows, by turns; what libsodium's X25519 took between them, in microseconds.
@@ -168,7 +173,7 @@ impl Case {
             connections,
             stored,
             work,
-            load: Load::new(entry.https, requests, over)?,
+            load: Load::new(entry.https, requests, over)?.and_quic(entry.quic, entry.hop.ed25519)?,
             rounds: Vec::new(),
             disk: None,
             written: 0,
@@ -197,7 +202,7 @@ impl Case {
         let (rss, anon) = network.nodes()[0].resident()?.unwrap_or_default();
         let disk = self.disk.filter(|_| self.work == Work::Store && self.written > 0);
         let median = |figure: &dyn Fn(&Round) -> f64| median(&self.rounds, figure);
-        let cpu = median(&|round| round.per_request(round.server_cpu));
+        let [low, cpu, high] = quartiles(&self.rounds, |round| round.per_request(round.server_cpu));
         Ok(Row {
             work: self.name.clone(),
             connections: self.connections,
@@ -208,6 +213,7 @@ impl Case {
             p999_ms: median(&|round| round.milliseconds(0.999)),
             cpu_us_per_request: cpu,
             multiple: cpu / x25519,
+            quartiles: [low / x25519, high / x25519],
             entry_cpu_us_per_request: median(&|round| round.per_request(round.entry_cpu)),
             rss_mb: mega(rss),
             rss_anon_mb: mega(anon),
@@ -216,7 +222,7 @@ impl Case {
     }
 }
 
-fn fill(dir: &Path, count: u64, bytes: usize) -> Result<()> {
+pub(crate) fn fill(dir: &Path, count: u64, bytes: usize) -> Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("fill").arg(dir).arg(count.to_string()).arg(bytes.to_string());
     ensure!(command.status()?.success(), "a store could not be filled");

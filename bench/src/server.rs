@@ -212,6 +212,17 @@ impl Network {
         Ok(Self { nodes: vec![Measured { https: address, quic, hop, pid, process: None, dir: None }] })
     }
 
+    /// Ends the nodes as a crash does.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            if let Some(mut process) = node.process.take() {
+                process.kill()?;
+                process.wait()?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn nodes(&self) -> &[Measured] {
         &self.nodes
     }

@@ -138,6 +138,8 @@ pub(crate) struct Requests {
     pub(crate) last_hash: Option<String>,
     path: Vec<Hop>,
     whole: Vec<u8>,
+    /// Bytes of it before the body.
+    head: usize,
 }
 
 impl Requests {
@@ -146,7 +148,7 @@ impl Requests {
         let mut random = Random::new()?;
         let user = User::new(&mut random)?;
         let (path, whole) = (path.to_vec(), Vec::new());
-        Ok(Self { work, random, bytes, user, ttl: DAY, last_hash: None, path, whole })
+        Ok(Self { work, random, bytes, user, ttl: DAY, last_hash: None, path, whole, head: 0 })
     }
 
     /// Messages of [`Work::Store`] are to be kept for so many milliseconds.
@@ -184,6 +186,7 @@ impl Requests {
             Work::OnionRetrieve => self.onion(1, &retrieve(true)?)?,
         };
         self.whole = http(self.work.route(), &body);
+        self.head = self.whole.len() - body.len();
         Ok(())
     }
 
@@ -204,6 +207,15 @@ impl Requests {
             self.whole = http(self.work.route(), body.as_bytes());
         }
         Ok(&self.whole)
+    }
+
+    /// The request as it goes over QUIC: endpoint and body.
+    pub(crate) fn quic(&self) -> Result<(&'static str, &[u8])> {
+        Ok(match self.work {
+            Work::Info => ("info", b"{}"),
+            Work::OnionInfo(_) | Work::OnionRetrieve => ("onion_req", &self.whole[self.head..]),
+            work => anyhow::bail!("{work:?} is not asked over QUIC"),
+        })
     }
 
     fn onion(&self, layers: usize, request: &Value) -> Result<Vec<u8>> {

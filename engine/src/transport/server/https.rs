@@ -1,6 +1,6 @@
 //! HTTPS for clients (`spec/transports` §1): HTTP/1.1 over TLS with a certificate that nobody checks.
 
-use std::{convert::Infallible, io, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -12,16 +12,22 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::{ServerConfig, sign::SingleCertAndKey};
 use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinHandle,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{certificate, context::ServerContext, linger::Lingering, refusals::Refusal};
+use super::{
+    context::ServerContext,
+    hibernation::{Activity, Observed},
+    linger::Lingering,
+    refusals::Refusal,
+    tls,
+};
 use crate::{
     batch::Source,
     holder::Holder,
@@ -79,7 +85,7 @@ impl Https {
     /// # Errors
     /// When the certificate cannot be used.
     pub fn start(listener: std::net::TcpListener, directory: &Path, context: Arc<ServerContext>) -> io::Result<Self> {
-        let tls = TlsAcceptor::from(Arc::new(tls_config(directory)?));
+        let tls = TlsAcceptor::from(Arc::new(tls::config(directory)?));
         let listener = TcpListener::from_std(listener)?;
         let (phase, phases) = watch::channel(Phase::Serving);
         let (connections, open) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Slots::new(MAX_CONNECTIONS));
@@ -117,20 +123,6 @@ impl Https {
             tracing::warn!("connections were cut off: their requests took too long");
         }
     }
-}
-
-fn tls_config(directory: &Path) -> io::Result<ServerConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let certified = certificate::load_or_make(directory, &provider)?;
-    let builder = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    // Without a list for ALPN, as the reference's: one of ours would refuse clients that offer nothing of it, such as only
-    // `http/1.0`. To those that hear of no choice HTTP/1.1 is spoken.
-    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(io::Error::other)?;
-    config.send_tls13_tickets = 1;
-    Ok(config)
 }
 
 async fn accept(
@@ -175,6 +167,8 @@ async fn accept(
     }
 }
 
+type Stream = Box<Lingering<TlsStream<TcpStream>>>;
+
 async fn connection(
     stream: TcpStream,
     remote: IpAddr,
@@ -183,29 +177,72 @@ async fn connection(
     phases: watch::Receiver<Phase>,
 ) {
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = timeout(context.patience.handshake, tls.accept(stream)).await else { return };
-    let head = context.patience.head;
-    let source = Source::new();
-    let service = service_fn(move |request| {
-        let context = Arc::clone(&context);
+    // What is large here is in boxes of its own, so that it does not stay with a connection that hibernates.
+    let handshake = Box::pin(timeout(context.patience.handshake, tls.accept(stream)));
+    let Ok(Ok(stream)) = handshake.await else { return };
+    let mut stream = Box::new(Lingering::new(stream));
+    drop(tls);
+    let (mut unserved, source) = (Bytes::new(), Source::new());
+    let end = outstayed(phases);
+    tokio::pin!(end);
+    loop {
+        let serving = Box::pin(serve_until_silent(stream, unserved, &context, remote, source, end.as_mut()));
+        let Some(left) = serving.await else { return };
+        (stream, unserved) = left;
+        if !unserved.is_empty() {
+            continue;
+        }
+        tokio::select! {
+            heard = timeout(context.patience.head, stream.fill_buf()) => {
+                if !heard.is_ok_and(|heard| heard.is_ok_and(|bytes| !bytes.is_empty())) {
+                    break;
+                }
+            }
+            () = end.as_mut() => break,
+        }
+    }
+    let _ = stream.shutdown().await;
+}
+
+/// Serves requests until none comes for a while; then returns the stream, and what came of a request that is not whole.
+/// `None` when the connection has ended.
+async fn serve_until_silent(
+    stream: Stream,
+    unserved: Bytes,
+    context: &Arc<ServerContext>,
+    remote: IpAddr,
+    source: Source,
+    end: Pin<&mut impl Future<Output = ()>>,
+) -> Option<(Stream, Bytes)> {
+    let activity = Arc::new(Activity::default());
+    let service = service_fn(|request| {
+        let (context, under_way) = (Arc::clone(context), activity.request());
         async move {
             let answer = serve(&context, request, remote, source).await;
             let answer = counted(&context, remote, answer);
             let answer = if context.readiness.is_leaving() { closing(answer) } else { answer };
+            drop(under_way);
             Ok::<_, Infallible>(answer.map(Full::new))
         }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head)
+        .header_read_timeout(context.patience.head)
         .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(Lingering::new(stream)), service);
-    tokio::pin!(connection);
+        .serve_connection(TokioIo::new(Observed::new(stream, unserved, Arc::clone(&activity))), service);
     tokio::select! {
-        _ = &mut connection => return,
-        () = outstayed(phases) => connection.as_mut().graceful_shutdown(),
+        _ = &mut connection => return None,
+        () = activity.silence() => {}
+        () = end => {
+            Pin::new(&mut connection).graceful_shutdown();
+            let _ = connection.await;
+            return None;
+        }
     }
-    let _ = connection.await;
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    // Empty, it still has its memory.
+    let unserved = if read_buf.is_empty() { Bytes::new() } else { read_buf };
+    Some((io.into_inner().into_inner(), unserved))
 }
 
 /// Waits until a connection on which nothing happens has been kept for long enough.

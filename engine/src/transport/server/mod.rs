@@ -3,6 +3,7 @@
 mod certificate;
 mod context;
 pub mod control;
+mod hibernation;
 mod https;
 mod limiter;
 mod linger;
@@ -11,7 +12,9 @@ pub(crate) mod omq;
 mod pinged;
 mod quic;
 mod refusals;
+mod session_tickets;
 mod stats;
+mod tls;
 
 pub use context::{Patience, ServerContext, StorageContext};
 pub use https::Https;
