@@ -57,14 +57,26 @@ impl Bt {
     /// The bytes of the value.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.size());
         self.encode_to(&mut out);
         out
     }
 
+    /// Bytes that it takes at most, but for numbers beyond 64 bits.
+    fn size(&self) -> usize {
+        match self {
+            Self::Int(_) => DIGITS + 3,
+            Self::Bytes(bytes) => DIGITS + 1 + bytes.len(),
+            Self::List(items) => items.iter().map(Self::size).sum::<usize>() + 2,
+            Self::Dict(entries) => {
+                entries.iter().map(|(key, value)| DIGITS + 1 + key.len() + value.size()).sum::<usize>() + 2
+            }
+        }
+    }
+
     fn encode_to(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Int(number) => out.extend_from_slice(format!("i{number}e").as_bytes()),
+            Self::Int(number) => encode_int(*number, out),
             Self::Bytes(bytes) => encode_bytes(bytes, out),
             Self::List(items) => {
                 out.push(b'l');
@@ -101,9 +113,36 @@ impl From<u64> for Bt {
     }
 }
 
+/// Decimal digits of the largest number of 64 bits.
+const DIGITS: usize = 20;
+
+/// `number` in decimal digits, behind `out`.
+pub fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; DIGITS];
+    let mut first = DIGITS;
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        (number, first) = (number / 10, first - 1);
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}
+
+/// `i<number>e`.
+pub fn encode_int(number: i128, out: &mut Vec<u8>) {
+    out.push(b'i');
+    match u64::try_from(number) {
+        Ok(number) => push_decimal(number, out),
+        Err(_) => out.extend_from_slice(number.to_string().as_bytes()),
+    }
+    out.push(b'e');
+}
+
 /// `<length>:<bytes>`.
 pub fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(bytes.len().to_string().as_bytes());
+    push_decimal(bytes.len() as u64, out);
     out.push(b':');
     out.extend_from_slice(bytes);
 }
@@ -241,6 +280,18 @@ mod tests {
             let list = |count| [b"l", part.repeat(count).as_slice(), b"e"].concat();
             assert_eq!(Bt::parse(&list(100_000)), Err(BtError::Size), "{}", String::from_utf8_lossy(part));
             assert!(Bt::parse(&list(1000)).is_ok());
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_everybody_writes_them() {
+        for number in [0, 1, 9, 10, 99, 100, 12_345, u64::MAX - 1, u64::MAX] {
+            let mut out = b"x".to_vec();
+            push_decimal(number, &mut out);
+            assert_eq!(out, format!("x{number}").as_bytes());
+        }
+        for number in [0, -1, i128::from(i64::MIN), u64::MAX.into(), i128::MAX] {
+            assert_eq!(Bt::Int(number).encode(), format!("i{number}e").as_bytes());
         }
     }
 

@@ -40,6 +40,34 @@ pub struct HexError {
     pub expected: usize,
 }
 
+/// What the digits of hex are worth; any other byte has bits of [`NO_DIGIT`].
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value];
+        digits[digit as usize] = value as u8;
+        digits[digit.to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
+const NO_DIGIT: u8 = 0xf0;
+
+/// The `N` bytes that `text` says in hex, of either case: without a branch on each digit, unlike `hex`.
+pub(crate) fn decode_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    if text.len() != 2 * N {
+        return None;
+    }
+    let (mut bytes, mut wrong) = ([0; N], 0);
+    for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks::<2>().0) {
+        let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+        wrong |= high | low;
+        *byte = high << 4 | low;
+    }
+    (wrong & NO_DIGIT == 0).then_some(bytes)
+}
+
 macro_rules! key_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -56,7 +84,9 @@ macro_rules! key_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode(self.0))
+                let mut room = [0; 64];
+                let written = hex::encode_to_slice(self.0, &mut room).is_ok();
+                f.write_str(std::str::from_utf8(&room).ok().filter(|_| written).unwrap_or_default())
             }
         }
 
@@ -216,20 +246,65 @@ impl MessageHash {
     /// From the 43 base64 characters that [`fmt::Display`] writes; any other spelling is no hash of ours.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        let bytes = base64_simd::STANDARD_NO_PAD.decode_to_vec(text).ok()?;
-        let hash = Self(bytes.try_into().ok()?);
-        (hash.to_string() == text).then_some(hash)
+        let mut room = [0; Self::TEXT_LEN];
+        if text.len() != room.len() {
+            return None;
+        }
+        room.copy_from_slice(text.as_bytes());
+        let bytes = base64_simd::STANDARD_NO_PAD.decode_inplace(&mut room).ok()?;
+        let hash = Self((&*bytes).try_into().ok()?);
+        (hash.text_in(&mut room) == text).then_some(hash)
+    }
+
+    /// The text form, in `room`.
+    pub(crate) fn text_in<'a>(&self, room: &'a mut [u8; Self::TEXT_LEN]) -> &'a str {
+        base64_simd::STANDARD_NO_PAD.encode_as_str(&self.0, base64_simd::Out::from_slice(room))
     }
 }
 
 impl fmt::Display for MessageHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base64_simd::STANDARD_NO_PAD.encode_to_string(self.0))
+        f.write_str(self.text_in(&mut [0; Self::TEXT_LEN]))
     }
 }
 
 impl fmt::Debug for MessageHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MessageHash({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn both(text: &[u8]) -> (Option<[u8; 33]>, Option<[u8; 33]>) {
+        let mut key = [0; 33];
+        (decode_hex(text), hex::decode_to_slice(text, &mut key).ok().map(|()| key))
+    }
+
+    proptest! {
+        #[test]
+        fn hex_is_read_as_everybody_reads_it(bytes: [u8; 33], upper: bool, at in 0..66_usize, other: u8) {
+            let mut text = if upper { hex::encode_upper(bytes) } else { hex::encode(bytes) }.into_bytes();
+            prop_assert_eq!(both(&text), (Some(bytes), Some(bytes)));
+            text[at] = other;
+            let (ours, theirs) = both(&text);
+            prop_assert_eq!(ours, theirs);
+            prop_assert_eq!(both(&text[..at]), (None, None));
+            let key = LegacyPublicKey(*bytes.first_chunk().unwrap());
+            prop_assert_eq!(key.to_string(), hex::encode(key.0));
+        }
+
+        #[test]
+        fn hashes_have_one_spelling(bytes: [u8; 32], text in "[A-Za-z0-9+/=]{42,44}") {
+            let hash = MessageHash(bytes);
+            let spelled = base64_simd::STANDARD_NO_PAD.encode_to_string(bytes);
+            prop_assert_eq!(hash.to_string(), spelled.clone());
+            prop_assert_eq!(MessageHash::from_text(&spelled), Some(hash));
+            prop_assert!(MessageHash::from_text(&text).is_none_or(|hash| hash.to_string() == text));
+        }
     }
 }

@@ -2,12 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 
+/// Empty lines that are kept, and how many items they may have room for: what almost all take for a moment.
+const SPARE: usize = 64;
+const SHORT_LINE: usize = 8;
+
 /// Items in lines, one for each source; lines take turns.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
     lines: HashMap<u64, VecDeque<T>>,
     /// Sources that have something in line, in the order of their turns.
     turns: VecDeque<u64>,
+    /// Lines that are empty, to be used again.
+    spare: Vec<VecDeque<T>>,
     length: usize,
     limit: usize,
 }
@@ -16,7 +22,7 @@ impl<T> FairQueue<T> {
     /// For `limit` items in all.
     #[must_use]
     pub(super) fn new(limit: usize) -> Self {
-        Self { lines: HashMap::new(), turns: VecDeque::new(), length: 0, limit }
+        Self { lines: HashMap::new(), turns: VecDeque::new(), spare: Vec::new(), length: 0, limit }
     }
 
     /// Whether there is nothing.
@@ -39,7 +45,8 @@ impl<T> FairQueue<T> {
         if self.length >= self.limit {
             return Err(item);
         }
-        let line = self.lines.entry(source).or_default();
+        let spare = &mut self.spare;
+        let line = self.lines.entry(source).or_insert_with(|| spare.pop().unwrap_or_default());
         if line.is_empty() {
             self.turns.push_back(source);
         }
@@ -56,7 +63,9 @@ impl<T> FairQueue<T> {
             let Some(line) = self.lines.get_mut(&source) else { continue };
             taken.extend(line.pop_front());
             if line.is_empty() {
-                self.lines.remove(&source);
+                let line = self.lines.remove(&source);
+                let has_room = self.spare.len() < SPARE;
+                self.spare.extend(line.filter(|line| has_room && line.capacity() <= SHORT_LINE));
             } else {
                 self.turns.push_back(source);
             }
@@ -83,5 +92,12 @@ mod tests {
         queue.push(2, (2, 1)).unwrap();
         assert_eq!(queue.take(64), [(1, 2), (2, 1), (1, 3)]);
         assert!(queue.is_empty() && queue.lines.is_empty() && queue.turns.is_empty());
+        assert!(queue.spare.len() == 3 && queue.spare.iter().all(VecDeque::is_empty));
+        for source in 0..2 * SPARE as u64 {
+            queue.limit = usize::MAX;
+            (0..100).for_each(|item| queue.push(source % 2 * source, (source, item)).unwrap());
+        }
+        assert!(queue.take(usize::MAX).len() == 200 * SPARE && queue.spare.len() <= SPARE);
+        assert!(queue.spare.iter().all(|line| line.capacity() <= SHORT_LINE));
     }
 }

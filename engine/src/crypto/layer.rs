@@ -157,18 +157,25 @@ impl LayerKey {
     /// `plaintext`, sealed; `None` when the system has no randomness.
     #[must_use]
     pub fn seal(&self, plaintext: &[u8]) -> Option<Vec<u8>> {
+        self.seal_written(plaintext.len(), |out| out.extend_from_slice(plaintext))
+    }
+
+    /// What `write` puts behind what it is given, about `length` bytes, sealed where it lies; `None` when the system has no
+    /// randomness.
+    #[must_use]
+    pub fn seal_written(&self, length: usize, write: impl FnOnce(&mut Vec<u8>)) -> Option<Vec<u8>> {
         let mut nonce = [0; XCHACHA_NONCE];
         let nonce = nonce.get_mut(..self.nonce_length())?;
         // Without a system call, unlike getrandom: each answer has one.
         aws_lc_rs::rand::fill(nonce).ok()?;
-        self.seal_with(plaintext, nonce)
+        self.seal_with(nonce, length, write)
     }
 
-    fn seal_with(&self, plaintext: &[u8], nonce: &[u8]) -> Option<Vec<u8>> {
+    fn seal_with(&self, nonce: &[u8], length: usize, write: impl FnOnce(&mut Vec<u8>)) -> Option<Vec<u8>> {
         let start = nonce.len();
-        let mut out = Vec::with_capacity(start + plaintext.len() + TAG);
+        let mut out = Vec::with_capacity(start + length + TAG);
         out.extend_from_slice(nonce);
-        out.extend_from_slice(plaintext);
+        write(&mut out);
         if let Some((key, nonce)) = self.aead(nonce) {
             let tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), out.get_mut(start..)?).ok()?;
             out.extend_from_slice(tag.as_ref());
@@ -280,7 +287,9 @@ mod tests {
             ),
         ] {
             let key = key_between(enc, &alice(), &bob().public(), Side::Client).unwrap();
-            let sealed = key.seal_with(b"Grumpy cat says no!", &nonce[..key.nonce_length()]).unwrap();
+            let sealed = key
+                .seal_with(&nonce[..key.nonce_length()], 0, |out| out.extend_from_slice(b"Grumpy cat says no!"))
+                .unwrap();
             assert_eq!(hex::encode(&sealed), want, "{enc:?}");
         }
     }

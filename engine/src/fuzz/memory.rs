@@ -1,4 +1,4 @@
-//! How much memory a piece of work holds at once.
+//! How much memory a piece of work holds at once, and how often it takes some.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -14,6 +14,8 @@ static COUNTING: Counting = Counting;
 thread_local! {
     /// Bytes held, and the most of them since [`peak`] began. What another thread gives back stays counted.
     static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
+    /// How often memory was taken, or taken anew for more.
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
 }
 
 fn count(bytes: isize) {
@@ -22,6 +24,9 @@ fn count(bytes: isize) {
         let (now, most) = held.get();
         held.set((now + bytes, most.max(now + bytes)));
     });
+    if bytes > 0 {
+        let _ = TAKEN.try_with(|taken| taken.set(taken.get() + 1));
+    }
 }
 
 // SAFETY: all is done by the system's allocator, with the arguments as they came.
@@ -51,4 +56,10 @@ pub(super) fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let done = work();
     let (_, most) = HELD.get();
     (done, most.unsigned_abs())
+}
+
+/// How often this thread has taken memory so far.
+#[cfg(test)]
+pub(crate) fn taken() -> usize {
+    TAKEN.get()
 }

@@ -7,7 +7,7 @@
 
 #[cfg(test)]
 mod hostile;
-mod memory;
+pub(crate) mod memory;
 mod node;
 mod parsers;
 

@@ -206,7 +206,7 @@ mod tests {
         for target in ["/loki/v3/lsrpc", "/loki/oxen/v4/lsrpc", "/oxen/v3/lsrpc"] {
             let Ok(Peeled::Server { server, payload }) = built(target, 80, false) else { panic!("{target}") };
             assert_eq!((server.port, server.https), (80, false));
-            assert!(Frame::parse(&payload).unwrap().control.contains_key("ephemeral_key"));
+            assert!(Frame::parse(&payload).unwrap().control.get("ephemeral_key").is_some());
         }
         for target in ["/not_loki/v3/lsrpc", "/loki/v3", "/loki/v3/lsrpc?foo=bar"] {
             assert_eq!(built(target, 443, true), Err(PeelError::Url), "{target}");

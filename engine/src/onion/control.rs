@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use hex::FromHexError;
-use serde_json::{Map, Value};
-
 use super::{
     frame::{Frame, FrameError},
     piece::Piece,
 };
 use crate::{
     crypto::{EncType, UnknownEncType},
-    types::X25519PublicKey,
+    json::{JsonObject, JsonValue},
+    types::{X25519PublicKey, decode_hex},
 };
 
 /// More hops than this are refused.
@@ -65,14 +63,11 @@ pub enum ControlError {
 }
 
 /// The 64 hex digits of a key under `name`.
-pub(super) fn key(control: &Map<String, Value>, name: &'static str) -> Result<[u8; 32], ControlError> {
-    let text = control.get(name).and_then(Value::as_str).ok_or(ControlError::Field(name))?;
-    let mut key = [0; 32];
-    match hex::decode_to_slice(text, &mut key) {
-        Ok(()) => Ok(key),
-        Err(FromHexError::InvalidStringLength) if is_hex(text) => Err(ControlError::Digits(text.len())),
-        Err(_) => Err(ControlError::NoHex),
-    }
+pub(super) fn key(control: &JsonObject<'_>, name: &'static str) -> Result<[u8; 32], ControlError> {
+    let text = control.get(name).and_then(JsonValue::as_str).ok_or(ControlError::Field(name))?;
+    decode_hex(text.as_bytes()).ok_or_else(|| {
+        if text.len() != 64 && is_hex(text) { ControlError::Digits(text.len()) } else { ControlError::NoHex }
+    })
 }
 
 /// Whole bytes in hex, however many.
@@ -81,10 +76,10 @@ fn is_hex(text: &str) -> bool {
 }
 
 /// The cipher under `enc_type`, AES-GCM when there is none.
-pub(super) fn enc_type(control: &Map<String, Value>) -> Result<EncType, ControlError> {
+pub(super) fn enc_type(control: &JsonObject<'_>) -> Result<EncType, ControlError> {
     match control.get("enc_type") {
         None => Ok(EncType::default()),
-        Some(Value::String(name)) => Ok(name.parse()?),
+        Some(JsonValue::Text(name)) => Ok(name.parse()?),
         Some(_) => Err(ControlError::Field("enc_type")),
     }
 }
@@ -104,10 +99,8 @@ fn entry(payload: Piece) -> Result<Layer, ControlError> {
         None => 0,
         Some(hops) => hops.as_i64().ok_or(ControlError::Field("hop_no"))?.max(0),
     };
-    Ok(Layer {
-        ephemeral_key: X25519PublicKey(key(&control, "ephemeral_key")?),
-        enc_type: enc_type(&control)?,
-        hop_no: u32::try_from(hop_no).unwrap_or(u32::MAX),
-        ciphertext: payload.narrow(inside),
-    })
+    let (ephemeral_key, enc_type) = (X25519PublicKey(key(&control, "ephemeral_key")?), enc_type(&control)?);
+    let hop_no = u32::try_from(hop_no).unwrap_or(u32::MAX);
+    drop(control);
+    Ok(Layer { ephemeral_key, enc_type, hop_no, ciphertext: payload.narrow(inside) })
 }

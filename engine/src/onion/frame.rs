@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::json::{self, JsonError};
+use crate::json::{self, JsonError, JsonObject};
 
 /// What is wrong with a frame.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +27,11 @@ pub enum FrameError {
 
 /// One layer, taken apart.
 #[derive(Debug)]
-pub struct Frame<'a> {
+pub(super) struct Frame<'a> {
     /// For the next party: a ciphertext, or in the innermost layer the request body.
-    pub ciphertext: &'a [u8],
+    pub(super) ciphertext: &'a [u8],
     /// The control data.
-    pub control: Map<String, Value>,
+    pub(super) control: JsonObject<'a>,
 }
 
 impl<'a> Frame<'a> {
@@ -39,7 +39,7 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// When they are no frame.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let (length, rest) = bytes.split_first_chunk::<4>().ok_or(FrameError::NoLength)?;
         let promised = u32::from_le_bytes(*length);
         let split = usize::try_from(promised).ok().and_then(|length| rest.split_at_checked(length));
@@ -54,7 +54,7 @@ impl<'a> Frame<'a> {
 
     /// The bytes of a frame; `None` when the ciphertext is longer than a length prefix can say.
     #[must_use]
-    pub fn encode(ciphertext: &[u8], control: &Value) -> Option<Vec<u8>> {
+    pub(super) fn encode(ciphertext: &[u8], control: &Value) -> Option<Vec<u8>> {
         let length = u32::try_from(ciphertext.len()).ok()?;
         let control = control.to_string();
         let mut out = Vec::with_capacity(4 + ciphertext.len() + control.len());

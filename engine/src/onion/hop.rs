@@ -9,28 +9,31 @@ use super::{
     piece::Piece,
 };
 use crate::{
+    bencode::{encode_bytes, encode_int, push_decimal},
     crypto::{EncType, UnknownEncType},
     types::X25519PublicKey,
 };
 
+/// Bytes that stand around a layer's ciphertext, at most.
+const AROUND: usize = 160;
+
 /// `layer` for the next node, one hop further: written around the ciphertext, where it lies.
 #[must_use]
 pub fn encode_hop(layer: Layer) -> Bytes {
-    let before = format!("d4:data{}:", layer.ciphertext.len());
-    let mut after = Vec::with_capacity(128);
-    push_string(&mut after, b"enc_type");
-    push_string(&mut after, layer.enc_type.as_str().as_bytes());
-    push_string(&mut after, b"ephemeral_key");
-    push_string(&mut after, &layer.ephemeral_key.0);
-    push_string(&mut after, b"hop_no");
-    after.extend_from_slice(format!("i{}ee", layer.hop_no.saturating_add(1)).as_bytes());
-    layer.ciphertext.between(before.as_bytes(), &after)
-}
-
-fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend_from_slice(bytes.len().to_string().as_bytes());
-    out.push(b':');
-    out.extend_from_slice(bytes);
+    let mut around = Vec::with_capacity(AROUND);
+    around.extend_from_slice(b"d4:data");
+    push_decimal(layer.ciphertext.len() as u64, &mut around);
+    around.push(b':');
+    let before = around.len();
+    around.extend_from_slice(b"8:enc_type");
+    encode_bytes(layer.enc_type.as_str().as_bytes(), &mut around);
+    around.extend_from_slice(b"13:ephemeral_key");
+    encode_bytes(&layer.ephemeral_key.0, &mut around);
+    around.extend_from_slice(b"6:hop_no");
+    encode_int(layer.hop_no.saturating_add(1).into(), &mut around);
+    around.push(b'e');
+    let (before, after) = around.split_at(before);
+    layer.ciphertext.between(before, after)
 }
 
 /// The layer that another node passed on.

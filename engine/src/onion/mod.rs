@@ -8,9 +8,7 @@ mod peel;
 mod piece;
 
 pub use control::{ControlError, Layer, MAX_HOPS, OnionError, parse_entry};
-#[doc(hidden)]
-pub use frame::Frame;
 pub use frame::FrameError;
 pub use hop::{decode_hop, encode_hop};
-pub use peel::{Opened, PeelError, Peeled, ServerTarget, peel, peel_batch, wrap_reply};
+pub use peel::{Opened, PeelError, Peeled, ServerTarget, peel, peel_batch, wrap_reply, wrap_written};
 pub use piece::Piece;

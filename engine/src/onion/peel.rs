@@ -1,14 +1,13 @@
 //! What a node finds under a layer, and how it answers (`spec/onion` §4).
 
-use serde_json::{Map, Value};
-
 use super::{
     control::{self, Layer},
     frame::Frame,
     piece::Piece,
 };
 use crate::{
-    crypto::{LayerKey, X25519Secret, layer_keys},
+    crypto::{EncType, LayerKey, X25519Secret, layer_keys},
+    json::{JsonObject, JsonValue},
     types::{Ed25519PublicKey, X25519PublicKey},
 };
 
@@ -100,44 +99,60 @@ fn open(key: Option<LayerKey>, mut layer: Layer) -> Opened {
     Opened { key, peeled }
 }
 
+/// What the control data of a plaintext says of it.
+enum Inside {
+    Final { json: bool, base64: bool },
+    Server(ServerTarget),
+    Relay { destination: [u8; 32], ephemeral_key: [u8; 32], enc_type: EncType },
+}
+
 fn inside(plaintext: Piece, hop_no: u32) -> Result<Peeled, PeelError> {
     let Frame { ciphertext, control } = Frame::parse(&plaintext).map_err(|_| PeelError::Json)?;
     let ciphertext = Frame::ciphertext_at(ciphertext.len());
-    if control.contains_key("headers") {
-        return Ok(Peeled::Final {
-            json: flag(&control, "json", false)?,
-            base64: flag(&control, "base64", true)?,
-            body: plaintext.narrow(ciphertext),
-        });
-    }
-    if control.contains_key("host") {
-        let server = server_target(&control)?;
-        return Ok(Peeled::Server { server, payload: plaintext });
-    }
-    let key = |name| control::key(&control, name).map_err(|_| PeelError::Json);
-    Ok(Peeled::Relay {
-        destination: Ed25519PublicKey(key("destination")?),
-        next: Layer {
-            ephemeral_key: X25519PublicKey(key("ephemeral_key")?),
-            enc_type: control::enc_type(&control).map_err(|_| PeelError::Json)?,
-            hop_no,
-            ciphertext: plaintext.narrow(ciphertext),
+    let inside = told(&control)?;
+    drop(control);
+    Ok(match inside {
+        Inside::Final { json, base64 } => Peeled::Final { json, base64, body: plaintext.narrow(ciphertext) },
+        Inside::Server(server) => Peeled::Server { server, payload: plaintext },
+        Inside::Relay { destination, ephemeral_key, enc_type } => Peeled::Relay {
+            destination: Ed25519PublicKey(destination),
+            next: Layer {
+                ephemeral_key: X25519PublicKey(ephemeral_key),
+                enc_type,
+                hop_no,
+                ciphertext: plaintext.narrow(ciphertext),
+            },
         },
     })
 }
 
-fn flag(control: &Map<String, Value>, name: &str, default: bool) -> Result<bool, PeelError> {
+fn told(control: &JsonObject<'_>) -> Result<Inside, PeelError> {
+    if control.get("headers").is_some() {
+        return Ok(Inside::Final { json: flag(control, "json", false)?, base64: flag(control, "base64", true)? });
+    }
+    if control.get("host").is_some() {
+        return server_target(control).map(Inside::Server);
+    }
+    let key = |name| control::key(control, name).map_err(|_| PeelError::Json);
+    Ok(Inside::Relay {
+        destination: key("destination")?,
+        ephemeral_key: key("ephemeral_key")?,
+        enc_type: control::enc_type(control).map_err(|_| PeelError::Json)?,
+    })
+}
+
+fn flag(control: &JsonObject<'_>, name: &str, default: bool) -> Result<bool, PeelError> {
     control.get(name).map_or(Ok(default), |value| value.as_bool().ok_or(PeelError::Json))
 }
 
-fn server_target(control: &Map<String, Value>) -> Result<ServerTarget, PeelError> {
-    let text = |name| control.get(name).and_then(Value::as_str).ok_or(PeelError::Json);
+fn server_target(control: &JsonObject<'_>) -> Result<ServerTarget, PeelError> {
+    let text = |name| control.get(name).and_then(JsonValue::as_str).ok_or(PeelError::Json);
     let (host, target) = (text("host")?, text("target")?);
     let port = match control.get("port") {
         None => 443,
         Some(port) => port.as_u64().and_then(|port| u16::try_from(port).ok()).ok_or(PeelError::Json)?,
     };
-    let https = match control.get("protocol").map(Value::as_str) {
+    let https = match control.get("protocol").map(JsonValue::as_str) {
         None | Some(Some("https")) => true,
         Some(Some("http")) => false,
         Some(Some(_)) => return Err(PeelError::Url),
@@ -153,6 +168,15 @@ fn server_target(control: &Map<String, Value>) -> Result<ServerTarget, PeelError
 /// `plaintext` as the answer to the layer of `key`; `None` when the system has no randomness.
 #[must_use]
 pub fn wrap_reply(key: &LayerKey, plaintext: &[u8], base64: bool) -> Option<Vec<u8>> {
-    let sealed = key.seal(plaintext)?;
+    as_wished(key.seal(plaintext)?, base64)
+}
+
+/// As [`wrap_reply`], of what `write` puts behind what it is given, about `length` bytes: it is sealed where it lies.
+#[must_use]
+pub fn wrap_written(key: &LayerKey, base64: bool, length: usize, write: impl FnOnce(&mut Vec<u8>)) -> Option<Vec<u8>> {
+    as_wished(key.seal_written(length, write)?, base64)
+}
+
+fn as_wished(sealed: Vec<u8>, base64: bool) -> Option<Vec<u8>> {
     Some(if base64 { base64_simd::STANDARD.encode_to_string(sealed).into_bytes() } else { sealed })
 }

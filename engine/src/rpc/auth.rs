@@ -7,7 +7,7 @@ use super::{
 use crate::{
     crypto::{Proof, ed25519_to_x25519, verify_many},
     store::{Store, StoreError},
-    types::AccountId,
+    types::{AccountId, decode_hex},
 };
 
 /// What a subaccount token permits (`spec/node-rpc` §2.4).
@@ -71,20 +71,25 @@ pub fn account(params: &Params<'_>, alias: bool) -> Result<AccountId, Invalid> {
     if text.len() == bytes.len() {
         bytes.copy_from_slice(text);
     } else {
-        hex::decode_to_slice(text, &mut bytes)
-            .map_err(|_| Invalid::new("Pubkey must be 66 hex digits (33 bytes) long"))?;
+        bytes = decode_hex(text).ok_or_else(|| Invalid::new("Pubkey must be 66 hex digits (33 bytes) long"))?;
     }
     Ok(AccountId(bytes))
 }
 
-/// `N` bytes of base64, padded or not, whatever its last bits.
+/// Characters of the longest value that is read so: a signature, padded.
+const SIGNATURE_TEXT: usize = 88;
+
+/// `N` bytes of base64, at most those of a signature, padded or not, whatever its last bits.
 fn base64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let unpadded = (N * 4).div_ceil(3);
     let bare = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
     if bare.len() != unpadded || (bare.len() != text.len() && !text.len().is_multiple_of(4)) {
         return None;
     }
-    base64_simd::forgiving_decode_to_vec(text).ok()?.try_into().ok()
+    let mut room = [0; SIGNATURE_TEXT];
+    let room = room.get_mut(..text.len())?;
+    room.copy_from_slice(text);
+    (&*base64_simd::forgiving_decode_inplace(room).ok()?).try_into().ok()
 }
 
 fn signature(params: &Params<'_>, text: &[u8], what: &str) -> Result<[u8; 64], Invalid> {
@@ -185,11 +190,6 @@ fn ed25519_key(text: &[u8], account: &AccountId) -> Result<[u8; 32], Invalid> {
     .ok_or_else(|| Invalid::new("Invalid pubkey_ed25519: expected 64 hex char or 32 byte pubkey"))
 }
 
-fn decode_hex(text: &[u8]) -> Option<[u8; 32]> {
-    let mut key = [0; 32];
-    hex::decode_to_slice(text, &mut key).ok().map(|()| key)
-}
-
 fn subaccount_of(params: &Params<'_>, text: &[u8]) -> Result<Subaccount, Invalid> {
     let (wrong_token, what) = match params.encoding() {
         Encoding::Json => {
@@ -214,7 +214,7 @@ mod tests {
     };
 
     fn params(json: &serde_json::Value) -> Params<'_> {
-        Params::Json(json.as_object().unwrap())
+        Params::Json(Box::leak(Box::new(json.as_object().unwrap().into())))
     }
 
     fn secret(first: u8) -> Ed25519Secret {

@@ -229,9 +229,9 @@ impl Rpc {
 
     /// Adds `t` and `hf`.
     pub(super) fn stamp(&self, entries: &mut Entries) {
-        let hardfork = self.parts.network.load().hardfork.map(|part| Value::Int(part.into()));
+        let hardfork = self.parts.network.load().hardfork;
         entries.insert("t".into(), self.time());
-        entries.insert("hf".into(), Value::List(hardfork.into()));
+        entries.insert("hf".into(), Value::Hardfork(hardfork));
     }
 
     /// Of `text`, in an answer about `account`.

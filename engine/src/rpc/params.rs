@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value as Json};
-
 use super::value::Encoding;
 use crate::{
     bencode::Bt,
+    json::{JsonObject, JsonValue},
     types::{Millis, Namespace},
 };
 
@@ -52,7 +51,7 @@ pub enum NamespaceOrAll {
 #[derive(Clone, Copy, Debug)]
 pub enum Params<'a> {
     /// From JSON.
-    Json(&'a Map<String, Json>),
+    Json(&'a JsonObject<'a>),
     /// From bencode.
     Bencode(&'a BTreeMap<Vec<u8>, Bt>),
 }
@@ -61,7 +60,7 @@ pub enum Params<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Field<'a> {
     /// From JSON; never null.
-    Json(&'a Json),
+    Json(&'a JsonValue<'a>),
     /// From bencode.
     Bencode(&'a Bt),
 }
@@ -105,7 +104,7 @@ impl<'a> Field<'a> {
     #[must_use]
     pub const fn fields(self) -> Option<Params<'a>> {
         match self {
-            Self::Json(Json::Object(map)) => Some(Params::Json(map)),
+            Self::Json(JsonValue::Object(object)) => Some(Params::Json(object)),
             Self::Bencode(Bt::Dict(map)) => Some(Params::Bencode(map)),
             Self::Json(_) | Self::Bencode(_) => None,
         }
@@ -114,9 +113,9 @@ impl<'a> Field<'a> {
     /// The items of a list, at most `most`; a value that is no list is a list of itself.
     fn items<T>(self, most: usize, read: impl Fn(Self) -> Option<T>) -> Result<Option<Vec<T>>, TooMany> {
         match self {
-            Self::Json(Json::Array(items)) if items.len() > most => Err(TooMany),
+            Self::Json(JsonValue::Array(items)) if items.len() > most => Err(TooMany),
             Self::Bencode(Bt::List(items)) if items.len() > most => Err(TooMany),
-            Self::Json(Json::Array(items)) => Ok(items.iter().map(Self::Json).map(read).collect()),
+            Self::Json(JsonValue::Array(items)) => Ok(items.iter().map(Self::Json).map(read).collect()),
             Self::Bencode(Bt::List(items)) => Ok(items.iter().map(Self::Bencode).map(read).collect()),
             one => Ok(read(one).map(|one| vec![one])),
         }
@@ -142,7 +141,7 @@ impl<'a> Params<'a> {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Field<'a>> {
         match self {
-            Self::Json(map) => map.get(name).filter(|value| !value.is_null()).map(Field::Json),
+            Self::Json(object) => object.get(name).filter(|value| **value != JsonValue::Null).map(Field::Json),
             Self::Bencode(map) => map.get(name.as_bytes()).map(Field::Bencode),
         }
     }
@@ -257,8 +256,8 @@ fn in_range(number: i64) -> Result<Namespace, Invalid> {
 mod tests {
     use super::*;
 
-    fn json(text: &str) -> Params<'static> {
-        Params::Json(Box::leak(Box::new(serde_json::from_str(text).unwrap())))
+    fn json(text: &'static str) -> Params<'static> {
+        Params::Json(Box::leak(Box::new(crate::json::parse(text.as_bytes()).unwrap())))
     }
 
     fn bencode(bytes: &[u8]) -> Params<'static> {

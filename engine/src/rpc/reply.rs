@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::{
     status::Status,
-    value::{Encoding, Value, write_json_of},
+    value::{Encoding, Value, write_json_bytes, write_json_text},
 };
+use crate::bencode::push_decimal;
 
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,31 +70,50 @@ impl Reply {
     /// The status and a result in a list, as QUIC wants it (`spec/transports` §3.3).
     #[must_use]
     pub fn in_list(&self, value: &Value, encoding: Encoding) -> Vec<u8> {
-        let (code, value) = (self.status.code(), value.encode(encoding));
+        let code = self.status.code();
+        let mut out = Vec::with_capacity(value.json_size() + 16);
         match encoding {
-            Encoding::Json => [format!("[{code},").as_bytes(), &value, b"]"].concat(),
-            Encoding::Bencode => [format!("li{code}e").as_bytes(), &value, b"e"].concat(),
+            Encoding::Json => out.extend_from_slice(format!("[{code},").as_bytes()),
+            Encoding::Bencode => out.extend_from_slice(format!("li{code}e").as_bytes()),
         }
+        value.write(encoding, &mut out);
+        out.push(if encoding == Encoding::Json { b']' } else { b'e' });
+        out
     }
 
-    /// `{"body", "status"}`, what the innermost onion layer carries (`spec/onion` §5). A result is in it as it is when `json`
+    /// Writes `{"body", "status"}` behind `out`, what the innermost onion layer carries (`spec/onion` §5). A result is in it as it is when `json`
     /// says so, and as text else.
-    #[must_use]
-    pub fn in_onion(&self, json: bool) -> Vec<u8> {
-        let body = self.encode(Encoding::Json);
-        let mut out = Vec::with_capacity(body.len() + 64);
+    pub fn write_in_onion(&self, json: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"body\":");
         match &self.body {
-            Body::Binary(bytes) => write_json_of(&base64_simd::STANDARD.encode_to_string(bytes), &mut out),
+            Body::Binary(bytes) => write_json_bytes(bytes, out),
             // Text is quoted once, whatever is wished.
-            Body::Value(Value::Text(_)) | Body::Json(serde_json::Value::String(_)) => out.extend_from_slice(&body),
-            Body::Value(_) | Body::Json(_) if json => out.extend_from_slice(&body),
-            Body::Text(_) | Body::Value(_) | Body::Json(_) => {
-                write_json_of(String::from_utf8_lossy(&body).as_ref(), &mut out);
+            Body::Text(text) | Body::Value(Value::Text(text)) => write_json_text(text, out),
+            Body::Json(text @ serde_json::Value::String(_)) => out.extend_from_slice(text.to_string().as_bytes()),
+            Body::Value(value) if json => value.write(Encoding::Json, out),
+            Body::Value(_) | Body::Json(_) => {
+                let body = self.encode(Encoding::Json);
+                if json {
+                    out.extend_from_slice(&body);
+                } else {
+                    write_json_text(&String::from_utf8_lossy(&body), out);
+                }
             }
         }
-        out.extend_from_slice(format!(",\"status\":{}}}", self.status.code()).as_bytes());
-        out
+        out.extend_from_slice(b",\"status\":");
+        push_decimal(self.status.code().into(), out);
+        out.push(b'}');
+    }
+
+    /// About how long what [`Self::write_in_onion`] writes is.
+    #[must_use]
+    pub fn size_in_onion(&self) -> usize {
+        let body = match &self.body {
+            // To find out would take a tree.
+            Body::Json(_) => 0,
+            Body::Text(_) | Body::Value(_) | Body::Binary(_) => self.json_size(),
+        };
+        body + 32
     }
 
     /// The body as part of a larger result.
@@ -145,7 +165,9 @@ mod tests {
             (&text, false, r#"{"body":"no \"x\"","status":404}"#),
             (&binary, true, r#"{"body":"//8=","status":200}"#),
         ] {
-            assert_eq!(String::from_utf8(reply.in_onion(json)).unwrap(), want);
+            let mut out = b"before ".to_vec();
+            reply.write_in_onion(json, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("before {want}"));
         }
     }
 

@@ -5,12 +5,13 @@ mod receive;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use tokio::sync::Semaphore;
 
 use super::{
-    core::{Answering, CallContext, MAX_ASKING, MAX_WRITING, Origin, Rpc, RpcParts},
+    core::{CallContext, MAX_ASKING, MAX_WRITING, Origin, Rpc, RpcParts},
     counts::RequestCounts,
+    custom_methods::CustomMethods,
     method::Request,
     methods::METHODS,
     metrics::{RequestMetrics, Via},
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     batch::BatchSizes,
     bencode::Bt,
-    json::{self, JsonError},
+    json::{self, JsonError, JsonObject, JsonValue},
     metrics::Distribution,
     store::{AT, LATEST},
     swarm::Snapshot,
@@ -57,35 +58,42 @@ impl Rpc {
     /// dropped when it has been carried out, whether or not somebody waits for that.
     pub async fn call_json(self: &Arc<Self>, body: &[u8], via: Via, held: impl Send + 'static) -> Reply {
         let asked = CallContext::new(via);
-        let bad = |method: &str, text: Cow<'static, str>| {
-            let reply = Reply::text(Status::BAD_REQUEST, text);
-            self.metrics.named(via, method, reply.status, asked.came.elapsed());
-            reply
-        };
-        let mut body: Json = match json::parse(body) {
-            Ok(body) => body,
-            Err(JsonError::Syntax(_)) => return bad("", "invalid json".into()),
-            Err(error @ (JsonError::Depth | JsonError::Size)) => {
-                return bad("", format!("invalid json: {error}").into());
-            }
-        };
-        let Some(Json::String(method)) = body.get_mut("method").map(Json::take) else {
-            return bad("", "invalid json: no `method` field".into());
-        };
-        let Some(Json::Object(params)) = body.get_mut("params").map(Json::take) else {
-            return bad(&method, "invalid json: no `params` field".into());
-        };
-        if let Some(own) = self.parts.own.as_ref().filter(|own| own.has(&method)) {
-            let reply = own.ask(method.clone(), params).await;
+        let decoded = self.decode_call(body).map_err(|(method, reply)| {
             self.metrics.named(via, &method, reply.status, asked.came.elapsed());
-            return reply;
+            reply
+        });
+        match decoded {
+            Ok(Decoded::Request(request)) => self.finish(request, Origin::Client, asked, held).await,
+            Ok(Decoded::Custom(own, method, params)) => {
+                let reply = own.ask(method.clone(), params).await;
+                self.metrics.named(via, &method, reply.status, asked.came.elapsed());
+                reply
+            }
+            Err(reply) => reply,
         }
-        let request = Request::parse(&method, &Params::Json(&params));
-        drop(params);
-        match request {
-            Ok(Some(request)) => self.finish(request, Origin::Client, asked, held).await,
-            Ok(None) => bad(&method, format!("no method {method}").into()),
-            Err(invalid) => self.refused(&method, &invalid, &asked),
+    }
+
+    /// What `body` asks for, or its method and what is wrong with it. What was decoded ends here.
+    fn decode_call(&self, body: &[u8]) -> Result<Decoded<'_>, (String, Reply)> {
+        let bad = |method: &str, text: Cow<'static, str>| (method.to_owned(), Reply::text(Status::BAD_REQUEST, text));
+        let body: JsonValue<'_> = json::parse(body).map_err(|error| match error {
+            JsonError::Syntax(_) => bad("", "invalid json".into()),
+            JsonError::Depth | JsonError::Size => bad("", format!("invalid json: {error}").into()),
+        })?;
+        let field = |name| body.as_object().and_then(|body| body.get(name));
+        let Some(method) = field("method").and_then(JsonValue::as_str) else {
+            return Err(bad("", "invalid json: no `method` field".into()));
+        };
+        let Some(params) = field("params").and_then(JsonValue::as_object) else {
+            return Err(bad(method, "invalid json: no `params` field".into()));
+        };
+        if let Some(own) = self.parts.own.as_ref().filter(|own| own.has(method)) {
+            return Ok(Decoded::Custom(own, method.to_owned(), params.to_map()));
+        }
+        match Request::parse(method, &Params::Json(params)) {
+            Ok(Some(request)) => Ok(Decoded::Request(request)),
+            Ok(None) => Err(bad(method, format!("no method {method}").into())),
+            Err(invalid) => Err((method.to_owned(), refused(&invalid))),
         }
     }
 
@@ -275,16 +283,22 @@ impl Rpc {
     }
 
     /// Carries a request out, and counts it.
-    pub(super) fn run(&self, request: Request, origin: Origin, asked: CallContext) -> Answering<'_> {
-        Box::pin(async move {
-            let (via, came, place) = (asked.via, asked.came, request.place);
-            // Whoever writes gives its turn back itself, once what it did can be seen.
-            let _until_read = asked.turn.clone().filter(|_| !request.method.writes());
-            let reply = request.method.execute(self, origin, asked).await;
-            self.metrics.done(via, place, reply.status, came.elapsed());
-            reply
-        })
+    pub(super) async fn run(&self, request: Request, origin: Origin, asked: CallContext) -> Reply {
+        let (via, came, place) = (asked.via, asked.came, request.place);
+        // Whoever writes gives its turn back itself, once what it did can be seen.
+        let _until_read = asked.turn.clone().filter(|_| !request.method.writes());
+        let reply = request.method.execute(self, origin, asked).await;
+        self.metrics.done(via, place, reply.status, came.elapsed());
+        reply
     }
+}
+
+/// What a client asks for.
+enum Decoded<'a> {
+    /// One of the protocol's methods.
+    Request(Request),
+    /// One of the embedder's, with its params.
+    Custom(&'a CustomMethods, String, Map<String, Json>),
 }
 
 /// Waits for what came before on the same connection.
@@ -302,8 +316,8 @@ fn decode(method: &str, params: &[u8]) -> Option<(Encoding, Result<Option<Reques
             _ => None,
         },
         first => {
-            let map = if first.is_none() { Some(serde_json::Map::new()) } else { json::parse(params).ok() };
-            map.map(|map| (Encoding::Json, Request::parse(method, &Params::Json(&map))))
+            let object = if first.is_none() { Some(JsonObject::default()) } else { json::parse(params).ok() };
+            object.map(|object| (Encoding::Json, Request::parse(method, &Params::Json(&object))))
         }
     }
 }

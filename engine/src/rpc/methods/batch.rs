@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use futures_util::future::join_all;
-use serde_json::Value as Json;
 
 use super::super::{
     core::{Answering, CallContext, Origin, Rpc},
@@ -14,7 +13,11 @@ use super::super::{
     status::Status,
     value::Value,
 };
-use crate::{bencode::Bt, types::AccountId};
+use crate::{
+    bencode::Bt,
+    json::{JsonObject, JsonValue},
+    types::AccountId,
+};
 
 /// Requests that a batch may hold.
 const MAX_BATCH: usize = 20;
@@ -24,7 +27,7 @@ fn subrequests(params: &Params<'_>, nested: Nested) -> Result<Vec<Request>, Inva
     let no_field = || Invalid::new("Invalid batch request: no valid \"requests\" field");
     let exceeded = || Invalid::new("Invalid batch request: subrequest limit exceeded");
     let parsed = match params.field("requests") {
-        Some(Field::Json(Json::Array(items))) if !items.is_empty() => {
+        Some(Field::Json(JsonValue::Array(items))) if !items.is_empty() => {
             if items.len() > MAX_BATCH {
                 return Err(exceeded());
             }
@@ -52,9 +55,10 @@ fn subrequest(method: &str, params: &Params<'_>, nested: Nested) -> Result<Reque
         .ok_or_else(|| Invalid(format!("Invalid batch subrequest: invalid method \"{method}\"")))
 }
 
-fn json_subrequest(item: &Json) -> Result<(Cow<'_, str>, Params<'_>), Invalid> {
-    let item = item.as_object().ok_or_else(|| Invalid::new("Invalid batch request: requests must be objects"))?;
-    match (item.get("method").and_then(Json::as_str), item.get("params").and_then(Json::as_object)) {
+fn json_subrequest<'a>(item: &'a JsonValue<'a>) -> Result<(Cow<'a, str>, Params<'a>), Invalid> {
+    let item: &JsonObject<'a> =
+        item.as_object().ok_or_else(|| Invalid::new("Invalid batch request: requests must be objects"))?;
+    match (item.get("method").and_then(JsonValue::as_str), item.get("params").and_then(JsonValue::as_object)) {
         (Some(method), Some(params)) => Ok((method.into(), Params::Json(params))),
         _ => Err(Invalid::new("Invalid batch request: subrequests must have method/params keys")),
     }
@@ -99,7 +103,7 @@ impl Method for Batch {
     fn execute(self: Box<Self>, rpc: &Rpc, origin: Origin, context: CallContext) -> Answering<'_> {
         Box::pin(async move {
             let CallContext { turn, room, .. } = context;
-            let room = &room;
+            let room = &room.shared();
             let parts = self.0.into_iter().map(|request| {
                 let part = rpc.run(request, origin, CallContext::within(turn.as_ref(), room));
                 async { room.fit(part.await) }
@@ -123,6 +127,7 @@ impl Method for Sequence {
     fn execute(self: Box<Self>, rpc: &Rpc, origin: Origin, context: CallContext) -> Answering<'_> {
         Box::pin(async move {
             let CallContext { turn, room, .. } = context;
+            let room = room.shared();
             let mut replies = Vec::new();
             for request in self.0 {
                 let reply = room.fit(rpc.run(request, origin, CallContext::within(turn.as_ref(), &room)).await);

@@ -138,10 +138,9 @@ impl Rpc {
             (current >= condition.bound) == condition.at_least
         };
         let condition = request.conditions.iter().all(holds);
-        let numbers = |parts: &[u16]| Value::List(parts.iter().map(|part| Value::Int((*part).into())).collect());
         let mut entries = Entries::from([
-            ("hf".into(), numbers(&hardfork)),
-            ("v".into(), numbers(&self.parts.version.0)),
+            ("hf".into(), Value::Hardfork(hardfork)),
+            ("v".into(), Value::Version(self.parts.version.0)),
             ("height".into(), Value::Uint(height)),
             ("condition".into(), Value::Bool(condition)),
         ]);

@@ -42,8 +42,7 @@ impl Method for ActiveNodes {
 impl Rpc {
     fn info(&self) -> Reply {
         let mut entries = Entries::new();
-        let version = self.parts.version.0.map(|part| Value::Int(part.into()));
-        entries.insert("version".into(), Value::List(version.into()));
+        entries.insert("version".into(), Value::Version(self.parts.version.0));
         entries.insert("timestamp".into(), self.time());
         self.stamp(&mut entries);
         Reply::value(Status::OK, Value::Dict(entries))

@@ -88,12 +88,14 @@ const fn is_same(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, Value as Json, json};
+    use proptest::prelude::*;
+    use serde_json::{Value as Json, json};
 
     use super::{fields::MAX_LISTED, ifelse::MAX_IFELSE, oxend::MAX_OXEND, *};
+    use crate::json::{self, JsonObject};
 
     fn refusal(method: &str, params: &Json) -> String {
-        Request::parse(method, &Params::Json(params.as_object().unwrap())).unwrap_err().to_string()
+        Request::parse(method, &Params::Json(&params.as_object().unwrap().into())).unwrap_err().to_string()
     }
 
     #[test]
@@ -232,7 +234,94 @@ mod tests {
         ] {
             assert_eq!(refusal(method, &params), want, "{method} {params}");
         }
-        assert!(matches!(Request::parse("nope", &Params::Json(&Map::new())), Ok(None)));
+        assert!(matches!(Request::parse("nope", &Params::Json(&JsonObject::default())), Ok(None)));
+    }
+
+    /// Fields of requests, right and wrong.
+    fn fields() -> impl Strategy<Value = String> {
+        let key = "11".repeat(32);
+        let fitting = vec![
+            format!("\"05{key}\""),
+            format!("\"{key}\""),
+            format!("\"{}\"", "A".repeat(86)),
+            format!("\"{}==\"", "A".repeat(86)),
+            format!("[\"{}\"]", "B".repeat(43)),
+            format!("\"{}\"", "B".repeat(43)),
+            "5000000000".to_owned(),
+            "\"5000000000\"".to_owned(),
+            "\"aGk=\"".to_owned(),
+            "\"\\u0061Gk\"".to_owned(),
+            "\"all\"".to_owned(),
+            r#"{"height_before":1}"#.to_owned(),
+            r#"{"method":"info","params":{}}"#.to_owned(),
+            r#"[{"method":"info","params":{}}]"#.to_owned(),
+        ];
+        let any = [
+            "null",
+            "true",
+            "0",
+            "-1",
+            "32768",
+            "1e3",
+            "18446744073709551615",
+            "\"\"",
+            "\"x\\n\"",
+            "[]",
+            "[1,null]",
+            "{}",
+        ];
+        let value = prop_oneof![3 => prop::sample::select(fitting), 1 => prop::sample::select(any.to_vec()).prop_map(str::to_owned)];
+        let names = [
+            "pubkey",
+            "pubKey",
+            "pubkey_ed25519",
+            "signature",
+            "timestamp",
+            "ttl",
+            "expiry",
+            "data",
+            "namespace",
+            "sig_timestamp",
+            "last_hash",
+            "lastHash",
+            "max_count",
+            "max_size",
+            "messages",
+            "before",
+            "shorten",
+            "extend",
+            "subaccount",
+            "subaccount_sig",
+            "revoke",
+            "unrevoke",
+            "endpoint",
+            "params",
+            "if",
+            "then",
+            "else",
+            "requests",
+            "t\\u0074l",
+            "other",
+        ];
+        prop::collection::vec((prop::sample::select(names.to_vec()), value), 0..16).prop_map(|fields| {
+            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+            format!("{{{}}}", fields.join(", "))
+        })
+    }
+
+    proptest! {
+        /// A request is what it would be if its fields were read into a tree first, or refused with the same words.
+        #[test]
+        fn fields_where_they_lie_say_what_their_tree_says(text in fields()) {
+            let tree: Json = json::parse(text.as_bytes()).unwrap();
+            let lying: JsonObject<'_> = json::parse(text.as_bytes()).unwrap();
+            for method in METHODS {
+                let [one, other] = [&tree.as_object().unwrap().into(), &lying].map(|fields| {
+                    format!("{:?}", Request::parse(method, &Params::Json(fields)))
+                });
+                prop_assert_eq!(one, other, "{} {}", method, text);
+            }
+        }
     }
 
     #[test]
@@ -264,14 +353,14 @@ mod tests {
             params
         };
         let deepest = nested(MAX_IFELSE);
-        assert!(Request::parse("ifelse", &Params::Json(deepest.as_object().unwrap())).is_ok());
+        assert!(Request::parse("ifelse", &Params::Json(&deepest.as_object().unwrap().into())).is_ok());
         assert_eq!(refusal("ifelse", &nested(MAX_IFELSE + 1)), "Invalid ifelse request: nested deeper than 8");
     }
 
     #[test]
     fn every_listed_method_is_known() {
         for method in METHODS {
-            assert!(!matches!(Request::parse(method, &Params::Json(&Map::new())), Ok(None)), "{method}");
+            assert!(!matches!(Request::parse(method, &Params::Json(&JsonObject::default())), Ok(None)), "{method}");
         }
     }
 
@@ -287,7 +376,7 @@ mod tests {
             "then": {"method": "info", "params": {}}, "requests": [{"method": "info", "params": {}}],
         });
         for (place, method) in METHODS.iter().enumerate() {
-            let request = Request::parse(method, &Params::Json(any.as_object().unwrap())).unwrap().unwrap();
+            let request = Request::parse(method, &Params::Json(&any.as_object().unwrap().into())).unwrap().unwrap();
             let place = if *method == "get_snodes_for_pubkey" { place - 1 } else { place };
             assert_eq!(request.place, place, "{method}");
         }

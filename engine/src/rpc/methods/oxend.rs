@@ -30,8 +30,13 @@ pub(in crate::rpc) fn parse(params: &Params<'_>, _: Nested) -> Parsed {
     let large = || Invalid(format!("oxend_request params are larger than {MAX_OXEND} bytes"));
     let params = match params.field("params") {
         None => Json::Object(Map::new()),
-        Some(Field::Json(value)) if value.to_string().len() > MAX_OXEND => return Err(large()),
-        Some(Field::Json(value)) => value.clone(),
+        Some(Field::Json(value)) => {
+            let value = value.to_value();
+            if value.to_string().len() > MAX_OXEND {
+                return Err(large());
+            }
+            value
+        }
         Some(field @ Field::Bencode(_)) => match field.string() {
             Some(text) if text.len() > MAX_OXEND => return Err(large()),
             text => text

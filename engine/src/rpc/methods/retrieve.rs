@@ -113,16 +113,8 @@ impl Rpc {
             let text = format!("Internal Server Error. Could not retrieve messages for {account:?}");
             Reply::text(Status::INTERNAL_SERVER_ERROR, text)
         })?;
-        let messages = page.messages.into_iter().map(|message| {
-            Value::dict([
-                ("hash", Value::text(message.hash.to_string())),
-                ("timestamp", Value::Uint(message.timestamp.0)),
-                ("expiration", Value::Uint(message.expiry.0)),
-                ("data", Value::Bytes(message.data)),
-            ])
-        });
         let mut entries = Entries::new();
-        entries.insert("messages".into(), Value::List(messages.collect()));
+        entries.insert("messages".into(), Value::Messages(page.messages));
         entries.insert("more".into(), Value::Bool(page.more));
         self.stamp(&mut entries);
         Ok(Reply::value(Status::OK, Value::Dict(entries)))

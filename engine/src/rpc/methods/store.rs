@@ -20,14 +20,15 @@ use super::super::{
 };
 use crate::{
     bencode::Bt,
+    json::JsonValue,
     store::{NewMessage, Outcome},
     types::{AccountId, MessageHash, Millis, Namespace},
 };
 
 /// `store`'s `timestamp` and `ttl`, which JSON clients also send as decimal text; `what` a number of theirs has to be.
 fn lenient_time(params: &Params<'_>, name: &str, what: &str) -> Result<Option<Millis>, Invalid> {
-    if let Some(Field::Json(Json::String(text))) = params.field(name) {
-        let wrong = || Invalid::new(format!("Invalid value given for '{name}': {}", Json::from(text.as_str())));
+    if let Some(Field::Json(JsonValue::Text(text))) = params.field(name) {
+        let wrong = || Invalid::new(format!("Invalid value given for '{name}': {}", Json::from(text.as_ref())));
         return decimal(text).map(Millis).map(Some).ok_or_else(wrong);
     }
     Ok(params.unsigned(name, what)?.map(Millis))
@@ -230,7 +231,7 @@ mod tests {
     fn numbers_may_be_text() {
         let key = format!("05{}", "11".repeat(32));
         let params = json!({"pubKey": key, "timestamp": "1700000000000", "ttl": "86400000", "data": "aGk="});
-        let store = StoreRequest::parse(&Params::Json(params.as_object().unwrap())).unwrap();
+        let store = StoreRequest::parse(&Params::Json(&params.as_object().unwrap().into())).unwrap();
         assert_eq!((store.expiry, store.data.as_slice()), (Millis(1_700_086_400_000), b"hi".as_slice()));
     }
 }

@@ -10,10 +10,13 @@ use tokio::{
 };
 
 use crate::{
+    bencode::{encode_bytes, encode_int, push_decimal},
     holder::Holder,
     transport::memory::{MemoryBudget, MemoryShare},
 };
 
+/// Bytes before a frame's body, behind its prefix and beside an endpoint's name, at most.
+const REST_OF_HEAD: usize = 72;
 /// Characters of the longest prefix, its colon included.
 const MAX_PREFIX: usize = 9;
 /// Frames of up to so many bytes count to their connection alone.
@@ -124,22 +127,35 @@ pub type Chunks = [Bytes; 3];
 /// The frame of a command.
 #[must_use]
 pub fn command(rid: i64, endpoint: &str, body: Bytes) -> Chunks {
-    chunks(&format!("l1:Ci{rid}e{}:{endpoint}", endpoint.len()), body)
+    chunks(b'C', rid, Some(endpoint), body)
 }
 
 /// The frame of an answer to command `rid`: of a reply, or of an error.
 #[must_use]
 pub fn answer(rid: i64, answer: Result<Bytes, Bytes>) -> Chunks {
     match answer {
-        Ok(body) => chunks(&format!("l1:Ri{rid}e"), body),
-        Err(body) => chunks(&format!("l1:Ei{rid}e"), body),
+        Ok(body) => chunks(b'R', rid, None, body),
+        Err(body) => chunks(b'E', rid, None, body),
     }
 }
 
-fn chunks(head: &str, body: Bytes) -> Chunks {
-    let head = format!("{head}{}:", body.len());
-    let length = head.len() + body.len() + 1;
-    [format!("{length}:{head}").into(), body, Bytes::from_static(b"e")]
+/// What comes before the body is one piece of memory, exactly as long as it has to be.
+fn chunks(kind: u8, rid: i64, endpoint: Option<&str>, body: Bytes) -> Chunks {
+    let mut rest = Vec::with_capacity(REST_OF_HEAD + endpoint.map_or(0, str::len));
+    rest.extend_from_slice(&[b'l', b'1', b':', kind]);
+    encode_int(rid.into(), &mut rest);
+    if let Some(endpoint) = endpoint {
+        encode_bytes(endpoint.as_bytes(), &mut rest);
+    }
+    push_decimal(body.len() as u64, &mut rest);
+    rest.push(b':');
+    let length = rest.len() + body.len() + 1;
+    let digits = length.ilog10() as usize + 1;
+    let mut head = Vec::with_capacity(digits + 1 + rest.len());
+    push_decimal(length as u64, &mut head);
+    head.push(b':');
+    head.extend_from_slice(&rest);
+    [head.into(), body, Bytes::from_static(b"e")]
 }
 
 /// Bytes of the prefix (with its colon) and of the frame after it, which has at most `largest`; `None` while the colon has

@@ -160,7 +160,8 @@ impl OnionRelay {
             }
             Ok(Peeled::Final { body, json, base64 }) => {
                 let reply = self.rpc.call_json(&body, Via::Onion, slot).await;
-                sealed(&key, &reply.in_onion(json), base64)
+                let length = reply.size_in_onion();
+                answered(onion::wrap_written(&key, base64, length, |out| reply.write_in_onion(json, out)))
             }
             Ok(Peeled::Relay { destination, next }) => self.relay(&destination, next, slot).await,
             Ok(Peeled::Server { server, payload }) => self.post(&key, &server, payload.into(), slot).await,
@@ -217,7 +218,11 @@ fn refusal(key: &LayerKey, error: PeelError) -> OnionAnswer {
 }
 
 fn sealed(key: &LayerKey, plaintext: &[u8], base64: bool) -> OnionAnswer {
-    match onion::wrap_reply(key, plaintext, base64) {
+    answered(onion::wrap_reply(key, plaintext, base64))
+}
+
+fn answered(sealed: Option<Vec<u8>>) -> OnionAnswer {
+    match sealed {
         Some(body) => OnionAnswer::plain(Status::OK, body),
         // The system has no randomness.
         None => OnionAnswer::plain(Status::INTERNAL_SERVER_ERROR, "Internal Server Error"),

@@ -52,6 +52,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Answers below this size are not counted: a connection has one at a time.
 const SMALL: usize = 16 << 10;
 
+/// Headers that an answer has room for at first.
+const HEADERS: usize = 3;
+
 type HttpResponse = Response<Bytes>;
 /// Small to hand up; refusals are not the hot path.
 type Refused = Box<HttpResponse>;
@@ -437,7 +440,9 @@ fn refusal(status: StatusCode, text: impl Into<Bytes>) -> Refused {
 }
 
 fn content_type(value: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))])
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+    headers
 }
 
 fn answer(status: StatusCode, body: Bytes, mut headers: HeaderMap) -> HttpResponse {

@@ -1,5 +1,6 @@
 //! Requests to nodes of one swarm, all in this process, a file a subject. Here is the swarm.
 
+mod allocations;
 mod answers;
 mod receive;
 mod reconcile;

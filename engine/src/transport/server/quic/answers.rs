@@ -1,6 +1,7 @@
 //! What answers look like over QUIC, and what is counted of them.
 
 use crate::{
+    bencode::{encode_bytes, encode_int},
     replicate::RECONCILE,
     rpc::{Body, Encoding, Reply, Status},
     transport::peers::Outcome,
@@ -41,6 +42,16 @@ pub(super) fn wrapped(reply: &Reply, encoding: Encoding) -> Result<Vec<u8>, Vec<
         Body::Text(_) | Body::Json(_) | Body::Binary(_) => reply.encode(encoding),
     };
     if reply.status == Status::OK { Ok(body) } else { Err(error(reply.status, &body)) }
+}
+
+/// `[code, body]`, the answer to another node's layer.
+pub(super) fn onion_answer(code: u16, body: &[u8]) -> Vec<u8> {
+    let mut list = Vec::with_capacity(body.len() + 32);
+    list.push(b'l');
+    encode_int(code.into(), &mut list);
+    encode_bytes(body, &mut list);
+    list.push(b'e');
+    list
 }
 
 pub(super) fn error(status: Status, body: &[u8]) -> Vec<u8> {

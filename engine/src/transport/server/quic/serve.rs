@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     super::{context::ServerContext, refusals::Refusal},
-    answers::{between_nodes, error, outcome, wrapped},
+    answers::{between_nodes, error, onion_answer, outcome, wrapped},
     outgoing::{OUTGOING, Outgoing, StreamSubscriber, write},
 };
 use crate::{
@@ -365,7 +365,7 @@ impl Client {
             b"onion_request" => {
                 let slot = self.server.from_peers.take().ok_or_else(busy)?;
                 let OnionAnswer { status, body, .. } = context.onion.hop(body, self.source, slot).await;
-                Ok(Bt::List(vec![Bt::Int(status.as_u16().into()), body.as_ref().into()]).encode())
+                Ok(onion_answer(status.as_u16(), &body))
             }
             b"data" => {
                 let _slot = self.server.from_peers.take().ok_or_else(busy)?;
@@ -419,7 +419,7 @@ impl Client {
 async fn onion(context: &ServerContext, payload: BytesMut, source: Source, slot: Slot) -> Result<Vec<u8>, Vec<u8>> {
     let OnionAnswer { status, body, .. } = context.onion.entry(payload, source, slot).await;
     match Status::from_code(status.as_u16()) {
-        Status::OK => Ok(body.to_vec()),
+        Status::OK => Ok(body.into()),
         status => Err(error(status, &body)),
     }
 }

@@ -1,11 +1,17 @@
 //! JSON that strangers send. Its shape is weighed before any of it is decoded ([`Allowance`]).
 
-use serde::de::DeserializeOwned;
+mod value;
+
+use serde::Deserialize;
+
+pub(crate) use value::{JsonObject, JsonValue};
 
 use crate::allowance::{Allowance, Exceeded, MAX_DEPTH};
 
 /// What some editors and libraries put before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Bytes of a string that are looked at together.
+const TOGETHER: usize = 32;
 
 /// Bytes that are not JSON, or more than is decoded.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +37,7 @@ impl From<Exceeded> for JsonError {
 ///
 /// # Errors
 /// [`JsonError`].
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, JsonError> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     weigh(bytes)?;
     Ok(serde_json::from_slice(bytes)?)
@@ -70,9 +76,15 @@ fn weigh(bytes: &[u8]) -> Result<(), JsonError> {
 
 /// Bytes before the quotation mark that ends a string, or all.
 fn string_length(bytes: &[u8]) -> usize {
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\');
     let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))) {
-        at += found;
+    while let Some(rest) = bytes.get(at..) {
+        // Without a way out in the middle, the compiler looks at all of them at once.
+        let chunks = rest.chunks_exact(TOGETHER);
+        let plain =
+            chunks.take_while(|chunk| !chunk.iter().fold(false, |any, byte| any | ends(byte))).count() * TOGETHER;
+        let Some(found) = rest[plain..].iter().position(ends) else { break };
+        at += plain + found;
         if bytes[at] == b'"' {
             return at;
         }
@@ -115,6 +127,12 @@ mod tests {
             assert!(weighed(&format!("[\"{inside}\"]")).is_ok(), "{inside}");
         }
         assert!(matches!(weighed(r#"["a\"#), Err(JsonError::Syntax(_))));
+        for length in 0..3 * TOGETHER {
+            let text = "a".repeat(length);
+            assert_eq!(string_length(format!("{text}\"\"").as_bytes()), length);
+            assert_eq!(string_length(format!("{text}\\\"b\"").as_bytes()), length + 3);
+            assert_eq!(string_length(text.as_bytes()), length);
+        }
     }
 
     proptest! {
