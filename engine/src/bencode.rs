@@ -1,6 +1,6 @@
 //! bencode (`spec/transports` §4): what nodes say to each other, and clients over OMQ and QUIC.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write as _};
 
 use crate::allowance::{Allowance, Exceeded, MAX_DEPTH};
 
@@ -64,7 +64,7 @@ impl Bt {
 
     fn encode_to(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Int(number) => out.extend_from_slice(format!("i{number}e").as_bytes()),
+            Self::Int(number) => encode_int(*number, out),
             Self::Bytes(bytes) => encode_bytes(bytes, out),
             Self::List(items) => {
                 out.push(b'l');
@@ -103,9 +103,14 @@ impl From<u64> for Bt {
 
 /// `<length>:<bytes>`.
 pub fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(bytes.len().to_string().as_bytes());
-    out.push(b':');
+    // What is written to memory always can be.
+    let _ = write!(out, "{}:", bytes.len());
     out.extend_from_slice(bytes);
+}
+
+/// `i<number>e`.
+pub fn encode_int(number: i128, out: &mut Vec<u8>) {
+    let _ = write!(out, "i{number}e");
 }
 
 struct Reader<'a> {

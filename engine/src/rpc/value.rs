@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use crate::bencode::Bt;
+use crate::bencode::{Bt, encode_bytes, encode_int};
 
 /// The form of a request, which is the form of its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,11 @@ impl Value {
                 self.write_json(&mut out);
                 out
             }
-            Encoding::Bencode => self.to_bt().encode(),
+            Encoding::Bencode => {
+                let mut out = Vec::new();
+                self.write_bencode(&mut out);
+                out
+            }
         }
     }
 
@@ -109,6 +113,31 @@ impl Value {
                     value.write_json(out);
                 }
                 out.push(b'}');
+            }
+        }
+    }
+
+    /// Written at once, as what [`Self::to_bt`] gives would be.
+    fn write_bencode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Bool(value) => encode_int((*value).into(), out),
+            Self::Int(number) => encode_int((*number).into(), out),
+            Self::Uint(number) => encode_int((*number).into(), out),
+            Self::Text(text) => encode_bytes(text.as_bytes(), out),
+            Self::Bytes(bytes) => encode_bytes(bytes, out),
+            Self::Raw(json) => Self::from_json(&parsed(json)).write_bencode(out),
+            Self::List(items) => {
+                out.push(b'l');
+                items.iter().for_each(|item| item.write_bencode(out));
+                out.push(b'e');
+            }
+            Self::Dict(entries) => {
+                out.push(b'd');
+                for (key, value) in entries {
+                    encode_bytes(key.as_bytes(), out);
+                    value.write_bencode(out);
+                }
+                out.push(b'e');
             }
         }
     }
@@ -213,6 +242,7 @@ mod tests {
             String::from_utf8(value.encode(Encoding::Json)).unwrap(),
             r#"{"already":true,"hf":[19,-4],"signature":"//8=","swarm":18446744073709551615,"text":"é\"","written":{"a":[1]}}"#
         );
+        assert_eq!(value.encode(Encoding::Bencode), value.to_bt().encode());
         assert_eq!(
             value.encode(Encoding::Bencode),
             b"d7:alreadyi1e2:hfli19ei-4ee9:signature2:\xff\xff5:swarmi18446744073709551615e4:text3:\xc3\xa9\"7:writtend1:ali1eeee"
