@@ -122,6 +122,7 @@ impl Node {
                 ("verify", rpc.verify_batches()),
                 ("sign", rpc.sign_batches()),
                 ("store", store.batches.clone()),
+                ("replicate", context.quic_peers.together()),
             ],
             store,
             memory: context

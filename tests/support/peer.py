@@ -38,14 +38,17 @@ class Peer:
 
 
 @contextlib.contextmanager
-def peer(answer: Answer, **fields: Any) -> Iterator[Peer]:
+def peer(answer: Answer, made: keys.NodeKeys | None = None, port: int | None = None, **fields: Any) -> Iterator[Peer]:
     """A node that answers requests over OMQ with what `answer` says; `fields` of its entry in the network."""
-    made = keys.generate()
+    made = made or keys.generate()
     secret = bindings.crypto_sign_ed25519_sk_to_curve25519(made.ed25519_secret)
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router, context.socket(zmq.PULL) as stop:
         router.curve_server, router.curve_secretkey = True, z85.encode(secret)
         router.curve_publickey = z85.encode(made.x25519_public)
-        port = router.bind_to_random_port("tcp://127.0.0.1")
+        if port is None:
+            port = router.bind_to_random_port("tcp://127.0.0.1")
+        else:
+            router.bind(f"tcp://127.0.0.1:{port}")
         stop.bind("inproc://stop")
 
         def serve() -> None:

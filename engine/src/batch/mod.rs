@@ -184,6 +184,19 @@ impl<J: Send + 'static, D: Send + 'static> Batcher<J, D> {
         coming.await.map_err(|_| Full)
     }
 
+    /// Does short jobs that are there together, here and now; what each gives, in order.
+    #[must_use]
+    pub fn at_once(&self, mut jobs: Vec<J>) -> Vec<D> {
+        let mut done = Vec::with_capacity(jobs.len());
+        while !jobs.is_empty() {
+            let rest = jobs.split_off(jobs.len().min(BATCH));
+            self.0.sizes.size(0, jobs.len());
+            done.extend((self.0.together)(jobs));
+            jobs = rest;
+        }
+        done
+    }
+
     fn ask(&self, from: Source, length: Length, asked: (J, oneshot::Sender<D>)) -> Result<(), Full> {
         let thread = thread_number();
         let mut line = self.0.line(length, thread).lock();

@@ -4,24 +4,14 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
+use super::member::{MemberAnswer, PeerError, read};
 use crate::swarm::NodeInfo;
-
-/// Why a peer gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PeerError {
-    /// Nothing came back in time, or there is no way to the node.
-    #[error("no answer in time")]
-    Timeout,
-    /// Our own queue towards the node is full.
-    #[error("queue to the node is full")]
-    Congested,
-    /// The node refused the command (the frames of its error).
-    #[error("refused: {0}")]
-    Refused(String),
-}
 
 /// The answer's parts, later.
 pub type PeerAnswer<'a> = Pin<Box<dyn Future<Output = Result<Vec<Bytes>, PeerError>> + Send + 'a>>;
+
+/// What a member made of a command, later.
+pub type Forwarding<'a> = Pin<Box<dyn Future<Output = MemberAnswer> + Send + 'a>>;
 
 /// A way to send requests to other nodes.
 pub trait PeerLink: Send + Sync {
@@ -33,6 +23,20 @@ pub trait PeerLink: Send + Sync {
         parts: Vec<Bytes>,
         timeout: Duration,
     ) -> PeerAnswer<'a>;
+
+    /// Passes a client's command on to a member of the swarm: `sn.storage_cc`, or together with others that say the same to a
+    /// member that takes them so.
+    fn forward<'a>(
+        &'a self,
+        peer: &Arc<NodeInfo>,
+        method: &'static str,
+        params: Bytes,
+        timeout: Duration,
+    ) -> Forwarding<'a> {
+        let parts = vec![Bytes::from_static(method.as_bytes()), params];
+        let answer = self.request(peer, "sn.storage_cc", parts, timeout);
+        Box::pin(async { read(answer.await) })
+    }
 
     /// Awaits what is to be known of `peer`: whether it runs Allium. Not for long.
     fn acquaint<'a>(&'a self, peer: &'a Arc<NodeInfo>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;

@@ -3,6 +3,7 @@
 mod fanout;
 mod handshake;
 mod link;
+mod member;
 mod originals;
 mod rebalance;
 mod reconcile;
@@ -13,9 +14,11 @@ pub mod transfer;
 mod turns;
 mod wishes;
 
-pub use fanout::{MEMBER_TIMEOUT, MemberAnswer, fan_out};
+pub use fanout::{MEMBER_TIMEOUT, fan_out};
 pub use handshake::Handshake;
-pub use link::{PeerAnswer, PeerError, PeerLink};
+pub use link::{Forwarding, PeerAnswer, PeerLink};
+pub use member::{MemberAnswer, PeerError};
+pub(crate) use member::{read, refusal};
 pub use rebalance::{Rebalancer, transfers};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use reconcile::fuzz_things;

@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
-    link::{PeerError, PeerLink},
+    link::PeerLink,
+    member::PeerError,
     reconcile::Reconciler,
     topology::Topology,
     transfer::{self, Transferred},

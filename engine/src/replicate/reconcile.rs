@@ -26,7 +26,8 @@ use tokio::sync::Notify;
 
 use super::{
     fanout::MEMBER_TIMEOUT,
-    link::{PeerError, PeerLink},
+    link::PeerLink,
+    member::PeerError,
     things::Thing,
     topology::Topology,
     transfer::Transferred,

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
-    fanout::ELSEWHERE,
-    link::{PeerError, PeerLink},
+    link::PeerLink,
+    member::{ELSEWHERE, PeerError},
     originals::Originals,
     transfer::{self, Transferred},
 };

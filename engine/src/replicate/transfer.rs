@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::link::PeerError;
+use super::member::PeerError;
 use crate::{
     bencode::{Bt, encode_bytes},
     store::NewMessage,

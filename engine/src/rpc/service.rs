@@ -153,27 +153,40 @@ impl Rpc {
         params: &[u8],
         asked: &CallContext,
     ) -> Result<(Request, Origin), Reply> {
-        let bad = |text| {
-            let reply = Reply::text(Status::BAD_REQUEST, text);
-            self.metrics.named(Via::Swarm, method, reply.status, asked.came.elapsed());
-            reply
-        };
+        let (params, origin) = self.forwarded_params(method, params, asked)?;
+        match Request::parse(method, &Params::Bencode(&params)) {
+            Ok(Some(request)) if request.method.is_forwarded() => Ok((request, origin)),
+            Ok(_) => {
+                let text = "invalid request: received invalid forwarded non-forwardable request";
+                let reply = Reply::text(Status::BAD_REQUEST, text);
+                self.metrics.named(Via::Swarm, method, reply.status, asked.came.elapsed());
+                Err(reply)
+            }
+            Err(invalid) => Err(self.refused(method, &invalid, asked)),
+        }
+    }
+
+    /// The params of a request that another member passes on, without what that adds to them: when the swarm took it.
+    pub(super) fn forwarded_params(
+        &self,
+        method: &str,
+        params: &[u8],
+        asked: &CallContext,
+    ) -> Result<(BTreeMap<Vec<u8>, Bt>, Origin), Reply> {
         let Ok(Bt::Dict(mut params)) = Bt::parse(params) else {
-            return Err(bad("invalid request: expected a bencoded dict"));
+            let reply = Reply::text(Status::BAD_REQUEST, "invalid request: expected a bencoded dict");
+            self.metrics.named(Via::Swarm, method, reply.status, asked.came.elapsed());
+            return Err(reply);
         };
         let mut time = |key: &[u8]| match params.remove(key) {
             Some(Bt::Int(time)) => u64::try_from(time).ok().map(Millis),
             _ => None,
         };
         let (at, latest) = (time(AT).map(|at| self.believable(at)), time(LATEST));
-        match Request::parse(method, &Params::Bencode(&params)) {
-            Ok(Some(request)) if request.method.is_forwarded() => Ok((request, Origin::Peer { at, latest })),
-            Ok(_) => Err(bad("invalid request: received invalid forwarded non-forwardable request")),
-            Err(invalid) => Err(self.refused(method, &invalid, asked)),
-        }
+        Ok((params, Origin::Peer { at, latest }))
     }
 
-    fn refused(&self, method: &str, invalid: &Invalid, asked: &CallContext) -> Reply {
+    pub(super) fn refused(&self, method: &str, invalid: &Invalid, asked: &CallContext) -> Reply {
         let reply = refused(invalid);
         self.metrics.named(asked.via, method, reply.status, asked.came.elapsed());
         reply

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use crate::{
     batch::{Batcher, Length, Source},
     crypto::Identity,
@@ -10,6 +12,8 @@ use crate::{
 
 /// Longer texts take longer to hash than others may wait for.
 const SHORT: usize = 16 << 10;
+/// So many do not wait for others: they fill what a processor signs side by side.
+const MANY: usize = 8;
 
 /// Signs with a node's key.
 pub(super) struct Signer {
@@ -30,6 +34,14 @@ impl Signer {
         let length = if text.len() <= SHORT { Length::Short } else { Length::Long };
         // What has been done is answered, however many wait.
         self.batcher.done(asker, length, text.to_vec()).await.unwrap_or_else(|_| self.identity.ed25519.sign(text))
+    }
+
+    /// Signatures of texts that are there together, in order, each in an answer to its asker. Few are signed with others.
+    pub(super) async fn sign_all(&self, texts: Vec<(Source, Vec<u8>)>) -> Vec<[u8; 64]> {
+        if texts.len() >= MANY && texts.iter().all(|(_, text)| text.len() <= SHORT) {
+            return self.batcher.at_once(texts.into_iter().map(|(_, text)| text).collect());
+        }
+        join_all(texts.iter().map(|(asker, text)| self.sign(*asker, text))).await
     }
 
     /// Answers signed together.

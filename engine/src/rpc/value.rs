@@ -359,6 +359,7 @@ mod tests {
             String::from_utf8(value.encode(Encoding::Json)).unwrap(),
             r#"{"already":true,"hf":[19,-4],"signature":"//8=","swarm":18446744073709551615,"text":"é\"","written":{"a":[1]}}"#
         );
+        assert_eq!(value.encode(Encoding::Bencode), value.to_bt().encode());
         assert_eq!(
             value.encode(Encoding::Bencode),
             b"d7:alreadyi1e2:hfli19ei-4ee9:signature2:\xff\xff5:swarmi18446744073709551615e4:text3:\xc3\xa9\"7:writtend1:ali1eeee"

@@ -8,7 +8,7 @@ use super::{MESSAGE, ROUNDS, Reconciler, SLICE, Session, unreadable};
 use crate::{
     bencode::Bt,
     replicate::{
-        link::PeerError,
+        member::PeerError,
         things::{decode, encode},
     },
     types::{AccountId, Ed25519PublicKey},

@@ -13,7 +13,7 @@ use super::{COMMAND, Compared, MESSAGE, ROUNDS, Reconciler, SLICE, refused};
 use crate::{
     bencode::Bt,
     replicate::{
-        link::PeerError,
+        member::PeerError,
         things::{decode, encode},
     },
     store::Inventory,

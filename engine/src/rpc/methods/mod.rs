@@ -12,6 +12,7 @@ mod oxend;
 pub(super) mod retrieve;
 mod revoke;
 mod store;
+mod stores;
 mod timed;
 
 use super::{

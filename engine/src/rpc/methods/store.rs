@@ -21,7 +21,7 @@ use super::super::{
 use crate::{
     bencode::Bt,
     json::JsonValue,
-    store::{NewMessage, Outcome},
+    store::{NewMessage, Outcome, Store, Stored},
     types::{AccountId, MessageHash, Millis, Namespace},
 };
 
@@ -41,9 +41,9 @@ fn decimal(text: &str) -> Option<u64> {
 
 /// `store`.
 #[derive(Debug)]
-struct StoreRequest {
+pub(super) struct StoreRequest {
     /// Whose.
-    account: AccountId,
+    pub(super) account: AccountId,
     /// Where.
     namespace: Namespace,
     /// When sent.
@@ -59,7 +59,7 @@ struct StoreRequest {
 }
 
 impl StoreRequest {
-    fn parse(params: &Params<'_>) -> Result<Self, Invalid> {
+    pub(super) fn parse(params: &Params<'_>) -> Result<Self, Invalid> {
         // The one field that the reference looks at before the account.
         let timestamp = required(lenient_time(params, "timestamp", TIMESTAMP)?, "timestamp")?;
         let account = auth::account(params, true)?;
@@ -84,6 +84,18 @@ impl StoreRequest {
         let namespace = params.namespace()?.unwrap_or_default();
         Ok(Self { account, namespace, timestamp, expiry, data, auth, sig_timestamp })
     }
+}
+
+/// A member's entry in the answer; `hash` is what it has signed.
+pub(super) fn store_entries(hash: String, signature: Value, stored: &Stored) -> Entries {
+    let mut entries = Entries::new();
+    entries.insert("signature".into(), signature);
+    entries.insert("hash".into(), Value::text(hash));
+    entries.insert("expiry".into(), Value::Uint(stored.expiry.0));
+    if stored.outcome != Outcome::New {
+        entries.insert("already".into(), Value::Bool(true));
+    }
+    entries
 }
 
 fn too_long() -> Invalid {
@@ -118,25 +130,12 @@ impl Rpc {
             Ok(view) => view,
             Err(refusal) => return refusal,
         };
-        let StoreRequest { account, namespace, timestamp, expiry, data, auth, sig_timestamp } = request;
-        let hash = MessageHash::of(&account, namespace, &data);
-        let unset = Millis(0);
-        let mut message =
-            NewMessage { account, namespace, hash, timestamp, expiry, stored: unset, changed: unset, data };
-        let stored = match origin {
-            Origin::Peer { at: Some(at), .. } => Ok(at),
-            // Every member takes the same, unless it has carried out a deletion that came before.
-            Origin::Peer { at: None, .. } => view.store.after_deletion(&message, self.believable(timestamp)),
-            Origin::Client => view.store.stamp_message(&message),
+        let StoreRequest { account, namespace, timestamp, expiry, sig_timestamp, .. } = request;
+        let (message, auth) = match self.message(request, origin, &view) {
+            Ok(message) => message,
+            Err(failed) => return failed,
         };
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::error!(%error, "deletions could not be read");
-                return Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed");
-            }
-        };
-        (message.stored, message.changed) = (stored, stored);
+        let (hash, stored) = (message.hash, message.stored);
         let forward = |message: &NewMessage| {
             let mut fields = forwarded(&account, auth.as_ref());
             fields.push(("data", message.data.as_slice().into()));
@@ -156,7 +155,7 @@ impl Rpc {
             _ => Forward::new("store", forward(&message), stored),
         });
         let local = async {
-            let watched = self.monitors.any(&account).then(|| message.clone());
+            let watched = self.watched(&message);
             let store = view.store;
             let (stored, unreplicated) = match origin {
                 Origin::Client => {
@@ -166,18 +165,10 @@ impl Rpc {
                 }
                 Origin::Peer { .. } => (store.put(message).await.map_err(|error| failure(&error))?, None),
             };
-            self.receiving.seen.note(namespace);
-            if let (Some(message), Outcome::New) = (watched, stored.outcome) {
-                self.monitors.notify(&message, store);
-            }
+            self.arrived(store, namespace, &stored, watched.as_ref());
             let text = hash.to_string();
-            let mut entries = Entries::new();
-            entries.insert("signature".into(), self.signature(&account, text.as_bytes()).await);
-            entries.insert("hash".into(), Value::text(text));
-            entries.insert("expiry".into(), Value::Uint(stored.expiry.0));
-            if stored.outcome != Outcome::New {
-                entries.insert("already".into(), Value::Bool(true));
-            }
+            let signature = self.signature(&account, text.as_bytes()).await;
+            let entries = store_entries(text, signature, &stored);
             Ok((entries, unreplicated))
         };
         let Some(forward) = forward else { return peer_reply(local.await.map(|(entries, _)| entries)) };
@@ -195,7 +186,50 @@ impl Rpc {
         self.swarm_reply(swarm, ok, Some(hash))
     }
 
-    async fn check_store(&self, request: &StoreRequest) -> Result<SwarmView<'_>, Reply> {
+    /// The message of a request, with the time at which the swarm has taken it; and what proves it.
+    pub(super) fn message(
+        &self,
+        request: StoreRequest,
+        origin: Origin,
+        view: &SwarmView<'_>,
+    ) -> Result<(NewMessage, Option<Auth>), Reply> {
+        let StoreRequest { account, namespace, timestamp, expiry, data, auth, .. } = request;
+        let hash = MessageHash::of(&account, namespace, &data);
+        let unset = Millis(0);
+        let mut message =
+            NewMessage { account, namespace, hash, timestamp, expiry, stored: unset, changed: unset, data };
+        let stored = match origin {
+            Origin::Peer { at: Some(at), .. } => Ok(at),
+            // Every member takes the same, unless it has carried out a deletion that came before.
+            Origin::Peer { at: None, .. } => view.store.after_deletion(&message, self.believable(timestamp)),
+            Origin::Client => view.store.stamp_message(&message),
+        };
+        match stored {
+            Ok(stored) => {
+                (message.stored, message.changed) = (stored, stored);
+                Ok((message, auth))
+            }
+            Err(error) => {
+                tracing::error!(%error, "deletions could not be read");
+                Err(Reply::text(Status::INTERNAL_SERVER_ERROR, "request failed"))
+            }
+        }
+    }
+
+    /// A copy for those who have subscribed to the account.
+    pub(super) fn watched(&self, message: &NewMessage) -> Option<NewMessage> {
+        self.monitors.any(&message.account).then(|| message.clone())
+    }
+
+    /// A message has been stored: whoever waits for it hears of it.
+    pub(super) fn arrived(&self, store: &Store, namespace: Namespace, stored: &Stored, watched: Option<&NewMessage>) {
+        self.receiving.seen.note(namespace);
+        if let (Some(message), Outcome::New) = (watched, stored.outcome) {
+            self.monitors.notify(message, store);
+        }
+    }
+
+    pub(super) async fn check_store(&self, request: &StoreRequest) -> Result<SwarmView<'_>, Reply> {
         let StoreRequest { account, namespace, timestamp, expiry, auth, sig_timestamp, .. } = request;
         let view = self.swarm_view(account)?;
         let longest = if namespace.is_public_inbox() { limit::MAX_TTL_INBOX } else { limit::MAX_TTL };

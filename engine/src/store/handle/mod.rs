@@ -73,6 +73,25 @@ impl Store {
         self.writer.submit(move |txn| txn.put(&message, &room)).await
     }
 
+    /// As [`Self::put`], of many in one transaction; what became of each, in order. One that there is no room for is in
+    /// nobody's way.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none of them was stored.
+    #[doc(hidden)]
+    pub async fn put_all(&self, messages: Vec<NewMessage>) -> Result<Vec<Result<Stored, StoreError>>, StoreError> {
+        let room = self.room;
+        messages.iter().for_each(|message| self.observe(message.stored));
+        let put = move |txn: &mut WriteTxn<'_>, message: &NewMessage| match txn.put(message, &room) {
+            Err(full @ (StoreError::Full | StoreError::AccountFull)) => Ok(Err(full)),
+            done => done.map(Ok),
+        };
+        let put_all = move |txn: &mut WriteTxn<'_>| messages.iter().map(|message| put(txn, message)).collect();
+        let done: Vec<Result<Stored, StoreError>> = self.writer.submit(put_all).await?;
+        done.iter().filter_map(|done| done.as_ref().err()).for_each(|full| self.writer.counts().refused(full));
+        Ok(done)
+    }
+
     /// As [`Self::put`], for a message that the swarm is still to be told of. Until the guard is told that this was done, a
     /// crash would leave the message among those that [`Self::take_unreplicated`] gives.
     ///

@@ -238,3 +238,17 @@ fn one_account_does_not_take_all_tombstones() {
     assert_eq!(held(&store, 2), 0);
     assert!(remembered(&store, 1));
 }
+
+#[test]
+fn of_many_those_that_fit_are_kept() {
+    let dir = TempDir::new().unwrap();
+    let config = StoreConfig { account_messages: 2, ..StoreConfig::new(dir.path()) };
+    let store = Store::open(config, Clock::default()).unwrap();
+    let of = |account: u8, data: &[u8]| message(account, 0, data, 1, FAR);
+    let all = vec![of(1, b"a"), of(1, b"b"), of(1, b"c"), of(2, b"d"), of(1, b"a")];
+    let kept = runtime().block_on(store.put_all(all)).unwrap();
+    let kept: Vec<_> = kept.into_iter().map(|one| one.map(|one| one.outcome)).collect();
+    let (new, exists) = (Ok(Outcome::New), Ok(Outcome::Exists));
+    assert_eq!(kept, [new.clone(), new.clone(), Err(StoreError::AccountFull), new, exists]);
+    assert_eq!(store.stats().unwrap().messages, 3);
+}

@@ -4,15 +4,17 @@ use std::{collections::HashSet, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     liveness::Liveness,
     omq::OmqPeers,
     quic::{PeerConnection, QuicPeers},
+    together::forward,
     traffic::{Direction, Outcome, Traffic},
 };
 use crate::{
-    replicate::{PeerAnswer, PeerError, PeerLink, RECONCILE},
+    replicate::{Forwarding, MemberAnswer, PeerAnswer, PeerError, PeerLink, RECONCILE, read},
     swarm::NodeInfo,
     types::Ed25519PublicKey,
 };
@@ -23,6 +25,9 @@ const DOUBT: Duration = Duration::from_millis(500);
 const PING: Duration = Duration::from_secs(3);
 /// A node that was gone may be back so soon.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// A client's command, passed on, as OMQ names it.
+const FORWARDED: &str = "sn.storage_cc";
 
 /// Both ways to other nodes.
 pub struct Peers {
@@ -43,6 +48,13 @@ impl Peers {
 
     fn count(&self, command: &str, answer: &Result<Vec<Bytes>, PeerError>) {
         self.traffic.add(Direction::Out, command, Outcome::of_answer(command, answer));
+    }
+
+    /// Whether `peer` has given an answer is told to whoever asks who is reached.
+    fn note<T>(&self, peer: &NodeInfo, answer: &Result<T, PeerError>) {
+        if matches!(answer, Err(PeerError::Timeout | PeerError::Congested)) {
+            self.liveness.failed(peer.ed25519);
+        }
     }
 
     /// From now on exactly these are not reached.
@@ -81,33 +93,37 @@ impl Peers {
         answer
     }
 
-    async fn over_quic(
+    /// What `answer` brings over `connection`, as long as that is not in doubt, and within the limit.
+    async fn watched<T>(
         &self,
-        connection: Arc<PeerConnection>,
-        peer: Arc<NodeInfo>,
-        command: &'static str,
-        parts: Vec<Bytes>,
+        connection: &PeerConnection,
+        peer: &Arc<NodeInfo>,
         limit: Duration,
-    ) -> Result<Vec<Bytes>, PeerError> {
-        let answer = connection.request(command, &parts, limit);
+        answer: impl Future<Output = Result<T, PeerError>>,
+    ) -> Result<T, PeerError> {
         tokio::pin!(answer);
+        let end = Instant::now() + limit;
         loop {
             tokio::select! {
                 answer = &mut answer => return answer,
-                () = tokio::time::sleep(DOUBT) => {}
+                () = sleep_until(end.min(Instant::now() + DOUBT)) => {}
+            }
+            if Instant::now() >= end {
+                return Err(PeerError::Timeout);
             }
             if connection.silence() < DOUBT {
                 continue;
             }
             // TCP knows that a process is gone; only the connection itself, that it has outlived one.
-            let process = PeerLink::request(self.omq.as_ref(), &peer, "sn.ping", Vec::new(), PING);
+            let process = PeerLink::request(self.omq.as_ref(), peer, "sn.ping", Vec::new(), PING);
             let alive = async { process.await.is_ok() && connection.ping(PING).await };
             let alive = tokio::select! {
                 answer = &mut answer => return answer,
                 alive = alive => alive,
+                () = sleep_until(end) => return Err(PeerError::Timeout),
             };
             if !alive {
-                self.quic.lost(&peer, &connection, AGAIN);
+                self.quic.lost(peer, connection, AGAIN);
                 return Err(PeerError::Timeout);
             }
         }
@@ -129,7 +145,7 @@ impl PeerLink for Peers {
                 tokio::time::sleep(timeout).await;
                 Err(PeerError::Timeout)
             } else if let Some(connection) = connection {
-                self.over_quic(connection, Arc::clone(&peer), command, parts, timeout).await
+                self.watched(&connection, &peer, timeout, connection.request(command, &parts, timeout)).await
             } else if command == RECONCILE {
                 // The reference has no such command.
                 return Err(PeerError::Timeout);
@@ -137,10 +153,30 @@ impl PeerLink for Peers {
                 PeerLink::request(self.omq.as_ref(), &peer, command, parts, timeout).await
             };
             self.count(command, &answer);
-            if matches!(answer, Err(PeerError::Timeout | PeerError::Congested)) {
-                self.liveness.failed(peer.ed25519);
-            }
+            self.note(&peer, &answer);
             answer
+        })
+    }
+
+    fn forward<'a>(
+        &'a self,
+        peer: &Arc<NodeInfo>,
+        method: &'static str,
+        params: Bytes,
+        timeout: Duration,
+    ) -> Forwarding<'a> {
+        let peer = Arc::clone(peer);
+        Box::pin(async move {
+            let connection = self.quic.get(&peer).filter(|connection| peer.is_reachable() && connection.takes_stores);
+            let Some(connection) = connection.filter(|_| !self.is_cut_off(&peer.ed25519)) else {
+                let parts = vec![Bytes::from_static(method.as_bytes()), params];
+                return read(self.request(&peer, FORWARDED, parts, timeout).await);
+            };
+            let told = forward(&connection.line, method, params, timeout);
+            let told = self.watched(&connection, &peer, timeout, told).await;
+            self.traffic.add(Direction::Out, FORWARDED, Outcome::of_member(&told));
+            self.note(&peer, &told);
+            told.unwrap_or(MemberAnswer::TimedOut)
         })
     }
 

@@ -7,6 +7,7 @@ mod omq;
 mod quic;
 pub(crate) mod reachability;
 pub(crate) mod time;
+mod together;
 mod traffic;
 
 pub use link::Peers;

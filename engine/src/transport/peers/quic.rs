@@ -13,9 +13,10 @@ use parking_lot::Mutex;
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::{runtime::Handle, sync::Notify};
 
+use super::together::{Line, command_body, command_parts};
 use crate::{
-    bencode::Bt,
     crypto::Identity,
+    metrics::{Distribution, Histograms},
     replicate::{PeerError, RECONCILE},
     swarm::{NodeInfo, Snapshot},
     transport::quic::{
@@ -55,21 +56,27 @@ pub(crate) trait PeerServer: Send + Sync {
 /// A connection to another node, and our streams on it.
 pub struct PeerConnection {
     connection: Connection,
-    commands: RequestStream,
+    commands: Arc<RequestStream>,
     data: RequestStream,
     onions: Vec<RequestStream>,
     ours: bool,
+    /// Whether the other end takes many stores in one message.
+    pub(super) takes_stores: bool,
+    /// What waits to be passed on to such a one.
+    pub(super) line: Arc<Line>,
 }
 
 impl PeerConnection {
-    async fn open(connection: Connection, ours: bool) -> Result<Self, QuicError> {
-        let commands = RequestStream::open(&connection, None).await?;
+    async fn open(connection: Connection, ours: bool, sizes: Arc<Histograms>) -> Result<Self, QuicError> {
+        let commands = Arc::new(RequestStream::open(&connection, None).await?);
         let data = RequestStream::open(&connection, None).await?;
         let mut onions = Vec::with_capacity(ONION_STREAMS);
         for _ in 0..ONION_STREAMS {
             onions.push(RequestStream::open(&connection, None).await?);
         }
-        Ok(Self { connection, commands, data, onions, ours })
+        let takes_stores = Protocol::of(&connection) == Protocol::Allium { stores: true };
+        let line = Arc::new(Line::new(Arc::clone(&commands), sizes));
+        Ok(Self { connection, commands, data, onions, ours, takes_stores, line })
     }
 
     fn is_open(&self) -> bool {
@@ -89,7 +96,7 @@ impl PeerConnection {
     /// How long nothing has come.
     #[must_use]
     pub fn silence(&self) -> Duration {
-        let others = [&self.commands, &self.data];
+        let others = [self.commands.as_ref(), &self.data];
         let heard = self.onions.iter().chain(others).map(RequestStream::heard).max();
         heard.map_or(Duration::ZERO, |heard| heard.elapsed())
     }
@@ -131,14 +138,7 @@ impl PeerConnection {
                 Err(QuicError::Refused(text)) => Ok(vec![Bytes::from_static(b"500"), text.into()]),
                 Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
             },
-            "sn.storage_cc" => {
-                let list = Bt::List(parts.iter().map(|part| part.as_ref().into()).collect()).encode();
-                match self.commands.request("storage_cc", list, limit).await {
-                    Ok(reply) => Ok(unwrapped(&reply)),
-                    Err(QuicError::Refused(text)) => Ok(refusal(&text)),
-                    Err(QuicError::Timeout | QuicError::Connection(_)) => Err(PeerError::Timeout),
-                }
-            }
+            "sn.storage_cc" => command_parts(self.commands.request("storage_cc", command_body(parts), limit).await),
             _ => Err(PeerError::Refused(format!("no such command over QUIC: {command}"))),
         }
     }
@@ -151,21 +151,6 @@ fn onion_parts(mut reply: BytesMut) -> Result<Vec<Bytes>, BadFraming> {
     let body = frame::take_string(&mut reply)?;
     frame::close_list(&reply)?;
     Ok(vec![code.to_string().into(), body.freeze()])
-}
-
-/// The dict inside `[200, dict]`; nothing of another answer, which makes it an invalid one.
-fn unwrapped(reply: &[u8]) -> Vec<Bytes> {
-    let Ok(Bt::List(items)) = Bt::parse(reply) else { return Vec::new() };
-    let [Bt::Int(200), dict] = items.as_slice() else { return Vec::new() };
-    vec![dict.encode().into()]
-}
-
-/// `<code> <reason>\n\n<text>` as OMQ's two parts.
-fn refusal(text: &[u8]) -> Vec<Bytes> {
-    let text = String::from_utf8_lossy(text);
-    let (head, body) = text.split_once("\n\n").unwrap_or(("500", text.as_ref()));
-    let code = head.split(' ').next().unwrap_or("500").to_owned();
-    vec![code.into(), body.to_owned().into()]
 }
 
 enum PeerState {
@@ -192,6 +177,8 @@ pub struct QuicPeers {
     states: Mutex<HashMap<Ed25519PublicKey, PeerState>>,
     /// Nodes whose last connection was one of Allium. Who is not reached any more may come back as another make.
     allium: Mutex<HashSet<Ed25519PublicKey>>,
+    /// Stores in one message to another node.
+    together: Arc<Histograms>,
     /// Somebody has been connected to, or could not be.
     changed: Notify,
 }
@@ -206,6 +193,7 @@ impl QuicPeers {
             listening: Mutex::default(),
             states: Mutex::default(),
             allium: Mutex::default(),
+            together: Line::sizes(),
             changed: Notify::new(),
         })
     }
@@ -224,14 +212,18 @@ impl QuicPeers {
     /// The connection to `node`, if there is one; if not, one is opened for later use.
     #[must_use]
     pub fn get(self: &Arc<Self>, node: &Arc<NodeInfo>) -> Option<Arc<PeerConnection>> {
-        let Listening { endpoint, server, runtime } = self.listening.lock().clone().filter(|_| self.wanted)?;
+        if !self.wanted {
+            return None;
+        }
         let mut states = self.states.lock();
         match states.get(&node.ed25519) {
+            // There is none once nobody listens.
             Some(PeerState::Up(peer)) if peer.is_open() => return Some(Arc::clone(peer)),
             Some(PeerState::Connecting) => return None,
             Some(PeerState::Down(until)) if *until > Instant::now() => return None,
             _ => {}
         }
+        let Listening { endpoint, server, runtime } = self.listening.lock().clone()?;
         states.insert(node.ed25519, PeerState::Connecting);
         let (peers, node) = (Arc::clone(self), Arc::clone(node));
         runtime.spawn(async move {
@@ -258,8 +250,8 @@ impl QuicPeers {
 
     /// A connection that stands. When both sides opened one, one of them goes after a while.
     pub(crate) async fn add(self: &Arc<Self>, key: Ed25519PublicKey, connection: Connection, ours: bool) {
-        let is_allium = Protocol::of(&connection) == Protocol::Allium;
-        let Ok(peer) = PeerConnection::open(connection, ours).await else { return };
+        let is_allium = Protocol::of(&connection).is_allium();
+        let Ok(peer) = PeerConnection::open(connection, ours, Arc::clone(&self.together)).await else { return };
         let peer = Arc::new(peer);
         let before = {
             let mut states = self.states.lock();
@@ -341,6 +333,12 @@ impl QuicPeers {
     /// Whether a node, when it was last reached, spoke as Allium does.
     pub fn is_allium(&self, node: &NodeInfo) -> bool {
         self.allium.lock().contains(&node.ed25519)
+    }
+
+    /// Stores sent in one message.
+    #[must_use]
+    pub fn together(&self) -> Distribution {
+        self.together.read(0)
     }
 
     /// Connections that stand.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     metrics::Stripes,
-    replicate::{PeerError, RECONCILE},
+    replicate::{MemberAnswer, PeerError, RECONCILE},
 };
 
 /// Commands between nodes, as OMQ names them. Everything else is counted as one.
@@ -75,6 +75,17 @@ impl Outcome {
                 if code.as_ref() == b"503" { Self::Busy } else { Self::Refused }
             }
             _ => Self::Answered,
+        }
+    }
+
+    /// From what another node made of a client's command.
+    pub(crate) fn of_member(told: &Result<MemberAnswer, PeerError>) -> Self {
+        match told {
+            Ok(MemberAnswer::Refused { code, .. }) if code == "503" => Self::Busy,
+            Ok(MemberAnswer::Refused { .. }) | Err(PeerError::Refused(_)) => Self::Refused,
+            Ok(MemberAnswer::Done(_) | MemberAnswer::Bad) => Self::Answered,
+            Ok(MemberAnswer::TimedOut) | Err(PeerError::Timeout) => Self::Unanswered,
+            Err(PeerError::Congested) => Self::Busy,
         }
     }
 

@@ -19,7 +19,9 @@ pub const ALPN: &[u8] = b"oxenstorage";
 pub const ALPN_NODES: &[u8] = b"oxenstorage-sn";
 /// The same with what only Allium has, between nodes of Allium: by this they know each other, whatever versions they
 /// advertise. It is offered before the other, so that a node of another make takes that.
-pub(super) const ALPN_ALLIUM: &[u8] = b"allium-sn/1";
+pub(crate) const ALPN_ALLIUM: &[u8] = b"allium-sn/2";
+/// What nodes of Allium had before `stores`, many stores in one message.
+pub(crate) const ALPN_ALLIUM_1: &[u8] = b"allium-sn/1";
 /// What closes a stream whose framing is wrong.
 pub(crate) const BAD_FRAMING: u32 = 777_000_105;
 /// Bytes of the largest frame that the reference takes.
@@ -92,24 +94,33 @@ pub fn client_endpoint(bind: SocketAddr) -> io::Result<Endpoint> {
 pub(crate) enum Protocol {
     Clients,
     Nodes,
-    Allium,
+    /// `stores`: whether it takes many stores in one message.
+    Allium {
+        stores: bool,
+    },
 }
 
 impl Protocol {
     pub(crate) fn of(connection: &Connection) -> Self {
         let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
         match data.and_then(|data| data.protocol).as_deref() {
-            Some(ALPN_ALLIUM) => Self::Allium,
+            Some(ALPN_ALLIUM) => Self::Allium { stores: true },
+            Some(ALPN_ALLIUM_1) => Self::Allium { stores: false },
             Some(ALPN_NODES) => Self::Nodes,
             _ => Self::Clients,
         }
     }
+
+    /// Whether it is one of ours.
+    pub(crate) const fn is_allium(self) -> bool {
+        matches!(self, Self::Allium { .. })
+    }
 }
 
 /// What a node takes.
-pub(crate) const ACCEPTED: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES, ALPN];
+pub(crate) const ACCEPTED: &[&[u8]] = &[ALPN_ALLIUM, ALPN_ALLIUM_1, ALPN_NODES, ALPN];
 /// What it offers another node: ours first.
-pub(crate) const BETWEEN_NODES: &[&[u8]] = &[ALPN_ALLIUM, ALPN_NODES];
+pub(crate) const BETWEEN_NODES: &[&[u8]] = &[ALPN_ALLIUM, ALPN_ALLIUM_1, ALPN_NODES];
 
 /// How to connect to the node with the Ed25519 key `server`; `offered`: application protocols, the preferred first.
 pub(super) fn client_config(

@@ -8,6 +8,7 @@ pub(super) mod client;
 pub(super) mod config;
 mod error;
 pub mod frame;
+pub(super) mod stores;
 pub(super) mod stream;
 pub(super) mod tls;
 
@@ -44,8 +45,13 @@ mod tests {
     #[tokio::test]
     async fn nodes_of_allium_know_each_other_by_their_protocol() {
         let standard: Names<'_> = &[ALPN, ALPN_NODES];
-        let cases: [(Names<'_>, Names<'_>, Option<Protocol>); 5] = [
-            (BETWEEN_NODES, ACCEPTED, Some(Protocol::Allium)),
+        let before: Names<'_> = &[ALPN_ALLIUM_1, ALPN_NODES, ALPN];
+        let old = Protocol::Allium { stores: false };
+        let cases: [(Names<'_>, Names<'_>, Option<Protocol>); 7] = [
+            (BETWEEN_NODES, ACCEPTED, Some(Protocol::Allium { stores: true })),
+            // One of ours from before `stores`, at either end.
+            (BETWEEN_NODES, before, Some(old)),
+            (&[ALPN_ALLIUM_1, ALPN_NODES], ACCEPTED, Some(old)),
             (BETWEEN_NODES, standard, Some(Protocol::Nodes)),
             (&[ALPN_NODES], ACCEPTED, Some(Protocol::Nodes)),
             (&[ALPN], ACCEPTED, Some(Protocol::Clients)),

@@ -67,19 +67,22 @@ impl RequestStream {
     }
 
     pub(crate) async fn request(&self, endpoint: &str, body: impl Into<Bytes>, limit: Duration) -> QuicResult {
+        let asked = async { self.send(endpoint, body).await?.answer().await };
+        timeout(limit, asked).await.unwrap_or(Err(QuicError::Timeout))
+    }
+
+    /// Sends a request, whose answer is awaited apart from that.
+    pub(crate) async fn send(&self, endpoint: &str, body: impl Into<Bytes>) -> Result<RequestGuard, QuicError> {
         let body = body.into();
         let rid = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, coming) = oneshot::channel();
         self.shared.waiting.lock().insert(rid, answer);
-        let _asked = RequestGuard { shared: &self.shared, rid, bytes: body.len() };
+        let asked = RequestGuard { shared: Arc::clone(&self.shared), rid, bytes: body.len(), coming };
         self.shared.outstanding.fetch_add(body.len(), Ordering::Relaxed);
         let mut command = frame::command(rid, endpoint, body);
-        let asked = async {
-            let sent = self.send.lock().await.write_all_chunks(&mut command).await;
-            sent.map_err(|error| QuicError::Connection(error.to_string()))?;
-            coming.await.unwrap_or_else(|_| Err(QuicError::Connection("the stream was closed".to_owned())))
-        };
-        timeout(limit, asked).await.unwrap_or(Err(QuicError::Timeout))
+        let sent = self.send.lock().await.write_all_chunks(&mut command).await;
+        sent.map_err(|error| QuicError::Connection(error.to_string()))?;
+        Ok(asked)
     }
 
     /// Bytes as they are: for tests of the other end's framing.
@@ -89,14 +92,23 @@ impl RequestStream {
     }
 }
 
-/// Takes a request off the books, however it ends.
-struct RequestGuard<'a> {
-    shared: &'a Shared,
+/// A request that has been sent. It is taken off the books when this is dropped.
+pub(crate) struct RequestGuard {
+    shared: Arc<Shared>,
     rid: i64,
     bytes: usize,
+    coming: oneshot::Receiver<QuicResult>,
 }
 
-impl Drop for RequestGuard<'_> {
+impl RequestGuard {
+    /// The answer, for as long as the connection lasts.
+    pub(crate) async fn answer(mut self) -> QuicResult {
+        let closed = || Err(QuicError::Connection("the stream was closed".to_owned()));
+        (&mut self.coming).await.unwrap_or_else(|_| closed())
+    }
+}
+
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.shared.waiting.lock().remove(&self.rid);
         self.shared.outstanding.fetch_sub(self.bytes, Ordering::Relaxed);

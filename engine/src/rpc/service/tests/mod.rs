@@ -7,6 +7,7 @@ mod reconcile;
 mod redelivery;
 mod refusals;
 mod requests;
+mod stores;
 mod swarm;
 mod versions;
 

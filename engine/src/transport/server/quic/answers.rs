@@ -12,7 +12,7 @@ pub(super) fn between_nodes(endpoint: &[u8]) -> &'static str {
     match endpoint {
         b"snode_ping" => "sn.ping",
         b"onion_request" => "sn.onion_request",
-        b"storage_cc" => "sn.storage_cc",
+        b"storage_cc" | b"stores" => "sn.storage_cc",
         b"data" => "sn.data",
         b"data_ready" => "sn.data_ready",
         b"reconcile" => RECONCILE,

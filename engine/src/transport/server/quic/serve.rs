@@ -33,7 +33,7 @@ use crate::{
         quic::{
             config::{BAD_FRAMING, HANDSHAKE, MAX_FRAME, Protocol, REFERENCE_FRAME},
             frame::{self, Frames, QuicMessage},
-            tls,
+            stores, tls,
         },
         relay::OnionAnswer,
         slots::{Slot, Slots},
@@ -192,7 +192,7 @@ impl PeerServer for Server {
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async move {
             let address = connection.remote_address().ip();
-            let largest = if Protocol::of(&connection) == Protocol::Allium { MAX_FRAME } else { REFERENCE_FRAME };
+            let largest = if Protocol::of(&connection).is_allium() { MAX_FRAME } else { REFERENCE_FRAME };
             self.client(address, Kind::Node(*node), largest, PER_NODE, NODE_BUDGET).serve(&connection).await;
         })
     }
@@ -296,7 +296,7 @@ impl Client {
     fn is_ordered(&self, endpoint: &[u8]) -> bool {
         match self.kind {
             Kind::Client => METHODS.iter().any(|name| name.as_bytes() == endpoint),
-            Kind::Node(_) => endpoint == b"storage_cc",
+            Kind::Node(_) => matches!(endpoint, b"storage_cc" | b"stores"),
         }
     }
 
@@ -311,7 +311,10 @@ impl Client {
         let context = &self.server.context;
         if self.kind != Kind::Client {
             let answer = self.execute_for_node(endpoint, body, ticket).await;
-            context.traffic.add(Direction::In, between_nodes(endpoint), outcome(endpoint, &answer));
+            // Of `stores` each was counted by itself, if it came to that.
+            if endpoint != b"stores" || answer.is_err() {
+                context.traffic.add(Direction::In, between_nodes(endpoint), outcome(endpoint, &answer));
+            }
             return answer;
         }
         match endpoint {
@@ -391,6 +394,15 @@ impl Client {
                     return Err(format!("Unknown forwarded command {method}").into_bytes());
                 }
                 wrapped(&context.rpc.call_forwarded(&method, params, ticket).await, Encoding::Bencode)
+            }
+            b"stores" => {
+                let _slot = self.server.from_peers.take().ok_or_else(busy)?;
+                let each = stores::each(body).map_err(|_| b"Invalid forwarded stores".to_vec())?;
+                let replies = context.rpc.call_forwarded_stores(each, ticket).await;
+                let answers: Vec<_> = replies.iter().map(|reply| wrapped(reply, Encoding::Bencode)).collect();
+                let outcomes = answers.iter().map(|answer| outcome(endpoint, answer));
+                outcomes.for_each(|outcome| context.traffic.add(Direction::In, between_nodes(endpoint), outcome));
+                Ok(stores::answer(answers))
             }
             _ => Err([b"Invalid endpoint '", endpoint, b"'"].concat()),
         }
