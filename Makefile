@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto bench-files bench-push fmt lock clean simulate bench-network deb docs pictures audit sbom
+.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto bench-files bench-push bench-portal bench-claims fmt lock clean simulate bench-network deb docs pictures audit sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -62,6 +62,12 @@ bench-files: build ## The file server beside nginx (ARGS="--nginx PATH")
 
 bench-push: build ## The push server with 100,000 subscriptions on one core
 	PYTHONPATH=. $(BIN)/python bench/push.py $(ARGS)
+
+bench-portal: build ## A portal with 1,500 nodes and their stakers, at 200 requests a second (ARGS=--help)
+	PYTHONPATH=. $(BIN)/python bench/portal.py $(ARGS)
+
+bench-claims: build ## A claim among 100 nodes, a third of which are slow, lie or say nothing (ARGS=--help)
+	PYTHONPATH=. $(BIN)/python bench/claims.py $(ARGS)
 
 fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of bytes (CASES=n)
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python PROPTEST_CASES=$(CASES) cargo test --locked -p allium-engine $(CARGO_PROFILE) fuzz_

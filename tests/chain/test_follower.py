@@ -287,47 +287,6 @@ async def test_a_lone_provider_that_leaves_out_logs_is_no_answer(bench: Bench, r
         await bench.follower(bench.panel(1)).observe(START)
 
 
-def _drop_everywhere(rewards: str) -> Any:
-    """Leaves out the last log of the contract's, from the receipts as well as from the logs."""
-
-    def twist(method: str, params: list[Any], result: Any) -> Any:
-        if method == "eth_getLogs":
-            return result[:-1]
-        if method == "eth_getBlockReceipts":
-            for receipt in result:
-                receipt["logs"] = [entry for entry in receipt["logs"] if entry["address"] != rewards.lower()]
-        return result
-
-    return twist
-
-
-async def test_the_root_of_the_receipts_finds_what_is_left_out_of_them_too(bench: Bench) -> None:
-    lone = bench.providers[0]
-    seen = await truth(bench)
-    lone.twist = _drop_everywhere(bench.staked.addresses.rewards)
-    blocks = "|".join(str(event.position.l2_height) for event in seen.events)
-    with pytest.raises(NotFinalError, match=rf"the receipts of block ({blocks}) are not|leaves out logs: block"):
-        await bench.follower(bench.panel(1)).observe(START)
-
-
-async def test_a_part_of_a_block_is_not_all_of_it(bench: Bench) -> None:
-    """Of a block that it tells of, too, a provider may leave out a log."""
-    lone, rewards = bench.providers[0], bench.staked.addresses.rewards
-    seen = await truth(bench)
-    told = seen.events[0].position.l2_height
-
-    def twist(method: str, params: list[Any], result: Any) -> Any:
-        # A second log, which the index has forgotten.
-        if method == "eth_getBlockReceipts" and int(params[0], 16) == told:
-            ours = next(entry for each in result for entry in each["logs"] if entry["address"] == rewards.lower())
-            result[-1]["logs"].append({**ours, "logIndex": hex(int(ours["logIndex"], 16) + 7)})
-        return result
-
-    lone.twist = twist
-    with pytest.raises(NotFinalError, match=f"leaves out logs: block {told} has some"):
-        await bench.follower(bench.panel(1)).observe(START)
-
-
 def _limited(times: int, *methods: str) -> Any:
     """Refuses so many calls as too many, in a way that some providers have for ranges that are too long, too."""
     left = times

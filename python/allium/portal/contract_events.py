@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 from eth_abi.abi import decode
 from eth_utils.address import to_checksum_address
 
+from allium.appchain.events import Event, Position, Seed
+from allium.appchain.types import BlsKey, ContractId, Index, L2Height, PublicKey
 from allium.portal import documents
 from allium.staking import abi
 from allium.staking.provider import ProviderError
@@ -19,6 +22,8 @@ _POT = "ServiceNodeContribution"
 _SILENT = ("Initialized", "OwnershipTransferStarted", "OwnershipTransferred", "Paused", "Unpaused")
 _NODE = "serviceNodeID"
 _CREATED = "NewServiceNodeContributionContract"
+#: A node that the contract was started with.
+SEEDED = "NewSeededServiceNode"
 #: Numbers that are bytes to everybody: 32 of them.
 _KEYS = ("ed25519Pubkey", "serviceNodePubkey", "newEd25519Pubkey")
 
@@ -60,6 +65,32 @@ class ContractEvent:
     def place(self) -> tuple[int, int]:
         """Where it is on the chain."""
         return self.told.block, self.told.log_index
+
+    def seed(self) -> Seed:
+        """One of `SEEDED`, as the state machine has it, without who staked."""
+        key = self.told.args["blsPubkey"]
+        return Seed(
+            Position(L2Height(self.told.block), Index(self.told.log_index)),
+            ContractId(self.node or 0),
+            PublicKey(bytes.fromhex(self.told.args["ed25519Pubkey"])),
+            BlsKey(b"".join(int(key[name]).to_bytes(32, "big") for name in ("X", "Y"))),
+            (),
+        )
+
+    def staked_by(self, seed: Event) -> ContractEvent:
+        """The same, with who staked, as other nodes' events have it."""
+        contributors = [
+            {
+                "staker": {
+                    "addr": to_checksum_address(part.address),
+                    "beneficiary": to_checksum_address(part.beneficiary),
+                },
+                "stakedAmount": documents.amount(part.amount),
+            }
+            for part in (seed.contributors if isinstance(seed, Seed) else ())
+        ]
+        args = {**self.told.args, "contributors": contributors}
+        return replace(self, told=msgspec.structs.replace(self.told, args=args))
 
 
 def _entries(*contracts: str) -> dict[bytes, abi.Entry]:

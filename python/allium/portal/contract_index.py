@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from allium.portal import documents
-from allium.portal.contract_events import ContractEvent
+from allium.portal.contract_events import SEEDED, ContractEvent
 from allium.portal.pots import Pot, fold
+
+_JOINED = ("NewServiceNodeV2", SEEDED)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def index(events: Sequence[ContractEvent]) -> ContractIndex:
             claims[told.args["recipientAddress"]].append((told.block, int(told.args["amount"])))
         elif told.main_arg is not None and told.name != "RewardsBalanceUpdated":
             pot_events.append(event)
-        if event.node is not None and told.name == "NewServiceNodeV2":
+        if event.node is not None and told.name in _JOINED and told.args["contributors"]:
             parts = [(each["staker"]["addr"], int(each["stakedAmount"])) for each in told.args["contributors"]]
             stakes[event.node] = parts
             for address in dict.fromkeys(address for address, _ in parts):
@@ -87,9 +89,9 @@ def index(events: Sequence[ContractEvent]) -> ContractIndex:
 
 
 def _note_member(node: int, told: documents.Event, keys: dict[str, int], exits: dict[int, Exit]) -> None:
-    key = told.args.get("blsPubkey" if told.name == "NewSeededServiceNode" else "pubkey")
+    key = told.args.get("blsPubkey" if told.name == SEEDED else "pubkey")
     text = "" if key is None else "".join(int(key[name]).to_bytes(32, "big").hex() for name in ("X", "Y"))
-    if told.name in ("NewServiceNodeV2", "NewSeededServiceNode"):
+    if told.name in _JOINED:
         keys[text] = node
     elif told.name == "ServiceNodeExit":
         keys.pop(text, None)

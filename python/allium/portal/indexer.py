@@ -16,12 +16,14 @@ from eth_typing import ChecksumAddress, HexAddress, HexStr
 from web3 import AsyncWeb3
 from web3.types import FilterParams
 
+from allium.appchain.events import Event
 from allium.base import log
 from allium.errors import NotFinalError
 from allium.portal import contract_index, documents
-from allium.portal.contract_events import CORE_TOPICS, POT_TOPICS, ContractEvent, Log, read
+from allium.portal.contract_events import CORE_TOPICS, POT_TOPICS, SEEDED, ContractEvent, Log, read
 from allium.portal.contract_index import ContractIndex
 from allium.portal.database import PortalDatabase
+from allium.staking import seeds
 from allium.staking.addresses import Addresses
 from allium.staking.provider import Provider, ProviderError, TooMuchError, quantity
 from allium.staking.provider_quorum import ProviderQuorum
@@ -146,12 +148,24 @@ class Indexer:
 
     async def _between(self, after: int, upto: int) -> list[ContractEvent]:
         core = await self._logs(after, upto, [(self._addresses.rewards, self._addresses.factory)], CORE_TOPICS)
-        events = [read(log, pot=False) for log in core]
+        events = await self._with_stakers([read(log, pot=False) for log in core])
         made = (event.told.args.get("contributorContract") for event in events)
         pots = [*dict.fromkeys([*self.index.pots, *filter(None, made)])]
         groups = [tuple(pots[start : start + _CONTRACTS]) for start in range(0, len(pots), _CONTRACTS)]
         events += [read(log, pot=True) for log in await self._logs(after, upto, groups, POT_TOPICS)]
         return sorted(events, key=lambda event: event.place)
+
+    async def _with_stakers(self, events: list[ContractEvent]) -> list[ContractEvent]:
+        """Of a node that the contract was started with the log does not say who staked: it is asked for."""
+        wanted = [event.seed() for event in events if event.told.name == SEEDED]
+        if not wanted:
+            return events
+
+        async def question(provider: Provider) -> tuple[Event, ...]:
+            return tuple(await seeds.complete(provider, self._addresses.rewards, wanted))
+
+        found = iter(await self._panel.agreed(question))
+        return [event.staked_by(next(found)) if event.told.name == SEEDED else event for event in events]
 
     async def _logs(self, after: int, upto: int, groups: Sequence[tuple[str, ...]], topics: Sequence[str]) -> list[Log]:
         found: list[Log] = []

@@ -25,6 +25,7 @@ class Rate:
         self._most, self._seconds, self._clock = most, seconds, clock
         #: How much of a bucket is used, as of when.
         self._used: dict[str, tuple[float, float]] = {}
+        self._forget_at = 0.0
 
     def take(self, source: str) -> None:
         """Counts one more; raises `TooOftenError` when that is too many."""
@@ -43,4 +44,8 @@ class Rate:
         return max(0.0, used - (now - when) * self._most / self._seconds)
 
     def _forget(self, now: float) -> None:
+        """Takes out those whose buckets are full again; now and then, as it looks at all of them."""
+        if now < self._forget_at:
+            return
+        self._forget_at = now + self._seconds
         self._used = {source: kept for source, kept in self._used.items() if self._level(source, now) > 0}

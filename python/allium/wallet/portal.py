@@ -1,4 +1,4 @@
-"""A node's registration, handed to a portal, where its operator goes on in a browser (`spec/portal` §4.1, §5.1)."""
+"""A node's registration, handed to a portal, where its operator goes on in a browser (`spec/portal` §4.1)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,111 @@
+"""The contracts' events as a portal keeps them: seeds, chains that take blocks back, starts, limits of providers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allium.portal.claimed import Claimed, attribute
+from allium.portal.database import PortalDatabase
+from allium.portal.indexer import Indexer
+from allium.portal.limits import Rate, TooOftenError
+from allium.staking.addresses import Addresses
+from allium.staking.provider_quorum import ProviderQuorum
+from tests.support.chain import REQUIREMENT, Chain, Node
+from tests.support.rpc_proxy import Provider, refusing, saying
+
+
+@contextlib.asynccontextmanager
+async def indexing(addresses: Addresses, directory: Path, *urls: str) -> AsyncIterator[Indexer]:
+    panel = ProviderQuorum(urls)
+    database = PortalDatabase(directory / "portal.sqlite", addresses.chain_id, addresses.rewards, addresses.block)
+    indexer = Indexer(panel, addresses, database)
+    try:
+        await indexer.open()
+        yield indexer
+    finally:
+        await panel.close()
+        database.close()
+
+
+async def test_seeds_have_their_stakers_and_a_chain_may_take_blocks_back(chain: Chain, tmp_path: Path) -> None:
+    rewards = chain.unstarted()
+    addresses = replace(chain.addresses, rewards=rewards.address, block=chain.w3.eth.block_number)
+    quarter, node = REQUIREMENT // 4, Node(id=1)
+    stakers = [((chain.alice, chain.bob), quarter), ((chain.carol, chain.carol), REQUIREMENT - quarter)]
+    seed = (node.key, node.params()[0], 1000, stakers)
+    chain.send(rewards.functions.seedPublicKeyList([seed]), chain.owner)
+    provider = await Provider(chain.url).start()
+    try:
+        async with indexing(addresses, tmp_path, provider.url) as indexer:
+            provider.meddle = refusing(3)
+            await indexer.look()
+            assert indexer.trouble is None
+            assert indexer.index.stakes == {1: [(chain.alice, quarter), (chain.carol, REQUIREMENT - quarter)]}
+            assert indexer.index.bls_keys == {node.secret.public.hex(): 1}
+            # Another block takes the place of one that was seen.
+            snapshot = chain.rpc("evm_snapshot")
+            chain.send(rewards.functions.setStakingRequirement(7), chain.owner)
+            await indexer.look()
+            assert indexer.index.events[-1].args == {"newRequirement": 7}
+            index = indexer.index
+            await indexer.look()
+            assert indexer.index is index, "nothing is made anew where nothing is new"
+            chain.rpc("evm_revert", snapshot)
+            chain.send(rewards.functions.setClaimCycle(8), chain.owner)
+            await indexer.look()
+            assert [event.name for event in indexer.index.events] == ["NewSeededServiceNode", "ClaimCycleUpdated"]
+            provider.meddle = saying(b"", 503)
+            await indexer.look()
+            assert indexer.trouble is not None and "HTTP status 503" in indexer.trouble
+            told = indexer.index.events
+        # Another start has all of it before anybody is asked.
+        async with indexing(addresses, tmp_path, provider.url) as again:
+            assert again.index.events == told
+    finally:
+        await provider.stop()
+
+
+def test_stakes_are_claimed_before_rewards() -> None:
+    first = attribute(Claimed(), 60, stakes=100 - 10, rewards=50)
+    assert first == Claimed(stakes=60, rewards=0)
+    assert attribute(first, 40, stakes=90, rewards=50) == Claimed(stakes=90, rewards=10)
+
+
+_UNITS = st.integers(0, 10**18)
+
+
+@given(_UNITS, _UNITS, st.lists(_UNITS, max_size=8))
+def test_no_more_is_claimed_than_there_was(stakes: int, rewards: int, claims: list[int]) -> None:
+    claimed = Claimed()
+    for paid in claims:
+        claimed = attribute(claimed, paid, stakes, rewards)
+    assert claimed.stakes == min(stakes, sum(claims))
+    assert claimed.rewards <= rewards and claimed.stakes + claimed.rewards <= sum(claims)
+
+
+def test_a_bucket_fills_again_and_sources_do_not_fill_memory() -> None:
+    now = [0.0]
+    rate = Rate(2, 10, clock=lambda: now[0])
+
+    def refused(source: str) -> bool:
+        try:
+            rate.take(source)
+        except TooOftenError as error:
+            assert 0 < error.seconds <= 10
+            return True
+        return False
+
+    assert [refused("one") for _ in range(3)] == [False, False, True]
+    now[0] += 5
+    assert [refused("one") for _ in range(2)] == [False, True]
+    crowd = [refused(f"source {number}") for number in range(50_100)]
+    assert not any(crowd[:49_999]) and crowd[-1], "those beyond share one bucket"
+    assert len(rate._used) <= 50_001
+    now[0] += 100
+    assert not refused("another") and len(rate._used) < 10
