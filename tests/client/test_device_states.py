@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -406,6 +407,7 @@ def test_what_an_own_device_says_may_be_anything(sky: Sky, bob: Device, second: 
     link(second, bob)
     bob.poll()
     group, there = state(bob).group_id, state(bob).payload
+    sky.now += 1000
     far = AccountKey(b"\x7f" * 32, (1 << 62) - 2)
     crowd = {bytes([number]) * 32: there.entries[state(bob).device_id] for number in range(60)}
     for payload in (
@@ -418,7 +420,7 @@ def test_what_an_own_device_says_may_be_anything(sky: Sky, bob: Device, second: 
         bob.push_devices()
     # More than the next message could tell of is refused, and kept.
     assert len(state(bob).payload.devices) == 21 and bob.database.unreadable.total() == 2
-    assert keys_of(bob)[0] == far and state(bob).in_group
+    assert keys_of(bob)[0] == replace(far, created=sky.now // 1000) and state(bob).in_group
     second.poll()
     asked = linking.LinkRequest.make(bob.account, b"\x77" * 32, crowd[bytes(32)])  # type: ignore[arg-type]
     sky.put(bob.id, 21, asked.seal(bob.account, far.pair().x25519_public), HOUR)
@@ -431,6 +433,11 @@ def test_what_an_own_device_says_may_be_anything(sky: Sky, bob: Device, second: 
     bob.push_devices()
     second.poll()
     assert set(state(second).payload.devices) == {state(bob).device_id, state(second).device_id}
+    # A key of a far future is replaced in its time like any other.
+    last = keys_of(bob)[0]
+    sky.now += 13 * HOUR
+    bob.push_devices()
+    assert keys_of(bob)[0].created == sky.now // 1000 and keys_of(bob)[1].seed == last.seed
 
 
 def test_a_group_without_a_key_gets_one(sky: Sky, bob: Device, second: Device) -> None:

@@ -6,9 +6,11 @@ this device's: there may be several groups, and whoever has the recovery phrase 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from allium.client.messages.decoding import MessageError
 from allium.client.polling import Received
-from allium.client.protocol_v2 import device_group, devices, linking
+from allium.client.protocol_v2 import account_keys, device_group, devices, linking
 from allium.client.protocol_v2.account_keys import SPREAD
 from allium.client.protocol_v2.device_group import GroupMessage
 from allium.client.protocol_v2.devices import Payload, Tombstone
@@ -66,7 +68,7 @@ def _request(work: Work, state: DeviceState, stored: Received) -> None:
 
 
 def _message(work: Work, state: DeviceState, message: GroupMessage, stored: Received) -> None:
-    payload = message.open(state.pair)
+    payload = opened(work, state, message)
     if state.in_group and message.group_id == state.group_id:
         if payload is not None:
             _merge(work, state, payload, stored)
@@ -83,6 +85,19 @@ def _message(work: Work, state: DeviceState, message: GroupMessage, stored: Rece
     _see(work, state, message, stored)
     if payload is not None and state.standing in (Standing.WAITING, Standing.OUTSIDE, Standing.UNKNOWN):
         admitted(work, state, message, payload, stored.data, stored.timestamp)
+
+
+def opened(work: Work, state: DeviceState, message: GroupMessage) -> Payload | None:
+    """What a message says to this device, with no key made later than now; None if it is not for it.
+
+    A key of a device whose clock is ahead would be current until then. Of two times that devices tell the earlier one
+    is a key's, so that all come to the same.
+    """
+    payload = message.open(state.pair)
+    if payload is None:
+        return None
+    keys = [replace(key, created=min(key.created, work.seconds)) for key in payload.keys]
+    return Payload(payload.entries, account_keys.merged(keys))
 
 
 def _see(work: Work, state: DeviceState, message: GroupMessage, stored: Received) -> None:

@@ -78,7 +78,7 @@ def confirm(work: Work, encoded: bytes) -> bool:
     if not state.held:
         return False
     message = GroupMessage.read(state.held, work.account)
-    payload = message.open(state.pair)
+    payload = device_inbound.opened(work, state, message)
     return payload is not None and device_inbound.admitted(work, state, message, payload, state.held, work.now)
 
 
