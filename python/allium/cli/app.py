@@ -22,6 +22,7 @@ class _Root(LazyGroup):
         "conversations": "conversations",
         "search": "conversations",
         "rpc": "rpc",
+        "messenger": "messenger",
         "demo": "demo",
         "node": "node",
         "devnet": "devnet",

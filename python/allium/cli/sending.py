@@ -32,7 +32,7 @@ def send(
             if quote is None:
                 raise CommandError(f"there is no message {reply!r}; `allium inbox --json` and `search` tell of them")
         if attach and file_server:
-            await opened.files.set_server(_server(file_server))
+            await opened.files.set_server(server_of(file_server))
         attachments = [await opened.files.upload(path, name=path.name) for path in attach]
         sent = await opened.send(conversation, text, quote=quote, attachments=attachments)
         if sent.state not in (MessageState.SENT, MessageState.UNSYNCED):
@@ -46,7 +46,8 @@ def send(
     out.report(f"message {message.hash or message.id}")
 
 
-def _server(place: str) -> FileServer:
+def server_of(place: str) -> FileServer:
+    """A file server by its URL, # and its key."""
     from allium.client.transfers.transfer import FileServer
 
     url, separator, key = place.partition("#")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allium.client.database.connection import Connection, Row, clean
+from allium.client.database.connection import Connection, Row, bounded, clean
 from allium.client.database.rows import AttachmentState, StoredAttachment
 from allium.client.messages.kinds import Attachment
 
@@ -44,10 +44,22 @@ class Attachments:
             "UPDATE attachments SET state = ?, path = ? WHERE id = ?", (state.value, clean(path), attachment)
         )
 
-    def set_uploaded(self, attachment: int, url: str, key: bytes, digest: bytes = b"") -> None:
-        """Where others find the file, once it was uploaded."""
+    def set_uploaded(self, attachment: int, file: Attachment) -> None:
+        """Where others find the file, once it was uploaded, and what it was made into before."""
         self._connection.execute(
-            "UPDATE attachments SET url = ?, key = ?, digest = ? WHERE id = ?", (clean(url), key, digest, attachment)
+            "UPDATE attachments SET url = ?, key = ?, digest = ?, size = ?, content_type = ?, name = ?, width = ?, "
+            "height = ? WHERE id = ?",
+            (
+                clean(file.url),
+                file.key,
+                file.digest,
+                bounded(file.size),
+                clean(file.content_type),
+                clean(file.name),
+                bounded(file.width),
+                bounded(file.height),
+                attachment,
+            ),
         )
 
 

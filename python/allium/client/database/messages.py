@@ -9,7 +9,7 @@ from typing import Any
 from allium.client.database import forgetting
 from allium.client.database.connection import Connection, Row, Value, bounded, clean
 from allium.client.database.conversations import conversation_number, profile_number
-from allium.client.database.rows import Deleted, Message, MessageState, NewMessage
+from allium.client.database.rows import Deleted, Message, MessageState, NewMessage, Place
 from allium.client.messages.kinds import Disappear, Disappearing, Target
 
 #: What `message_of` reads, of `JOINED`.
@@ -73,12 +73,12 @@ class Messages:
         self,
         conversation: str,
         *,
-        before: Message | None = None,
-        after: Message | None = None,
+        before: Message | Place | None = None,
+        after: Message | Place | None = None,
         first: bool = False,
         limit: int = 50,
     ) -> list[Message]:
-        """Messages of a conversation, the oldest first: the last ones, those next to a message, or the `first`."""
+        """Messages of a conversation, the oldest first: the last ones, those next to a place, or the `first`."""
         number = conversation_number(self._connection, conversation)
         if number is None:
             return []

@@ -135,6 +135,14 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message is among the others of its conversation, whether or not it is still there."""
+
+    position: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAttachment:
     """A file of a message."""
 

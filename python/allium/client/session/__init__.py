@@ -6,19 +6,22 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from allium.client.session.backups import restore_backup, verify_backup
-    from allium.client.session.session import SentMessage, Session
+    from allium.client.session.enclosing import LocalFile
+    from allium.client.session.sent import SentMessage
+    from allium.client.session.session import Session
     from allium.client.session.settings import Settings
 
 #: The module of each name. It is imported when the name is asked for.
 _HOMES = {
-    "SentMessage": "session",
+    "LocalFile": "enclosing",
+    "SentMessage": "sent",
     "Session": "session",
     "Settings": "settings",
     "restore_backup": "backups",
     "verify_backup": "backups",
 }
 
-__all__ = ["SentMessage", "Session", "Settings", "restore_backup", "verify_backup"]
+__all__ = ["LocalFile", "SentMessage", "Session", "Settings", "restore_backup", "verify_backup"]
 
 
 def __getattr__(name: str) -> object:

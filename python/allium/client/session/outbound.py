@@ -50,13 +50,22 @@ def text(
 ) -> Message:
     """A message to be seen. `ValueError` for what cannot be sent, or to nobody."""
     message = kinds.Text(body, tuple(attachments), quote, preview, invitation, work.configs.shown_profile)
+    letter, added = _kept(work, groups, conversation_id, message)
+    queue(work, groups, conversation_id, letter, added.id)
+    return added
+
+
+def keep(work: Work, groups: GroupFeature, conversation_id: str, message: kinds.Text) -> Message:
+    """A message to be seen, which is not sent before `queue` is called. `ValueError` as `text`."""
+    return _kept(work, groups, conversation_id, message)[1]
+
+
+def _kept(work: Work, groups: GroupFeature, conversation_id: str, message: kinds.Text) -> tuple[Letter, Message]:
     delivery.check(message)
     _begin(work, groups, conversation_id)
     timer = None if conversation_id.startswith("03") else people.timer_of(work, conversation_id)
     letter = Letter(message, next_timestamp(work), delivery.timed(message, timer))
-    added = _shown(work, conversation_id, letter, kind="text")
-    _queue(work, groups, conversation_id, letter, added.id)
-    return added
+    return letter, _shown(work, conversation_id, letter, kind="text")
 
 
 def _begin(work: Work, groups: GroupFeature, conversation_id: str) -> None:
@@ -77,7 +86,7 @@ def accept(work: Work, groups: GroupFeature, account_id: str) -> bool:
 
 def _accept(work: Work, groups: GroupFeature, account_id: str) -> None:
     response = kinds.RequestResponse(True, work.configs.shown_profile)
-    _queue(work, groups, account_id, Letter(response, next_timestamp(work)), None)
+    queue(work, groups, account_id, Letter(response, next_timestamp(work)), None)
 
 
 def _shown(work: Work, conversation_id: str, letter: Letter, *, kind: str) -> Message:
@@ -105,7 +114,7 @@ def _shown(work: Work, conversation_id: str, letter: Letter, *, kind: str) -> Me
     return added
 
 
-def _queue(work: Work, groups: GroupFeature, conversation_id: str, letter: Letter, message: int | None) -> None:
+def queue(work: Work, groups: GroupFeature, conversation_id: str, letter: Letter, message: int | None) -> None:
     """Into the outbox, and what our other devices get of it behind it."""
     work.queued = True
     if conversation_id.startswith("03"):
@@ -163,7 +172,7 @@ def react(work: Work, groups: GroupFeature, message: Message, emoji: str, *, rem
     )
     if not message.conversation.startswith("03"):
         _begin(work, groups, message.conversation)
-    _queue(work, groups, message.conversation, Letter(reaction, timestamp), None)
+    queue(work, groups, message.conversation, Letter(reaction, timestamp), None)
     return True
 
 
@@ -198,7 +207,7 @@ def read(work: Work, groups: GroupFeature, conversation_id: str, up_to: int | No
         texts = [message.timestamp for message in unread if message.kind == "text"]
         for start in range(0, len(texts), MAX_RECEIPTS):
             receipt = kinds.ReadReceipt(tuple(texts[start : start + MAX_RECEIPTS]))
-            _queue(work, groups, conversation_id, Letter(receipt, next_timestamp(work)), None)
+            queue(work, groups, conversation_id, Letter(receipt, next_timestamp(work)), None)
     work.tell(ConversationChanged(conversation_id))
     return marked
 
@@ -219,7 +228,7 @@ def set_timer(work: Work, groups: GroupFeature, conversation_id: str, timer: Dis
     people.set_timer(work, conversation_id, timer)
     letter = Letter(kinds.TimerUpdate(work.configs.shown_profile), next_timestamp(work), timer)
     added = _shown(work, conversation_id, letter, kind="timer")
-    _queue(work, groups, conversation_id, letter, added.id)
+    queue(work, groups, conversation_id, letter, added.id)
     work.tell(ConversationChanged(conversation_id))
     return added
 
@@ -238,7 +247,7 @@ def unsend(work: Work, groups: GroupFeature, message: Message) -> None:
         # What was not sent yet is not sent at all.
         if item.state.value in ("queued", "failed"):
             work.database.outbox.remove(item.id)
-    _queue(work, groups, message.conversation, Letter(request, next_timestamp(work)), None)
+    queue(work, groups, message.conversation, Letter(request, next_timestamp(work)), None)
 
 
 def extraction(work: Work, groups: GroupFeature, conversation_id: str, kind: kinds.Extraction, when: int) -> None:
@@ -247,14 +256,14 @@ def extraction(work: Work, groups: GroupFeature, conversation_id: str, kind: kin
         return
     message = kinds.DataExtraction(kind, when)
     timer = delivery.timed(message, people.timer_of(work, conversation_id))
-    _queue(work, groups, conversation_id, Letter(message, next_timestamp(work), timer), None)
+    queue(work, groups, conversation_id, Letter(message, next_timestamp(work), timer), None)
 
 
 def call(work: Work, groups: GroupFeature, account_id: str, step: kinds.Call) -> None:
     """One step of a call. The first one approves whom we call."""
     if step.step is kinds.CallStep.PRE_OFFER:
         _begin(work, groups, account_id)
-    _queue(work, groups, account_id, Letter(step, next_timestamp(work)), None)
+    queue(work, groups, account_id, Letter(step, next_timestamp(work)), None)
 
 
 def expire(work: Work) -> int | None:

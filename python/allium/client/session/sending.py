@@ -183,6 +183,8 @@ def done(work: Work, item: OutboxItem, stored: Stored) -> None:
         work.database.messages.set_state(message.id, MessageState.SENT)
         if not message.hash:
             work.database.messages.set_hash(message.id, item.hash)
+        keepers = sum(each.verified for each in stored.confirmations)
+        work.database.messages.set_extra(message.id, {**message.extra, "stored on": keepers})
         if message.timer is not None and message.expires is None:
             # What we wrote we have read, so both kinds begin now.
             work.database.messages.set_expiry(message.id, stored.timestamp + message.timer.seconds * 1000)

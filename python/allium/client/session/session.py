@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -16,16 +15,17 @@ from allium.client.account import Account
 from allium.client.configs.fields import Picture
 from allium.client.credentials import AccountCredentials
 from allium.client.database import DatabaseError
-from allium.client.database.rows import Deleted, Message, MessageState
+from allium.client.database.rows import Deleted, Message
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
-from allium.client.session import accountfile, actions, erasing, inbound, letters, outbound, sending
+from allium.client.session import accountfile, actions, enclosing, erasing, inbound, letters, outbound, sending
 from allium.client.session.backups import Backups
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
+from allium.client.session.enclosing import Enclosing, LocalFile
 from allium.client.session.events import Connection, ConnectionChanged, DatabaseFailed, Event
 from allium.client.session.exports import Exports
 from allium.client.session.files import Files
@@ -36,6 +36,7 @@ from allium.client.session.listeners import Listeners
 from allium.client.session.pushing import Pusher
 from allium.client.session.receiving import Receiver
 from allium.client.session.sending import Sender
+from allium.client.session.sent import SentMessage
 from allium.client.session.settings import Settings
 from allium.client.session.typist import Typist
 from allium.client.session.worker import Worker
@@ -47,18 +48,6 @@ RESTART_SECONDS = 5.0
 LONGEST_WAIT = 600.0
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class SentMessage:
-    """A message of ours, on its way or there."""
-
-    id: int
-    conversation: str
-    #: Unix milliseconds; with our Account ID it names the message.
-    timestamp: int
-    #: `SENDING` if the network did not answer: it is tried again without further ado, now and after a restart.
-    state: MessageState
 
 
 class Session:
@@ -93,6 +82,7 @@ class Session:
         self.groups.on_joined = self._receiver.now
         self.network.connection.on_change.append(self._connected)
         self._typist = Typist(self)
+        self.enclosing = Enclosing(self)
         self._expiring = asyncio.Event()
         self._next_expiry: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,7 +94,13 @@ class Session:
             loop.call_soon_threadsafe(self._committed, work)
 
         self.core.committed = committed
-        for endless in (self._sender.run, self._pusher.run, self._expire, Tidier(self.core, worker).run):
+        for endless in (
+            self._sender.run,
+            self._pusher.run,
+            self._expire,
+            Tidier(self.core, worker).run,
+            self.enclosing.run,
+        ):
             self._start(self._forever(endless))
         self._pusher.wake()
 
@@ -324,14 +320,17 @@ class Session:
         text: str = "",
         *,
         quote: Message | Target | None = None,
-        attachments: Sequence[Attachment | Path] = (),
+        attachments: Sequence[Attachment | Path | LocalFile] = (),
         preview: Preview | None = None,
         invitation: CommunityInvitation | None = None,
+        wait: bool = True,
     ) -> SentMessage:
         """A message to an account, to ourselves, to a group or to a community.
 
         Files are uploaded first, which raises what `Files.upload` does. Returns when the message is stored, or when it
-        could not be and waits (`state`; in a community it does not). `ValueError` for what cannot be sent.
+        could not be and waits (`state`; in a community it does not). Without `wait` it returns as soon as the message
+        is kept; files that are all `LocalFile` are uploaded after that. In a community it waits all the same.
+        `ValueError` for what cannot be sent.
         """
         target = Target(quote.timestamp, quote.sender) if isinstance(quote, Message) else quote
         if actions.is_community(conversation_id):
@@ -339,39 +338,40 @@ class Session:
                 conversation_id,
                 text,
                 quote=target,
-                attachments=attachments,
+                attachments=[each.path if isinstance(each, LocalFile) else each for each in attachments],
                 preview=preview,
                 invitation=invitation,
             )
-            return SentMessage(posted.id, posted.conversation, posted.timestamp, posted.state)
-        sent = [await self.files.upload(each) if isinstance(each, Path) else each for each in attachments]
+            return SentMessage.of(posted)
+        wanted = actions.conversation_id(conversation_id)
+        if not wait and any(isinstance(each, LocalFile) for each in attachments):
+            files = [each for each in attachments if isinstance(each, LocalFile)]
+            return SentMessage.of(await self.enclosing.begin(wanted, text, files, quote=target, preview=preview))
         message = await self.run(
             outbound.text,
             self.groups,
-            actions.conversation_id(conversation_id),
+            wanted,
             text,
             quote=target,
-            attachments=sent,
+            attachments=[await enclosing.uploaded(self.files, each) for each in attachments],
             preview=preview,
             invitation=invitation,
         )
         self._typist.sent(message.conversation)
-        return await self._sent(message.id)
+        return await self._sent(message.id) if wait else SentMessage.of(message)
 
     async def resend(self, message: Message | SentMessage) -> SentMessage:
         """Tries a message that failed again: the same one, which nobody gets twice."""
         if actions.is_community(message.conversation):
-            found = await self.run(actions.message, message.id)
-            posted = await self.communities.resend(found)
-            return SentMessage(posted.id, posted.conversation, posted.timestamp, posted.state)
-        await self.run(sending.again, message.id)
-        await self._sender.flush()
+            return SentMessage.of(await self.communities.resend(await self.run(actions.message, message.id)))
+        if not await self.enclosing.again(message.id):
+            await self.run(sending.again, message.id)
+            await self._sender.flush()
         return await self._sent(message.id)
 
     async def _sent(self, message_id: int) -> SentMessage:
         await self._sender.settled(message_id)
-        message = await self.run(actions.message, message_id)
-        return SentMessage(message.id, message.conversation, message.timestamp, message.state)
+        return SentMessage.of(await self.run(actions.message, message_id))
 
     async def react(self, message: Message, emoji: str, *, remove: bool = False) -> bool:
         """Puts an emoji on a message, or takes it off; False if it was so. `ValueError` after 20 in a minute."""
@@ -392,6 +392,7 @@ class Session:
         The latter raises `NetworkError`, with nothing deleted, if the swarm cannot be reached, and `ValueError` for
         somebody else's message.
         """
+        await self.enclosing.cancel(message.id)
         if not everywhere:
             await self.run(letters.erase, message, Deleted.HERE)
             return
@@ -486,6 +487,7 @@ class Session:
         self._receiver.connection(online)
         if online and not self._closed:
             self._start(self._hurry())
+            self.enclosing.wake()
             self.communities.wake()
 
     def _failed(self, error: DatabaseError) -> None:

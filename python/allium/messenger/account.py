@@ -1,0 +1,220 @@
+"""One open account: its session, what is under way for it, and its events as the API tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from allium.client.database.rows import Message
+from allium.client.errors import NetworkError
+from allium.client.session import Session, group_view
+from allium.client.session import events as happened
+from allium.client.session.core import Work
+from allium.messenger import listing, showing, values
+from allium.messenger.facts import Facts
+from allium.messenger.hub import Hub
+from allium.messenger.people import People
+from allium.messenger.views import AccountView, ConversationView, MessageView
+
+_log = logging.getLogger(__name__)
+#: Nobody types for longer without saying so again, seconds.
+TYPING_SECONDS = 15.0
+MAX_TASKS = 64
+#: It is told how far a file is when that has changed by so much.
+PROGRESS_STEP = 0.02
+
+
+class OpenAccount:
+    """An account whose session is open."""
+
+    def __init__(self, number: str, directory: Path, session: Session, hub: Hub) -> None:
+        self.id, self.directory, self.session = number, directory, session
+        self.prefix = f"/api/accounts/{number}"
+        self._hub = hub
+        #: Of files that are under way, from 0 to 1.
+        self.progress: dict[int, float] = {}
+        self.downloads: dict[int, asyncio.Task[None]] = {}
+        self._typing: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._shown: dict[int, float] = {}
+        session.enclosing.progress = self._sent
+        self.start(self._pump())
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs something for as long as the account is open."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether no more may be started."""
+        return len(self._tasks) >= MAX_TASKS
+
+    async def close(self) -> None:
+        """Ends what is under way and closes the session."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.session.close()
+
+    @property
+    def online(self) -> bool:
+        """Whether the network answers."""
+        return self.session.network.connection.online is True
+
+    @property
+    def typing(self) -> set[str]:
+        """Conversations in which the other side types now."""
+        now = asyncio.get_running_loop().time()
+        self._typing = {name: until for name, until in self._typing.items() if until > now}
+        return set(self._typing)
+
+    async def view(self) -> AccountView:
+        """The account as it is shown."""
+
+        def made(work: Work) -> AccountView:
+            profile = work.configs.profile
+            return AccountView(
+                id=self.id,
+                account_id=work.own_id,
+                display_name=profile.name or "",
+                picture=People(work, self.prefix).url(work.own_id, profile.picture),
+                unread=work.database.conversations.unread(),
+                online=self.online,
+                phrase_seen=Facts.load(work).phrase_seen,
+            )
+
+        return await self.session.run(made)
+
+    async def messages(self, found: list[Message]) -> list[MessageView]:
+        """As they are shown."""
+        return await self.session.run(showing.messages, self.prefix, found, self.progress)
+
+    async def groups(self) -> dict[str, group_view.GroupView]:
+        """All groups by their ids."""
+        return {each.id: each for each in await self.session.groups.all()}
+
+    async def conversations(
+        self, wanted: Callable[[ConversationView], bool] = lambda shown: True, *, hidden: bool = False
+    ) -> list[ConversationView]:
+        """The list of them."""
+        groups, typing = await self.groups(), self.typing
+
+        def made(work: Work) -> list[ConversationView]:
+            found = work.database.conversations.all(hidden=hidden)
+            return listing.conversations(work, self.prefix, found, groups, typing)
+
+        return [each for each in await self.session.run(made) if wanted(each)]
+
+    # --- events
+
+    async def _pump(self) -> None:
+        async for event in self.session.events():
+            try:
+                await self._told(event)
+            except Exception as error:
+                # One that cannot be shown hides no other.
+                _log.error("an event was lost: %s", type(error).__name__)
+
+    async def _told(self, event: happened.Event) -> None:
+        match event:
+            case happened.MessageReceived(message):
+                self._typing.pop(message.conversation, None)
+                await self._message("message_received", message)
+            case happened.RequestReceived(message):
+                await self._message("request_received", message)
+            case happened.NoticeReceived(message):
+                await self._message("notice_received", message)
+            case happened.MessageChanged(message):
+                await self._message("message_changed", message)
+            case happened.MessageDeleted(conversation, number, placeholder):
+                self._tell(
+                    "message_deleted",
+                    conversation=values.in_url(conversation),
+                    message_id=number,
+                    placeholder=placeholder,
+                )
+            case happened.ReactionReceived(conversation, number, sender, emoji, removed):
+                found = await self.session.conversations.message(number)
+                shown = await self.messages([found]) if found is not None else [None]
+                self._tell(
+                    "reaction_received",
+                    conversation=values.in_url(conversation),
+                    message_id=number,
+                    sender=sender,
+                    emoji=emoji,
+                    removed=removed,
+                    message=shown[0],
+                )
+            case happened.ReceiptReceived(conversation, timestamps):
+                self._tell("receipt_received", conversation=values.in_url(conversation), timestamps=timestamps)
+            case happened.TypingReceived(conversation, started):
+                if started:
+                    self._typing[conversation] = asyncio.get_running_loop().time() + TYPING_SECONDS
+                else:
+                    self._typing.pop(conversation, None)
+                self._tell("typing_received", conversation=values.in_url(conversation), started=started)
+            case happened.ConnectionChanged(connection):
+                self._tell("connection_changed", online=connection is happened.Connection.ONLINE)
+            case happened.DatabaseFailed(reason):
+                self._tell("database_failed", reason=reason)
+            case _:
+                self._changed(event)
+
+    def _changed(self, event: happened.Event) -> None:
+        match event:
+            case happened.GroupChanged(group):
+                self._tell("group_changed", group=group, conversation=group)
+            case happened.ContactChanged(contact) | happened.RequestAccepted(contact):
+                self._tell("contact_changed", contact=contact, conversation=contact)
+            case happened.ConversationChanged(conversation):
+                self._tell("conversation_changed", conversation=values.in_url(conversation))
+            case happened.ConfigChanged(namespace):
+                self._tell("config_changed", namespace=namespace)
+                self._tell("account_changed")
+            case happened.CallReceived(conversation, sender, call, timestamp):
+                step = call.step.name.lower()
+                self._tell("call_received", conversation=conversation, sender=sender, step=step, timestamp=timestamp)
+
+    async def _message(self, kind: str, message: Message) -> None:
+        # It may have changed since; what is shown is what is there.
+        found = await self.session.conversations.message(message.id) or message
+        [shown] = await self.messages([found])
+        self._tell(kind, conversation=shown.conversation, message=shown)
+
+    def _tell(self, kind: str, **members: Any) -> None:
+        self._hub.tell(kind, self.id, **members)
+
+    def tell_progress(self, message: int, attachment: int, progress: float) -> None:
+        """How far a file is."""
+        self._tell("attachment_progress", message_id=message, attachment=attachment, progress=progress)
+
+    def _sent(self, message: int, attachment: int, done: int, total: int) -> None:
+        """How far a file is that is sent."""
+        now = done / total if total > 0 else 0.0
+        if now >= 1.0:
+            self.progress.pop(attachment, None)
+            self._shown.pop(attachment, None)
+        else:
+            self.progress[attachment] = now
+            if now - self._shown.get(attachment, -1.0) < PROGRESS_STEP:
+                return
+            self._shown[attachment] = now
+        self.tell_progress(message, attachment, min(now, 1.0))
+
+    async def tell_changed(self, message: int) -> None:
+        """A message looks different now."""
+        found = await self.session.conversations.message(message)
+        if found is not None:
+            await self._message("message_changed", found)
+
+    async def sync(self) -> None:
+        """Asks the network at once what is new; an unreachable one is tried again anyway."""
+        with contextlib.suppress(NetworkError):
+            await self.session.sync()

@@ -1,0 +1,34 @@
+"""Everything that can be asked, a module for each subject."""
+
+from __future__ import annotations
+
+from allium.messenger.api import (
+    accounts,
+    attachments,
+    communities,
+    contacts,
+    conversations,
+    groups,
+    messages,
+    profile,
+    service,
+    takeaway,
+)
+
+#: The whole table.
+OPERATIONS = [
+    each
+    for module in (
+        service,
+        accounts,
+        profile,
+        conversations,
+        messages,
+        attachments,
+        contacts,
+        groups,
+        communities,
+        takeaway,
+    )
+    for each in module.table.all
+]

@@ -1,0 +1,146 @@
+"""Messages: pages of them, sending, deleting, reactions, search."""
+
+from __future__ import annotations
+
+import contextlib
+
+from allium.client.database.rows import Message
+from allium.client.errors import NetworkError, RefusedError
+from allium.client.session import actions
+from allium.messenger import listing, requests, searching, values
+from allium.messenger.calls import Call, Operations, integer
+from allium.messenger.errors import ApiError, unknown
+from allium.messenger.paging import cursor, page, place
+from allium.messenger.uploads import outgoing
+from allium.messenger.views import MessagesView, MessageView, Nothing, SearchView
+
+table = Operations()
+_ACCOUNT = "/api/accounts/{account}"
+_IN = f"{_ACCOUNT}/conversations/{{conversation}}/messages"
+_ONE = f"{_ACCOUNT}/messages/{{message}}"
+_DEFAULT, _MOST = 50, 200
+
+
+@table.add(
+    "GET",
+    _IN,
+    "A page of messages, the oldest first: the last ones, those before or after a cursor, or around one",
+    answer=MessagesView,
+    query={"before": "a cursor", "after": "a cursor", "around": "a message's number", "limit": "1 to 200, 50"},
+)
+async def messages(call: Call) -> MessagesView:
+    account, name = call.account, call.conversation
+    limit = max(1, call.number("limit", _DEFAULT, most=_MOST) or _DEFAULT)
+    around = call.query("around")
+    if around:
+        middle = await account.session.conversations.message(integer(around))
+        if middle is None or middle.conversation != name:
+            raise unknown("message")
+        found = await page(account.session, name, around=middle, limit=limit)
+    else:
+        before, after = place(call.query("before")), place(call.query("after"))
+        found = await page(account.session, name, before=before, after=after, limit=limit)
+        if not found.more_before and after is None and actions.is_community(name) and found.messages:
+            # The server may have what was written before we came.
+            with contextlib.suppress(NetworkError, RefusedError, ValueError):
+                if await account.session.communities.older(found.messages[0]):
+                    found = await page(account.session, name, before=before, limit=limit)
+    shown = await account.messages(found.messages)
+    first, last = (found.messages[0], found.messages[-1]) if found.messages else (None, None)
+    return MessagesView(
+        messages=shown,
+        before=cursor(first) if first is not None and found.more_before else None,
+        after=cursor(last) if last is not None and found.more_after else None,
+    )
+
+
+@table.add("POST", _IN, "Send a message", body=requests.NewMessage, answer=MessageView, status=202)
+async def send(call: Call) -> MessageView:
+    account, wanted = call.account, call.body
+    quote = None
+    if wanted.quote is not None:
+        quote = await account.session.conversations.message(wanted.quote)
+        if quote is None:
+            raise unknown("message")
+    if not wanted.text and not wanted.attachments:
+        raise ApiError("invalid", "Write something, or choose a file.")
+    message = await outgoing(account, call.conversation, wanted, quote)
+    [shown] = await account.messages([message])
+    return shown
+
+
+@table.add("GET", _ONE, "A message", answer=MessageView)
+async def show(call: Call) -> MessageView:
+    [shown] = await call.account.messages([await call.message()])
+    return shown
+
+
+@table.add(
+    "DELETE",
+    _ONE,
+    "Delete a message",
+    query={"everywhere": "true: for everybody, of our own or as an admin"},
+)
+async def delete(call: Call) -> Nothing:
+    await call.account.session.delete(await call.message(), everywhere=call.flag("everywhere"))
+    return Nothing()
+
+
+@table.add("POST", f"{_ONE}/resend", "Try a message that failed again", answer=MessageView, status=202)
+async def resend(call: Call) -> MessageView:
+    message = await call.message()
+    await call.account.session.resend(message)
+    [shown] = await call.account.messages([await call.message()])
+    return shown
+
+
+@table.add("PUT", f"{_ONE}/reactions/{{emoji}}", "Put an emoji on a message")
+async def react(call: Call) -> Nothing:
+    await call.account.session.react(await call.message(), call.path("emoji"))
+    return Nothing()
+
+
+@table.add("DELETE", f"{_ONE}/reactions/{{emoji}}", "Take an emoji off a message")
+async def unreact(call: Call) -> Nothing:
+    await call.account.session.react(await call.message(), call.path("emoji"), remove=True)
+    return Nothing()
+
+
+@table.add(
+    "GET",
+    f"{_ACCOUNT}/search",
+    "Find messages, conversations and contacts",
+    answer=SearchView,
+    query={
+        "q": "words",
+        "conversation": "in this one alone",
+        "limit": "1 to 200, 50",
+        "before": "`next` of the page before",
+    },
+)
+async def search(call: Call) -> SearchView:
+    account, text = call.account, call.query("q")[:1000]
+    limit = max(1, call.number("limit", _DEFAULT, most=_MOST) or _DEFAULT)
+    within = call.query("conversation")
+    found: list[Message] = list(
+        await account.session.conversations.search(
+            text,
+            conversation_id=values.from_url(within) if within else None,
+            before=call.number("before"),
+            limit=limit,
+        )
+    )
+    shown = await account.messages(found)
+    for each in shown:
+        each.snippet = searching.snippet(each.text, text)
+    first_page = not within and not call.query("before") and bool(text.strip())
+    conversations = await account.conversations(lambda each: searching.matches(text, each.name), hidden=True)
+    people = await account.session.contacts.list()
+    chosen = [each for each in people if searching.matches(text, each.name, each.nickname, each.account_id)]
+    contacts = await account.session.run(listing.contacts, account.prefix, chosen[:limit])
+    return SearchView(
+        messages=shown,
+        conversations=conversations[:limit] if first_page else [],
+        contacts=contacts if first_page else [],
+        next=found[-1].id if len(found) == limit else None,
+    )

@@ -1,0 +1,30 @@
+"""What the messenger keeps in an account's database besides."""
+
+from __future__ import annotations
+
+import msgspec
+
+from allium.client.session.core import Work
+
+_FACT = "messenger"
+
+
+class Facts(msgspec.Struct, kw_only=True, frozen=True):
+    """Of this device alone."""
+
+    #: Whether the user has said that the recovery phrase is written down.
+    phrase_seen: bool = False
+    #: Whether sites behind links may be asked.
+    link_previews: bool = False
+
+    @classmethod
+    def load(cls, work: Work) -> Facts:
+        """As they were stored; what cannot be read is as at first."""
+        try:
+            return msgspec.json.decode(work.database.facts.get(_FACT) or b"{}", type=cls)
+        except msgspec.DecodeError:
+            return cls()
+
+    def store(self, work: Work) -> None:
+        """Over what was stored."""
+        work.database.facts.set(_FACT, msgspec.json.encode(self))

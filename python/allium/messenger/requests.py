@@ -1,0 +1,173 @@
+"""What the API takes, as types. Members that are left out are left as they are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Text = Annotated[str, Meta(max_length=100_000)]
+Name = Annotated[str, Meta(max_length=200)]
+Id = Annotated[str, Meta(max_length=400)]
+Ids = Annotated[list[Id], Meta(max_length=1000)]
+Time = Annotated[int, Meta(ge=0, le=1 << 53)]
+
+
+class Unlock(Struct, kw_only=True):
+    """Opens what is locked."""
+
+    password: Annotated[str, Meta(max_length=1024)]
+
+
+class Password(Struct, kw_only=True):
+    """A new password for all accounts of this machine."""
+
+    new: Annotated[str, Meta(min_length=6, max_length=256)]
+    old: Annotated[str, Meta(max_length=1024)] | None = None
+
+
+class Forget(Struct, kw_only=True):
+    """`confirm` is "forget this device"."""
+
+    confirm: str
+
+
+class NewAccount(Struct, kw_only=True):
+    """A new account, or with `phrase` one that is restored."""
+
+    display_name: Name = ""
+    phrase: Annotated[str, Meta(max_length=2000)] | None = None
+    password: Annotated[str, Meta(min_length=6, max_length=256)] | None = None
+
+
+class AccountChange(Struct, kw_only=True):
+    """A new name."""
+
+    display_name: Name | UnsetType = UNSET
+
+
+class SettingsChange(Struct, kw_only=True):
+    """What is to be set."""
+
+    read_receipts: bool | UnsetType = UNSET
+    typing_indicators: bool | UnsetType = UNSET
+    calls: bool | UnsetType = UNSET
+    link_previews: bool | UnsetType = UNSET
+    community_requests: bool | UnsetType = UNSET
+    auto_lock_minutes: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET
+
+
+class TimerChange(Struct, kw_only=True):
+    """After how long messages disappear."""
+
+    kind: Literal["after_read", "after_send"]
+    seconds: Annotated[int, Meta(ge=1, le=(1 << 32) - 1)]
+
+
+class ConversationChange(Struct, kw_only=True):
+    """`pinned` of 0 takes the pin off; a `timer` of null stops it."""
+
+    draft: Text | UnsetType = UNSET
+    pinned: Annotated[int, Meta(ge=0, le=1 << 31)] | UnsetType = UNSET
+    muted_until: Time | UnsetType = UNSET
+    marked_unread: bool | UnsetType = UNSET
+    hidden: bool | UnsetType = UNSET
+    timer: TimerChange | UnsetType | None = UNSET
+
+
+class Read(Struct, kw_only=True):
+    """Up to a time; without it everything."""
+
+    up_to: Time | None = None
+
+
+class Typing(Struct, kw_only=True):
+    """Whether we type."""
+
+    typing: bool
+
+
+class NewMessage(Struct, kw_only=True):
+    """A message to be sent. `attachments` are ids of uploads, `preview` a link of the text."""
+
+    text: Text = ""
+    quote: int | None = None
+    attachments: Annotated[list[Id], Meta(max_length=32)] = []
+    preview: Annotated[str, Meta(max_length=2048)] | None = None
+    voice: bool = False
+
+
+class PreviewWanted(Struct, kw_only=True):
+    """The text with the link."""
+
+    text: Text
+
+
+class ContactChange(Struct, kw_only=True):
+    """`approved` true accepts a request."""
+
+    nickname: Name | UnsetType = UNSET
+    blocked: bool | UnsetType = UNSET
+    approved: bool | UnsetType = UNSET
+
+
+class NewGroup(Struct, kw_only=True):
+    """A group and whom to invite."""
+
+    name: Name
+    members: Ids = []
+    description: Annotated[str, Meta(max_length=600)] = ""
+
+
+class GroupChange(Struct, kw_only=True):
+    """As an admin."""
+
+    name: Name | UnsetType = UNSET
+    description: Annotated[str, Meta(max_length=600)] | UnsetType = UNSET
+
+
+class GroupAction(Struct, kw_only=True):
+    """`history` of an invitation, `messages` of a removal: whether these go too."""
+
+    members: Ids = []
+    history: bool = False
+    messages: bool = False
+
+
+class Join(Struct, kw_only=True):
+    """A community's URL with room and key."""
+
+    url: Annotated[str, Meta(max_length=2048)]
+
+
+class CommunityAction(Struct, kw_only=True):
+    """Whom, or which message, it is about."""
+
+    user: Id = ""
+    message: int | None = None
+    delete: bool = False
+    admin: bool = True
+    remove: bool = False
+    pinned: bool = True
+    timeout: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+
+
+class BackupWanted(Struct, kw_only=True):
+    """Where to; without a password the recovery phrase opens it."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
+    password: Annotated[str, Meta(min_length=6, max_length=256)] | None = None
+
+
+class ExportWanted(Struct, kw_only=True):
+    """`json` writes one file, `html` a directory."""
+
+    format: Literal["json", "html"]
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class Pairing(Struct, kw_only=True):
+    """The code that the service shows, and what to call the device."""
+
+    code: Annotated[str, Meta(max_length=64)]
+    name: Name = ""

@@ -1,0 +1,281 @@
+"""All accounts of one person on one machine: opened, locked, unlocked, made and forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+from collections.abc import Sequence
+
+from allium.client.account import Account
+from allium.client.database import DatabaseError, keys
+from allium.client.errors import NetworkError, RefusedError
+from allium.client.seeds import MAINNET
+from allium.client.session import Session
+from allium.client.transfers.transfer import FileServer
+from allium.messenger import passwords
+from allium.messenger.account import OpenAccount
+from allium.messenger.errors import ApiError, unknown
+from allium.messenger.hub import Hub
+from allium.messenger.jobs import Jobs
+from allium.messenger.places import Places, read_json, write_json
+from allium.messenger.views import AccountView, StateView
+
+_log = logging.getLogger(__name__)
+MAX_ACCOUNTS = 32
+#: How often it is looked whether to lock, seconds.
+_LOOK_SECONDS = 5.0
+
+
+class Service:
+    """The accounts, and what happens to them."""
+
+    def __init__(
+        self, places: Places, *, seeds: Sequence[str] = (), version: str = "", file_server: FileServer | None = None
+    ) -> None:
+        """Without `seeds` it is mainnet; `file_server` is where files are sent, if not where all clients do."""
+        self.places, self.version, self._file_server = places, version, file_server
+        self._seeds = tuple(seeds) or MAINNET
+        self.hub = Hub()
+        self.jobs = Jobs()
+        self._open: dict[str, OpenAccount] = {}
+        self._failed: dict[str, str] = {}
+        self._changing = asyncio.Lock()
+        self._locked = False
+        self._used = asyncio.get_running_loop().time()
+        self._watching = asyncio.create_task(self._watch())
+
+    # --- its life
+
+    async def start(self) -> None:
+        """Opens all accounts, unless a password locks them."""
+        async with self._changing:
+            if self.has_password():
+                self._locked = True
+                return
+            await self._open_all(None)
+
+    async def close(self) -> None:
+        """Closes everything."""
+        self._watching.cancel()
+        async with self._changing:
+            self.hub.close()
+            await self._close_all()
+
+    def has_password(self) -> bool:
+        """Whether a password locks the accounts."""
+        return any(keys.has_password(self.places.database(each)) for each in self.places.known())
+
+    async def _open_all(self, password: str | None) -> None:
+        self._failed.clear()
+        await asyncio.gather(*(self._open_one(each, password) for each in self.places.known()))
+
+    async def _open_one(self, number: str, password: str | None) -> None:
+        path = self.places.database(number)
+        own = password if keys.has_password(path) else None
+        try:
+            session = await Session.open(path, password=own, seeds=self._seeds)
+        except Exception as error:
+            # One that cannot be opened hinders no other.
+            _log.error("account %s cannot be opened: %s", number, type(error).__name__)
+            self._failed[number] = str(error) if isinstance(error, DatabaseError) else type(error).__name__
+            return
+        await self._add(number, session)
+
+    async def _add(self, number: str, session: Session) -> OpenAccount:
+        if self._file_server is not None:
+            await session.files.set_server(self._file_server)
+        opened = self._open[number] = OpenAccount(number, self.places.account(number), session, self.hub)
+        return opened
+
+    async def _close_all(self) -> None:
+        await self.jobs.close()
+        accounts = list(self._open.values())
+        self._open.clear()
+        results = await asyncio.gather(*(each.close() for each in accounts), return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                _log.error("an account was closed badly: %s", type(result).__name__)
+
+    # --- what there is
+
+    @property
+    def locked(self) -> bool:
+        """Whether a password is wanted."""
+        return self._locked
+
+    def account(self, number: str) -> OpenAccount:
+        """An open account; `ApiError` for any other."""
+        if self._locked:
+            raise ApiError("locked", "The messenger is locked; enter its password.")
+        found = self._open.get(number)
+        if found is None:
+            if number in self._failed:
+                raise ApiError("refused", f"This account cannot be opened: {self._failed[number]}.")
+            raise unknown("account")
+        return found
+
+    async def state(self) -> StateView:
+        """Everything that a page asks for first."""
+        async with self._changing:
+            accounts = [] if self._locked else await self._views()
+        return StateView(
+            version=self.version,
+            locked=self._locked,
+            network="mainnet" if self._seeds == MAINNET else "devnet",
+            accounts=accounts,
+            password=self.has_password(),
+            auto_lock_minutes=self.auto_lock_minutes,
+        )
+
+    async def _views(self) -> list[AccountView]:
+        found: list[AccountView] = []
+        for number in self.places.known():
+            if (opened := self._open.get(number)) is not None:
+                found.append(await opened.view())
+            elif (error := self._failed.get(number)) is not None:
+                found.append(AccountView(id=number, account_id="", display_name="", open=False, error=error))
+        return found
+
+    # --- making accounts
+
+    async def add(self, display_name: str, phrase: str | None, password: str | None) -> AccountView:
+        """A new account, or a restored one; `ApiError` if it is here, or the password is another one."""
+        account = None if phrase is None else Account.from_phrase(phrase)
+        if account is None and not display_name.strip():
+            raise ApiError("invalid", "Give the account a name; others see it.")
+        async with self._changing:
+            if self._locked:
+                raise ApiError("locked", "The messenger is locked; enter its password.")
+            if len(self.places.known()) >= MAX_ACCOUNTS:
+                raise ApiError("refused", f"There are {MAX_ACCOUNTS} accounts already; remove one first.")
+            if account is not None and any(
+                each.session.account_id == account.account_id for each in self._open.values()
+            ):
+                raise ApiError("refused", "This account is on this device already.")
+            await self._check_password(password)
+            number = self.places.new()
+            path = self.places.database(number)
+            try:
+                if phrase is None:
+                    session = await Session.create(path, display_name.strip(), seeds=self._seeds, password=password)
+                else:
+                    session = await Session.restore(path, phrase, seeds=self._seeds, password=password)
+            except BaseException:
+                await asyncio.to_thread(self.places.remove, number)
+                raise
+            opened = await self._add(number, session)
+            shown = await opened.view()
+        self.hub.tell("account_changed", number)
+        return shown
+
+    async def _check_password(self, password: str | None) -> None:
+        locked = [each for each in self.places.known() if keys.has_password(self.places.database(each))]
+        if locked:
+            if not await asyncio.to_thread(passwords.opens, self.places.database(locked[0]), password or ""):
+                raise ApiError("forbidden", "This is not the messenger's password; all its accounts have the same one.")
+        elif password is not None:
+            for opened in self._open.values():
+                await opened.session.set_password(password)
+
+    async def remove(self, number: str, *, everywhere: bool) -> Sequence[str]:
+        """Deletes an account from this device, with `everywhere` from the network first.
+
+        The keys of nodes that did not prove that they deleted it: then it stays.
+        """
+        async with self._changing:
+            if number in self._failed and not everywhere:
+                self._failed.pop(number)
+            else:
+                opened = self.account(number)
+                left = await opened.session.erase(everywhere=True) if everywhere else ()
+                if left:
+                    return left
+                del self._open[number]
+                await self.jobs.end(number)
+                await opened.close()
+            await asyncio.to_thread(self.places.remove, number)
+        self.hub.tell("account_changed", number)
+        return ()
+
+    # --- locking
+
+    async def lock(self) -> None:
+        """Closes all accounts until the password is given; `ApiError` without one."""
+        async with self._changing:
+            if self._locked:
+                return
+            if not self.has_password():
+                raise ApiError("refused", "There is no password yet; set one first.")
+            self._locked = True
+            await self._close_all()
+            self.hub.forget()
+            self.hub.tell("locked")
+        # What was shown is not kept longer than it must be.
+        gc.collect()
+
+    async def unlock(self, password: str) -> None:
+        """Opens what this password opens; `ApiError` if that is nothing."""
+        async with self._changing:
+            if not self._locked:
+                return
+            locked = [each for each in self.places.known() if keys.has_password(self.places.database(each))]
+            for each in locked:
+                if await asyncio.to_thread(passwords.opens, self.places.database(each), password):
+                    break
+            else:
+                raise ApiError("forbidden", "This is not the password; try again.")
+            await self._open_all(password)
+            self._locked = False
+            self.used()
+        self.hub.tell("unlocked")
+
+    async def set_password(self, new: str, old: str | None) -> None:
+        """One password for all accounts that are open."""
+        async with self._changing:
+            if self._locked:
+                raise ApiError("locked", "The messenger is locked; enter its password.")
+            if not self._open:
+                raise ApiError("refused", "Make an account first.")
+            for opened in self._open.values():
+                path = self.places.database(opened.id)
+                if keys.has_password(path) and not await asyncio.to_thread(passwords.opens, path, old or ""):
+                    raise ApiError("forbidden", "This is not the password that is set; try again.")
+            for opened in self._open.values():
+                has = keys.has_password(self.places.database(opened.id))
+                await opened.session.set_password(new, old=old if has else None)
+
+    async def forget(self) -> None:
+        """Removes all accounts and everything else that the messenger keeps on this machine."""
+        async with self._changing:
+            await self._close_all()
+            self._failed.clear()
+            self._locked = False
+            await asyncio.to_thread(self.places.forget)
+            self.hub.forget()
+        self.hub.tell("account_changed")
+
+    # --- locking by itself
+
+    @property
+    def auto_lock_minutes(self) -> int:
+        """After so many minutes without a page; 0 never."""
+        found = read_json(self.places.settings).get("auto_lock_minutes", 0)
+        return found if isinstance(found, int) and found >= 0 else 0
+
+    def set_auto_lock(self, minutes: int) -> None:
+        """0: never."""
+        write_json(self.places.settings, {"auto_lock_minutes": minutes})
+
+    def used(self) -> None:
+        """A page asked for something."""
+        self._used = asyncio.get_running_loop().time()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            minutes = self.auto_lock_minutes
+            if minutes and not self._locked and asyncio.get_running_loop().time() - self._used > minutes * 60:
+                with contextlib.suppress(ApiError, NetworkError, RefusedError):
+                    await self.lock()
