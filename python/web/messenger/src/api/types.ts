@@ -8,8 +8,10 @@ export interface Account {
   unread: number;
   online: boolean;
   phrase_seen: boolean;
-  color?: number;
-  letters?: string;
+  color: number;
+  letters: string;
+  /** Of one that could not be opened: what to do. */
+  error: string | null;
 }
 
 export interface State {
@@ -17,6 +19,8 @@ export interface State {
   locked: boolean;
   network: "mainnet" | "devnet";
   accounts: Account[];
+  /** Whether there is a password that locks. */
+  password: boolean;
 }
 
 export interface Timer {
@@ -121,9 +125,7 @@ export interface Contact extends Person {
   blocked: boolean;
 }
 
-export interface Member {
-  id: string;
-  name: string;
+export interface Member extends Person {
   admin: boolean;
   state: string;
 }
@@ -163,9 +165,8 @@ export interface Upload {
 }
 
 export interface Job {
-  job?: string;
   done: number;
-  total: number;
+  total: number | null;
   state: string;
   error: string | null;
 }

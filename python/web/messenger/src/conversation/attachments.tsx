@@ -1,7 +1,7 @@
 /** What a message carries: pictures in an album, sound, film, and all else as a file to save. */
 import { IconButton } from "@allium/ui";
 import { Download, FileText, ImageOff, RotateCcw } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { post } from "../api/client";
 import { progress } from "../api/events";
 import { attempt, of } from "../api/queries";
@@ -26,6 +26,22 @@ function space(one: Attachment): { width: number; height: number } {
   const height = one.height ? side(one.height) : 180;
   const scale = Math.min(1, WIDEST / width, TALLEST / height);
   return { width: Math.max(96, Math.round(width * scale)), height: Math.max(72, Math.round(height * scale)) };
+}
+
+/** Fetched without being asked for, of people whom one writes to; as large as a file may be. */
+const FETCHED = 10_000_000;
+const asked = new Set<string>();
+
+function useFetched(message: Message, one: Attachment): void {
+  const chat = useChat();
+  const wanted =
+    one.state === "remote" && chat.trusted && one.size <= FETCHED && (isPicture(one) || one.type.startsWith("audio/"));
+  useEffect(() => {
+    const key = `${chat.account}/${one.id}`;
+    if (!wanted || asked.has(key)) return;
+    asked.add(key);
+    void post(of(chat.account, `messages/${message.id}/attachments/${one.id}/download`)).catch(() => undefined);
+  }, [chat.account, message.id, one.id, wanted]);
 }
 
 function Load({ message, one }: { message: Message; one: Attachment }) {
@@ -53,6 +69,7 @@ function Load({ message, one }: { message: Message; one: Attachment }) {
 function Picture({ message, one, album }: { message: Message; one: Attachment; album: boolean }) {
   const chat = useChat();
   const [broken, setBroken] = useState(false);
+  useFetched(message, one);
   const { width, height } = space(one);
   const style = album ? undefined : { width, aspectRatio: `${width} / ${height}` };
   const name = safeName(one.name, t("file.image"));
@@ -77,6 +94,7 @@ function Picture({ message, one, album }: { message: Message; one: Attachment; a
 }
 
 function Other({ message, one }: { message: Message; one: Attachment }) {
+  useFetched(message, one);
   const name = safeName(one.name, t("file.attachment"));
   return (
     <div className="card">
@@ -112,8 +130,8 @@ export function Attachments({ message }: { message: Message }) {
       {others.map((one) => {
         if (one.state === "here" && one.type.startsWith("audio/")) return <Sound key={one.id} one={one} />;
         if (one.state === "here" && one.type.startsWith("video/")) {
-          // biome-ignore lint/a11y/useMediaCaption: people's films have no captions to show.
           return (
+            // biome-ignore lint/a11y/useMediaCaption: people's films have no captions to show.
             <video
               key={one.id}
               src={one.url}

@@ -10,6 +10,8 @@ export interface Chat {
   account: string;
   /** The own Account ID. */
   me: string;
+  /** Whether one writes to them: their files are fetched without being asked for. */
+  trusted: boolean;
   id: string;
   timeline: Timeline;
   reply: Store<Message | null>;

@@ -75,10 +75,12 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
   const { conversation, error } = useConversation(account.id, id);
   const timeline = timelineOf(account.id, id);
   const [aside, setAside] = useState<Aside>(null);
+  const trusted = Boolean(conversation?.approved && !conversation.request && !conversation.blocked);
   const chat = useMemo<Chat>(
     () => ({
       account: account.id,
       me: account.account_id,
+      trusted,
       id,
       timeline,
       reply: new Store<Message | null>(null),
@@ -87,7 +89,7 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
       staging: new Staging(account.id),
       open: setAside,
     }),
-    [account.id, account.account_id, id, timeline],
+    [account.id, account.account_id, trusted, id, timeline],
   );
   useEffect(() => () => chat.staging.clear(), [chat]);
   // Where reading begins is decided once: the line of new messages stays while they are being read.

@@ -1,5 +1,5 @@
 /** All emoji, found by name in the page's language; their data is served beside the page. */
-import { EmojiPicker as Picker } from "frimousse";
+import { type EmojiPickerListComponents, EmojiPicker as Picker } from "frimousse";
 import { language, t } from "../i18n";
 
 const LANGUAGES = [
@@ -23,6 +23,24 @@ const LANGUAGES = [
 ] as const;
 type Language = (typeof LANGUAGES)[number];
 
+const PARTS: Partial<EmojiPickerListComponents> = {
+  CategoryHeader: ({ category, ...rest }) => (
+    <div className="emoji-category" {...rest}>
+      {category.label}
+    </div>
+  ),
+  Row: ({ children, ...rest }) => (
+    <div className="emoji-row" {...rest}>
+      {children}
+    </div>
+  ),
+  Emoji: ({ emoji, ...rest }) => (
+    <button className="emoji" {...rest} type="button" title={emoji.label}>
+      {emoji.emoji}
+    </button>
+  ),
+};
+
 export default function EmojiPicker({ onPick }: { onPick: (emoji: string) => void }) {
   const base = language().split("-")[0] ?? "en";
   const locale = LANGUAGES.find((one) => one === base) ?? ("en" satisfies Language);
@@ -41,25 +59,7 @@ export default function EmojiPicker({ onPick }: { onPick: (emoji: string) => voi
       <Picker.Viewport className="emoji-view">
         <Picker.Loading className="muted">{t("common.loading")}</Picker.Loading>
         <Picker.Empty className="muted">{t("emoji.none")}</Picker.Empty>
-        <Picker.List
-          components={{
-            CategoryHeader: ({ category, ...rest }) => (
-              <div className="emoji-category" {...rest}>
-                {category.label}
-              </div>
-            ),
-            Row: ({ children, ...rest }) => (
-              <div className="emoji-row" {...rest}>
-                {children}
-              </div>
-            ),
-            Emoji: ({ emoji, ...rest }) => (
-              <button className="emoji" {...rest} type="button" title={emoji.label}>
-                {emoji.emoji}
-              </button>
-            ),
-          }}
-        />
+        <Picker.List components={PARTS} />
       </Picker.Viewport>
     </Picker.Root>
   );

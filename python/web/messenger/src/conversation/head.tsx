@@ -24,7 +24,6 @@ function Find({ chat, onClose }: { chat: Chat; onClose: () => void }) {
           dir="auto"
           aria-label={t("chat.findPlaceholder")}
           placeholder={t("chat.findPlaceholder")}
-          // biome-ignore lint/a11y/noAutofocus: it was just asked for.
           autoFocus
           value={text}
           onChange={(event) => setText(event.target.value)}

@@ -3,7 +3,7 @@ import { type RefObject, useEffect, useMemo, useRef, useState } from "react";
 import { useContacts, useGroup } from "../api/queries";
 import type { Conversation, Person } from "../api/types";
 import { t } from "../i18n";
-import { lettersOf, PersonAvatar } from "../shell/person";
+import { PersonAvatar } from "../shell/person";
 import { safeName, shortId } from "../text/safe";
 import type { Chat } from "./context";
 
@@ -27,9 +27,7 @@ export function useMentionable(chat: Chat, conversation: Conversation): Person[]
   return useMemo(() => {
     const known = new Map<string, Person>(contacts?.map((one) => [one.id, one]));
     if (group) {
-      return group.members
-        .filter((one) => one.id !== chat.me)
-        .map((one) => known.get(one.id) ?? { ...one, color: 0, letters: lettersOf(one.name, one.id), picture: null });
+      return group.members.filter((one) => one.id !== chat.me).map((one) => known.get(one.id) ?? one);
     }
     if (conversation.kind === "contact")
       return known.has(conversation.id) ? [known.get(conversation.id) as Person] : [];

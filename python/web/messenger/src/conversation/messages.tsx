@@ -3,6 +3,7 @@ import { Button, Empty, IconButton } from "@allium/ui";
 import { ArrowDown, MessageCircle } from "lucide-react";
 import { type KeyboardEvent, useCallback, useEffect, useRef, useState } from "react";
 import { Virtuoso, type VirtuosoHandle } from "react-virtuoso";
+import { useContacts, useGroup } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
 import { day, number, sameDay, t } from "../i18n";
 import { nameOfConversation } from "../shell/person";
@@ -82,6 +83,10 @@ export function MessageList({ chat, conversation, begun }: Properties) {
       done: () => frame.current?.querySelector<HTMLElement>(`[data-message="${next.id}"]`)?.focus(),
     });
   };
+  const contacts = useContacts(chat.account).data;
+  const members = useGroup(chat.account, chat.id).data?.members;
+  const known = (id: string) =>
+    id === chat.me ? t("common.you") : [...(members ?? []), ...(contacts ?? [])].find((one) => one.id === id)?.name;
   const unreadFrom =
     begun && begun.unread > 0 ? messages.find((one) => !one.outgoing && one.timestamp > begun.lastRead)?.id : undefined;
   if (state === "failed") {
@@ -118,7 +123,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
         {unread && <div className="unread-line">{t("chat.newMessages")}</div>}
         {message.notice ? (
           <div className="notice" data-message={message.id} tabIndex={-1} role="note">
-            <bdi>{notice(message)}</bdi>
+            <bdi>{notice(message, known)}</bdi>
           </div>
         ) : (
           <Bubble

@@ -1,4 +1,5 @@
 /** Pictures, one at a time and as large as wanted. */
+import "./viewer.css";
 import { IconButton } from "@allium/ui";
 import * as Radix from "@radix-ui/react-dialog";
 import { ChevronLeft, ChevronRight, RotateCw, X, ZoomIn, ZoomOut } from "lucide-react";

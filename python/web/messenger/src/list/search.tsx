@@ -31,10 +31,12 @@ export function Marked({ text, query }: { text: string; query: string }): ReactN
     .map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   const at = text.search(new RegExp(words.join("|"), "iu"));
   const shown = at > 40 ? `…${text.slice(at - 30)}` : text;
-  // biome-ignore lint/suspicious/noArrayIndexKey: parts of one text have no other name.
-  return shown
-    .split(new RegExp(`(${words.join("|")})`, "iu"))
-    .map((part, index) => (index % 2 ? <mark key={index}>{part}</mark> : part));
+  return (
+    shown
+      .split(new RegExp(`(${words.join("|")})`, "iu"))
+      // biome-ignore lint/suspicious/noArrayIndexKey: parts of one text have no other name.
+      .map((part, index) => (index % 2 ? <mark key={index}>{part}</mark> : part))
+  );
 }
 
 export function Hit({

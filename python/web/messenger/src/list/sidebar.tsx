@@ -172,7 +172,6 @@ export function Sidebar({
           ) : (
             <span />
           )}
-          {/* biome-ignore lint/a11y/noNoninteractiveElementInteractions: the links in it take the keys; arrows only add to Tab. */}
           <nav aria-label={t("list.title")} onKeyDown={onArrows}>
             <ul>
               {shown.map((one) => (

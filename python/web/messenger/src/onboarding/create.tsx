@@ -39,7 +39,6 @@ export function Create({ onBack, onDone }: { onBack: () => void; onDone: (accoun
         label={t("create.name")}
         hint={t("create.hint")}
         error={error}
-        // biome-ignore lint/a11y/noAutofocus: it is what this step is about.
         autoFocus
         value={name}
         onChange={(event) => setName(event.target.value)}

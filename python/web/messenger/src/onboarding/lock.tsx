@@ -34,7 +34,6 @@ export function Lock() {
           label={t("lock.password")}
           type="password"
           autoComplete="current-password"
-          // biome-ignore lint/a11y/noAutofocus: there is nothing else to do here.
           autoFocus
           value={password}
           error={error}

@@ -67,7 +67,6 @@ export function Restore({ onBack, onDone }: { onBack: () => void; onDone: (accou
             autoCapitalize="none"
             autoComplete="off"
             spellCheck={false}
-            // biome-ignore lint/a11y/noAutofocus: it is what this step is about.
             autoFocus
             value={phrase}
             onChange={(event) => {

@@ -1,5 +1,5 @@
 /** The members of a group, and what its admins can do. */
-import { Avatar, Button, IconButton, Switch, TextField, toast } from "@allium/ui";
+import { Button, IconButton, Switch, TextField, toast } from "@allium/ui";
 import { EllipsisVertical, LogOut, Trash2, UserPlus } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { patch, post } from "../api/client";
@@ -9,14 +9,14 @@ import { type Key, t } from "../i18n";
 import { go } from "../route";
 import { Ask } from "../shell/dialog";
 import { type Entries, MenuButton } from "../shell/menu";
-import { lettersOf, Name } from "../shell/person";
+import { Name, PersonAvatar } from "../shell/person";
 import { PeoplePicker } from "./new-conversation";
 
 const STATES: [RegExp, Key][] = [
   [/fail/, "group.state.failed"],
   [/promot/, "group.state.promoted"],
   [/remov/, "group.state.removed"],
-  [/invit|pending|sent/, "group.state.invited"],
+  [/invit|pending/, "group.state.invited"],
 ];
 
 function stateOf(member: Member): string {
@@ -36,7 +36,6 @@ function useChange(account: Account, group: Group) {
 function MemberRow({ account, group, member }: { account: Account; group: Group; member: Member }) {
   const change = useChange(account, group);
   const me = member.id === account.account_id;
-  const contact = useContacts(account.id).data?.find((one) => one.id === member.id);
   const only = { members: [member.id] };
   const entries: Entries = [];
   if (!me) entries.push({ label: t("new.open"), run: () => go(account.id, "c", member.id) });
@@ -53,12 +52,7 @@ function MemberRow({ account, group, member }: { account: Account; group: Group;
   }
   return (
     <li className="member">
-      <Avatar
-        letters={contact?.letters ?? lettersOf(member.name, member.id)}
-        color={contact?.color ?? 0}
-        picture={contact?.picture}
-        size="small"
-      />
+      <PersonAvatar of={member} size="small" />
       <span className="ellipsis grow">{me ? t("common.you") : <Name of={member} />}</span>
       <span className="muted small">{stateOf(member)}</span>
       {entries.length > 0 && (

@@ -78,7 +78,6 @@ function NewMessage({ account, onClose, onTurn }: Properties & { onTurn: (to: Ov
               dir="ltr"
               spellCheck={false}
               autoCapitalize="none"
-              // biome-ignore lint/a11y/noAutofocus: it is what the dialog is for.
               autoFocus
               value={text}
               onChange={(event) => {
@@ -160,7 +159,6 @@ function NewGroup({ account, onClose }: Properties) {
         label={t("group.name")}
         error={error}
         maxLength={100}
-        // biome-ignore lint/a11y/noAutofocus: it is what the dialog is for.
         autoFocus
         value={name}
         onChange={(event) => setName(event.target.value)}
@@ -231,7 +229,6 @@ function Community({ account, onClose }: Properties) {
         hint={t("community.urlHint")}
         error={error}
         dir="ltr"
-        // biome-ignore lint/a11y/noAutofocus: it is what the dialog is for.
         autoFocus
         value={url}
         onChange={(event) => setUrl(event.target.value)}

@@ -18,7 +18,7 @@ function useJob(account: Account) {
       try {
         const now = await get<Job>(of(account.id, `jobs/${id}`));
         setJob(now);
-        if (now.error || /done|failed|cancel|error/.test(now.state)) {
+        if (now.error || now.state !== "running") {
           setId(null);
           toast(now.error || t("backup.done"));
         }
@@ -83,7 +83,9 @@ export function Backups({ account }: { account: Account }) {
         </Button>
       </form>
       <p role="status">
-        {running && job ? t("backup.progress", { done: number(job.done), total: number(job.total) }) : ""}
+        {running && job
+          ? t("backup.progress", { done: number(job.done), total: job.total === null ? "?" : number(job.total) })
+          : ""}
       </p>
     </>
   );

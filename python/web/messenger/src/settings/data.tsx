@@ -22,12 +22,10 @@ async function clear(account: Account, way: Way): Promise<void> {
     if ((await attempt(post("forget", { confirm: "forget this device" }))) === undefined) return;
   } else {
     const result = await attempt(
-      remove<{ nodes?: { verified?: boolean; ok?: boolean }[] } | null>(
-        `accounts/${account.id}?everywhere=${way === "network"}`,
-      ),
+      remove<{ nodes: string[] } | null>(`accounts/${account.id}?everywhere=${way === "network"}`),
     );
     if (result === undefined) return;
-    const silent = (result?.nodes ?? []).filter((one) => one.verified === false || one.ok === false).length;
+    const silent = result?.nodes?.length ?? 0;
     toast(silent ? t("data.notEverywhere", { count: silent }) : t("data.deleted"));
   }
   forgetTimelines();

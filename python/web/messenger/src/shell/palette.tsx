@@ -110,7 +110,6 @@ export default function Palette({
         aria-label={t("palette.title")}
         placeholder={t("palette.hint")}
         dir="auto"
-        // biome-ignore lint/a11y/noAutofocus: it was just asked for.
         autoFocus
         value={text}
         onChange={(event) => {
@@ -119,7 +118,6 @@ export default function Palette({
         }}
         onKeyDown={onKeyDown}
       />
-      {/* biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus and names the active option. */}
       <div id={`${id}-list`} role="listbox" aria-label={t("palette.title")} className="palette-list">
         {shown.map((entry, index) => (
           // biome-ignore lint/a11y/useKeyWithClickEvents: the field takes the keys.

@@ -30,17 +30,6 @@ export function ConversationAvatar({ of, size }: { of: Conversation; size?: Size
   );
 }
 
-/** Two letters of a name, as features.md (row 30) has them, for accounts of which the service names none. */
-export function lettersOf(name: string, id: string): string {
-  const words = safeName(name, "")
-    .split(/[\s._-]+/)
-    .filter((word) => /[\p{L}\p{N}]/u.test(word));
-  if (!words.length) return id.charAt(2);
-  const [one = "", two] = words;
-  return (two ? [...one][0] + ([...two][0] ?? "") : [...one].slice(0, 2).join("")).toLocaleUpperCase();
-}
-
 export function AccountAvatar({ of, size }: { of: Account; size?: Size }) {
-  const letters = of.letters ?? lettersOf(of.display_name, of.account_id);
-  return <Avatar letters={letters} color={of.color ?? 0} picture={of.picture} size={size} />;
+  return <Avatar letters={of.letters} color={of.color} picture={of.picture} size={size} />;
 }

@@ -51,16 +51,9 @@ export function Shell({ account, accounts }: { account: Account; accounts: Accou
   const open = route.view === "c" && route.target ? route.target : null;
   return (
     <div className="shell" data-open={open || route.view !== "list" ? "" : undefined}>
-      <a
-        className="skip"
-        href="#main"
-        onClick={(event) => {
-          event.preventDefault();
-          document.getElementById("main")?.focus();
-        }}
-      >
+      <button type="button" className="skip" onClick={() => document.getElementById("main")?.focus()}>
         {t("shell.skip")}
-      </a>
+      </button>
       {!answers && (
         <div className="strip" role="status">
           {t("status.service")}

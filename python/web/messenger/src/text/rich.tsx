@@ -6,8 +6,7 @@ import { calm, safeName, shortId } from "./safe";
 
 const FOLD_LINES = 25;
 const FOLD_LENGTH = 2500;
-const PARTS =
-  /(```[\s\S]+?```|`[^`\n]+`)|(https?:\/\/[^\s<>"'`]+[^\s<>"'`.,:;!?)\]}])|@([0-9a-f]{66})/giu;
+const PARTS = /(```[\s\S]+?```|`[^`\n]+`)|(https?:\/\/[^\s<>"'`]+[^\s<>"'`.,:;!?)\]}])|@([0-9a-f]{66})/giu;
 
 interface Properties {
   text: string;
