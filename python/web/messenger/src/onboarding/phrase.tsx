@@ -25,7 +25,7 @@ export function PhraseWords({ account, shown: first = false }: { account: string
   };
   return (
     <div className="phrase">
-      <ol className="words" aria-label={t("phrase.title")} dir="ltr" translate="no">
+      <ol className="phrase-words" aria-label={t("phrase.title")} dir="ltr" translate="no">
         {(shown && words ? words : Array.from({ length: 13 }, () => "")).map((word, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: a word's place is its name.
           <li key={index}>{word || <span aria-hidden="true">•••••</span>}</li>

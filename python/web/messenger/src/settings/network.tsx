@@ -46,7 +46,7 @@ export function Network({ account }: { account: Account }) {
       )}
       <h4>{t("network.swarm")}</h4>
       <p className="muted">{t("network.swarmHint")}</p>
-      <ul className="path">
+      <ul className="nodes">
         {swarm?.nodes.map((node) => (
           <li key={node.pubkey}>
             <span className="mono wrap" dir="ltr">

@@ -1,14 +1,12 @@
 /** What others learn, and who cannot write. */
-import { Button, Empty, Field, Switch } from "@allium/ui";
+import { Button, Empty, Switch } from "@allium/ui";
 import { HeartHandshake } from "lucide-react";
-import { patch, post } from "../api/client";
+import { patch } from "../api/client";
 import { attempt, client, of, useContacts, useSettings } from "../api/queries";
 import type { Account, Settings } from "../api/types";
-import { duration, t } from "../i18n";
+import { t } from "../i18n";
 import { setBlocked } from "../list/actions";
 import { Name, PersonAvatar } from "../shell/person";
-
-const LOCK_AFTER = [0, 1, 5, 15, 60];
 
 export function Privacy({ account }: { account: Account }) {
   const settings = useSettings(account.id).data;
@@ -19,55 +17,32 @@ export function Privacy({ account }: { account: Account }) {
     if ((await attempt(patch(of(account.id, "settings"), to))) === undefined) client.setQueryData(key, settings);
   };
   return (
-    <>
-      <div>
-        <Switch
-          label={t("privacy.receipts")}
-          hint={t("privacy.receiptsHint")}
-          checked={settings.read_receipts}
-          onChange={(read_receipts) => void change({ read_receipts })}
-        />
-        <Switch
-          label={t("privacy.typing")}
-          hint={t("privacy.typingHint")}
-          checked={settings.typing_indicators}
-          onChange={(typing_indicators) => void change({ typing_indicators })}
-        />
-        <Switch
-          label={t("privacy.previews")}
-          hint={t("privacy.previewsHint")}
-          checked={settings.link_previews}
-          onChange={(link_previews) => void change({ link_previews })}
-        />
-        <Switch
-          label={t("privacy.community")}
-          hint={t("privacy.communityHint")}
-          checked={settings.community_requests}
-          onChange={(community_requests) => void change({ community_requests })}
-        />
-      </div>
-      {settings.auto_lock_minutes !== undefined && (
-        <Field label={t("lockset.auto")}>
-          {(attributes) => (
-            <select
-              className="input"
-              value={settings.auto_lock_minutes ?? 0}
-              onChange={(event) => void change({ auto_lock_minutes: Number(event.target.value) })}
-              {...attributes}
-            >
-              {LOCK_AFTER.map((minutes) => (
-                <option key={minutes} value={minutes}>
-                  {minutes ? duration(minutes * 60) : t("lockset.never")}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-      )}
-      <div>
-        <Button onClick={() => void attempt(post("lock"))}>{t("lock.now")}</Button>
-      </div>
-    </>
+    <div>
+      <Switch
+        label={t("privacy.receipts")}
+        hint={t("privacy.receiptsHint")}
+        checked={settings.read_receipts}
+        onChange={(read_receipts) => void change({ read_receipts })}
+      />
+      <Switch
+        label={t("privacy.typing")}
+        hint={t("privacy.typingHint")}
+        checked={settings.typing_indicators}
+        onChange={(typing_indicators) => void change({ typing_indicators })}
+      />
+      <Switch
+        label={t("privacy.previews")}
+        hint={t("privacy.previewsHint")}
+        checked={settings.link_previews}
+        onChange={(link_previews) => void change({ link_previews })}
+      />
+      <Switch
+        label={t("privacy.community")}
+        hint={t("privacy.communityHint")}
+        checked={settings.community_requests}
+        onChange={(community_requests) => void change({ community_requests })}
+      />
+    </div>
   );
 }
 

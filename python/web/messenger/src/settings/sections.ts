@@ -8,6 +8,7 @@ export const SECTIONS: { id: string; label: Key }[] = [
   { id: "notifications", label: "settings.notifications" },
   { id: "appearance", label: "settings.appearance" },
   { id: "language", label: "settings.language" },
+  { id: "lock", label: "settings.lock" },
   { id: "network", label: "settings.network" },
   { id: "backups", label: "settings.backups" },
   { id: "blocked", label: "settings.blocked" },

@@ -10,6 +10,7 @@ import { Appearance, LanguageChoice } from "./appearance";
 import { Backups } from "./backups";
 import { Data } from "./data";
 import { Help } from "./help";
+import { LockSettings } from "./lock";
 import { Network } from "./network";
 import { Notifications } from "./notifications";
 import { Blocked, Privacy } from "./privacy";
@@ -23,6 +24,7 @@ const PAGES: Record<string, ComponentType<{ account: Account }>> = {
   notifications: Notifications,
   appearance: Appearance,
   language: LanguageChoice,
+  lock: LockSettings,
   network: Network,
   backups: Backups,
   blocked: Blocked,
