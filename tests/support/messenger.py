@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from email.message import Message
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any, Self
@@ -34,7 +35,7 @@ sys.exit(main(sys.argv[1:]))
 class Answer:
     """What came back."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def __init__(self, status: int, headers: Message, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
 
     @property
@@ -43,16 +44,14 @@ class Answer:
 
 
 class Messenger:
-    """`allium messenger` over a data directory; it may be killed and started again."""
+    """`allium messenger` over a data directory; it may be killed and started again. Without a `net` it is offline."""
 
-    def __init__(self, directory: Path, net: Devnet, *options: str) -> None:
+    def __init__(self, directory: Path, net: Devnet | None, *options: str) -> None:
         self.directory = directory
-        files = net.network["files"]
-        self._environment = {
-            **os.environ,
-            "ALLIUM_SEED": net.network["seed_url"],
-            "ALLIUM_FILE_SERVER": f"{files['url']}#{files['pubkey_ed25519']}" if files else "",
-        }
+        self._environment = dict(os.environ)
+        self._environment["ALLIUM_SEED"] = net.network["seed_url"] if net else "http://127.0.0.1:1/"
+        if net is not None and (files := net.network["files"]):
+            self._environment["ALLIUM_FILE_SERVER"] = f"{files['url']}#{files['pubkey_ed25519']}"
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self.link = ""

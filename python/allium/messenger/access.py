@@ -70,10 +70,10 @@ class Access:
         self._links[_digest(token)] = now + LINK_SECONDS
         return token
 
-    def follow(self, token: str, name: str) -> str | None:
+    def follow(self, token: str, name: str, *, remote: bool = False) -> str | None:
         """What the browser that came by a link carries from then on; None for a link that was used, or is none."""
         until = self._links.pop(_digest(token), 0.0)
-        return self.admit(name) if until > self._clock() else None
+        return self.admit(name, remote=remote) if until > self._clock() else None
 
     # --- browsers
 

@@ -22,25 +22,28 @@ from allium.messenger import describe
 from allium.messenger.access import Access
 from allium.messenger.api import OPERATIONS
 from allium.messenger.calls import Call, Operation, answer, read_json
+from allium.messenger.cookies import set_cookie
 from allium.messenger.errors import ApiError, of
-from allium.messenger.guard import COOKIE, Guard
+from allium.messenger.guard import Guard
 from allium.messenger.hub import Listener
+from allium.messenger.pairing import Pairing
 from allium.messenger.service import Service
 
 _log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 #: Requests that are carried out at the same time.
 MAX_REQUESTS = 64
-#: A browser forgets its cookie after it, seconds.
-COOKIE_SECONDS = 90 * 86_400
 _MISSING = "The page is not built: run <code>make messenger-page</code> in the source (it needs Node.js 20 or newer)."
 
 
-def application(service: Service, access: Access, origins: Collection[str], page: Path = PAGE) -> ASGIApp:
-    """What is served. `origins` are the addresses at which it is."""
+def application(
+    service: Service, access: Access, origins: Collection[str], pairing: Pairing | None = None, page: Path = PAGE
+) -> ASGIApp:
+    """What is served. `origins` are the addresses at which it is; without a `pairing` no telephone comes in."""
+    pairing = pairing or Pairing()
     limit = asyncio.Semaphore(MAX_REQUESTS)
     routes: list[BaseRoute] = [
-        Route(each.path, _endpoint(each, service, access, limit), methods=[each.method]) for each in OPERATIONS
+        Route(each.path, _endpoint(each, service, access, pairing, limit), methods=[each.method]) for each in OPERATIONS
     ]
     routes += [
         Route("/api/openapi.json", _description(service.version)),
@@ -57,20 +60,21 @@ def application(service: Service, access: Access, origins: Collection[str], page
 
 
 def _endpoint(
-    operation: Operation, service: Service, access: Access, limit: asyncio.Semaphore
+    operation: Operation, service: Service, access: Access, pairing: Pairing, limit: asyncio.Semaphore
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             if limit.locked():
                 raise ApiError("busy", "Too much is asked at once; try again.")
             async with limit:
+                await service.started()
                 device = getattr(request.state, "device", None)
                 if device is not None:
                     service.used()
                 body = None
                 if operation.body not in (None, bytes):
                     body = await read_json(request, operation.body)
-                found = await operation.handler(Call(service, access, request, body, device))
+                found = await operation.handler(Call(service, access, pairing, request, body, device))
         except Exception as error:
             told = of(error)
             if told.word == "failed":
@@ -90,20 +94,16 @@ def _description(version: str) -> Callable[[Request], Awaitable[Response]]:
 
 def _open(access: Access) -> Callable[[Request], Awaitable[Response]]:
     async def opened(request: Request) -> Response:
-        secret = access.follow(request.query_params.get("token", ""), _browser(request))
+        secure = request.url.scheme == "https"
+        secret = access.follow(request.query_params.get("token", ""), _browser(request), remote=secure)
         if secret is None:
             text = "This link was used already, or is too old. Start <code>allium messenger</code> again for a new one."
             return _page_of(text, HTTPStatus.FORBIDDEN)
         response = RedirectResponse("/", 303, headers={"Cache-Control": "no-store"})
-        set_cookie(response, secret, secure=request.url.scheme == "https")
+        set_cookie(response, secret, secure=secure)
         return response
 
     return opened
-
-
-def set_cookie(response: Response, secret: str, *, secure: bool) -> None:
-    """What a browser carries from then on."""
-    response.set_cookie(COOKIE, secret, COOKIE_SECONDS, path="/", secure=secure, httponly=True, samesite="strict")
 
 
 def _browser(request: Request) -> str:

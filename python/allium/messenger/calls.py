@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from allium.client.database.rows import Message
     from allium.messenger.access import Access, Device
     from allium.messenger.account import OpenAccount
+    from allium.messenger.pairing import Pairing
     from allium.messenger.service import Service
 
 #: Of a body that is JSON, bytes.
@@ -39,6 +40,7 @@ class Call:
 
     service: Service
     access: Access
+    pairing: Pairing
     request: Request
     #: What was sent, of the operation's type.
     body: Any

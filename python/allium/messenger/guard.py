@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from allium.messenger.access import Access, Device
 from allium.messenger.calls import answer
+from allium.messenger.cookies import COOKIE
 from allium.messenger.errors import ApiError
 
-COOKIE = "allium"
 #: What of the API may be asked before one is known.
 _PUBLIC = ("/api/pair",)
 

@@ -81,6 +81,11 @@ class Hub:
         """The number of the last event."""
         return self._cursor
 
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
     def tell(self, kind: str, account: str | None = None, **members: Any) -> None:
         """To all who listen."""
         self._cursor += 1

@@ -25,7 +25,7 @@ from allium.messenger.views import AccountView, StateView
 _log = logging.getLogger(__name__)
 MAX_ACCOUNTS = 32
 #: How often it is looked whether to lock, seconds.
-_LOOK_SECONDS = 5.0
+LOOK_SECONDS = 5.0
 
 
 class Service:
@@ -43,6 +43,7 @@ class Service:
         self._failed: dict[str, str] = {}
         self._changing = asyncio.Lock()
         self._locked = False
+        self._started = asyncio.Event()
         self._used = asyncio.get_running_loop().time()
         self._watching = asyncio.create_task(self._watch())
 
@@ -53,8 +54,13 @@ class Service:
         async with self._changing:
             if self.has_password():
                 self._locked = True
-                return
-            await self._open_all(None)
+            else:
+                await self._open_all(None)
+        self._started.set()
+
+    async def started(self) -> None:
+        """Returns when the accounts are open, or locked."""
+        await self._started.wait()
 
     async def close(self) -> None:
         """Closes everything."""
@@ -268,13 +274,13 @@ class Service:
         """0: never."""
         write_json(self.places.settings, {"auto_lock_minutes": minutes})
 
-    def used(self) -> None:
-        """A page asked for something."""
-        self._used = asyncio.get_running_loop().time()
+    def used(self, ago: float = 0.0) -> None:
+        """A page asked for something, so many seconds from now."""
+        self._used = asyncio.get_running_loop().time() + ago
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
             minutes = self.auto_lock_minutes
             if minutes and not self._locked and asyncio.get_running_loop().time() - self._used > minutes * 60:
                 with contextlib.suppress(ApiError, NetworkError, RefusedError):

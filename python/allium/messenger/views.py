@@ -312,6 +312,15 @@ class DeviceView(Struct, kw_only=True):
     remote: bool
 
 
+class PairingView(Struct, kw_only=True):
+    """How a telephone comes in: it opens `url`, which has the code behind its #; the code is good for some seconds."""
+
+    code: str
+    url: str
+    fingerprint: str
+    seconds: int
+
+
 class LinkView(Struct, kw_only=True):
     """A link that opens the messenger once."""
 

@@ -10,6 +10,7 @@ from allium.messenger.api import (
     conversations,
     groups,
     messages,
+    pairing,
     profile,
     service,
     takeaway,
@@ -20,6 +21,7 @@ OPERATIONS = [
     each
     for module in (
         service,
+        pairing,
         accounts,
         profile,
         conversations,

@@ -6,8 +6,8 @@ from starlette.responses import Response
 
 from allium.messenger import requests
 from allium.messenger.calls import Call, Operations, answer
+from allium.messenger.cookies import COOKIE
 from allium.messenger.errors import ApiError, unknown
-from allium.messenger.guard import COOKIE
 from allium.messenger.views import DeviceView, LinkView, Nothing, StateView
 
 table = Operations()
