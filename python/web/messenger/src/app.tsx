@@ -24,7 +24,7 @@ function Content() {
   const accounts = service.data?.accounts ?? [];
   const account = accounts.find((one) => one.id === route.account) ?? accounts[0];
   useEffect(() => {
-    if (service.data && !accounts.length) setArriving(true);
+    if (service.data && !service.data.locked && !accounts.length) setArriving(true);
   }, [service.data, accounts.length]);
   if (service.error instanceof ApiError && service.error.status === 401) return <Unauthorized />;
   if (!service.data) return <main className="splash" aria-busy={service.isPending} />;

@@ -114,6 +114,7 @@ function take(frame: Frame): void {
       refresh(account, "contacts");
       refresh(account, "requests");
       refresh(account, "settings");
+      void reloadState();
       break;
     case "reaction_received":
     case "receipt_received":

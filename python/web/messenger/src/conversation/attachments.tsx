@@ -35,7 +35,10 @@ const asked = new Set<string>();
 function useFetched(message: Message, one: Attachment): void {
   const chat = useChat();
   const wanted =
-    one.state === "remote" && chat.trusted && one.size <= FETCHED && (isPicture(one) || one.type.startsWith("audio/"));
+    one.state === "remote" &&
+    chat.trusted &&
+    one.size <= FETCHED &&
+    (isPicture(one) || one.voice || one.type.startsWith("audio/"));
   useEffect(() => {
     const key = `${chat.account}/${one.id}`;
     if (!wanted || asked.has(key)) return;
@@ -128,7 +131,8 @@ export function Attachments({ message }: { message: Message }) {
         </div>
       )}
       {others.map((one) => {
-        if (one.state === "here" && one.type.startsWith("audio/")) return <Sound key={one.id} one={one} />;
+        if (one.state === "here" && (one.voice || one.type.startsWith("audio/")))
+          return <Sound key={one.id} one={one} />;
         if (one.state === "here" && one.type.startsWith("video/")) {
           return (
             // biome-ignore lint/a11y/useMediaCaption: people's films have no captions to show.

@@ -44,6 +44,8 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   const [lit, setLit] = useState(0);
   const newest = messages.at(-1)?.position ?? 0;
   const missed = messages.filter((one) => one.position > seen && !one.outgoing).length;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what was there when the list began is not news.
+  useEffect(() => setSeen(newest), [generation]);
   useEffect(() => {
     if (atEnd && !after) setSeen(newest);
   }, [atEnd, after, newest]);
@@ -172,7 +174,10 @@ export function MessageList({ chat, conversation, begun }: Properties) {
       )}
       {(!atEnd || after) && state === "ready" && (
         <div className="to-end">
-          <IconButton label={missed ? t("chat.newCount", { count: missed }) : t("chat.toEnd")} onClick={toEnd}>
+          <IconButton
+            label={missed ? `${t("chat.toEnd")}: ${t("chat.newCount", { count: missed })}` : t("chat.toEnd")}
+            onClick={toEnd}
+          >
             <ArrowDown />
           </IconButton>
           {missed > 0 && (

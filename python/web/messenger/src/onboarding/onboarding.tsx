@@ -6,10 +6,11 @@ import { language, languages, nameOf, t } from "../i18n";
 import { choose, preferences } from "../prefs";
 import { useStore } from "../store";
 import { Create } from "./create";
+import { Naming } from "./naming";
 import { Phrase } from "./phrase";
 import { Restore } from "./restore";
 
-type Step = { at: "welcome" | "create" | "restore" } | { at: "phrase"; account: string };
+type Step = { at: "welcome" | "create" | "restore" } | { at: "phrase" | "name"; account: string };
 
 export default function Onboarding({
   onDone,
@@ -64,7 +65,8 @@ export default function Onboarding({
         </div>
       )}
       {step.at === "create" && <Create onBack={back} onDone={(account) => setStep({ at: "phrase", account })} />}
-      {step.at === "restore" && <Restore onBack={back} onDone={onDone} />}
+      {step.at === "restore" && <Restore onBack={back} onDone={(account) => setStep({ at: "name", account })} />}
+      {step.at === "name" && <Naming account={step.account} onDone={() => onDone(step.account)} />}
       {step.at === "phrase" && <Phrase account={step.account} onDone={() => onDone(step.account)} />}
     </main>
   );

@@ -1,4 +1,4 @@
-import { Button, Field, TextField } from "@allium/ui";
+import { Button, Field } from "@allium/ui";
 import { type FormEvent, useState } from "react";
 import { ApiError, post, sentence } from "../api/client";
 import { reloadState } from "../api/queries";
@@ -16,7 +16,6 @@ function problem(phrase: string, finished: boolean): { word: string; index: numb
 
 export function Restore({ onBack, onDone }: { onBack: () => void; onDone: (account: string) => void }) {
   const [phrase, setPhrase] = useState("");
-  const [name, setName] = useState("");
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const hex = /^\s*[0-9a-f]{32}\s*$/i.test(phrase);
@@ -34,10 +33,7 @@ export function Restore({ onBack, onDone }: { onBack: () => void; onDone: (accou
     setBusy(true);
     setError(null);
     try {
-      const account = await post<Account>("accounts", {
-        display_name: name.trim(),
-        phrase: phrase.trim().toLowerCase(),
-      });
+      const account = await post<Account>("accounts", { phrase: phrase.trim().toLowerCase() });
       await reloadState();
       onDone(account.id);
     } catch (failure) {
@@ -87,12 +83,6 @@ export function Restore({ onBack, onDone }: { onBack: () => void; onDone: (accou
           ))}
         </fieldset>
       )}
-      <TextField
-        label={t("create.name")}
-        hint={t("create.hint")}
-        value={name}
-        onChange={(event) => setName(event.target.value)}
-      />
       <Button type="submit" kind="primary" className="wide" disabled={busy || !phrase.trim()}>
         {t(busy ? "common.loading" : "restore.submit")}
       </Button>
