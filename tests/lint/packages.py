@@ -32,11 +32,12 @@ PICTURE = ROOT / "docs" / "pictures" / "packages.svg"
 #: `allium` is `allium/__init__.py`; `_native` the engine.
 ARROWS: Mapping[str, str] = {
     "__main__": "base cli errors node",
-    "cli": "allium appchain base client consensus devnet errors files liveness node operate push settings staking "
-    "takeover wallet _native",
+    "cli": "allium appchain base client consensus devnet errors files liveness messenger node operate push settings "
+    "staking takeover wallet _native",
     "devnet": "appchain base consensus errors files liveness membership node settings staking wallet _native",
     "node": "appchain base claims consensus errors liveness membership operate settings staking _native",
     "operate": "allium appchain base client consensus errors liveness membership settings staking _native",
+    "messenger": "base client errors",
     "files": "base client errors operate server settings",
     "push": "base errors membership operate server settings _native",
     "server": "allium base errors operate settings _native",

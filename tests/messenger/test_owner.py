@@ -21,9 +21,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from allium.messenger import install
+from allium.messenger import describe, install
 from allium.messenger import service as locking
 from allium.messenger.access import DEVICE_SECONDS, LINK_SECONDS, Access
+from allium.messenger.api import OPERATIONS
 from allium.messenger.pairing import SECONDS, TRIES, Door, Pairing
 from allium.messenger.places import Places
 from tests.support.messenger import Messenger
@@ -59,6 +60,44 @@ def test_without_a_network_all_can_be_read_and_what_is_written_waits(service: Me
     assert service.ask("GET", shown[0]["attachments"][0]["url"]).body == b"text"
     assert service.get(f"{path}/path") == {"hops": [], "guard_ok": False}
     assert service.get(f"{path}/phrase")["words"] == 13
+
+
+def test_what_one_takes_away_comes_back(service: Messenger, tmp_path: Path) -> None:
+    account = make(service, "Alice")
+    path = f"/api/accounts/{account['id']}"
+    notes = f"{path}/conversations/{account['account_id']}"
+    upload = service.do("POST", f"{path}/uploads?name=a.txt&type=text/plain", b"text")
+    sent = service.do("POST", f"{notes}/messages", {"text": "kept for later", "attachments": [upload["id"]]})
+    service.do("POST", f"{notes}/messages", {"text": "without a file"})
+    info = service.get(f"{path}/messages/{sent['id']}/info")
+    assert (info["waiting_for_files"], info["ways"], info["stored_on"]) == (True, [], None)
+    assert [each["id"] for each in service.get(f"{notes}/media")["messages"]] == [sent["id"]]
+    assert service.get(f"{notes}/media?kind=media")["messages"] == []
+
+    def written(what: str, wanted: dict[str, Any]) -> Any:
+        with service.events() as events:
+            job = service.do("POST", f"{path}/{what}", wanted)["job"]
+            ended = events.until("job_changed", lambda event: event["job"]["id"] == job)["job"]
+        assert service.get(f"{path}/jobs/{job}") == ended
+        return ended
+
+    page = tmp_path / "notes.html"
+    wanted = {"format": "html", "path": str(page), "conversation": account["account_id"]}
+    assert written("exports", wanted)["state"] == "done"
+    assert "kept for later" in page.read_text()
+    assert written("exports", {**wanted, "conversation": "05" + "00" * 32})["state"] == "failed"
+    for wrong in ("relative", str(service.directory / "x"), str(tmp_path / "none" / "x")):
+        assert service.ask("POST", f"{path}/backups", {"path": wrong}).status == 400
+    backup = {"path": str(tmp_path / "backup"), "password": "a password"}
+    assert written("backups", backup)["state"] == "done"
+    opened = {"path": backup["path"], "backup_password": "a password"}
+    assert service.ask("POST", "/api/backups/restore", opened).json["error"] == "refused"
+    service.do("DELETE", path)
+    assert service.ask("POST", "/api/backups/restore", {**opened, "backup_password": "x"}).status in (403, 409)
+    back = service.do("POST", "/api/backups/restore", opened)
+    assert back["account_id"] == account["account_id"]
+    where = f"/api/accounts/{back['id']}/conversations/{account['account_id']}/messages"
+    assert [each["text"] for each in service.get(where)["messages"]] == ["kept for later", "without a file"]
 
 
 def test_a_password_locks_and_unlocks(service: Messenger) -> None:
@@ -315,3 +354,12 @@ def test_the_menu_runs_the_command_as_it_is_written(platform: str, tmp_path: Pat
         assert "100%%" in text and '"/opt/my py/python"' in text
     assert install.remove(made) == [menu, login]
     assert not menu.exists()
+
+
+def test_the_page_of_the_api_has_every_operation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api" / "messenger.md").read_text()
+    assert page.endswith(describe.table(OPERATIONS)), "write the table anew: `describe.table(OPERATIONS)`"
+    described = describe.document(OPERATIONS, "1")
+    assert sum(map(len, described["paths"].values())) == len(OPERATIONS)
+    names = [each["operationId"] for methods in described["paths"].values() for each in methods.values()]
+    assert len(set(names)) == len(names)

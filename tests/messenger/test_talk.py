@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.messenger.conftest import Person
 from tests.support.devnet import Devnet
 from tests.support.messenger import Messenger
+from tests.support.waiting import await_that
 
 People = tuple[Person, Person]
 Event = dict[str, Any]
@@ -115,6 +117,77 @@ def test_a_file_travels_and_is_streamed_in_ranges(people: People) -> None:
     beyond = bob.service.ask("GET", file["url"], headers={"Range": "bytes=512000-"})
     assert (beyond.status, beyond.headers["content-range"]) == (416, "bytes */512000")
     assert alice.service.ask("DELETE", f"{alice.path}/uploads/{upload['id']}").status == 404
+    for each, message in ((alice, sent), (bob, received)):
+        where = each.service.directory / "accounts" / each.account["id"] / "attachments"
+        await_that("sealed", partial(is_sealed, where))
+        assert (
+            each.service.ask("GET", message["attachments"][0]["url"], headers={"Range": "bytes=65530-65545"}).body
+            == (content[65530:65546])
+        )
+        each.service.do("DELETE", f"{each.path}/messages/{message['id']}")
+        await_that("removed", partial(is_empty, where))
+
+
+def files_in(directory: Path) -> list[Path]:
+    return [each for each in directory.rglob("*") if each.is_file()]
+
+
+def is_empty(directory: Path) -> bool:
+    return not files_in(directory)
+
+
+def is_sealed(directory: Path) -> bool:
+    return not is_empty(directory) and not any(map(in_the_clear, files_in(directory)))
+
+
+def in_the_clear(path: Path) -> bool:
+    try:
+        return bytes(range(256)) in path.read_bytes()
+    except FileNotFoundError:
+        return False
+
+
+def test_a_group_is_made_joined_changed_and_left(people: People) -> None:
+    alice, bob = people
+    with alice.events() as at_alice, bob.events() as at_bob:
+        made = alice.service.do("POST", f"{alice.path}/groups", {"name": "Two", "members": [bob.id]})
+        assert (made["name"], made["admin"], len(made["members"])) == ("Two", True, 2)
+        group = made["id"]
+        at_bob.until("group_changed", lambda event: event["group"] == group)
+        # Who invites is approved, so nothing is asked.
+        assert bob.service.do("POST", f"{bob.path}/groups/{group}/accept")["invited"] is False
+        assert group not in [each["id"] for each in bob.service.get(f"{bob.path}/requests")]
+        alice.service.do("POST", f"{alice.path}/conversations/{group}/messages", {"text": "hello, group"})
+        at_bob.until("message_received", says("hello, group"))
+        bob.service.do("POST", f"{bob.path}/conversations/{group}/messages", {"text": "hello, Alice"})
+        at_alice.until("message_received", says("hello, Alice"))
+        changed = alice.service.do("PATCH", f"{alice.path}/groups/{group}", {"name": "Both", "description": "of us"})
+        assert (changed["name"], changed["description"]) == ("Both", "of us")
+        alice.service.do(
+            "PATCH", f"{alice.path}/conversations/{group}", {"timer": {"kind": "after_send", "seconds": 60}}
+        )
+        shown = alice.service.get(f"{alice.path}/conversations/{group}")
+        assert (shown["name"], shown["timer"]) == ("Both", {"kind": "after_send", "seconds": 60})
+        assert bob.service.ask("PATCH", f"{bob.path}/groups/{group}", {"name": "Mine"}).status == 400
+        bob.service.do("POST", f"{bob.path}/groups/{group}/leave")
+        assert group not in [each["id"] for each in bob.service.get(f"{bob.path}/conversations")]
+        alice.service.do("POST", f"{alice.path}/groups/{group}/destroy")
+
+
+def test_people_are_named_and_blocked(people: People) -> None:
+    alice, bob = people
+    changed = alice.service.do("PATCH", f"{alice.path}/contacts/{bob.id}", {"nickname": "Bobby", "blocked": True})
+    assert (changed["name"], changed["nickname"], changed["blocked"]) == ("Bob", "Bobby", True)
+    shown = alice.service.get(alice.with_(bob))
+    assert (shown["name"], shown["letters"], shown["blocked"], shown["writable"]) == ("Bobby", "BO", True, False)
+    assert alice.service.ask("POST", f"{alice.with_(bob)}/messages", {"text": "hello"}).status == 400
+    assert (
+        alice.service.do("PATCH", f"{alice.path}/contacts/{bob.id}", {"nickname": "", "blocked": False})["blocked"]
+        is False
+    )
+    strange = alice.service.get(f"{alice.path}/contacts/05{'0' * 64}")
+    assert (strange["name"], strange["approved"]) == ("", False)
+    assert alice.service.ask("GET", f"{alice.path}/contacts/nobody").status == 400
 
 
 def test_what_was_missed_is_told_and_what_is_too_old_is_not(people: People) -> None:

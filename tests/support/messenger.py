@@ -27,7 +27,7 @@ _HURRIED = """
 import sys
 from allium.cli.main import main
 from allium.client import schedule
-schedule.ACCOUNT_SECONDS = 0.2
+schedule.ACCOUNT_SECONDS, schedule.GROUP_SECONDS = 0.2, ((float("inf"), 0.2),)
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -9,14 +9,16 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from allium.client.database.rows import Message
-from allium.client.errors import NetworkError
+from allium.client.database.rows import ConversationKind, Message, MessageState
+from allium.client.errors import NetworkError, RefusedError
 from allium.client.session import Session, group_view
 from allium.client.session import events as happened
 from allium.client.session.core import Work
 from allium.messenger import listing, showing, values
 from allium.messenger.facts import Facts
 from allium.messenger.hub import Hub
+from allium.messenger.keeping import Keeper
+from allium.messenger.link_previews import LinkPreviews
 from allium.messenger.people import People
 from allium.messenger.views import AccountView, ConversationView, MessageView
 
@@ -24,6 +26,7 @@ _log = logging.getLogger(__name__)
 #: Nobody types for longer without saying so again, seconds.
 TYPING_SECONDS = 15.0
 MAX_TASKS = 64
+_ARRIVED = (MessageState.SENT, MessageState.UNSYNCED)
 #: It is told how far a file is when that has changed by so much.
 PROGRESS_STEP = 0.02
 
@@ -38,11 +41,17 @@ class OpenAccount:
         #: Of files that are under way, from 0 to 1.
         self.progress: dict[int, float] = {}
         self.downloads: dict[int, asyncio.Task[None]] = {}
+        #: What was found behind links that are typed now.
+        self.previews = LinkPreviews()
+        #: Rooms of communities -> who we are there.
+        self._own_ids: dict[str, str] = {}
         self._typing: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._shown: dict[int, float] = {}
         session.enclosing.progress = self._sent
+        self.keeper = Keeper(self)
         self.start(self._pump())
+        self.start(self.keeper.run())
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs something for as long as the account is open."""
@@ -96,7 +105,7 @@ class OpenAccount:
 
     async def messages(self, found: list[Message]) -> list[MessageView]:
         """As they are shown."""
-        return await self.session.run(showing.messages, self.prefix, found, self.progress)
+        return await self.session.run(showing.messages, self.prefix, found, self.progress, self.own_ids)
 
     async def groups(self) -> dict[str, group_view.GroupView]:
         """All groups by their ids."""
@@ -107,12 +116,35 @@ class OpenAccount:
     ) -> list[ConversationView]:
         """The list of them."""
         groups, typing = await self.groups(), self.typing
+        strange: list[str] = []
 
         def made(work: Work) -> list[ConversationView]:
             found = work.database.conversations.all(hidden=hidden)
-            return listing.conversations(work, self.prefix, found, groups, typing)
+            for each in found:
+                if each.kind is ConversationKind.COMMUNITY and each.id not in self._own_ids:
+                    strange.append(each.id)
+            return listing.conversations(work, self.prefix, found, groups, typing, self.own_ids)
 
-        return [each for each in await self.session.run(made) if wanted(each)]
+        shown = await self.session.run(made)
+        for each in strange:
+            if not self.is_busy:
+                self._own_ids[each] = ""
+                self.start(self._learn_own_id(each))
+        return [each for each in shown if wanted(each)]
+
+    @property
+    def own_ids(self) -> set[str]:
+        """Who we are in communities, as far as their servers have told."""
+        return set(filter(None, self._own_ids.values()))
+
+    async def _learn_own_id(self, room: str) -> None:
+        try:
+            self._own_ids[room] = await self.session.communities.own_id(room)
+        except (NetworkError, RefusedError, ValueError):
+            # It is asked again with the next list.
+            self._own_ids.pop(room, None)
+        else:
+            self._tell("conversation_changed", conversation=values.in_url(room))
 
     # --- events
 
@@ -134,8 +166,11 @@ class OpenAccount:
             case happened.NoticeReceived(message):
                 await self._message("notice_received", message)
             case happened.MessageChanged(message):
+                if message.has_attachments and message.state in _ARRIVED:
+                    await self.keeper.seal_all(message.id)
                 await self._message("message_changed", message)
             case happened.MessageDeleted(conversation, number, placeholder):
+                self.keeper.sweep()
                 self._tell(
                     "message_deleted",
                     conversation=values.in_url(conversation),
@@ -176,6 +211,8 @@ class OpenAccount:
             case happened.ContactChanged(contact) | happened.RequestAccepted(contact):
                 self._tell("contact_changed", contact=contact, conversation=contact)
             case happened.ConversationChanged(conversation):
+                # It may have been cleared.
+                self.keeper.sweep()
                 self._tell("conversation_changed", conversation=values.in_url(conversation))
             case happened.ConfigChanged(namespace):
                 self._tell("config_changed", namespace=namespace)

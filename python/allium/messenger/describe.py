@@ -10,7 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from allium.messenger.calls import Operation
-from allium.messenger.views import ErrorView
+from allium.messenger.views import ErrorView, Nothing
 
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -83,3 +83,25 @@ def _identifier(operation: Operation) -> str:
 
 def _key(kind: Any) -> str:
     return str(kind)
+
+
+def table(operations: Sequence[Operation]) -> str:
+    """The operations as a table for `docs/api/messenger.md`."""
+    lines = ["| Request | | Takes | Answers |", "|---|---|---|---|"]
+    for each in operations:
+        path = each.path.removeprefix("/api")
+        query = f"?{'&'.join(f'{name}=' for name in each.query)}" if each.query else ""
+        taken = "" if each.body is None else "the file" if each.body is bytes else _named(each.body)
+        lines.append(
+            f"| `{each.method} {path}{query}` | {each.summary} | {taken} | {each.status} {_named(each.answer)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _named(kind: Any) -> str:
+    if kind is Response:
+        return "the file"
+    if kind is Nothing:
+        return "`{}`"
+    name = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
+    return f"`{re.sub(r'[a-z_.]+[.](?=[A-Z])', '', name).replace(' | ', ' or ')}`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
+from dataclasses import replace
 
 from allium.client.database.rows import StoredAttachment
 from allium.messenger.account import PROGRESS_STEP, OpenAccount
@@ -13,16 +13,6 @@ from allium.messenger.places import private_directory
 
 _log = logging.getLogger(__name__)
 MAX_DOWNLOADS = 8
-
-
-def directory(account: OpenAccount) -> Path:
-    """Where they lie."""
-    return private_directory(account.directory / "attachments")
-
-
-def has(account: OpenAccount, path: Path) -> bool:
-    """Whether a file lies there, wherever links lead."""
-    return path.resolve().is_relative_to(directory(account).resolve())
 
 
 def begin(account: OpenAccount, stored: StoredAttachment) -> None:
@@ -46,9 +36,10 @@ async def _fetch(account: OpenAccount, stored: StoredAttachment) -> None:
             told = now
             account.tell_progress(stored.message, stored.id, now)
 
-    own = private_directory(directory(account) / str(stored.id))
+    own = private_directory(account.keeper.directory / str(stored.id))
     try:
-        await account.session.files.download(stored, own, progress=progress)
+        path = await account.session.files.download(stored, own, progress=progress)
+        await account.keeper.seal(replace(stored, path=str(path)))
     except Exception as error:
         _log.info("a file was not fetched: %s", type(error).__name__)
     finally:

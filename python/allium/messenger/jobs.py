@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from allium.messenger.errors import ApiError, of, unknown
+from allium.messenger.hub import Hub
 from allium.messenger.views import JobView
 
 _log = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ Work = Callable[[Told], Awaitable[object]]
 class Jobs:
     """All jobs of the service."""
 
-    def __init__(self) -> None:
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
         self._views: dict[str, tuple[str, JobView]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -35,10 +37,10 @@ class Jobs:
         number = secrets.token_urlsafe(9)
         view = JobView(id=number, kind=kind, done=0, total=None, state="running", error=None)
         self._views[number] = account, view
-        self._tasks[number] = asyncio.create_task(self._run(number, view, work))
+        self._tasks[number] = asyncio.create_task(self._run(account, number, view, work))
         return number
 
-    async def _run(self, number: str, view: JobView, work: Work) -> None:
+    async def _run(self, account: str, number: str, view: JobView, work: Work) -> None:
         def told(done: int, total: int | None) -> None:
             view.done, view.total = done, total
 
@@ -52,6 +54,7 @@ class Jobs:
             view.state, view.error = "failed", of(error).message
         finally:
             self._tasks.pop(number, None)
+            self._hub.tell("job_changed", account, job=view)
 
     def get(self, account: str, number: str) -> JobView:
         """How far it is."""

@@ -27,11 +27,8 @@ def conversations(
     own_ids: Collection[str] = (),
 ) -> list[ConversationView]:
     """As a list shows them; `own_ids` are those that we have in communities."""
-    known = People(work, prefix)
-    return [
-        _conversation(work, known, prefix, each, groups.get(each.id), each.id in typing, {work.own_id, *own_ids})
-        for each in found
-    ]
+    known = People(work, prefix, own_ids)
+    return [_conversation(work, known, prefix, each, groups.get(each.id), each.id in typing) for each in found]
 
 
 def _conversation(
@@ -41,7 +38,6 @@ def _conversation(
     found: Conversation,
     group: group_view.GroupView | None,
     typing: bool,
-    own_ids: Collection[str],
 ) -> ConversationView:
     contact = people.contact_of(work, found.id) if found.kind is ConversationKind.CONTACT else None
     blocked = contact is not None and contact.blocked
@@ -59,10 +55,10 @@ def _conversation(
         muted_until=found.muted_until,
         marked_unread=found.marked_unread,
         unread=found.unread,
-        mentioned=_is_mentioned(work, found, own_ids),
+        mentioned=_is_mentioned(work, found, known.own),
         last_read=found.last_read,
         last_activity=found.last_activity,
-        last_message=showing.messages(work, prefix, last)[0] if last else None,
+        last_message=showing.messages(work, prefix, last, own_ids=known.own)[0] if last else None,
         timer=showing.timer(_timer(work, found, group)),
         approved=found.kind is not ConversationKind.CONTACT or (contact is not None and contact.approved),
         approved_me=found.kind is not ConversationKind.CONTACT or (contact is not None and contact.approved_me),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 from allium.client.configs.fields import Picture
 from allium.client.session import people
@@ -14,14 +15,16 @@ from allium.messenger.views import PersonView
 class People:
     """What one answer needs to know of people: each is looked up once."""
 
-    def __init__(self, work: Work, prefix: str) -> None:
-        """`prefix` is the path of the account in the API."""
+    def __init__(self, work: Work, prefix: str, own_ids: Collection[str] = ()) -> None:
+        """`prefix` is the path of the account in the API, `own_ids` are those that we have in communities."""
         self._work, self._prefix = work, prefix
+        #: All ids that are ours.
+        self.own = {work.own_id, *own_ids}
         self._known: dict[str, PersonView] = {}
 
     def name(self, account_id: str) -> str:
         """Ours for them, else theirs; empty if neither is known."""
-        if account_id == self._work.own_id:
+        if account_id in self.own:
             return self._work.configs.profile.name or ""
         contact = people.contact_of(self._work, account_id)
         if contact is not None and contact.shown_name:
@@ -31,7 +34,7 @@ class People:
 
     def picture(self, account_id: str) -> Picture | None:
         """Where their picture is."""
-        return picture_of(self._work, account_id)
+        return picture_of(self._work, self._work.own_id if account_id in self.own else account_id)
 
     def view(self, account_id: str, *, admin: bool = False) -> PersonView:
         """A person as messages name them."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
@@ -15,6 +17,9 @@ from allium.client.configs.fields import Picture
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.files.legacy import FileError
 from allium.client.files.urls import FileUrlError
+from allium.client.messages.kinds import Attachment
+from allium.client.transfers.sinks import MemorySink
+from allium.client.transfers.transfer import Transfers
 from allium.messenger.account import OpenAccount
 from allium.messenger.errors import ApiError, unknown
 from allium.messenger.places import private_directory
@@ -44,6 +49,28 @@ async def of_room(account: OpenAccount, conversation: str, number: object) -> by
     return await _kept(account, f"{conversation} {number}", fetch)
 
 
+async def of_preview(account: OpenAccount, image: Attachment) -> bytes:
+    """The image of a link's preview, as its message says."""
+
+    async def fetch() -> bytes:
+        sink = _Bounded()
+        try:
+            files = account.session.files
+            await Transfers(files.route, await files.server()).receive(image, sink)
+        except (FileError, FileUrlError, RefusedError, ValueError):
+            raise unknown("picture") from None
+        return sink.data
+
+    return await _kept(account, f"{image.url} {image.key.hex()}", fetch)
+
+
+class _Bounded(MemorySink):
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if len(self._data) > MAX_PICTURE:
+            raise FileError("this picture is too large")
+
+
 async def _fetch(account: OpenAccount, picture: Picture) -> bytes:
     try:
         return await account.session.files.picture(picture.url, picture.key)
@@ -51,7 +78,7 @@ async def _fetch(account: OpenAccount, picture: Picture) -> bytes:
         raise unknown("picture") from None
 
 
-async def _kept(account: OpenAccount, name: str, fetch: object) -> bytes:
+async def _kept(account: OpenAccount, name: str, fetch: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
     path = _path(account, name)
     box = _box(account)
     with contextlib.suppress(OSError, CryptoError):
@@ -61,7 +88,7 @@ async def _kept(account: OpenAccount, name: str, fetch: object) -> bytes:
     if task is None:
         if len(_fetching) >= _AT_ONCE * 16:
             raise ApiError("busy", "Other pictures are being fetched; try again.")
-        task = _fetching[key] = asyncio.create_task(fetch())  # type: ignore[operator]
+        task = _fetching[key] = asyncio.create_task(fetch())
         task.add_done_callback(lambda _: _fetching.pop(key, None))
     try:
         found = await asyncio.shield(task)

@@ -159,11 +159,21 @@ class BackupWanted(Struct, kw_only=True):
     password: Annotated[str, Meta(min_length=6, max_length=256)] | None = None
 
 
+class RestoreWanted(Struct, kw_only=True):
+    """A backup, which the recovery phrase opens, or the password that it has; `password` is the messenger's."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
+    phrase: Annotated[str, Meta(max_length=2000)] | None = None
+    backup_password: Annotated[str, Meta(max_length=1024)] | None = None
+    password: Annotated[str, Meta(min_length=6, max_length=256)] | None = None
+
+
 class ExportWanted(Struct, kw_only=True):
-    """`json` writes one file, `html` a directory."""
+    """`json` writes one file, `html` a directory; with a `conversation`, `html` writes its page alone."""
 
     format: Literal["json", "html"]
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
+    conversation: Id | None = None
 
 
 class Pairing(Struct, kw_only=True):

@@ -7,12 +7,13 @@ import contextlib
 import gc
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from allium.client.account import Account
 from allium.client.database import DatabaseError, keys
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.seeds import MAINNET
-from allium.client.session import Session
+from allium.client.session import Session, restore_backup
 from allium.client.transfers.transfer import FileServer
 from allium.messenger import passwords
 from allium.messenger.account import OpenAccount
@@ -38,7 +39,7 @@ class Service:
         self.places, self.version, self._file_server = places, version, file_server
         self._seeds = tuple(seeds) or MAINNET
         self.hub = Hub()
-        self.jobs = Jobs()
+        self.jobs = Jobs(self.hub)
         self._open: dict[str, OpenAccount] = {}
         self._failed: dict[str, str] = {}
         self._changing = asyncio.Lock()
@@ -152,15 +153,9 @@ class Service:
         if account is None and not display_name.strip():
             raise ApiError("invalid", "Give the account a name; others see it.")
         async with self._changing:
-            if self._locked:
-                raise ApiError("locked", "The messenger is locked; enter its password.")
-            if len(self.places.known()) >= MAX_ACCOUNTS:
-                raise ApiError("refused", f"There are {MAX_ACCOUNTS} accounts already; remove one first.")
-            if account is not None and any(
-                each.session.account_id == account.account_id for each in self._open.values()
-            ):
-                raise ApiError("refused", "This account is on this device already.")
-            await self._check_password(password)
+            await self._check_new(password)
+            if account is not None:
+                self._check_strange(account.account_id)
             number = self.places.new()
             path = self.places.database(number)
             try:
@@ -171,10 +166,43 @@ class Service:
             except BaseException:
                 await asyncio.to_thread(self.places.remove, number)
                 raise
-            opened = await self._add(number, session)
-            shown = await opened.view()
+            shown = await (await self._add(number, session)).view()
         self.hub.tell("account_changed", number)
         return shown
+
+    async def restore(
+        self, backup: Path, *, phrase: str | None, backup_password: str | None, password: str | None
+    ) -> AccountView:
+        """The account of a backup, with all that was said; `ApiError` as `add`, `DatabaseError`."""
+        async with self._changing:
+            await self._check_new(password)
+            number = self.places.new()
+            path = self.places.database(number)
+            try:
+                await restore_backup(backup, path, phrase=phrase, backup_password=backup_password, password=password)
+                session = await Session.open(path, password=password, seeds=self._seeds)
+                try:
+                    self._check_strange(session.account_id)
+                except ApiError:
+                    await session.close()
+                    raise
+            except BaseException:
+                await asyncio.to_thread(self.places.remove, number)
+                raise
+            shown = await (await self._add(number, session)).view()
+        self.hub.tell("account_changed", number)
+        return shown
+
+    async def _check_new(self, password: str | None) -> None:
+        if self._locked:
+            raise ApiError("locked", "The messenger is locked; enter its password.")
+        if len(self.places.known()) >= MAX_ACCOUNTS:
+            raise ApiError("refused", f"There are {MAX_ACCOUNTS} accounts already; remove one first.")
+        await self._check_password(password)
+
+    def _check_strange(self, account_id: str) -> None:
+        if any(each.session.account_id == account_id for each in self._open.values()):
+            raise ApiError("refused", "This account is on this device already.")
 
     async def _check_password(self, password: str | None) -> None:
         locked = [each for each in self.places.known() if keys.has_password(self.places.database(each))]

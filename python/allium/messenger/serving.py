@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,8 +10,8 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from allium.messenger import content
-from allium.messenger.errors import ApiError
+from allium.messenger import content, sealed
+from allium.messenger.errors import ApiError, unknown
 
 _PIECE = 256 << 10
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -20,24 +19,26 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 SANDBOX = "sandbox; default-src 'none'"
 
 
-async def file(request: Request, path: Path, name: str, told: str) -> Response:
-    """A file on this machine as the answer; `told` is the type that its sender says. `ApiError` if it is gone."""
+async def file(request: Request, path: Path, key: bytes, name: str, told: str) -> Response:
+    """A file on this machine as the answer, sealed under `key` or not; `told` is the type that its sender says.
+
+    `ApiError` if it is gone.
+    """
     try:
-        descriptor = await asyncio.to_thread(os.open, path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        found = await asyncio.to_thread(sealed.opened, path, key)
     except OSError:
         raise ApiError("unknown", "The file is not here any more; fetch it again.") from None
     try:
-        size = os.fstat(descriptor).st_size
-        kind = content.kind(await asyncio.to_thread(_read, descriptor, 0, content.HEAD), told)
-        start, end = bounds(request.headers.get("range"), size)
+        kind = content.kind(await asyncio.to_thread(found.read, 0, content.HEAD), told)
+        start, end = bounds(request.headers.get("range"), found.size)
     except BaseException:
-        os.close(descriptor)
+        found.close()
         raise
-    partial = (start, end) != (0, size)
+    partial = (start, end) != (0, found.size)
     headers = safe_headers(kind, name) | {"Accept-Ranges": "bytes", "Content-Length": str(end - start)}
     if partial:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return StreamingResponse(_pieces(descriptor, start, end), 206 if partial else 200, headers, media_type=kind)
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
+    return StreamingResponse(_pieces(found, start, end), 206 if partial else 200, headers, media_type=kind)
 
 
 def safe_headers(kind: str, name: str) -> dict[str, str]:
@@ -48,6 +49,16 @@ def safe_headers(kind: str, name: str) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-store",
     }
+
+
+def picture(data: bytes) -> Response:
+    """A small picture of somebody else's; `ApiError` for what is none."""
+    kind = content.kind(data[: content.HEAD])
+    if not kind.startswith("image/"):
+        raise unknown("picture")
+    # Another picture has another URL.
+    headers = safe_headers(kind, "picture") | {"Cache-Control": "private, max-age=86400"}
+    return Response(data, media_type=kind, headers=headers)
 
 
 def bounds(wanted: str | None, size: int) -> tuple[int, int]:
@@ -74,18 +85,13 @@ class RangeError(ApiError):
         self.headers["Content-Range"] = f"bytes */{size}"
 
 
-async def _pieces(descriptor: int, start: int, end: int) -> AsyncIterator[bytes]:
+async def _pieces(found: sealed.Readable, start: int, end: int) -> AsyncIterator[bytes]:
     try:
         while start < end:
-            piece = await asyncio.to_thread(_read, descriptor, start, min(_PIECE, end - start))
+            piece = await asyncio.to_thread(found.read, start, min(_PIECE, end - start))
             if not piece:
                 return
             start += len(piece)
             yield piece
     finally:
-        os.close(descriptor)
-
-
-def _read(descriptor: int, start: int, length: int) -> bytes:
-    os.lseek(descriptor, start, os.SEEK_SET)
-    return os.read(descriptor, length)
+        found.close()

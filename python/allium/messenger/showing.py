@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from allium.client.database.rows import Message, StoredAttachment, StoredReaction
 from allium.client.messages.kinds import Disappearing
+from allium.client.session import letters
 from allium.client.session.core import Work
 from allium.messenger import values
 from allium.messenger.people import People
@@ -30,10 +31,17 @@ _KINDS = {1: "after_read", 2: "after_send"}
 
 
 def messages(
-    work: Work, prefix: str, found: Sequence[Message], progress: Mapping[int, float] | None = None
+    work: Work,
+    prefix: str,
+    found: Sequence[Message],
+    progress: Mapping[int, float] | None = None,
+    own_ids: Collection[str] = (),
 ) -> list[MessageView]:
-    """As they are shown; `prefix` is the path of the account, `progress` of files that are under way."""
-    known = People(work, prefix)
+    """As they are shown; `prefix` is the path of the account, `progress` of files that are under way.
+
+    `own_ids` are those that we have in communities.
+    """
+    known = People(work, prefix, own_ids)
     numbers = [each.id for each in found]
     files: dict[int, list[StoredAttachment]] = {}
     for file in work.database.attachments.of([each.id for each in found if each.has_attachments]):
@@ -68,15 +76,15 @@ def _message(
         received=message.received,
         position=message.position,
         state=message.state.value,
-        stored_on=_count(extra.get("stored on")),
+        stored_on=count(extra.get("stored on")),
         read=message.read,
         deleted=int(message.deleted),
         expires=message.expires,
         timer=timer(message.timer),
         quote=_quote(work, known, message),
         attachments=[attachment(prefix, each, progress.get(each.id)) for each in files],
-        reactions=_reactions(work, known, reactions, extra.get("reactions")),
-        preview=_preview(extra.get("preview")),
+        reactions=_reactions(known, reactions, extra.get("reactions")),
+        preview=_preview(prefix, message),
         invitation=_invitation(extra.get("invitation")),
         notice=None if message.kind == "text" else dict(extra),
         mentions=[
@@ -87,7 +95,8 @@ def _message(
     )
 
 
-def _count(found: Any) -> int | None:
+def count(found: Any) -> int | None:
+    """A number of what is kept as JSON, if it is one."""
     return found if isinstance(found, int) else None
 
 
@@ -132,7 +141,7 @@ def _quote(work: Work, known: People, message: Message) -> QuoteView | None:
     )
 
 
-def _reactions(work: Work, known: People, found: Sequence[StoredReaction], counts: Any) -> list[ReactionView]:
+def _reactions(known: People, found: Sequence[StoredReaction], counts: Any) -> list[ReactionView]:
     of: dict[str, list[str]] = {}
     for each in found:
         of.setdefault(each.emoji, []).append(each.sender)
@@ -142,17 +151,21 @@ def _reactions(work: Work, known: People, found: Sequence[StoredReaction], count
             emoji=emoji,
             # Servers of communities name the first who reacted, and say how many there are.
             count=max(len(senders), told.get(emoji, 0) if isinstance(told.get(emoji), int) else 0),
-            me=work.own_id in senders,
+            me=not known.own.isdisjoint(senders),
             senders=[known.view(each).name for each in senders[:MAX_SENDERS]],
         )
         for emoji, senders in of.items()
     ]
 
 
-def _preview(found: Any) -> PreviewView | None:
-    if not isinstance(found, dict):
+def _preview(prefix: str, message: Message) -> PreviewView | None:
+    found = letters.preview_of(message.extra.get("preview"))
+    if found is None:
         return None
-    return PreviewView(url=str(found.get("url", "")), title=str(found.get("title", "")))
+    # What is posted in a community lies there in the clear, as a file of its own.
+    has_image = found.image is not None and not message.conversation.startswith("http")
+    image = f"{prefix}/messages/{message.id}/preview" if has_image else None
+    return PreviewView(url=found.url, title=found.title, image=image)
 
 
 def _invitation(found: Any) -> InvitationView | None:

@@ -11,16 +11,18 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 
-from allium.client.database.rows import Message
+from allium.client.database.rows import AttachmentState, Message
 from allium.client.files.names import safe_name
 from allium.client.messages.kinds import Preview
 from allium.client.session import LocalFile
-from allium.messenger import content, downloads, requests
+from allium.client.session.core import Work
+from allium.messenger import content, requests
 from allium.messenger.account import OpenAccount
 from allium.messenger.calls import pieces
 from allium.messenger.errors import ApiError, unknown
@@ -110,10 +112,21 @@ async def outgoing(
     session = account.session
     files = [described(account, each) for each in wanted.attachments]
     preview = await _preview(account, wanted.preview) if wanted.preview else None
-    attachments = [_kept(account, path, told, voice=wanted.voice) for path, told in files]
-    sent = await session.send(
-        conversation, wanted.text, quote=quote, attachments=attachments, preview=preview, wait=False
-    )
+    moved = [_moved(account, path, told, voice=wanted.voice) for path, told in files]
+    names = {each.path.parent.name for each in moved}
+    account.keeper.arriving |= names
+    try:
+        sent = await session.send(
+            conversation, wanted.text, quote=quote, attachments=moved, preview=preview, wait=False
+        )
+        await session.run(_here, sent.id, [str(each.path) for each in moved])
+    except BaseException:
+        # They may be sent again.
+        for (path, _), file in zip(files, moved, strict=True):
+            file.path.replace(path)
+        raise
+    finally:
+        account.keeper.arriving -= names
     for each in wanted.attachments:
         await asyncio.to_thread(remove, account, each)
     message = await session.conversations.message(sent.id)
@@ -123,14 +136,21 @@ async def outgoing(
     return message
 
 
-def _kept(account: OpenAccount, path: Path, told: dict[str, Any], *, voice: bool) -> LocalFile:
-    """A file moved to where those of messages are: it is one from now on."""
-    own = private_directory(downloads.directory(account) / f"sent-{path.parent.name}") / path.name
+def _moved(account: OpenAccount, path: Path, told: dict[str, Any], *, voice: bool) -> LocalFile:
+    """A file where those of messages are: it is one from now on."""
+    own = private_directory(account.keeper.directory / f"sent-{path.parent.name}") / path.name
     path.replace(own)
     kind = str(told.get("type", ""))
     return LocalFile(own, path.name, kind, voice=bool(told.get("voice")) or voice)
 
 
+def _here(work: Work, number: int, paths: Sequence[str]) -> None:
+    """What was uploaded already, to a community, is here too."""
+    for stored, path in zip(work.database.attachments.of([number]), paths, strict=False):
+        if not stored.path:
+            work.database.attachments.set_state(stored.id, AttachmentState.HERE, path)
+
+
 async def _preview(account: OpenAccount, url: str) -> Preview | None:
     facts = await account.session.run(Facts.load)
-    return await account.session.files.preview(url) if facts.link_previews else None
+    return await account.previews.enclose(account.session, url) if facts.link_previews else None

@@ -14,7 +14,7 @@ _COMMUNITY = "c-"
 
 
 def color(account_id: str) -> int:
-    """Of somebody without a picture, as in the other clients (`spec/features` 30): 0 to 6."""
+    """Of somebody without a picture, as in the other clients: 0 to 6."""
     return int(hashlib.sha512(account_id.lower().encode()).hexdigest()[:12], 16) % COLORS
 
 

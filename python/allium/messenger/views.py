@@ -275,6 +275,37 @@ class UploadView(Struct, kw_only=True):
     size: int
 
 
+class WayView(Struct, kw_only=True):
+    """One thing that a message of ours is stored as: for the other side, or a copy for our other devices."""
+
+    purpose: str
+    state: Literal["queued", "sending", "stored", "failed"]
+    attempts: int
+    #: When it is tried next, and when it was stored.
+    next: int | None
+    stored: int | None
+    error: str
+
+
+class InfoView(Struct, kw_only=True):
+    """What is known of how a message came, or goes."""
+
+    #: Under which swarm or server have it; empty if not known.
+    hash: str
+    timestamp: int
+    received: int
+    stored_on: int | None
+    waiting_for_files: bool
+    ways: list[WayView]
+
+
+class MediaView(Struct, kw_only=True):
+    """Messages with files, the newest first; `next` is the `before` of the next page."""
+
+    messages: list[MessageView]
+    next: int | None
+
+
 class SearchView(Struct, kw_only=True):
     """What was found; `next` is the `before` of the next page."""
 

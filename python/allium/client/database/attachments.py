@@ -33,10 +33,36 @@ class Attachments:
         row = self._connection.row(f"{_SELECT} WHERE id = ?", (attachment,))
         return None if row is None else _attachment(row)
 
+    def messages_with(
+        self, conversation: str, types: Sequence[str] = (), *, before: int | None = None, limit: int = 100
+    ) -> list[int]:
+        """Messages of a conversation with files, the newest first, before the one of a number.
+
+        With `types`, beginnings of media types, only with a file of one of them.
+        """
+        wanted = [each for each in types if "%" not in each and "_" not in each]
+        like = " OR ".join(f"a.content_type LIKE ?{number}" for number in range(4, 4 + len(wanted)))
+        rows = self._connection.rows(
+            "SELECT DISTINCT a.message FROM attachments a JOIN messages m ON m.id = a.message "  # noqa: S608 - our own text
+            "WHERE m.conversation = (SELECT number FROM conversations WHERE id = ?1) AND m.deleted = 0 "
+            f"AND a.message < ?2 {f'AND ({like})' if like else ''} ORDER BY a.message DESC LIMIT ?3",
+            (
+                clean(conversation),
+                before if before is not None else 1 << 62,
+                limit,
+                *(f"{clean(each)}%" for each in wanted),
+            ),
+        )
+        return [int(row[0]) for row in rows]
+
     def in_state(self, state: AttachmentState, limit: int = 100) -> list[StoredAttachment]:
         """Files in this state, the newest first."""
         rows = self._connection.rows(f"{_SELECT} WHERE state = ? ORDER BY id DESC LIMIT ?", (state.value, limit))
         return [_attachment(row) for row in rows]
+
+    def paths(self) -> list[str]:
+        """Where files lie on this machine, or are to lie."""
+        return [str(row[0]) for row in self._connection.rows("SELECT path FROM attachments WHERE path <> ''", ())]
 
     def set_state(self, attachment: int, state: AttachmentState, path: str = "") -> None:
         """Where the file is, and under which path on this machine."""

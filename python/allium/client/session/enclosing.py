@@ -21,7 +21,7 @@ from allium.client.errors import NetworkError
 from allium.client.files.legacy import FileError
 from allium.client.messages import delivery, kinds
 from allium.client.messages.kinds import Attachment, Letter, Preview, Target
-from allium.client.session import outbound
+from allium.client.session import letters, outbound
 from allium.client.session.core import Work
 from allium.client.session.events import MessageChanged
 from allium.client.session.group import GroupFeature
@@ -238,12 +238,11 @@ def _complete(work: Work, groups: GroupFeature, number: int) -> None:
         return
     extra = {name: value for name, value in message.extra.items() if name != "files"}
     work.database.messages.set_extra(number, extra)
-    told = extra.get("preview")
     letter = kinds.Text(
         message.body,
         tuple(each.attachment for each in work.database.attachments.of([number])),
         message.quote,
-        Preview(told["url"], told["title"]) if told else None,
+        letters.preview_of(extra.get("preview")),
         profile=work.configs.shown_profile,
     )
     delivery.check(letter)

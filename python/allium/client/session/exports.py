@@ -41,6 +41,19 @@ class Exports:
         """
         return await self._worker.run_steps(pages.page_steps(self._core.database, Path(directory)), progress)
 
+    async def write_page(
+        self, path: Path | str, conversation_id: str, *, progress: Callable[[int], object] | None = None
+    ) -> None:
+        """The web page of one conversation, all at once; `KeyError` if there is none of this id.
+
+        `progress` is told how many pieces of it there are so far.
+        """
+        conversation = await self._worker.run(self._core.database.conversations.get, conversation_id.lower())
+        if conversation is None:
+            raise KeyError(conversation_id)
+        steps = export.write_steps(Path(path), pages.page(self._core.database, conversation))
+        await self._worker.run_steps(steps, progress)
+
     async def read_json(self, path: Path | str, *, progress: Callable[[Imported], object] | None = None) -> Imported:
         """Adds what `write_json` has written, perhaps of another account; what is there already stays as it is.
 

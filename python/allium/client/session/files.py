@@ -20,7 +20,7 @@ from allium.client.files.legacy import FileError
 from allium.client.files.names import safe_name, suffix_of
 from allium.client.files.urls import FileUrlError
 from allium.client.messages.kinds import Attachment, Preview
-from allium.client.previews.fetch import PreviewError, PreviewFetcher
+from allium.client.previews.fetch import LinkPreview, PreviewError, PreviewFetcher
 from allium.client.previews.links import links_in
 from allium.client.servers import DirectRoute, OnionRoute, Route
 from allium.client.session import actions, uploads
@@ -159,14 +159,22 @@ class Files:
 
         It asks the site from this machine's own address: only for users who want that.
         """
+        found = await self.find_preview(text)
+        return None if found is None else await self.upload_preview(found)
+
+    async def find_preview(self, text: str) -> LinkPreview | None:
+        """The same with nothing sent to a file server yet."""
         link = next(links_in(text), None)
         if link is None:
             return None
         self.fetcher = self.fetcher or PreviewFetcher()
         try:
-            found = await self.fetcher.preview(link)
+            return await self.fetcher.preview(link)
         except PreviewError:
             return None
+
+    async def upload_preview(self, found: LinkPreview) -> Preview:
+        """What was found, with its image on the file server; without it, if that cannot be."""
         image = None
         if found.image is not None:
             body = BytesBody(found.image.data)

@@ -247,7 +247,9 @@ class Groups:
             credentials = None if known.invited else group_states.credentials(work, known.group_id)
             if credentials is not None:
                 conversation = work.database.conversations.get(known.group_id)
-                found[known.group_id] = credentials, conversation.last_activity if conversation else 0
+                # One that is new is polled as often as one that is talked in.
+                active = max(conversation.last_activity if conversation else 0, known.joined * 1000)
+                found[known.group_id] = credentials, active
         return found
 
     def letter(self, work: Work, stored: Received, opened: Opened) -> None:

@@ -176,10 +176,44 @@ def text_extra(message: kinds.Text) -> dict[str, Any]:
     if mentioned := text.mentions(message.body)[:_MAX_MENTIONS]:
         extra["mentions"] = mentioned
     if message.preview is not None:
-        extra["preview"] = {"url": message.preview.url, "title": text.plain(message.preview.title)}
+        extra["preview"] = preview_extra(message.preview)
     if message.invitation is not None:
         extra["invitation"] = {"url": message.invitation.url, "name": text.name(message.invitation.name)}
     return extra
+
+
+def preview_extra(preview: kinds.Preview) -> dict[str, Any]:
+    """What is kept of a preview, with where its image is."""
+    kept: dict[str, Any] = {"url": preview.url, "title": text.plain(preview.title)}
+    if (image := preview.image) is not None and image.url:
+        kept["image"] = {
+            "url": image.url,
+            "key": image.key.hex(),
+            "digest": image.digest.hex(),
+            "size": image.size,
+            "type": image.content_type,
+            "width": image.width,
+            "height": image.height,
+        }
+    return kept
+
+
+def preview_of(kept: Any) -> kinds.Preview | None:
+    """The inverse; None for what is none."""
+    try:
+        image = kept.get("image")
+        found = image and kinds.Attachment(
+            str(image["url"]),
+            bytes.fromhex(image["key"]),
+            bytes.fromhex(image["digest"]),
+            int(image["size"]),
+            str(image["type"]),
+            width=int(image["width"]),
+            height=int(image["height"]),
+        )
+        return kinds.Preview(str(kept["url"]), str(kept["title"]), found)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _attachment(attachment: kinds.Attachment) -> kinds.Attachment:

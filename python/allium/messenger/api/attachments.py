@@ -8,8 +8,9 @@ from pathlib import Path
 from starlette.responses import Response
 
 from allium.client.database.rows import StoredAttachment
+from allium.client.session import letters
 from allium.client.session.core import Work
-from allium.messenger import downloads, requests, serving, uploads
+from allium.messenger import downloads, pictures, requests, serving, uploads
 from allium.messenger.calls import Call, Operations, integer
 from allium.messenger.errors import ApiError, unknown
 from allium.messenger.facts import Facts
@@ -51,8 +52,28 @@ async def preview(call: Call) -> PreviewView | None:
     session = call.account.session
     if not (await session.run(Facts.load)).link_previews:
         return None
-    found = await session.files.preview(call.body.text)
-    return None if found is None else PreviewView(url=found.url, title=found.title)
+    kept = await call.account.previews.find(session, call.body.text)
+    if kept is None:
+        return None
+    name, found = kept
+    image = f"{call.account.prefix}/previews/{name}" if found.image is not None else None
+    return PreviewView(url=found.url, title=found.title, image=image)
+
+
+@table.add("GET", f"{_ACCOUNT}/previews/{{preview}}", "The image of a preview that was found", answer=Response)
+async def found_image(call: Call) -> Response:
+    found = call.account.previews.get(call.path("preview"))
+    if found is None or found.image is None:
+        raise unknown("preview")
+    return serving.picture(found.image.data)
+
+
+@table.add("GET", f"{_ACCOUNT}/messages/{{message}}/preview", "The image of a message's preview", answer=Response)
+async def preview_image(call: Call) -> Response:
+    preview = letters.preview_of((await call.message()).extra.get("preview"))
+    if preview is None or preview.image is None:
+        raise unknown("preview")
+    return serving.picture(await pictures.of_preview(call.account, preview.image))
 
 
 @table.add(
@@ -87,12 +108,24 @@ async def cancel(call: Call) -> MessageView:
 @table.add("GET", f"{_ACCOUNT}/attachments/{{attachment}}", "A file that is here, whole or a range", answer=Response)
 async def show(call: Call) -> Response:
     stored = await _stored(call)
+    try:
+        return await _served(call, stored)
+    except ApiError:
+        # It may just have been sealed, and lie under another name.
+        again = await _stored(call)
+        if again.path == stored.path:
+            raise
+        return await _served(call, again)
+
+
+async def _served(call: Call, stored: StoredAttachment) -> Response:
     if not stored.path:
         raise ApiError("unknown", "The file is not here yet; fetch it first.")
     path = Path(stored.path)
-    if not await asyncio.to_thread(downloads.has, call.account, path):
+    keeper, told = call.account.keeper, stored.attachment
+    if not await asyncio.to_thread(keeper.has, path):
         raise unknown("file")
-    return await serving.file(call.request, path, stored.attachment.name or path.name, stored.attachment.content_type)
+    return await serving.file(call.request, path, keeper.key, told.name or "file", told.content_type)
 
 
 async def _stored(call: Call) -> StoredAttachment:

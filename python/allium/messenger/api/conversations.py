@@ -56,7 +56,11 @@ async def _shown(call: Call) -> ConversationView:
 
     def made(work: Work) -> list[ConversationView]:
         found = work.database.conversations.get(wanted) or _empty(work, wanted)
-        return [] if found is None else listing.conversations(work, account.prefix, [found], groups, typing)
+        return (
+            []
+            if found is None
+            else listing.conversations(work, account.prefix, [found], groups, typing, account.own_ids)
+        )
 
     shown = await account.session.run(made)
     if not shown:

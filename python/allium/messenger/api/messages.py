@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 
-from allium.client.database.rows import Message
+from allium.client.database.rows import Message, OutboxState
 from allium.client.errors import NetworkError, RefusedError
-from allium.client.session import actions
-from allium.messenger import listing, requests, searching, values
+from allium.client.session import actions, enclosing
+from allium.client.session.core import Work
+from allium.messenger import listing, requests, searching, showing, values
 from allium.messenger.calls import Call, Operations, integer
 from allium.messenger.errors import ApiError, unknown
 from allium.messenger.paging import cursor, page, place
 from allium.messenger.uploads import outgoing
-from allium.messenger.views import MessagesView, MessageView, Nothing, SearchView
+from allium.messenger.views import InfoView, MediaView, MessagesView, MessageView, Nothing, SearchView, WayView
 
 table = Operations()
 _ACCOUNT = "/api/accounts/{account}"
 _IN = f"{_ACCOUNT}/conversations/{{conversation}}/messages"
 _ONE = f"{_ACCOUNT}/messages/{{message}}"
 _DEFAULT, _MOST = 50, 200
+_TYPES = {"media": ("image/", "video/", "audio/"), "files": ("application/", "text/")}
 
 
 @table.add(
@@ -73,6 +75,55 @@ async def send(call: Call) -> MessageView:
 async def show(call: Call) -> MessageView:
     [shown] = await call.account.messages([await call.message()])
     return shown
+
+
+@table.add("GET", f"{_ONE}/info", "How a message came, or why it is late", answer=InfoView)
+async def info(call: Call) -> InfoView:
+    message = await call.message()
+
+    def found(work: Work) -> InfoView:
+        items = work.database.outbox.of(message.id)
+        return InfoView(
+            hash=message.hash,
+            timestamp=message.timestamp,
+            received=message.received,
+            stored_on=showing.count(message.extra.get("stored on")),
+            waiting_for_files=message.id in enclosing.waiting(work),
+            ways=[
+                WayView(
+                    purpose=each.purpose,
+                    state=each.state.value,
+                    attempts=each.attempts,
+                    next=each.not_before or None if each.state is OutboxState.QUEUED else None,
+                    stored=each.stored or None,
+                    error=each.error,
+                )
+                for each in items
+            ],
+        )
+
+    return await call.account.session.run(found)
+
+
+@table.add(
+    "GET",
+    f"{_ACCOUNT}/conversations/{{conversation}}/media",
+    "Messages with files, the newest first",
+    answer=MediaView,
+    query={"kind": "`media`: pictures, films, sounds; `files`: documents", "before": "`next`", "limit": "1 to 200, 50"},
+)
+async def media(call: Call) -> MediaView:
+    account, name, before = call.account, call.conversation, call.number("before")
+    limit = max(1, call.number("limit", _DEFAULT, most=_MOST) or _DEFAULT)
+    types = _TYPES.get(call.query("kind"), ())
+
+    def found(work: Work) -> list[Message]:
+        numbers = work.database.attachments.messages_with(name, types, before=before, limit=limit)
+        return [each for number in numbers if (each := work.database.messages.get(number)) is not None]
+
+    messages = await account.session.run(found)
+    last = messages[-1].id if len(messages) == limit else None
+    return MediaView(messages=await account.messages(messages), next=last)
 
 
 @table.add(

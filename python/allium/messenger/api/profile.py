@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.responses import Response
 
 from allium.client.session.core import Work
-from allium.messenger import content, pictures, serving
+from allium.messenger import pictures, serving
 from allium.messenger.calls import Call, Operations, pieces
 from allium.messenger.errors import unknown
 from allium.messenger.people import picture_of
@@ -51,7 +51,7 @@ async def person(call: Call) -> Response:
 
 async def _person(call: Call, account_id: str) -> Response:
     found = await call.account.session.run(picture_of, account_id)
-    return _shown(await pictures.of_person(call.account, found))
+    return serving.picture(await pictures.of_person(call.account, found))
 
 
 @table.add(
@@ -61,7 +61,7 @@ async def conversation(call: Call) -> Response:
     account, name = call.account, call.conversation
     if name.startswith("03"):
         group = await account.session.groups.get(name)
-        return _shown(await pictures.of_person(account, group.picture if group else None))
+        return serving.picture(await pictures.of_person(account, group.picture if group else None))
     if not name.startswith("http"):
         return await _person(call, name)
 
@@ -72,13 +72,4 @@ async def conversation(call: Call) -> Response:
     number = await account.session.run(image)
     if number is None:
         raise unknown("picture")
-    return _shown(await pictures.of_room(account, name, number))
-
-
-def _shown(data: bytes) -> Response:
-    kind = content.kind(data[: content.HEAD])
-    if not kind.startswith("image/"):
-        raise unknown("picture")
-    # Another picture has another URL.
-    headers = serving.safe_headers(kind, "picture") | {"Cache-Control": "private, max-age=86400"}
-    return Response(data, media_type=kind, headers=headers)
+    return serving.picture(await pictures.of_room(account, name, number))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from allium.messenger import requests
+from allium.messenger import requests, values
 from allium.messenger.calls import Call, Operations
 from allium.messenger.errors import ApiError
 from allium.messenger.jobs import Told
-from allium.messenger.views import JobRef, JobView
+from allium.messenger.views import AccountView, JobRef, JobView
 
 table = Operations()
 _ACCOUNT = "/api/accounts/{account}"
@@ -33,6 +33,21 @@ async def backup(call: Call) -> JobRef:
 
 @table.add(
     "POST",
+    "/api/backups/restore",
+    "An account of a backup on this machine",
+    body=requests.RestoreWanted,
+    answer=AccountView,
+    status=201,
+)
+async def restore(call: Call) -> AccountView:
+    wanted, path = call.body, _path(call, call.body.path)
+    return await call.service.restore(
+        path, phrase=wanted.phrase, backup_password=wanted.backup_password, password=wanted.password
+    )
+
+
+@table.add(
+    "POST",
     f"{_ACCOUNT}/exports",
     "Write what was said, in the clear",
     body=requests.ExportWanted,
@@ -41,6 +56,9 @@ async def backup(call: Call) -> JobRef:
 )
 async def export(call: Call) -> JobRef:
     account, path, html = call.account, _path(call, call.body.path), call.body.format == "html"
+    conversation = values.from_url(call.body.conversation) if call.body.conversation else None
+    if conversation is not None and not html:
+        raise ApiError("invalid", "Of one conversation a page can be written: say html.")
 
     async def work(told: Told) -> None:
         exports = account.session.exports
@@ -48,7 +66,9 @@ async def export(call: Call) -> JobRef:
         def progress(done: int) -> None:
             told(done, None)
 
-        if html:
+        if conversation is not None:
+            await exports.write_page(path, conversation, progress=progress)
+        elif html:
             await exports.write_html(path, progress=progress)
         else:
             await exports.write_json(path, progress=progress)
