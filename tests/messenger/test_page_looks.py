@@ -6,13 +6,14 @@ import gzip
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
 
 import allium
 from tests.messenger.conftest import Person
-from tests.messenger.test_page_talk import conversation, message
+from tests.messenger.test_page_talk import conversation, home, message
 from tests.support.browser import Tab
 
 OpenTab = Callable[..., Tab]
@@ -70,7 +71,7 @@ def test_axe_finds_nothing_on_the_way_in(service: object, open_tab: OpenTab) -> 
 def test_the_keyboard_is_enough(people: People, open_tab: OpenTab) -> None:
     alice, bob = people
     bob.send(alice, "Only keys today")
-    page = open_tab(alice.service).page
+    page = home(open_tab, alice)
     expect(page.get_by_role("link", name="Bob")).to_be_visible()
     page.keyboard.press("Control+k")
     page.keyboard.type("bob")
@@ -115,10 +116,8 @@ def test_hostile_messages_stay_in_their_place(people: People, open_tab: OpenTab)
         bob.send(alice, text)
     vector = b'<svg xmlns="http://www.w3.org/2000/svg"><script>parent.document.title="owned"</script></svg>'
     page_file = b"<html><script>parent.document.title='owned'</script></html>"
-    names = (("\u202egnp.x\u202c.svg", vector), ("page.html", page_file), ("n" * 200 + ".png", b"no picture"))
+    names = (("\u202egnp.x\u202c.svg", vector), ("page.html", page_file), ("n" * 200 + ".bin", b"no picture"))
     for name, content in names:
-        from urllib.parse import quote
-
         upload = bob.service.ask("POST", f"{bob.path}/uploads?name={quote(name)}&voice=false", content).json
         bob.send(alice, f"A file of {len(content)}", attachments=[upload["id"]])
     page = conversation(open_tab, alice)
@@ -144,7 +143,7 @@ def test_a_link_is_opened_after_a_question(people: People, open_tab: OpenTab) ->
     alice, bob = people
     bob.send(alice, "Read https://example.org/path today")
     page = conversation(open_tab, alice)
-    page.get_by_role("link", name="https://example.org/path").click()
+    page.get_by_role("article").get_by_role("link", name="https://example.org/path").click()
     expect(page.get_by_role("dialog")).to_contain_text("https://example.org/path")
     page.get_by_role("button", name="Cancel").click()
     assert len(page.context.pages) == 1

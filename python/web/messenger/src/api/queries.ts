@@ -67,6 +67,10 @@ export const useGroup = (account: string, group: string) =>
 export const useSettings = (account: string) =>
   useQuery({ queryKey: [account, "settings"], queryFn: () => get<Settings>(of(account, "settings")) });
 
+/** Whether somebody waits for an answer whether they may write; who was only looked up does not. */
+export const isRequest = (one: Conversation): boolean =>
+  one.request && !one.approved && (one.kind === "group" || one.last_message !== null);
+
 /** A change of a conversation, shown at once and taken back if it fails. */
 export async function changeConversation(account: string, id: string, change: Partial<Conversation>): Promise<void> {
   const key = [account, "conversations"];

@@ -1,9 +1,9 @@
 /** One conversation: its head, its messages, and where one writes. */
 import { Button, Empty } from "@allium/ui";
 import { CircleAlert } from "lucide-react";
-import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { sentence } from "../api/client";
-import { markRead, useConversation } from "../api/queries";
+import { isRequest, markRead, useConversation } from "../api/queries";
 import { timeline as timelineOf } from "../api/timeline";
 import type { Account, Attachment, Conversation, Message } from "../api/types";
 import { t } from "../i18n";
@@ -57,8 +57,7 @@ function RequestBar({ account, conversation }: { account: string; conversation: 
 }
 
 function Foot({ account, conversation, chat }: { account: Account; conversation: Conversation; chat: Chat }) {
-  if (conversation.request && !conversation.approved)
-    return <RequestBar account={account.id} conversation={conversation} />;
+  if (isRequest(conversation)) return <RequestBar account={account.id} conversation={conversation} />;
   if (conversation.blocked) {
     return (
       <div className="request-bar">
@@ -75,7 +74,7 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
   const { conversation, error } = useConversation(account.id, id);
   const timeline = timelineOf(account.id, id);
   const [aside, setAside] = useState<Aside>(null);
-  const trusted = Boolean(conversation?.approved && !conversation.request && !conversation.blocked);
+  const trusted = Boolean(conversation?.approved && !isRequest(conversation) && !conversation.blocked);
   const chat = useMemo<Chat>(
     () => ({
       account: account.id,
@@ -93,10 +92,8 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
   );
   useEffect(() => () => chat.staging.clear(), [chat]);
   // Where reading begins is decided once: the line of new messages stays while they are being read.
-  const [begun, setBegun] = useState<{ lastRead: number; unread: number } | null>(null);
-  useEffect(() => {
-    if (conversation && !begun) setBegun({ lastRead: conversation.last_read, unread: conversation.unread });
-  }, [conversation, begun]);
+  const begun = useRef<{ lastRead: number; unread: number } | null>(null);
+  if (conversation && !begun.current) begun.current = { lastRead: conversation.last_read, unread: conversation.unread };
   useEffect(() => {
     if (jump !== null) void jumpTo(chat, jump);
     else if (timeline.stretch.get().state === "ready" && !timeline.stretch.get().after) void timeline.refresh();
@@ -104,7 +101,7 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
   }, [chat, timeline, jump]);
   const unread = conversation?.unread || conversation?.marked_unread;
   const read = useCallback(() => {
-    if (conversation && !conversation.request && document.visibilityState === "visible")
+    if (conversation && !isRequest(conversation) && document.visibilityState === "visible")
       void markRead(account.id, conversation);
   }, [account.id, conversation]);
   useEffect(() => {
@@ -123,9 +120,9 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
   const close = () => setAside(null);
   return (
     <ChatContext value={chat}>
-      <DropZone chat={chat} enabled={conversation.writable && !conversation.blocked && !conversation.request}>
+      <DropZone chat={chat} enabled={conversation.writable && !conversation.blocked && !isRequest(conversation)}>
         <Head account={account} conversation={conversation} chat={chat} />
-        <MessageList chat={chat} conversation={conversation} begun={begun} />
+        <MessageList chat={chat} conversation={conversation} begun={begun.current} />
         <SelectionBar chat={chat} />
         <Foot account={account} conversation={conversation} chat={chat} />
       </DropZone>

@@ -70,7 +70,7 @@ export function Head({ account, conversation, chat }: { account: Account; conver
             <h2 className="name ellipsis">
               <bdi>{nameOfConversation(conversation)}</bdi>
             </h2>
-            <span className="status" aria-live="polite">
+            <span className="status">
               {conversation.typing ? (
                 t("list.typing")
               ) : group ? (

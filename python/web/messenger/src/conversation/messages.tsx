@@ -150,7 +150,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
           key={generation}
           ref={list}
           className="scroller"
-          role="list"
+          role="region"
           aria-label={t("chat.log", { name })}
           tabIndex={-1}
           data={messages}
@@ -167,6 +167,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
           followOutput={(end) => (end && !after ? "auto" : false)}
           atBottomThreshold={NEAR_END}
           atBottomStateChange={setAtEnd}
+          totalListHeightChanged={() => atEnd && !after && list.current?.autoscrollToBottom()}
           increaseViewportBy={{ top: 600, bottom: 300 }}
           alignToBottom
           skipAnimationFrameInResizeObserver
