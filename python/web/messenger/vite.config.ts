@@ -3,13 +3,14 @@ import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 import { catalogues } from "./build/catalogues";
 import { emojiData } from "./build/emoji";
+import { notice } from "./build/notice";
 import { serviceWorker } from "./build/worker";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
   root: here("."),
-  plugins: [react(), catalogues(here("locales")), emojiData(), serviceWorker()],
+  plugins: [react(), catalogues(here("locales")), emojiData(), notice(here("..")), serviceWorker()],
   resolve: {
     // It locks scrolling with a style element, which the Content-Security-Policy refuses; our page does not scroll.
     alias: { "react-remove-scroll": here("src/shell/no-scroll-lock.tsx") },
