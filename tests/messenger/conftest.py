@@ -50,7 +50,7 @@ class Person:
         return self.service.events(after)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory, messenger_devnet: Devnet) -> Iterator[tuple[Person, Person]]:
     """Alice and Bob, who have accepted each other."""
     services = [Messenger(tmp_path_factory.mktemp(name), messenger_devnet, "--port", "0") for name in ("alice", "bob")]

@@ -131,6 +131,28 @@ def test_a_password_locks_and_unlocks(service: Messenger) -> None:
     assert [each["open"] for each in service.get("/api/state")["accounts"]] == [True, True]
 
 
+def test_the_keychain_opens_it_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "keychain"
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "tests.support.file_keychain.FileKeychain")
+    monkeypatch.setenv("FILE_KEYCHAIN", str(kept))
+    service = Messenger(tmp_path / "data", None, "--port", "0").start()
+    try:
+        make(service, "Alice", password="a password")
+        assert service.ask("PUT", "/api/keychain", {"password": "another"}).status == 403
+        service.do("PUT", "/api/keychain", {"password": "a password"})
+        service.end()
+        service.start()
+        state = service.get("/api/state")
+        assert (state["locked"], state["keychain"], len(state["accounts"])) == (False, True, 1)
+        service.do("POST", "/api/lock")
+        assert service.get("/api/state")["locked"] is True
+        service.do("POST", "/api/unlock", {"password": "a password"})
+        service.do("POST", "/api/forget", {"confirm": "forget this device"})
+        assert kept.read_text() == "{}"
+    finally:
+        service.close()
+
+
 async def test_it_locks_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locking, "LOOK_SECONDS", 0.01)
     service = locking.Service(Places(tmp_path), seeds=["http://127.0.0.1:1/"])

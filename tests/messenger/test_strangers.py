@@ -6,22 +6,17 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from allium.messenger import calls, hub, wires
-from allium.messenger.access import Access
-from allium.messenger.app import application
-from allium.messenger.places import Places
-from allium.messenger.server import configuration
-from allium.messenger.service import Service
 from tests.support.messenger import Messenger
+from tests.support.messenger_here import here
 
 
 @pytest.fixture(scope="module")
@@ -171,24 +166,6 @@ def test_a_body_that_says_it_is_large_is_not_read(service: Messenger) -> None:
             assert wire.recv(1000).split()[1] in (b"413", b"400")
 
 
-@contextlib.asynccontextmanager
-async def here(directory: Path) -> AsyncIterator[tuple[Service, str, int]]:
-    """A service in this process: itself, its token, and its port."""
-    places = Places(directory)
-    service, access = Service(places, seeds=["http://127.0.0.1:1/"]), Access(places)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        server = uvicorn.Server(configuration(application(service, access, {f"http://127.0.0.1:{port}"})))
-        serving = asyncio.create_task(server._serve([listener]))
-        try:
-            await service.start()
-            yield service, places.api_token.read_text().strip(), port
-        finally:
-            server.should_exit = server.force_exit = True
-            await serving
-            await service.close()
-
-
 def head(token: str, port: int, *more: str) -> bytes:
     lines = [f"Host: 127.0.0.1:{port}", f"Authorization: Bearer {token}", *more]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -197,7 +174,8 @@ def head(token: str, port: int, *more: str) -> bytes:
 async def test_who_sends_no_more_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "PATIENCE", 0.1)
     monkeypatch.setattr(wires, "HEAD_SECONDS", 0.1)
-    async with asyncio.timeout(60), here(tmp_path) as (_, token, port):
+    async with asyncio.timeout(60), here(tmp_path) as made:
+        token, port = made.token, made.port
         for begun in (b"", b"GET / HT"):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(begun)
@@ -219,7 +197,8 @@ async def test_who_takes_no_events_is_cut_off(tmp_path: Path, monkeypatch: pytes
         "Sec-WebSocket-Version: 13",
         f"Sec-WebSocket-Key: {'A' * 22}==",
     )
-    async with asyncio.timeout(60), here(tmp_path) as (service, token, port):
+    async with asyncio.timeout(60), here(tmp_path) as made:
+        service, token, port = made.service, made.token, made.port
         loop = asyncio.get_running_loop()
         with socket.create_connection(("127.0.0.1", port)) as wire:
             wire.setblocking(False)
@@ -243,3 +222,32 @@ def test_what_waits_for_a_listener_is_bounded() -> None:
     assert listener.lost
     others = [room.listen(None) for _ in range(hub.MAX_LISTENERS)]
     assert others[-1] is None
+
+
+async def test_the_page_and_nothing_beside_it_is_served(tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    (page / "assets").mkdir(parents=True)
+    (page / "index.html").write_text("<!doctype html><title>It</title>")
+    (page / "assets" / "a-1234.js").write_text("go()")
+    (tmp_path / "secret").write_text("secret")
+    (page / "link").symlink_to(tmp_path / "secret")
+    async with here(tmp_path / "data", page=page) as made:
+        for path in ("/", "/index.html"):
+            answer = await made.aside(made.ask, "GET", path, known=False)
+            assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
+            assert "default-src 'self'" in answer.headers["content-security-policy"]
+        script = await made.aside(made.ask, "GET", "/assets/a-1234.js", known=False)
+        assert (script.body, "immutable" in script.headers["cache-control"]) == (b"go()", True)
+        assert script.headers["content-type"].startswith("text/javascript")
+        for path in (
+            "/link",
+            "/../secret",
+            "/..%2fsecret",
+            "/assets/../../secret",
+            "/%2e%2e/secret",
+            "/assets",
+            "/none",
+        ):
+            answer = await made.aside(made.ask, "GET", path, known=False)
+            assert (answer.status, b"secret" in answer.body) == (404, False), path
+        assert (await made.aside(made.ask, "GET", "/api/none")).json["error"] == "unknown"

@@ -139,12 +139,14 @@ def test_every_npm_package_has_a_checksum_an_allowed_licence_and_no_address() ->
 
 
 def test_every_npm_package_that_we_name_was_looked_at() -> None:
-    manifests = [json.loads((ROOT / "python/web" / each / "package.json").read_text()) for each in ("", "messenger", "ui")]
-    names = {
-        name for each in manifests for kind in ("dependencies", "devDependencies") for name in each.get(kind, {})
-    }
+    manifests = [
+        json.loads((ROOT / "python/web" / each / "package.json").read_text()) for each in ("", "messenger", "ui")
+    ]
+    names = {name for each in manifests for kind in ("dependencies", "devDependencies") for name in each.get(kind, {})}
     packages = locked_npm()
-    found = {name: package for name in names for place, package in packages.items() if place.endswith(f"node_modules/{name}")}
+    found = {
+        name: package for name in names for place, package in packages.items() if place.endswith(f"node_modules/{name}")
+    }
     assert reviewed("npm packages") == {name: (each["version"], each["license"]) for name, each in found.items()}
 
 

@@ -45,7 +45,12 @@ class Tab:
     """A page of one service, in a context of its own. `close` tells what it must not have done."""
 
     def __init__(self, browser: Browser, url: str, **options: Any) -> None:
-        settings = {"locale": "en-GB", "viewport": {"width": 1180, "height": 760}, "reduced_motion": "reduce", **options}
+        settings = {
+            "locale": "en-GB",
+            "viewport": {"width": 1180, "height": 760},
+            "reduced_motion": "reduce",
+            **options,
+        }
         self.context: BrowserContext = browser.new_context(**settings)
         self.context.set_default_timeout(_MILLISECONDS)
         expect.set_options(timeout=_MILLISECONDS)

@@ -47,6 +47,15 @@ class Places:
         """Where the service listens, while it does."""
         return self.directory / "running.json"
 
+    def read_settings(self) -> dict[str, Any]:
+        """What is set for the service."""
+        found = read_json(self.settings)
+        return found if isinstance(found, dict) else {}
+
+    def change_settings(self, **changes: Any) -> None:
+        """The rest stays."""
+        write_json(self.settings, {**self.read_settings(), **changes})
+
     def known(self) -> list[str]:
         """Numbers of accounts, the oldest first."""
         if not self.accounts.is_dir():

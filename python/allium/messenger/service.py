@@ -20,7 +20,8 @@ from allium.messenger.account import OpenAccount
 from allium.messenger.errors import ApiError, unknown
 from allium.messenger.hub import Hub
 from allium.messenger.jobs import Jobs
-from allium.messenger.places import Places, read_json, write_json
+from allium.messenger.keychain import Keychain
+from allium.messenger.places import Places
 from allium.messenger.views import AccountView, StateView
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Service:
         """Without `seeds` it is mainnet; `file_server` is where files are sent, if not where all clients do."""
         self.places, self.version, self._file_server = places, version, file_server
         self._seeds = tuple(seeds) or MAINNET
-        self.hub = Hub()
+        self.hub, self.keychain = Hub(), Keychain(places)
         self.jobs = Jobs(self.hub)
         self._open: dict[str, OpenAccount] = {}
         self._failed: dict[str, str] = {}
@@ -53,10 +54,13 @@ class Service:
     async def start(self) -> None:
         """Opens all accounts, unless a password locks them."""
         async with self._changing:
-            if self.has_password():
-                self._locked = True
-            else:
+            self._locked = self.has_password()
+            if not self._locked:
                 await self._open_all(None)
+        if self._locked and (password := await self.keychain.get()) is not None:
+            # It may have been changed elsewhere; then it is typed.
+            with contextlib.suppress(ApiError):
+                await self.unlock(password)
         self._started.set()
 
     async def started(self) -> None:
@@ -133,6 +137,7 @@ class Service:
             network="mainnet" if self._seeds == MAINNET else "devnet",
             accounts=accounts,
             password=self.has_password(),
+            keychain=self.keychain.is_on,
             auto_lock_minutes=self.auto_lock_minutes,
         )
 
@@ -177,19 +182,22 @@ class Service:
         async with self._changing:
             await self._check_new(password)
             number = self.places.new()
-            path = self.places.database(number)
-            try:
-                await restore_backup(backup, path, phrase=phrase, backup_password=backup_password, password=password)
-                session = await Session.open(path, password=password, seeds=self._seeds)
+        path = self.places.database(number)
+        try:
+            # It may take long, and everything else goes on meanwhile.
+            await restore_backup(backup, path, phrase=phrase, backup_password=backup_password, password=password)
+            session = await Session.open(path, password=password, seeds=self._seeds)
+            async with self._changing:
                 try:
+                    await self._check_new(password)
                     self._check_strange(session.account_id)
                 except ApiError:
                     await session.close()
                     raise
-            except BaseException:
-                await asyncio.to_thread(self.places.remove, number)
-                raise
-            shown = await (await self._add(number, session)).view()
+                shown = await (await self._add(number, session)).view()
+        except BaseException:
+            await asyncio.to_thread(self.places.remove, number)
+            raise
         self.hub.tell("account_changed", number)
         return shown
 
@@ -218,14 +226,11 @@ class Service:
 
         The keys of nodes that did not prove that they deleted it: then it stays.
         """
+        if everywhere and (left := await self.account(number).session.erase(everywhere=True)):
+            return left
         async with self._changing:
-            if number in self._failed and not everywhere:
-                self._failed.pop(number)
-            else:
+            if self._failed.pop(number, None) is None:
                 opened = self.account(number)
-                left = await opened.session.erase(everywhere=True) if everywhere else ()
-                if left:
-                    return left
                 del self._open[number]
                 await self.jobs.end(number)
                 await opened.close()
@@ -279,6 +284,17 @@ class Service:
             for opened in self._open.values():
                 has = keys.has_password(self.places.database(opened.id))
                 await opened.session.set_password(new, old=old if has else None)
+            if self.keychain.is_on:
+                await self.keychain.put(new)
+
+    async def keep_password(self, password: str) -> None:
+        """Puts the password into the system's keychain, which opens the messenger at its next starts."""
+        locked = [each for each in self.places.known() if keys.has_password(self.places.database(each))]
+        if not locked:
+            raise ApiError("refused", "There is no password yet; set one first.")
+        if not await asyncio.to_thread(passwords.opens, self.places.database(locked[0]), password):
+            raise ApiError("forbidden", "This is not the password; try again.")
+        await self.keychain.put(password)
 
     async def forget(self) -> None:
         """Removes all accounts and everything else that the messenger keeps on this machine."""
@@ -286,6 +302,7 @@ class Service:
             await self._close_all()
             self._failed.clear()
             self._locked = False
+            await self.keychain.remove()
             await asyncio.to_thread(self.places.forget)
             self.hub.forget()
         self.hub.tell("account_changed")
@@ -295,12 +312,12 @@ class Service:
     @property
     def auto_lock_minutes(self) -> int:
         """After so many minutes without a page; 0 never."""
-        found = read_json(self.places.settings).get("auto_lock_minutes", 0)
+        found = self.places.read_settings().get("auto_lock_minutes", 0)
         return found if isinstance(found, int) and found >= 0 else 0
 
     def set_auto_lock(self, minutes: int) -> None:
         """0: never."""
-        write_json(self.places.settings, {"auto_lock_minutes": minutes})
+        self.places.change_settings(auto_lock_minutes=minutes)
 
     def used(self, ago: float = 0.0) -> None:
         """A page asked for something, so many seconds from now."""

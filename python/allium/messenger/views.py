@@ -32,6 +32,8 @@ class StateView(Struct, kw_only=True):
     accounts: list[AccountView]
     #: Whether there is a password that locks.
     password: bool
+    #: Whether the system's keychain opens it at the start.
+    keychain: bool
     auto_lock_minutes: int
 
 

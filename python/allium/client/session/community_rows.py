@@ -282,6 +282,8 @@ def _post(work: Work, conversation: str, event: PostReceived, own_id: str) -> No
     message, entry = event.letter.message, event.entry
     if not isinstance(message, kinds.Text):
         return
+    if not event.own:
+        people.learn_profile(work, entry.author, message.profile)
     name = post_name(conversation, entry.id)
     known = work.database.messages.by_hash(name)
     if known is not None:

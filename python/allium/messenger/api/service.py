@@ -37,6 +37,18 @@ async def set_password(call: Call) -> Nothing:
     return Nothing()
 
 
+@table.add("PUT", "/api/keychain", "Have the system's keychain open the messenger at its start", body=requests.Unlock)
+async def keep_password(call: Call) -> Nothing:
+    await call.service.keep_password(call.body.password)
+    return Nothing()
+
+
+@table.add("DELETE", "/api/keychain", "Have it do so no longer")
+async def forget_password(call: Call) -> Nothing:
+    await call.service.keychain.remove()
+    return Nothing()
+
+
 @table.add("POST", "/api/forget", "Remove everything of this device", body=requests.Forget)
 async def forget(call: Call) -> Response:
     if call.body.confirm != _CONFIRMED:

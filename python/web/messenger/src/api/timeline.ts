@@ -131,6 +131,11 @@ export class Timeline {
     this.stretch.set({ ...now, messages: messages.toSpliced(place, 0, message) });
   }
 
+  /** A message that was just sent: what is known of it from events already is newer. */
+  add(message: Message): void {
+    if (!this.stretch.get().messages.some((one) => one.id === message.id)) this.apply(message);
+  }
+
   drop(id: number): void {
     const now = this.stretch.get();
     const messages = now.messages.filter((one) => one.id !== id);

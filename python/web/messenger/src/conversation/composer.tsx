@@ -129,7 +129,7 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
         ...(link && { preview: link }),
       });
       if (chat.timeline.stretch.get().after) await chat.timeline.load();
-      else if (sent?.id) chat.timeline.apply(sent);
+      else if (sent?.id) chat.timeline.add(sent);
       void changeConversation(chat.account, chat.id, { draft: "" });
     } catch (error) {
       toast(sentence(error));

@@ -99,16 +99,25 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
     else if (timeline.stretch.get().state === "ready" && !timeline.stretch.get().after) void timeline.refresh();
     else void timeline.load();
   }, [chat, timeline, jump]);
-  const unread = conversation?.unread || conversation?.marked_unread;
+  const unread = conversation?.unread ?? 0;
+  const here = conversation !== undefined;
   const read = useCallback(() => {
-    if (conversation && !isRequest(conversation) && document.visibilityState === "visible")
+    if (conversation && !isRequest(conversation) && document.visibilityState === "visible") {
       void markRead(account.id, conversation);
+    }
   }, [account.id, conversation]);
+  const latest = useRef(read);
+  latest.current = read;
+  // Opening it reads it; what is marked as unread while it is open stays marked.
   useEffect(() => {
-    if (unread) read();
-    document.addEventListener("visibilitychange", read);
-    return () => document.removeEventListener("visibilitychange", read);
-  }, [unread, read]);
+    if (here) latest.current();
+  }, [here]);
+  useEffect(() => {
+    const seen = () => unread > 0 && latest.current();
+    seen();
+    document.addEventListener("visibilitychange", seen);
+    return () => document.removeEventListener("visibilitychange", seen);
+  }, [unread]);
   if (error) {
     return (
       <Empty icon={<CircleAlert />} title={t("list.noMatch")}>

@@ -15,6 +15,8 @@ import { notice } from "./notice";
 /** Messages of one person within this time of each other stand together. */
 const TOGETHER = 5 * 60_000;
 const NEAR_END = 120;
+/** Milliseconds in which a list that was just opened finds its end. */
+const SETTLED = 1500;
 
 const joins = (one: Message | undefined, other: Message | undefined): boolean =>
   Boolean(
@@ -66,7 +68,24 @@ export function MessageList({ chat, conversation, begun }: Properties) {
       clearTimeout(dark);
     };
   }, [jump, indexOf]);
+  const last = messages.at(-1);
+  const lastSeen = useRef(last?.id);
+  useEffect(() => {
+    // What one has just written is shown, wherever one was reading.
+    if (last && lastSeen.current !== last.id && last.outgoing && !after) {
+      list.current?.scrollToIndex({ index: "LAST", align: "end" });
+    }
+    lastSeen.current = last?.id;
+  }, [last, after]);
+  const begunAt = useRef({ generation: -1, time: 0 });
+  if (begunAt.current.generation !== generation) begunAt.current = { generation, time: performance.now() };
+  /** Rows grow while they are drawn for the first time; the end stays the end. */
+  const settle = () => {
+    const isNew = performance.now() - begunAt.current.time < SETTLED && !jump;
+    if ((isNew || atEnd) && !after) list.current?.scrollToIndex({ index: "LAST", align: "end" });
+  };
   const toEnd = () => {
+    chat.jump.set(null);
     if (after) void chat.timeline.load();
     else list.current?.scrollToIndex({ index: "LAST", align: "end", behavior: "auto" });
   };
@@ -167,7 +186,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
           followOutput={(end) => (end && !after ? "auto" : false)}
           atBottomThreshold={NEAR_END}
           atBottomStateChange={setAtEnd}
-          totalListHeightChanged={() => atEnd && !after && list.current?.autoscrollToBottom()}
+          totalListHeightChanged={settle}
           increaseViewportBy={{ top: 600, bottom: 300 }}
           alignToBottom
           skipAnimationFrameInResizeObserver
