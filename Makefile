@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto bench-files bench-push bench-portal bench-claims fmt lock clean simulate bench-network deb docs pictures audit sbom
+.PHONY: help pages screenshots header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto bench-files bench-push bench-portal bench-claims fmt lock clean simulate bench-network deb docs pictures audit sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,7 +21,8 @@ GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 # One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
 CARGO_PROFILE := --profile fast
 RUST := $(shell find engine native Cargo.toml Cargo.lock -name '*.rs' -o -name 'Cargo.*')
-CYTHON := $(shell find python -name '*.pyx')
+CYTHON := $(shell find python -name '*.pyx' -not -path '*/node_modules/*')
+WEB := $(shell find python/web -name node_modules -prune -o -type f -print)
 # The build runs without isolation, so the build tools of the lock file have to be on the PATH.
 PIP := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --disable-pip-version-check
 
@@ -75,7 +76,7 @@ fuzz: $(VENV)/.requirements ## Hostile input, a million cases for each reader of
 fuzz-coverage: $(VENV)/.cargo-fuzz-$(CARGO_FUZZ) ## The same, led by the code that input reaches, and growing engine/fuzz/corpus (MINUTES=n for each reader)
 	PATH="$(CURDIR)/$(BIN):$$PATH" engine/fuzz/run $(MINUTES)
 
-lint: $(VENV)/.installed ## rustfmt, clippy, rustdoc, ruff, mypy, and what of ours is in tests/lint, warnings refused
+lint: $(VENV)/.installed pages ## rustfmt, clippy, rustdoc, ruff, mypy, tsc, Biome, and what of ours is in tests/lint, warnings refused
 	cargo fmt --all --check
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --workspace --all-targets $(CARGO_PROFILE) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p allium-engine $(CARGO_PROFILE)
@@ -88,10 +89,13 @@ lint: $(VENV)/.installed ## rustfmt, clippy, rustdoc, ruff, mypy, and what of ou
 	$(BIN)/python tests/lint/lengths.py
 	$(BIN)/python tests/lint/glossary.py
 	$(BIN)/python tests/lint/citations.py
+	npm --prefix python/web run --silent lint
 
-build: $(VENV)/.installed ## Everything, installed editable in .venv
+build: $(VENV)/.installed pages ## Everything, installed editable in .venv
 
-wheel: $(VENV)/.requirements ## The package as a wheel, in dist/; its tag says which systems it is for
+pages: $(VENV)/.pages ## The messenger's page, in python/allium/messenger/page (needs Node.js >= 20)
+
+wheel: $(VENV)/.requirements pages ## The package as a wheel, in dist/; its tag says which systems it is for
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist -C build-args="--compatibility pypi --strip" .
 
 capi: ## The engine for C and C++: target/release/liballium.so and liballium.a; the header is engine/include/allium.h
@@ -137,7 +141,7 @@ lock: $(VENV)/.requirements ## Choose the newest allowed Python packages anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
 		--no-header --no-annotate --no-emit-package allium pyproject.toml -o requirements.lock
 
-deb: $(VENV)/.requirements ## A Debian package of this machine's Debian in dist/ (PROFILE=fast: without the slow last step)
+deb: $(VENV)/.requirements pages ## A Debian package of this machine's Debian in dist/ (PROFILE=fast: without the slow last step)
 	rm -rf dist/*.whl
 	$(PIP) wheel --quiet --no-deps --no-build-isolation $(if $(PROFILE),-C build-args="--profile $(PROFILE)") -w dist .
 	PYTHONPATH=python $(BIN)/python debian/build.py dist/*.whl
@@ -146,6 +150,9 @@ docs: $(VENV)/.requirements ## The documentation in build/site, warnings refused
 	NO_MKDOCS_2_WARNING=1 PYTHONPATH=python $(BIN)/mkdocs build --quiet
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p allium-engine $(CARGO_PROFILE)
 	rm -rf build/site/rust && cp -r target/doc build/site/rust
+
+screenshots: build ## Pictures of the messenger in docs/pictures, from what Chromium really shows
+	PYTHONPATH=. $(BIN)/python docs/pictures/messenger.py
 
 pictures: build ## The picture of the demo, docs/pictures/demo.svg, from what it really shows
 	$(BIN)/python docs/pictures/demo.py
@@ -172,7 +179,7 @@ sbom: $(VENV)/.requirements $(VENV)/.cargo-cyclonedx-$(CARGO_CYCLONEDX) ## Cyclo
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf $(VENV) build dist bench/out
+	rm -rf $(VENV) build dist bench/out python/allium/messenger/page python/web/node_modules python/web/*/node_modules
 	find python -name '*.so' -delete
 
 $(VENV)/.requirements: requirements.lock
@@ -198,6 +205,13 @@ $(VENV)/.cargo-cyclonedx-$(CARGO_CYCLONEDX): $(VENV)/.requirements
 
 $(VENV)/.cargo-fuzz-$(CARGO_FUZZ): $(VENV)/.requirements
 	cargo install --locked --quiet --root $(VENV) cargo-fuzz@$(CARGO_FUZZ)
+	touch $@
+
+$(VENV)/.pages: $(VENV)/.requirements $(WEB)
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null || \
+		{ echo "The messenger's page needs Node.js >= 20 to be built: https://nodejs.org" >&2; exit 1; }
+	npm --prefix python/web ci --no-audit --no-fund --loglevel=error
+	npm --prefix python/web run --silent build
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml setup.py $(RUST) $(CYTHON)

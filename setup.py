@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,8 @@ from typing import Any
 import maturin  # type: ignore[import-untyped]
 
 PYTHON_SOURCE = Path("python")
+#: The messenger's page: its sources, and what Node.js makes of them.
+PAGE_SOURCE, PAGE = PYTHON_SOURCE / "web", PYTHON_SOURCE / "allium" / "messenger" / "page"
 #: The oldest Python that the wheel is for. Like the engine, Cython modules use what all later ones have too.
 LIMITED_API = "0x030B0000"
 #: Config settings as the front end passes them (`pip install -C key=value`).
@@ -49,6 +54,18 @@ def _compile_cython() -> None:
     command.run()
 
 
+def _build_page() -> None:
+    """Builds the messenger's page if it is not there; without Node.js the package has none, and its service says so."""
+    if (PAGE / "index.html").exists() or not PAGE_SOURCE.is_dir():
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        print("The messenger's page is left out: install Node.js >= 20, and build again, to have it.", file=sys.stderr)
+        return
+    subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=PAGE_SOURCE, check=True)
+    subprocess.run([npm, "run", "--silent", "build"], cwd=PAGE_SOURCE, check=True)
+
+
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
     """What has to be installed before `build_wheel`."""
     return [*maturin.get_requires_for_build_wheel(config_settings), *_cython_requirements()]
@@ -75,6 +92,7 @@ prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
 def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None) -> str:
     """The file name of the wheel written."""
     _compile_cython()
+    _build_page()
     return str(maturin.build_wheel(wheel_directory, config_settings, metadata_directory))
 
 
@@ -88,4 +106,5 @@ def build_editable(
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     """The file name of the source archive written."""
+    _build_page()
     return str(maturin.build_sdist(sdist_directory, config_settings))

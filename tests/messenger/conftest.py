@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.support.browser import Tab, launched
 from tests.support.devnet import Devnet, up
 from tests.support.messenger import Events, Messenger
 
@@ -67,3 +70,31 @@ def people(tmp_path_factory: pytest.TempPathFactory, messenger_devnet: Devnet) -
     finally:
         for each in services:
             each.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path, messenger_devnet: Devnet) -> Iterator[Messenger]:
+    """A service without accounts."""
+    made = Messenger(tmp_path / "data", messenger_devnet, "--port", "0").start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with launched() as made:
+        yield made
+
+
+@pytest.fixture
+def open_tab(browser: Browser) -> Iterator[Callable[..., Tab]]:
+    """Opens a service in a tab that is let in; no tab may have asked a third party for anything."""
+    tabs: list[Tab] = []
+
+    def opened(service: Messenger, **options: Any) -> Tab:
+        tabs.append(Tab(browser, service.do("POST", "/api/links")["url"], **options))
+        return tabs[-1]
+
+    yield opened
+    for each in tabs:
+        each.close()

@@ -121,6 +121,35 @@ def test_every_python_package_that_we_name_was_looked_at() -> None:
     assert reviewed("Python packages") == {name: (locked[name], licence_of(name)) for name in names}
 
 
+def locked_npm() -> dict[str, dict[str, Any]]:
+    """The packages of npm's lock file by their places, without our own."""
+    lock: dict[str, dict[str, Any]] = json.loads((ROOT / "python/web/package-lock.json").read_text())["packages"]
+    return {place: package for place, package in lock.items() if "node_modules/" in place and not package.get("link")}
+
+
+def test_every_npm_package_has_a_checksum_an_allowed_licence_and_no_address() -> None:
+    allowed = set(toml("deny.toml")["licenses"]["allow"])
+    packages = locked_npm()
+    assert len(packages) > 50
+    for place, package in packages.items():
+        assert package["integrity"].startswith("sha512-"), place
+        assert "resolved" not in package, place
+        # What is under the MPL may build and test, and is not shipped.
+        assert allows(allowed if package.get("dev") else allowed - {"MPL-2.0"}, package["license"]), place
+
+
+def test_every_npm_package_that_we_name_was_looked_at() -> None:
+    manifests = [
+        json.loads((ROOT / "python/web" / each / "package.json").read_text()) for each in ("", "messenger", "ui")
+    ]
+    names = {name for each in manifests for kind in ("dependencies", "devDependencies") for name in each.get(kind, {})}
+    packages = locked_npm()
+    found = {
+        name: package for name in names for place, package in packages.items() if place.endswith(f"node_modules/{name}")
+    }
+    assert reviewed("npm packages") == {name: (each["version"], each["license"]) for name, each in found.items()}
+
+
 @pytest.mark.parametrize(
     ("expression", "is_allowed"),
     [

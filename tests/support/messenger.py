@@ -78,6 +78,13 @@ class Messenger:
         self._process = None
         return code
 
+    def restart(self, number: int = signal.SIGKILL) -> None:
+        """Ends it and starts it again where it was, as long as nobody else took the port."""
+        self._options = ("--port", self.host.rpartition(":")[2])
+        if self._process is not None:
+            self.end(number)
+        self.start()
+
     def close(self) -> None:
         if self._process is not None:
             self.end(signal.SIGKILL)

@@ -97,6 +97,8 @@ class OpenAccount:
                 unread=work.database.conversations.unread(),
                 online=self.online,
                 phrase_seen=Facts.load(work).phrase_seen,
+                color=values.color(work.own_id),
+                letters=values.letters(profile.name or "", work.own_id),
             )
 
         return await self.session.run(made)

@@ -18,6 +18,8 @@ class AccountView(Struct, kw_only=True):
     unread: int = 0
     online: bool = False
     phrase_seen: bool = False
+    color: int = 0
+    letters: str = ""
     error: str | None = None
 
 

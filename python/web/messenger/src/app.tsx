@@ -1,0 +1,54 @@
+/** What is to be seen: the way in, the lock, or the messenger. */
+import { Toasts } from "@allium/ui";
+import { lazy, Suspense, useEffect, useState } from "react";
+import { ApiError } from "./api/client";
+import { connect } from "./api/events";
+import { useService } from "./api/queries";
+import { Lock } from "./onboarding/lock";
+import { Unauthorized } from "./onboarding/unauthorized";
+import { preferences } from "./prefs";
+import { go, useRoute } from "./route";
+import { Shell } from "./shell/shell";
+import { useStore } from "./store";
+
+const Onboarding = lazy(() => import("./onboarding/onboarding"));
+
+function Content() {
+  const service = useService();
+  const route = useRoute();
+  const [arriving, setArriving] = useState(false);
+  const authorized = service.isSuccess;
+  useEffect(() => {
+    if (authorized) connect();
+  }, [authorized]);
+  const accounts = service.data?.accounts ?? [];
+  const account = accounts.find((one) => one.id === route.account) ?? accounts[0];
+  useEffect(() => {
+    if (service.data && !service.data.locked && !accounts.length) setArriving(true);
+  }, [service.data, accounts.length]);
+  if (service.error instanceof ApiError && service.error.status === 401) return <Unauthorized />;
+  if (!service.data) return <main className="splash" aria-busy={service.isPending} />;
+  if (service.data.locked) return <Lock />;
+  if (!account || arriving || route.account === "new") {
+    const done = (id: string) => {
+      setArriving(false);
+      go(id);
+    };
+    return (
+      <Suspense fallback={<main className="splash" aria-busy="true" />}>
+        <Onboarding onDone={done} onCancel={account ? () => done(account.id) : null} />
+      </Suspense>
+    );
+  }
+  return <Shell account={account} accounts={accounts} />;
+}
+
+export function App() {
+  const { language } = useStore(preferences);
+  return (
+    <>
+      <Content key={language} />
+      <Toasts />
+    </>
+  );
+}

@@ -1,0 +1,212 @@
+/** The messages: a virtual list that grows at both ends and stays at the newest one while one is there. */
+import { Button, Empty, IconButton } from "@allium/ui";
+import { ArrowDown, MessageCircle } from "lucide-react";
+import { type KeyboardEvent, useCallback, useEffect, useRef, useState } from "react";
+import { Virtuoso, type VirtuosoHandle } from "react-virtuoso";
+import { useContacts, useGroup } from "../api/queries";
+import type { Conversation, Message } from "../api/types";
+import { day, number, sameDay, t } from "../i18n";
+import { nameOfConversation } from "../shell/person";
+import { useStore } from "../store";
+import { Bubble } from "./bubble";
+import type { Chat } from "./context";
+import { notice } from "./notice";
+
+/** Messages of one person within this time of each other stand together. */
+const TOGETHER = 5 * 60_000;
+const NEAR_END = 120;
+/** Milliseconds in which a list that was just opened finds its end. */
+const SETTLED = 1500;
+
+const joins = (one: Message | undefined, other: Message | undefined): boolean =>
+  Boolean(
+    one &&
+      other &&
+      !one.notice &&
+      !other.notice &&
+      one.sender.id === other.sender.id &&
+      one.outgoing === other.outgoing &&
+      Math.abs(other.timestamp - one.timestamp) < TOGETHER &&
+      sameDay(one.timestamp, other.timestamp),
+  );
+
+interface Properties {
+  chat: Chat;
+  conversation: Conversation;
+  begun: { lastRead: number; unread: number } | null;
+}
+
+export function MessageList({ chat, conversation, begun }: Properties) {
+  const { messages, first, before, after, state, error, generation } = useStore(chat.timeline.stretch);
+  const jump = useStore(chat.jump);
+  const list = useRef<VirtuosoHandle>(null);
+  const frame = useRef<HTMLDivElement>(null);
+  const [atEnd, setAtEnd] = useState(true);
+  const [seen, setSeen] = useState(0);
+  const [lit, setLit] = useState(0);
+  const newest = messages.at(-1)?.position ?? 0;
+  const missed = messages.filter((one) => one.position > seen && !one.outgoing).length;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what was there when the list began is not news.
+  useEffect(() => setSeen(newest), [generation]);
+  useEffect(() => {
+    if (atEnd && !after) setSeen(newest);
+  }, [atEnd, after, newest]);
+  const indexOf = useCallback(
+    (id: number) => chat.timeline.stretch.get().messages.findIndex((one) => one.id === id),
+    [chat],
+  );
+  useEffect(() => {
+    if (!jump) return;
+    const index = indexOf(jump.id);
+    if (index < 0) return;
+    setLit(jump.id);
+    // The list has to be there with its new messages before it can be moved.
+    const moved = requestAnimationFrame(() => list.current?.scrollToIndex({ index, align: "center" }));
+    const dark = setTimeout(() => setLit(0), 2000);
+    return () => {
+      cancelAnimationFrame(moved);
+      clearTimeout(dark);
+    };
+  }, [jump, indexOf]);
+  const last = messages.at(-1);
+  const lastSeen = useRef(last?.id);
+  useEffect(() => {
+    // What one has just written is shown, wherever one was reading.
+    if (last && lastSeen.current !== last.id && last.outgoing && !after) {
+      list.current?.scrollToIndex({ index: "LAST", align: "end" });
+    }
+    lastSeen.current = last?.id;
+  }, [last, after]);
+  const begunAt = useRef({ generation: -1, time: 0 });
+  if (begunAt.current.generation !== generation) begunAt.current = { generation, time: performance.now() };
+  /** Rows grow while they are drawn for the first time; the end stays the end. */
+  const settle = () => {
+    const isNew = performance.now() - begunAt.current.time < SETTLED && !jump;
+    if ((isNew || atEnd) && !after) list.current?.scrollToIndex({ index: "LAST", align: "end" });
+  };
+  const toEnd = () => {
+    chat.jump.set(null);
+    if (after) void chat.timeline.load();
+    else list.current?.scrollToIndex({ index: "LAST", align: "end", behavior: "auto" });
+  };
+  /** Up and down go from message to message; who has the focus keeps it when the list moves. */
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "ArrowUp" && event.key !== "ArrowDown" && event.key !== "End") return;
+    const current = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-message]");
+    if (!current || document.activeElement !== current) return;
+    event.preventDefault();
+    if (event.key === "End") return toEnd();
+    const index = indexOf(Number(current.dataset.message)) + (event.key === "ArrowUp" ? -1 : 1);
+    const next = messages[index];
+    if (!next) return;
+    list.current?.scrollIntoView({
+      index,
+      done: () => frame.current?.querySelector<HTMLElement>(`[data-message="${next.id}"]`)?.focus(),
+    });
+  };
+  const contacts = useContacts(chat.account).data;
+  const members = useGroup(chat.account, chat.id).data?.members;
+  const known = (id: string) =>
+    id === chat.me ? t("common.you") : [...(members ?? []), ...(contacts ?? [])].find((one) => one.id === id)?.name;
+  const unreadFrom =
+    begun && begun.unread > 0 ? messages.find((one) => !one.outgoing && one.timestamp > begun.lastRead)?.id : undefined;
+  if (state === "failed") {
+    return (
+      <div className="messages">
+        <Empty icon={<MessageCircle />} title={error}>
+          <Button onClick={() => void chat.timeline.load()}>{t("common.retry")}</Button>
+        </Empty>
+      </div>
+    );
+  }
+  const name = nameOfConversation(conversation);
+  if (state === "ready" && !messages.length) {
+    return (
+      <div className="messages">
+        <Empty icon={<MessageCircle />} title={t("chat.empty")}>
+          <p>{conversation.kind === "contact" && t("chat.emptyHint", { name })}</p>
+        </Empty>
+      </div>
+    );
+  }
+  const row = (message: Message, index: number) => {
+    const previous = messages[index - 1];
+    const next = messages[index + 1];
+    const newDay = (!previous && !before) || (previous && !sameDay(previous.timestamp, message.timestamp));
+    const unread = message.id === unreadFrom;
+    return (
+      <div className="entry">
+        {newDay && (
+          <div className="day">
+            <time dateTime={new Date(message.timestamp).toISOString()}>{day(message.timestamp)}</time>
+          </div>
+        )}
+        {unread && <div className="unread-line">{t("chat.newMessages")}</div>}
+        {message.notice ? (
+          <div className="notice" data-message={message.id} tabIndex={-1} role="note">
+            <bdi>{notice(message, known)}</bdi>
+          </div>
+        ) : (
+          <Bubble
+            message={message}
+            starts={newDay || unread || !joins(previous, message)}
+            ends={!joins(message, next)}
+            named={
+              conversation.kind === "group" || conversation.kind === "community" || conversation.kind === "legacy-group"
+            }
+            lit={lit === message.id}
+            last={index === messages.length - 1}
+          />
+        )}
+      </div>
+    );
+  };
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: the messages in it take the keys.
+    <div className="messages" ref={frame} onKeyDown={onKeyDown}>
+      {state === "ready" && (
+        <Virtuoso
+          key={generation}
+          ref={list}
+          className="scroller"
+          role="region"
+          aria-label={t("chat.log", { name })}
+          tabIndex={-1}
+          data={messages}
+          firstItemIndex={first}
+          initialTopMostItemIndex={
+            jump && indexOf(jump.id) >= 0
+              ? { index: indexOf(jump.id), align: "center" }
+              : { index: messages.length - 1, align: "end" }
+          }
+          computeItemKey={(_, message) => message.id}
+          itemContent={(index, message) => row(message, index - first)}
+          startReached={() => void chat.timeline.older()}
+          endReached={() => void chat.timeline.newer()}
+          followOutput={(end) => (end && !after ? "auto" : false)}
+          atBottomThreshold={NEAR_END}
+          atBottomStateChange={setAtEnd}
+          totalListHeightChanged={settle}
+          increaseViewportBy={{ top: 600, bottom: 300 }}
+          alignToBottom
+          skipAnimationFrameInResizeObserver
+        />
+      )}
+      {(!atEnd || after) && state === "ready" && (
+        <div className="to-end">
+          <IconButton
+            label={missed ? `${t("chat.toEnd")}: ${t("chat.newCount", { count: missed })}` : t("chat.toEnd")}
+            onClick={toEnd}
+          >
+            <ArrowDown />
+          </IconButton>
+          {missed > 0 && (
+            <span className="badge" aria-hidden="true">
+              {number(missed)}
+            </span>
+          )}
+        </div>
+      )}
+    </div>
+  );
+}

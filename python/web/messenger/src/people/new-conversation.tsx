@@ -1,0 +1,257 @@
+/** The beginnings: a message to an Account ID, a group, a community, and the own id to give away. */
+import { Avatar, Button, Field, TextField, toast } from "@allium/ui";
+import { Copy, NotebookPen, Share2, Users, UsersRound } from "lucide-react";
+import { type FormEvent, useState } from "react";
+import { get, post, sentence } from "../api/client";
+import { at, of, reload, useContacts } from "../api/queries";
+import type { Account, Conversation, Group } from "../api/types";
+import { t } from "../i18n";
+import { go } from "../route";
+import { Dialog } from "../shell/dialog";
+import { Name, PersonAvatar } from "../shell/person";
+import type { Overlay } from "../shell/shell";
+import { isAccountId } from "../text/safe";
+
+interface Properties {
+  account: Account;
+  onClose: () => void;
+}
+
+export function OwnId({ account }: { account: Account }) {
+  const copy = async () => {
+    await navigator.clipboard.writeText(account.account_id);
+    toast(t("common.copied"));
+  };
+  return (
+    <div className="own-id">
+      <div>
+        <h3>{t("new.mine")}</h3>
+        <p className="muted small">{t("new.mineHint")}</p>
+      </div>
+      <code className="mono wrap" translate="no">
+        {account.account_id}
+      </code>
+      <div className="row">
+        <Button onClick={() => void copy()}>
+          <Copy size={18} />
+          {t("common.copy")}
+        </Button>
+        {"share" in navigator && (
+          <Button onClick={() => void navigator.share({ text: account.account_id }).catch(() => undefined)}>
+            <Share2 size={18} />
+            {t("group.invite")}
+          </Button>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function NewMessage({ account, onClose, onTurn }: Properties & { onTurn: (to: Overlay) => void }) {
+  const [text, setText] = useState("");
+  const [error, setError] = useState<string | null>(null);
+  const contacts = (useContacts(account.id).data ?? []).filter((one) => one.approved && !one.blocked);
+  const open = (id: string) => {
+    onClose();
+    go(account.id, "c", id);
+  };
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    const id = text.trim().toLowerCase();
+    if (/[?&]public_key=/.test(text)) return onTurn("community");
+    if (!isAccountId(id)) return setError(t("new.invalid"));
+    try {
+      await get<Conversation>(at(account.id, id));
+      open(id);
+    } catch (failure) {
+      setError(sentence(failure));
+    }
+  };
+  return (
+    <>
+      <form className="stack-form" onSubmit={(event) => void submit(event)}>
+        <Field label={t("new.id")} hint={t("new.idHint")} error={error}>
+          {(attributes) => (
+            <textarea
+              className="input mono short"
+              rows={2}
+              dir="ltr"
+              spellCheck={false}
+              autoCapitalize="none"
+              autoFocus
+              value={text}
+              onChange={(event) => {
+                setText(event.target.value);
+                setError(null);
+              }}
+              onKeyDown={(event) => {
+                if (event.key === "Enter") void submit(event);
+              }}
+              {...attributes}
+            />
+          )}
+        </Field>
+        <Button type="submit" kind="primary" disabled={!text.trim()}>
+          {t("new.open")}
+        </Button>
+      </form>
+      <ul className="choices">
+        <li>
+          <button type="button" className="menu-item" onClick={() => onTurn("group")}>
+            <UsersRound />
+            {t("new.group")}
+          </button>
+        </li>
+        <li>
+          <button type="button" className="menu-item" onClick={() => onTurn("community")}>
+            <Users />
+            {t("new.community")}
+          </button>
+        </li>
+        <li>
+          <button type="button" className="menu-item" onClick={() => open(account.account_id)}>
+            <NotebookPen />
+            {t("list.note")}
+          </button>
+        </li>
+        {contacts.map((one) => (
+          <li key={one.id}>
+            <button type="button" className="menu-item" onClick={() => open(one.id)}>
+              <PersonAvatar of={one} size="small" />
+              <span className="ellipsis">
+                <Name of={one} />
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      <OwnId account={account} />
+    </>
+  );
+}
+
+function NewGroup({ account, onClose }: Properties) {
+  const [name, setName] = useState("");
+  const [members, setMembers] = useState<ReadonlySet<string>>(new Set());
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const contacts = (useContacts(account.id).data ?? []).filter(
+    (one) => one.approved && !one.blocked && one.id.startsWith("05"),
+  );
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    if (!name.trim()) return setError(t("group.needsName"));
+    if (!members.size) return setError(t("group.needsMembers"));
+    setBusy(true);
+    try {
+      const group = await post<Group>(of(account.id, "groups"), { name: name.trim(), members: [...members] });
+      await reload(account.id, "conversations");
+      onClose();
+      go(account.id, "c", group.id);
+    } catch (failure) {
+      setError(sentence(failure));
+      setBusy(false);
+    }
+  };
+  return (
+    <form className="stack-form" onSubmit={(event) => void submit(event)}>
+      <TextField
+        label={t("group.name")}
+        error={error}
+        maxLength={100}
+        autoFocus
+        value={name}
+        onChange={(event) => setName(event.target.value)}
+      />
+      <PeoplePicker contacts={contacts} chosen={members} onChange={setMembers} />
+      <Button type="submit" kind="primary" disabled={busy}>
+        {t("group.create")}
+      </Button>
+    </form>
+  );
+}
+
+interface PickerProperties {
+  contacts: { id: string; name: string; color: number; letters: string; picture: string | null }[];
+  chosen: ReadonlySet<string>;
+  onChange: (chosen: ReadonlySet<string>) => void;
+}
+
+export function PeoplePicker({ contacts, chosen, onChange }: PickerProperties) {
+  if (!contacts.length) return <p className="muted">{t("group.nobody")}</p>;
+  return (
+    <fieldset className="people">
+      <legend>{t("group.pick")}</legend>
+      {contacts.map((one) => (
+        <label key={one.id} className="menu-item">
+          <input
+            type="checkbox"
+            checked={chosen.has(one.id)}
+            onChange={(event) => {
+              const next = new Set(chosen);
+              if (event.target.checked) next.add(one.id);
+              else next.delete(one.id);
+              onChange(next);
+            }}
+          />
+          <Avatar letters={one.letters} color={one.color} picture={one.picture} size="small" />
+          <span className="ellipsis">
+            <Name of={one} />
+          </span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function Community({ account, onClose }: Properties) {
+  const [url, setUrl] = useState("");
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    if (!/^https?:\/\/\S+\/\S+\?public_key=[0-9a-f]{64}$/i.test(url.trim())) return setError(t("community.invalid"));
+    setBusy(true);
+    try {
+      const joined = await post<Conversation>(of(account.id, "communities"), { url: url.trim() });
+      await reload(account.id, "conversations");
+      onClose();
+      go(account.id, "c", joined.id);
+    } catch (failure) {
+      setError(sentence(failure));
+      setBusy(false);
+    }
+  };
+  return (
+    <form className="stack-form" onSubmit={(event) => void submit(event)}>
+      <TextField
+        label={t("community.url")}
+        hint={t("community.urlHint")}
+        error={error}
+        dir="ltr"
+        autoFocus
+        value={url}
+        onChange={(event) => setUrl(event.target.value)}
+      />
+      <Button type="submit" kind="primary" disabled={busy || !url.trim()}>
+        {t("community.join")}
+      </Button>
+    </form>
+  );
+}
+
+export default function NewConversation({ account, begin, onClose }: Properties & { begin: Overlay }) {
+  const [what, setWhat] = useState(begin);
+  const titles = { group: t("group.newTitle"), community: t("new.community"), new: t("new.title"), palette: "" };
+  return (
+    <Dialog title={titles[what ?? "new"]} onClose={onClose}>
+      {what === "group" ? (
+        <NewGroup account={account} onClose={onClose} />
+      ) : what === "community" ? (
+        <Community account={account} onClose={onClose} />
+      ) : (
+        <NewMessage account={account} onClose={onClose} onTurn={setWhat} />
+      )}
+    </Dialog>
+  );
+}

@@ -1,0 +1,37 @@
+import { useService } from "../api/queries";
+import { type Key, t } from "../i18n";
+import { isMac } from "../shell/keys";
+
+const MOD = isMac ? "⌘" : "Ctrl";
+const KEYS: [string, Key][] = [
+  [`${MOD} K`, "help.palette"],
+  [`${MOD} N`, "help.newConversation"],
+  [`${MOD} Shift G`, "new.group"],
+  [`${MOD} F`, "help.search"],
+  [`${MOD} ,`, "help.settings"],
+  [`${MOD} U`, "chat.attach"],
+  [`${MOD} E`, "chat.emoji"],
+  ["↑ ↓", "help.messages"],
+  ["R", "help.reply"],
+  ["E", "help.react"],
+];
+
+export function Help() {
+  const service = useService().data;
+  return (
+    <>
+      <h4>{t("help.shortcuts")}</h4>
+      <dl className="keys">
+        {KEYS.map(([key, label]) => (
+          <div key={key} className="contents">
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{t(label)}</dd>
+          </div>
+        ))}
+      </dl>
+      <p className="muted">{t("help.version", { version: service?.version ?? "" })}</p>
+    </>
+  );
+}

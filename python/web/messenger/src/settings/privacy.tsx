@@ -1,0 +1,65 @@
+/** What others learn, and who cannot write. */
+import { Button, Empty, Switch } from "@allium/ui";
+import { HeartHandshake } from "lucide-react";
+import { patch } from "../api/client";
+import { attempt, client, of, useContacts, useSettings } from "../api/queries";
+import type { Account, Settings } from "../api/types";
+import { t } from "../i18n";
+import { setBlocked } from "../list/actions";
+import { Name, PersonAvatar } from "../shell/person";
+
+export function Privacy({ account }: { account: Account }) {
+  const settings = useSettings(account.id).data;
+  if (!settings) return null;
+  const change = async (to: Partial<Settings>) => {
+    const key = [account.id, "settings"];
+    client.setQueryData(key, { ...settings, ...to });
+    if ((await attempt(patch(of(account.id, "settings"), to))) === undefined) client.setQueryData(key, settings);
+  };
+  return (
+    <div>
+      <Switch
+        label={t("privacy.receipts")}
+        hint={t("privacy.receiptsHint")}
+        checked={settings.read_receipts}
+        onChange={(read_receipts) => void change({ read_receipts })}
+      />
+      <Switch
+        label={t("privacy.typing")}
+        hint={t("privacy.typingHint")}
+        checked={settings.typing_indicators}
+        onChange={(typing_indicators) => void change({ typing_indicators })}
+      />
+      <Switch
+        label={t("privacy.previews")}
+        hint={t("privacy.previewsHint")}
+        checked={settings.link_previews}
+        onChange={(link_previews) => void change({ link_previews })}
+      />
+      <Switch
+        label={t("privacy.community")}
+        hint={t("privacy.communityHint")}
+        checked={settings.community_requests}
+        onChange={(community_requests) => void change({ community_requests })}
+      />
+    </div>
+  );
+}
+
+export function Blocked({ account }: { account: Account }) {
+  const blocked = useContacts(account.id).data?.filter((one) => one.blocked) ?? [];
+  if (!blocked.length) return <Empty icon={<HeartHandshake />} title={t("blocked.none")} />;
+  return (
+    <ul>
+      {blocked.map((one) => (
+        <li key={one.id} className="member">
+          <PersonAvatar of={one} size="small" />
+          <span className="ellipsis grow">
+            <Name of={one} />
+          </span>
+          <Button onClick={() => void setBlocked(account.id, one.id, false)}>{t("menu.unblock")}</Button>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,25 @@
+/** Links are opened after a question that shows where they lead. */
+import { t } from "../i18n";
+import { Store, useStore } from "../store";
+import { Ask } from "./dialog";
+
+const asked = new Store<string | null>(null);
+
+export const openLink = (url: string): void => asked.set(url);
+
+export function LinkQuestion() {
+  const url = useStore(asked);
+  if (!url) return null;
+  const open = () => window.open(url, "_blank", "noopener,noreferrer");
+  return (
+    <Ask
+      title={t("chat.linkTitle")}
+      text={`${url}\n\n${t("chat.linkText")}`}
+      choices={[
+        { label: t("common.copy"), run: () => void navigator.clipboard.writeText(url) },
+        { label: t("chat.linkOpen"), run: open },
+      ]}
+      onClose={() => asked.set(null)}
+    />
+  );
+}

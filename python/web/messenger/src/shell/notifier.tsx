@@ -1,0 +1,46 @@
+/** Tells of messages that nobody is looking at: to screen readers in the page, and through the system if wanted. */
+import { useEffect, useState } from "react";
+import { onFrame } from "../api/events";
+import { client } from "../api/queries";
+import type { Conversation, Message } from "../api/types";
+import { t } from "../i18n";
+import { preferences } from "../prefs";
+import { address, route } from "../route";
+import { plain } from "../text/rich";
+import { nameOfConversation } from "./person";
+
+function notify(account: string, message: Message): void {
+  const { notify: wanted, notifyContent } = preferences.get();
+  if (!wanted || document.hasFocus() || !("Notification" in window) || Notification.permission !== "granted") return;
+  const list = client.getQueryData<Conversation[]>([account, "conversations"]);
+  const conversation = list?.find((one) => one.id === message.conversation);
+  if (!conversation || conversation.muted_until > Date.now() || conversation.blocked) return;
+  const title = notifyContent === "none" ? t("app.name") : nameOfConversation(conversation);
+  const body = notifyContent === "full" ? plain(message.text, message.mentions, "") : t("notifications.new");
+  const data = { hash: address(account, "c", message.conversation) };
+  const options = { body, tag: message.conversation, icon: "/icon.svg", data };
+  navigator.serviceWorker?.ready.then((worker) => worker.showNotification(title, options)).catch(() => undefined);
+}
+
+export function Notifier() {
+  const [text, setText] = useState("");
+  useEffect(
+    () =>
+      onFrame((frame) => {
+        if (frame.type !== "message_received" || !frame.message || !frame.account || frame.message.outgoing) return;
+        const { message } = frame;
+        notify(frame.account, message);
+        if (route().target === message.conversation) {
+          setText(
+            t("announce.received", { name: message.sender.name, text: plain(message.text, message.mentions, "") }),
+          );
+        }
+      }),
+    [],
+  );
+  return (
+    <div className="visually-hidden" role="log" aria-live="polite">
+      {text}
+    </div>
+  );
+}

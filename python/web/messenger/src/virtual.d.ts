@@ -1,0 +1,12 @@
+declare module "virtual:catalogues" {
+  const catalogues: Record<
+    string,
+    { share: number; load: () => Promise<{ default: import("@lingui/core").Messages }> } | undefined
+  >;
+  export default catalogues;
+}
+
+declare module "virtual:catalogue/en" {
+  const messages: import("@lingui/core").Messages;
+  export default messages;
+}
