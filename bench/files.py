@@ -187,6 +187,8 @@ def allium(directory: Path, port: int) -> Server:
     init = [sys.executable, "-m", "allium", "files", "init", "--data-dir", str(data), "--http-port", str(port)]
     subprocess.run(init, check=True, stdout=subprocess.DEVNULL)
     settings = {"BIND_IP": "127.0.0.1", "SOURCE_EXEMPT": "127.0.0.0/8", "METRICS_PORT": "", "MAX_BYTES": "200GB"}
+    # A machine that does other things must not make it give up.
+    settings |= {"IDLE_SECONDS": "600", "GRACE_SECONDS": "600"}
     environment = {**os.environ, **{f"ALLIUM_FILES_{name}": value for name, value in settings.items()}}
     process = subprocess.Popen(
         [sys.executable, "-m", "allium", "files", "serve", "--data-dir", str(data)],

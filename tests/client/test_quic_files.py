@@ -122,6 +122,29 @@ async def test_a_server_may_answer_before_it_has_the_end_of_the_question(monkeyp
         assert await asyncio.wait_for(got(port), 60) == bytes(100)
 
 
+async def test_what_has_come_is_read_at_once() -> None:
+    """Not a packet at a time, each of which would be a way through threads and the event loop."""
+    there, read = asyncio.Event(), list[bytes]()
+
+    async def serve(stream: Stream) -> None:
+        await there.wait()
+        while chunk := await stream.read(70_000, SECONDS):
+            read.append(chunk)
+        await stream.write(b"x", SECONDS)
+
+    data = os.urandom(100_000)
+    async with listening(serve) as port:
+        connection = _native.QuicConnection(LOOPBACK, port, KEY, os.urandom(32), frames.ALPN, SECONDS)
+        stream = Stream(connection.open())
+        await stream.write(data, SECONDS)
+        # The other end has all of it when this returns.
+        await stream.finish(SECONDS)
+        there.set()
+        assert await stream.read(1, SECONDS) == b"x"
+        connection.close()
+    assert [len(chunk) for chunk in read] == [70_000, 30_000] and b"".join(read) == data
+
+
 @pytest.mark.parametrize(
     ("said", "complaint"),
     [

@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use quinn::{
     Connection, Endpoint, IdleTimeout, Incoming, ReadError, RecvStream, SendStream, TransportConfig, VarInt, WriteError,
@@ -255,6 +256,23 @@ fn unwritten(error: WriteError) -> StreamError {
     }
 }
 
+/// `first`, and behind it what else has come: quinn gives the bytes of one packet at a time.
+fn with_what_is_there(receive: &mut RecvStream, first: Bytes, most: usize) -> Bytes {
+    let mut next = |held: usize| {
+        let left = most.saturating_sub(held);
+        let chunk = (held > 0 && left > 0).then(|| receive.read_chunk(left, true).now_or_never());
+        // Its end, and what went wrong, are told to whoever reads next.
+        chunk.flatten()?.ok().flatten().map(|chunk| chunk.bytes)
+    };
+    let Some(second) = next(first.len()) else { return first };
+    let mut all = BytesMut::from(first);
+    all.extend_from_slice(&second);
+    while let Some(more) = next(all.len()) {
+        all.extend_from_slice(&more);
+    }
+    all.freeze()
+}
+
 impl ByteStream {
     fn new(connection: &Connection, number: u64, send: SendStream, receive: RecvStream) -> Self {
         let address = connection.remote_address().ip().to_canonical();
@@ -280,8 +298,10 @@ impl ByteStream {
     /// [`StreamError`].
     pub async fn read(&self, most: usize, limit: Duration) -> Result<Bytes, StreamError> {
         let read = async {
-            let chunk = self.receive.lock().await.read_chunk(most, true).await;
-            Ok(chunk.map_err(unread)?.map(|chunk| chunk.bytes).unwrap_or_default())
+            let mut receive = self.receive.lock().await;
+            let first = receive.read_chunk(most, true).await.map_err(unread)?;
+            let first = first.map(|chunk| chunk.bytes).unwrap_or_default();
+            Ok(with_what_is_there(&mut receive, first, most))
         };
         self.unless_over(read, limit).await
     }
