@@ -42,8 +42,9 @@ def show(directory: Path) -> None:
             each = ", ".join(
                 f"{count[kind]} of {taken[kind] / count[kind]:.0f} bytes ({kind})" for kind in sorted(count)
             )
+            leaves, branches = stat["leaf_pages"], stat["branch_pages"]
             print(
-                f"{name.decode():<18} {stat['leaf_pages']:>8} leaves {full:>4.0%} full, {stat['branch_pages']:>5} branches,"
+                f"{name.decode():<18} {leaves:>8} leaves {full:>4.0%} full, {branches:>5} branches,"
                 f" {stat['overflow_pages']:>6} for large values: {each}"
             )
         print(f"free               {pages - used:>8} pages of {pages}, {page} bytes each")
