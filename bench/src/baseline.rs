@@ -61,6 +61,8 @@ pub(crate) const REFUSED: f64 = 10.0;
 struct Baseline {
     processor: String,
     cores: usize,
+    /// The system's load when it was written, of which the benchmark makes 3.
+    load: f64,
     /// Microseconds of libsodium's X25519.
     x25519_us: f64,
     /// By its name, its connections and what was stored before.
@@ -81,6 +83,12 @@ fn name(row: &Row) -> String {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Threads that ran or waited for a core in the last minute, on average.
+fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0)
 }
 
 /// A line of what the system says of the processor.
@@ -128,11 +136,14 @@ pub(crate) fn compare(rows: &[Row], file: &Path, most: Option<f64>) -> Result<bo
         }
     };
     println!(
-        "beside {} ({}, {} cores; {} here), in multiples of X25519; in brackets: where half of the rounds are",
+        "beside {} ({}, {} cores, a load of {}; {} cores and {} here), in multiples of X25519; in brackets: where half of \
+         the rounds are",
         file.display(),
         known.processor,
         known.cores,
-        cores()
+        known.load,
+        cores(),
+        load()
     );
     let mut holds = true;
     for row in rows {
@@ -160,7 +171,8 @@ pub(crate) fn compare(rows: &[Row], file: &Path, most: Option<f64>) -> Result<bo
 pub(crate) fn write(rows: &[Row], x25519_us: f64, file: &Path) -> Result<()> {
     let mut known: Baseline =
         fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-    (known.processor, known.cores, known.x25519_us) = (processor("model name"), cores(), hundredths(x25519_us));
+    (known.processor, known.cores, known.load) = (processor("model name"), cores(), load());
+    known.x25519_us = hundredths(x25519_us);
     known.rows.extend(rows.iter().map(|row| {
         let multiple = Multiple { median: hundredths(row.multiple), quartiles: row.quartiles.map(hundredths) };
         (name(row), multiple)

@@ -47,7 +47,7 @@ pub(crate) fn scale(table: &Table, count: u64, full: Option<&Path>, polling: usi
 fn beside_empty(table: &Table, empty: &Path, full: &Path, count: u64, connections: usize) -> Result<()> {
     let networks = [Network::start(empty, 1, table, true)?, Network::start(full, 1, table, true)?];
     let disk = networks[1].nodes()[0].disk_bytes()?.unwrap_or_default();
-    println!("{:.0} MB on disk, {:.0} bytes a message", mega(disk), mega(disk) * 1e6 / mega(count.max(1)) / 1e6);
+    println!("{:.0} MB on disk, {:.0} bytes a message", mega(disk), mega(disk) / mega(count.max(1)));
     let mut cases = Vec::new();
     for (name, work) in ROWS.into_iter().filter(|(name, _)| name.contains(&table.only)) {
         for (number, stored) in [0, count].into_iter().enumerate() {
