@@ -1,6 +1,6 @@
 """Takes the pictures of the messenger, `messenger-*.png`, of what Chromium really shows. `make screenshots` calls it.
 
-Nothing in them is made up: a network of real nodes, three people with a service each, and what they have sent each other.
+Nothing in them is made up: a network of real nodes, three people with a service each, and what they have said.
 """
 
 from __future__ import annotations
