@@ -21,7 +21,7 @@ from tests.support.messenger import Messenger
 
 OUT = Path(__file__).parent
 #: Colours of a picture: enough for a page, and a third of the bytes.
-COLOURS = 192
+COLOURS = 256
 
 
 class Person:
