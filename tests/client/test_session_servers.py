@@ -26,7 +26,7 @@ from allium.client.files.legacy import FileError
 from allium.client.messages.kinds import Letter, Text
 from allium.client.previews.fetch import PreviewFetcher
 from allium.client.servers import PathFailedError, ReplyStream, Route
-from allium.client.session import Session, community_rows
+from allium.client.session import Session, community_rows, letters
 from allium.client.session.core import Work
 from allium.client.session.events import MessageReceived, ReactionReceived
 from allium.client.transfers import transfer
@@ -179,7 +179,9 @@ async def test_a_preview_is_the_senders(files_devnet: Devnet, tmp_path: Path) ->
         await alice.send(bob.account_id, text, preview=preview)
         await bob.sync()
         [message] = await messages(bob, alice.account_id)
-        assert message.extra["preview"] == {"url": "https://site.example/a", "title": "A page"}
+        kept = letters.preview_of(message.extra["preview"])
+        assert kept is not None and (kept.url, kept.title) == ("https://site.example/a", "A page")
+        assert kept.image == preview.image
         assert await alice.files.preview("no link, https://127.0.0.1/ is none") is None
 
 

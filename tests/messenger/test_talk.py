@@ -239,6 +239,9 @@ def test_it_is_killed_and_goes_on(messenger_devnet: Devnet, tmp_path: Path, peop
             assert (account["account_id"], account["open"]) == (carol.id, True)
             received = at_bob.until("request_received", says("with a file"))
             assert received["message"]["attachments"][0]["name"] == "a.txt"
+        assert [each["id"] for each in bob.service.get(f"{bob.path}/requests")] == [carol.id]
+        assert bob.service.do("POST", f"{bob.path}/requests/clear") == {"count": 1}
+        assert bob.service.get(f"{bob.path}/requests") == []
         with carol.events(cursor) as events:
             assert events.hello["resumed"] is False
         assert service.end() == 0

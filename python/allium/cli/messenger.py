@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +63,8 @@ def messenger(
 
 
 def _serve(wanted: Wanted, *, browser: bool) -> None:
+    import asyncio
+
     from allium.base.pidfile import InUseError
     from allium.messenger import server
 

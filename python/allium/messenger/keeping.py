@@ -13,6 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from allium.client.database import DatabaseError
 from allium.client.database.rows import AttachmentState, StoredAttachment
 from allium.client.session.core import Work
 from allium.messenger import sealed
@@ -86,14 +87,29 @@ class Keeper:
 
     async def run(self) -> None:
         """Removes files of messages that are gone, for ever."""
-        await self.seal_all()
+        begun = False
         while True:
             await self._wanted.wait()
             await asyncio.sleep(SWEEP_SECONDS)
             self._wanted.clear()
-            arriving = {*self.arriving, *map(str, self._account.downloads)}
-            paths = await self._account.session.run(lambda work: work.database.attachments.paths())
-            await asyncio.to_thread(_sweep, self.directory, {Path(each).parent.name for each in paths} | arriving)
+            try:
+                if not begun:
+                    await self.seal_all()
+                begun = True
+                await self._sweep_now()
+            except (DatabaseError, OSError) as error:
+                # A full disk, for example: it is done with the next deletion.
+                _log.error("files of deleted messages were not removed: %s", type(error).__name__)
+
+    async def _sweep_now(self) -> None:
+        before = self._under_way()
+        paths = await self._account.session.run(lambda work: work.database.attachments.paths())
+        # What arrived meanwhile is in one of the three.
+        kept = {Path(each).parent.name for each in paths} | before | self._under_way()
+        await asyncio.to_thread(_sweep, self.directory, kept)
+
+    def _under_way(self) -> set[str]:
+        return self.arriving | set(map(str, self._account.downloads))
 
 
 def _sweep(directory: Path, kept: Collection[str]) -> None:

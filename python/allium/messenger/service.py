@@ -11,7 +11,6 @@ from pathlib import Path
 
 from allium.client.account import Account
 from allium.client.database import DatabaseError, keys
-from allium.client.errors import NetworkError, RefusedError
 from allium.client.seeds import MAINNET
 from allium.client.session import Session, restore_backup
 from allium.client.transfers.transfer import FileServer
@@ -53,15 +52,17 @@ class Service:
 
     async def start(self) -> None:
         """Opens all accounts, unless a password locks them."""
-        async with self._changing:
-            self._locked = self.has_password()
-            if not self._locked:
-                await self._open_all(None)
-        if self._locked and (password := await self.keychain.get()) is not None:
-            # It may have been changed elsewhere; then it is typed.
-            with contextlib.suppress(ApiError):
-                await self.unlock(password)
-        self._started.set()
+        try:
+            async with self._changing:
+                self._locked = self.has_password()
+                if not self._locked:
+                    await self._open_all(None)
+            if self._locked and (password := await self.keychain.get()) is not None:
+                # It may have been changed elsewhere; then it is typed.
+                with contextlib.suppress(ApiError):
+                    await self.unlock(password)
+        finally:
+            self._started.set()
 
     async def started(self) -> None:
         """Returns when the accounts are open, or locked."""
@@ -328,5 +329,8 @@ class Service:
             await asyncio.sleep(LOOK_SECONDS)
             minutes = self.auto_lock_minutes
             if minutes and not self._locked and asyncio.get_running_loop().time() - self._used > minutes * 60:
-                with contextlib.suppress(ApiError, NetworkError, RefusedError):
+                try:
                     await self.lock()
+                except Exception as error:
+                    # It is tried again.
+                    _log.error("it was not locked: %s", type(error).__name__)
