@@ -132,9 +132,10 @@ bench-crypto: build ## What opening layers costs: libsodium, OpenSSL, ours with 
 	$(BIN)/python -m pytest -q bench/bench_peel.py --benchmark-group-by=param:size
 	cargo bench --locked -p allium-bench --bench crypto
 
-fmt: $(VENV)/.requirements ## Format the sources
+fmt: $(VENV)/.requirements pages ## Format the sources
 	cargo fmt --all
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+	npm --prefix python/web run --silent format
 
 lock: $(VENV)/.requirements ## Choose the newest allowed Python packages anew
 	$(PIP) install --quiet uv

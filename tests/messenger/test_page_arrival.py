@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.support.browser import Tab
 from tests.support.messenger import Messenger
@@ -75,10 +75,7 @@ def test_a_password_locks_and_opens(service: Messenger, open_tab: OpenTab) -> No
     expect(page.get_by_role("button", name=account["display_name"])).to_be_visible()
 
 
-def test_who_has_no_link_is_told_so(service: Messenger, browser: object) -> None:
-    from playwright.sync_api import Browser
-
-    assert isinstance(browser, Browser)
+def test_who_has_no_link_is_told_so(service: Messenger, browser: Browser) -> None:
     tab = Tab(browser, service.url + "/")
     expect(tab.page.get_by_text("Not opened by its link")).to_be_visible()
     tab.close()

@@ -15,6 +15,7 @@ import allium
 from tests.messenger.conftest import Person
 from tests.messenger.test_page_talk import conversation, home, message
 from tests.support.browser import Tab
+from tests.support.messenger import Messenger
 
 OpenTab = Callable[..., Tab]
 People = tuple[Person, Person]
@@ -56,7 +57,7 @@ def test_axe_finds_nothing(people: People, open_tab: OpenTab, theme: str) -> Non
     assert found == []
 
 
-def test_axe_finds_nothing_on_the_way_in(service: object, open_tab: OpenTab) -> None:
+def test_axe_finds_nothing_on_the_way_in(service: Messenger, open_tab: OpenTab) -> None:
     tab = open_tab(service, color_scheme="dark", viewport={"width": 390, "height": 780})
     page, found = tab.page, []
     expect(page.get_by_role("button", name="Create an account")).to_be_visible()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from PIL import Image
+from playwright.sync_api import FilePayload, expect
 
 from tests.messenger.conftest import Person
 from tests.messenger.test_page_talk import act, conversation, home, message, write
@@ -149,10 +151,6 @@ def test_messages_are_selected_and_forwarded(people: People, open_tab: OpenTab) 
 
 
 def test_a_picture_of_oneself_is_cropped_and_kept(people: People, open_tab: OpenTab, tmp_path: Path) -> None:
-    from io import BytesIO
-
-    from PIL import Image
-
     alice, _ = people
     wide = BytesIO()
     Image.new("RGB", (900, 300), "olive").save(wide, "PNG")
@@ -160,7 +158,7 @@ def test_a_picture_of_oneself_is_cropped_and_kept(people: People, open_tab: Open
     page.get_by_role("button", name="Settings").click()
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose a picture").click()
-    chooser.value.set_files([{"name": "me.png", "mimeType": "image/png", "buffer": wide.getvalue()}])
+    chooser.value.set_files(FilePayload(name="me.png", mimeType="image/png", buffer=wide.getvalue()))
     expect(page.get_by_role("button", name="Remove the picture")).to_be_visible()
     kept = alice.service.ask("GET", f"{alice.path}/picture").body
     with Image.open(BytesIO(kept)) as picture:

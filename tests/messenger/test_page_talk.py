@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests.messenger.conftest import Person
 from tests.support.browser import Tab
@@ -132,7 +132,7 @@ def test_files_go_and_come(people: People, open_tab: OpenTab, tmp_path: Path) ->
     Image.new("RGB", (60, 40), "teal").save(picture, "PNG")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Attach files").click()
-    chooser.value.set_files([{"name": "sea.png", "mimeType": "image/png", "buffer": picture.getvalue()}])
+    chooser.value.set_files(FilePayload(name="sea.png", mimeType="image/png", buffer=picture.getvalue()))
     expect(page.get_by_role("img", name="sea.png")).to_be_visible()
     with bob.events() as at_bob:
         page.get_by_label("Message", exact=True).fill("The sea")

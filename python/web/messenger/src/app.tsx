@@ -1,9 +1,11 @@
 /** What is to be seen: the way in, the lock, or the messenger. */
-import { Toasts } from "@allium/ui";
+import { Button, Empty, Toasts } from "@allium/ui";
+import { CircleAlert } from "lucide-react";
 import { lazy, Suspense, useEffect, useState } from "react";
 import { ApiError } from "./api/client";
 import { connect } from "./api/events";
 import { useService } from "./api/queries";
+import { t } from "./i18n";
 import { Lock } from "./onboarding/lock";
 import { Unauthorized } from "./onboarding/unauthorized";
 import { preferences } from "./prefs";
@@ -22,7 +24,7 @@ function Content() {
     if (authorized) connect();
   }, [authorized]);
   const accounts = service.data?.accounts ?? [];
-  const account = accounts.find((one) => one.id === route.account) ?? accounts[0];
+  const account = accounts.find((one) => one.id === route.account) ?? accounts.find((one) => one.open) ?? accounts[0];
   useEffect(() => {
     if (service.data && !service.data.locked && !accounts.length) setArriving(true);
   }, [service.data, accounts.length]);
@@ -38,6 +40,21 @@ function Content() {
       <Suspense fallback={<main className="splash" aria-busy="true" />}>
         <Onboarding onDone={done} onCancel={account ? () => done(account.id) : null} />
       </Suspense>
+    );
+  }
+  if (!account.open) {
+    const others = accounts.filter((one) => one.open);
+    return (
+      <main className="splash">
+        <Empty icon={<CircleAlert />} title={t("account.closed")}>
+          <p>{account.error}</p>
+          {others.map((one) => (
+            <Button key={one.id} onClick={() => go(one.id)}>
+              {one.display_name}
+            </Button>
+          ))}
+        </Empty>
+      </main>
     );
   }
   return <Shell account={account} accounts={accounts} />;

@@ -38,6 +38,16 @@ function refresh(account: string, what: string): void {
   }, TOGETHER);
 }
 
+/** Accounts and their counts of what is unread. */
+function refreshState(): void {
+  if (stale.has("state")) return;
+  stale.add("state");
+  setTimeout(() => {
+    stale.delete("state");
+    void reloadState();
+  }, TOGETHER);
+}
+
 function everything(): void {
   void client.invalidateQueries();
   for (const timeline of heldTimelines()) void timeline.refresh();
@@ -123,6 +133,7 @@ function take(frame: Frame): void {
   }
   refresh(account, "conversations");
   refresh(account, "conversation");
+  refreshState();
 }
 
 export function connect(): void {
@@ -148,6 +159,8 @@ export function connect(): void {
   socket.onclose = () => {
     socket = null;
     connected.set(false);
+    // Whoever is let in no longer learns it here, as a refused socket says nothing.
+    void reloadState();
     setTimeout(connect, wait);
     wait = Math.min(LONGEST_WAIT, wait * 2);
   };

@@ -110,7 +110,12 @@ export class Timeline {
       const page = await this.fetch(`&after=${encodeURIComponent(after)}`);
       const now = this.stretch.get();
       if (now.generation !== generation) return;
-      this.stretch.set({ ...now, messages: [...now.messages, ...page.messages], after: page.after });
+      const messages = [...now.messages, ...page.messages];
+      const extra = Math.max(0, messages.length - LONGEST);
+      const oldest = messages[extra];
+      const before = extra && oldest ? `${oldest.position},${oldest.id}` : now.before;
+      const first = now.first + extra;
+      this.stretch.set({ ...now, messages: messages.slice(extra), before, first, after: page.after });
     } catch {
       // Scrolling asks again.
     } finally {

@@ -57,12 +57,9 @@ export function entriesOf(chat: Chat, message: Message, react: () => void): Entr
       toast(t("common.copied"));
     };
     entries.push({ label: t("message.copyText"), icon: <Copy />, run: () => void copy() });
+    const forward = () => chat.open({ what: "forward", messages: [message] });
+    entries.push({ label: t("message.forward"), icon: <Forward />, run: forward });
   }
-  entries.push({
-    label: t("message.forward"),
-    icon: <Forward />,
-    run: () => chat.open({ what: "forward", messages: [message] }),
-  });
   entries.push({
     label: t("message.select"),
     icon: <ListChecks />,

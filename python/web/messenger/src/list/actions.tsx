@@ -1,6 +1,6 @@
 /** What can be done with a conversation, for its menu in the list and at its head. */
-import { Ban, BellOff, BellRing, EyeOff, Mail, MailOpen, Pin, PinOff, Trash2 } from "lucide-react";
-import { patch, remove } from "../api/client";
+import { Ban, BellOff, BellRing, EyeOff, LogOut, Mail, MailOpen, Pin, PinOff, Trash2 } from "lucide-react";
+import { patch, post, remove } from "../api/client";
 import { attempt, changeConversation, markRead, of, reload, removeConversation } from "../api/queries";
 import type { Conversation } from "../api/types";
 import { t } from "../i18n";
@@ -51,6 +51,14 @@ export function conversationEntries(account: string, one: Conversation): Entries
       icon: <Ban />,
       run: () => void setBlocked(account, one.id, !one.blocked),
     });
+  }
+  if (one.kind === "community") {
+    const leave = async () => {
+      if ((await attempt(post(of(account, `communities/${one.id}/leave`)))) === undefined) return;
+      await reload(account, "conversations");
+      if (route().target === one.id) go(account);
+    };
+    entries.push({ label: t("community.leave"), icon: <LogOut />, danger: true, run: () => void leave() });
   }
   const ask = (what: Question["what"]) => question.set({ account, conversation: one, what });
   entries.push({ label: t("menu.clear"), icon: <Trash2 />, danger: true, run: () => ask("clear") });

@@ -101,11 +101,11 @@ export const Row = memo(function Row({
               {one.typing ? (
                 <span className="preview typing ellipsis">{t("list.typing")}</span>
               ) : one.draft && !open ? (
-                <span className="preview ellipsis">
+                <span className="preview ellipsis" dir="auto">
                   <span className="draft">{t("list.draft")}</span> <bdi>{safeName(one.draft, "")}</bdi>
                 </span>
               ) : (
-                <span className="preview ellipsis">
+                <span className="preview ellipsis" dir="auto">
                   <bdi>{last?.outgoing && !last.notice && one.kind !== "note" ? t("list.you", { text }) : text}</bdi>
                 </span>
               )}

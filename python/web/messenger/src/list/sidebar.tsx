@@ -63,7 +63,7 @@ function Accounts({ account, accounts }: { account: Account; accounts: Account[]
           </span>
           <span className="status">
             <span className="dot" data-off={account.online ? undefined : ""} />
-            {t(account.online ? "shell.online" : "status.offline")}
+            {t(account.online ? "status.online" : "status.offline")}
           </span>
         </span>
         {unread > 0 && <span className="badge">{number(unread)}</span>}

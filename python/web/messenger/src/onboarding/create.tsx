@@ -5,7 +5,7 @@ import { reloadState } from "../api/queries";
 import type { Account } from "../api/types";
 import { t } from "../i18n";
 
-/** Bytes of UTF-8 that a display name may have (spec/accounts §6). */
+/** Bytes of UTF-8 that a display name may have as all clients have it. */
 const LONGEST = 100;
 
 export function nameProblem(name: string): string | null {

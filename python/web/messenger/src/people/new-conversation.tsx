@@ -1,6 +1,6 @@
 /** The beginnings: a message to an Account ID, a group, a community, and the own id to give away. */
 import { Avatar, Button, Field, TextField, toast } from "@allium/ui";
-import { Copy, NotebookPen, Share2, Users, UsersRound } from "lucide-react";
+import { Copy, NotebookPen, QrCode, Share2, Users, UsersRound } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { get, post, sentence } from "../api/client";
 import { at, of, reload, useContacts } from "../api/queries";
@@ -18,6 +18,7 @@ interface Properties {
 }
 
 export function OwnId({ account }: { account: Account }) {
+  const [showing, setShowing] = useState(false);
   const copy = async () => {
     await navigator.clipboard.writeText(account.account_id);
     toast(t("common.copied"));
@@ -31,7 +32,12 @@ export function OwnId({ account }: { account: Account }) {
       <code className="mono wrap" translate="no">
         {account.account_id}
       </code>
+      {showing && <img className="qr" src={`/api/qr?text=${account.account_id}`} alt={t("new.qr")} />}
       <div className="row">
+        <Button onClick={() => setShowing(!showing)} aria-pressed={showing}>
+          <QrCode size={18} />
+          QR
+        </Button>
         <Button onClick={() => void copy()}>
           <Copy size={18} />
           {t("common.copy")}

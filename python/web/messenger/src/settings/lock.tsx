@@ -65,6 +65,37 @@ function Password({ set }: { set: boolean }) {
   );
 }
 
+interface Pairing {
+  code: string;
+  url: string;
+  fingerprint: string;
+}
+
+function Telephone() {
+  const [pairing, setPairing] = useState<Pairing | null>(null);
+  const begin = async () => setPairing((await attempt(post<Pairing>("pairing"))) ?? null);
+  return (
+    <section className="stack-form">
+      {pairing && (
+        <div className="own-id">
+          <p>{t("pair.scan")}</p>
+          <img className="qr" src={`/api/qr?text=${encodeURIComponent(pairing.url)}`} alt={t("pair.add")} />
+          <code className="mono wrap">{pairing.url.split("#")[0]}</code>
+          <p>
+            {t("pair.code")}: <b className="mono">{pairing.code}</b>
+          </p>
+          <p className="muted small wrap">
+            {t("pair.fingerprint")} <code className="mono">{pairing.fingerprint}</code>
+          </p>
+        </div>
+      )}
+      <div>
+        <Button onClick={() => void begin()}>{t("pair.add")}</Button>
+      </div>
+    </section>
+  );
+}
+
 function Devices() {
   const devices = useQuery({ queryKey: ["devices"], queryFn: () => get<Device[]>("devices"), staleTime: 0 }).data;
   const revoke = async (id: string) => {
@@ -131,6 +162,7 @@ export function LockSettings({ account }: { account: Account }) {
         <p className="muted">{t("lockset.needed")}</p>
       )}
       <Devices />
+      <Telephone />
     </>
   );
 }

@@ -1,0 +1,137 @@
+"""Takes the pictures of the messenger, `messenger-*.png`, of what Chromium really shows. `make screenshots` calls it.
+
+Nothing in them is made up: a network of real nodes, three people with a service each, and what they have said.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image, ImageDraw
+from playwright.sync_api import expect
+
+from tests.support.browser import Tab, launched
+from tests.support.devnet import up
+from tests.support.messenger import Messenger
+
+OUT = Path(__file__).parent
+#: Colours of a picture: enough for a page, and a third of the bytes.
+COLOURS = 256
+
+
+class Person:
+    """Somebody with a service and an account."""
+
+    def __init__(self, service: Messenger, name: str) -> None:
+        self.service = service
+        account = service.do("POST", "/api/accounts", {"display_name": name})
+        self.id, self.path = account["account_id"], f"/api/accounts/{account['id']}"
+        service.do("POST", f"{self.path}/phrase/seen")
+
+    def say(self, to: str, text: str, **more: Any) -> dict[str, Any]:
+        """Sends a message."""
+        sent: dict[str, Any] = self.service.do(
+            "POST", f"{self.path}/conversations/{to}/messages", {"text": text, **more}
+        )
+        return sent
+
+
+def lake() -> bytes:
+    """A picture to send."""
+    image = Image.new("RGB", (1200, 800))
+    draw = ImageDraw.Draw(image)
+    for row in range(800):
+        share = row / 800
+        above = (int(250 - 120 * share), int(190 - 40 * share), int(150 + 60 * share))
+        below = (int(100 - 40 * share), int(130 - 20 * share), int(140 + 10 * share))
+        draw.line([(0, row), (1200, row)], fill=above if row < 430 else below)
+    draw.ellipse([820, 180, 960, 320], fill=(255, 236, 190))
+    draw.polygon([(0, 430), (180, 300), (340, 400), (560, 250), (760, 430)], fill=(70, 90, 105))
+    draw.polygon([(500, 430), (800, 330), (1000, 390), (1200, 320), (1200, 430)], fill=(95, 110, 120))
+    written = BytesIO()
+    image.save(written, "JPEG", quality=88)
+    return written.getvalue()
+
+
+def talk(mira: Person, jonas: Person, salma: Person) -> None:
+    """What the pictures show."""
+    with mira.service.events() as at_mira, jonas.service.events() as at_jonas:
+
+        def to_mira(text: str, **more: Any) -> dict[str, Any]:
+            jonas.say(mira.id, text, **more)
+            got: dict[str, Any] = at_mira.until("message_received")["message"]
+            return got
+
+        mira.say(jonas.id, "Hi Jonas, it is Mira. This is where I write from now on!")
+        at_jonas.until("request_received")
+        to_mira("Found you. No phone number, nice.")
+        mira.say(jonas.id, "Are you coming to the lake on Saturday?")
+        at_jonas.until("message_received")
+        answer = to_mira("Yes! I bring the boat and something to eat.")
+        mira.service.do("PUT", f"{mira.path}/messages/{answer['id']}/reactions/{quote('🥰')}")
+        mira.say(jonas.id, "Perfect. Salma wants to know whether there is room for a dog.", quote=answer["id"])
+        at_jonas.until("message_received")
+        upload = jonas.service.ask("POST", f"{jonas.path}/uploads?name=lake.jpg&voice=false", lake()).json
+        to_mira("There is always room for a dog. It looked like this last year", attachments=[upload["id"]])
+        salma.say(mira.id, "Hello Mira, Jonas gave me your id. Is it fine to bring the dog?")
+        at_mira.until("request_received")
+        mira.say(mira.id, "Rope, lemons, dog biscuits")
+
+
+def take(tab: Tab, name: str) -> None:
+    """One picture, made small."""
+    shot = Image.open(BytesIO(tab.page.screenshot())).convert("RGB")
+    shot.quantize(COLOURS, dither=Image.Dither.NONE).save(OUT / f"messenger-{name}.png", optimize=True)
+
+
+def pictures(mira: Person) -> None:
+    """All of them."""
+    with launched() as browser:
+
+        def opened(**options: Any) -> Tab:
+            return Tab(browser, mira.service.do("POST", "/api/links")["url"], **options)
+
+        def conversation(tab: Tab) -> None:
+            tab.page.get_by_role("link", name="Jonas").click()
+            expect(tab.page.get_by_role("button", name="Open: lake")).to_be_visible()
+            tab.page.wait_for_load_state("networkidle")
+
+        tab = opened()
+        conversation(tab)
+        take(tab, "light")
+        tab.close()
+        tab = opened(color_scheme="dark")
+        conversation(tab)
+        take(tab, "dark")
+        tab.page.keyboard.press("Control+,")
+        tab.page.get_by_role("link", name="Appearance").click()
+        take(tab, "settings")
+        tab.close()
+        tab = opened(viewport={"width": 390, "height": 760}, locale="ar")
+        expect(tab.page.get_by_role("link", name="Jonas")).to_be_visible()
+        take(tab, "phone-arabic")
+        tab.close()
+
+
+def main() -> int:
+    """Runs everything; the exit code."""
+    with tempfile.TemporaryDirectory() as directory, up(Path(directory) / "net", "--nodes", "6", "--files") as net:
+        names = {"mira": "Mira Okafor", "jonas": "Jonas Weber", "salma": "Salma Haddad"}
+        services = {name: Messenger(Path(directory) / name, net, "--port", "0") for name in names}
+        try:
+            people = [Person(service.start(), names[name]) for name, service in services.items()]
+            talk(*people)
+            pictures(people[0])
+        finally:
+            for service in services.values():
+                service.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
