@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -54,12 +56,10 @@ def serve(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
         raise typer.Exit(server.run(settings, file))
 
 
-class _installed:
+@contextlib.contextmanager
+def _installed() -> Iterator[None]:
     """Says how to install what is missing."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ModuleNotFoundError):
-            raise CommandError(f"{error.name} is not installed; run: pip install 'allium[portal]'") from None
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is not installed; run: pip install 'allium[portal]'") from None

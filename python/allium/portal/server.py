@@ -40,6 +40,7 @@ from allium.server.quota import SourceQuota
 from allium.settings.declared import ConfigError
 from allium.staking import StakingError
 from allium.staking.addresses import Addresses
+from allium.staking.provider import Provider
 from allium.staking.provider_quorum import ProviderQuorum
 from allium.wallet.claim import SignatureClient
 from allium.wallet.steps import ContractReader
@@ -128,8 +129,7 @@ class PortalProcess(ServerProcess[PortalConfig]):
         self._indexer = indexer = Indexer(panel, addresses, database)
         await indexer.open()
         self._portal = portal = Portal(source, indexer, database, config.node_dir)
-        view = ContractReader(panel.providers[0], addresses)
-        signing = Signing(lambda: _asker(config.network_file), view)
+        signing = Signing(lambda: _asker(config.network_file), lambda: ContractReader(_sound(panel), addresses))
         stack.push_async_callback(signing.close)
         health.show(metrics, portal, indexer)
         works = (source.run(), indexer.run(config.refresh_seconds), portal.run())
@@ -189,6 +189,11 @@ def _asker(network_file: Path) -> SignatureClient:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StakingError(f"the list of nodes cannot be read: {type(error).__name__}") from None
     return SignatureClient.of([node for node in nodes if node.omq_port])
+
+
+def _sound(panel: ProviderQuorum) -> Provider:
+    """The first provider that nothing is known against; what it says is tried by the contract in the end."""
+    return next((each for each in panel.providers if each.trouble is None), panel.providers[0])
 
 
 async def _no_onion(request: Request) -> Answer:

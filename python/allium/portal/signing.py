@@ -37,8 +37,8 @@ class NoSignatureError(Exception):
 class Signing:
     """Asks for signatures."""
 
-    def __init__(self, asker: Callable[[], SignatureClient], view: ContractReader) -> None:
-        """`asker`: the nodes to ask as of now; raises `StakingError` when none is known."""
+    def __init__(self, asker: Callable[[], SignatureClient], view: Callable[[], ContractReader]) -> None:
+        """`asker`: the nodes to ask as of now, `view`: by whom the contract is seen; they raise `StakingError`."""
         self._asker, self._view = asker, view
         self._under_way: dict[tuple[str, bytes], asyncio.Task[NetworkSignature]] = {}
 
@@ -82,7 +82,7 @@ class Signing:
             raise NoSignatureError(str(error), refused=False) from None
 
     async def _collected(self, command: str, fields: dict[str, object]) -> NetworkSignature:
-        return await collect(self._asker(), self._view, command, fields)
+        return await collect(self._asker(), self._view(), command, fields)
 
     async def close(self) -> None:
         """Ends what is under way."""
