@@ -89,7 +89,7 @@ lint: $(VENV)/.installed pages ## rustfmt, clippy, rustdoc, ruff, mypy, tsc, Bio
 	$(BIN)/python tests/lint/lengths.py
 	$(BIN)/python tests/lint/glossary.py
 	$(BIN)/python tests/lint/citations.py
-	npm --prefix python/web run --silent lint
+	cd python/web && npm run --silent lint
 
 build: $(VENV)/.installed pages ## Everything, installed editable in .venv
 
@@ -135,7 +135,7 @@ bench-crypto: build ## What opening layers costs: libsodium, OpenSSL, ours with 
 fmt: $(VENV)/.requirements pages ## Format the sources
 	cargo fmt --all
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
-	npm --prefix python/web run --silent format
+	cd python/web && npm run --silent format
 
 lock: $(VENV)/.requirements ## Choose the newest allowed Python packages anew
 	$(PIP) install --quiet uv
@@ -211,8 +211,7 @@ $(VENV)/.cargo-fuzz-$(CARGO_FUZZ): $(VENV)/.requirements
 $(VENV)/.pages: $(VENV)/.requirements $(WEB)
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null || \
 		{ echo "The messenger's page needs Node.js >= 20 to be built: https://nodejs.org" >&2; exit 1; }
-	npm --prefix python/web ci --no-audit --no-fund --loglevel=error
-	npm --prefix python/web run --silent build
+	cd python/web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml setup.py $(RUST) $(CYTHON)

@@ -57,6 +57,13 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+def test_the_messengers_page_is_in_the_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {"allium/messenger/page/index.html", "allium/messenger/page/NOTICE"} <= set(names)
+    assert not any("node_modules" in name or name.endswith(".tsx") for name in names)
+
+
 def test_one_wheel_serves_all_versions_of_python(wheel: Path) -> None:
     name, _, python, abi, platform = wheel.stem.split("-")
     assert (name, python, abi) == ("allium", "cp311", "abi3")
