@@ -104,7 +104,7 @@ impl Other {
     /// Passes these on as if they came at the same moment; what became of each.
     async fn forward(&self, commands: &[(&'static str, Bytes)]) -> Vec<MemberAnswer> {
         let ask =
-            |(method, params): &(&'static str, Bytes)| self.peers.forward(&self.node, *method, params.clone(), LIMIT);
+            |(method, params): &(&'static str, Bytes)| self.peers.forward(&self.node, method, params.clone(), LIMIT);
         join_all(commands.iter().map(ask)).await
     }
 
