@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 #: Requests that are carried out at the same time.
 MAX_REQUESTS = 64
-_MISSING = "The page is not built: run <code>make messenger-page</code> in the source (it needs Node.js 20 or newer)."
+_MISSING = "The page is not built: run <code>make pages</code> in the source (it needs Node.js 20 or newer)."
 
 
 def application(
