@@ -56,7 +56,11 @@ def messenger(
         session.only_after(ctx, "data_dir", "seed", "port", "no_browser", "listen", "file_server")
         return
     import allium
-    from allium.messenger.server import Wanted
+
+    try:
+        from allium.messenger.server import Wanted
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is not installed; run: pip install 'allium[messenger]'") from None
 
     directory, server = expanded(data_dir), _file_server(file_server)
     _serve(Wanted(directory, tuple(seed or ()), port, listen, server, allium.__version__), browser=not no_browser)

@@ -130,7 +130,8 @@ class Enclosing:
             if task.cancelled():
                 continue
             error = task.exception()
-            if isinstance(error, NetworkError):
+            if isinstance(error, NetworkError | OSError):
+                # Of the network, or of a disk that may be there again.
                 done = False
             elif error is not None:
                 _log.info("files of a message cannot be sent: %s", type(error).__name__)
@@ -155,7 +156,7 @@ class Enclosing:
                     unchanged=file.unchanged,
                     progress=told,
                 )
-            except OSError as error:
+            except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
                 raise FileError(f"{file.name} cannot be read ({error.strerror})") from None
             await session.run(_uploaded, stored, uploaded, str(file.path))
         await session.run(_complete, session.groups, number)

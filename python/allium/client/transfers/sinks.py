@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
@@ -35,9 +36,21 @@ class PathBody:
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """See `Body`; `OSError`."""
-        with await asyncio.to_thread(self._path.open, "rb", 0) as file:
+        opening = asyncio.ensure_future(asyncio.to_thread(self._path.open, "rb", 0))
+        try:
+            opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread opens it all the same.
+            opening.add_done_callback(_close)
+            raise
+        with opened as file:
             while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
                 yield piece
+
+
+def _close(opening: asyncio.Task[FileIO]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 class Sink(Protocol):
