@@ -23,6 +23,8 @@ CARGO_PROFILE := --profile fast
 RUST := $(shell find engine native Cargo.toml Cargo.lock -name '*.rs' -o -name 'Cargo.*')
 CYTHON := $(shell find python -name '*.pyx' -not -path '*/node_modules/*')
 WEB := $(shell find python/web -name node_modules -prune -o -type f -print)
+# A package can be made without Node.js; it has no page then, and setup.py says so.
+PAGES := $(if $(shell command -v npm),pages)
 # The build runs without isolation, so the build tools of the lock file have to be on the PATH.
 PIP := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --disable-pip-version-check
 
@@ -95,7 +97,7 @@ build: $(VENV)/.installed pages ## Everything, installed editable in .venv
 
 pages: $(VENV)/.pages ## The messenger's page, in python/allium/messenger/page (needs Node.js >= 20)
 
-wheel: $(VENV)/.requirements pages ## The package as a wheel, in dist/; its tag says which systems it is for
+wheel: $(VENV)/.requirements $(PAGES) ## The package as a wheel, in dist/; its tag says which systems it is for
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist -C build-args="--compatibility pypi --strip" .
 
 capi: ## The engine for C and C++: target/release/liballium.so and liballium.a; the header is engine/include/allium.h
@@ -142,7 +144,7 @@ lock: $(VENV)/.requirements ## Choose the newest allowed Python packages anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
 		--no-header --no-annotate --no-emit-package allium pyproject.toml -o requirements.lock
 
-deb: $(VENV)/.requirements pages ## A Debian package of this machine's Debian in dist/ (PROFILE=fast: without the slow last step)
+deb: $(VENV)/.requirements $(PAGES) ## A Debian package of this machine's Debian in dist/ (PROFILE=fast: without the slow last step)
 	rm -rf dist/*.whl
 	$(PIP) wheel --quiet --no-deps --no-build-isolation $(if $(PROFILE),-C build-args="--profile $(PROFILE)") -w dist .
 	PYTHONPATH=python $(BIN)/python debian/build.py dist/*.whl

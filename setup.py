@@ -62,8 +62,12 @@ def _build_page() -> None:
     if npm is None:
         print("The messenger's page is left out: install Node.js >= 20, and build again, to have it.", file=sys.stderr)
         return
-    subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=PAGE_SOURCE, check=True)
-    subprocess.run([npm, "run", "--silent", "build"], cwd=PAGE_SOURCE, check=True)
+    try:
+        subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=PAGE_SOURCE, check=True)
+        subprocess.run([npm, "run", "--silent", "build"], cwd=PAGE_SOURCE, check=True)
+    except subprocess.CalledProcessError:
+        hint = "it needs Node.js >= 20 and npm's registry; without npm on the PATH it is left out"
+        raise SystemExit(f"The messenger's page could not be built: {hint}.") from None
 
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:

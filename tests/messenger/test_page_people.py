@@ -75,9 +75,11 @@ def test_a_group_is_made_and_its_members_talk(people: People, open_tab: OpenTab)
         page.get_by_role("button", name="Create the group").click()
         expect(page.get_by_role("main").get_by_role("heading", name="Gardeners")).to_be_visible()
         group = page.evaluate("location.hash.split('/')[3]")
-        if not any(each["id"] == group for each in bob.service.get(f"{bob.path}/groups") or []):
-            at_bob.until("group_changed", lambda event: event.get("conversation") == group)
+        at_bob.until("group_changed", lambda event: event["group"] == group)
         bob.service.do("POST", f"{bob.path}/groups/{group}/accept")
+        # Who can read it has the group's key, and can write.
+        write(page, "Welcome")
+        at_bob.until("message_received", lambda event: event["message"]["text"] == "Welcome")
         bob.service.do("POST", f"{bob.path}/conversations/{group}/messages", {"text": "Hello, gardeners"})
         expect(message(page, "Hello, gardeners")).to_contain_text("Bob")
         # A mention is completed by its first letters, and travels as an id.

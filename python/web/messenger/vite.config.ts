@@ -1,10 +1,10 @@
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
-import { catalogues } from "./build/catalogues";
-import { emojiData } from "./build/emoji";
-import { notice } from "./build/notice";
-import { serviceWorker } from "./build/worker";
+import { catalogues } from "./build/catalogues.ts";
+import { emojiData } from "./build/emoji.ts";
+import { notice } from "./build/notice.ts";
+import { serviceWorker } from "./build/worker.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
