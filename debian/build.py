@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 #: Where it will be.
 HOME = Path("/usr/lib/allium")
 PYTHON = Path("/usr/bin/python3")
-EXTRAS = {"chain", "files", "push"}
+EXTRAS = {"files", "messenger", "portal", "push"}
 
 
 def needed(distribution: metadata.Distribution, extras: set[str]) -> set[str]:
