@@ -211,7 +211,7 @@ $(VENV)/.cargo-fuzz-$(CARGO_FUZZ): $(VENV)/.requirements
 	touch $@
 
 $(VENV)/.pages: $(VENV)/.requirements $(WEB)
-	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null || \
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' 2>/dev/null || \
 		{ echo "The messenger's page needs Node.js >= 20 to be built: https://nodejs.org" >&2; exit 1; }
 	cd python/web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 	touch $@
