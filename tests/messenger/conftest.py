@@ -80,7 +80,7 @@ def service(tmp_path: Path, messenger_devnet: Devnet) -> Iterator[Messenger]:
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with launched() as made:
         yield made

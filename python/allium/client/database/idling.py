@@ -35,7 +35,9 @@ def _merge(connection: Connection) -> bool:
 
 
 def _checkpoint(connection: Connection) -> None:
-    """Puts the write-ahead log into the file if there is much of it, beside whoever reads."""
+    """Puts the write-ahead log into the file if there is much of it, beside whoever reads; not within a transaction."""
+    if connection.raw.in_transaction:
+        return
     size = connection.row("PRAGMA wal_checkpoint(NOOP)") or (0, 0, 0)
     if size[1] - size[2] >= _PAGES:
         connection.row("PRAGMA wal_checkpoint(PASSIVE)")
