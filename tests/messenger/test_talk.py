@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ def test_pages_of_messages_meet(people: People) -> None:
 def test_a_file_travels_and_is_streamed_in_ranges(people: People) -> None:
     alice, bob = people
     content = bytes(range(256)) * 2000
+    before = {path.parent for each in people for path in files_in(attachments_of(each))}
     upload = alice.service.do("POST", f"{alice.path}/uploads?name=../../a%2Fplan.bin", content)
     assert (upload["name"], upload["size"]) == ("plan.bin", len(content))
     with bob.events() as at_bob, alice.events() as at_alice:
@@ -118,26 +119,31 @@ def test_a_file_travels_and_is_streamed_in_ranges(people: People) -> None:
     assert (beyond.status, beyond.headers["content-range"]) == (416, "bytes */512000")
     assert alice.service.ask("DELETE", f"{alice.path}/uploads/{upload['id']}").status == 404
     for each, message in ((alice, sent), (bob, received)):
-        where = each.service.directory / "accounts" / each.account["id"] / "attachments"
-        await_that("sealed", partial(is_sealed, where))
+        where = attachments_of(each)
+        await_that("sealed", partial(is_sealed, where, before))
         assert (
             each.service.ask("GET", message["attachments"][0]["url"], headers={"Range": "bytes=65530-65545"}).body
             == (content[65530:65546])
         )
         each.service.do("DELETE", f"{each.path}/messages/{message['id']}")
-        await_that("removed", partial(is_empty, where))
+        await_that("removed", partial(is_empty, where, before))
+
+
+def attachments_of(person: Person) -> Path:
+    return Path(person.service.directory, "accounts", person.account["id"], "attachments")
 
 
 def files_in(directory: Path) -> list[Path]:
     return [each for each in directory.rglob("*") if each.is_file()]
 
 
-def is_empty(directory: Path) -> bool:
-    return not files_in(directory)
+def is_empty(directory: Path, but: Collection[Path]) -> bool:
+    """Whether no file is there but in directories that others have left."""
+    return all(each.parent in but for each in files_in(directory))
 
 
-def is_sealed(directory: Path) -> bool:
-    return not is_empty(directory) and not any(map(in_the_clear, files_in(directory)))
+def is_sealed(directory: Path, but: Collection[Path]) -> bool:
+    return not is_empty(directory, but) and not any(map(in_the_clear, files_in(directory)))
 
 
 def in_the_clear(path: Path) -> bool:

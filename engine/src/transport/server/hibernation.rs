@@ -15,7 +15,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How often a connection is looked at; it hibernates when nothing has come from one time to the next.
+/// How often a connection is looked at; it hibernates when nothing has come or gone from one time to the next.
 const LOOK: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_millis(500) };
 
 /// All that came is answered, as far as the stream knows.
@@ -24,13 +24,15 @@ const ANSWERED: u8 = 0;
 const ASKED: u8 = 1;
 /// Written, and not flushed.
 const ANSWERING: u8 = 2;
+/// Nothing more is said: what still comes is no request.
+const ENDING: u8 = 3;
 
 /// What happens on a connection. One task sees and changes it.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     last: AtomicU8,
-    /// Times that something came.
-    reads: AtomicUsize,
+    /// Times that something came or went: who has just been answered may be about to be closed.
+    moves: AtomicUsize,
     /// Requests under way.
     requests: AtomicUsize,
 }
@@ -42,18 +44,23 @@ impl Activity {
         UnderWay(Arc::clone(self))
     }
 
-    /// Waits until nothing is under way and nothing has come for a while.
+    /// Waits until nothing is under way and nothing has come or gone for a while.
     pub(super) async fn silence(&self) {
-        let mut seen = self.reads.load(Ordering::Relaxed);
+        let mut seen = self.moves.load(Ordering::Relaxed);
         loop {
             tokio::time::sleep(LOOK).await;
-            let reads = self.reads.load(Ordering::Relaxed);
+            let moves = self.moves.load(Ordering::Relaxed);
             let answered = self.last.load(Ordering::Relaxed) == ANSWERED;
-            if answered && reads == seen && self.requests.load(Ordering::Relaxed) == 0 {
+            if answered && moves == seen && self.requests.load(Ordering::Relaxed) == 0 {
                 return;
             }
-            seen = reads;
+            seen = moves;
         }
+    }
+
+    fn moved(&self, last: u8) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+        self.last.store(last, Ordering::Relaxed);
     }
 }
 
@@ -98,8 +105,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
             self.first.advance(some);
         }
         if buf.filled().len() > before {
-            self.activity.reads.fetch_add(1, Ordering::Relaxed);
-            self.activity.last.store(ASKED, Ordering::Relaxed);
+            self.activity.moved(ASKED);
         }
         Poll::Ready(Ok(()))
     }
@@ -107,7 +113,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.activity.last.store(ANSWERING, Ordering::Relaxed);
+        self.activity.moved(ANSWERING);
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -116,7 +122,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.activity.last.store(ANSWERING, Ordering::Relaxed);
+        self.activity.moved(ANSWERING);
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -132,6 +138,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.activity.moved(ENDING);
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
@@ -165,6 +172,8 @@ mod tests {
         drop(request);
         // Answered.
         activity.silence().await;
+        here.shutdown().await.unwrap();
+        assert!(stays_awake(&activity).await, "ending");
     }
 
     #[tokio::test]
