@@ -3,26 +3,7 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type { Plugin } from "vite";
-
-const LANGUAGES = [
-  "en",
-  "de",
-  "fr",
-  "es",
-  "it",
-  "pt",
-  "nl",
-  "pl",
-  "ru",
-  "uk",
-  "ja",
-  "ko",
-  "zh",
-  "hu",
-  "sv",
-  "da",
-  "fi",
-];
+import { EMOJI_LANGUAGES } from "../src/conversation/emoji-languages";
 
 export function emojiData(): Plugin {
   const source = dirname(createRequire(import.meta.url).resolve("emojibase-data/package.json"));
@@ -30,7 +11,7 @@ export function emojiData(): Plugin {
     name: "emoji-data",
     apply: "build",
     writeBundle(options) {
-      for (const language of LANGUAGES) {
+      for (const language of EMOJI_LANGUAGES) {
         const target = join(options.dir ?? "", "emoji", language);
         mkdirSync(target, { recursive: true });
         for (const name of ["data.json", "messages.json"]) {

@@ -1,27 +1,7 @@
 /** All emoji, found by name in the page's language; their data is served beside the page. */
 import { type EmojiPickerListComponents, EmojiPicker as Picker } from "frimousse";
 import { language, t } from "../i18n";
-
-const LANGUAGES = [
-  "en",
-  "de",
-  "fr",
-  "es",
-  "it",
-  "pt",
-  "nl",
-  "pl",
-  "ru",
-  "uk",
-  "ja",
-  "ko",
-  "zh",
-  "hu",
-  "sv",
-  "da",
-  "fi",
-] as const;
-type Language = (typeof LANGUAGES)[number];
+import { EMOJI_LANGUAGES, type EmojiLanguage } from "./emoji-languages";
 
 const PARTS: Partial<EmojiPickerListComponents> = {
   CategoryHeader: ({ category, ...rest }) => (
@@ -43,7 +23,7 @@ const PARTS: Partial<EmojiPickerListComponents> = {
 
 export default function EmojiPicker({ onPick }: { onPick: (emoji: string) => void }) {
   const base = language().split("-")[0] ?? "en";
-  const locale = LANGUAGES.find((one) => one === base) ?? ("en" satisfies Language);
+  const locale = EMOJI_LANGUAGES.find((one) => one === base) ?? ("en" satisfies EmojiLanguage);
   return (
     <Picker.Root
       className="emoji-picker"
