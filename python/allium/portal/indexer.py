@@ -110,11 +110,7 @@ class Indexer:
 
     async def _newest(self, provider: Provider) -> int:
         async def ask(w3: AsyncWeb3[Any]) -> int:
-            if provider.chain_id is None:
-                provider.chain_id = quantity(await w3.eth.chain_id)
-            if provider.chain_id != self._addresses.chain_id:
-                wrong, provider.chain_id = provider.chain_id, None
-                raise ProviderError(f"has chain {wrong}, not {self._addresses.chain_id}")
+            await provider.check_chain(w3, self._addresses.chain_id)
             return quantity(await w3.eth.block_number)
 
         return await provider.ask(ask)

@@ -160,11 +160,7 @@ class EventFollower:
 
     async def _final(self, provider: Provider) -> int:
         async def ask(w3: AsyncWeb3[Any]) -> int:
-            if provider.chain_id is None:
-                provider.chain_id = quantity(await w3.eth.chain_id)
-            if provider.chain_id != self._contracts.chain_id:
-                wrong, provider.chain_id = provider.chain_id, None
-                raise ProviderError(f"has chain {wrong}, not {self._contracts.chain_id}")
+            await provider.check_chain(w3, self._contracts.chain_id)
             if self._depth is not None:
                 return max(0, quantity(await w3.eth.block_number) - self._depth)
             try:

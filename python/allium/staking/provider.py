@@ -124,6 +124,17 @@ class Provider:
         self.shunned_until = 0.0
         self._logger = log.get("staking")
 
+    async def check_chain(self, w3: AsyncWeb3[Any], wanted: int) -> None:
+        """For a question to begin with: raises `ProviderError` unless it has the chain with the id `wanted`.
+
+        It is asked once, and again after it had another.
+        """
+        if self.chain_id is None:
+            self.chain_id = quantity(await w3.eth.chain_id)
+        if self.chain_id != wanted:
+            wrong, self.chain_id = self.chain_id, None
+            raise ProviderError(f"has chain {wrong}, not {wanted}")
+
     async def ask(self, question: Callable[[AsyncWeb3[Any]], Awaitable[T]]) -> T:
         """What `question` makes of the provider's answers; raises `ProviderError` whatever they were."""
         try:
