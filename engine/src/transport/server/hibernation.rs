@@ -49,13 +49,18 @@ impl Activity {
         let mut seen = self.moves.load(Ordering::Relaxed);
         loop {
             tokio::time::sleep(LOOK).await;
-            let moves = self.moves.load(Ordering::Relaxed);
-            let answered = self.last.load(Ordering::Relaxed) == ANSWERED;
-            if answered && moves == seen && self.requests.load(Ordering::Relaxed) == 0 {
+            if self.is_silent(&mut seen) {
                 return;
             }
-            seen = moves;
         }
+    }
+
+    /// Whether nothing is under way, and nothing came or went since there were `seen` moves; how many there are now.
+    fn is_silent(&self, seen: &mut usize) -> bool {
+        let moves = self.moves.load(Ordering::Relaxed);
+        let before = std::mem::replace(seen, moves);
+        let answered = self.last.load(Ordering::Relaxed) == ANSWERED;
+        answered && moves == before && self.requests.load(Ordering::Relaxed) == 0
     }
 
     fn moved(&self, last: u8) {
@@ -174,6 +179,19 @@ mod tests {
         activity.silence().await;
         here.shutdown().await.unwrap();
         assert!(stays_awake(&activity).await, "ending");
+    }
+
+    #[tokio::test]
+    async fn who_was_just_answered_may_be_about_to_end() {
+        let (here, _there) = tokio::io::duplex(1024);
+        let activity = Arc::new(Activity::default());
+        let mut here = Observed::new(here, Bytes::new(), Arc::clone(&activity));
+        let mut seen = 0;
+        assert!(activity.is_silent(&mut seen));
+        here.write_all(b"400").await.unwrap();
+        here.flush().await.unwrap();
+        assert!(!activity.is_silent(&mut seen));
+        assert!(activity.is_silent(&mut seen));
     }
 
     #[tokio::test]
