@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MOST = 3
+MOST = 12
 #: Where pytest keeps it, from the root of the repository.
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 

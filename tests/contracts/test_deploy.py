@@ -65,7 +65,7 @@ def test_a_network_is_deployed_from_a_key_file(
     assert KEY not in "".join(capsys.readouterr())
     addresses = Addresses.load(out)
     assert addresses.chain_id == anvil.CHAIN_ID
-    w3 = Web3(HTTPProvider(empty.url))
+    w3 = Web3(HTTPProvider(empty.url, {"timeout": 120}))
 
     def at(name: str, address: str | None) -> Any:
         assert address is not None

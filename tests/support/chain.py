@@ -31,6 +31,8 @@ HOUR, DAY = 3600, 86_400
 ZERO = to_checksum_address("0x" + "00" * 20)
 NO_SIGNATURE = (0, 0, 0, 0)
 _GAS = 16_000_000
+#: An estimate of gas is many runs, and the machine may be busy.
+_SECONDS = 300
 
 #: Gas of every transaction that the tests sent, by contract and function.
 GAS: dict[str, list[int]] = defaultdict(list)
@@ -74,7 +76,7 @@ class Chain:
     def __init__(self, url: str, parameters: deploy.DeployParameters | None = None) -> None:
         self.url = url
         self._parameters = parameters
-        self.w3 = Web3(HTTPProvider(url))
+        self.w3 = Web3(HTTPProvider(url, {"timeout": _SECONDS}))
         #: What is at an address, for the table of gas.
         self.names: dict[str, str] = {}
         accounts: Sequence[ChecksumAddress] = self.w3.eth.accounts

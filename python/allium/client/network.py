@@ -23,7 +23,7 @@ from allium.client.quic import QuicEntries
 from allium.client.transport import HttpAnswer, Transport
 
 REQUEST_TIMEOUT = 10.0
-#: Attempts in any case, and at most: those beyond `ATTEMPTS` are made while they fail quickly.
+#: Attempts in any case, and at most: those beyond `ATTEMPTS` are made for as long as so many silent nodes would take.
 ATTEMPTS = 3
 MOST_ATTEMPTS = 10
 #: Before each further attempt, in seconds.
@@ -60,7 +60,7 @@ async def attempts() -> AsyncIterator[int]:
     for attempt in range(MOST_ATTEMPTS):
         if attempt:
             await asyncio.sleep(_PAUSE)
-        if attempt >= ATTEMPTS and time.monotonic() - began > REQUEST_TIMEOUT:
+        if attempt >= ATTEMPTS and time.monotonic() - began > ATTEMPTS * REQUEST_TIMEOUT:
             return
         yield attempt
 

@@ -128,6 +128,21 @@ impl Peers {
             }
         }
     }
+
+    /// What `answer` brings over `connection`; nothing when that ended and the other end had not taken a single packet
+    /// since: it was one of a process that is no more. Such a request can be made anew, over OMQ.
+    async fn over<T>(
+        &self,
+        connection: &PeerConnection,
+        peer: &Arc<NodeInfo>,
+        limit: Duration,
+        answer: impl Future<Output = Result<T, PeerError>>,
+    ) -> Option<Result<T, PeerError>> {
+        let before = connection.acknowledgements();
+        let answer = self.watched(connection, peer, limit, answer).await;
+        let ended = matches!(answer, Err(PeerError::Timeout)) && !connection.is_open();
+        (!ended || connection.acknowledgements() != before).then_some(answer)
+    }
 }
 
 impl PeerLink for Peers {
@@ -140,17 +155,24 @@ impl PeerLink for Peers {
     ) -> PeerAnswer<'a> {
         let peer = Arc::clone(peer);
         Box::pin(async move {
+            let end = Instant::now() + timeout;
             let connection = self.quic.get(&peer).filter(|_| peer.is_reachable());
             let answer = if self.is_cut_off(&peer.ed25519) {
                 tokio::time::sleep(timeout).await;
-                Err(PeerError::Timeout)
+                Some(Err(PeerError::Timeout))
             } else if let Some(connection) = connection {
-                self.watched(&connection, &peer, timeout, connection.request(command, &parts, timeout)).await
-            } else if command == RECONCILE {
-                // The reference has no such command.
-                return Err(PeerError::Timeout);
+                self.over(&connection, &peer, timeout, connection.request(command, &parts, timeout)).await
             } else {
-                PeerLink::request(self.omq.as_ref(), &peer, command, parts, timeout).await
+                None
+            };
+            let answer = match answer {
+                Some(answer) => answer,
+                // The reference has no such command.
+                None if command == RECONCILE => return Err(PeerError::Timeout),
+                None => {
+                    let left = end.saturating_duration_since(Instant::now());
+                    PeerLink::request(self.omq.as_ref(), &peer, command, parts, left).await
+                }
             };
             self.count(command, &answer);
             self.note(&peer, &answer);
@@ -167,13 +189,19 @@ impl PeerLink for Peers {
     ) -> Forwarding<'a> {
         let peer = Arc::clone(peer);
         Box::pin(async move {
+            let end = Instant::now() + timeout;
             let connection = self.quic.get(&peer).filter(|connection| peer.is_reachable() && connection.takes_stores);
-            let Some(connection) = connection.filter(|_| !self.is_cut_off(&peer.ed25519)) else {
-                let parts = vec![Bytes::from_static(method.as_bytes()), params];
-                return read(self.request(&peer, FORWARDED, parts, timeout).await);
+            let told = if let Some(connection) = connection.filter(|_| !self.is_cut_off(&peer.ed25519)) {
+                let told = forward(&connection.line, method, params.clone(), timeout);
+                self.over(&connection, &peer, timeout, told).await
+            } else {
+                None
             };
-            let told = forward(&connection.line, method, params, timeout);
-            let told = self.watched(&connection, &peer, timeout, told).await;
+            let Some(told) = told else {
+                let parts = vec![Bytes::from_static(method.as_bytes()), params];
+                let left = end.saturating_duration_since(Instant::now());
+                return read(self.request(&peer, FORWARDED, parts, left).await);
+            };
             self.traffic.add(Direction::Out, FORWARDED, Outcome::of_member(&told));
             self.note(&peer, &told);
             told.unwrap_or(MemberAnswer::TimedOut)

@@ -79,8 +79,13 @@ impl PeerConnection {
         Ok(Self { connection, commands, data, onions, ours, takes_stores, line })
     }
 
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.connection.close_reason().is_none()
+    }
+
+    /// How often the other end has said what it has received.
+    pub(super) fn acknowledgements(&self) -> u64 {
+        self.connection.stats().frame_rx.acks
     }
 
     /// Gives the connection up: whoever waits for an answer learns it.
