@@ -225,8 +225,8 @@ impl Crowd {
         self.runtime.block_on(async {
             let node = QuicNode::new(address, key)?;
             for number in 0..count {
-                let client = node.connect().await?;
-                client.request("info", b"{}", PATIENCE).await.with_context(|| format!("connection {number}"))?;
+                let client = node.connect().await.with_context(|| format!("connection {number}"))?;
+                client.request("info", b"{}", PATIENCE).await.with_context(|| format!("request {number}"))?;
                 self.over_quic.push(client);
             }
             Ok(())

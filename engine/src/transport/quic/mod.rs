@@ -21,6 +21,8 @@ pub use error::QuicError;
 mod tests {
     use std::{net::UdpSocket, time::Duration};
 
+    use quinn::ConnectionIdGenerator;
+
     use super::{config::*, *};
     use crate::crypto::Ed25519Secret;
 
@@ -84,5 +86,36 @@ mod tests {
         let (there, here) =
             tokio::join!(server, client::connect(&client, address, theirs.public(), &ours, &[ALPN], limit));
         assert_eq!((there, here.is_ok()), ((true, true), true));
+    }
+
+    /// A process that was killed says nothing. Who holds a connection to it learns from the next one that it is no more.
+    #[tokio::test]
+    async fn a_successor_resets_the_connections_of_the_one_before() {
+        let [ours, theirs] = [1, 2].map(|seed| Ed25519Secret::from_seed(&[seed; 32]));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let successor = socket.try_clone().unwrap();
+        let before = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        before.spawn(async move {
+            let theirs = Ed25519Secret::from_seed(&[2; 32]);
+            let endpoint = endpoint(socket, ACCEPTED, &theirs).unwrap();
+            let _connection = endpoint.accept().await.unwrap().await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let client = client_endpoint("127.0.0.1:0".parse().unwrap()).unwrap();
+        let limit = Duration::from_secs(30);
+        let connection = client::connect(&client, address, theirs.public(), &ours, &[ALPN], limit).await.unwrap();
+        // Gone without a word.
+        tokio::task::spawn_blocking(move || before.shutdown_timeout(limit)).await.unwrap();
+        let _after = endpoint(successor, ACCEPTED, &theirs).unwrap();
+        connection.open_bi().await.unwrap().0.write_all(b"who is there?").await.unwrap();
+        assert_eq!(connection.closed().await, quinn::ConnectionError::Reset);
+    }
+
+    /// As many as all connections of a large node have.
+    #[test]
+    fn no_two_connection_ids_are_alike() {
+        let ids: std::collections::HashSet<Vec<u8>> = (0..50_000).map(|_| RandomIds.generate_cid().to_vec()).collect();
+        assert_eq!(ids.len(), 50_000);
     }
 }
