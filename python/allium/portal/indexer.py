@@ -7,6 +7,8 @@ been replaced by others.
 from __future__ import annotations
 
 import asyncio
+import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -134,7 +136,7 @@ class Indexer:
         while after < goal:
             upto = min(goal, after + _STEP_BLOCKS)
             found = await self._between(after, upto)
-            kept = [event for event in self._events if event.told.block <= after]
+            kept = self._events[: bisect_right(self._events, after, key=lambda event: event.told.block)]
             known = self._events[len(kept) :]
             await asyncio.to_thread(self._database.replace, after, upto, found)
             if found != known:
@@ -209,8 +211,13 @@ class Indexer:
         return await provider.ask(ask)
 
     async def _publish(self) -> None:
-        self.index = await asyncio.to_thread(contract_index.index, self._events)
+        self.index = await asyncio.to_thread(contract_index.index, self._events, _pause)
         self.version += 1
+
+
+def _pause() -> None:
+    """Lets requests have the interpreter."""
+    time.sleep(0.001)
 
 
 def _checked(entries: Sequence[Any], group: tuple[str, ...], after: int, upto: int) -> list[Log]:

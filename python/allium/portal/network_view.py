@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from statistics import median_low
 
@@ -63,9 +63,10 @@ class NetworkView:
 
     # --- nodes
 
-    def stakes(self) -> list[documents.Stake]:
+    def stakes(self) -> Iterator[documents.Stake]:
         """All that the contract holds."""
-        return [*map(self._node, self._state.nodes.values()), *map(self._departed, self._state.departed.values())]
+        yield from map(self._node, self._state.nodes.values())
+        yield from map(self._departed, self._state.departed.values())
 
     def leaving(self) -> list[documents.Leaving]:
         """Those that may be taken out of the contract."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import time
 from collections.abc import Coroutine, Mapping
@@ -47,6 +48,9 @@ from allium.wallet.steps import ContractReader
 
 DATABASE = "portal.sqlite"
 _LOOK_SECONDS, _DAY = 0.5, 86_400
+#: What is made in threads stops for so long every millisecond or so: requests wait for the interpreter no longer.
+_PAUSE_SECONDS = 0.001
+_EARNERS_AT_ONCE = 64
 
 
 def run(config: PortalConfig, config_file: Path | None) -> int:
@@ -96,11 +100,15 @@ class Portal:
         if self._node_dir is not None and (kept := look(self._node_dir / HISTORY)) is not None:
             self._proofs = {key: each.proofs[-1].at for key, each in kept.nodes.items() if each.proofs}
         state = self._source.state
-        return Epoch(state, self._indexer.index, self._proofs, state.time)
+        return Epoch(state, self._indexer.index, self._proofs, state.time, _pause)
 
     def _keep_day(self, day: int) -> None:
         epoch = self.epoch
-        earned = [(who, int(epoch.view.rewards(who).lifetime_rewards)) for who in epoch.view.everybody()]
+        earned = []
+        for number, who in enumerate(epoch.view.everybody()):
+            earned.append((who, int(epoch.view.rewards(who).lifetime_rewards)))
+            if number % _EARNERS_AT_ONCE == 0:
+                _pause()
         self._database.keep_day(day, epoch.state.height, epoch.state.time, earned)
 
 
@@ -145,6 +153,7 @@ class PortalProcess(ServerProcess[PortalConfig]):
             SourceLimits(config),
             config.max_registrations,
         )
+        settle()
         source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
         return PortalHttpServer(config, source_quota, api.answer, _no_onion, metrics)
 
@@ -180,6 +189,16 @@ class PortalHttpServer(HttpServer):
         name = str(peer[0]) if isinstance(peer, tuple) else "local"
         forwarded = request.headers.get("X-Forwarded-For")
         SOURCE.set(quota.source_of(name, forwarded, self._config.trusted_proxies))
+
+
+def settle() -> None:
+    """Takes what stays out of the collection of garbage, during which nothing is answered."""
+    gc.collect()
+    gc.freeze()
+
+
+def _pause() -> None:
+    time.sleep(_PAUSE_SECONDS)
 
 
 def _asker(network_file: Path) -> SignatureClient:
