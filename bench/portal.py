@@ -74,7 +74,7 @@ class _Steps:
             run(handle)
             self.took.append(time.thread_time() - began)
 
-        asyncio.Handle._run = timed  # type: ignore[method-assign] # nobody else tells
+        asyncio.Handle._run = timed  # type: ignore[assignment,method-assign] # nobody else tells
 
 
 class _Collections:

@@ -55,6 +55,8 @@ class Epoch:
                 self._of_address[person].append(told)
             if number % _NODES_AT_ONCE == 0:
                 pause()
+        self.view.prepare()
+        pause()
         keys = b',"added_bls_keys":' + _ENCODER.encode(index.bls_keys) + b"}"
         self._pots = {place: _ENCODER.encode(pot.document()) for place, pot in index.pots.items()}
         pause()

@@ -32,6 +32,10 @@ class NetworkView:
         """`proofs`: when nodes proved last that they work, Unix seconds."""
         self._state, self._index, self._proofs = state, index, proofs
 
+    def prepare(self) -> None:
+        """Makes the sums that `rewards` looks at, which the first of it would wait for."""
+        _ = self._state.locked, self._state.returning
+
     # --- the whole
 
     def network(self, l2_timestamp: int) -> documents.Network:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import sys
 import time
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -192,7 +193,11 @@ class PortalHttpServer(HttpServer):
 
 
 def settle() -> None:
-    """Takes what stays out of the collection of garbage, during which nothing is answered."""
+    """Lets requests wait for nothing long: the interpreter changes hands soon, and garbage is looked for in little.
+
+    To be called when all that stays is there: it is looked at no more.
+    """
+    sys.setswitchinterval(_PAUSE_SECONDS)
     gc.collect()
     gc.freeze()
 
