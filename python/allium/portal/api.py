@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Protocol
 
+import msgspec
 from eth_utils.address import to_checksum_address
 
 from allium._native import BlsDomain
@@ -24,9 +25,12 @@ from allium.portal.epoch import Epoch, members
 from allium.portal.limits import Rate, TooOftenError
 from allium.portal.openapi import document as openapi
 from allium.portal.prepared import Told
+from allium.portal.prices import NoPriceError, Prices
 from allium.portal.registrations import InvalidRegistrationError
 from allium.portal.replies import bare, of_epoch, preflight, refusal
 from allium.portal.signing import BusyError, NoSignatureError, Signing
+from allium.portal.sql import PortalDatabaseError
+from allium.portal.vesting import Vestings
 from allium.server.messages import Answer, Request
 
 #: Whose request it is, for the limits.
@@ -47,6 +51,7 @@ class Limits(Protocol):
     requests: Rate
     registrations: Rate
     signatures: Rate
+    prices: Rate
 
 
 class Now(Protocol):
@@ -79,10 +84,13 @@ class PortalApi:
         registry: ContractRegistry,
         limits: Limits,
         most_registrations: int,
+        prices: Prices | None = None,
+        vestings: Vestings | None = None,
     ) -> None:
         self._now, self._database, self._signing = now, database, signing
         self._domain, self._registry, self._limits = domain, registry, limits
         self._most_registrations = most_registrations
+        self._prices, self._vestings = Prices(None) if prices is None else prices, vestings
         self._openapi = openapi()
         self._log = log.get("portal")
 
@@ -97,6 +105,9 @@ class PortalApi:
             refused = refusal(429, str(error))
             refused.headers["retry-after"] = str(max(1, round(error.seconds)))
             return refused
+        except PortalDatabaseError as error:
+            self._log.error("the database cannot be used", reason=str(error))
+            return refusal(503, "the portal's database cannot be used; try again later")
         except BusyError:
             return refusal(503, "too many signatures are being collected; try again later")
         except NoSignatureError as error:
@@ -138,6 +149,10 @@ class PortalApi:
                 return self._told(request, Told.of(members(rewards=days)))
             case ["token"]:
                 return bare(members(token=self._token(), t=int(time.time())))
+            case ["price"]:
+                return await self._price(None)
+            case ["price", token]:
+                return await self._price(token)
             case ["openapi.json"]:
                 return bare(self._openapi)
         told = self._of_epoch(parts)
@@ -155,7 +170,7 @@ class PortalApi:
                 return epoch.bls_keys
             case ["stakes" | "nodes", key]:
                 key = _key(key)
-                return epoch.stakes_of(key) if key.startswith("0x") else epoch.stake(key)
+                return self._stakes_of(epoch, key) if key.startswith("0x") else epoch.stake(key)
             case ["contract", "contribution"]:
                 return epoch.contracts
             case ["contract", "contribution", key]:
@@ -174,6 +189,19 @@ class PortalApi:
             case ["exit_liquidation_list"]:
                 return epoch.leaving
         return None
+
+    def _stakes_of(self, epoch: Epoch, address: str) -> Told:
+        return epoch.stakes_of(address, b"[]" if self._vestings is None else self._vestings.of(address))
+
+    async def _price(self, token: str | None) -> Answer:
+        self._limits.prices.take(SOURCE.get("local"))
+        try:
+            told = await self._prices.price(token)
+        except NoPriceError as error:
+            return refusal(503 if error.known else 404, str(error))
+        answer = bare(msgspec.json.encode(told))
+        answer.headers["cache-control"] = f"public, max-age={max(0, min(60, told.t_stale - int(time.time())))}"
+        return answer
 
     def _token(self) -> Token:
         return Token(

@@ -72,11 +72,11 @@ class Epoch:
         #: By what caches know it: of the same network and the same events, the same.
         self.tag = blake2b(self.network + repr((place, len(index.events))).encode(), digest_size=8).hexdigest()
 
-    def stakes_of(self, address: str) -> Told:
-        """Of a checksummed address: its nodes and its contracts."""
+    def stakes_of(self, address: str, vesting: bytes = b"[]") -> Told:
+        """Of a checksummed address: its nodes and its contracts. `vesting`: JSON of what holds tokens for it."""
         stakes = _list("stakes", self._of_address.get(address, ()))
         contracts = _list("contracts", self._documents(self.index.pots_of.get(address, ())))
-        return Told(stakes + contracts + b',"vesting":[]', self._keys)
+        return Told(stakes + contracts + b',"vesting":' + vesting, self._keys)
 
     def stake(self, pubkey: str) -> Told:
         """Of a node: none or one."""

@@ -25,6 +25,7 @@ from allium.portal import contract_index, documents
 from allium.portal.contract_events import CORE_TOPICS, POT_TOPICS, SEEDED, ContractEvent, Log, read
 from allium.portal.contract_index import ContractIndex
 from allium.portal.database import PortalDatabase
+from allium.portal.sql import PortalDatabaseError
 from allium.staking import seeds
 from allium.staking.addresses import Addresses
 from allium.staking.provider import Provider, ProviderError, TooMuchError, quantity
@@ -83,7 +84,7 @@ class Indexer:
         try:
             tip = await self._learn_tip()
             await self._follow(tip.block)
-        except (NotFinalError, ProviderError) as error:
+        except (NotFinalError, ProviderError, PortalDatabaseError) as error:
             if str(error) != self.trouble:
                 self._logger.warning("the EVM chain cannot be followed", reason=str(error))
             self.trouble = str(error)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from statistics import median_low
 
+import msgspec
 from eth_utils.address import to_checksum_address
 
 import allium
@@ -17,6 +18,7 @@ from allium.portal import documents
 from allium.portal.claimed import Claimed, attribute
 from allium.portal.contract_index import ContractIndex
 from allium.portal.documents import amount
+from allium.portal.oxend_state import OxendState
 
 #: Addresses as they are shown, which takes a hash of each: stakers are the same at each height.
 _shown = lru_cache(1 << 17)(to_checksum_address)
@@ -44,7 +46,7 @@ class NetworkView:
         nodes = state.nodes.values()
         fees = [node.fee for node in nodes if len(node.contributors) > 1]
         root = state.root.hex()
-        return documents.Network(
+        told = documents.Network(
             nettype=state.parameters.name,
             version=allium.__version__,
             hard_fork=_HARD_FORK,
@@ -64,6 +66,7 @@ class NetworkView:
             l2_height=state.l2_height,
             l2_height_timestamp=l2_timestamp,
         )
+        return msgspec.structs.replace(told, **state.network) if isinstance(state, OxendState) else told
 
     # --- nodes
 

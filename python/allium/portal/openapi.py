@@ -14,6 +14,11 @@ _PUBKEY = {"name": "pubkey", "schema": {"type": "string", "pattern": "^[0-9a-fA-
 _NAME = {"name": "name", "schema": {"type": "string"}}
 _ANY = dict[str, Any]
 
+
+def _members(kind: Any) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(kind)}
+
+
 #: Method, path, what it is, and the members of the answer beside `network` and `t`.
 _PATHS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("get", "/info", "How the network is", {}),
@@ -58,9 +63,11 @@ _PATHS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("get", "/registrations/{address}", "What an operator's nodes signed", {"registrations": list[d.Registration]}),
     ("get", "/registrations/{pubkey}", "What a node signed", {"registrations": list[d.Registration]}),
     ("post", "/store/{pubkey}", "Keep what a node signed", {"success": bool, "registration": d.Registration}),
+    ("get", "/price", "What the token costs", _members(d.Price)),
+    ("get", "/price/{name}", "What another costs", _members(d.Price)),
     ("get", "/token", "The token, as lists of coins ask", {"token": d.Token}),
 )
-_BARE = ("/store/{pubkey}", "/token")
+_BARE = ("/store/{pubkey}", "/token", "/price", "/price/{name}")
 _NUMBERS = [{"name": name, "schema": {"type": "integer"}} for name in ("count", "skip", "number")]
 _PARAMETERS: list[dict[str, Any]] = [_ADDRESS, _PUBKEY, _NAME, *_NUMBERS]
 
