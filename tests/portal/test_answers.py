@@ -44,7 +44,7 @@ def database() -> Iterator[str]:
         yield url
 
 
-class Asked:
+class PortalClient:
     """Asks one portal, and looks at the shape of each answer."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
@@ -190,7 +190,7 @@ def speak(oxend: OxendServer, chain: Chain, nodes: list[Node]) -> None:
 @contextlib.asynccontextmanager
 async def beside(
     oxend: OxendServer, chain: Chain, directory: Path, database: str, *rpc: str
-) -> AsyncIterator[tuple[Asked, ServerUnderTest]]:
+) -> AsyncIterator[tuple[PortalClient, ServerUnderTest]]:
     chain.addresses.save(directory / "addresses.json")
     options = ["--oxend", oxend.url, "--contracts", str(directory / "addresses.json")]
     for url in rpc:
@@ -210,7 +210,7 @@ async def beside(
         await asyncio.to_thread(server.start)
         try:
             async with aiohttp.ClientSession(auto_decompress=False) as session:
-                asked = Asked(server.url, session)
+                asked = PortalClient(server.url, session)
                 await asked.open()
                 yield asked, server
         finally:
@@ -245,7 +245,7 @@ async def test_every_answer_beside_the_live_networks_daemon(chain: Chain, tmp_pa
             assert "oxend" in told["chain"] and "the daemon asks" in told["network"]
 
 
-async def _network(asked: Asked, oxend: OxendServer, chain: Chain, nodes: list[Node]) -> None:
+async def _network(asked: PortalClient, oxend: OxendServer, chain: Chain, nodes: list[Node]) -> None:
     await asked.until(lambda told: told["bls_keys"], "GET /nodes/bls")
     told = await asked.until(lambda told: sum(each["contract_id"] > 0 for each in told["nodes"]) == 2, "GET /nodes")
     network = told["network"]
@@ -302,7 +302,7 @@ async def _network(asked: Asked, oxend: OxendServer, chain: Chain, nodes: list[N
     await asked.until(lambda told: told["network"]["block_height"] == HEIGHT, "GET /info")
 
 
-async def _contracts(asked: Asked, chain: Chain, nodes: list[Node], vesting: str) -> None:
+async def _contracts(asked: PortalClient, chain: Chain, nodes: list[Node], vesting: str) -> None:
     fresh = Node()
     possession = chain.possession(fresh, chain.bob)
     chain.send(chain.factory.functions.deploy(fresh.key, possession, fresh.params(700), [], True), chain.bob)
@@ -332,7 +332,7 @@ async def _contracts(asked: Asked, chain: Chain, nodes: list[Node], vesting: str
     assert len((await asked.ask("GET /stake-events/{number}", nodes[0].id))["events"]) == 1
 
 
-async def _money(asked: Asked, chain: Chain, oxend: OxendServer) -> None:
+async def _money(asked: PortalClient, chain: Chain, oxend: OxendServer) -> None:
     told = (await asked.ask("GET /rewards/{address}", chain.alice.lower()))["rewards"]
     assert (told["amount"], told["timelocked_stakes"]) == (str(2**60), 77)
     assert told["locked_stakes"] == 2 * QUARTER
@@ -373,7 +373,7 @@ async def _money(asked: Asked, chain: Chain, oxend: OxendServer) -> None:
         assert (await asked.ask(f"GET /registrations/{what}", which))["registrations"] == [stored["registration"]]
 
 
-async def _kept_by_caches(asked: Asked, chain: Chain) -> None:
+async def _kept_by_caches(asked: PortalClient, chain: Chain) -> None:
     """Compressed or not it is the same, and who has it already is told so."""
     for path in ("/nodes", f"/stakes/{chain.alice}", "/nodes/bls", "/contract/abis", "/events/500/0"):
         plain, whole = await asked.raw(path, headers={"accept-encoding": "identity"})
@@ -397,7 +397,7 @@ async def _kept_by_caches(asked: Asked, chain: Chain) -> None:
     assert other.headers["etag"] != (await asked.raw("/nodes"))[0].headers["etag"]
 
 
-async def _refused(asked: Asked, chain: Chain, oxend: OxendServer) -> None:
+async def _refused(asked: PortalClient, chain: Chain, oxend: OxendServer) -> None:
     signed = (await asked.ask("POST /rewards/{address}", chain.alice.lower()))["rewards"]
     assert (signed["amount"], signed["height"], signed["non_signer_indices"]) == (str(2**60), HEIGHT, [3, 5])
     key = EXITED.ed25519.hex()

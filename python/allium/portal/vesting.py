@@ -1,4 +1,4 @@
-"""Contracts that hold tokens until a day, by who may use them (`spec/contracts` §9.1).
+"""Contracts that hold tokens until a day, by who may use them (`spec/portal` §4).
 
 Nothing on the chain lists them: whoever runs the portal does. What may change of them is read again now and then.
 """
