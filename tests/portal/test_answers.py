@@ -360,6 +360,7 @@ async def _money(asked: PortalClient, chain: Chain, oxend: OxendServer) -> None:
     }
     _, body = await asked.raw(f"/store/{node.ed25519.hex()}", "POST", data=fields)
     assert set(json.loads(body)) == {"error"}
+    asked.openapi.check("POST /store/{pubkey}", json.loads(body))
     from nacl.signing import SigningKey
 
     key = SigningKey(os.urandom(32))
@@ -413,6 +414,7 @@ async def _refused(asked: PortalClient, chain: Chain, oxend: OxendServer) -> Non
     oxend.results["bls_exit_liquidation_request"] = {"status": "OK", "signature": "zz", "non_signer_indices": []}
     _, body = await asked.raw(f"/exit/{key}", status=504)
     assert "malformed" in json.loads(body)["error"]
+    asked.openapi.check("GET /exit/{pubkey}", json.loads(body), "default")
     oxend.bodies["bls_exit_liquidation_request"] = b"\xff{"
     await asked.raw(f"/exit/{key}", status=504)
     # So many signatures a minute are one source's; all else goes on.

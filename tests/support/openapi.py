@@ -31,10 +31,10 @@ class OpenApi:
         paths = self._told["paths"].items()
         return {f"{method.upper()} {path}" for path, operations in paths for method in operations}
 
-    def check(self, what: str, answer: Any, status: int = 200) -> None:
+    def check(self, what: str, answer: Any, status: str = "200") -> None:
         """Raises `jsonschema`'s error unless an answer to such an operation is as described."""
         method, path = what.split(" ")
-        response = self._told["paths"][path][method.lower()]["responses"][str(status)]
+        response = self._told["paths"][path][method.lower()]["responses"][status]
         schema = response["content"]["application/json"]["schema"]
         Draft202012Validator({**schema, "components": self._told["components"]}).validate(answer)
 

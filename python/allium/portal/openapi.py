@@ -68,6 +68,8 @@ _PATHS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("get", "/token", "The token, as lists of coins ask", {"token": d.Token}),
 )
 _BARE = ("/store/{pubkey}", "/token", "/price", "/price/{name}")
+_REFUSED = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+_REFUSAL = {"description": "Why not, for people", "content": {"application/json": {"schema": _REFUSED}}}
 _NUMBERS = [{"name": name, "schema": {"type": "integer"}} for name in ("count", "skip", "number")]
 _PARAMETERS: list[dict[str, Any]] = [_ADDRESS, _PUBKEY, _NAME, *_NUMBERS]
 
@@ -82,14 +84,17 @@ def document() -> bytes:
         members = {name: next(schema for each, schema in of_kind if each == kind) for name, kind in told.items()}
         if path not in _BARE:
             members = {"network": of_kind[0][1], "t": {"type": "integer"}, **members}
-        answer = {"type": "object", "properties": members, "required": list(members)}
+        answer: dict[str, Any] = {"type": "object", "properties": members, "required": list(members)}
+        if path.startswith("/store"):
+            # What is wrong with a registration is an answer, too.
+            answer = {"anyOf": [answer, _REFUSED]}
         described = {"description": summary, "content": {"application/json": {"schema": answer}}}
         given = [
             {**parameter, "in": "path", "required": True}
             for parameter in _PARAMETERS
             if f"{{{parameter['name']}}}" in path
         ]
-        operation = {"summary": summary, "parameters": given, "responses": {"200": described}}
+        operation = {"summary": summary, "parameters": given, "responses": {"200": described, "default": _REFUSAL}}
         paths.setdefault(path, {})[method] = operation
     return msgspec.json.encode(
         {

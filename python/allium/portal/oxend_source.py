@@ -93,7 +93,9 @@ class OxendSource:
             return
         self._version = version = self._indexer.version
         index, tip = self._indexer.index, self._indexer.tip
-        self._state = await asyncio.to_thread(read, self._answers, self._addresses, index.bls_keys, tip.block)
+        # Events are there before the tip that they are of.
+        newest = max(tip.block, index.events[-1].block if index.events else 0)
+        self._state = await asyncio.to_thread(read, self._answers, self._addresses, index.bls_keys, newest)
         self._version = version
 
     async def _asked(self, nodes: Any) -> Answers:
