@@ -51,7 +51,7 @@ def test_a_portal_comes_up_with_something_to_stake_in(tmp_path: Path) -> None:
         assert by_place[contracts[2]["address"]]["contributors"][1]["address"] == people[0]["address"]
         # One of them stakes a quarter, and the portal has it.
         person, place = people[1], contracts[1]["address"]
-        options = ["--rpc", chain["rpc_url"], "--contracts", str(net.directory / "ADDRESSES.json"), "--yes"]
+        options = ["--rpc", chain["rpc_url"], "--contracts", str(net.directory / "ADDRESSES.json")]
         command = [sys.executable, "-m", "allium", "stake", "contribute", place, "6250", *options]
         environment = {**os.environ, "ALLIUM_WALLET_KEY": person["key"]}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
