@@ -376,7 +376,7 @@ async def _money(asked: PortalClient, chain: Chain, oxend: OxendServer) -> None:
 
 async def _kept_by_caches(asked: PortalClient, chain: Chain) -> None:
     """Compressed or not it is the same, and who has it already is told so."""
-    for path in ("/nodes", f"/stakes/{chain.alice}", "/nodes/bls", "/contract/abis", "/events/500/0"):
+    for path in ("/nodes", f"/stakes/{chain.alice}", "/contract/abis", "/events/500/0"):
         plain, whole = await asked.raw(path, headers={"accept-encoding": "identity"})
         packed, body = await asked.raw(path, headers={"accept-encoding": "br, gzip;q=0.5"})
         assert "content-encoding" not in plain.headers
