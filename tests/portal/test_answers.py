@@ -211,14 +211,15 @@ async def beside(
         settings["database_url"] = database
     with ports.reserve(1) as [port]:
         server = ServerUnderTest("portal", directory, port, *options, **settings)
-        await asyncio.to_thread(server.start)
         try:
+            await asyncio.to_thread(server.start)
             async with aiohttp.ClientSession(auto_decompress=False) as session:
                 asked = PortalClient(server.url, session)
                 await asked.open()
                 yield asked, server
-        finally:
             await asyncio.to_thread(server.stop)
+        finally:
+            server.end()
 
 
 async def test_every_answer_beside_the_live_networks_daemon(chain: Chain, tmp_path: Path, database: str) -> None:
