@@ -34,7 +34,7 @@ ARROWS: Mapping[str, str] = {
     "__main__": "base cli errors node",
     "cli": "allium appchain base client consensus devnet errors files liveness messenger node operate portal push "
     "settings staking takeover wallet _native",
-    "devnet": "appchain base consensus errors files liveness membership node settings staking wallet _native",
+    "devnet": "appchain base consensus errors files liveness membership node portal settings staking wallet _native",
     "node": "appchain base claims consensus errors liveness membership operate settings staking _native",
     "operate": "allium appchain base client consensus errors liveness membership settings staking _native",
     "messenger": "base client errors",

@@ -289,6 +289,15 @@ async def _leave(asked: PortalUnderTest, net: Staked) -> None:
         "aggregate_pubkey",
         "non_signer_indices",
     }
+    # Nobody takes it out: after a time anybody may liquidate it.
+    assert (await asked.ask(f"/liquidation/{net.members[0].hex}", status=404))["error"]
+    await asked.until(f"/stakes/{leaver.hex}", lambda told: told["stakes"][0]["is_liquidatable"])
+    over = (await asked.ask(f"/liquidation/{leaver.hex}"))["result"]
+    message = chain.domain.liquidation_message(leaver.secret.public, over["timestamp"])
+    assert set(over) == set(signed) and over["msg_to_sign"] == message.hex()
+    assert chain.domain.verify(
+        *(bytes.fromhex(over[name]) for name in ("aggregate_pubkey", "msg_to_sign", "signature"))
+    )
     signature = bytes.fromhex(signed["signature"])
     words = tuple(int.from_bytes(signature[at : at + 32], "big") for at in range(0, 128, 32))
     key = tuple(int.from_bytes(leaver.secret.public[at : at + 32], "big") for at in (0, 32))

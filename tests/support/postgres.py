@@ -20,7 +20,10 @@ PORT = 5432
 @contextlib.contextmanager
 def running() -> Iterator[str]:
     """Its URL. Skips the test where there is no PostgreSQL, or none may run it."""
-    if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
+    # Debian puts them where no shell looks.
+    places = os.pathsep.join([os.environ.get("PATH", ""), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))])
+    initdb, pg_ctl = (shutil.which(name, path=places) for name in ("initdb", "pg_ctl"))
+    if initdb is None or pg_ctl is None:
         pytest.skip("PostgreSQL is not installed")
     # It refuses to run as root.
     names = {each.pw_name for each in pwd.getpwall()}
@@ -35,10 +38,10 @@ def running() -> Iterator[str]:
             done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory, user=user)
             assert done.returncode == 0, done.stdout + done.stderr
 
-        run("initdb", "--pgdata", data, "--username", "allium", "--auth", "trust", "--no-sync", "--encoding", "UTF8")
+        run(initdb, "--pgdata", data, "--username", "allium", "--auth", "trust", "--no-sync", "--encoding", "UTF8")
         options = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off -p {PORT}"
-        run("pg_ctl", "start", "--wait", "--pgdata", data, "--options", options, "--log", str(directory / "log"))
+        run(pg_ctl, "start", "--wait", "--pgdata", data, "--options", options, "--log", str(directory / "log"))
         try:
             yield f"postgresql://allium@/postgres?host={quote(str(directory), safe='')}&port={PORT}"
         finally:
-            run("pg_ctl", "stop", "--pgdata", data, "--mode", "immediate")
+            run(pg_ctl, "stop", "--pgdata", data, "--mode", "immediate")

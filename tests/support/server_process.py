@@ -17,7 +17,7 @@ from allium.devnet.layout import LOOPBACK
 from allium.settings import keys
 from tests.support.command import allium
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 
 
 class ServerUnderTest:

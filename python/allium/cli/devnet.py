@@ -52,11 +52,15 @@ def up(
         typer.Option(min=1, max=3600, help="Seconds between a node's proofs; without for twice as long, it is out."),
     ] = 30,
     files: Annotated[bool, typer.Option("--files", help="Start a file server too.")] = False,
+    portal: Annotated[
+        bool, typer.Option("--portal", help="Start a staking portal too, with contracts that still collect.")
+    ] = False,
 ) -> None:
     """Start a network, and return when every node serves.
 
     With --chain the network's own algorithm makes the swarms.
     """
+    from allium.appchain.parameters import SESH
     from allium.cli.progress import words
     from allium.devnet.network import Devnet
     from allium.devnet.options import ChainOptions
@@ -74,7 +78,7 @@ def up(
             ready += isinstance(event, NodeUp)
             tell(f"{ready}/{nodes} nodes up · {words(event)}")
 
-        network = Devnet(directory).up(nodes, swarm_size, base_port, rate_limit, progress, ground, files)
+        network = Devnet(directory).up(nodes, swarm_size, base_port, rate_limit, progress, ground, files, portal)
     swarms = len({node.swarm_id for node in network.nodes})
     out.report(f"{nodes} nodes in {swarms} {'swarm' if swarms == 1 else 'swarms'}, seed {network.seed_url}")
     if network.chain is not None:
@@ -82,6 +86,12 @@ def up(
         out.report(f"staked for on {place}, rewards contract {network.chain.contracts['rewards']}")
     if network.files is not None:
         out.report(f"files at {network.files.url}, key {network.files.pubkey_ed25519}")
+    if network.portal is not None:
+        out.report(f"portal at {network.portal.url}")
+        for contract in network.portal.opened.contracts:
+            out.report(f"  collects for a node: {contract.address}, fee {contract.fee / 100:g} %")
+        for person in network.portal.opened.people:
+            out.report(f"  has {person.amount / SESH:,.0f} SESH: {person.address}, key {person.key}")
     out.report(f"{directory / 'network.json'} describes them. End it with: allium devnet down --dir {directory}")
 
 

@@ -20,25 +20,29 @@ app = typer.Typer(help="Let people stake with a browser.", no_args_is_help=True)
 @app.command("init")
 def init(
     data_dir: InitDataDirOption,
-    chain_file: Annotated[Path, typer.Option(help="JSON file that says which chain to follow.")],
     contracts: Annotated[Path, typer.Option(help="JSON file with the addresses of the contracts.")],
-    network_file: Annotated[Path, typer.Option(help="JSON file with the nodes of the network.")],
     rpc: Annotated[list[str], typer.Option(help="URL of a provider of the EVM chain; may be repeated.")],
+    chain_file: Annotated[Path | None, typer.Option(help="JSON file that says which chain to follow.")] = None,
+    network_file: Annotated[Path | None, typer.Option(help="JSON file with the nodes of the network.")] = None,
+    oxend: Annotated[str | None, typer.Option(help="URL of the live network's daemon, in place of both.")] = None,
     http_port: PortOption = 8002,
     node_dir: Annotated[Path | None, typer.Option(help="Data directory of a node here, with CometBFT.")] = None,
     public_url: UrlOption = None,
 ) -> None:
     """Make a commented configuration of a new portal. Its key is only a name: it signs nothing."""
+    if (oxend is None) == (chain_file is None) or (oxend is None and network_file is None):
+        raise CommandError("name a network: with --chain-file and --network-file, or with --oxend")
     with _installed():
         from allium.portal.settings import FILE_NAME, SCHEMA
 
         chosen = {
             "http_port": http_port,
             "public_url": public_url,
-            "chain_file": str(chain_file.absolute()),
-            "contracts": str(contracts.absolute()),
-            "network_file": str(network_file.absolute()),
-            "node_dir": None if node_dir is None else str(node_dir.absolute()),
+            "chain_file": _absolute(chain_file),
+            "contracts": _absolute(contracts),
+            "network_file": _absolute(network_file),
+            "oxend": oxend,
+            "node_dir": _absolute(node_dir),
             "l2_rpc": rpc,
         }
         file, _ = servers.create(data_dir, SCHEMA, FILE_NAME, chosen)
@@ -54,6 +58,10 @@ def serve(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
 
         settings, file = servers.settings(PortalConfig.load, FILE_NAME, config, data_dir)
         raise typer.Exit(server.run(settings, file))
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
 
 
 @contextlib.contextmanager

@@ -26,6 +26,10 @@ def words(event: progress.Event) -> str:
             return "seed is up"
         case progress.FilesUp():
             return "file server is up"
+        case progress.OpeningContracts():
+            return "opening contracts that collect stakes"
+        case progress.PortalUp():
+            return "portal is up"
         case progress.AwaitingSwarms():
             return "waiting for the swarms"
         case _:

@@ -5,6 +5,8 @@ network.json      what a client or a test needs; there only while the network is
 node-I/           data directory of node I: config.toml, keys, store, node.log
 seed.log          what the seed printed
 files/            data directory of the file server, if there is one: files.toml, key, files, files.log
+portal/           data directory of the staking portal, if there is one: portal.toml, key, portal.log
+open-I/           keys of nodes for which a contract collects, beside a portal
 
 With a chain also:
 seed/             the seed's copy of that chain
@@ -104,8 +106,40 @@ class FileServerRecord:
 
 
 @dataclass(frozen=True)
+class OpenContract:
+    """A contract that collects the stake of a node to come."""
+
+    address: str
+    pubkey_ed25519: str
+    #: Hundredths of a percent.
+    fee: int
+    operator: StakerRecord
+
+
+@dataclass(frozen=True)
+class OpenRecord:
+    """What people may try on a portal. The keys are a test network's: they are worth nothing."""
+
+    contracts: tuple[OpenContract, ...]
+    #: With SESH to stake, and what gas costs.
+    people: tuple[StakerRecord, ...]
+
+
+@dataclass(frozen=True)
+class PortalRecord:
+    """The staking portal of a devnet. `data_dir` is absolute."""
+
+    url: str
+    data_dir: str
+    pid: int
+    #: Where Prometheus is answered.
+    metrics_port: int
+    opened: OpenRecord = OpenRecord((), ())
+
+
+@dataclass(frozen=True)
 class NetworkRecord:
-    """`network.json`: the seed's URL and process, the nodes in the order of their numbers, the chain, the files."""
+    """`network.json`: the seed's URL and process, the nodes in the order of their numbers, and what else there is."""
 
     seed_url: str
     seed_pid: int
@@ -114,6 +148,8 @@ class NetworkRecord:
     chain: ChainRecord | None = None
     #: `None` without a file server.
     files: FileServerRecord | None = None
+    #: `None` without a portal.
+    portal: PortalRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +205,20 @@ class Layout:
         """What the file server printed."""
         return self.files_dir / "files.log"
 
+    @property
+    def portal_dir(self) -> Path:
+        """The data directory of the portal."""
+        return self.directory / "portal"
+
+    @property
+    def portal_log(self) -> Path:
+        """What the portal printed."""
+        return self.portal_dir / "portal.log"
+
+    def open_dir(self, index: int) -> Path:
+        """The keys of node `index` of those for which a contract collects."""
+        return self.directory / f"open-{index}"
+
     def data_dir(self, index: int) -> Path:
         """The data directory of node `index`."""
         return self.directory / f"node-{index}"
@@ -193,7 +243,8 @@ class Layout:
             chain = None if document.get("chain") is None else _chain(document["chain"])
             files_of = document.get("files")
             file_server = None if files_of is None else FileServerRecord(**files_of)
-            return NetworkRecord(document["seed_url"], document["seed_pid"], nodes, chain, file_server)
+            portal = None if document.get("portal") is None else _portal(document["portal"])
+            return NetworkRecord(document["seed_url"], document["seed_pid"], nodes, chain, file_server, portal)
         except FileNotFoundError:
             raise DevnetError(
                 f"no network is up in {self.directory}; start one with: allium devnet up --dir {self.directory}"
@@ -212,6 +263,15 @@ def _chain(document: dict[str, Any]) -> ChainRecord:
         for stake in document["stakes"]
     )
     return ChainRecord(**{**document, "stakes": stakes})
+
+
+def _portal(document: dict[str, Any]) -> PortalRecord:
+    told = document["opened"]
+    contracts = tuple(
+        OpenContract(**{**contract, "operator": StakerRecord(**contract["operator"])}) for contract in told["contracts"]
+    )
+    people = tuple(StakerRecord(**person) for person in told["people"])
+    return PortalRecord(**{**document, "opened": OpenRecord(contracts, people)})
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -12,8 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +29,17 @@ from allium.devnet.layout import (
     NodeRecord,
     write_json,
 )
+from allium.devnet.node_status import NodeStatus, registration_of
 from allium.devnet.options import ChainOptions, ConsensusEngine
-from allium.devnet.progress import AwaitingSwarms, Event, FilesUp, MakingKeys, NodeUp, Progress, SeedUp
+from allium.devnet.progress import (
+    AwaitingSwarms,
+    Event,
+    FilesUp,
+    MakingKeys,
+    NodeUp,
+    Progress,
+    SeedUp,
+)
 
 if TYPE_CHECKING:
     from allium.settings.config import Setting
@@ -47,35 +55,11 @@ _STOP_SECONDS = 30.0
 _PORTS_PER_NODE = 3
 _PORTS_OF_COMETBFT = 2
 _PORTS_OF_FILES = 2
+_PORTS_OF_PORTAL = 2
 _POLL_SECONDS = 0.2
 #: How many others a node tests in the time between two proofs, if that is short.
 _TESTS_PER_PROOF = 6
 _NODE_STORE_BYTES = 256 << 20
-
-
-class RegistrationState(StrEnum):
-    """What a node is to its network."""
-
-    ACTIVE = "active"
-    DECOMMISSIONED = "decommissioned"
-    NONE = "not registered"
-
-
-@dataclass(frozen=True)
-class NodeStatus:
-    """What `allium devnet status` shows of one node."""
-
-    index: int
-    node: NodeRecord
-    running: bool
-    #: Resident memory; `None` when it is down.
-    resident_bytes: int | None
-    registration: RegistrationState = RegistrationState.ACTIVE
-
-    @property
-    def is_well(self) -> bool:
-        """Whether it runs, or need not."""
-        return self.running or self.registration is RegistrationState.NONE
 
 
 class Devnet:
@@ -93,6 +77,7 @@ class Devnet:
         progress: Progress = lambda _: None,
         chain: ChainOptions | None = None,
         with_files: bool = False,
+        with_portal: bool = False,
     ) -> NetworkRecord:
         """Starts the seed and `nodes` new nodes in swarms of `swarm_size`.
 
@@ -102,8 +87,8 @@ class Devnet:
         network's algorithm then chooses the swarms, and `swarm_size` says nothing.
 
         Returns when all of them serve. `base_port` is the seed's; the nodes' follow. `rate_limit`: clients on this
-        machine are limited as strangers are. `with_files`: and a file server. Raises `DevnetError`, and leaves
-        no process, when one does not come up.
+        machine are limited as strangers are. `with_files`: and a file server. `with_portal`: and a staking portal, with
+        contracts that still collect. Raises `DevnetError`, and leaves no process, when one does not come up.
         """
         from allium.devnet import file_server
         from allium.settings import keys
@@ -121,10 +106,13 @@ class Devnet:
             )
         committee = chain is not None and chain.consensus == "cometbft"
         count = _PORTS_PER_NODE + (_PORTS_OF_COMETBFT if committee else 0)
-        of_files = _PORTS_OF_FILES if with_files else 0
-        with ports.reserve(2 + count * nodes + of_files, base_port) as free, ExitStack() as undo:
+        if with_portal and chain is None:
+            raise DevnetError("a portal tells of stakes: --portal goes with --chain")
+        of_files, of_portal = _PORTS_OF_FILES * with_files, _PORTS_OF_PORTAL * with_portal
+        with ports.reserve(2 + count * nodes + of_portal + of_files, base_port) as free, ExitStack() as undo:
             progress(MakingKeys())
             seed_port, feed_port, *node_ports = free
+            portal_ports = node_ports[count * nodes :][:of_portal]
             swarms = swarm_ids(nodes, swarm_size) if chain is None else [UNASSIGNED] * nodes
             records = [
                 self._create(index, swarm, node_ports[count * index :][:count], rate_limit, chain is not None)
@@ -145,9 +133,15 @@ class Devnet:
             if served is not None:
                 served = replace(served, pid=pids[-1])
             network = NetworkRecord(f"http://{LOOPBACK}:{seed_port}/", pids[nodes], up, grounded, served)
-            if grounded is not None:
+            if chain is not None and grounded is not None:
                 progress(AwaitingSwarms())
                 network = self._formed(network, _START_SECONDS)
+                if with_portal:
+                    from allium.devnet import portal
+
+                    made = portal.up(self.layout, chain, grounded, portal_ports, _START_SECONDS, progress)
+                    undo.callback(process.stop, [made.pid], 0)
+                    network = replace(network, portal=made)
             self.layout.write_network(network)
             undo.pop_all()
         return network
@@ -163,6 +157,11 @@ class Devnet:
 
             if file_server.is_running(self.layout, network.files):
                 pids.append(network.files.pid)
+        if network.portal is not None:
+            from allium.devnet import portal
+
+            if portal.is_running(self.layout, network.portal):
+                pids.append(network.portal.pid)
         process.stop(pids, _STOP_SECONDS)
         chain = network.chain
         # Only the chain that was started here has this port.
@@ -184,7 +183,7 @@ class Devnet:
         return [
             replace(
                 self._status(index, replace(node, swarm_id=swarms.get(node.pubkey_ed25519, UNASSIGNED))),
-                registration=_registration(swarms.get(node.pubkey_ed25519)),
+                registration=registration_of(swarms.get(node.pubkey_ed25519)),
             )
             for index, node in enumerate(nodes)
         ]
@@ -472,13 +471,6 @@ def _up(index: int, nodes: int) -> Event:
     if index < nodes:
         return NodeUp(index)
     return SeedUp() if index == nodes else FilesUp()
-
-
-def _registration(swarm_id: int | None) -> RegistrationState:
-    """Of a node that the network has in this swarm; `None`: that it does not have."""
-    if swarm_id is None:
-        return RegistrationState.NONE
-    return RegistrationState.DECOMMISSIONED if swarm_id == UNASSIGNED else RegistrationState.ACTIVE
 
 
 def _member(record: NodeRecord) -> dict[str, Any]:

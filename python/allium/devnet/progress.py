@@ -56,6 +56,16 @@ class FilesUp:
 
 
 @dataclass(frozen=True)
+class OpeningContracts:
+    """Contracts that collect stakes are being opened, for a portal to show."""
+
+
+@dataclass(frozen=True)
+class PortalUp:
+    """The staking portal serves."""
+
+
+@dataclass(frozen=True)
 class AwaitingSwarms:
     """Every process serves, and the network is yet to give every node a swarm."""
 
@@ -69,6 +79,8 @@ Event: TypeAlias = (
     | NodeUp
     | SeedUp
     | FilesUp
+    | OpeningContracts
+    | PortalUp
     | AwaitingSwarms
 )
 #: Takes events as they come.

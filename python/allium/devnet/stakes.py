@@ -77,8 +77,8 @@ async def stake(
             # Nobody waits for two hours on a devnet until a node may leave.
             parameters = deploy.DeployParameters(minimum_exit_age=0)
             addresses = await deploy.deploy(provider, funder, parameters, lambda line: progress(ContractDeployed(line)))
-        rules = await _rules(ContractReader(provider, addresses))
-        bank = _Bank(provider, funder, addresses)
+        rules = await read_rules(ContractReader(provider, addresses))
+        bank = Bank(provider, funder, addresses)
         turns = asyncio.Semaphore(_AT_ONCE)
         done = 0
 
@@ -131,7 +131,7 @@ async def leave(url: str, addresses: Addresses, key: str, contract_id: int) -> N
         await sender.send("ServiceNodeRewards.initiateExitBLSPublicKey", asking)
 
 
-class _Bank:
+class Bank:
     """Gives money to people who have none."""
 
     def __init__(self, provider: Provider, funder: LocalAccount, addresses: Addresses) -> None:
@@ -150,7 +150,7 @@ class _Bank:
         return Sender(self.provider, somebody)
 
 
-async def _stake_for(bank: _Bank, rules: Rules, index: int, keys: NodeKeys, secret: BlsSecretKey) -> StakeRecord:
+async def _stake_for(bank: Bank, rules: Rules, index: int, keys: NodeKeys, secret: BlsSecretKey) -> StakeRecord:
     count = min(2 + index // _SHARED_EVERY % 3, rules.max_contributors) if index % _SHARED_EVERY == 1 else 1
     parts = _parts(rules.requirement, count)
     people = [await bank.customer(part) for part in parts]
@@ -160,7 +160,7 @@ async def _stake_for(bank: _Bank, rules: Rules, index: int, keys: NodeKeys, secr
     if others:
         contribution, number = await _share(bank.addresses, registration, people, parts)
     else:
-        await _approve(operator, bank.addresses, bank.addresses.rewards, rules.requirement)
+        await approve(operator, bank.addresses, bank.addresses.rewards, rules.requirement)
         number = await register(operator, bank.addresses, registration)
     stakers = [
         StakerRecord(person.account.address, person.account.key.hex(), part)
@@ -176,19 +176,21 @@ async def _share(
     operator = people[0]
     arguments: tuple[Any, ...] = (registration.key, registration.proof, registration.params(_FEE), [], False)
     opening = operator.transaction("ServiceNodeContributionFactory", addresses.factory, "deploy", *arguments)
-    contract = _opened(await operator.send("ServiceNodeContributionFactory.deploy", opening), addresses)
+    contract = opened(await operator.send("ServiceNodeContributionFactory.deploy", opening), addresses)
     for person, part in zip(people, parts, strict=True):
-        await _approve(person, addresses, contract, part)
+        await approve(person, addresses, contract, part)
         call = ("ServiceNodeContribution", contract, "contributeFunds", part, person.account.address)
         receipt = await person.send("ServiceNodeContribution.contributeFunds", person.transaction(*call))
     return contract, joined(receipt, addresses)
 
 
-async def _approve(person: Sender, addresses: Addresses, spender: ChecksumAddress, amount: int) -> None:
+async def approve(person: Sender, addresses: Addresses, spender: ChecksumAddress, amount: int) -> None:
+    """Lets a contract take tokens of somebody."""
     await person.send("SESH.approve", person.transaction("SESH", addresses.token, "approve", spender, amount))
 
 
-def _opened(receipt: TxReceipt, addresses: Addresses) -> ChecksumAddress:
+def opened(receipt: TxReceipt, addresses: Addresses) -> ChecksumAddress:
+    """The contract that the factory made; raises `StakingError`."""
     for log in receipt["logs"]:
         if log["address"] == addresses.factory and len(log["topics"]) == 2 and bytes(log["topics"][0]) == _OPENED:
             return to_checksum_address(bytes(log["topics"][1])[12:])
@@ -204,7 +206,8 @@ def _parts(requirement: int, count: int) -> list[int]:
     return [operator, *[each] * (count - 2), requirement - operator - each * (count - 2)]
 
 
-async def _rules(view: ContractReader) -> Rules:
+async def read_rules(view: ContractReader) -> Rules:
+    """What the rewards contract demands; raises `StakingError` unless nodes may join."""
     await view.check()
     if not await view.rewards("isStarted"):
         raise StakingError(f"{view.addresses.rewards} is not started; its owner has to call start()")

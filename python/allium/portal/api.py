@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Protocol
 
+import msgspec
 from eth_utils.address import to_checksum_address
 
 from allium._native import BlsDomain
@@ -23,9 +24,14 @@ from allium.portal.documents import ArbitrumInfo, Token, amount
 from allium.portal.epoch import Epoch, members
 from allium.portal.limits import Rate, TooOftenError
 from allium.portal.openapi import document as openapi
+from allium.portal.prepared import Told
+from allium.portal.prices import NoPriceError, Prices
 from allium.portal.registrations import InvalidRegistrationError
+from allium.portal.replies import bare, of_epoch, preflight, refusal
 from allium.portal.signing import BusyError, NoSignatureError, Signing
-from allium.server.messages import JSON, Answer, Request
+from allium.portal.sql import PortalDatabaseError
+from allium.portal.vesting import Vestings
+from allium.server.messages import Answer, Request
 
 #: Whose request it is, for the limits.
 SOURCE: ContextVar[str] = ContextVar("source")
@@ -37,14 +43,6 @@ _NUMBER = re.compile("[0-9]{1,19}")
 #: The path under which the front end reaches its backend on its own origin.
 _PREFIX = "/api/ssb"
 _SIGN_SECONDS = 60.0
-#: It is data, to be read by any page and to be shown by none.
-_HEADERS = {
-    "content-type": JSON,
-    "access-control-allow-origin": "*",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 class Limits(Protocol):
@@ -53,6 +51,7 @@ class Limits(Protocol):
     requests: Rate
     registrations: Rate
     signatures: Rate
+    prices: Rate
 
 
 class Now(Protocol):
@@ -85,10 +84,13 @@ class PortalApi:
         registry: ContractRegistry,
         limits: Limits,
         most_registrations: int,
+        prices: Prices | None = None,
+        vestings: Vestings | None = None,
     ) -> None:
         self._now, self._database, self._signing = now, database, signing
         self._domain, self._registry, self._limits = domain, registry, limits
         self._most_registrations = most_registrations
+        self._prices, self._vestings = Prices(None) if prices is None else prices, vestings
         self._openapi = openapi()
         self._log = log.get("portal")
 
@@ -98,29 +100,32 @@ class PortalApi:
             self._limits.requests.take(SOURCE.get("local"))
             return await self._routed(request)
         except PathError as error:
-            return _refusal(400, str(error))
+            return refusal(400, str(error))
         except TooOftenError as error:
-            refused = _refusal(429, str(error))
+            refused = refusal(429, str(error))
             refused.headers["retry-after"] = str(max(1, round(error.seconds)))
             return refused
+        except PortalDatabaseError as error:
+            self._log.error("the database cannot be used", reason=str(error))
+            return refusal(503, "the portal's database cannot be used; try again later")
         except BusyError:
-            return _refusal(503, "too many signatures are being collected; try again later")
+            return refusal(503, "too many signatures are being collected; try again later")
         except NoSignatureError as error:
-            return _refusal(404 if error.refused else 504, str(error))
+            return refusal(404 if error.refused else 504, str(error))
         except TimeoutError:
-            return _refusal(504, "the network does not answer in time; try again")
+            return refusal(504, "the network does not answer in time; try again")
 
     async def _routed(self, request: Request) -> Answer:
         if len(request.path) > _LONGEST_PATH:
-            return _refusal(414, "that path is too long")
+            return refusal(414, "that path is too long")
         path = request.path.removeprefix(_PREFIX)
         parts = path.strip("/").split("/")
         if parts[0] == "api" and parts[1:2] == ["store"]:
             parts = parts[1:]
         if request.method == "OPTIONS":
-            return _allowed()
+            return preflight()
         if request.method not in ("GET", "HEAD", "POST"):
-            refused = _refusal(405, "GET and POST are answered")
+            refused = refusal(405, "GET and POST are answered")
             refused.headers["allow"] = "GET, HEAD, OPTIONS, POST"
             return refused
         match parts:
@@ -131,37 +136,41 @@ class PortalApi:
             case ["rewards", address] if request.method == "POST":
                 return await self._signed(lambda: self._signed_rewards(_address(address)))
             case _ if request.method == "POST":
-                return _refusal(405, "that is only read")
+                return refusal(405, "that is only read")
             case ["exit", pubkey]:
                 return await self._leaving(_pubkey(pubkey), liquidate=False)
             case ["liquidation", pubkey]:
                 return await self._leaving(_pubkey(pubkey), liquidate=True)
             case ["registrations", key]:
                 found = await asyncio.to_thread(self._database.registrations, _key(key))
-                return self._told(members(registrations=found))
+                return self._told(request, Told.of(members(registrations=found)))
             case ["daily-rewards", address]:
                 days = await asyncio.to_thread(self._database.days, _address(address))
-                return self._told(members(rewards=days))
+                return self._told(request, Told.of(members(rewards=days)))
             case ["token"]:
-                return _ok(members(token=self._token(), t=int(time.time())))
+                return bare(members(token=self._token(), t=int(time.time())))
+            case ["price"]:
+                return await self._price(None)
+            case ["price", token]:
+                return await self._price(token)
             case ["openapi.json"]:
-                return _ok(self._openapi)
+                return bare(self._openapi)
         told = self._of_epoch(parts)
-        return _refusal(404, "there is no such thing") if told is None else self._told(told)
+        return refusal(404, "there is no such thing") if told is None else self._told(request, told)
 
-    def _of_epoch(self, parts: list[str]) -> bytes | None:
+    def _of_epoch(self, parts: list[str]) -> Told | None:
         """The members of what follows from the epoch, the tip and the registry."""
         epoch = self._now.epoch
         match parts:
             case ["info" | "network"]:
-                return b"{}"
+                return Told()
             case ["nodes"]:
                 return epoch.nodes
             case ["nodes", "bls"]:
                 return epoch.bls_keys
             case ["stakes" | "nodes", key]:
                 key = _key(key)
-                return epoch.stakes_of(key) if key.startswith("0x") else epoch.stake(key)
+                return self._stakes_of(epoch, key) if key.startswith("0x") else epoch.stake(key)
             case ["contract", "contribution"]:
                 return epoch.contracts
             case ["contract", "contribution", key]:
@@ -174,12 +183,25 @@ class PortalApi:
             case ["stake-events", number]:
                 return epoch.events_of(_number(number, 2**63 - 1))
             case ["arbitrum-info"]:
-                return members(info=self._now.tip)
+                return Told.of(members(info=self._now.tip))
             case ["rewards", address]:
                 return epoch.rewards(_address(address))
             case ["exit_liquidation_list"]:
                 return epoch.leaving
         return None
+
+    def _stakes_of(self, epoch: Epoch, address: str) -> Told:
+        return epoch.stakes_of(address, b"[]" if self._vestings is None else self._vestings.of(address))
+
+    async def _price(self, token: str | None) -> Answer:
+        self._limits.prices.take(SOURCE.get("local"))
+        try:
+            told = await self._prices.price(token)
+        except NoPriceError as error:
+            return refusal(503 if error.known else 404, str(error))
+        answer = bare(msgspec.json.encode(told))
+        answer.headers["cache-control"] = f"public, max-age={max(0, min(60, told.t_stale - int(time.time())))}"
+        return answer
 
     def _token(self) -> Token:
         return Token(
@@ -188,12 +210,8 @@ class PortalApi:
             contract_address=self._registry.addresses.token,
         )
 
-    def _told(self, told: bytes) -> Answer:
-        epoch = self._now.epoch
-        answer = _ok(epoch.answer(told))
-        left = epoch.state.time + epoch.state.parameters.block_seconds - int(time.time())
-        answer.headers["cache-control"] = f"public, max-age={max(0, min(left, 30))}"
-        return answer
+    def _told(self, request: Request, told: Told) -> Answer:
+        return of_epoch(self._now.epoch, told, request.headers)
 
     # --- what the network signs
 
@@ -201,9 +219,7 @@ class PortalApi:
         self._limits.signatures.take(SOURCE.get("local"))
         async with asyncio.timeout(_SIGN_SECONDS):
             told = await ask()
-        answer = _ok(self._now.epoch.answer(told))
-        answer.headers["cache-control"] = "no-store"
-        return answer
+        return of_epoch(self._now.epoch, Told.of(told), {}, keep=False)
 
     async def _signed_rewards(self, address: str) -> bytes:
         return members(rewards=await self._signing.rewards(address))
@@ -211,7 +227,7 @@ class PortalApi:
     async def _leaving(self, pubkey: str, liquidate: bool) -> Answer:
         gone = self._now.epoch.view.departed(pubkey)
         if gone is None:
-            return _refusal(404, "that node cannot be taken out: the network has it, or nobody does")
+            return refusal(404, "that node cannot be taken out: the network has it, or nobody does")
 
         async def ask() -> bytes:
             return members(result=await self._signing.leaving(gone, liquidate))
@@ -229,9 +245,9 @@ class PortalApi:
             # Pairings take milliseconds.
             made = await asyncio.to_thread(registrations.check, self._domain, key, given, int(time.time()))
         except (InvalidRegistrationError, PathError) as error:
-            return _ok(members(error=f"Invalid registration: {error}"))
+            return bare(members(error=f"Invalid registration: {error}"))
         await asyncio.to_thread(self._database.register, made, self._most_registrations)
-        return _ok(members(success=True, registration=made))
+        return bare(members(success=True, registration=made))
 
 
 async def _body(request: Request) -> bytes:
@@ -267,22 +283,3 @@ def _number(text: str, most: int) -> int:
     if _NUMBER.fullmatch(text) is None or int(text) > most:
         raise PathError(f"a number up to {most} is expected")
     return int(text)
-
-
-def _ok(body: bytes) -> Answer:
-    return Answer(200, dict(_HEADERS), body, size=len(body))
-
-
-def _refusal(status: int, reason: str) -> Answer:
-    answer = _ok(members(error=reason))
-    answer.status = status
-    return answer
-
-
-def _allowed() -> Answer:
-    """To a page that asks whether it may."""
-    answer = Answer(204, dict(_HEADERS))
-    answer.headers["access-control-allow-methods"] = "GET, POST"
-    answer.headers["access-control-allow-headers"] = "content-type"
-    answer.headers["access-control-max-age"] = "86400"
-    return answer

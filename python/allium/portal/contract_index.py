@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from allium.portal import documents
 from allium.portal.contract_events import SEEDED, ContractEvent
 from allium.portal.pots import Pot, fold
 
+_EVENTS_AT_ONCE = 128
 _JOINED = ("NewServiceNodeV2", SEEDED)
 
 
@@ -44,8 +45,8 @@ class ContractIndex:
     pots_by_node: Mapping[str, list[Pot]]
 
 
-def index(events: Sequence[ContractEvent]) -> ContractIndex:
-    """Of all events, in the order of the chain."""
+def index(events: Sequence[ContractEvent], pause: Callable[[], None] = lambda: None) -> ContractIndex:
+    """Of all events, in the order of the chain. `pause`: lets others have the interpreter, every millisecond or so."""
     of_node: dict[int, list[documents.Event]] = defaultdict(list)
     claims: dict[str, list[tuple[int, int]]] = defaultdict(list)
     stakes: dict[int, list[tuple[str, int]]] = {}
@@ -53,7 +54,9 @@ def index(events: Sequence[ContractEvent]) -> ContractIndex:
     keys: dict[str, int] = {}
     exits: dict[int, Exit] = {}
     pot_events = []
-    for event in events:
+    for number, event in enumerate(events):
+        if number % _EVENTS_AT_ONCE == 0:
+            pause()
         told = event.told
         if event.node is not None:
             of_node[event.node].append(told)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from allium.portal.epoch import members
 from allium.portal.pots import Pot
+from allium.portal.prepared import Told
 from allium.staking import abi
 from allium.staking.addresses import Addresses
 
@@ -23,21 +24,20 @@ class ContractRegistry:
         }
         if addresses.splitter is not None:
             self._core["FeeSplitter"] = addresses.splitter
-        self._abis = {name: abi.load(name) for name in abi.CONTRACTS}
+        abis = {name: abi.load(name) for name in abi.CONTRACTS}
+        self._told: dict[tuple[str, ...], Told] = {
+            ("names",): Told.of(members(names=list(abis))),
+            ("abis",): Told.prepared(members(abis=abis)),
+            ("addresses", "core"): Told.of(members(addresses=self._core)),
+            **{
+                ("abi", name): Told.prepared(members(contract={"name": name, "abi": entries}))
+                for name, entries in abis.items()
+            },
+            **{("address", name): Told.of(members(address=place)) for name, place in self._core.items()},
+        }
 
-    def told(self, parts: Sequence[str], pots: Mapping[str, Pot]) -> bytes | None:
+    def told(self, parts: Sequence[str], pots: Mapping[str, Pot]) -> Told | None:
         """The members of an answer; `None` for what does not exist."""
-        match parts:
-            case ["names"]:
-                return members(names=list(self._abis))
-            case ["abis"]:
-                return members(abis=self._abis)
-            case ["abi", name] if name in self._abis:
-                return members(contract={"name": name, "abi": self._abis[name]})
-            case ["addresses"]:
-                return members(addresses={**self._core, "ServiceNodeContribution": list(pots)})
-            case ["addresses", "core"]:
-                return members(addresses=self._core)
-            case ["address", name] if name in self._core:
-                return members(address=self._core[name])
-        return None
+        if list(parts) == ["addresses"]:
+            return Told.of(members(addresses={**self._core, "ServiceNodeContribution": list(pots)}))
+        return self._told.get(tuple(parts))

@@ -1,95 +1,88 @@
 """What the portal keeps: events with the block up to which they are whole, registrations, and each day's rewards.
 
-Everything but the registrations can be had from the chain again. A crash cuts off nothing that was acknowledged.
+Everything but the registrations and the days can be had from the chain again. A crash cuts off nothing that was
+acknowledged.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from allium.base import files
-from allium.errors import Complaint
 from allium.portal import documents
 from allium.portal.contract_events import ContractEvent
+from allium.portal.sql import NOTHING_GIVEN, PortalDatabaseError, PostgresDatabase, Sql, SqliteFile
 
 _FORMAT = 1
+#: As SQLite and PostgreSQL understand them.
 _TABLES = (
-    "CREATE TABLE scanned (rewards TEXT NOT NULL, chain INTEGER NOT NULL, block INTEGER NOT NULL)",
-    "CREATE TABLE event (block INTEGER NOT NULL, log_index INTEGER NOT NULL, address TEXT NOT NULL, node INTEGER, "
-    "told BLOB NOT NULL, PRIMARY KEY (block, log_index)) WITHOUT ROWID",
-    "CREATE TABLE registration (pubkey TEXT PRIMARY KEY, operator TEXT NOT NULL, timestamp INTEGER NOT NULL, "
-    "told BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE scanned (rewards TEXT NOT NULL, chain BIGINT NOT NULL, block BIGINT NOT NULL)",
+    "CREATE TABLE event (block BIGINT NOT NULL, log_index BIGINT NOT NULL, address TEXT NOT NULL, node BIGINT, "
+    "told {bytes} NOT NULL, PRIMARY KEY (block, log_index))",
+    "CREATE TABLE registration (pubkey TEXT PRIMARY KEY, operator TEXT NOT NULL, timestamp BIGINT NOT NULL, "
+    "told {bytes} NOT NULL)",
     "CREATE INDEX registration_operator ON registration (operator, timestamp)",
     "CREATE INDEX registration_timestamp ON registration (timestamp)",
-    "CREATE TABLE daily (address TEXT NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL, rewards TEXT NOT NULL, "
-    "timestamp INTEGER NOT NULL, PRIMARY KEY (address, day)) WITHOUT ROWID",
-    f"PRAGMA user_version = {_FORMAT}",
+    "CREATE TABLE daily (address TEXT NOT NULL, day BIGINT NOT NULL, block BIGINT NOT NULL, rewards TEXT NOT NULL, "
+    "timestamp BIGINT NOT NULL, PRIMARY KEY (address, day))",
 )
+_FORMAT_TABLE = ("CREATE TABLE format (number BIGINT NOT NULL)", f"INSERT INTO format VALUES ({_FORMAT})")  # noqa: S608
 #: Registrations that one answer lists, and days.
 _MOST_LISTED, _MOST_DAYS = 100, 1000
 
 
-class PortalDatabaseError(Complaint, RuntimeError):
-    """The file cannot be used; the text says what to do."""
-
-
 class PortalDatabase:
-    """The file. May be used from several threads."""
+    """The tables. May be used from several threads; all raise `PortalDatabaseError`."""
 
-    def __init__(self, path: Path, chain_id: int, rewards: str, start: int) -> None:
-        """Opens or makes it; events are wanted from block `start` on. Raises `PortalDatabaseError`."""
-        self._path, self._lock = path, threading.Lock()
+    def __init__(self, place: Path | str, chain_id: int, rewards: str, start: int) -> None:
+        """Opens or makes them in a file, or in PostgreSQL by its URL; events are wanted from block `start` on."""
+        self._sql: Sql = SqliteFile(place) if isinstance(place, Path) else PostgresDatabase(place)
         try:
-            self._database = sqlite3.connect(path, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-            files.own(path, path.parent)
             self._prepare(chain_id, rewards, start)
-        except sqlite3.Error as error:
-            raise PortalDatabaseError(f"{path} cannot be used: {error}; move it away to begin anew") from None
+        except BaseException:
+            self._sql.close()
+            raise
 
     def close(self) -> None:
-        """Lets go of the file."""
-        self._database.close()
+        """Lets go of them."""
+        self._sql.close()
 
     def _prepare(self, chain_id: int, rewards: str, start: int) -> None:
-        if self._database.execute("PRAGMA user_version").fetchone()[0] == 0:
-            with self._database:
-                self._database.execute("BEGIN")
-                for statement in _TABLES:
-                    self._database.execute(statement)
-                self._database.execute("INSERT INTO scanned VALUES (?, ?, ?)", (rewards, chain_id, start - 1))
-        if self._database.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
-            raise PortalDatabaseError(f"{self._path} is of another version; move it away to begin anew")
-        if self._database.execute("SELECT rewards, chain FROM scanned").fetchall() != [(rewards, chain_id)]:
-            raise PortalDatabaseError(f"{self._path} is of other contracts; move it away to begin anew")
+        name = self._sql.name
+        if not self._sql.has("scanned"):
+            kind = "BLOB" if isinstance(self._sql, SqliteFile) else "BYTEA"
+            tables = [(statement.format(bytes=kind), NOTHING_GIVEN) for statement in (*_TABLES, *_FORMAT_TABLE)]
+            self._sql.change(*tables, ("INSERT INTO scanned VALUES (?, ?, ?)", [(rewards, chain_id, start - 1)]))
+        elif not self._sql.has("format") and isinstance(self._sql, SqliteFile):
+            # The first files had no such table.
+            self._sql.change(*[(statement, NOTHING_GIVEN) for statement in _FORMAT_TABLE])
+        if not self._sql.has("format") or [*self._sql.rows("SELECT number FROM format")[0]] != [_FORMAT]:
+            raise PortalDatabaseError(f"{name} is of another version; move it away to begin anew")
+        if [*map(tuple, self._sql.rows("SELECT rewards, chain FROM scanned"))] != [(rewards, chain_id)]:
+            raise PortalDatabaseError(f"{name} is of other contracts; move it away to begin anew")
 
     # --- events
 
     @property
     def scanned(self) -> int:
         """The block up to which all events are here."""
-        with self._lock:
-            return int(self._database.execute("SELECT block FROM scanned").fetchone()[0])
+        return int(self._sql.rows("SELECT block FROM scanned")[0][0])
 
     def replace(self, after: int, upto: int, events: Iterable[ContractEvent]) -> None:
         """Puts `events` in the place of all after a block, up to which they are whole now."""
         rows = [(*event.place, event.address, event.node, msgspec.json.encode(event.told)) for event in events]
-        with self._lock, self._database:
-            self._database.execute("DELETE FROM event WHERE block > ?", (after,))
-            self._database.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?)", rows)
-            self._database.execute("UPDATE scanned SET block = ?", (upto,))
+        self._sql.change(
+            ("DELETE FROM event WHERE block > ?", [(after,)]),
+            ("INSERT INTO event (block, log_index, address, node, told) VALUES (?, ?, ?, ?, ?)", rows),
+            ("UPDATE scanned SET block = ?", [(upto,)]),
+        )
 
     def events(self) -> list[ContractEvent]:
         """All, in the order of the chain."""
         decoder = msgspec.json.Decoder(documents.Event)
-        with self._lock:
-            rows = self._database.execute("SELECT address, node, told FROM event ORDER BY block, log_index").fetchall()
+        rows = self._sql.rows("SELECT address, node, told FROM event ORDER BY block, log_index")
         return [ContractEvent(address, node, decoder.decode(told)) for address, node, told in rows]
 
     # --- registrations
@@ -102,43 +95,38 @@ class PortalDatabase:
             registration.timestamp,
             msgspec.json.encode(registration),
         )
-        with self._lock, self._database:
-            self._database.execute("INSERT OR REPLACE INTO registration VALUES (?, ?, ?, ?)", row)
-            [count] = self._database.execute("SELECT count(*) FROM registration").fetchone()
-            if count > most:
-                self._database.execute(
-                    "DELETE FROM registration WHERE pubkey IN "
-                    "(SELECT pubkey FROM registration ORDER BY timestamp LIMIT ?)",
-                    (count - most,),
-                )
+        self._sql.change(
+            ("DELETE FROM registration WHERE pubkey = ?", [row[:1]]),
+            ("INSERT INTO registration (pubkey, operator, timestamp, told) VALUES (?, ?, ?, ?)", [row]),
+        )
+        [[count]] = self._sql.rows("SELECT count(*) FROM registration")
+        if count > most:
+            oldest = "SELECT pubkey FROM registration ORDER BY timestamp LIMIT ?"
+            self._sql.change((f"DELETE FROM registration WHERE pubkey IN ({oldest})", [(count - most,)]))  # noqa: S608
 
     def registrations(self, key: str) -> list[documents.Registration]:
         """Those of an operator (checksummed address) or a node (64 hex digits), newest first."""
         asked = "SELECT told FROM registration WHERE pubkey = ? OR operator = ? ORDER BY timestamp DESC LIMIT ?"
-        with self._lock:
-            rows = self._database.execute(asked, (key, key, _MOST_LISTED)).fetchall()
+        rows = self._sql.rows(asked, key, key, _MOST_LISTED)
         return [msgspec.json.decode(told, type=documents.Registration) for (told,) in rows]
 
     # --- each day's rewards
 
     def last_day(self) -> int:
         """The last day that was kept, since 1970; -1 when there is none."""
-        with self._lock:
-            [day] = self._database.execute("SELECT max(day) FROM daily").fetchone()
+        [[day]] = self._sql.rows("SELECT max(day) FROM daily")
         return -1 if day is None else int(day)
 
     def keep_day(self, day: int, block: int, timestamp: int, rewards: Sequence[tuple[str, int]]) -> None:
         """Keeps what addresses had earned at a block of a day."""
         rows = [(address, day, block, str(earned), timestamp) for address, earned in rewards]
-        with self._lock, self._database:
-            self._database.executemany("INSERT OR IGNORE INTO daily VALUES (?, ?, ?, ?, ?)", rows)
+        asked = "INSERT INTO daily (address, day, block, rewards, timestamp) VALUES (?, ?, ?, ?, ?)"
+        self._sql.change((f"{asked} ON CONFLICT DO NOTHING", rows))
 
     def days(self, address: str) -> list[documents.DailyRewards]:
         """Those of an address, newest first."""
         asked = "SELECT block, rewards, timestamp FROM daily WHERE address = ? ORDER BY day DESC LIMIT ?"
-        with self._lock:
-            rows = self._database.execute(asked, (address, _MOST_DAYS)).fetchall()
         return [
             documents.DailyRewards(block=block, lifetime_rewards=documents.amount(int(rewards)), timestamp=timestamp)
-            for block, rewards, timestamp in rows
+            for block, rewards, timestamp in self._sql.rows(asked, address, _MOST_DAYS)
         ]

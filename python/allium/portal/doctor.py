@@ -9,6 +9,7 @@ from allium.consensus.chainfile import ChainFile
 from allium.errors import Complaint
 from allium.membership import static
 from allium.operate.result import Result, failed, ok, warning
+from allium.portal.oxend_rpc import OxendError, OxendRpc
 from allium.portal.settings import PortalConfig
 from allium.server import doctor
 from allium.staking.addresses import Addresses
@@ -27,6 +28,10 @@ def _own(config: PortalConfig) -> list[Result]:
 
 
 def _chain(config: PortalConfig) -> Result:
+    if config.oxend is not None:
+        return asyncio.run(_daemon(config.oxend))
+    if config.chain_file is None:
+        return failed("chain", "no network is named", "set chain_file, or oxend")
     try:
         chain, addresses = ChainFile.read(config.chain_file), Addresses.load(config.contracts)
     except Complaint as error:
@@ -58,7 +63,25 @@ async def _providers(config: PortalConfig) -> Result:
     return ok("providers", f"{count} of the EVM chain answer")
 
 
+async def _daemon(url: str) -> Result:
+    rpc = OxendRpc(url)
+    try:
+        told = await rpc.call("get_info")
+    except OxendError as error:
+        return failed("chain", str(error), "start oxend, or set oxend to the URL of its RPC")
+    finally:
+        await rpc.close()
+    height = told.get("height") if isinstance(told, dict) else None
+    return ok("chain", f"oxend at {rpc.name} is at height {height}")
+
+
 def _network(config: PortalConfig) -> Result:
+    if config.network_file is None:
+        return (
+            ok("network", "the daemon asks the nodes")
+            if config.oxend
+            else failed("network", "no nodes are named", "set network_file")
+        )
     try:
         nodes = static.read(config.network_file)["nodes"]
     except Complaint as error:

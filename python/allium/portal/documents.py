@@ -223,3 +223,12 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     skip: int
     total: int
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token costs, in dollars. Times are Unix seconds: of the price, and from when on it is an old one."""
+
+    usd: float
+    usd_market_cap: float
+    t_price: int
+    t_stale: int

@@ -7,6 +7,8 @@ been replaced by others.
 from __future__ import annotations
 
 import asyncio
+import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +25,7 @@ from allium.portal import contract_index, documents
 from allium.portal.contract_events import CORE_TOPICS, POT_TOPICS, SEEDED, ContractEvent, Log, read
 from allium.portal.contract_index import ContractIndex
 from allium.portal.database import PortalDatabase
+from allium.portal.sql import PortalDatabaseError
 from allium.staking import seeds
 from allium.staking.addresses import Addresses
 from allium.staking.provider import Provider, ProviderError, TooMuchError, quantity
@@ -81,7 +84,7 @@ class Indexer:
         try:
             tip = await self._learn_tip()
             await self._follow(tip.block)
-        except (NotFinalError, ProviderError) as error:
+        except (NotFinalError, ProviderError, PortalDatabaseError) as error:
             if str(error) != self.trouble:
                 self._logger.warning("the EVM chain cannot be followed", reason=str(error))
             self.trouble = str(error)
@@ -134,7 +137,7 @@ class Indexer:
         while after < goal:
             upto = min(goal, after + _STEP_BLOCKS)
             found = await self._between(after, upto)
-            kept = [event for event in self._events if event.told.block <= after]
+            kept = self._events[: bisect_right(self._events, after, key=lambda event: event.told.block)]
             known = self._events[len(kept) :]
             await asyncio.to_thread(self._database.replace, after, upto, found)
             if found != known:
@@ -209,8 +212,13 @@ class Indexer:
         return await provider.ask(ask)
 
     async def _publish(self) -> None:
-        self.index = await asyncio.to_thread(contract_index.index, self._events)
+        self.index = await asyncio.to_thread(contract_index.index, self._events, _pause)
         self.version += 1
+
+
+def _pause() -> None:
+    """Lets requests have the interpreter."""
+    time.sleep(0.001)
 
 
 def _checked(entries: Sequence[Any], group: tuple[str, ...], after: int, upto: int) -> list[Log]:

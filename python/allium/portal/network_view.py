@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from statistics import median_low
 
+import msgspec
 from eth_utils.address import to_checksum_address
 
 import allium
@@ -17,6 +18,7 @@ from allium.portal import documents
 from allium.portal.claimed import Claimed, attribute
 from allium.portal.contract_index import ContractIndex
 from allium.portal.documents import amount
+from allium.portal.oxend_state import OxendState
 
 #: Addresses as they are shown, which takes a hash of each: stakers are the same at each height.
 _shown = lru_cache(1 << 17)(to_checksum_address)
@@ -32,6 +34,10 @@ class NetworkView:
         """`proofs`: when nodes proved last that they work, Unix seconds."""
         self._state, self._index, self._proofs = state, index, proofs
 
+    def prepare(self) -> None:
+        """Makes the sums that `rewards` looks at, which the first of it would wait for."""
+        _ = self._state.locked, self._state.returning
+
     # --- the whole
 
     def network(self, l2_timestamp: int) -> documents.Network:
@@ -40,7 +46,7 @@ class NetworkView:
         nodes = state.nodes.values()
         fees = [node.fee for node in nodes if len(node.contributors) > 1]
         root = state.root.hex()
-        return documents.Network(
+        told = documents.Network(
             nettype=state.parameters.name,
             version=allium.__version__,
             hard_fork=_HARD_FORK,
@@ -60,12 +66,14 @@ class NetworkView:
             l2_height=state.l2_height,
             l2_height_timestamp=l2_timestamp,
         )
+        return msgspec.structs.replace(told, **state.network) if isinstance(state, OxendState) else told
 
     # --- nodes
 
-    def stakes(self) -> list[documents.Stake]:
+    def stakes(self) -> Iterator[documents.Stake]:
         """All that the contract holds."""
-        return [*map(self._node, self._state.nodes.values()), *map(self._departed, self._state.departed.values())]
+        yield from map(self._node, self._state.nodes.values())
+        yield from map(self._departed, self._state.departed.values())
 
     def leaving(self) -> list[documents.Leaving]:
         """Those that may be taken out of the contract."""

@@ -14,6 +14,11 @@ _PUBKEY = {"name": "pubkey", "schema": {"type": "string", "pattern": "^[0-9a-fA-
 _NAME = {"name": "name", "schema": {"type": "string"}}
 _ANY = dict[str, Any]
 
+
+def _members(kind: Any) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(kind)}
+
+
 #: Method, path, what it is, and the members of the answer beside `network` and `t`.
 _PATHS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("get", "/info", "How the network is", {}),
@@ -58,9 +63,13 @@ _PATHS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("get", "/registrations/{address}", "What an operator's nodes signed", {"registrations": list[d.Registration]}),
     ("get", "/registrations/{pubkey}", "What a node signed", {"registrations": list[d.Registration]}),
     ("post", "/store/{pubkey}", "Keep what a node signed", {"success": bool, "registration": d.Registration}),
+    ("get", "/price", "What the token costs", _members(d.Price)),
+    ("get", "/price/{name}", "What another costs", _members(d.Price)),
     ("get", "/token", "The token, as lists of coins ask", {"token": d.Token}),
 )
-_BARE = ("/store/{pubkey}", "/token")
+_BARE = ("/store/{pubkey}", "/token", "/price", "/price/{name}")
+_REFUSED = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+_REFUSAL = {"description": "Why not, for people", "content": {"application/json": {"schema": _REFUSED}}}
 _NUMBERS = [{"name": name, "schema": {"type": "integer"}} for name in ("count", "skip", "number")]
 _PARAMETERS: list[dict[str, Any]] = [_ADDRESS, _PUBKEY, _NAME, *_NUMBERS]
 
@@ -75,14 +84,17 @@ def document() -> bytes:
         members = {name: next(schema for each, schema in of_kind if each == kind) for name, kind in told.items()}
         if path not in _BARE:
             members = {"network": of_kind[0][1], "t": {"type": "integer"}, **members}
-        answer = {"type": "object", "properties": members, "required": list(members)}
+        answer: dict[str, Any] = {"type": "object", "properties": members, "required": list(members)}
+        if path.startswith("/store"):
+            # What is wrong with a registration is an answer, too.
+            answer = {"anyOf": [answer, _REFUSED]}
         described = {"description": summary, "content": {"application/json": {"schema": answer}}}
         given = [
             {**parameter, "in": "path", "required": True}
             for parameter in _PARAMETERS
             if f"{{{parameter['name']}}}" in path
         ]
-        operation = {"summary": summary, "parameters": given, "responses": {"200": described}}
+        operation = {"summary": summary, "parameters": given, "responses": {"200": described, "default": _REFUSAL}}
         paths.setdefault(path, {})[method] = operation
     return msgspec.json.encode(
         {

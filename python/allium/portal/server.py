@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
+import sys
 import time
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -19,7 +21,7 @@ from allium.consensus.chainfile import ChainFile
 from allium.errors import ConsensusError
 from allium.liveness import HISTORY
 from allium.liveness.history import look
-from allium.portal import health
+from allium.portal import health, vesting
 from allium.portal.api import SOURCE, PortalApi
 from allium.portal.contract_registry import ContractRegistry
 from allium.portal.database import PortalDatabase
@@ -27,9 +29,15 @@ from allium.portal.documents import ArbitrumInfo
 from allium.portal.epoch import Epoch
 from allium.portal.indexer import Indexer
 from allium.portal.limits import Rate
+from allium.portal.oxend_rpc import OxendRpc
+from allium.portal.oxend_source import OxendSigning, OxendSource
+from allium.portal.oxend_state import OxendState
+from allium.portal.prices import Prices
 from allium.portal.settings import PortalConfig
-from allium.portal.signing import Signing
+from allium.portal.signing import NodesSigning
+from allium.portal.sql import PortalDatabaseError
 from allium.portal.state_source import StateSource, open_source
+from allium.portal.vesting import Vestings
 from allium.server import process, quota
 from allium.server.health import Problem
 from allium.server.http_server import HttpServer
@@ -47,6 +55,9 @@ from allium.wallet.steps import ContractReader
 
 DATABASE = "portal.sqlite"
 _LOOK_SECONDS, _DAY = 0.5, 86_400
+#: What is made in threads stops for so long every millisecond or so: requests wait for the interpreter no longer.
+_PAUSE_SECONDS = 0.001
+_EARNERS_AT_ONCE = 64
 
 
 def run(config: PortalConfig, config_file: Path | None) -> int:
@@ -61,6 +72,7 @@ class SourceLimits:
         self.requests = Rate(config.source_requests, 10)
         self.registrations = Rate(config.source_registrations, 3600)
         self.signatures = Rate(config.source_signatures, 60)
+        self.prices = Rate(config.source_prices, 600)
 
 
 class Portal:
@@ -89,18 +101,27 @@ class Portal:
         if self.epoch.state is state and self.epoch.index is index:
             return
         self.epoch = await asyncio.to_thread(self._made)
-        if state.height and (day := state.time // _DAY) > await asyncio.to_thread(self._database.last_day):
-            await asyncio.to_thread(self._keep_day, day)
+        try:
+            if state.height and (day := state.time // _DAY) > await asyncio.to_thread(self._database.last_day):
+                await asyncio.to_thread(self._keep_day, day)
+        except PortalDatabaseError as error:
+            self._log.error("the day's rewards were not kept", reason=str(error))
 
     def _made(self) -> Epoch:
         if self._node_dir is not None and (kept := look(self._node_dir / HISTORY)) is not None:
             self._proofs = {key: each.proofs[-1].at for key, each in kept.nodes.items() if each.proofs}
         state = self._source.state
-        return Epoch(state, self._indexer.index, self._proofs, state.time)
+        if isinstance(state, OxendState):
+            self._proofs = state.proofs
+        return Epoch(state, self._indexer.index, self._proofs, state.time, _pause)
 
     def _keep_day(self, day: int) -> None:
         epoch = self.epoch
-        earned = [(who, int(epoch.view.rewards(who).lifetime_rewards)) for who in epoch.view.everybody()]
+        earned = []
+        for number, who in enumerate(epoch.view.everybody()):
+            earned.append((who, int(epoch.view.rewards(who).lifetime_rewards)))
+            if number % _EARNERS_AT_ONCE == 0:
+                _pause()
         self._database.keep_day(day, epoch.state.height, epoch.state.time, earned)
 
 
@@ -116,23 +137,23 @@ class PortalProcess(ServerProcess[PortalConfig]):
         config = self.config
         if not config.l2_rpc:
             raise ConfigError("set l2_rpc to the URLs of providers of the EVM chain")
-        chain, addresses = ChainFile.read(config.chain_file), Addresses.load(config.contracts)
-        if (chain.l2_chain_id, chain.rewards_contract.lower()) != (addresses.chain_id, addresses.rewards.lower()):
-            raise ConfigError(f"{config.chain_file} and {config.contracts} are of different contracts")
+        addresses = Addresses.load(config.contracts)
         self.metrics = metrics = ServerMetrics(health.KIND, config.data_dir)
-        path = config.data_dir / DATABASE
-        database = PortalDatabase(path, addresses.chain_id, addresses.rewards, addresses.block)
+        place = config.database_url or config.data_dir / DATABASE
+        database = await asyncio.to_thread(
+            PortalDatabase, place, addresses.chain_id, addresses.rewards, addresses.block
+        )
         stack.callback(database.close)
-        source = open_source(stack, chain, config.data_dir, config.node_dir)
         panel = ProviderQuorum(config.l2_rpc)
         stack.push_async_callback(panel.close)
         self._indexer = indexer = Indexer(panel, addresses, database)
         await indexer.open()
+        vestings = Vestings([] if config.vesting_file is None else vesting.read(config.vesting_file), panel, addresses)
+        source, signing = await self._network(stack, addresses, panel, indexer)
         self._portal = portal = Portal(source, indexer, database, config.node_dir)
-        signing = Signing(lambda: _asker(config.network_file), lambda: ContractReader(_sound(panel), addresses))
         stack.push_async_callback(signing.close)
         health.show(metrics, portal, indexer)
-        works = (source.run(), indexer.run(config.refresh_seconds), portal.run())
+        works = (source.run(), indexer.run(config.refresh_seconds), portal.run(), vestings.run())
         tasks = [asyncio.create_task(self._watched(work)) for work in works]
         stack.push_async_callback(_end, tasks)
         domain = BlsDomain(addresses.chain_id, bytes.fromhex(addresses.rewards[2:]))
@@ -144,9 +165,33 @@ class PortalProcess(ServerProcess[PortalConfig]):
             ContractRegistry(addresses),
             SourceLimits(config),
             config.max_registrations,
+            Prices(config.price_url),
+            vestings,
         )
+        settle()
         source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
         return PortalHttpServer(config, source_quota, api.answer, _no_onion, metrics)
+
+    async def _network(
+        self, stack: contextlib.AsyncExitStack, addresses: Addresses, panel: ProviderQuorum, indexer: Indexer
+    ) -> tuple[StateSource, NodesSigning | OxendSigning]:
+        """Where the state comes from, and who has it signed."""
+        config = self.config
+        if config.oxend is not None:
+            if config.chain_file is not None:
+                raise ConfigError("set either chain_file or oxend: a portal is of one network")
+            rpc = OxendRpc(config.oxend)
+            stack.push_async_callback(rpc.close)
+            source = OxendSource(rpc, addresses, indexer)
+            await source.open()
+            return source, OxendSigning(rpc)
+        if config.chain_file is None or (network_file := config.network_file) is None:
+            raise ConfigError("set chain_file and network_file, or oxend")
+        chain = ChainFile.read(config.chain_file)
+        if (chain.l2_chain_id, chain.rewards_contract.lower()) != (addresses.chain_id, addresses.rewards.lower()):
+            raise ConfigError(f"{config.chain_file} and {config.contracts} are of different contracts")
+        signing = NodesSigning(lambda: _asker(network_file), lambda: ContractReader(_sound(panel), addresses))
+        return open_source(stack, chain, config.data_dir, config.node_dir), signing
 
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
         """Without one of its parts it would tell what is old: it ends, and is started again."""
@@ -180,6 +225,20 @@ class PortalHttpServer(HttpServer):
         name = str(peer[0]) if isinstance(peer, tuple) else "local"
         forwarded = request.headers.get("X-Forwarded-For")
         SOURCE.set(quota.source_of(name, forwarded, self._config.trusted_proxies))
+
+
+def settle() -> None:
+    """Lets requests wait for nothing long: the interpreter changes hands soon, and garbage is looked for in little.
+
+    To be called when all that stays is there: it is looked at no more.
+    """
+    sys.setswitchinterval(_PAUSE_SECONDS)
+    gc.collect()
+    gc.freeze()
+
+
+def _pause() -> None:
+    time.sleep(_PAUSE_SECONDS)
 
 
 def _asker(network_file: Path) -> SignatureClient:

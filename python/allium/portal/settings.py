@@ -15,6 +15,16 @@ from allium.settings.server import ServerConfig, web_url
 FILE_NAME = "portal.toml"
 
 
+_DATABASES = ("postgresql://", "postgres://")
+
+
+def _database(value: Any) -> str:
+    url = fields.text()(value)
+    if not url.startswith(_DATABASES):
+        raise ValueError("begin it with postgresql://, or leave it out for SQLite in the data directory")
+    return url
+
+
 @dataclass(frozen=True, kw_only=True)
 class PortalConfig(ServerConfig):
     """The settings of one portal."""
@@ -23,12 +33,32 @@ class PortalConfig(ServerConfig):
     metrics_port: int | None = setting(
         fields.optional(fields.whole(1, 65535)), 'TCP port at which Prometheus is answered. "": nowhere.', 22026
     )
-    chain_file: Path = required(file_path, "JSON file that says which chain to follow. Relative to this file.")
+    chain_file: Path | None = setting(
+        fields.optional(file_path),
+        "JSON file that says which chain to follow. Relative to this file. None: the network is the daemon's of oxend.",
+    )
+    oxend: str | None = setting(
+        fields.optional(web_url),
+        "URL of the RPC of the live network's daemon, such as http://127.0.0.1:22023, in place of chain_file.",
+    )
     contracts: Path = required(
         file_path, "JSON file with the addresses of the network's contracts. Relative to this file."
     )
-    network_file: Path = required(
-        file_path, "JSON file with the nodes that are asked for signatures. Relative to this file."
+    network_file: Path | None = setting(
+        fields.optional(file_path),
+        "JSON file with the nodes that are asked for signatures. Relative to this file. With oxend, the daemon asks.",
+    )
+    database_url: str | None = setting(
+        fields.optional(_database),
+        "Where all is kept: postgresql://user@host/database. None: SQLite in the data directory.",
+    )
+    vesting_file: Path | None = setting(
+        fields.optional(file_path),
+        'JSON list of contracts that hold tokens, {"address": "0x…"} each. Relative to this file.',
+    )
+    price_url: str | None = setting(
+        fields.optional(web_url),
+        "URL whose answer has the token's price, as CoinGecko's simple/price has it. None: nobody is asked.",
     )
     l2_rpc: list[str] = setting(
         listed(web_url),
@@ -45,6 +75,7 @@ class PortalConfig(ServerConfig):
         fields.whole(1), "How many requests one address (IPv6: one /64) may make in 10 s.", 300
     )
     source_registrations: int = setting(fields.whole(1), "How many registrations it may post in an hour.", 100)
+    source_prices: int = setting(fields.whole(1), "How many prices it may ask for in ten minutes.", 10)
     source_signatures: int = setting(fields.whole(1), "How many signatures it may ask for in a minute.", 10)
     source_day_bytes: int = setting(fields.size(1 << 16), "How much it may send in a day.", 16 << 20)
 
@@ -65,6 +96,6 @@ SCHEMA = Schema(
     title="Settings of an Allium portal.",
     prefix="ALLIUM_PORTAL_",
     init="allium portal init",
-    paths=("data_dir", "chain_file", "contracts", "network_file", "node_dir"),
+    paths=("data_dir", "chain_file", "contracts", "network_file", "node_dir", "vesting_file"),
 )
 commented_toml = SCHEMA.commented_toml

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 from eth_utils.address import to_canonical_address
 
@@ -34,18 +34,54 @@ class NoSignatureError(Exception):
         self.refused = refused
 
 
-class Signing:
-    """Asks for signatures."""
+class Signing(Protocol):
+    """Has the network sign."""
+
+    async def rewards(self, address: str) -> documents.SignedRewards:
+        """All that a checksummed address has earned; raises `NoSignatureError`, `BusyError`."""
+
+    async def leaving(self, gone: Departed, liquidate: bool) -> documents.SignedLeave:
+        """That a node may be taken out; raises `NoSignatureError`, `BusyError`."""
+
+
+class SignatureQueue:
+    """Each question once at a time: whoever asks what is asked for already waits for the same answer."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[tuple[str, bytes], asyncio.Task[Any]] = {}
+
+    async def once(self, kind: str, key: bytes, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `ask` comes to; raises `BusyError`, and what it raises."""
+        place = kind, key
+        task: asyncio.Task[T] | None = self._under_way.get(place)
+        if task is None:
+            if len(self._under_way) >= _AT_ONCE:
+                raise BusyError
+            task = self._under_way[place] = asyncio.create_task(ask())
+            task.add_done_callback(lambda _: self._under_way.pop(place, None))
+        # Whoever hangs up takes nothing from the others who wait for it.
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class NodesSigning(SignatureQueue):
+    """Asks the nodes. A `Signing`."""
 
     def __init__(self, asker: Callable[[], SignatureClient], view: Callable[[], ContractReader]) -> None:
         """`asker`: the nodes to ask as of now, `view`: by whom the contract is seen; they raise `StakingError`."""
+        super().__init__()
         self._asker, self._view = asker, view
-        self._under_way: dict[tuple[str, bytes], asyncio.Task[NetworkSignature]] = {}
 
     async def rewards(self, address: str) -> documents.SignedRewards:
-        """All that an address has earned; raises `NoSignatureError`, `BusyError`."""
+        """See `Signing`."""
         raw = to_canonical_address(address)
-        made = await self._once("rewards", raw, wire.REWARDS_REQUEST, {"address": raw, "height": -1})
+        made = await self._signed("rewards", raw, wire.REWARDS_REQUEST, {"address": raw, "height": -1})
         return _guarded(
             lambda: documents.SignedRewards(
                 amount=documents.amount(wire.number(made.told, "amount")),
@@ -55,27 +91,19 @@ class Signing:
         )
 
     async def leaving(self, gone: Departed, liquidate: bool) -> documents.SignedLeave:
-        """That a node may be taken out; raises `NoSignatureError`, `BusyError`."""
+        """See `Signing`."""
         fields = {"bls_pubkey": gone.bls_key, "liquidate": int(liquidate)}
         kind = "liquidation" if liquidate else "exit"
-        made = await self._once(kind, gone.bls_key, wire.LEAVING_REQUEST, fields)
+        made = await self._signed(kind, gone.bls_key, wire.LEAVING_REQUEST, fields)
         return _guarded(
             lambda: documents.SignedLeave(
                 bls_pubkey=gone.bls_key.hex(), timestamp=wire.number(made.told, "timestamp"), **_sum(made)
             )
         )
 
-    async def _once(self, kind: str, key: bytes, command: str, fields: dict[str, object]) -> NetworkSignature:
-        place = kind, key
-        task = self._under_way.get(place)
-        if task is None:
-            if len(self._under_way) >= _AT_ONCE:
-                raise BusyError
-            task = self._under_way[place] = asyncio.create_task(self._collected(command, fields))
-            task.add_done_callback(lambda _: self._under_way.pop(place, None))
+    async def _signed(self, kind: str, key: bytes, command: str, fields: dict[str, object]) -> NetworkSignature:
         try:
-            # Whoever hangs up takes nothing from the others who wait for it.
-            return await asyncio.shield(task)
+            return await self.once(kind, key, lambda: self._collected(command, fields))
         except NetworkRefusedError as error:
             raise NoSignatureError(str(error), refused=error.code in (400, 403)) from None
         except StakingError as error:
@@ -83,13 +111,6 @@ class Signing:
 
     async def _collected(self, command: str, fields: dict[str, object]) -> NetworkSignature:
         return await collect(self._asker(), self._view(), command, fields)
-
-    async def close(self) -> None:
-        """Ends what is under way."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _sum(made: NetworkSignature) -> dict[str, Any]:
