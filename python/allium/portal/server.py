@@ -25,6 +25,7 @@ from allium.portal.contract_registry import ContractRegistry
 from allium.portal.database import PortalDatabase
 from allium.portal.documents import ArbitrumInfo
 from allium.portal.epoch import Epoch
+from allium.portal.explorer.opening import opened
 from allium.portal.indexer import Indexer
 from allium.portal.limits import Rate
 from allium.portal.settings import PortalConfig
@@ -132,7 +133,9 @@ class PortalProcess(ServerProcess[PortalConfig]):
         signing = Signing(lambda: _asker(config.network_file), lambda: ContractReader(_sound(panel), addresses))
         stack.push_async_callback(signing.close)
         health.show(metrics, portal, indexer)
-        works = (source.run(), indexer.run(config.refresh_seconds), portal.run())
+        limits = SourceLimits(config)
+        explorer = opened(stack, portal, config, panel, addresses, limits.requests)
+        works = (source.run(), indexer.run(config.refresh_seconds), portal.run(), explorer.run())
         tasks = [asyncio.create_task(self._watched(work)) for work in works]
         stack.push_async_callback(_end, tasks)
         domain = BlsDomain(addresses.chain_id, bytes.fromhex(addresses.rewards[2:]))
@@ -142,11 +145,11 @@ class PortalProcess(ServerProcess[PortalConfig]):
             signing,
             domain,
             ContractRegistry(addresses),
-            SourceLimits(config),
+            limits,
             config.max_registrations,
         )
         source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
-        return PortalHttpServer(config, source_quota, api.answer, _no_onion, metrics)
+        return PortalHttpServer(config, source_quota, explorer.beside(api.answer), _no_onion, metrics)
 
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
         """Without one of its parts it would tell what is old: it ends, and is started again."""

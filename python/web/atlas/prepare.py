@@ -52,7 +52,9 @@ def main() -> None:
         codes = json.loads((packages[NAMES] / "codes.json").read_text())
         names = json.loads((packages[NAMES] / "langs/en.json").read_text())["countries"]
         by_number = {number: code for code, _, number, *_ in codes}
-        atlas = {scale: json.loads((packages[ATLAS] / f"countries-{scale}.json").read_text()) for scale in ("110m", "50m")}
+        atlas = {
+            scale: json.loads((packages[ATLAS] / f"countries-{scale}.json").read_text()) for scale in ("110m", "50m")
+        }
         told = world(atlas, by_number, names)
         ranges = list(Database((packages[ADDRESSES] / "iptoasn-country-ipv4.mmdb").read_bytes()).ranges())
     TARGET.mkdir(parents=True, exist_ok=True)
@@ -66,12 +68,12 @@ def _fetched(spec: str, place: Path) -> Path:
     [told] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603
     if told["integrity"] != INTEGRITY[spec]:
         sys.exit(f"{spec} is another one than was looked at: {told['integrity']}")
-    target = place / told["id"].replace("/", "-")
+    target = place / str(told["id"]).replace("/", "-")
     [archive] = place.glob(f"*{told['filename'].replace('/', '-').lstrip('@')}")
     with tarfile.open(archive) as opened:
         opened.extractall(target, filter="data")
     archive.unlink()
-    return target / "package"
+    return Path(target) / "package"
 
 
 # --- the drawing
@@ -86,9 +88,9 @@ def world(atlas: dict[str, Any], by_number: dict[str, str], names: dict[str, Any
     lowest = 0
     for scale in ("110m", "50m"):
         for number, name, rings in _outlines(atlas[scale]):
-            code = by_number.get(number)
-            if code is None or number == _ANTARCTICA:
+            if number not in by_number or number == _ANTARCTICA:
                 continue
+            code = by_number[number]
             country = countries[code]
             if "." not in name:
                 country["name"] = name
@@ -226,8 +228,11 @@ class Database:
 
 
 def packed(ranges: list[tuple[int, str]], known: set[str]) -> bytes:
-    """Compressed: how many ranges (4 bytes), how far each begins after the one before (4 bytes each), which country's
-    each is (a byte, its place among the codes), then the codes of two letters; "  " is no country. Little-endian."""
+    """What `addresses.bin` has, compressed; whole numbers are little-endian.
+
+    How many ranges (4 bytes), how far each begins after the one before (4 bytes each), which country's each is (a byte,
+    its place among the codes), then the codes of two letters; "  " is no country.
+    """
     kept: list[tuple[int, str]] = []
     for first, country in ranges:
         country = country if country in known else "  "

@@ -1,4 +1,4 @@
-"""What is known of nodes beside the state: where they are, which version they run, when they proved last that they work.
+"""What is known of nodes beside the state: where they are, which version they run, when they proved it last.
 
 The proofs that the node on this machine has accepted are signed by who they are about; the list of nodes that the
 operator gave fills in where somebody is, of whom there is none.

@@ -1,10 +1,10 @@
-"""HTML and SVG made of values: whatever is not `Markup` already is escaped, so nothing that a stranger says is markup."""
+"""HTML and SVG made of values: whatever is not `Markup` is escaped, so nothing that a stranger says is markup."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import TypeAlias, Union
+from typing import TypeAlias
 from urllib.parse import quote, urlencode
 
 from allium.base.text import line
@@ -21,9 +21,9 @@ class Markup(str):
     __slots__ = ()
 
 
-Content: TypeAlias = Union[str, int, None, Iterable["Content"]]
+Content: TypeAlias = str | int | Iterable["Content"] | None
 #: `True`: it is there, without a value. `None` and `False`: it is not.
-Attributes: TypeAlias = Mapping[str, str | int | bool | None]
+Attributes: TypeAlias = Mapping[str, object]
 
 
 def element(tag: str, attributes: Attributes | None = None, *content: Content) -> Markup:
@@ -43,7 +43,7 @@ def element(tag: str, attributes: Attributes | None = None, *content: Content) -
 
 def joined(*content: Content) -> Markup:
     """Content in a row."""
-    parts = []
+    parts: list[str] = []
     for each in content:
         if isinstance(each, Markup):
             parts.append(each)
