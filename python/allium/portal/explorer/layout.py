@@ -97,7 +97,12 @@ def _footer(snapshot: Snapshot | None) -> Markup:
 def figures(*given: tuple[str, Content, Content]) -> Markup:
     """Numbers that stand for themselves: what, how much, of when."""
     cards = [
-        element("div", None, element("dt", None, what), element("dd", None, element("b", None, value), source))
+        element(
+            "div",
+            None,
+            element("dt", None, what),
+            element("dd", None, element("b", None, value), element("span", None, source)),
+        )
         for what, value, source in given
     ]
     return element("dl", {"class": "figures"}, cards)

@@ -81,7 +81,7 @@ def nodes(snapshot: Snapshot) -> Table[NodeRow]:
             Column("reason", "", lambda row: row.why),
             Column(
                 "uptime_seconds",
-                "Up without a break",
+                "Up for",
                 lambda row: row.up_seconds,
                 lambda row: shown.duration(row.up_seconds) if row.active_since else element("span", None, "down"),
                 numeric=True,
@@ -89,9 +89,9 @@ def nodes(snapshot: Snapshot) -> Table[NodeRow]:
             Column("active_since_height", "", lambda row: row.active_since),
             Column(
                 "last_proof",
-                "Last proof",
+                "Last proof, UTC",
                 lambda row: row.contact.proven,
-                lambda row: shown.moment(row.contact.proven) if row.contact.proven else _unknown(),
+                lambda row: shown.minute(row.contact.proven) if row.contact.proven else _unknown(),
             ),
             Column(
                 "version",

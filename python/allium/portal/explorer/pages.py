@@ -120,10 +120,10 @@ def _rewards(snapshot: Snapshot) -> Content:
         "chart", "SESH earned by all so far", [(each.time, each.earned) for each in samples], _UNIT, words
     )
     rows = [
-        (shown.moment(each.time), shown.whole(each.height), shown.sesh(each.earned), shown.sesh(each.reward))
+        (shown.minute(each.time), shown.whole(each.height), shown.sesh(each.earned), shown.sesh(each.reward))
         for each in samples[::-1][:_SAMPLES]
     ]
-    titles = [("When", False), ("Height", True), ("Earned by all so far, SESH", True), ("Paid at it, SESH", True)]
+    titles = [("When, UTC", False), ("Height", True), ("Earned by all so far, SESH", True), ("Paid at it, SESH", True)]
     return (
         element(
             "div", {"class": "beside"}, element("figure", None, drawn), plain_table("Latest samples", titles, rows)
@@ -159,7 +159,7 @@ def node(snapshot: Snapshot, row: NodeRow) -> bytes:
         "nodes",
         f"Node {row.contract_id:,}",
         facts(
-            ("State", joined(lists.status(row), " ", MEANINGS[row.status], " ", height)),
+            ("State", joined(lists.status(row), ": ", MEANINGS[row.status], " ", height)),
             ("Ed25519 key", shown.key(row.pubkey)),
             ("BLS key", shown.key(row.bls_key)),
             ("Operator", shown.account(row.operator) if row.operator else "nobody"),
@@ -263,7 +263,7 @@ def countries(snapshot: Snapshot, query: Query) -> bytes:
         "countries",
         "Countries",
         element("figure", None, drawings.world_map(counts)),
-        note("The darker, the more nodes. ", shown.source("height", snapshot.state.height)),
+        note("The stronger the colour, the more nodes. ", shown.source("height", snapshot.state.height)),
         lists.countries(snapshot).markup(query),
         part(
             "Where that is from",

@@ -23,8 +23,8 @@ def whole(number: int) -> str:
 
 
 def percent(part: int, of: int) -> str:
-    """A part in percent, rounded down to two places; "none" of nothing."""
-    return "none" if of <= 0 else f"{part * 10_000 // of / 100:.2f} %"
+    """A part in percent, to two places; "none" of nothing."""
+    return "none" if of <= 0 else f"{(20_000 * part + of) // (2 * of) / 100:.2f} %"
 
 
 def basis_points(fee: int) -> str:
@@ -33,12 +33,20 @@ def basis_points(fee: int) -> str:
 
 
 def moment(seconds: int) -> Markup:
-    """Unix time."""
+    """Unix time, to the second."""
     if not 0 < seconds < 253_402_300_800:  # up to the year 9999
         return element("span", {"class": "muted"}, "never")
-    told = time.gmtime(seconds)
-    machine = time.strftime("%Y-%m-%dT%H:%M:%SZ", told)
-    return element("time", {"datetime": machine}, time.strftime("%Y-%m-%d %H:%M:%S UTC", told))
+    told = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    return element("time", {"datetime": _machine(seconds)}, told)
+
+
+def minute(seconds: int) -> Markup:
+    """Unix time, to the minute, where there is little room."""
+    return element("time", {"datetime": _machine(seconds)}, time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds)))
+
+
+def _machine(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def duration(seconds: int) -> str:

@@ -182,7 +182,7 @@ class Table(Generic[Row]):
         first = (page - 1) * PAGE_ROWS + 1
         of = f"{first:,} to {first + shown - 1:,} of {count:,}" if count > PAGE_ROWS else f"{count:,}"
         everything = "" if count == len(self.rows) else f" (of {len(self.rows):,} in all)"
-        return element("p", {"class": "counted", "role": "status"}, f"{of}{everything}")
+        return element("p", {"class": "counted", "role": "status"}, f"Rows: {of}{everything}")
 
     def _grid(self, query: Query, rows: Sequence[Row]) -> Markup:
         columns = [column for column in self.columns if column.title]
