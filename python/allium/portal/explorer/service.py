@@ -40,7 +40,7 @@ _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 _MOST_KEPT, _MOST_BYTES = 512, 48 << 20
 _LONGEST_QUERY = 1024
 _SMALL = 1024
-_SAMPLE_SECONDS, _CONTACT_SECONDS = 30.0, 60.0
+_SAMPLE_SECONDS, _CONTACT_SECONDS, _AGAIN_SECONDS = 30.0, 60.0, 1.0
 _ADDRESS, _PUBKEY = re.compile("0[xX][0-9a-fA-F]{40}"), re.compile("[0-9a-fA-F]{64}")
 _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -151,12 +151,13 @@ class Explorer:
     async def _keep_samples(self) -> None:
         while True:
             snapshot = await self._current()
-            if snapshot.state.height and snapshot.tip.block:
+            known = snapshot.state.height > 0 and snapshot.tip.block > 0
+            if known:
                 try:
                     await asyncio.to_thread(self._keep_sample, snapshot)
                 except sqlite3.Error as error:
                     self._log.error("a sample of the figures is not kept", reason=str(error))
-            await asyncio.sleep(_SAMPLE_SECONDS)
+            await asyncio.sleep(_SAMPLE_SECONDS if known else _AGAIN_SECONDS)
 
     def _keep_sample(self, snapshot: Snapshot) -> None:
         self._samples.keep(snapshot.now)
