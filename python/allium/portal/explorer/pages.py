@@ -7,7 +7,7 @@ from allium.portal.explorer import drawings, geography, lists, shown
 from allium.portal.explorer.layout import facts, figures, note, page, part
 from allium.portal.explorer.markup import Content, element, foreign, joined, link, path
 from allium.portal.explorer.snapshot import MEANINGS, POOL_PART, YEAR_SECONDS, NodeRow, Snapshot, Status
-from allium.portal.explorer.tables import Query, plain_table
+from allium.portal.explorer.tables import Query, plain_table, text_field
 
 _LATEST = 12
 _SAMPLES = 10
@@ -226,11 +226,10 @@ def swarms(snapshot: Snapshot, query: Query, account: str) -> bytes:
             said = joined("An Account ID is 66 hex digits.")
         if marked is None and not ids:
             said = joined("There are no swarms.")
-    field = {"type": "text", "name": "account", "value": account, "maxlength": 66, "autocomplete": "off"}
     form = element(
         "form",
         {"class": "filters", "method": "get", "action": path("swarms")},
-        element("label", None, element("span", None, "Account ID"), element("input", field)),
+        text_field("account", "Account ID", account, 66),
         element("button", {"type": "submit"}, "Find its swarm"),
         element("p", {"role": "status"}, said),
     )
@@ -336,19 +335,10 @@ def address_form(snapshot: Snapshot, given: str, wrong: bool) -> bytes:
 
 
 def _look_up(given: str, said: str | None) -> Content:
-    field = {
-        "type": "text",
-        "name": "address",
-        "value": given,
-        "maxlength": 42,
-        "autocomplete": "off",
-        "spellcheck": "false",
-        "aria-invalid": "true" if said else None,
-    }
     return element(
         "form",
         {"class": "filters", "method": "get", "action": path("address")},
-        element("label", None, element("span", None, "Address"), element("input", field)),
+        text_field("address", "Address", given, 42, **({"aria-invalid": "true"} if said else {})),
         element("button", {"type": "submit"}, "Look up"),
         element("p", {"role": "status"}, said),
     )

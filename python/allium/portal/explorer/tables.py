@@ -164,15 +164,14 @@ class Table(Generic[Row]):
         picked = dict(query.picked)
         parts: list[Content] = []
         if self.text is not None:
-            field_of = {"type": "search", "name": "q", "value": query.words, "maxlength": _LONGEST_VALUE}
-            parts.append(element("label", None, element("span", None, "Find"), element("input", field_of)))
+            parts.append(text_field("q", "Find", query.words, _LONGEST_VALUE, "search"))
         for each in self.filters:
             options = [
                 element("option", {"value": value, "selected": picked.get(each.key) == value}, title)
                 for value, title in [("", "all"), *each.options]
             ]
-            choice = element("select", {"name": each.key}, options)
-            parts.append(element("label", None, element("span", None, each.title), choice))
+            choice = element("select", {"name": each.key, "id": f"field-{each.key}"}, options)
+            parts.append(labelled(each.key, each.title, choice))
         kept = [("sort", query.sort), ("order", "desc" if query.descending else "")]
         parts += [element("input", {"type": "hidden", "name": name, "value": value}) for name, value in kept if value]
         parts.append(element("button", {"type": "submit"}, "Show"))
@@ -264,6 +263,26 @@ def _plain(value: Any) -> Any:
 
 def _number(text: str, otherwise: int) -> int:
     return int(text) if _NUMBER.fullmatch(text) else otherwise
+
+
+def labelled(name: str, title: str, field_of: Markup) -> Markup:
+    """A field, whose id is `field-NAME`, and what it is called."""
+    return element("div", {"class": "field"}, element("label", {"for": f"field-{name}"}, title), field_of)
+
+
+def text_field(name: str, title: str, value: str, longest: int, kind: str = "text", **more: object) -> Markup:
+    """A line of text that may be typed."""
+    given = {
+        "type": kind,
+        "name": name,
+        "id": f"field-{name}",
+        "value": value,
+        "maxlength": longest,
+        "autocomplete": "off",
+        "spellcheck": "false",
+        **more,
+    }
+    return labelled(name, title, element("input", given))
 
 
 def plain_table(caption: str, titles: Sequence[tuple[str, bool]], rows: Sequence[Sequence[Content]]) -> Markup:
