@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
+from rich.console import Group
 
 from allium.appchain.ledger.shares import split
 from allium.appchain.types import MILLI, MilliAtomic
-from allium.operate import dashboard
+from allium.base.console import out
+from allium.operate import dashboard, status_screen
 from allium.operate.chain_facts import StakeFacts
 from allium.operate.dashboard import Costs, Dashboard, NodeReport
 from tests.support.appchain_world import RATE, REQUIREMENT, network, pubkey, stakes
-from tests.support.devnet import Devnet, up
+from tests.support.devnet import Devnet
 from tests.support.status import allium
 
 
-@pytest.fixture(scope="module")
-def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    with up(tmp_path_factory.mktemp("dashboard"), "--nodes", "2", "--chain") as made:
-        yield made
-
-
-def test_own_nodes_are_asked_over_their_sockets(devnet: Devnet, tmp_path: Path) -> None:
-    places = [node["data_dir"] for node in devnet.nodes]
+def test_own_nodes_are_asked_over_their_sockets(small_chain: Devnet, tmp_path: Path) -> None:
+    places = [node["data_dir"] for node in small_chain.nodes]
     asked = [part for place in places for part in ("--data-dir", place)]
     code, output = allium("dashboard", *asked, "--gas-price", "0.1", "--sesh-per-eth", "50000", "--json")
     told = json.loads(output)
@@ -41,11 +37,11 @@ def test_own_nodes_are_asked_over_their_sockets(devnet: Devnet, tmp_path: Path) 
     assert told["net_a_year"] == told["yearly"] - told["costs"]["wei_a_year"] * 50_000 // 10**9
     assert code == (0 if told["well"] else 1)
     # By what the chain says gas costs, and one that is not there.
-    rpc = devnet.network["chain"]["rpc_url"]
+    rpc = small_chain.network["chain"]["rpc_url"]
     code, shown = allium("dashboard", *asked, "--data-dir", str(tmp_path), "--rpc", rpc)
     shown = " ".join(shown.split())
-    assert code == 1 and "no node runs in" in shown and "12 claims a year cost" in shown
-    assert "of 3 nodes need looking after" in shown
+    assert code == 1 and "its log and `allium doctor` say why" in shown and "12 claims a year cost" in shown
+    assert "of 4 nodes need looking after" in shown
 
 
 def told_by_a_node(**changed: Any) -> dict[str, Any]:
@@ -148,3 +144,10 @@ def test_what_is_no_node_says_so(tmp_path: Path) -> None:
         [report] = dashboard.gather([tmp_path]).nodes
         thread.join()
     assert report.state == "away" and "nothing that a node would" in report.findings[0].what
+
+
+def test_a_status_shows_what_is_wrong_whole() -> None:
+    problem = {"level": "failed", "what": "word " * 60 + "end of it", "remedy": "look"}
+    with io.StringIO() as output, redirect_stdout(output):
+        out.show(Group(status_screen._problem(problem)), width=80)
+        assert "end of it" in output.getvalue()

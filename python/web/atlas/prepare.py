@@ -2,8 +2,9 @@
 
     python/web/atlas/prepare.py
 
-Writes `world.json`, each country's name and its outline as an SVG path, and `addresses.bin`, which country's an IPv4
-address is, into `python/allium/portal/explorer/data`. Both are in the repository: nobody who builds needs this.
+Writes `world.json`, each country's name and its outline as an SVG path, `addresses.bin`, which country's an IPv4
+address is, and `NOTICE`, the licences, into `python/allium/portal/explorer/data`. They are in the repository: nobody
+who builds needs this.
 """
 
 from __future__ import annotations
@@ -56,9 +57,13 @@ def main() -> None:
             scale: json.loads((packages[ATLAS] / f"countries-{scale}.json").read_text()) for scale in ("110m", "50m")
         }
         told = world(atlas, by_number, names)
+        notices = [(packages[spec] / "LICENSE").read_text().strip() for spec in (ATLAS, NAMES)]
         ranges = list(Database((packages[ADDRESSES] / "iptoasn-country-ipv4.mmdb").read_bytes()).ranges())
     TARGET.mkdir(parents=True, exist_ok=True)
     (TARGET / "world.json").write_text(json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n")
+    heads = [f"world.json is made of {spec}:" for spec in (ATLAS, NAMES)]
+    told_of = [f"{head}\n\n{notice}\n" for head, notice in zip(heads, notices, strict=True)]
+    (TARGET / "NOTICE").write_text("\n".join([*told_of, f"addresses.bin is made of {ADDRESSES} (PDDL 1.0).\n"]))
     (TARGET / "addresses.bin").write_bytes(packed(ranges, set(told["countries"])))
 
 
