@@ -14,6 +14,7 @@ class _Root(LazyGroup):
     modules: ClassVar[Mapping[str, str]] = {
         "status": "operate",
         "doctor": "operate",
+        "dashboard": "dashboard",
         "send": "messages",
         "inbox": "messages",
         "profile": "profile",

@@ -6,10 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from allium.appchain import rates
 from allium.appchain.claims import claimable
-from allium.appchain.nodes import Leaving
+from allium.appchain.ledger.shares import split
+from allium.appchain.nodes import Leaving, Node
 from allium.appchain.state import State
-from allium.appchain.types import PublicKey
+from allium.appchain.types import MILLI, MilliAtomic, PublicKey
 from allium.appchain.verdicts import Reason
 from allium.liveness.clocks import Clocks
 from allium.settings.config import NodeConfig
@@ -51,6 +53,12 @@ class StakeFacts:
     earned: int = 0
     unlock_height: int = 0
     is_payable: bool = False
+    #: With less credit a node that fails is deregistered at once, and not decommissioned first.
+    min_credit: int = 0
+    #: The operator's fee, basis points, and what the operator gets of a height's reward, milli-atomic units, as it is
+    #: split now among the nodes that earn and, if this one does not yet, this one too.
+    fee: int = 0
+    income: int = 0
 
     @classmethod
     def of(cls, state: State, own: PublicKey) -> StakeFacts:
@@ -72,7 +80,18 @@ class StakeFacts:
             earned=claimable(state, node.operator),
             unlock_height=node.unlock_height,
             is_payable=node.is_payable(state.height, state.parameters),
+            min_credit=state.parameters.min_credit,
+            fee=node.fee,
+            income=_income(state, node),
         )
+
+
+def _income(state: State, node: Node) -> int:
+    earning = sum(each.is_payable(state.height, state.parameters) for each in state.nodes.values())
+    if not node.is_payable(state.height, state.parameters):
+        earning += 1
+    reward = rates.paid(state.rates, state.parameters) * MILLI
+    return split(MilliAtomic(reward // earning), node.payee)[0]
 
 
 @dataclass(frozen=True)

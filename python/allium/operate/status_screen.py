@@ -32,7 +32,7 @@ def screen(told: dict[str, Any], lines: Iterable[tuple[str, str]] | None = None)
 def _problem(problem: dict[str, str]) -> Text:
     mark = "✗" if problem["level"] == "failed" else "!"
     return Text.assemble(
-        (f"{mark} {problem['what']}\n", _COLOURS[problem["level"]]), f"  {problem['remedy']}", overflow="fold"
+        (f"{mark} {problem['what']}\n", _COLOURS[problem["level"]]), f"  {problem['remedy']}", overflow="ignore"
     )
 
 

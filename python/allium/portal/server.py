@@ -27,6 +27,7 @@ from allium.portal.contract_registry import ContractRegistry
 from allium.portal.database import PortalDatabase
 from allium.portal.documents import ArbitrumInfo
 from allium.portal.epoch import Epoch
+from allium.portal.explorer.opening import opened
 from allium.portal.indexer import Indexer
 from allium.portal.limits import Rate
 from allium.portal.oxend_rpc import OxendRpc
@@ -153,7 +154,9 @@ class PortalProcess(ServerProcess[PortalConfig]):
         self._portal = portal = Portal(source, indexer, database, config.node_dir)
         stack.push_async_callback(signing.close)
         health.show(metrics, portal, indexer)
-        works = (source.run(), indexer.run(config.refresh_seconds), portal.run(), vestings.run())
+        limits = SourceLimits(config)
+        explorer = opened(stack, portal, config, panel, addresses, limits.requests)
+        works = (source.run(), indexer.run(config.refresh_seconds), portal.run(), vestings.run(), explorer.run())
         tasks = [asyncio.create_task(self._watched(work)) for work in works]
         stack.push_async_callback(_end, tasks)
         domain = BlsDomain(addresses.chain_id, bytes.fromhex(addresses.rewards[2:]))
@@ -163,14 +166,14 @@ class PortalProcess(ServerProcess[PortalConfig]):
             signing,
             domain,
             ContractRegistry(addresses),
-            SourceLimits(config),
+            limits,
             config.max_registrations,
             Prices(config.price_url),
             vestings,
         )
         settle()
         source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
-        return PortalHttpServer(config, source_quota, api.answer, _no_onion, metrics)
+        return PortalHttpServer(config, source_quota, explorer.beside(api.answer), _no_onion, metrics)
 
     async def _network(
         self, stack: contextlib.AsyncExitStack, addresses: Addresses, panel: ProviderQuorum, indexer: Indexer
