@@ -27,6 +27,7 @@ from allium.portal.documents import ArbitrumInfo
 from allium.portal.epoch import Epoch
 from allium.portal.indexer import Indexer
 from allium.portal.limits import Rate
+from allium.portal.page_files import PageFiles, configured
 from allium.portal.settings import PortalConfig
 from allium.portal.signing import Signing
 from allium.portal.state_source import StateSource, open_source
@@ -146,7 +147,8 @@ class PortalProcess(ServerProcess[PortalConfig]):
             config.max_registrations,
         )
         source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
-        return PortalHttpServer(config, source_quota, api.answer, _no_onion, metrics)
+        page = PageFiles(configured(config, addresses.chain_id))
+        return PortalHttpServer(config, source_quota, page.beside(api.answer), _no_onion, metrics)
 
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
         """Without one of its parts it would tell what is old: it ends, and is started again."""
