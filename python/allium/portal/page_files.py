@@ -41,9 +41,10 @@ def policy(backend: str = "") -> str:
 
     Wallets' icons are `data:` URIs.
     """
+    asked = f"'self' {backend}".strip()
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        f"connect-src {f"'self' {backend}".strip()}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"connect-src {asked}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
 
