@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
-import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from allium.devnet import anvil
-from allium.wallet import deploy
-from tests.support.browser import launched
-from tests.support.chain import REQUIREMENT, Chain
-from tests.support.portal_page import PageWorld, WalletTab, Way
+from tests.support.chain import DAY, REQUIREMENT
+from tests.support.portal_page import PageWorld, WalletTab, Way, person
 
 QUARTER = REQUIREMENT // 4
+Open = Callable[..., WalletTab]
 
 
-def person(who: int) -> str:
-    return str(anvil.account(who).address)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageWorld]:
-    """Two nodes that run, one of them shared."""
-    directory = tmp_path_factory.mktemp("page")
-    with anvil.running(directory / "anvil.log") as local:
-        chain = Chain(local.url, deploy.DeployParameters(minimum_exit_age=0))
-        with PageWorld(chain, directory).running(3) as made:
-            made.join(made.net.members[0], person(1))
-            made.join(made.net.members[1], person(1))
-            made.until("/nodes", lambda told: len(told["nodes"]) == 2)
-            yield made
-
-
-def test_a_stake_from_the_list_to_the_claim_and_out_again(world: PageWorld, browser: Browser) -> None:
-    chain, shared, me = world.chain, world.net.members[2], person(3)
+def test_a_stake_from_the_list_to_the_claim_and_out_again(page_world: PageWorld, open_page: Open) -> None:
+    world, chain, me = page_world, page_world.chain, person(3)
+    shared = world.net.members[1]
     pot = world.open(shared, person(2), fee=250)
-    tab = WalletTab(browser, world, "/stake", Way(me))
+    tab = open_page("/stake", Way(me))
     page = tab.page
-    page.locator(".card.pot").click()
+    page.locator(".card.pot").filter(has_text=shared.hex[:10]).click()
     tab.connect()
     form = page.get_by_role("form", name="Stake in this node")
     least = pot.functions.minimumContribution().call()
@@ -64,4 +39,67 @@ def test_a_stake_from_the_list_to_the_claim_and_out_again(world: PageWorld, brow
     assert pot.functions.contributions(me).call() == QUARTER
     assert chain.token.functions.allowance(me, pot.address).call() == 0
     expect(tab.amount("Staked")).to_have_attribute("value", str(2 * QUARTER))
-    tab.close()
+    # Somebody else fills it; the node joins, and earns.
+    rest = REQUIREMENT - 2 * QUARTER
+    chain.send(chain.token.functions.approve(pot.address, rest), person(4))
+    chain.send(pot.functions.contributeFunds(rest, person(4)), person(4))
+    page.get_by_role("link", name="My stakes").click()
+    node = page.locator(".card.node").filter(has_text=shared.hex[:8])
+    expect(node).to_have_attribute("data-state", "running")
+    expect(tab.amount("Stake", node)).to_have_attribute("value", str(QUARTER))
+    earned = tab.amount("Earned in all")
+    expect(earned).not_to_have_attribute("value", "0")
+    before = int(earned.get_attribute("value") or "")
+    expect(earned).not_to_have_attribute("value", str(before))
+    _claim(world, tab, me)
+    # The way out: the network is asked, lets it go, and signs that; the stake can be claimed then.
+    node.get_by_role("button", name="Request exit").click()
+    page.get_by_role("button", name="Request it").click()
+    tab.take("request-exit")
+    tab.finished()
+    expect(node).to_have_attribute("data-state", "ready")
+    node.get_by_role("button", name="Exit the node").click()
+    tab.take("exit")
+    tab.finished()
+    expect(node).to_have_count(0)
+    expect(tab.amount("Unclaimed stakes")).not_to_have_attribute("value", "0")
+    assert _claim(world, tab, me) > QUARTER
+    expect(tab.amount("Unclaimed stakes")).to_have_attribute("value", "0")
+
+
+def _claim(world: PageWorld, tab: WalletTab, me: str) -> int:
+    """Claims all; what was paid, which is what the contract says."""
+    token, contract = world.chain.token.functions, world.chain.rewards.functions
+    before, claimed = token.balanceOf(me).call(), contract.recipients(me).call()[1]
+    tab.page.get_by_role("button", name="Claim", exact=True).click()
+    tab.take("update", "claim")
+    tab.finished()
+    known, after = contract.recipients(me).call()
+    assert known == after and world.net.was_ledger(me, known)
+    paid = int(token.balanceOf(me).call()) - int(before)
+    assert paid == after - claimed > 0
+    return paid
+
+
+def test_a_stake_comes_back_after_a_day_and_a_part_of_a_claim_is_paid(page_world: PageWorld, open_page: Open) -> None:
+    world, chain, me = page_world, page_world.chain, person(5)
+    pot = world.open(world.net.another(world.directory / "withdrawn"), person(2), amount=QUARTER)
+    tab = open_page(f"/stake/{pot.address}", Way(me))
+    page = tab.page
+    tab.connect()
+    form = page.get_by_role("form", name="Stake in this node")
+    form.get_by_role("button", name="The least").click()
+    least = pot.functions.minimumContribution().call()
+    form.get_by_role("button", name="Stake", exact=True).click()
+    tab.take("approve", "contribute")
+    tab.finished()
+    assert pot.functions.contributions(me).call() == least
+    back = page.get_by_role("button", name="Take it back")
+    expect(back).to_be_disabled()
+    expect(page.get_by_text("You can take it back in 23 hours")).to_be_visible()
+    chain.at_time(pot.functions.contributionTimestamp(me).call() + DAY)
+    back.click()
+    tab.take("withdraw")
+    tab.finished()
+    assert pot.functions.contributions(me).call() == 0
+    expect(tab.amount("Staked")).to_have_attribute("value", str(QUARTER))

@@ -16,6 +16,7 @@ from eth_account import Account
 from playwright.sync_api import Browser, Locator, expect
 
 from allium.devnet import anvil, ports
+from allium.settings import keys
 from allium.wallet import registration
 from tests.support.browser import Tab
 from tests.support.chain import REQUIREMENT, Chain
@@ -26,6 +27,9 @@ T = TypeVar("T")
 _SCRIPT = Path(__file__).with_name("wallet.js").read_text()
 
 
+_CHAIN = hex(anvil.CHAIN_ID)
+
+
 @dataclass
 class Way:
     """How a wallet in the browser is."""
@@ -34,12 +38,17 @@ class Way:
     rdns: str = "org.example.plain"
     name: str = "Plain Wallet"
     #: As `eth_chainId` tells it.
-    chain: Any = hex(anvil.CHAIN_ID)
-    known: list[str] = field(default_factory=lambda: ["0x1", hex(anvil.CHAIN_ID)])
+    chain: Any = _CHAIN
+    known: list[str] = field(default_factory=lambda: ["0x1", _CHAIN])
     #: By EIP-6963, or at `window.ethereum`.
     announces: bool = True
     #: Reasons are inside of `data.originalError`.
     nested: bool = False
+
+
+def person(who: int) -> str:
+    """The address of an account of every local chain."""
+    return str(anvil.account(who).address)
 
 
 class PageWorld:
@@ -67,7 +76,11 @@ class PageWorld:
             names = {"network": "--network-file", "contracts": "--contracts", "chain-file": "--chain-file"}
             files = [part for name, file in self.net.files.items() for part in (names[name], str(file))]
             with ports.reserve(1) as [port]:
-                settings = {"refresh_seconds": 0.2, "source_requests": 1_000_000, "source_signatures": 10_000} | settings
+                settings = {
+                    "refresh_seconds": 0.2,
+                    "source_requests": 1_000_000,
+                    "source_signatures": 10_000,
+                } | settings
                 options = (*files, "--rpc", self.chain.url)
                 self.server = ServerUnderTest("portal", self.directory, port, *options, **settings)
                 self.server.start()
@@ -105,8 +118,6 @@ class PageWorld:
 
     def signed(self, member: Member | Newcomer, operator: str) -> registration.SignedRegistration:
         """What a node signs to be registered by an operator."""
-        from allium.settings import keys
-
         own, secret = keys.load(member.directory), keys.load_bls(member.directory)
         return registration.build(own, secret, self.chain.addresses, operator)  # type: ignore[arg-type]
 
@@ -153,6 +164,8 @@ class WalletTab(Tab):
 
     def __init__(self, browser: Browser, world: PageWorld, path: str, *ways: Way, **options: Any) -> None:
         self.world, self._ways = world, ways
+        #: What the wallets' provider makes of the chain's answers.
+        self.twist: Callable[[str, Any], Any] = lambda method, result: result
         super().__init__(browser, f"{world.url}{path}", **options)
 
     def opening(self) -> None:
@@ -166,7 +179,10 @@ class WalletTab(Tab):
         method, params = call["method"], call["params"]
         if method == "eth_sendTransaction":
             return json.dumps(self._send(params[0], call["account"]))
-        return json.dumps(self._rpc(method, params))
+        told = self._rpc(method, params)
+        if "result" in told:
+            told["result"] = self.twist(method, told["result"])
+        return json.dumps(told)
 
     def _rpc(self, method: str, params: Any) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
@@ -174,21 +190,21 @@ class WalletTab(Tab):
         with urllib.request.urlopen(request) as answer:
             return json.loads(answer.read())
 
-    def _send(self, wanted: dict[str, Any], account: str) -> Any:
+    def raw(self, account: str, to: str, data: str, nonce: int, price: int) -> str:
+        """Sends a transaction by an account's key; its hash."""
+        told = self._signed_by(account, to, data, 500_000, nonce, price)
+        return str(told["result"])
+
+    def _signed_by(self, account: str, to: str, data: str, gas: int, nonce: int, price: int) -> Any:
         key = next(one.key for one in map(anvil.account, range(10)) if one.address == account)
+        chain = {"nonce": nonce, "gasPrice": price, "gas": gas, "chainId": anvil.CHAIN_ID}
+        signed = Account.sign_transaction({"to": to, "data": data, "value": 0, **chain}, key)
+        return self._rpc("eth_sendRawTransaction", ["0x" + bytes(signed.raw_transaction).hex()])
+
+    def _send(self, wanted: dict[str, Any], account: str) -> Any:
         nonce = int(self._rpc("eth_getTransactionCount", [account, "pending"])["result"], 16)
         price = int(self._rpc("eth_gasPrice", [])["result"], 16)
-        transaction = {
-            "to": wanted["to"],
-            "data": wanted["data"],
-            "value": int(wanted["value"], 16),
-            "gas": int(wanted["gas"], 16),
-            "gasPrice": price,
-            "nonce": nonce,
-            "chainId": anvil.CHAIN_ID,
-        }
-        raw = Account.sign_transaction(transaction, key).raw_transaction
-        return self._rpc("eth_sendRawTransaction", ["0x" + bytes(raw).hex()])
+        return self._signed_by(account, wanted["to"], wanted["data"], int(wanted["gas"], 16), nonce, price)
 
     # --- what somebody does
 
@@ -232,5 +248,3 @@ class WalletTab(Tab):
         place = within or self.page.locator("main")
         fact = place.locator(".fact").filter(has=self.page.locator("dt", has_text=label))
         return fact.locator("data").first
-
-

@@ -6,13 +6,13 @@ import gzip
 import hashlib
 import json
 import mimetypes
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allium.portal.settings import PortalConfig
-from allium.server.messages import JSON, TEXT, Answer, Answerer, Request
+from allium.errors import CommandError
+from allium.server.messages import TEXT, Answer, Answerer, Request
 
 #: Where the page is in the package.
 DIRECTORY = Path(__file__).with_name("page")
@@ -74,18 +74,28 @@ def content_hash(files: Mapping[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def configured(config: PortalConfig, chain_id: int, backend: str = BACKEND) -> dict[str, Any]:
-    """What a page is told of its surroundings: `config.json`."""
-    name, rpc, explorer = _CHAINS.get(chain_id, (f"Chain {chain_id}", [], ""))
-    return {
-        "backend": backend,
-        "chain": {
-            "id": chain_id,
-            "name": config.chain_name or name,
-            "rpc": config.wallet_rpc or rpc,
-            "explorer": (config.explorer_url or explorer),
-        },
-    }
+@dataclass(frozen=True)
+class Surroundings:
+    """What a page is told of where it is."""
+
+    backend: str = BACKEND
+    #: How it calls the chain, what it tells a wallet that lacks it, and where its links lead; else what is usual.
+    name: str | None = None
+    rpc: Sequence[str] = ()
+    explorer: str | None = None
+
+    def told(self, chain_id: int) -> dict[str, Any]:
+        """`config.json`."""
+        name, rpc, explorer = _CHAINS.get(chain_id, (f"Chain {chain_id}", [], ""))
+        return {
+            "backend": self.backend.rstrip("/"),
+            "chain": {
+                "id": chain_id,
+                "name": self.name or name,
+                "rpc": list(self.rpc) or rpc,
+                "explorer": self.explorer or explorer,
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ class PageFiles:
     """Answers with the files of a page, all of which are in memory."""
 
     def __init__(self, config: Mapping[str, Any], directory: Path = DIRECTORY) -> None:
-        """`config` as of `configured`."""
+        """`config` as of `Surroundings.told`."""
         files = hashes(directory)
         self.hash = content_hash(files)
         self._files = {path: _File.of(path, (directory / path).read_bytes()) for path in files}
@@ -153,14 +163,18 @@ def _said(status: int, words: str) -> Answer:
     return Answer(status, {**_HEADERS, "content-type": TEXT, "cache-control": "no-store"}, body, size=len(body))
 
 
-def export(directory: Path, config: Mapping[str, Any], source: Path = DIRECTORY) -> Iterable[str]:
+def export(directory: Path, config: Mapping[str, Any], source: Path = DIRECTORY) -> list[str]:
     """Writes a page as static files for any web server, with its `config.json`; their paths.
 
-    `404.html` is the page too: hosts without rules show it for paths that are no files. Raises `OSError`.
+    `404.html` is the page too: hosts without rules show it for paths that are no files. Raises `CommandError` without a
+    page, and `OSError`.
     """
+    if not (source / INDEX).exists():
+        raise CommandError(_MISSING.strip())
     told = {CONFIG: json.dumps(config, indent=1).encode()}
     files = {path: (source / path).read_bytes() for path in hashes(source)}
-    for path, body in {**files, **told, "404.html": files[INDEX]}.items():
+    written = {**files, **told, "404.html": files[INDEX]}
+    for path, body in written.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_bytes(body)
-        yield path
+    return list(written)

@@ -27,7 +27,7 @@ from allium.portal.documents import ArbitrumInfo
 from allium.portal.epoch import Epoch
 from allium.portal.indexer import Indexer
 from allium.portal.limits import Rate
-from allium.portal.page_files import PageFiles, configured
+from allium.portal.page_files import PageFiles, Surroundings
 from allium.portal.settings import PortalConfig
 from allium.portal.signing import Signing
 from allium.portal.state_source import StateSource, open_source
@@ -147,7 +147,8 @@ class PortalProcess(ServerProcess[PortalConfig]):
             config.max_registrations,
         )
         source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
-        page = PageFiles(configured(config, addresses.chain_id))
+        here = Surroundings(name=config.chain_name, rpc=config.wallet_rpc, explorer=config.explorer_url)
+        page = PageFiles(here.told(addresses.chain_id))
         return PortalHttpServer(config, source_quota, page.beside(api.answer), _no_onion, metrics)
 
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:

@@ -13,7 +13,13 @@ const words = `The words of recovery phrases, as in the Python package monero\n\
 
 export default defineConfig({
   root: here("."),
-  plugins: [react(), catalogues(here("locales")), emojiData(), notice(here(".."), ["emojibase-data"], [words]), serviceWorker()],
+  plugins: [
+    react(),
+    catalogues(here("locales")),
+    emojiData(),
+    notice(here(".."), ["emojibase-data"], [words]),
+    serviceWorker(),
+  ],
   resolve: {
     // It locks scrolling with a style element, which the Content-Security-Policy refuses; our page does not scroll.
     alias: { "react-remove-scroll": here("src/shell/no-scroll-lock.tsx") },

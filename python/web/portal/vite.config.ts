@@ -9,12 +9,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
   root: here("."),
-  plugins: [
-    react(),
-    catalogues(here("locales")),
-    contracts(here("../../allium/staking/abi")),
-    notice(here("..")),
-  ],
+  plugins: [react(), catalogues(here("locales")), contracts(here("../../allium/staking/abi")), notice(here(".."))],
   build: {
     outDir: here("../../allium/portal/page"),
     emptyOutDir: true,

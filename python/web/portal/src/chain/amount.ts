@@ -11,6 +11,12 @@ export function big(value: number | string | bigint | null | undefined): bigint 
   return BigInt(value ?? 0);
 }
 
+/** The greater of two. */
+export function greater(one: bigint, other: bigint): bigint {
+  // biome-ignore lint/complexity/useMathMinMax: Math knows no bigint
+  return one > other ? one : other;
+}
+
 /** Units with all their decimals, of which zeros at the end are left out. */
 function scaled(units: bigint, decimals: number): string {
   const one = 10n ** BigInt(decimals);

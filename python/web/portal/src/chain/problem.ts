@@ -5,7 +5,17 @@ import { BackendError } from "../api/client";
 import { type Key, known, t, type Values } from "../i18n";
 import { codes, layers } from "../wallet/provider";
 
-export type Kind = "rejected" | "busy" | "locked" | "chain" | "account" | "funds" | "revert" | "backend" | "wallet" | "lost";
+export type Kind =
+  | "rejected"
+  | "busy"
+  | "locked"
+  | "chain"
+  | "account"
+  | "funds"
+  | "revert"
+  | "backend"
+  | "wallet"
+  | "lost";
 
 const REJECTED = [4001, 5000];
 const BUSY = -32002;

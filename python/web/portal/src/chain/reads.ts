@@ -17,7 +17,12 @@ export function useWallet(): (Connection & { account: Address }) | null {
 }
 
 export const useAddresses = () =>
-  useQuery({ queryKey: ["addresses"], queryFn: addresses, refetchInterval: false, staleTime: Number.POSITIVE_INFINITY });
+  useQuery({
+    queryKey: ["addresses"],
+    queryFn: addresses,
+    refetchInterval: false,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
 
 /** Something of the chain that the wallet is on. */
 export function useChain<T>(key: unknown[], ask: (provider: Provider, account: Address, at: Addresses) => Promise<T>) {

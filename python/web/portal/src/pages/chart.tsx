@@ -1,6 +1,6 @@
 /** What was earned each day. */
 import type { Day } from "../api/types";
-import { big, sesh } from "../chain/amount";
+import { big, greater, sesh } from "../chain/amount";
 import { date, t } from "../i18n";
 import { Amount } from "../parts/show";
 
@@ -17,7 +17,7 @@ export function daily(days: Day[]): { day: number; earned: bigint }[] {
 
 export function Chart({ days }: { days: Day[] }) {
   const shown = daily(days).slice(-MOST);
-  const most = shown.reduce((found, { earned }) => (earned > found ? earned : found), 1n);
+  const most = shown.reduce((found, { earned }) => greater(earned, found), 1n);
   return (
     <section className="card" aria-label={t("chart.title")}>
       <h2>{t("chart.title")}</h2>

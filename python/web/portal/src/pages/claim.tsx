@@ -3,7 +3,7 @@ import { Button, TextField } from "@allium/ui";
 import { useState } from "react";
 import type { Address } from "viem";
 import type { Rewards } from "../api/types";
-import { atomic, big, SESH } from "../chain/amount";
+import { atomic, big, greater, SESH } from "../chain/amount";
 import { useClaim } from "../chain/reads";
 import { duration, t } from "../i18n";
 import { Amount, Notice } from "../parts/show";
@@ -17,7 +17,7 @@ export function Claim({ rewards, who, via }: { rewards: Rewards; who: Address; v
   const { data: chain } = useClaim(who);
   const [part, setPart] = useState<string | null>(null);
   if (!chain) return null;
-  const earned = big(rewards.amount) > chain.known ? big(rewards.amount) : chain.known;
+  const earned = greater(big(rewards.amount), chain.known);
   const claimable = earned - chain.claimed;
   const amount = part === null ? claimable : atomic(part);
   const limited = amount !== null && amount > chain.left;

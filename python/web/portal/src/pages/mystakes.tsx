@@ -5,9 +5,9 @@ import { type Address, getAddress } from "viem";
 import { useDays, useRewards, useStakes } from "../api/queries";
 import type { Network, Rewards, Stake } from "../api/types";
 import { big } from "../chain/amount";
+import { read } from "../chain/contracts";
 import { ofBackend, Status } from "../chain/pot";
 import { useChain, useWallet } from "../chain/reads";
-import { read } from "../chain/contracts";
 import { number, t } from "../i18n";
 import { Amount, Fact, Link, Loading, Notice } from "../parts/show";
 import { Chart, daily } from "./chart";
@@ -28,7 +28,17 @@ const useRate = () =>
 /** 120-second parts of a day. */
 const PARTS = 720n;
 
-function Modules({ rewards, stakes, network, who }: { rewards: Rewards; stakes: Stake[]; network: Network; who: Address }) {
+function Modules({
+  rewards,
+  stakes,
+  network,
+  who,
+}: {
+  rewards: Rewards;
+  stakes: Stake[];
+  network: Network;
+  who: Address;
+}) {
   const rate = useRate();
   const days = useDays(who);
   const last = daily(days.data?.rewards ?? []).at(-1);
@@ -76,7 +86,9 @@ export function Stakes({ who, via = null, acts = false }: { who: Address; via?: 
   if (!stakes.data || !rewards.data) return stakes.error ? null : <Loading />;
   const { network } = stakes.data;
   const nodes = stakes.data.stakes;
-  const pots = stakes.data.contracts.map((pot) => ofBackend(pot, network)).filter(({ status }) => status < Status.joined);
+  const pots = stakes.data.contracts
+    .map((pot) => ofBackend(pot, network))
+    .filter(({ status }) => status < Status.joined);
   return (
     <>
       <Modules rewards={rewards.data.rewards} stakes={nodes} network={network} who={who} />

@@ -59,10 +59,7 @@ export function Places({
             error={amount && atomic(amount) === null ? t("input.amount") : null}
             onChange={(event) => set(id, { amount: event.target.value })}
           />
-          <IconButton
-            label={t("register.placeRemove")}
-            onClick={() => onChange(places.filter((one) => one.id !== id))}
-          >
+          <IconButton label={t("register.placeRemove")} onClick={() => onChange(places.filter((one) => one.id !== id))}>
             <Trash2 />
           </IconButton>
         </div>

@@ -76,9 +76,7 @@ function Contribute({ own, me, via }: { own: OwnPart; me: Address; via: Address 
     start(
       "job.contribute",
       { amount: text.trim() },
-      via
-        ? [{ ...contribute, via }]
-        : [{ kind: "approve", spender: pot, amount: amount.toString() }, contribute],
+      via ? [{ ...contribute, via }] : [{ kind: "approve", spender: pot, amount: amount.toString() }, contribute],
     );
     setText("");
   };

@@ -25,7 +25,19 @@ const addressOf = (text: string, otherwise: Address): Address | null => {
   return given === "" ? otherwise : isAddress(given) ? getAddress(given) : null;
 };
 
-function Frame({ title, onBack, ready, onSubmit, children }: { title: string; onBack: () => void; ready: boolean; onSubmit: () => void; children: ReactNode }) {
+function Frame({
+  title,
+  onBack,
+  ready,
+  onSubmit,
+  children,
+}: {
+  title: string;
+  onBack: () => void;
+  ready: boolean;
+  onSubmit: () => void;
+  children: ReactNode;
+}) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (ready) onSubmit();

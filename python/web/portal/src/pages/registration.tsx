@@ -78,9 +78,7 @@ function Checked({ registration, network }: { registration: Registration; networ
   const pot = useNodePot(registration.pubkey_ed25519);
   if (!known.data || !node.data || !pot.data) return <Loading />;
   if (known.data.bls_keys[registration.pubkey_bls] !== undefined || node.data.stakes.length)
-    return (
-      <Notice action={<Link to="/mystakes">{t("nav.my")}</Link>}>{t("register.already")}</Notice>
-    );
+    return <Notice action={<Link to="/mystakes">{t("nav.my")}</Link>}>{t("register.already")}</Notice>;
   const operator = getAddress(registration.operator);
   const collecting = pot.data.contract;
   if (collecting && collecting.status < Status.joined && getAddress(collecting.operator_address) === operator)

@@ -47,10 +47,7 @@ function Contract({ vested }: { vested: Vested }) {
       </dl>
       <div className="actions">
         {due && (
-          <Button
-            kind="primary"
-            onClick={() => start("job.vested", {}, [{ kind: "vested", vesting: vested.address }])}
-          >
+          <Button kind="primary" onClick={() => start("job.vested", {}, [{ kind: "vested", vesting: vested.address }])}>
             {t("vested.release")}
           </Button>
         )}

@@ -17,7 +17,17 @@ export function Amount({ units }: { units: bigint }) {
   );
 }
 
-export function Link({ to, children, className, current }: { to: string; children: ReactNode; className?: string; current?: boolean }) {
+export function Link({
+  to,
+  children,
+  className,
+  current,
+}: {
+  to: string;
+  children: ReactNode;
+  className?: string;
+  current?: boolean;
+}) {
   const click = (event: MouseEvent) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
     event.preventDefault();
@@ -82,7 +92,15 @@ export function Explore({ path }: { path: string }) {
 }
 
 /** Something that the person has to know; what is in the way is announced. */
-export function Notice({ kind = "info", children, action }: { kind?: "info" | "warning" | "danger"; children: ReactNode; action?: ReactNode }) {
+export function Notice({
+  kind = "info",
+  children,
+  action,
+}: {
+  kind?: "info" | "warning" | "danger";
+  children: ReactNode;
+  action?: ReactNode;
+}) {
   return (
     <div className={`notice ${kind}`} role={kind === "info" ? "status" : "alert"}>
       {kind === "info" ? <Info /> : <TriangleAlert />}

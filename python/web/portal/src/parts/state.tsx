@@ -5,6 +5,7 @@ import { WrongContractsError } from "../chain/contracts";
 import { useAddresses } from "../chain/reads";
 import { config } from "../config";
 import { duration, moment, number, t } from "../i18n";
+import { choose, useActing } from "../pages/vesting";
 import { connect, connection, switchChain } from "../wallet/connection";
 import { attempt, walletTrouble } from "../wallet/trouble";
 import { Notice } from "./show";
@@ -66,8 +67,17 @@ function BackendState() {
         : null;
   if (old === null) return null;
   return (
-    <Notice kind="warning">
-      {t("backend.old", { when: moment(old), since: duration(Date.now() / 1000 - old) })}
+    <Notice kind="warning">{t("backend.old", { when: moment(old), since: duration(Date.now() / 1000 - old) })}</Notice>
+  );
+}
+
+function VestingState() {
+  const acting = useActing();
+  if (!acting) return null;
+  const address = `${acting.slice(0, 8)}…${acting.slice(-4)}`;
+  return (
+    <Notice action={<Button onClick={() => choose(null)}>{t("vested.leave")}</Button>}>
+      {t("vested.mode", { address })}
     </Notice>
   );
 }
@@ -77,6 +87,7 @@ export function State() {
     <div className="state">
       <BackendState />
       <WalletState />
+      <VestingState />
     </div>
   );
 }

@@ -68,9 +68,7 @@ export async function callOf(step: Step, at: Surroundings): Promise<Call | null>
     case "contribute-made":
       return pot(made(at), "contributeFunds", big(step.amount), step.beneficiary ?? zeroAddress);
     case "withdraw":
-      return step.via
-        ? vesting(step.via, "withdrawContribution", step.pot)
-        : pot(step.pot, "withdrawContribution");
+      return step.via ? vesting(step.via, "withdrawContribution", step.pot) : pot(step.pot, "withdrawContribution");
     case "reset":
       return pot(step.pot, "reset");
     case "finalize":

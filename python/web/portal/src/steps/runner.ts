@@ -11,7 +11,7 @@ import { t } from "../i18n";
 import { connection } from "../wallet/connection";
 import { callOf, type Surroundings } from "./calls";
 import { Chain, type Receipt } from "./chain";
-import { change, type Job, job, jobs, progress, type Progress } from "./job";
+import { change, type Job, job, jobs, type Progress, progress } from "./job";
 
 const POLL = 1_000;
 /** Asked so often without an answer, a transaction is taken as forgotten. */

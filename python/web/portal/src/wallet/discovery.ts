@@ -39,8 +39,7 @@ const LEGACY = "window.ethereum";
 /** For wallets that do not announce themselves. */
 function legacy(): void {
   const provider = (window as { ethereum?: unknown }).ethereum;
-  if (!wallets.get().length && isProvider(provider))
-    wallets.set([{ id: LEGACY, name: "", icon: "", provider }]);
+  if (!wallets.get().length && isProvider(provider)) wallets.set([{ id: LEGACY, name: "", icon: "", provider }]);
 }
 
 export function discover(): void {

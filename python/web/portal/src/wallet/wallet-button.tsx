@@ -70,7 +70,9 @@ function Sheet({ onDone }: { onDone: () => void }) {
         )}
       </dl>
       <div className="actions">
-        {!right && <Button onClick={() => attempt(switchChain)}>{t("wallet.switch", { chain: config.chain.name })}</Button>}
+        {!right && (
+          <Button onClick={() => attempt(switchChain)}>{t("wallet.switch", { chain: config.chain.name })}</Button>
+        )}
         <Button
           onClick={() => {
             disconnect();
@@ -88,7 +90,11 @@ export function WalletButton() {
   const now = useStore(connection);
   const [open, setOpen] = useState(false);
   const account = now?.account;
-  const label = account ? `${account.slice(0, 6)}…${account.slice(-4)}` : now ? t("wallet.lockedShort") : t("wallet.connect");
+  const label = account
+    ? `${account.slice(0, 6)}…${account.slice(-4)}`
+    : now
+      ? t("wallet.lockedShort")
+      : t("wallet.connect");
   const close = () => {
     walletTrouble.set("");
     setOpen(false);
