@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
+from allium.appchain.parameters import SESH
+from allium.staking import abi, artifacts
 from tests.support.chain import DAY, REQUIREMENT
 from tests.support.portal_page import PageWorld, WalletTab, Way, person
 
@@ -81,7 +83,7 @@ def _claim(world: PageWorld, tab: WalletTab, me: str) -> int:
     return paid
 
 
-def test_a_stake_comes_back_after_a_day_and_a_part_of_a_claim_is_paid(page_world: PageWorld, open_page: Open) -> None:
+def test_a_stake_comes_back_after_a_day(page_world: PageWorld, open_page: Open) -> None:
     world, chain, me = page_world, page_world.chain, person(5)
     pot = world.open(world.net.another(world.directory / "withdrawn"), person(2), amount=QUARTER)
     tab = open_page(f"/stake/{pot.address}", Way(me))
@@ -103,3 +105,62 @@ def test_a_stake_comes_back_after_a_day_and_a_part_of_a_claim_is_paid(page_world
     tab.finished()
     assert pot.functions.contributions(me).call() == 0
     expect(tab.amount("Staked")).to_have_attribute("value", str(QUARTER))
+
+
+def test_a_part_is_claimed_within_what_the_network_pays_in_half_a_day(page_world: PageWorld, open_page: Open) -> None:
+    chain, rewards = page_world.chain, page_world.chain.rewards.functions
+    me = chain.alice
+    usual = rewards.claimThreshold().call()
+    chain.send(rewards.setClaimThreshold(SESH), chain.owner)
+    try:
+        tab = open_page("/mystakes", Way(me))
+        page = tab.page
+        tab.connect()
+        claim = page.get_by_role("region", name="Claimable")
+        expect(claim.get_by_text("The network pays only so much in half a day. The next begins in")).to_be_visible()
+        expect(claim.get_by_role("button", name="Claim", exact=True)).to_be_disabled()
+        claim.get_by_role("button", name="Claim a part").click()
+        claim.get_by_label("How much, in SESH").fill("0.600000001")
+        before = rewards.recipients(me).call()[1]
+        claim.get_by_role("button", name="Claim this part").click()
+        tab.take("update", "claim")
+        tab.finished()
+        assert rewards.recipients(me).call()[1] == before + 600_000_001
+        expect(claim.locator(".notice data")).to_have_attribute("value", "399999999")
+    finally:
+        chain.send(rewards.setClaimThreshold(usual), chain.owner)
+
+
+def test_a_vesting_contract_stakes_by_its_beneficiary(page_world: PageWorld, open_page: Open) -> None:
+    world, chain, me = page_world, page_world.chain, person(7)
+    name, start = "TokenVestingStaking", chain.now + 10
+    network = (chain.rewards.address, chain.factory.address, chain.token.address)
+    vesting = chain.create(
+        artifacts.load(name), abi.load(name), me, chain.bob, start, start + 1000 * DAY, False, *network, name=name
+    )
+    chain.send(chain.token.functions.transfer(vesting.address, QUARTER), chain.owner)
+    chain.at_time(start)
+    pot = world.open(world.net.another(world.directory / "vested"), person(2))
+    tab = open_page("/vested-stakes", Way(me))
+    page = tab.page
+    tab.connect()
+    page.get_by_label("Address of the vesting contract").fill(chain.addresses.pool)
+    page.get_by_role("button", name="Act for it").click()
+    expect(page.get_by_text("At this address is no vesting contract of this network.")).to_be_visible()
+    page.get_by_label("Address of the vesting contract").fill(vesting.address)
+    page.get_by_role("button", name="Act for it").click()
+    expect(tab.amount("It holds")).to_have_attribute("value", str(QUARTER))
+    page.get_by_role("link", name="Stake", exact=True).click()
+    page.locator(f'a.card[href="/stake/{pot.address}"]').click()
+    expect(page.get_by_text("Vesting mode: you act for")).to_be_visible()
+    form = page.get_by_role("form", name="Stake in this node")
+    form.get_by_label("Amount in SESH").fill("6250")
+    form.get_by_role("button", name="Stake", exact=True).click()
+    tab.take("contribute")
+    tab.finished()
+    assert pot.functions.contributions(vesting.address).call() == QUARTER
+    assert chain.balance(vesting.address) == 0
+    # The stake is the contract's, the rewards are for its beneficiary.
+    assert [me] == pot.functions.getContributions().call()[1][1:]
+    page.get_by_role("button", name="Leave vesting mode").click()
+    expect(page.get_by_text("Vesting mode: you act for")).to_have_count(0)

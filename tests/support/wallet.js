@@ -22,7 +22,7 @@
         host.setAttribute("data-wallet", way.rdns);
         host.style.cssText = "position:fixed;inset-block-start:1rem;inset-inline-end:1rem;z-index:99;background:#fff;color:#000;padding:1rem;border:2px solid #000;max-width:22rem;overflow-wrap:anywhere";
         const words = document.createElement("p");
-        words.textContent = text;
+        words.textContent = text.slice(0, 300);
         host.append(words);
         for (const [name, answer] of [["Confirm", true], ["Reject", false]]) {
           const button = document.createElement("button");

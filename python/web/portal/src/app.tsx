@@ -3,6 +3,7 @@ import { Toasts } from "@allium/ui";
 import { Coins, Compass, Landmark, Plus, Search, Sprout } from "lucide-react";
 import { type ReactNode, useEffect } from "react";
 import { t } from "./i18n";
+import { BridgePage } from "./pages/bridge";
 import { HomePage } from "./pages/home";
 import { LookupPage } from "./pages/lookup";
 import { MyStakesPage } from "./pages/mystakes";
@@ -35,6 +36,8 @@ function pageOf([first, second]: string[]): [ReactNode, string] {
       return [<VestedPage key="vested" />, t("vested.title")];
     case "address":
       return [<LookupPage key={second ?? ""} address={second ?? ""} />, t("lookup.title")];
+    case "bridge":
+      return [<BridgePage key="bridge" />, t("bridge.title")];
     case "pool":
       return [<PoolPage key="pool" />, t("pool.title")];
     default:

@@ -13,7 +13,6 @@ export function big(value: number | string | bigint | null | undefined): bigint 
 
 /** The greater of two. */
 export function greater(one: bigint, other: bigint): bigint {
-  // biome-ignore lint/complexity/useMathMinMax: Math knows no bigint
   return one > other ? one : other;
 }
 

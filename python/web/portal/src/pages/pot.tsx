@@ -98,7 +98,7 @@ function Contribute({ own, me, via }: { own: OwnPart; me: Address; via: Address 
         onChange={(event) => setText(event.target.value)}
       />
       <div className="actions">
-        <Button onClick={() => setText(typed(least))}>{t("pot.useMinimum")}</Button>
+        {least > 1n && <Button onClick={() => setText(typed(least))}>{t("pot.useMinimum")}</Button>}
         <Button onClick={() => setText(typed(most))}>{t("pot.useMost")}</Button>
       </div>
       <TextField

@@ -1,4 +1,4 @@
-/** Vesting mode: for which vesting contract one acts, if for any (`spec/contracts` §9.1). */
+/** Vesting mode: for which vesting contract one acts, if for any. */
 import { Store, useStore } from "@allium/ui";
 import { type Address, getAddress, isAddress } from "viem";
 import { read } from "../chain/contracts";
