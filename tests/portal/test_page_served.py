@@ -60,6 +60,8 @@ def test_a_page_anywhere_works_with_any_backend_and_a_changed_one_is_found(
         tab.page.goto(f"{url}/pool")
         expect(tab.page.get_by_role("heading", name="Rewards and the pool")).to_be_visible()
         tab.close()
+        said = allium("portal", "verify", url)
+        assert said.returncode == 0, said
         script = next(path for path in hashes() if path.endswith(".js"))
         (tmp_path / script).write_bytes((tmp_path / script).read_bytes() + b"//")
         said = allium("portal", "verify", url)

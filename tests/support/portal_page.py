@@ -76,11 +76,9 @@ class PageWorld:
             names = {"network": "--network-file", "contracts": "--contracts", "chain-file": "--chain-file"}
             files = [part for name, file in self.net.files.items() for part in (names[name], str(file))]
             with ports.reserve(1) as [port]:
-                settings = {
-                    "refresh_seconds": 0.2,
-                    "source_requests": 1_000_000,
-                    "source_signatures": 10_000,
-                } | settings
+                often = {"source_requests": 1_000_000, "source_signatures": 10_000, "refresh_seconds": 0.2}
+                shown = {"chain_name": "Local chain", "explorer_url": "https://explorer.example"}
+                settings = {**often, **shown, "wallet_rpc": self.chain.url, **settings}
                 options = (*files, "--rpc", self.chain.url)
                 self.server = ServerUnderTest("portal", self.directory, port, *options, **settings)
                 self.server.start()

@@ -136,7 +136,7 @@ class PageFiles:
         self.hash = content_hash(files)
         self._files = {path: _File.of(path, (directory / path).read_bytes()) for path in files}
         for name, told in ((CONFIG, config), (LISTED, {"hash": self.hash, "files": files})):
-            self._files[name] = _File.of(name, json.dumps(told, indent=1).encode())
+            self._files[name] = _File.of(name, _document(told))
 
     def beside(self, api: Answerer) -> Answerer:
         """Answers what is the page's, and leaves the rest to `api`."""
@@ -158,6 +158,10 @@ class PageFiles:
         return None if file is None else file.answer(request)
 
 
+def _document(told: Any) -> bytes:
+    return json.dumps(told, indent=1).encode()
+
+
 def _said(status: int, words: str) -> Answer:
     body = words.encode()
     return Answer(status, {**_HEADERS, "content-type": TEXT, "cache-control": "no-store"}, body, size=len(body))
@@ -171,8 +175,9 @@ def export(directory: Path, config: Mapping[str, Any], source: Path = DIRECTORY)
     """
     if not (source / INDEX).exists():
         raise CommandError(_MISSING.strip())
-    told = {CONFIG: json.dumps(config, indent=1).encode()}
-    files = {path: (source / path).read_bytes() for path in hashes(source)}
+    listed = hashes(source)
+    told = {CONFIG: _document(config), LISTED: _document({"hash": content_hash(listed), "files": listed})}
+    files = {path: (source / path).read_bytes() for path in listed}
     written = {**files, **told, "404.html": files[INDEX]}
     for path, body in written.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
