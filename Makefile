@@ -95,7 +95,7 @@ lint: $(VENV)/.installed pages ## rustfmt, clippy, rustdoc, ruff, mypy, tsc, Bio
 
 build: $(VENV)/.installed pages ## Everything, installed editable in .venv
 
-pages: $(VENV)/.pages ## The messenger's page, in python/allium/messenger/page (needs Node.js >= 20)
+pages: $(VENV)/.pages ## The pages of messenger and portal, in python/allium/*/page (needs Node.js >= 20)
 
 wheel: $(VENV)/.requirements $(PAGES) ## The package as a wheel, in dist/; its tag says which systems it is for
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist -C build-args="--compatibility pypi --strip" .
@@ -182,7 +182,7 @@ sbom: $(VENV)/.requirements $(VENV)/.cargo-cyclonedx-$(CARGO_CYCLONEDX) ## Cyclo
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf $(VENV) build dist bench/out python/allium/messenger/page python/web/node_modules python/web/*/node_modules
+	rm -rf $(VENV) build dist bench/out python/allium/*/page python/web/node_modules python/web/*/node_modules
 	find python -name '*.so' -delete
 
 $(VENV)/.requirements: requirements.lock
@@ -212,7 +212,7 @@ $(VENV)/.cargo-fuzz-$(CARGO_FUZZ): $(VENV)/.requirements
 
 $(VENV)/.pages: $(VENV)/.requirements $(WEB)
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' 2>/dev/null || \
-		{ echo "The messenger's page needs Node.js >= 20 to be built: https://nodejs.org" >&2; exit 1; }
+		{ echo "The pages need Node.js >= 20 to be built: https://nodejs.org" >&2; exit 1; }
 	cd python/web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 	touch $@
 

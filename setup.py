@@ -12,8 +12,9 @@ from typing import Any
 import maturin  # type: ignore[import-untyped]
 
 PYTHON_SOURCE = Path("python")
-#: The messenger's page: its sources, and what Node.js makes of them.
-PAGE_SOURCE, PAGE = PYTHON_SOURCE / "web", PYTHON_SOURCE / "allium" / "messenger" / "page"
+#: The pages: their sources, and what Node.js makes of them.
+PAGE_SOURCE = PYTHON_SOURCE / "web"
+PAGES = [PYTHON_SOURCE / "allium" / name / "page" for name in ("messenger", "portal")]
 #: The oldest Python that the wheel is for. Like the engine, Cython modules use what all later ones have too.
 LIMITED_API = "0x030B0000"
 #: Config settings as the front end passes them (`pip install -C key=value`).
@@ -54,20 +55,20 @@ def _compile_cython() -> None:
     command.run()
 
 
-def _build_page() -> None:
-    """Builds the messenger's page if it is not there; without Node.js the package has none, and its service says so."""
-    if (PAGE / "index.html").exists() or not PAGE_SOURCE.is_dir():
+def _build_pages() -> None:
+    """Builds the pages if they are not there; without Node.js the package has none, and their services say so."""
+    if all((page / "index.html").exists() for page in PAGES) or not PAGE_SOURCE.is_dir():
         return
     npm = shutil.which("npm")
     if npm is None:
-        print("The messenger's page is left out: install Node.js >= 20, and build again, to have it.", file=sys.stderr)
+        print("The pages of messenger and portal are left out: install Node.js >= 20, and build again, to have them.", file=sys.stderr)
         return
     try:
         subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=PAGE_SOURCE, check=True)
         subprocess.run([npm, "run", "--silent", "build"], cwd=PAGE_SOURCE, check=True)
     except subprocess.CalledProcessError:
-        hint = "it needs Node.js >= 20 and npm's registry; without npm on the PATH it is left out"
-        raise SystemExit(f"The messenger's page could not be built: {hint}.") from None
+        hint = "they need Node.js >= 20 and npm's registry; without npm on the PATH they are left out"
+        raise SystemExit(f"The pages could not be built: {hint}.") from None
 
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
@@ -96,7 +97,7 @@ prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
 def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None) -> str:
     """The file name of the wheel written."""
     _compile_cython()
-    _build_page()
+    _build_pages()
     return str(maturin.build_wheel(wheel_directory, config_settings, metadata_directory))
 
 
@@ -110,5 +111,5 @@ def build_editable(
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     """The file name of the source archive written."""
-    _build_page()
+    _build_pages()
     return str(maturin.build_sdist(sdist_directory, config_settings))

@@ -140,7 +140,8 @@ def test_every_npm_package_has_a_checksum_an_allowed_licence_and_no_address() ->
 
 def test_every_npm_package_that_we_name_was_looked_at() -> None:
     manifests = [
-        json.loads((ROOT / "python/web" / each / "package.json").read_text()) for each in ("", "messenger", "ui")
+        json.loads((ROOT / "python/web" / each / "package.json").read_text())
+        for each in ("", "messenger", "portal", "ui")
     ]
     names = {name for each in manifests for kind in ("dependencies", "devDependencies") for name in each.get(kind, {})}
     packages = locked_npm()

@@ -57,10 +57,11 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def test_the_messengers_page_is_in_the_wheel(wheel: Path) -> None:
+def test_the_pages_are_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {"allium/messenger/page/index.html", "allium/messenger/page/NOTICE"} <= set(names)
+    for page in ("messenger", "portal"):
+        assert {f"allium/{page}/page/index.html", f"allium/{page}/page/NOTICE"} <= set(names)
     assert not any("node_modules" in name or name.endswith(".tsx") for name in names)
 
 

@@ -383,7 +383,7 @@ def _form(given: dict[str, str]) -> aiohttp.FormData:
 
 async def _pester(asked: PortalUnderTest, net: Staked) -> None:
     for path, status in (
-        ("/", 404),
+        ("/nowhere", 404),
         ("/nodes/", 200),
         ("/api/ssb/info", 200),
         ("/network", 200),

@@ -59,10 +59,14 @@ class Tab:
         self.foreign: list[str] = []
         self.complaints: list[str] = []
         self.context.on("request", self._requested)
+        self.opening()
         self.page: Page = self.context.new_page()
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
+
+    def opening(self) -> None:
+        """Prepares the context, before there is a page in it."""
 
     def _requested(self, request: Request) -> None:
         parts = urlsplit(request.url)

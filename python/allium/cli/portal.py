@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from allium.base.console import out
+from allium.base.text import line
 from allium.cli import servers
 from allium.cli.servers import ConfigOption, DataDirOption, InitDataDirOption, PortOption, UrlOption
 from allium.errors import CommandError
@@ -58,6 +60,47 @@ def serve(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
 
         settings, file = servers.settings(PortalConfig.load, FILE_NAME, config, data_dir)
         raise typer.Exit(server.run(settings, file))
+
+
+@app.command("verify")
+def verify(url: Annotated[str, typer.Argument(help="Where the portal is, such as https://portal.example.")]) -> None:
+    """Compare the page that a portal serves with the one in this package, file by file."""
+    with _installed():
+        from allium.portal.verify import verify as compare
+
+        found = asyncio.run(compare(url))
+    out.report(f"hash of this package's page: {found.hash}")
+    out.report(f"hash that the portal names:  {found.published or 'none'}")
+    chain = found.config.get("chain")
+    if isinstance(chain, dict):
+        out.report(
+            f"its chain: {line(str(chain.get('id')), 40)}; its backend: {line(str(found.config.get('backend')), 200)}"
+        )
+    if found.different or found.unknown:
+        said = [f"{path} is different" for path in found.different]
+        said += [f"{path} is not in this package" for path in found.unknown]
+        raise CommandError("it is not the page of this package: " + "; ".join(said))
+    if not found.same:
+        raise CommandError("its files are those of this package, and it names another hash")
+    out.report(f"It is the page of this package: all {found.files} files are the same.")
+
+
+@app.command("page")
+def page(
+    directory: Annotated[Path, typer.Argument(help="Where to write it; made if it is not there.")],
+    backend: Annotated[str, typer.Option(help="URL of the backend that it asks, such as https://portal.example.")],
+    chain_id: Annotated[int, typer.Option(help="Number of the EVM chain.")] = 42161,
+    explorer: Annotated[str | None, typer.Option(help="Where links to transactions lead.")] = None,
+    wallet_rpc: Annotated[list[str] | None, typer.Option(help="What a wallet is told that lacks the chain.")] = None,
+) -> None:
+    """Write the page as static files, for any web server, with any backend."""
+    with _installed():
+        from allium.portal import page_files
+
+        config = page_files.Surroundings(backend=backend, explorer=explorer, rpc=wallet_rpc or ()).told(chain_id)
+        written = page_files.export(directory, config)
+    out.report(f"{len(written)} files in {directory}. Have the web server give index.html for paths that are no files.")
+    out.report(f"Content-Security-Policy: {page_files.policy(backend)}")
 
 
 def _absolute(path: Path | None) -> str | None:

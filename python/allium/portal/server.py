@@ -33,6 +33,7 @@ from allium.portal.limits import Rate
 from allium.portal.oxend_rpc import OxendRpc
 from allium.portal.oxend_source import OxendSigning, OxendSource
 from allium.portal.oxend_state import OxendState
+from allium.portal.page_files import PageFiles, Surroundings
 from allium.portal.prices import Prices
 from allium.portal.settings import PortalConfig
 from allium.portal.signing import NodesSigning
@@ -173,7 +174,10 @@ class PortalProcess(ServerProcess[PortalConfig]):
         )
         settle()
         source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
-        return PortalHttpServer(config, source_quota, explorer.beside(api.answer), _no_onion, metrics)
+        here = Surroundings(name=config.chain_name, rpc=config.wallet_rpc, explorer=config.explorer_url)
+        page = PageFiles(here.told(addresses.chain_id))
+        answer = explorer.beside(page.beside(api.answer))
+        return PortalHttpServer(config, source_quota, answer, _no_onion, metrics)
 
     async def _network(
         self, stack: contextlib.AsyncExitStack, addresses: Addresses, panel: ProviderQuorum, indexer: Indexer

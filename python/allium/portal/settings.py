@@ -70,6 +70,13 @@ class PortalConfig(ServerConfig):
         "Data directory of a node on this machine, where a committee orders the chain. Relative to this file.",
     )
     refresh_seconds: float = setting(fields.number(3600, above=0), "How often the EVM chain is looked at.", 30.0)
+    chain_name: str | None = setting(fields.optional(fields.text()), "How the page calls the EVM chain.")
+    wallet_rpc: list[str] = setting(
+        listed(web_url), "URLs of providers that a wallet is told when it does not know the chain.", factory=list
+    )
+    explorer_url: str | None = setting(
+        fields.optional(web_url), "Where the page's links to transactions and addresses lead."
+    )
     max_registrations: int = setting(fields.whole(1), "How many registrations are kept; the oldest go.", 100_000)
     source_requests: int = setting(
         fields.whole(1), "How many requests one address (IPv6: one /64) may make in 10 s.", 300

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
@@ -7,10 +8,18 @@ import { notice } from "./build/notice.ts";
 import { serviceWorker } from "./build/worker.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const monero = readFileSync(here("licences/monero.txt"), "utf8").trim();
+const words = `The words of recovery phrases, as in the Python package monero\n\n${monero}\n`;
 
 export default defineConfig({
   root: here("."),
-  plugins: [react(), catalogues(here("locales")), emojiData(), notice(here("..")), serviceWorker()],
+  plugins: [
+    react(),
+    catalogues(here("locales")),
+    emojiData(),
+    notice(here(".."), ["emojibase-data"], [words]),
+    serviceWorker(),
+  ],
   resolve: {
     // It locks scrolling with a style element, which the Content-Security-Policy refuses; our page does not scroll.
     alias: { "react-remove-scroll": here("src/shell/no-scroll-lock.tsx") },

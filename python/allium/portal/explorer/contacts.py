@@ -35,9 +35,10 @@ class Contact:
     proven: int = 0
 
 
-def read(node_dir: Path | None, network_file: Path) -> Mapping[PublicKey, Contact]:
+def read(node_dir: Path | None, network_file: Path | None) -> Mapping[PublicKey, Contact]:
     """All that can be read; what cannot is left out."""
-    return {**_listed(network_file), **({} if node_dir is None else _proven(node_dir / HISTORY))}
+    listed = {} if network_file is None else _listed(network_file)
+    return {**listed, **({} if node_dir is None else _proven(node_dir / HISTORY))}
 
 
 def _listed(file: Path) -> dict[PublicKey, Contact]:

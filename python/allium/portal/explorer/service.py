@@ -120,7 +120,7 @@ class Explorer:
         source: FigureSource,
         requests: Rate,
         who: Callable[[], str],
-        network_file: Path,
+        network_file: Path | None,
         node_dir: Path | None,
     ) -> None:
         """`requests`: how often one source may ask; `who`: which source asks now."""

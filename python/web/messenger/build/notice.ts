@@ -1,12 +1,7 @@
 /** Writes NOTICE beside the page: the licences of all that is in it and is not our own. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
-
-/** What is in the page without being a module of a package. */
-const OTHERS = ["emojibase-data"];
-const WORDS = fileURLToPath(new URL("../licences/monero.txt", import.meta.url));
 
 function packageOf(module: string): string | null {
   const parts = module.split("/node_modules/");
@@ -23,19 +18,19 @@ function licence(folder: string): string {
   return `${name} ${version} (${license})\n\n${text}\n`;
 }
 
-export function notice(root: string): Plugin {
+/** `others` are packages that are in the page without being a module of it; `more`, texts about what is of no package. */
+export function notice(root: string, others: string[] = [], more: string[] = []): Plugin {
   return {
     name: "notice",
     apply: "build",
     writeBundle(options) {
-      const folders = new Set(OTHERS.map((name) => join(root, "node_modules", name)));
+      const folders = new Set(others.map((name) => join(root, "node_modules", name)));
       for (const module of this.getModuleIds()) {
         const folder = packageOf(module.replace(/^\0/, "").split("?")[0] ?? "");
         if (folder && dirname(folder) !== "") folders.add(folder);
       }
-      const words = `The words of recovery phrases, as in the Python package monero\n\n${readFileSync(WORDS, "utf8").trim()}\n`;
       const texts = [...folders].sort().map(licence);
-      writeFileSync(join(options.dir ?? "", "NOTICE"), [...texts, words].join(`\n${"-".repeat(80)}\n\n`));
+      writeFileSync(join(options.dir ?? "", "NOTICE"), [...texts, ...more].join(`\n${"-".repeat(80)}\n\n`));
     },
   };
 }

@@ -1,0 +1,170 @@
+"""Staking with a browser: from a wallet into an open node, earnings, a claim, the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from allium.appchain.parameters import SESH
+from allium.staking import abi, artifacts
+from tests.support.chain import DAY, REQUIREMENT
+from tests.support.portal_page import PageWorld, WalletTab, Way, person
+
+QUARTER = REQUIREMENT // 4
+Open = Callable[..., WalletTab]
+
+
+def test_a_stake_from_the_list_to_the_claim_and_out_again(page_world: PageWorld, open_page: Open) -> None:
+    # The first here: those below let the chain's time run ahead, in which the network's signature would be too old.
+    world, chain, me = page_world, page_world.chain, person(3)
+    shared = world.net.members[1]
+    pot = world.open(shared, person(2), fee=250)
+    tab = open_page("/stake", Way(me))
+    page = tab.page
+    page.locator(".card.pot").filter(has_text=shared.hex[:10]).click()
+    tab.connect()
+    form = page.get_by_role("form", name="Stake in this node")
+    least = pot.functions.minimumContribution().call()
+    expect(form.locator("data").first).to_have_attribute("value", str(least))
+    form.get_by_label("Amount in SESH").fill("6250")
+    form.get_by_role("button", name="Stake", exact=True).click()
+    # It is tried out first, then exactly so much is approved, then staked; a reload in between changes nothing.
+    expect(tab.step("approve")).to_have_attribute("data-state", "wallet")
+    tab.confirm()
+    expect(tab.step("contribute")).to_have_attribute("data-state", "wallet")
+    assert chain.token.functions.allowance(me, pot.address).call() == QUARTER
+    page.reload()
+    expect(page.get_by_text("The page was left while your wallet asked")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    tab.take("contribute")
+    tab.finished()
+    assert pot.functions.contributions(me).call() == QUARTER
+    assert chain.token.functions.allowance(me, pot.address).call() == 0
+    expect(tab.amount("Staked")).to_have_attribute("value", str(2 * QUARTER))
+    # Somebody else fills it; the node joins, and earns.
+    rest = REQUIREMENT - 2 * QUARTER
+    chain.send(chain.token.functions.approve(pot.address, rest), person(4))
+    chain.send(pot.functions.contributeFunds(rest, person(4)), person(4))
+    page.get_by_role("link", name="My stakes").click()
+    node = page.locator(".card.node").filter(has_text=shared.hex[:8])
+    expect(node).to_have_attribute("data-state", "running")
+    expect(tab.amount("Stake", node)).to_have_attribute("value", str(QUARTER))
+    earned = tab.amount("Earned in all")
+    expect(earned).not_to_have_attribute("value", "0")
+    before = int(earned.get_attribute("value") or "")
+    expect(earned).not_to_have_attribute("value", str(before))
+    _claim(world, tab, me)
+    # The way out: the network is asked, lets it go, and signs that; the stake can be claimed then.
+    node.get_by_role("button", name="Request exit").click()
+    page.get_by_role("button", name="Request it").click()
+    tab.take("request-exit")
+    tab.finished()
+    expect(node).to_have_attribute("data-state", "ready")
+    node.get_by_role("button", name="Exit the node").click()
+    tab.take("exit")
+    tab.finished()
+    expect(node).to_have_count(0)
+    expect(tab.amount("Unclaimed stakes")).not_to_have_attribute("value", "0")
+    assert _claim(world, tab, me) > QUARTER
+    expect(tab.amount("Unclaimed stakes")).to_have_attribute("value", "0")
+
+
+def _claim(world: PageWorld, tab: WalletTab, me: str) -> int:
+    """Claims all; what was paid, which is what the contract says."""
+    token, contract = world.chain.token.functions, world.chain.rewards.functions
+    before, claimed = token.balanceOf(me).call(), contract.recipients(me).call()[1]
+    tab.page.get_by_role("button", name="Claim", exact=True).click()
+    tab.take("update", "claim")
+    tab.finished()
+    known, after = contract.recipients(me).call()
+    assert known == after and world.net.was_ledger(me, known)
+    paid = int(token.balanceOf(me).call()) - int(before)
+    assert paid == after - claimed > 0
+    return paid
+
+
+def test_a_stake_comes_back_after_a_day(page_world: PageWorld, open_page: Open) -> None:
+    world, chain, me = page_world, page_world.chain, person(5)
+    pot = world.open(world.net.another(world.directory / "withdrawn"), person(2), amount=QUARTER)
+    tab = open_page(f"/stake/{pot.address}", Way(me))
+    page = tab.page
+    tab.connect()
+    form = page.get_by_role("form", name="Stake in this node")
+    form.get_by_role("button", name="The least").click()
+    least = pot.functions.minimumContribution().call()
+    form.get_by_role("button", name="Stake", exact=True).click()
+    tab.take("approve", "contribute")
+    tab.finished()
+    assert pot.functions.contributions(me).call() == least
+    back = page.get_by_role("button", name="Take it back")
+    expect(back).to_be_disabled()
+    expect(page.get_by_text("You can take it back in")).to_be_visible()
+    chain.at_time(pot.functions.contributionTimestamp(me).call() + DAY)
+    back.click()
+    tab.take("withdraw")
+    tab.finished()
+    assert pot.functions.contributions(me).call() == 0
+    expect(tab.amount("Staked")).to_have_attribute("value", str(QUARTER))
+
+
+def test_a_part_is_claimed_within_what_the_network_pays_in_half_a_day(page_world: PageWorld, open_page: Open) -> None:
+    chain, rewards = page_world.chain, page_world.chain.rewards.functions
+    me = chain.alice
+    usual = rewards.claimThreshold().call()
+    # In a half day in which nobody has claimed yet.
+    cycle = rewards.claimCycle().call()
+    chain.at_time((chain.now // cycle + 1) * cycle)
+    chain.send(rewards.setClaimThreshold(SESH), chain.owner)
+    try:
+        tab = open_page("/mystakes", Way(me))
+        page = tab.page
+        tab.connect()
+        claim = page.get_by_role("region", name="Claimable")
+        expect(claim.get_by_text("The network pays only so much in half a day. The next begins in")).to_be_visible()
+        expect(claim.get_by_role("button", name="Claim", exact=True)).to_be_disabled()
+        claim.get_by_role("button", name="Claim a part").click()
+        claim.get_by_label("How much, in SESH").fill("0.600000001")
+        before = rewards.recipients(me).call()[1]
+        claim.get_by_role("button", name="Claim this part").click()
+        tab.take("update", "claim")
+        tab.finished()
+        assert rewards.recipients(me).call()[1] == before + 600_000_001
+        expect(claim.locator(".notice data")).to_have_attribute("value", "399999999")
+    finally:
+        chain.send(rewards.setClaimThreshold(usual), chain.owner)
+
+
+def test_a_vesting_contract_stakes_by_its_beneficiary(page_world: PageWorld, open_page: Open) -> None:
+    world, chain, me = page_world, page_world.chain, person(7)
+    name, start = "TokenVestingStaking", chain.now + 1000
+    network = (chain.rewards.address, chain.factory.address, chain.token.address)
+    vesting = chain.create(
+        artifacts.load(name), abi.load(name), me, chain.bob, start, start + 1000 * DAY, False, *network, name=name
+    )
+    chain.send(chain.token.functions.transfer(vesting.address, QUARTER), chain.owner)
+    chain.at_time(start)
+    pot = world.open(world.net.another(world.directory / "vested"), person(2))
+    tab = open_page("/vested-stakes", Way(me))
+    page = tab.page
+    tab.connect()
+    page.get_by_label("Address of the vesting contract").fill(chain.addresses.pool)
+    page.get_by_role("button", name="Act for it").click()
+    expect(page.get_by_text("At this address is no vesting contract of this network.")).to_be_visible()
+    page.get_by_label("Address of the vesting contract").fill(vesting.address)
+    page.get_by_role("button", name="Act for it").click()
+    expect(tab.amount("It holds")).to_have_attribute("value", str(QUARTER))
+    page.get_by_role("link", name="Stake", exact=True).click()
+    page.locator(f'a.card[href="/stake/{pot.address}"]').click()
+    expect(page.get_by_text("Vesting mode: you act for")).to_be_visible()
+    form = page.get_by_role("form", name="Stake in this node")
+    form.get_by_label("Amount in SESH").fill("6250")
+    form.get_by_role("button", name="Stake", exact=True).click()
+    tab.take("contribute")
+    tab.finished()
+    assert pot.functions.contributions(vesting.address).call() == QUARTER
+    assert chain.balance(vesting.address) == 0
+    # The stake is the contract's, the rewards are for its beneficiary.
+    assert [me] == pot.functions.getContributions().call()[1][1:]
+    page.get_by_role("button", name="Leave vesting mode").click()
+    expect(page.get_by_text("Vesting mode: you act for")).to_have_count(0)
