@@ -37,10 +37,10 @@ ARROWS: Mapping[str, str] = {
     "devnet": "appchain base consensus errors files liveness membership node portal settings staking wallet _native",
     "node": "appchain base claims consensus errors liveness membership operate settings staking _native",
     "operate": "allium appchain base client consensus errors liveness membership settings staking _native",
-    "messenger": "base client errors",
+    "messenger": "base client errors geography",
     "files": "base client errors operate server settings",
-    "portal": "allium appchain base claims client consensus errors liveness membership operate server settings "
-    "staking wallet _native",
+    "portal": "allium appchain base claims client consensus errors geography liveness membership operate server "
+    "settings staking wallet _native",
     "push": "base errors membership operate server settings _native",
     "server": "allium base errors operate settings _native",
     "takeover": "base errors settings _native",
@@ -52,6 +52,7 @@ ARROWS: Mapping[str, str] = {
     "client": "base errors _native",
     "staking": "appchain base errors",
     "appchain": "",
+    "geography": "",
     "settings": "base errors _native",
     "base": "errors",
     "allium": "engine",

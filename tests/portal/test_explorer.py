@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from allium import geography
 from allium.appchain.types import MILLI, Address
-from allium.portal.explorer import drawings, geography, shown
+from allium.portal.explorer import drawings, shown
 from allium.portal.explorer.markup import Markup, element, foreign
 from allium.portal.explorer.samples import Sample, Samples
 from allium.portal.explorer.snapshot import SwarmRow

@@ -1,9 +1,9 @@
-"""Makes what the explorer draws countries with, of three packages of npm's registry (`docs/dependencies.md`, Data).
+"""Makes what countries are drawn and found with, of three packages of npm's registry (`docs/dependencies.md`, Data).
 
     python/web/atlas/prepare.py
 
 Writes `world.json`, each country's name and its outline as an SVG path, `addresses.bin`, which country's an IPv4
-address is, and `NOTICE`, the licences, into `python/allium/portal/explorer/data`. They are in the repository: nobody
+address is, and `NOTICE`, the licences, into `python/allium/geography/data`. They are in the repository: nobody
 who builds needs this.
 """
 
@@ -30,7 +30,7 @@ INTEGRITY = {
     NAMES: "sha512-nXHJZYtNrfsi1UQbyRqm3Gou431elgLjKl//CYlnBGt5aTWdRPH1PiS2T/p/n8Q8LnqYqzQJik3Q7mkwvLokeg==",
     ADDRESSES: "sha512-51+VW5eP3y4mLJc/DEBmMz12OLQl5S7gX/JkNnXN7j0fCY2/o0hV6fjjG5Cp6chs3dP0mqRKPW9rqFTrbEQkRg==",
 }
-TARGET = Path(__file__).resolve().parents[2] / "allium/portal/explorer/data"
+TARGET = Path(__file__).resolve().parents[2] / "allium/geography/data"
 #: Of the drawing.
 WIDTH = 1600
 #: Coefficients of the Equal Earth projection (Šavrič, Patterson, Jenny 2018).

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from allium import geography
 from allium.appchain.types import PublicKey
 from allium.client.direct import Node
 from allium.client.listing import usable
 from allium.liveness import HISTORY
 from allium.liveness.history import look
-from allium.portal.explorer import geography
 
 #: Bytes of a list of nodes; larger ones are none.
 _MOST_BYTES = 64 << 20

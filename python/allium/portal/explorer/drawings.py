@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 
-from allium.portal.explorer import geography
+from allium import geography
 from allium.portal.explorer.markup import Content, Markup, element
 from allium.portal.explorer.snapshot import SwarmRow
 

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from allium import geography
 from allium.portal import documents
 from allium.portal.documents import amount
-from allium.portal.explorer import geography, shown
+from allium.portal.explorer import shown
 from allium.portal.explorer.markup import Content, Markup, element, foreign, joined, link, path
 from allium.portal.explorer.samples import Sample
 from allium.portal.explorer.snapshot import CountryRow, NodeRow, Snapshot, Status, SwarmRow

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from allium import _native
-from allium.portal.explorer import drawings, geography, lists, shown
+from allium import _native, geography
+from allium.portal.explorer import drawings, lists, shown
 from allium.portal.explorer.layout import facts, figures, note, page, part
 from allium.portal.explorer.markup import Content, element, foreign, joined, link, path
 from allium.portal.explorer.snapshot import MEANINGS, POOL_PART, YEAR_SECONDS, NodeRow, Snapshot, Status

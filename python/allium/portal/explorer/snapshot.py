@@ -200,7 +200,7 @@ class Snapshot:
     @cached_property
     def countries(self) -> list[CountryRow]:
         """Those with most nodes first."""
-        from allium.portal.explorer import geography
+        from allium import geography
 
         members = [row for row in self.nodes if row.registration_height]
         counts = Counter(row.contact.country for row in members)
