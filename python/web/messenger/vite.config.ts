@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
-import { catalogues } from "./build/catalogues.ts";
+import { catalogues, place } from "./build/catalogues.ts";
 import { emojiData } from "./build/emoji.ts";
 import { notice } from "./build/notice.ts";
 import { serviceWorker } from "./build/worker.ts";
@@ -22,6 +22,7 @@ export default defineConfig({
     // No data: URIs, which the Content-Security-Policy would have to allow.
     assetsInlineLimit: 0,
     rollupOptions: {
+      output: { chunkFileNames: place },
       onwarn: (warning) => {
         throw new Error(warning.message);
       },

@@ -23,6 +23,8 @@ function licence(folder: string): string {
   return `${name} ${version} (${license})\n\n${text}\n`;
 }
 
+const TRANSLATIONS = fileURLToPath(new URL("../licences/translations.txt", import.meta.url));
+
 export function notice(root: string): Plugin {
   return {
     name: "notice",
@@ -34,8 +36,9 @@ export function notice(root: string): Plugin {
         if (folder && dirname(folder) !== "") folders.add(folder);
       }
       const words = `The words of recovery phrases, as in the Python package monero\n\n${readFileSync(WORDS, "utf8").trim()}\n`;
+      const translations = readFileSync(TRANSLATIONS, "utf8");
       const texts = [...folders].sort().map(licence);
-      writeFileSync(join(options.dir ?? "", "NOTICE"), [...texts, words].join(`\n${"-".repeat(80)}\n\n`));
+      writeFileSync(join(options.dir ?? "", "NOTICE"), [...texts, words, translations].join(`\n${"-".repeat(80)}\n\n`));
     },
   };
 }
