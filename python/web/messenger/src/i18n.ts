@@ -136,5 +136,7 @@ export function bytes(size: number): string {
 }
 
 export const number = (value: number): string => new Intl.NumberFormat(i18n.locale).format(value);
+export const percent = (share: number): string =>
+  new Intl.NumberFormat(i18n.locale, { style: "percent" }).format(share);
 export const listed = (names: string[]): string =>
   new Intl.ListFormat(i18n.locale, { type: "conjunction" }).format(names);

@@ -3,7 +3,7 @@ import rows from "virtual:language-names";
 import { TextField } from "@allium/ui";
 import { Check } from "lucide-react";
 import { useState } from "react";
-import { language, t } from "../i18n";
+import { language, percent, t } from "../i18n";
 import { choose } from "../prefs";
 import "./languages.css";
 
@@ -56,10 +56,10 @@ export function LanguageList() {
                 void choose({ language: tag });
               }}
             >
-              <bdi className="own" lang={tag}>
-                {own}
-              </bdi>
-              {share < 1 && <span className="muted small">{t("language.partial")}</span>}
+              <span className="own">
+                <bdi lang={tag}>{own}</bdi>
+              </span>
+              {share < 1 && <span className="muted small">{percent(share)}</span>}
               {tag === language() && <Check aria-hidden="true" />}
             </button>
           </li>
