@@ -79,11 +79,3 @@ def test_who_has_no_link_is_told_so(service: Messenger, browser: Browser) -> Non
     tab = Tab(browser, service.url + "/")
     expect(tab.page.get_by_text("Not opened by its link")).to_be_visible()
     tab.close()
-
-
-def test_a_language_is_chosen_before_anything_else(service: Messenger, open_tab: OpenTab) -> None:
-    page = open_tab(service).page
-    page.get_by_label("Language").select_option("ar")
-    expect(page.locator("html")).to_have_attribute("dir", "rtl")
-    page.reload()
-    expect(page.locator("html")).to_have_attribute("lang", "ar")

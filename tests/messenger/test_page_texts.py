@@ -1,4 +1,4 @@
-"""The page's texts: every language has the core, and what is filled in is the same everywhere."""
+"""The page's texts: every language has the core, and what is filled in, in the forms that it wants."""
 
 from __future__ import annotations
 
@@ -9,77 +9,80 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
+from web.tools import catalogue
+from web.tools.import_texts import converted, latin, message
 
-LOCALES = ROOT / "python/web/messenger/locales"
-LANGUAGES = sorted(path.stem for path in (LOCALES / "core").glob("*.json"))
-#: Plural forms that a language has must be there (CLDR), of those that we have.
-FORMS = {"ar": {"zero", "one", "two", "few", "many", "other"}}
-FORMS |= {language: {"one", "few", "many", "other"} for language in ("ru", "uk", "pl")}
-
-
-def texts(part: str, language: str) -> dict[str, str]:
-    path = LOCALES / part / f"{language}.json"
-    found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    return found
+LANGUAGES = sorted(path.stem for path in (catalogue.LOCALES / "core").glob("*.json"))
+PLURALS = catalogue.plurals()
+#: How a catalogue may name where a text is from; what it does not name is our own.
+SOURCES = re.compile(r"machine|core|matrix-react-sdk 3\.75\.0|django 5\.\d+(\.\d+)?|primelocale 2\.\d+\.\d+")
 
 
-def placeholders(text: str) -> set[str]:
-    """What is filled in: `{name}`, or `{name, plural, …}`."""
-    return set(re.findall(r"\{(\w+)(?=[,}])", re.sub(r"\b(zero|one|two|few|many|other) \{[^{}]*\}", "", text)))
-
-
-def problem(text: str) -> str | None:
-    """What is wrong with the braces of a text."""
-    depth = 0
-    for letter in text:
-        depth += {"{": 1, "}": -1}.get(letter, 0)
-        if depth < 0:
-            return "a brace is closed that was not opened"
-    return "a brace is not closed" if depth else None
-
-
-def check(part: str, language: str, found: dict[str, str]) -> list[str]:
+def check(part: str, language: str, texts: dict[str, str]) -> list[str]:
     """What is wrong with the texts of a language."""
-    english = texts(part, "en")
-    wrong = [f"{key}: is no text of ours" for key in found.keys() - english.keys()]
-    for key in found.keys() & english.keys():
-        text = found[key]
-        if not text.strip():
-            wrong.append(f"{key}: is empty")
-        elif reason := problem(text):
-            wrong.append(f"{key}: {reason}")
-        elif placeholders(text) != placeholders(english[key]):
-            wrong.append(f"{key}: fills in {placeholders(text)}, not {placeholders(english[key])}")
-        elif ", plural," in text:
-            forms = set(re.findall(r"\b(zero|one|two|few|many|other) \{", text))
-            if not FORMS.get(language, {"other"}) <= forms:
-                wrong.append(f"{key}: lacks plural forms")
+    english = catalogue.read(part, "en")[0]
+    wrong = [f"{key}: is no text of ours" for key in texts.keys() - english.keys()]
+    for key in texts.keys() & english.keys():
+        wrong += [f"{key}: {each}" for each in catalogue.problems(texts[key], english[key], PLURALS[language])]
     return wrong
 
 
-def test_the_languages_of_the_core_are_there() -> None:
-    assert {"en", "de", "fr", "es", "ar"} <= set(LANGUAGES)
+def test_seventy_languages_are_offered() -> None:
+    assert len(LANGUAGES) >= 70
+    assert {"en", "de", "fr", "es", "it", "nl", "pt-BR", "ar", "he", "fa", "pl", "ru", "ja", "zh-CN"} <= set(LANGUAGES)
+    names = json.loads((catalogue.LOCALES / "names.json").read_text())
+    assert set(LANGUAGES) == names.keys() == PLURALS.keys()
+    assert len({own for own, _ in names.values()}) == len(LANGUAGES)
+    assert {path.stem for path in (catalogue.LOCALES / "more").glob("*.json")} <= set(LANGUAGES)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_language_has_the_core_and_nothing_broken(language: str) -> None:
-    core = texts("core", language)
-    assert texts("core", "en").keys() - core.keys() == set()
-    assert check("core", language, core) + check("more", language, texts("more", language)) == []
+    core, more = (catalogue.read(part, language)[0] for part in catalogue.PARTS)
+    assert catalogue.read("core", "en")[0].keys() - core.keys() == set()
+    assert check("core", language, core) + check("more", language, more) == []
+
+
+def test_where_a_text_is_from_is_named() -> None:
+    for language in LANGUAGES:
+        for part in catalogue.PARTS:
+            texts, sources = catalogue.read(part, language)
+            assert sources.keys() <= texts.keys(), language
+            assert [each for each in set(sources.values()) if not SOURCES.fullmatch(each)] == [], language
 
 
 def test_a_broken_text_is_noticed() -> None:
-    broken = {
-        "list.you": "Du: {txt}",
-        "chat.emptyHint": "Für {name",
-        "list.unread": "{count, plural, one {#}}",
-        "x": "y",
-    }
-    assert len(check("core", "de", broken)) == 4
+    core = catalogue.read("core", "pl")[0]
+    assert check("core", "pl", core) == []
+    for broken in (
+        {"list.you": "Ty: {txt}"},
+        {"list.you": "Ty: %(text)s {text}"},
+        {"chat.emptyHint": "Dla {name"},
+        {"chat.emptyHint": "Dla {name}}"},
+        {"chat.emptyHint": "Dla <b>{name}</b>"},
+        {"list.unread": "{count, plural, one {#} other {#}}"},
+        {"list.unread": "{count, plural, one {#} few {#} many {#} other {#} two {#}}"},
+        {"list.unread": "{count, plural, one {#} few {#} many {#} other {#}"},
+        {"list.unread": "{count}"},
+        {"common.back": " "},
+        {"x": "y"},
+    ):
+        assert len(check("core", "pl", core | broken)) == 1, broken
+
+
+def test_what_a_source_says_becomes_a_message_of_ours() -> None:
+    assert converted("Copié !", "Copied") == "Copié"
+    assert converted("chargement...", "Loading…") == "Chargement…"
+    assert converted("L'%(name)s", "{name}") == "L\u2019{name}"
+    english = "{count, plural, one {# member} other {# members}}"
+    forms = {"one": "%(count)s member", "other": "%(count)s members."}
+    assert message(forms, english, ["one", "other"], "en") == english
+    assert message(forms, english, ["one", "few", "many", "other"], "pl") is None
+    assert latin("Љубав Џеп његов {count}") == "Ljubav Džep njegov {count}"
 
 
 def test_what_the_page_says_is_in_its_catalogue() -> None:
     sources = "".join(path.read_text() for path in Path(ROOT / "python/web/messenger/src").rglob("*.ts*"))
-    keys = texts("core", "en").keys() | texts("more", "en").keys()
+    keys = catalogue.read("core", "en")[0].keys() | catalogue.read("more", "en")[0].keys()
     unused = {key for key in keys if f'"{key}"' not in sources and not re.match(r"(theme|accent)\.", key)}
     assert unused == set()

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
-import { catalogues } from "./build/catalogues.ts";
+import { catalogues, place } from "./build/catalogues.ts";
 import { emojiData } from "./build/emoji.ts";
 import { notice } from "./build/notice.ts";
 import { serviceWorker } from "./build/worker.ts";
@@ -10,6 +10,7 @@ import { serviceWorker } from "./build/worker.ts";
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const monero = readFileSync(here("licences/monero.txt"), "utf8").trim();
 const words = `The words of recovery phrases, as in the Python package monero\n\n${monero}\n`;
+const translations = readFileSync(here("licences/translations.txt"), "utf8");
 
 export default defineConfig({
   root: here("."),
@@ -17,7 +18,7 @@ export default defineConfig({
     react(),
     catalogues(here("locales")),
     emojiData(),
-    notice(here(".."), ["emojibase-data"], [words]),
+    notice(here(".."), ["emojibase-data"], [words, translations]),
     serviceWorker(),
   ],
   resolve: {
@@ -31,6 +32,7 @@ export default defineConfig({
     // No data: URIs, which the Content-Security-Policy would have to allow.
     assetsInlineLimit: 0,
     rollupOptions: {
+      output: { chunkFileNames: place },
       onwarn: (warning) => {
         throw new Error(warning.message);
       },

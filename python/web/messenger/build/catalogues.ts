@@ -4,13 +4,22 @@ import { join } from "node:path";
 import { compileMessage } from "@lingui/message-utils/compileMessage";
 import type { Plugin } from "vite";
 
-const ALL = "virtual:catalogues";
+/** The languages' tags, of which the first view needs no more. */
+const TAGS = "virtual:languages";
+/** Their names in themselves and in English, and which share of all texts they have: for who chooses one. */
+const NAMES = "virtual:language-names";
+/** How the catalogue of each is loaded. */
+const LOADERS = "virtual:catalogues";
 const ONE = "virtual:catalogue/";
+/** Where each text is from; it is no text. */
+const SOURCES = "@sources";
 
 export function catalogues(locales: string): Plugin {
+  const parse = (path: string) => JSON.parse(readFileSync(join(locales, path), "utf8"));
   const read = (part: string, language: string): Record<string, string> => {
     try {
-      return JSON.parse(readFileSync(join(locales, part, `${language}.json`), "utf8"));
+      const { [SOURCES]: _, ...texts } = parse(join(part, `${language}.json`));
+      return texts;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
       throw error;
@@ -23,15 +32,22 @@ export function catalogues(locales: string): Plugin {
       .sort();
   return {
     name: "catalogues",
-    resolveId: (id) => (id === ALL || id.startsWith(ONE) ? `\0${id}` : null),
+    resolveId: (id) => ([TAGS, NAMES, LOADERS].includes(id) || id.startsWith(ONE) ? `\0${id}` : null),
     load(id) {
-      if (id === `\0${ALL}`) {
+      if (id === `\0${TAGS}`) return `export default ${JSON.stringify(languages())};`;
+      if (id === `\0${NAMES}`) {
         const english = Object.keys(texts("en")).length;
-        const entries = languages().map((language) => {
-          const share = Object.keys(texts(language)).length / english;
-          return `${JSON.stringify(language)}: { share: ${share.toFixed(2)}, load: () => import("${ONE}${language}") }`;
-        });
-        return `export default { ${entries.join(", ")} };`;
+        const names: Record<string, string[]> = parse("names.json");
+        const rows = languages().map((tag) => [
+          tag,
+          ...(names[tag] ?? [tag, tag]),
+          Number((Object.keys(texts(tag)).length / english).toFixed(2)),
+        ]);
+        return `export default ${JSON.stringify(rows)};`;
+      }
+      if (id === `\0${LOADERS}`) {
+        const others = languages().filter((tag) => tag !== "en");
+        return `export default { ${others.map((tag) => `"${tag}": () => import("${ONE}${tag}")`).join(", ")} };`;
       }
       if (id.startsWith(`\0${ONE}`)) {
         const language = id.slice(ONE.length + 1);
@@ -41,4 +57,10 @@ export function catalogues(locales: string): Plugin {
       return null;
     },
   };
+}
+
+/** Catalogues stand apart from the other files, which the service worker keeps all of. */
+export function place(chunk: { facadeModuleId?: string | null }): string {
+  const tag = chunk.facadeModuleId?.split(ONE)[1];
+  return tag && tag !== "en" ? `assets/texts/${tag}.[hash].js` : "assets/[name]-[hash].js";
 }

@@ -16,7 +16,7 @@ self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   if (event.request.method !== "GET" || url.origin !== self.location.origin) return;
   if (url.pathname.startsWith("/assets/")) {
-    event.respondWith(caches.match(event.request).then((kept) => kept ?? fetch(event.request)));
+    event.respondWith(caches.match(event.request).then((kept) => kept ?? fresh(event.request)));
   } else if (url.pathname === "/") {
     event.respondWith(fetch(event.request).catch(() => caches.match("/").then((kept) => kept ?? Response.error())));
   }
@@ -34,3 +34,13 @@ self.addEventListener("notificationclick", (event) => {
     }),
   );
 });
+
+// Of the languages only those that were chosen are kept.
+async function fresh(request) {
+  const answer = await fetch(request);
+  if (answer.ok && new URL(request.url).pathname.startsWith("/assets/texts/")) {
+    const copy = answer.clone();
+    await caches.open(CACHE).then((cache) => cache.put(request, copy)).catch(() => undefined);
+  }
+  return answer;
+}

@@ -1,8 +1,8 @@
 /** Texts, numbers and times in the language that was chosen; a text that it lacks is English. */
 
 import english from "virtual:catalogue/en";
-import catalogues from "virtual:catalogues";
-import { setupI18n } from "@lingui/core";
+import languages from "virtual:languages";
+import { type Messages, setupI18n } from "@lingui/core";
 import type core from "../locales/core/en.json";
 import type more from "../locales/more/en.json";
 
@@ -10,39 +10,59 @@ export type Key = keyof typeof core | keyof typeof more;
 type Values = Record<string, string | number>;
 
 const RIGHT_TO_LEFT = new Set(["ar", "fa", "he", "ur", "ps"]);
-const i18n = setupI18n({ locale: "en", messages: { en: english } });
+/** What browsers call some of ours. */
+const ALIASES: Record<string, string> = {
+  no: "nb",
+  tl: "fil",
+  iw: "he",
+  in: "id",
+  "zh-Hant": "zh-TW",
+  "zh-HK": "zh-TW",
+  "zh-MO": "zh-TW",
+};
+const i18n = setupI18n({ locale: "en", messages: { en: {} } });
+const inEnglish = setupI18n({ locale: "en", messages: { en: english } });
+/** What the chosen language has. */
+let own: Messages = {};
 
-export const languages = Object.keys(catalogues);
-export const share = (language: string): number => catalogues[language]?.share ?? 0;
-
+/** A text. One that the language lacks is English to its plurals, and is kept apart where lines go the other way. */
 export function t(key: Key, values?: Values): string {
-  return i18n._(key, values);
+  if (key in own) return i18n._(key, values);
+  const text = inEnglish._(key, values);
+  return direction() === "rtl" ? `\u2066${text}\u2069` : text;
 }
 
 export const language = (): string => i18n.locale;
 export const direction = (of: string = i18n.locale): "ltr" | "rtl" =>
   RIGHT_TO_LEFT.has(of.split("-")[0] ?? "") ? "rtl" : "ltr";
 
-/** The language's name in itself. */
-export function nameOf(of: string): string {
-  const name = new Intl.DisplayNames([of], { type: "language" }).of(of) ?? of;
-  return name.charAt(0).toLocaleUpperCase(of) + name.slice(1);
+/** The language of ours for what a browser names, if there is one: the nearest by script and region. */
+function offered(wanted: string): string | undefined {
+  for (let tag = wanted; tag; tag = tag.slice(0, Math.max(0, tag.lastIndexOf("-")))) {
+    const match = languages.find((one) => one === (ALIASES[tag] ?? tag));
+    if (match) return match;
+  }
+  return languages.find((one) => one.split("-")[0] === wanted.split("-")[0]);
 }
 
 /** The first of what the browser's user reads that there is. */
 export function preferred(): string {
-  for (const wanted of navigator.languages) {
-    const base = wanted.split("-")[0] ?? wanted;
-    const match = languages.find((one) => one === wanted) ?? languages.find((one) => one.split("-")[0] === base);
-    if (match) return match;
+  return navigator.languages.map(offered).find((one) => one) ?? "en";
+}
+
+async function load(of: string): Promise<Messages> {
+  try {
+    return (await (await import("virtual:catalogues")).default[of]?.())?.default ?? {};
+  } catch {
+    // Neither the service nor the browser's store has it now: English is better than nothing.
+    return {};
   }
-  return "en";
 }
 
 export async function activate(wanted: string): Promise<void> {
-  const chosen = catalogues[wanted] ? wanted : "en";
-  const own = chosen === "en" ? {} : (await catalogues[chosen]?.load())?.default;
-  i18n.load(chosen, { ...english, ...own });
+  const chosen = languages.includes(wanted) ? wanted : "en";
+  own = chosen === "en" ? {} : await load(chosen);
+  i18n.load(chosen, own);
   i18n.activate(chosen);
   formats.clear();
   document.documentElement.lang = chosen;
@@ -90,12 +110,15 @@ export function shortMoment(time: number): string {
 }
 
 export function duration(seconds: number): string {
-  if (seconds % 604_800 === 0) return t("timer.weeks", { count: seconds / 604_800 });
-  if (seconds % 86_400 === 0) return t("timer.days", { count: seconds / 86_400 });
-  if (seconds >= 3600) return t("timer.hours", { count: Math.round(seconds / 3600) });
-  if (seconds >= 60) return t("timer.minutes", { count: Math.round(seconds / 60) });
-  return t("timer.seconds", { count: Math.round(seconds) });
+  if (seconds % 604_800 === 0) return long(seconds / 604_800, "week");
+  if (seconds % 86_400 === 0) return long(seconds / 86_400, "day");
+  if (seconds >= 3600) return long(Math.round(seconds / 3600), "hour");
+  if (seconds >= 60) return long(Math.round(seconds / 60), "minute");
+  return long(Math.round(seconds), "second");
 }
+
+const long = (value: number, unit: string): string =>
+  new Intl.NumberFormat(i18n.locale, { style: "unit", unit, unitDisplay: "long" }).format(value);
 
 /** Minutes and seconds of a recording. */
 export function length(seconds: number): string {
@@ -113,5 +136,7 @@ export function bytes(size: number): string {
 }
 
 export const number = (value: number): string => new Intl.NumberFormat(i18n.locale).format(value);
+export const percent = (share: number): string =>
+  new Intl.NumberFormat(i18n.locale, { style: "percent" }).format(share);
 export const listed = (names: string[]): string =>
   new Intl.ListFormat(i18n.locale, { type: "conjunction" }).format(names);

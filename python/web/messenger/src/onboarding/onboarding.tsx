@@ -2,8 +2,10 @@
 import { Button } from "@allium/ui";
 import { Languages, Moon, Sun } from "lucide-react";
 import { useState } from "react";
-import { language, languages, nameOf, t } from "../i18n";
+import { language, t } from "../i18n";
 import { choose, preferences } from "../prefs";
+import { LanguageList, ownName, takeChosen } from "../settings/languages";
+import { Dialog } from "../shell/dialog";
 import { useStore } from "../store";
 import { Create } from "./create";
 import { Naming } from "./naming";
@@ -20,23 +22,26 @@ export default function Onboarding({
   onCancel: (() => void) | null;
 }) {
   const [step, setStep] = useState<Step>({ at: "welcome" });
+  const [picking, setPicking] = useState(false);
+  // All is drawn anew in the language that was chosen here: the focus comes back to where it was chosen.
+  const [returned] = useState(takeChosen);
   useStore(preferences);
   const dark = document.documentElement.dataset.theme === "dark";
   const back = () => setStep({ at: "welcome" });
   return (
     <main className="splash">
       <div className="corner">
-        <label className="pick">
+        <button
+          type="button"
+          className="pick"
+          aria-haspopup="dialog"
+          autoFocus={returned}
+          onClick={() => setPicking(true)}
+        >
           <Languages aria-hidden="true" />
-          <span className="visually-hidden">{t("settings.language")}</span>
-          <select value={language()} onChange={(event) => void choose({ language: event.target.value })}>
-            {languages.map((one) => (
-              <option key={one} value={one} lang={one}>
-                {nameOf(one)}
-              </option>
-            ))}
-          </select>
-        </label>
+          <span className="visually-hidden">{t("settings.language")}: </span>
+          <span lang={language()}>{ownName(language())}</span>
+        </button>
         <button
           type="button"
           className="icon-button"
@@ -46,6 +51,11 @@ export default function Onboarding({
           {dark ? <Sun /> : <Moon />}
         </button>
       </div>
+      {picking && (
+        <Dialog title={t("settings.language")} onClose={() => setPicking(false)} wide>
+          <LanguageList />
+        </Dialog>
+      )}
       {step.at === "welcome" && (
         <div className="welcome">
           <img className="emblem" src="/icon.svg" alt="" />

@@ -1,6 +1,6 @@
-/** Theme, accent, size and language, of this browser alone. */
+/** Theme, accent and size, of this browser alone. */
 import { Switch } from "@allium/ui";
-import { type Key, language, languages, nameOf, share, t } from "../i18n";
+import { type Key, t } from "../i18n";
 import { choose, type Preferences, preferences } from "../prefs";
 import { useStore } from "../store";
 
@@ -91,34 +91,6 @@ export function Appearance() {
           onChange={(enterSends) => void choose({ enterSends })}
         />
       </div>
-    </>
-  );
-}
-
-export function LanguageChoice() {
-  return (
-    <>
-      <p className="muted">{t("language.hint")}</p>
-      <ul className="languages">
-        {languages.map((one) => (
-          <li key={one}>
-            <button
-              type="button"
-              className="menu-item"
-              lang={one}
-              aria-pressed={one === language()}
-              onClick={() => void choose({ language: one })}
-            >
-              {nameOf(one)}
-              {share(one) < 1 && (
-                <span className="muted small" lang={language()}>
-                  {t("language.partial")}
-                </span>
-              )}
-            </button>
-          </li>
-        ))}
-      </ul>
     </>
   );
 }

@@ -1,0 +1,1 @@
+"""Programs for the pages' texts; nothing of them is in a page."""
