@@ -53,11 +53,15 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     (id: number) => chat.timeline.stretch.get().messages.findIndex((one) => one.id === id),
     [chat],
   );
+  // Whether the end is kept in view: from the beginning, until somebody leaves it. That rows grow is no leaving.
+  const place = useRef({ generation: -1, kept: false, top: 0, height: 0 });
+  if (place.current.generation !== generation) place.current = { generation, kept: !jump, top: 0, height: 0 };
   useEffect(() => {
     if (!jump) return;
     const index = indexOf(jump.id);
     if (index < 0) return;
     setLit(jump.id);
+    place.current.kept = false;
     // The list has to be there with its new messages before it can be moved.
     const moved = requestAnimationFrame(() => list.current?.scrollToIndex({ index, align: "center" }));
     return () => cancelAnimationFrame(moved);
@@ -71,13 +75,11 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     }
     lastSeen.current = last?.id;
   }, [last, after]);
-  // Whether the end is kept in view: from the beginning, until somebody leaves it. That rows grow is no leaving.
-  const place = useRef({ generation: -1, kept: false, top: 0, height: 0 });
-  if (place.current.generation !== generation) place.current = { generation, kept: !jump, top: 0, height: 0 };
   const onScroll = ({ currentTarget: { scrollTop: top, scrollHeight: height, clientHeight } }: UIEvent) => {
     const { current } = place;
     if (height - top - clientHeight <= NEAR_END) current.kept = true;
-    else if (top < current.top && height >= current.height) current.kept = false;
+    // Farther up than by what has shrunk above.
+    else if (top - current.top < Math.min(0, height - current.height) - 1) current.kept = false;
     current.top = top;
     current.height = height;
   };
