@@ -127,6 +127,10 @@ def pages(mira: Person, jonas: Person, room: str) -> dict[str, tuple[str, Callab
     def click(what: str) -> Callable[[Page], object]:
         return lambda page: page.locator(what).first.click()
 
+    def look(page: Page) -> None:
+        page.locator("button.picture").click()
+        expect(page.locator(".viewer img")).to_be_visible()
+
     def nothing(_: Page) -> None:
         return
 
@@ -137,7 +141,7 @@ def pages(mira: Person, jonas: Person, room: str) -> dict[str, tuple[str, Callab
         "conversation": (talk, lambda page: expect(page.locator(".picture img")).to_be_visible()),
         "contact": (talk, click(".chat-head .account")),
         "menu": (talk, lambda page: page.locator("article").last.click(button="right")),
-        "picture": (talk, click("button.picture")),
+        "picture": (talk, look),
         "group": (f"{account}/c/{room}", click(".chat-head .account")),
         "requests": (f"{account}/requests", nothing),
         "palette": (start, press("Control+k")),
@@ -170,7 +174,7 @@ def pictures(mira: Person, jonas: Person, room: str) -> None:
             for name, (address, act) in pages(mira, jonas, room).items():
                 tab.page.goto(f"{mira.service.url}/#/{address}")
                 tab.page.reload()
-                tab.page.locator("main").wait_for()
+                tab.page.locator(".shell, .splash .welcome").first.wait_for()
                 act(tab.page)
                 take(tab, name, way)
             tab.close()
