@@ -31,6 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark"},
     "rtl": {"locale": "ar"},
     "phone": {"viewport": {"width": 390, "height": 760}, "has_touch": True},
+    "phone-rtl": {"viewport": {"width": 390, "height": 760}, "has_touch": True, "locale": "ar"},
 }
 SECTIONS = (
     *("profile", "phrase", "privacy", "notifications", "appearance", "language"),
@@ -164,12 +165,11 @@ def take(tab: Tab, name: str, way: str) -> None:
 
 
 def pictures(mira: Person, jonas: Person, room: str) -> None:
-    """All of them."""
+    """All of them, or those of the ways that were named on the command line."""
     ALL.mkdir(parents=True, exist_ok=True)
-    ways = WAYS | {"phone-rtl": WAYS["phone"] | WAYS["rtl"]}
     with launched() as browser:
-        for way, options in ways.items():
-            tab = Tab(browser, mira.service.do("POST", "/api/links")["url"], **options)
+        for way in sys.argv[1:] or WAYS:
+            tab = Tab(browser, mira.service.do("POST", "/api/links")["url"], **WAYS[way])
             expect(tab.page.locator(".shell")).to_be_visible()
             for name, (address, act) in pages(mira, jonas, room).items():
                 tab.page.goto(f"{mira.service.url}/#/{address}")
