@@ -1,25 +1,51 @@
-"""Takes the pictures of the messenger, `messenger-*.png`, of what Chromium really shows. `make screenshots` calls it.
+"""Takes the pictures of the messenger, of what Chromium really shows. `make screenshots` calls it.
 
-Nothing in them is made up: a network of real nodes, three people with a service each, and what they have said.
+Every page, in light, dark, from right to left and as wide as a telephone, is in `build/screenshots`, to be looked at;
+those that the documentation shows are beside this file, as `messenger-*.png`. Nothing in them is made up: a network of
+real nodes, three people with a service each, and what they have said.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from PIL import Image, ImageDraw
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.support.browser import Tab, launched
 from tests.support.devnet import up
 from tests.support.messenger import Messenger
 
 OUT = Path(__file__).parent
+#: Where all of them go.
+ALL = OUT.parents[1] / "build" / "screenshots"
+#: How each page is looked at.
+WAYS: dict[str, dict[str, Any]] = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "rtl": {"locale": "ar"},
+    "phone": {"viewport": {"width": 390, "height": 760}, "has_touch": True},
+    "phone-rtl": {"viewport": {"width": 390, "height": 760}, "has_touch": True, "locale": "ar"},
+}
+SECTIONS = (
+    *("profile", "phrase", "privacy", "notifications", "appearance", "language"),
+    *("lock", "network", "backups", "blocked", "data", "help"),
+)
+#: Of those, what the documentation shows, under the name that it has there.
+SHOWN = {
+    ("conversation", "light"): "light",
+    ("conversation", "dark"): "dark",
+    ("settings-appearance", "dark"): "settings",
+    ("list", "phone-rtl"): "phone-arabic",
+    ("conversation", "phone"): "phone",
+    ("group", "light"): "group",
+}
 #: Colours of a picture: enough for a page, and a third of the bytes.
 COLOURS = 256
 
@@ -83,39 +109,75 @@ def talk(mira: Person, jonas: Person, salma: Person) -> None:
         mira.say(mira.id, "Rope, lemons, dog biscuits")
 
 
-def take(tab: Tab, name: str) -> None:
-    """One picture, made small."""
+def group(mira: Person, jonas: Person) -> str:
+    """A group of two; its id."""
+    with jonas.service.events() as at_jonas:
+        made = mira.service.do("POST", f"{mira.path}/groups", {"name": "Lake on Saturday", "members": [jonas.id]})
+        at_jonas.until("group_changed", lambda event: event["group"] == made["id"])
+    mira.say(made["id"], "Who takes whom? I have two seats.")
+    found: str = made["id"]
+    return found
+
+
+def pages(mira: Person, jonas: Person, room: str) -> dict[str, tuple[str, Callable[[Page], object]]]:
+    """Every page: its address, and what is done there. Nothing goes by its label, so that it works in each language."""
+
+    def press(keys: str) -> Callable[[Page], object]:
+        return lambda page: page.keyboard.press(keys)
+
+    def click(what: str) -> Callable[[Page], object]:
+        return lambda page: page.locator(what).first.click()
+
+    def look(page: Page) -> None:
+        page.locator("button.picture").click()
+        expect(page.locator(".viewer img")).to_be_visible()
+
+    def nothing(_: Page) -> None:
+        return
+
+    account = mira.path.rpartition("/")[2]
+    talk, start = f"{account}/c/{jonas.id}", f"{account}"
+    found: dict[str, tuple[str, Callable[[Page], object]]] = {
+        "list": (start, nothing),
+        "conversation": (talk, lambda page: expect(page.locator(".picture img")).to_be_visible()),
+        "contact": (talk, click(".chat-head .account")),
+        "menu": (talk, lambda page: page.locator("article").last.click(button="right")),
+        "picture": (talk, look),
+        "group": (f"{account}/c/{room}", click(".chat-head .account")),
+        "requests": (f"{account}/requests", nothing),
+        "palette": (start, press("Control+k")),
+        "new": (start, press("Control+n")),
+        "new-group": (start, press("Control+Shift+G")),
+        "search": (start, lambda page: page.locator("#search").fill("lake")),
+        "welcome": ("new", nothing),
+        "restore": ("new", click(".welcome button:not(.primary)")),
+    }
+    return found | {f"settings-{each}": (f"{account}/settings/{each}", nothing) for each in SECTIONS}
+
+
+def take(tab: Tab, name: str, way: str) -> None:
+    """One picture, made small where it is kept."""
+    tab.page.wait_for_load_state("networkidle")
     shot = Image.open(BytesIO(tab.page.screenshot())).convert("RGB")
-    shot.quantize(COLOURS, dither=Image.Dither.NONE).save(OUT / f"messenger-{name}.png", optimize=True)
+    shot.save(ALL / f"{name}-{way}.png")
+    if (kept := SHOWN.get((name, way))) is not None:
+        shot.quantize(COLOURS, dither=Image.Dither.NONE).save(OUT / f"messenger-{kept}.png", optimize=True)
 
 
-def pictures(mira: Person) -> None:
-    """All of them."""
+def pictures(mira: Person, jonas: Person, room: str) -> None:
+    """All of them, or those of the ways that were named on the command line."""
+    ALL.mkdir(parents=True, exist_ok=True)
     with launched() as browser:
-
-        def opened(**options: Any) -> Tab:
-            return Tab(browser, mira.service.do("POST", "/api/links")["url"], **options)
-
-        def conversation(tab: Tab) -> None:
-            tab.page.get_by_role("link", name="Jonas").click()
-            expect(tab.page.get_by_role("button", name="Open: lake")).to_be_visible()
-            tab.page.wait_for_load_state("networkidle")
-
-        tab = opened()
-        conversation(tab)
-        take(tab, "light")
-        tab.close()
-        tab = opened(color_scheme="dark")
-        conversation(tab)
-        take(tab, "dark")
-        tab.page.keyboard.press("Control+,")
-        tab.page.get_by_role("link", name="Appearance").click()
-        take(tab, "settings")
-        tab.close()
-        tab = opened(viewport={"width": 390, "height": 760}, locale="ar")
-        expect(tab.page.get_by_role("link", name="Jonas")).to_be_visible()
-        take(tab, "phone-arabic")
-        tab.close()
+        for way in sys.argv[1:] or WAYS:
+            tab = Tab(browser, mira.service.do("POST", "/api/links")["url"], **WAYS[way])
+            expect(tab.page.locator(".shell")).to_be_visible()
+            for name, (address, act) in pages(mira, jonas, room).items():
+                tab.page.goto(f"{mira.service.url}/#/{address}")
+                tab.page.reload()
+                tab.page.locator(".shell, .splash .welcome").first.wait_for()
+                act(tab.page)
+                take(tab, name, way)
+            tab.close()
 
 
 def main() -> int:
@@ -126,7 +188,7 @@ def main() -> int:
         try:
             people = [Person(service.start(), names[name]) for name, service in services.items()]
             talk(*people)
-            pictures(people[0])
+            pictures(*people[:2], group(*people[:2]))
         finally:
             for service in services.values():
                 service.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,26 +51,45 @@ class Person:
         return self.service.events(after)
 
 
-@pytest.fixture(scope="session")
-def people(tmp_path_factory: pytest.TempPathFactory, messenger_devnet: Devnet) -> Iterator[tuple[Person, Person]]:
-    """Alice and Bob, who have accepted each other."""
-    services = [Messenger(tmp_path_factory.mktemp(name), messenger_devnet, "--port", "0") for name in ("alice", "bob")]
+def befriend(one: Person, other: Person) -> None:
+    """One writes, and the other answers, so that they have accepted each other."""
+    with one.events() as at_one, other.events() as at_other:
+        one.send(other, "Is that you?")
+        at_other.until("request_received")
+        other.send(one, "It is!")
+        at_one.until("message_received")
+
+
+@contextlib.contextmanager
+def friends(directory: Path, devnet: Devnet, *names: str) -> Iterator[tuple[Person, Person]]:
+    """Two who have accepted each other, with a service each."""
+    services = [Messenger(directory / name, devnet, "--port", "0") for name in names]
     try:
         for each in services:
             each.start()
-        alice, bob = (
+        one, other = (
             Person(service, service.do("POST", "/api/accounts", {"display_name": name}))
-            for service, name in zip(services, ("Alice", "Bob"), strict=True)
+            for service, name in zip(services, names, strict=True)
         )
-        with alice.events() as at_alice, bob.events() as at_bob:
-            alice.send(bob, "Bob?")
-            at_bob.until("request_received")
-            bob.send(alice, "Alice!")
-            at_alice.until("message_received")
-        yield alice, bob
+        befriend(one, other)
+        yield one, other
     finally:
         for each in services:
             each.close()
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory, messenger_devnet: Devnet) -> Iterator[tuple[Person, Person]]:
+    """Alice and Bob, who have accepted each other."""
+    with friends(tmp_path_factory.mktemp("people"), messenger_devnet, "Alice", "Bob") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, messenger_devnet: Devnet) -> Iterator[tuple[Person, Person]]:
+    """Dana and Emil, whose conversation a test may change as it likes."""
+    with friends(tmp_path_factory.mktemp("pair"), messenger_devnet, "Dana", "Emil") as made:
+        yield made
 
 
 @pytest.fixture

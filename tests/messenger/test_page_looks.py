@@ -89,8 +89,12 @@ def test_the_keyboard_is_enough(people: People, open_tab: OpenTab) -> None:
         page.keyboard.type("And they work")
         page.keyboard.press("Enter")
         assert at_bob.until("message_received")["message"]["quote"]["text"] == "Only keys today"
+    # He may have it before this page knows that it is sent.
+    expect(message(page, "And they work")).to_be_visible()
     page.keyboard.press("ArrowUp")
+    expect(message(page, "And they work")).to_be_focused()
     page.keyboard.press("ArrowUp")
+    expect(message(page, "Only keys today").first).to_be_focused()
     page.keyboard.press("e")
     page.get_by_role("button", name="React with 😂").press("Enter")
     expect(message(page, "Only keys today").get_by_role("button", name="😂")).to_be_visible()

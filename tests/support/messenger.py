@@ -49,14 +49,18 @@ class Messenger:
     def __init__(self, directory: Path, net: Devnet | None, *options: str) -> None:
         self.directory = directory
         self._environment = dict(os.environ)
-        self._environment["ALLIUM_SEED"] = net.network["seed_url"] if net else "http://127.0.0.1:1/"
-        if net is not None and (files := net.network["files"]):
-            self._environment["ALLIUM_FILE_SERVER"] = f"{files['url']}#{files['pubkey_ed25519']}"
+        self.joins(net)
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self.link = ""
         #: What it said after the link.
         self.told: list[str] = []
+
+    def joins(self, net: Devnet | None) -> None:
+        """Which network it is in from its next start on."""
+        self._environment["ALLIUM_SEED"] = net.network["seed_url"] if net else "http://127.0.0.1:1/"
+        if net is not None and (files := net.network["files"]):
+            self._environment["ALLIUM_FILE_SERVER"] = f"{files['url']}#{files['pubkey_ed25519']}"
 
     def start(self, lines: int = 1) -> Self:
         """Returns when it serves, and has said so many lines."""

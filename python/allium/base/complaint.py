@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 import re
 import stat
 from pathlib import Path
@@ -126,12 +125,18 @@ def denied(path: Path, ours: Path | None = None) -> str:
     way = [place for place in (*reversed(path.parents), path) if os.path.lexists(place)]
     for place in way:
         wanted = os.R_OK | os.W_OK if place == path else os.W_OK | os.X_OK if place == way[-1] else os.X_OK
-        if not os.access(place, wanted, effective_ids=True):
+        if not _may(place, wanted):
             return _belongs(place, ours)
     return f"{path}: permission denied"
 
 
+def _may(place: Path, wanted: int) -> bool:
+    return os.access(place, wanted, effective_ids=os.access in os.supports_effective_ids)
+
+
 def _belongs(place: Path, ours: Path | None) -> str:
+    if not hasattr(os, "geteuid"):
+        return f"{place}: permission denied"
     status, me = place.stat(), name(os.geteuid())
     mode = f"{stat.S_IMODE(status.st_mode):03o}"
     if status.st_uid == os.geteuid():
@@ -155,13 +160,16 @@ def barred(directory: Path) -> Path | None:
     except OSError:
         return directory
     for place in (directory, *inside):
-        if not place.is_symlink() and not os.access(place, os.R_OK | os.W_OK, effective_ids=True):
+        if not place.is_symlink() and not _may(place, os.R_OK | os.W_OK):
             return place
     return None
 
 
 def name(uid: int) -> str:
     """Of a user; the number where the system knows no name."""
+    # Windows has none.
+    import pwd
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

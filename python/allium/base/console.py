@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
+from allium.base import system
 from allium.errors import Complaint
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def settle() -> None:
 def discard(stream: Any) -> None:
     """From now on `stream` goes nowhere: what it still holds would fail again when the interpreter ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        nowhere = os.open(os.devnull, os.O_WRONLY | system.CLOEXEC)
         try:
             os.dup2(nowhere, stream.fileno())
         finally:

@@ -13,6 +13,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from allium.base import system
+
 #: The message store in a data directory: its tables, its write-ahead log, and what whoever writes it holds a lock on
 #: (`docs/on-disk-format.md`).
 STORE, STORE_LOG, STORE_LOCK = "data.mdb", ("redo.0", "redo.1"), "store.lock"
@@ -42,20 +44,25 @@ def create(path: Path, content: bytes, mode: int = PRIVATE) -> None:
 
 def place(made: Path, path: Path) -> None:
     """Gives a file that is whole its name; raises `FileExistsError` when something has it."""
-    os.link(made, path, follow_symlinks=False)
-    made.unlink()
+    if os.link in os.supports_follow_symlinks:
+        os.link(made, path, follow_symlinks=False)
+        made.unlink()
+    else:
+        # Windows', which replaces nothing.
+        made.rename(path)
     sync(path.parent)
 
 
 @contextlib.contextmanager
 def _beside(path: Path, content: bytes, mode: int, like: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | system.NEW
     try:
         with os.fdopen(_open(temporary, flags), "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), mode)
+            if hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), mode)
             own(file.fileno(), like)
             os.fsync(file.fileno())
         yield temporary
@@ -87,7 +94,7 @@ def make_directory(path: Path, mode: int = 0o700) -> None:
 
 def own(made: Path | int, like: Path) -> None:
     """Gives what root has made, a path or a descriptor, to whom `like` belongs: mostly the directory that it is in."""
-    if os.geteuid() != 0:
+    if not system.is_root():
         return
     whose = like.stat()
     # Some file systems know no other owner.
@@ -100,7 +107,7 @@ def own(made: Path | int, like: Path) -> None:
 
 def own_all(directory: Path) -> None:
     """Gives what root's programs have left in `directory` to whom that belongs; what has a second name stays."""
-    if os.geteuid() != 0 or directory.stat().st_uid == 0:
+    if not system.is_root() or directory.stat().st_uid == 0:
         return
     for parent, directories, names in os.walk(directory):
         for made in (Path(parent, name) for name in (*directories, *names)):
@@ -112,6 +119,9 @@ def own_all(directory: Path) -> None:
 
 def sync(directory: Path) -> None:
     """What was named, or lost its name, in `directory` stays so after a power cut."""
+    if not hasattr(os, "O_DIRECTORY"):
+        # Windows opens no directory, and writes down by itself what it did with one.
+        return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

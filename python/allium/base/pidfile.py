@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from allium.base import files
+from allium.base import files, system
 from allium.errors import Complaint
 
 #: In the data directory: the process that serves it holds a lock on it.
@@ -24,10 +23,10 @@ def pid_file(directory: Path) -> Iterator[None]:
     """Names this process in `directory` for as long as it serves there; raises `InUseError` when another one does."""
     files.make_directory(directory)
     path = directory / PID_FILE
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | system.CLOEXEC, 0o644), "r+b") as file:
         files.own(file.fileno(), directory)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.claim(file.fileno())
         except BlockingIOError:
             raise InUseError(
                 f"another process serves {directory}: {file.read(20).decode(errors='replace').strip()}"
@@ -44,7 +43,7 @@ def serving(directory: Path) -> int | None:
     try:
         with (directory / PID_FILE).open("rb") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                system.claim(file.fileno(), shared=True)
             except BlockingIOError:
                 text = file.read(20).strip()
                 return int(text) if text.isdigit() else None

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from allium.base.urls import redacted
-from allium.cli import demo_picture
+from allium.cli import demo_messenger, demo_picture
 from allium.cli.progress import words
 from allium.client import Account, Client, NetworkError, Poll, RefusedError, SendResult, Snode
 from allium.client.database import DatabaseError
@@ -44,7 +44,10 @@ class StepFailed(Exception):
 
 
 #: What ends the demo with a cross at its step; anything else is a fault of the demo.
-FAILURES = (StepFailed, NetworkError, RefusedError, DevnetError, DatabaseError, FileError, FileUrlError)
+FAILURES = (
+    *(StepFailed, NetworkError, RefusedError, DevnetError, DatabaseError, FileError, FileUrlError),
+    demo_messenger.MessengerFailed,
+)
 
 
 @dataclass
@@ -159,15 +162,16 @@ def main(nodes: int, once: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="allium-demo-") as directory:
         devnet = Devnet(Path(directory))
         try:
-            with DemoScreen(console) as view:
-                network = _bring_up(devnet, nodes, view)
-                people = Path(directory) / "people"
-                people.mkdir()
-                asyncio.run(_play(devnet, network, view, people))
-            console.print(f"\nevery step held, in {time.monotonic() - began:.1f} s")
-            if not once:
-                console.print(f"the network stays up: allium devnet status --dir {directory}   (Ctrl-C ends it)")
-                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            with contextlib.ExitStack() as running:
+                with DemoScreen(console) as view:
+                    network = _bring_up(devnet, nodes, view)
+                    people = Path(directory) / "people"
+                    people.mkdir()
+                    asyncio.run(_play(devnet, network, view, people))
+                    messenger = demo_messenger.play(running, people, network, view)
+                console.print(f"\nevery step held, in {time.monotonic() - began:.1f} s")
+                if not once:
+                    _stay(console, directory, messenger)
             return 0
         except FAILURES:
             console.print("\n[red]a step did not hold[/]")
@@ -177,6 +181,16 @@ def main(nodes: int, once: bool) -> int:
         finally:
             if devnet.layout.network.exists():
                 devnet.down()
+
+
+def _stay(console: Console, directory: str, messenger: demo_messenger.DemoMessenger | None) -> None:
+    """Says what there is to look at, and waits until that is enough."""
+    if messenger is None:
+        console.print(demo_messenger.missing())
+    else:
+        console.print(f"the messenger, as Erin and Frank have it (good once): [bold]{messenger.link()}[/]")
+    console.print(f"the network stays up: allium devnet status --dir {directory}   (Ctrl-C ends it)")
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
 async def _play(devnet: Devnet, network: NetworkRecord, view: DemoScreen, people: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
-from allium.base import files
+from allium.base import files, system
 
 PIECE = 64 << 10
 #: What names of sealed files end in.
@@ -112,7 +112,7 @@ class SealedFile(PlainFile):
 
 def opened(path: Path, key: bytes) -> Readable:
     """A file, sealed or not. `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    descriptor = os.open(path, os.O_RDONLY | system.NOFOLLOW | system.BINARY)
     try:
         is_sealed = os.read(descriptor, len(_MAGIC)) == _MAGIC and path.name.endswith(SUFFIX)
         return SealedFile(descriptor, key) if is_sealed else PlainFile(descriptor)

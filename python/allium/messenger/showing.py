@@ -77,7 +77,8 @@ def _message(
         position=message.position,
         state=message.state.value,
         stored_on=count(extra.get("stored on")),
-        read=message.read,
+        # In a community nobody tells what they have read: our own posts are only never new to ourselves.
+        read=message.read and not (message.outgoing and message.conversation.startswith("http")),
         deleted=int(message.deleted),
         expires=message.expires,
         timer=timer(message.timer),

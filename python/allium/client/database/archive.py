@@ -19,7 +19,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -33,7 +32,7 @@ from typing import Any, BinaryIO
 
 import zstandard
 
-from allium.base import files
+from allium.base import files, system
 from allium.client import crypto
 from allium.client.database import locks, migrations
 from allium.client.database.connection import Connection, Row
@@ -59,7 +58,7 @@ _MAX_FRAME, _MAX_CONTENT = 64 << 20, 256 << 20
 _MAX_LOCK = 64 << 10
 #: What of a file may be of no use, beside what is.
 _SLACK = 1 << 20
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_RDWR | system.NEW
 _HASH_BYTES = 16
 _LEVEL = 6
 #: What can be made again; and keys that are to be nowhere once they have served.
@@ -427,7 +426,7 @@ def _opening(path: Path) -> Iterator[BinaryIO]:
 
 def _claim(path: Path, file: BinaryIO) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        system.claim(file.fileno())
     except BlockingIOError:
         raise InUseError(f"{path} is in use by another process; end that first") from None
 

@@ -9,7 +9,6 @@ only reads, so that nobody who reads waits for the disk.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from allium.base import files
+from allium.base import files, system
 from allium.client.database.errors import (
     DamagedError,
     DatabaseError,
@@ -110,7 +109,7 @@ class Connection:
                 other._db.close()
                 raise
         # It has no claim of its own, and is open as long as it has this.
-        other._lock = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        other._lock = os.open(os.devnull, os.O_RDONLY | system.CLOEXEC)
         return other
 
     @property
@@ -212,9 +211,8 @@ class Connection:
 def _make(path: Path) -> None:
     try:
         files.make_directory(path.parent)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         if not path.exists():
-            os.close(os.open(path, flags | os.O_EXCL, files.PRIVATE))
+            os.close(os.open(path, os.O_RDWR | system.NEW, files.PRIVATE))
             files.own(path, path.parent)
     except OSError as error:
         raise UnwritableError(f"{path} cannot be made ({error.strerror}); name another file") from None
@@ -242,11 +240,14 @@ def _claim(path: Path) -> tuple[int, bool]:
     SQLite has one too; but POSIX's way is that a process loses that when it closes the file anywhere, as a copy does.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | system.CLOEXEC)
     except OSError as error:
         raise UnwritableError(f"{path} cannot be read ({error.strerror}); look at its permissions") from None
+    if not system.HAS_FLOCK:
+        # What Windows' lock is on, SQLite could not read.
+        return descriptor, False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        system.claim(descriptor)
     except BlockingIOError:
         os.close(descriptor)
         raise _in_use(path) from None

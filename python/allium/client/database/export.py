@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allium.base import files
+from allium.base import files, system
 from allium.client.database.database import Database
 from allium.client.database.errors import UnwritableError
 from allium.client.database.rows import (
@@ -97,7 +97,7 @@ def write(path: Path, pieces: Iterable[str]) -> None:
 def write_steps(path: Path, pieces: Iterable[str]) -> Generator[int, None, None]:
     """`write` in short steps; yields how many pieces there are so far."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | system.NEW
     try:
         files.make_directory(path.parent)
         with os.fdopen(os.open(temporary, flags, files.PRIVATE), "w", encoding="utf-8", newline="\n") as file:

@@ -54,6 +54,9 @@ def approve(work: Work, account_id: str) -> bool:
         return False
     before = _copy(contact)
     news = contact.approved_me and not contact.approved
+    if contact.priority < 0:
+        # A conversation that was deleted shows again, here as on the other devices.
+        work.database.conversations.update(account_id, priority=0)
     contact.approved, contact.priority = True, max(contact.priority, 0)
     store(work, contact, before)
     return news

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-from allium.base import files
+from allium.base import files, system
 from allium.client.files import names
 
 _PIECE_BYTES = 256 << 10
@@ -85,7 +85,7 @@ class FileSink:
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | system.NEW
         self._file = os.fdopen(os.open(self._temporary, flags, files.PRIVATE), "wb")
         return self
 

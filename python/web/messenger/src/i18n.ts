@@ -71,11 +71,14 @@ export async function activate(wanted: string): Promise<void> {
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
+/** Times as they are written where the browser's user lives, if that is in the language: `en-GB` for `en`. */
+const regional = (): string => navigator.languages.find((one) => one.startsWith(`${i18n.locale}-`)) ?? i18n.locale;
+
 function format(options: Intl.DateTimeFormatOptions, time: number): string {
   const key = JSON.stringify(options);
   let made = formats.get(key);
   if (!made) {
-    made = new Intl.DateTimeFormat(i18n.locale, options);
+    made = new Intl.DateTimeFormat(regional(), options);
     formats.set(key, made);
   }
   return made.format(time);

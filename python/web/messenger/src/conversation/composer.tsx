@@ -22,6 +22,7 @@ import { useStore } from "../store";
 import { plain } from "../text/rich";
 import { codePoints, safeName } from "../text/safe";
 import type { Chat } from "./context";
+import { focusMessage } from "./focus";
 import { type Mention, Mentions, mentionAt, useMentionable } from "./mentions";
 
 const EmojiPicker = lazy(() => import("./emoji-picker"));
@@ -147,8 +148,7 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
       chat.reply.set(null);
     } else if (event.key === "ArrowUp" && !text) {
       event.preventDefault();
-      const last = chat.timeline.stretch.get().messages.at(-1);
-      document.querySelector<HTMLElement>(`[data-message="${last?.id}"]`)?.focus();
+      focusMessage(chat.timeline.stretch.get().messages.at(-1)?.id);
     } else if ((event.ctrlKey || event.metaKey) && event.key === "u") {
       event.preventDefault();
       chooser.current?.click();

@@ -75,11 +75,10 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
   const timeline = timelineOf(account.id, id);
   const [aside, setAside] = useState<Aside>(null);
   const trusted = Boolean(conversation?.approved && !isRequest(conversation) && !conversation.blocked);
-  const chat = useMemo<Chat>(
+  const held = useMemo<Omit<Chat, "trusted">>(
     () => ({
       account: account.id,
       me: account.account_id,
-      trusted,
       id,
       timeline,
       reply: new Store<Message | null>(null),
@@ -88,17 +87,19 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
       staging: new Staging(account.id),
       open: setAside,
     }),
-    [account.id, account.account_id, trusted, id, timeline],
+    [account.id, account.account_id, id, timeline],
   );
-  useEffect(() => () => chat.staging.clear(), [chat]);
+  // Who becomes trusted meanwhile takes nothing away of what is being written to them.
+  const chat = useMemo<Chat>(() => ({ ...held, trusted }), [held, trusted]);
+  useEffect(() => () => held.staging.clear(), [held]);
   // Where reading begins is decided once: the line of new messages stays while they are being read.
   const begun = useRef<{ lastRead: number; unread: number } | null>(null);
   if (conversation && !begun.current) begun.current = { lastRead: conversation.last_read, unread: conversation.unread };
   useEffect(() => {
-    if (jump !== null) void jumpTo(chat, jump);
+    if (jump !== null) void jumpTo(held, jump);
     else if (timeline.stretch.get().state === "ready" && !timeline.stretch.get().after) void timeline.refresh();
     else void timeline.load();
-  }, [chat, timeline, jump]);
+  }, [held, timeline, jump]);
   const unread = conversation?.unread ?? 0;
   const here = conversation !== undefined;
   const read = useCallback(() => {
@@ -151,7 +152,7 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
 let jumps = 0;
 
 /** Shows a message, wherever it is. */
-export async function jumpTo(chat: Chat, id: number): Promise<void> {
+export async function jumpTo(chat: Pick<Chat, "timeline" | "jump">, id: number): Promise<void> {
   const held = chat.timeline.stretch.get().messages.some((one) => one.id === id);
   if (!held) await chat.timeline.load(id);
   chat.jump.set({ id, count: ++jumps });

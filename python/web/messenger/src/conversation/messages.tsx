@@ -1,7 +1,7 @@
 /** The messages: a virtual list that grows at both ends and stays at the newest one while one is there. */
 import { Button, Empty, IconButton } from "@allium/ui";
 import { ArrowDown, MessageCircle } from "lucide-react";
-import { type KeyboardEvent, useCallback, useEffect, useRef, useState } from "react";
+import { type KeyboardEvent, type UIEvent, useCallback, useEffect, useRef, useState } from "react";
 import { Virtuoso, type VirtuosoHandle } from "react-virtuoso";
 import { useContacts, useGroup } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
@@ -10,13 +10,12 @@ import { nameOfConversation } from "../shell/person";
 import { useStore } from "../store";
 import { Bubble } from "./bubble";
 import type { Chat } from "./context";
+import { focusMessage } from "./focus";
 import { notice } from "./notice";
 
 /** Messages of one person within this time of each other stand together. */
 const TOGETHER = 5 * 60_000;
 const NEAR_END = 120;
-/** Milliseconds in which a list that was just opened finds its end. */
-const SETTLED = 1500;
 
 const joins = (one: Message | undefined, other: Message | undefined): boolean =>
   Boolean(
@@ -40,7 +39,6 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   const { messages, first, before, after, state, error, generation } = useStore(chat.timeline.stretch);
   const jump = useStore(chat.jump);
   const list = useRef<VirtuosoHandle>(null);
-  const frame = useRef<HTMLDivElement>(null);
   const [atEnd, setAtEnd] = useState(true);
   const [seen, setSeen] = useState(0);
   const [lit, setLit] = useState(0);
@@ -55,18 +53,18 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     (id: number) => chat.timeline.stretch.get().messages.findIndex((one) => one.id === id),
     [chat],
   );
+  // Whether the end is kept in view: from the beginning, until somebody leaves it. That rows grow is no leaving.
+  const place = useRef({ generation: -1, kept: false, top: 0, height: 0 });
+  if (place.current.generation !== generation) place.current = { generation, kept: !jump, top: 0, height: 0 };
   useEffect(() => {
     if (!jump) return;
     const index = indexOf(jump.id);
     if (index < 0) return;
     setLit(jump.id);
+    place.current.kept = false;
     // The list has to be there with its new messages before it can be moved.
     const moved = requestAnimationFrame(() => list.current?.scrollToIndex({ index, align: "center" }));
-    const dark = setTimeout(() => setLit(0), 2000);
-    return () => {
-      cancelAnimationFrame(moved);
-      clearTimeout(dark);
-    };
+    return () => cancelAnimationFrame(moved);
   }, [jump, indexOf]);
   const last = messages.at(-1);
   const lastSeen = useRef(last?.id);
@@ -77,15 +75,21 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     }
     lastSeen.current = last?.id;
   }, [last, after]);
-  const begunAt = useRef({ generation: -1, time: 0 });
-  if (begunAt.current.generation !== generation) begunAt.current = { generation, time: performance.now() };
+  const onScroll = ({ currentTarget: { scrollTop: top, scrollHeight: height, clientHeight } }: UIEvent) => {
+    const { current } = place;
+    if (height - top - clientHeight <= NEAR_END) current.kept = true;
+    // Farther up than by what has shrunk above.
+    else if (top - current.top < Math.min(0, height - current.height) - 1) current.kept = false;
+    current.top = top;
+    current.height = height;
+  };
   /** Rows grow while they are drawn for the first time; the end stays the end. */
   const settle = () => {
-    const isNew = performance.now() - begunAt.current.time < SETTLED && !jump;
-    if ((isNew || atEnd) && !after) list.current?.scrollToIndex({ index: "LAST", align: "end" });
+    if (place.current.kept && !after) list.current?.scrollToIndex({ index: "LAST", align: "end" });
   };
   const toEnd = () => {
     chat.jump.set(null);
+    setLit(0);
     if (after) void chat.timeline.load();
     else list.current?.scrollToIndex({ index: "LAST", align: "end", behavior: "auto" });
   };
@@ -99,10 +103,9 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     const index = indexOf(Number(current.dataset.message)) + (event.key === "ArrowUp" ? -1 : 1);
     const next = messages[index];
     if (!next) return;
-    list.current?.scrollIntoView({
-      index,
-      done: () => frame.current?.querySelector<HTMLElement>(`[data-message="${next.id}"]`)?.focus(),
-    });
+    // The focus goes at once where it can: the next key may be for the message that it leads to.
+    const focused = focusMessage(next.id);
+    list.current?.scrollIntoView({ index, done: () => focused || focusMessage(next.id) });
   };
   const contacts = useContacts(chat.account).data;
   const members = useGroup(chat.account, chat.id).data?.members;
@@ -163,7 +166,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the messages in it take the keys.
-    <div className="messages" ref={frame} onKeyDown={onKeyDown}>
+    <div className="messages" onKeyDown={onKeyDown}>
       {state === "ready" && (
         <Virtuoso
           key={generation}
@@ -183,7 +186,8 @@ export function MessageList({ chat, conversation, begun }: Properties) {
           itemContent={(index, message) => row(message, index - first)}
           startReached={() => void chat.timeline.older()}
           endReached={() => void chat.timeline.newer()}
-          followOutput={(end) => (end && !after ? "auto" : false)}
+          onScroll={onScroll}
+          followOutput={() => (place.current.kept && !after ? "auto" : false)}
           atBottomThreshold={NEAR_END}
           atBottomStateChange={setAtEnd}
           totalListHeightChanged={settle}

@@ -7,9 +7,11 @@ import { remove, request } from "../api/client";
 import { attempt, of } from "../api/queries";
 import type { Message } from "../api/types";
 import { listed, number, t } from "../i18n";
+import { moved } from "../shell/focus";
 import { type Entries, MenuButton } from "../shell/menu";
 import { safeName } from "../text/safe";
 import { type Chat, useChat } from "./context";
+import { focusMessage } from "./focus";
 
 const EmojiPicker = lazy(() => import("./emoji-picker"));
 const FIRST = ["😂", "🥰", "😢", "😡", "😮", "😈"];
@@ -102,7 +104,16 @@ export function ReactionPicker({ message, open, onOpen, entries, children }: Pro
               </IconButton>
             </Popover.Trigger>
             <Popover.Portal>
-              <Popover.Content className="menu picker" side="top" collisionPadding={10} aria-label={t("message.react")}>
+              <Popover.Content
+                className="menu picker"
+                side="top"
+                collisionPadding={10}
+                aria-label={t("message.react")}
+                onCloseAutoFocus={(event) => {
+                  event.preventDefault();
+                  if (!moved()) focusMessage(message.id);
+                }}
+              >
                 {more ? (
                   <Suspense fallback={<div className="emoji-picker" aria-busy="true" />}>
                     <EmojiPicker onPick={pick} />

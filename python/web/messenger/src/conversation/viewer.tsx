@@ -6,6 +6,7 @@ import { ChevronLeft, ChevronRight, RotateCw, X, ZoomIn, ZoomOut } from "lucide-
 import { type KeyboardEvent, useState } from "react";
 import type { Attachment } from "../api/types";
 import { direction, t } from "../i18n";
+import { giveBack } from "../shell/focus";
 import { safeName } from "../text/safe";
 import { isPicture, SaveButton } from "./attachments";
 import type { Chat } from "./context";
@@ -51,7 +52,12 @@ export default function Viewer({
     <Radix.Root open onOpenChange={(open) => !open && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className="overlay dark" />
-        <Radix.Content className="viewer" aria-describedby={undefined} onKeyDown={onKeyDown}>
+        <Radix.Content
+          className="viewer"
+          aria-describedby={undefined}
+          onKeyDown={onKeyDown}
+          onCloseAutoFocus={giveBack}
+        >
           <header>
             <Radix.Title className="ellipsis">
               <bdi>{name}</bdi>

@@ -141,9 +141,8 @@ function NewGroup({ account, onClose }: Properties) {
   const [members, setMembers] = useState<ReadonlySet<string>>(new Set());
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const contacts = (useContacts(account.id).data ?? []).filter(
-    (one) => one.approved && !one.blocked && one.id.startsWith("05"),
-  );
+  const known = useContacts(account.id).data;
+  const contacts = (known ?? []).filter((one) => one.approved && !one.blocked && one.id.startsWith("05"));
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     if (!name.trim()) return setError(t("group.needsName"));
@@ -169,7 +168,7 @@ function NewGroup({ account, onClose }: Properties) {
         value={name}
         onChange={(event) => setName(event.target.value)}
       />
-      <PeoplePicker contacts={contacts} chosen={members} onChange={setMembers} />
+      {known && <PeoplePicker contacts={contacts} chosen={members} onChange={setMembers} />}
       <Button type="submit" kind="primary" disabled={busy}>
         {t("group.create")}
       </Button>

@@ -4,6 +4,7 @@ import * as Radix from "@radix-ui/react-dialog";
 import { X } from "lucide-react";
 import type { ReactNode } from "react";
 import { t } from "../i18n";
+import { giveBack } from "./focus";
 
 interface Properties {
   title: string;
@@ -18,7 +19,11 @@ export function Dialog({ title, onClose, children, wide, className = "" }: Prope
     <Radix.Root open onOpenChange={(open) => !open && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className="overlay" />
-        <Radix.Content className={`dialog ${wide ? "wide" : ""} ${className}`} aria-describedby={undefined}>
+        <Radix.Content
+          className={`dialog ${wide ? "wide" : ""} ${className}`}
+          aria-describedby={undefined}
+          onCloseAutoFocus={giveBack}
+        >
           <header>
             <Radix.Title asChild>
               <h2>{title}</h2>

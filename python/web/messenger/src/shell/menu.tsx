@@ -2,6 +2,7 @@
 import * as Context from "@radix-ui/react-context-menu";
 import * as Dropdown from "@radix-ui/react-dropdown-menu";
 import type { ReactElement, ReactNode } from "react";
+import { leaveMoved } from "./focus";
 
 export interface Entry {
   label: string;
@@ -26,7 +27,13 @@ export function MenuButton({
     <Dropdown.Root modal={false}>
       <Dropdown.Trigger asChild>{children}</Dropdown.Trigger>
       <Dropdown.Portal>
-        <Dropdown.Content className="menu" align={align} sideOffset={6} collisionPadding={10}>
+        <Dropdown.Content
+          className="menu"
+          align={align}
+          sideOffset={6}
+          collisionPadding={10}
+          onCloseAutoFocus={leaveMoved}
+        >
           {entries.map((entry, index) =>
             entry ? (
               <Dropdown.Item
@@ -53,7 +60,7 @@ export function ContextMenu({ entries, children }: { entries: () => Entries; chi
     <Context.Root modal={false}>
       <Context.Trigger asChild>{children}</Context.Trigger>
       <Context.Portal>
-        <Context.Content className="menu" collisionPadding={10}>
+        <Context.Content className="menu" collisionPadding={10} onCloseAutoFocus={leaveMoved}>
           {entries().map((entry, index) =>
             entry ? (
               <Context.Item

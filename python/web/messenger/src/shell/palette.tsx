@@ -29,7 +29,7 @@ function fit(label: string, wanted: string): number {
   return at === 0 ? 2 : /\s/.test(label[at - 1] ?? "") ? 1 : 0;
 }
 
-export default function Palette({
+export function Palette({
   account,
   onClose,
   onOverlay,

@@ -14,8 +14,8 @@ import { useStore } from "../store";
 import { useKeys } from "./keys";
 import { LinkQuestion } from "./links";
 import { Notifier } from "./notifier";
+import { Palette } from "./palette";
 
-const Palette = lazy(() => import("./palette"));
 const NewConversation = lazy(() => import("../people/new-conversation"));
 const Settings = lazy(() => import("../settings/settings"));
 const Requests = lazy(() => import("../list/requests"));
