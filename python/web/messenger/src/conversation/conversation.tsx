@@ -84,6 +84,7 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
       timeline,
       reply: new Store<Message | null>(null),
       selected: new Store<ReadonlySet<number> | null>(null),
+      picking: new Store<number | null>(null),
       jump: new Store<{ id: number; count: number } | null>(null),
       staging: new Staging(account.id),
       open: setAside,
