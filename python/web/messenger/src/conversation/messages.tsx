@@ -107,6 +107,10 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     const isNew = performance.now() - begunAt.current.time < SETTLED && !jump;
     if ((isNew || atEnd) && !after) list.current?.scrollToIndex({ index: "LAST", align: "end" });
   };
+  /** Whoever moves the list wants it to stay there. */
+  const moved = () => {
+    begunAt.current.time = Number.NEGATIVE_INFINITY;
+  };
   const toEnd = () => {
     chat.jump.set(null);
     if (after) void chat.timeline.load();
@@ -121,6 +125,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     const current = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-message]");
     if (!current || document.activeElement !== current) return;
     event.preventDefault();
+    moved();
     const end = by === Number.POSITIVE_INFINITY;
     if (end ? after : by === Number.NEGATIVE_INFINITY && before) return void toTheEdge(end);
     const at = indexOf(Number(current.dataset.message)) + by;
@@ -204,7 +209,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the messages in it take the keys.
-    <div className="messages" ref={frame} onKeyDown={onKeyDown}>
+    <div className="messages" ref={frame} onKeyDown={onKeyDown} onWheel={moved} onTouchMove={moved}>
       {state === "ready" && (
         <MessageMenu chat={chat}>
           <Virtuoso
