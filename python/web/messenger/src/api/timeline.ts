@@ -5,7 +5,7 @@ import type { Message, Page } from "./types";
 
 /** The number of the first message held; it falls as older ones come, as the virtual list wants it. */
 const START = 1_000_000_000;
-const SIZE = 50;
+const SIZE = 100;
 /** A stretch longer than this gives up its other end, so that memory does not grow with scrolling. */
 const LONGEST = 4000;
 
@@ -47,13 +47,13 @@ export class Timeline {
     return get<Page>(`${path}?limit=${SIZE}${parameters}`);
   }
 
-  /** The newest messages, or those around one. */
-  async load(around?: number | null): Promise<void> {
+  /** The newest messages, those around one, or the oldest. */
+  async load(around?: number | "start" | null): Promise<void> {
     const asked = ++this.asked;
     const old = this.stretch.get();
     if (old.state === "failed") this.stretch.set({ ...old, state: "loading" });
     try {
-      const page = await this.fetch(around ? `&around=${around}` : "");
+      const page = await this.fetch(around === "start" ? "&after=0,0" : around ? `&around=${around}` : "");
       if (asked !== this.asked) return;
       const generation = this.stretch.get().generation + 1;
       this.stretch.set({ ...NOTHING, ...page, first: START, state: "ready", generation });

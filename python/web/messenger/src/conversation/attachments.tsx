@@ -1,6 +1,6 @@
 /** What a message carries: pictures in an album, sound, film, and all else as a file to save. */
 import { IconButton } from "@allium/ui";
-import { Download, FileText, ImageOff, RotateCcw } from "lucide-react";
+import { Download, ImageOff, RotateCcw } from "lucide-react";
 import { useEffect, useState } from "react";
 import { post } from "../api/client";
 import { progress } from "../api/events";
@@ -10,6 +10,7 @@ import { bytes, t } from "../i18n";
 import { useStore } from "../store";
 import { safeName } from "../text/safe";
 import { useChat } from "./context";
+import { DocumentCard, isPdf } from "./document";
 import { Sound } from "./sound";
 
 /** What a browser draws without running anything in it. SVG and HTML are files. */
@@ -38,7 +39,7 @@ function useFetched(message: Message, one: Attachment): void {
     one.state === "remote" &&
     chat.trusted &&
     one.size <= FETCHED &&
-    (isPicture(one) || one.voice || one.type.startsWith("audio/"));
+    (isPicture(one) || isPdf(one) || one.voice || one.type.startsWith("audio/"));
   useEffect(() => {
     const key = `${chat.account}/${one.id}`;
     if (!wanted || asked.has(key)) return;
@@ -98,23 +99,7 @@ function Picture({ message, one, album }: { message: Message; one: Attachment; a
 
 function Other({ message, one }: { message: Message; one: Attachment }) {
   useFetched(message, one);
-  const name = safeName(one.name, t("file.attachment"));
-  return (
-    <div className="card">
-      <FileText aria-hidden="true" />
-      <span>
-        <bdi className="ellipsis">{name}</bdi>
-        <span className="muted small">{bytes(one.size)}</span>
-      </span>
-      {one.state === "here" ? (
-        <a className="icon-button" href={one.url} download={name} aria-label={`${t("file.saveAs")}: ${name}`}>
-          <Download />
-        </a>
-      ) : (
-        <Load message={message} one={one} />
-      )}
-    </div>
-  );
+  return <DocumentCard message={message} one={one} load={<Load message={message} one={one} />} />;
 }
 
 export function Attachments({ message }: { message: Message }) {

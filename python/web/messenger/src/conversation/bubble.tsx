@@ -1,86 +1,22 @@
 /** One message. */
 
-import { toast } from "@allium/ui";
-import {
-  Check,
-  CheckCheck,
-  CircleAlert,
-  Clock,
-  Copy,
-  CornerUpLeft,
-  Forward,
-  Info,
-  ListChecks,
-  Reply,
-  RotateCcw,
-  SmilePlus,
-  Timer,
-  Trash2,
-  Users,
-} from "lucide-react";
-import { type KeyboardEvent, memo, useState } from "react";
+import { Check, CheckCheck, CircleAlert, Clock, CornerUpLeft, RotateCcw, Timer, Users } from "lucide-react";
+import { type KeyboardEvent, memo, useCallback, useState, useSyncExternalStore } from "react";
 import { post } from "../api/client";
 import { attempt, of, reload } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
 import { clock, moment, t } from "../i18n";
 import { go } from "../route";
 import { openLink } from "../shell/links";
-import type { Entries } from "../shell/menu";
-import { ContextMenu } from "../shell/menu";
 import { Name, PersonAvatar } from "../shell/person";
 import { useStore } from "../store";
 import { plain, RichText } from "../text/rich";
 import { emojiOnly, safeName, shortId } from "../text/safe";
-import { Attachments } from "./attachments";
-import { type Chat, useChat } from "./context";
+import { Attachments, isPicture } from "./attachments";
+import { useChat } from "./context";
 import { jumpTo } from "./conversation";
+import { entriesOf, resend } from "./message-actions";
 import { ReactionPicker, Reactions } from "./reactions";
-
-export function entriesOf(chat: Chat, message: Message, react: () => void): Entries {
-  if (message.deleted) {
-    return [
-      {
-        label: t("common.delete"),
-        icon: <Trash2 />,
-        danger: true,
-        run: () => chat.open({ what: "delete", messages: [message] }),
-      },
-    ];
-  }
-  const entries: Entries = [
-    { label: t("message.reply"), icon: <Reply />, run: () => chat.reply.set(message) },
-    { label: t("message.react"), icon: <SmilePlus />, run: react },
-  ];
-  if (message.text) {
-    const copy = async () => {
-      await navigator.clipboard.writeText(message.text);
-      toast(t("common.copied"));
-    };
-    entries.push({ label: t("message.copyText"), icon: <Copy />, run: () => void copy() });
-    const forward = () => chat.open({ what: "forward", messages: [message] });
-    entries.push({ label: t("message.forward"), icon: <Forward />, run: forward });
-  }
-  entries.push({
-    label: t("message.select"),
-    icon: <ListChecks />,
-    run: () => chat.selected.set(new Set([message.id])),
-  });
-  entries.push({ label: t("message.info"), icon: <Info />, run: () => chat.open({ what: "info", message }) });
-  if (message.state === "failed" || message.state === "unsynced") {
-    entries.push({ label: t("message.resend"), icon: <RotateCcw />, run: () => void resend(chat, message) });
-  }
-  entries.push(null, {
-    label: t("common.delete"),
-    icon: <Trash2 />,
-    danger: true,
-    run: () => chat.open({ what: "delete", messages: [message] }),
-  });
-  return entries;
-}
-
-async function resend(chat: Chat, message: Message): Promise<void> {
-  await attempt(post(of(chat.account, `messages/${message.id}/resend`)));
-}
 
 function State({ message }: { message: Message }) {
   if (!message.outgoing || message.deleted) return null;
@@ -182,9 +118,12 @@ interface Properties {
 export const Bubble = memo(function Bubble({ message, starts, ends, named, lit, last }: Properties) {
   const chat = useChat();
   const selected = useStore(chat.selected);
-  const [picking, setPicking] = useState(false);
-  const react = () => setPicking(true);
-  const entries = () => entriesOf(chat, message, react);
+  const picking = useSyncExternalStore(
+    chat.picking.watch,
+    useCallback(() => chat.picking.get() === message.id, [chat, message.id]),
+  );
+  // What stands beside a message is made once it is wanted: most are only scrolled by.
+  const [near, setNear] = useState(false);
   const big = !message.attachments.length && !message.quote && !message.preview ? emojiOnly(message.text) : 0;
   const isSelected = selected?.has(message.id) ?? false;
   const toggle = () => {
@@ -197,7 +136,7 @@ export const Bubble = memo(function Bubble({ message, starts, ends, named, lit, 
     const shift = event.shiftKey || event.ctrlKey;
     if (selected && (event.key === " " || event.key === "Enter")) toggle();
     else if (event.key.toLowerCase() === "r" && !event.ctrlKey) chat.reply.set(message);
-    else if (event.key.toLowerCase() === "e" && !event.ctrlKey) react();
+    else if (event.key.toLowerCase() === "e" && !event.ctrlKey) chat.picking.set(message.id);
     else if (event.key === "Delete") chat.open({ what: "delete", messages: [message] });
     else if (event.key === "c" && shift && message.text) void navigator.clipboard.writeText(message.text);
     else return;
@@ -207,7 +146,7 @@ export const Bubble = memo(function Bubble({ message, starts, ends, named, lit, 
   const stamp = (
     <span className="stamp">
       {(message.expires !== null || message.timer) && <Timer aria-label={t("message.disappears")} />}
-      <time dateTime={new Date(message.timestamp).toISOString()} title={moment(message.timestamp)}>
+      <time dateTime={new Date(message.timestamp).toISOString()} title={near ? moment(message.timestamp) : undefined}>
         {clock(message.timestamp)}
       </time>
       <State message={message} />
@@ -231,56 +170,61 @@ export const Bubble = memo(function Bubble({ message, starts, ends, named, lit, 
     </>
   );
   return (
-    <ContextMenu entries={entries}>
-      <article
-        className={`message ${message.outgoing ? "mine" : "theirs"}`}
-        data-message={message.id}
-        data-starts={starts || undefined}
-        data-ends={ends || undefined}
-        data-lit={lit || undefined}
-        data-selected={isSelected || undefined}
-        data-state={message.state}
-        aria-label={`${name}, ${clock(message.timestamp)}`}
-        tabIndex={last ? 0 : -1}
-        onKeyDown={onKeyDown}
-      >
-        {selected && (
-          <input
-            type="checkbox"
-            className="pick-box"
-            aria-label={`${t("message.select")}: ${name}, ${clock(message.timestamp)}`}
-            checked={isSelected}
-            onChange={toggle}
-          />
-        )}
-        {named && !message.outgoing && (
-          <span className="face">{ends && <PersonAvatar of={message.sender} size="small" />}</span>
-        )}
-        <div className="stack">
-          <div className={`bubble ${big ? "bare" : ""}`}>
-            {named && starts && !message.outgoing && (
-              <div className="sender" data-color={message.sender.color}>
-                <Name of={message.sender} />
-                {message.sender.admin && <span className="muted"> {t("group.admin")}</span>}
-              </div>
-            )}
-            {body}
-            {stamp}
-          </div>
-          <Reactions message={message} />
-          {message.state === "failed" && (
-            <button type="button" className="failed" onClick={() => void resend(chat, message)}>
-              <RotateCcw size={14} aria-hidden="true" />
-              {t("message.failed")}. {t("message.resend")}
-            </button>
+    <article
+      className={`message ${message.outgoing ? "mine" : "theirs"}`}
+      data-message={message.id}
+      data-starts={starts || undefined}
+      data-ends={ends || undefined}
+      data-lit={lit || undefined}
+      data-selected={isSelected || undefined}
+      data-state={message.state}
+      aria-label={`${name}, ${clock(message.timestamp)}`}
+      tabIndex={last ? 0 : -1}
+      onKeyDown={onKeyDown}
+      onPointerMove={near ? undefined : () => setNear(true)}
+      onFocus={near ? undefined : () => setNear(true)}
+    >
+      {selected && (
+        <input
+          type="checkbox"
+          className="pick-box"
+          aria-label={`${t("message.select")}: ${name}, ${clock(message.timestamp)}`}
+          checked={isSelected}
+          onChange={toggle}
+        />
+      )}
+      {named && !message.outgoing && (
+        <span className="face">{ends && <PersonAvatar of={message.sender} size="small" />}</span>
+      )}
+      <div className="stack">
+        <div className={`bubble ${big ? "bare" : ""}`} data-picture={message.attachments.some(isPicture) || undefined}>
+          {named && starts && !message.outgoing && (
+            <div className="sender" data-color={message.sender.color}>
+              <Name of={message.sender} />
+              {message.sender.admin && <span className="muted"> {t("group.admin")}</span>}
+            </div>
           )}
+          {body}
+          {stamp}
         </div>
-        {!selected && (
-          <ReactionPicker message={message} open={picking} onOpen={setPicking} entries={entries}>
-            <CornerUpLeft />
-          </ReactionPicker>
+        <Reactions message={message} />
+        {message.state === "failed" && (
+          <button type="button" className="failed" onClick={() => void resend(chat, message)}>
+            <RotateCcw size={14} aria-hidden="true" />
+            {t("message.failed")}. {t("message.resend")}
+          </button>
         )}
-      </article>
-    </ContextMenu>
+      </div>
+      {!selected && (near || picking) && (
+        <ReactionPicker
+          message={message}
+          open={picking}
+          onOpen={(open) => chat.picking.set(open ? message.id : null)}
+          entries={() => entriesOf(chat, message)}
+        >
+          <CornerUpLeft />
+        </ReactionPicker>
+      )}
+    </article>
   );
 });

@@ -17,6 +17,8 @@ export interface Chat {
   reply: Store<Message | null>;
   /** Messages that are selected; `null` while none can be. */
   selected: Store<ReadonlySet<number> | null>;
+  /** The message whose picker of reactions is open. */
+  picking: Store<number | null>;
   jump: Store<{ id: number; count: number } | null>;
   staging: Staging;
   open: (aside: Aside) => void;

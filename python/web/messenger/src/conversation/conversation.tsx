@@ -21,12 +21,14 @@ import { SelectionBar } from "./selection";
 import { Staging } from "./staging";
 
 const Viewer = lazy(() => import("./viewer"));
+const PdfViewer = lazy(() => import("./pdf-viewer"));
 const Info = lazy(() => import("./info"));
 const Forward = lazy(() => import("./forward"));
 const Details = lazy(() => import("../people/details"));
 
 export type Aside =
   | { what: "viewer"; attachment: Attachment; message: Message }
+  | { what: "pdf"; attachment: Attachment; message: Message }
   | { what: "info"; message: Message }
   | { what: "forward"; messages: Message[] }
   | { what: "delete"; messages: Message[] }
@@ -83,6 +85,7 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
       timeline,
       reply: new Store<Message | null>(null),
       selected: new Store<ReadonlySet<number> | null>(null),
+      picking: new Store<number | null>(null),
       jump: new Store<{ id: number; count: number } | null>(null),
       staging: new Staging(account.id),
       open: setAside,
@@ -138,6 +141,7 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
       </DropZone>
       <Suspense fallback={null}>
         {aside?.what === "viewer" && <Viewer chat={chat} attachment={aside.attachment} onClose={close} />}
+        {aside?.what === "pdf" && <PdfViewer attachment={aside.attachment} onClose={close} />}
         {aside?.what === "info" && <Info message={aside.message} onClose={close} />}
         {aside?.what === "forward" && <Forward chat={chat} messages={aside.messages} onClose={close} />}
         {aside?.what === "details" && <Details account={account} conversation={conversation} onClose={close} />}

@@ -1,8 +1,8 @@
 /** The messages: a virtual list that grows at both ends and stays at the newest one while one is there. */
 import { Button, Empty, IconButton } from "@allium/ui";
 import { ArrowDown, MessageCircle } from "lucide-react";
-import { type KeyboardEvent, type UIEvent, useCallback, useEffect, useRef, useState } from "react";
-import { Virtuoso, type VirtuosoHandle } from "react-virtuoso";
+import { type KeyboardEvent, type UIEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { type ListRange, Virtuoso, type VirtuosoHandle } from "react-virtuoso";
 import { useContacts, useGroup } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
 import { day, number, sameDay, t } from "../i18n";
@@ -11,11 +11,27 @@ import { useStore } from "../store";
 import { Bubble } from "./bubble";
 import type { Chat } from "./context";
 import { focusMessage } from "./focus";
+import { MessageMenu } from "./message-menu";
 import { notice } from "./notice";
 
 /** Messages of one person within this time of each other stand together. */
 const TOGETHER = 5 * 60_000;
 const NEAR_END = 120;
+/** More messages are asked for while so many are still to come, so that who scrolls does not wait for them. */
+const AHEAD = 80;
+/** Pixels that are drawn beyond what is seen, and what a message takes before it is measured. */
+const BEYOND = 700;
+const USUAL = 58;
+const PAGE = 10;
+
+const STEPS: Record<string, number | undefined> = {
+  ArrowUp: -1,
+  ArrowDown: 1,
+  PageUp: -PAGE,
+  PageDown: PAGE,
+  Home: Number.NEGATIVE_INFINITY,
+  End: Number.POSITIVE_INFINITY,
+};
 
 const joins = (one: Message | undefined, other: Message | undefined): boolean =>
   Boolean(
@@ -43,7 +59,14 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   const [seen, setSeen] = useState(0);
   const [lit, setLit] = useState(0);
   const newest = messages.at(-1)?.position ?? 0;
-  const missed = messages.filter((one) => one.position > seen && !one.outgoing).length;
+  const missed = useMemo(() => {
+    let count = 0;
+    // Those that were not seen are the last ones.
+    for (let at = messages.length - 1; at >= 0 && (messages[at]?.position ?? 0) > seen; at--) {
+      if (!messages[at]?.outgoing) count++;
+    }
+    return count;
+  }, [messages, seen]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: what was there when the list began is not news.
   useEffect(() => setSeen(newest), [generation]);
   useEffect(() => {
@@ -93,26 +116,46 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     if (after) void chat.timeline.load();
     else list.current?.scrollToIndex({ index: "LAST", align: "end", behavior: "auto" });
   };
-  /** Up and down go from message to message; who has the focus keeps it when the list moves. */
+  /** Keys go from message to message; who has the focus keeps it when the list moves. */
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key !== "ArrowUp" && event.key !== "ArrowDown" && event.key !== "End") return;
+    const by = STEPS[event.key];
+    if (by === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
     const current = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-message]");
     if (!current || document.activeElement !== current) return;
     event.preventDefault();
-    if (event.key === "End") return toEnd();
-    const index = indexOf(Number(current.dataset.message)) + (event.key === "ArrowUp" ? -1 : 1);
+    const end = by === Number.POSITIVE_INFINITY;
+    if (end ? after : by === Number.NEGATIVE_INFINITY && before) return void toTheEdge(end);
+    const at = indexOf(Number(current.dataset.message)) + by;
+    const index = Math.max(0, Math.min(messages.length - 1, at));
     const next = messages[index];
     if (!next) return;
     // The focus goes at once where it can: the next key may be for the message that it leads to.
     const focused = focusMessage(next.id);
     list.current?.scrollIntoView({ index, done: () => focused || focusMessage(next.id) });
   };
+  /** What lies beyond what is held is loaded first. */
+  const toTheEdge = async (end: boolean) => {
+    await chat.timeline.load(end ? null : "start");
+    const held = chat.timeline.stretch.get().messages;
+    const target = held.at(end ? -1 : 0);
+    if (target) chat.jump.set({ id: target.id, count: Date.now() });
+    requestAnimationFrame(() => requestAnimationFrame(() => focusMessage(target?.id)));
+  };
+  const near = ({ startIndex, endIndex }: ListRange) => {
+    if (startIndex - first < AHEAD) void chat.timeline.older();
+    if (first + messages.length - endIndex < AHEAD) void chat.timeline.newer();
+  };
   const contacts = useContacts(chat.account).data;
   const members = useGroup(chat.account, chat.id).data?.members;
   const known = (id: string) =>
     id === chat.me ? t("common.you") : [...(members ?? []), ...(contacts ?? [])].find((one) => one.id === id)?.name;
-  const unreadFrom =
-    begun && begun.unread > 0 ? messages.find((one) => !one.outgoing && one.timestamp > begun.lastRead)?.id : undefined;
+  const unreadFrom = useMemo(
+    () =>
+      begun && begun.unread > 0
+        ? messages.find((one) => !one.outgoing && one.timestamp > begun.lastRead)?.id
+        : undefined,
+    [messages, begun],
+  );
   if (state === "failed") {
     return (
       <div className="messages">
@@ -168,33 +211,37 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     // biome-ignore lint/a11y/noStaticElementInteractions: the messages in it take the keys.
     <div className="messages" onKeyDown={onKeyDown}>
       {state === "ready" && (
-        <Virtuoso
-          key={generation}
-          ref={list}
-          className="scroller"
-          role="region"
-          aria-label={t("chat.log", { name })}
-          tabIndex={-1}
-          data={messages}
-          firstItemIndex={first}
-          initialTopMostItemIndex={
-            jump && indexOf(jump.id) >= 0
-              ? { index: indexOf(jump.id), align: "center" }
-              : { index: messages.length - 1, align: "end" }
-          }
-          computeItemKey={(_, message) => message.id}
-          itemContent={(index, message) => row(message, index - first)}
-          startReached={() => void chat.timeline.older()}
-          endReached={() => void chat.timeline.newer()}
-          onScroll={onScroll}
-          followOutput={() => (place.current.kept && !after ? "auto" : false)}
-          atBottomThreshold={NEAR_END}
-          atBottomStateChange={setAtEnd}
-          totalListHeightChanged={settle}
-          increaseViewportBy={{ top: 600, bottom: 300 }}
-          alignToBottom
-          skipAnimationFrameInResizeObserver
-        />
+        <MessageMenu chat={chat}>
+          <Virtuoso
+            key={generation}
+            ref={list}
+            className="scroller"
+            role="region"
+            aria-label={t("chat.log", { name })}
+            tabIndex={-1}
+            data={messages}
+            firstItemIndex={first}
+            initialTopMostItemIndex={
+              jump && indexOf(jump.id) >= 0
+                ? { index: indexOf(jump.id), align: "center" }
+                : { index: messages.length - 1, align: "end" }
+            }
+            computeItemKey={(_, message) => message.id}
+            itemContent={(index, message) => row(message, index - first)}
+            startReached={() => void chat.timeline.older()}
+            endReached={() => void chat.timeline.newer()}
+            onScroll={onScroll}
+            followOutput={() => (place.current.kept && !after ? "auto" : false)}
+            atBottomThreshold={NEAR_END}
+            atBottomStateChange={setAtEnd}
+            totalListHeightChanged={settle}
+            rangeChanged={near}
+            defaultItemHeight={USUAL}
+            increaseViewportBy={BEYOND}
+            alignToBottom
+            skipAnimationFrameInResizeObserver
+          />
+        </MessageMenu>
       )}
       {(!atEnd || after) && state === "ready" && (
         <div className="to-end">

@@ -91,7 +91,7 @@ export function ReactionPicker({ message, open, onOpen, entries, children }: Pro
     if (!next) setMore(false);
   };
   return (
-    <div className="beside">
+    <div className="beside" data-open={open || undefined}>
       {!message.deleted && (
         <>
           <IconButton label={t("message.reply")} onClick={() => chat.reply.set(message)} tabIndex={-1}>

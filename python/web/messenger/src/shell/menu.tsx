@@ -56,28 +56,31 @@ export function MenuButton({
 }
 
 export function ContextMenu({ entries, children }: { entries: () => Entries; children: ReactElement }) {
+  const listed = entries();
   return (
     <Context.Root modal={false}>
       <Context.Trigger asChild>{children}</Context.Trigger>
-      <Context.Portal>
-        <Context.Content className="menu" collisionPadding={10} onCloseAutoFocus={leaveMoved}>
-          {entries().map((entry, index) =>
-            entry ? (
-              <Context.Item
-                key={entry.label}
-                className={`menu-item ${entry.danger ? "danger" : ""}`}
-                onSelect={entry.run}
-              >
-                {entry.icon}
-                {entry.label}
-              </Context.Item>
-            ) : (
-              // biome-ignore lint/suspicious/noArrayIndexKey: a line has no name.
-              <Context.Separator key={index} className="menu-line" />
-            ),
-          )}
-        </Context.Content>
-      </Context.Portal>
+      {listed.length > 0 && (
+        <Context.Portal>
+          <Context.Content className="menu" collisionPadding={10} onCloseAutoFocus={leaveMoved}>
+            {listed.map((entry, index) =>
+              entry ? (
+                <Context.Item
+                  key={entry.label}
+                  className={`menu-item ${entry.danger ? "danger" : ""}`}
+                  onSelect={entry.run}
+                >
+                  {entry.icon}
+                  {entry.label}
+                </Context.Item>
+              ) : (
+                // biome-ignore lint/suspicious/noArrayIndexKey: a line has no name.
+                <Context.Separator key={index} className="menu-line" />
+              ),
+            )}
+          </Context.Content>
+        </Context.Portal>
+      )}
     </Context.Root>
   );
 }

@@ -1,0 +1,135 @@
+/** A PDF to be read: its pages below each other, of which those near what is seen are drawn. */
+import "./viewer.css";
+import { IconButton } from "@allium/ui";
+import * as Radix from "@radix-ui/react-dialog";
+import { X, ZoomIn, ZoomOut } from "lucide-react";
+import type { PDFDocumentProxy } from "pdfjs-dist";
+import { useEffect, useRef, useState } from "react";
+import type { Attachment } from "../api/types";
+import { t } from "../i18n";
+import { safeName } from "../text/safe";
+import { SaveButton } from "./attachments";
+import { draw, openDocument } from "./pdf";
+
+const STEP = 1.3;
+const WIDEST = 900;
+/** Pages that are shown of one document, and letters of one that a screen reader is given. */
+const MOST_PAGES = 2000;
+const MOST_TEXT = 20_000;
+
+function Page({ of, number, width, tall }: { of: PDFDocumentProxy; number: number; width: number; tall: number }) {
+  const place = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [near, setNear] = useState(number === 1);
+  const [shape, setShape] = useState(tall);
+  const [text, setText] = useState("");
+  useEffect(() => {
+    const watcher = new IntersectionObserver(([entry]) => setNear(Boolean(entry?.isIntersecting)), {
+      root: place.current?.closest(".pdf-pages") ?? null,
+      rootMargin: "600px",
+    });
+    if (place.current) watcher.observe(place.current);
+    return () => watcher.disconnect();
+  }, []);
+  useEffect(() => {
+    if (!near) return;
+    let wanted = true;
+    const work = async () => {
+      const page = await of.getPage(number);
+      const { width: wide, height } = page.getViewport({ scale: 1 });
+      if (!wanted || !canvas.current) return;
+      setShape(height / wide);
+      await draw(page, canvas.current, width);
+      const { items } = await page.getTextContent();
+      const said = items.map((one) => ("str" in one ? one.str : "")).join(" ");
+      if (wanted) setText(said.slice(0, MOST_TEXT));
+    };
+    // A page that cannot be drawn stays white; the others do not suffer.
+    work().catch(() => undefined);
+    return () => {
+      wanted = false;
+    };
+  }, [of, number, width, near]);
+  const label = t("document.page", { number });
+  return (
+    <section
+      className="pdf-page"
+      ref={place}
+      aria-label={label}
+      style={{ width, height: Math.min(20_000, Math.round(width * shape)) }}
+      data-drawn={text !== "" || undefined}
+    >
+      {near && <canvas ref={canvas} />}
+      {near && <p className="visually-hidden">{text}</p>}
+    </section>
+  );
+}
+
+export default function PdfViewer({ attachment, onClose }: { attachment: Attachment; onClose: () => void }) {
+  const [found, setFound] = useState<{ document: PDFDocumentProxy; tall: number } | null>(null);
+  const [failed, setFailed] = useState(false);
+  const [zoom, setZoom] = useState(1);
+  useEffect(() => {
+    const stop = new AbortController();
+    const task = openDocument(attachment.url, stop.signal);
+    task
+      .then((opening) => opening.promise)
+      .then(async (document) => {
+        const { width, height } = (await document.getPage(1)).getViewport({ scale: 1 });
+        if (!stop.signal.aborted) setFound({ document, tall: height / width });
+      })
+      .catch(() => !stop.signal.aborted && setFailed(true));
+    return () => {
+      stop.abort();
+      task.then((opening) => opening.destroy()).catch(() => undefined);
+    };
+  }, [attachment.url]);
+  const name = safeName(attachment.name, t("file.attachment"));
+  const width = Math.round(Math.min(WIDEST, innerWidth - 32) * zoom);
+  const scale = (by: number) => setZoom(Math.min(3, Math.max(0.4, zoom * by)));
+  const pages = Math.min(MOST_PAGES, found?.document.numPages ?? 0);
+  return (
+    <Radix.Root open onOpenChange={(open) => !open && onClose()}>
+      <Radix.Portal>
+        <Radix.Overlay className="overlay dark" />
+        <Radix.Content className="viewer" aria-describedby={undefined}>
+          <header>
+            <Radix.Title className="ellipsis">
+              <bdi>{name}</bdi>
+            </Radix.Title>
+            <span className="small" role="status">
+              {found ? t("document.pages", { count: found.document.numPages }) : !failed && t("common.loading")}
+            </span>
+            <IconButton label={t("file.zoomOut")} onClick={() => scale(1 / STEP)}>
+              <ZoomOut />
+            </IconButton>
+            <IconButton label={t("file.zoomIn")} onClick={() => scale(STEP)}>
+              <ZoomIn />
+            </IconButton>
+            <SaveButton one={attachment} />
+            <Radix.Close asChild>
+              <IconButton label={t("common.close")}>
+                <X />
+              </IconButton>
+            </Radix.Close>
+          </header>
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys. */}
+          <section className="pdf-pages" tabIndex={0} aria-label={name}>
+            {failed && <p role="alert">{t("document.unreadable")}</p>}
+            {found &&
+              Array.from({ length: pages }, (_, index) => (
+                <Page
+                  // biome-ignore lint/suspicious/noArrayIndexKey: a page's number is its name.
+                  key={index}
+                  of={found.document}
+                  number={index + 1}
+                  width={width}
+                  tall={found.tall}
+                />
+              ))}
+          </section>
+        </Radix.Content>
+      </Radix.Portal>
+    </Radix.Root>
+  );
+}
