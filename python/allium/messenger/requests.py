@@ -33,7 +33,7 @@ class Forget(Struct, kw_only=True):
 
 
 class NewAccount(Struct, kw_only=True):
-    """A new account, or with `phrase` one that is restored."""
+    """A new account, or with `phrase` one that is restored; without a name it has the one that it had."""
 
     display_name: Name = ""
     phrase: Annotated[str, Meta(max_length=2000)] | None = None

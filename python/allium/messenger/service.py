@@ -154,7 +154,10 @@ class Service:
     # --- making accounts
 
     async def add(self, display_name: str, phrase: str | None, password: str | None) -> AccountView:
-        """A new account, or a restored one; `ApiError` if it is here, or the password is another one."""
+        """A new account, or a restored one, which keeps its name if none is given.
+
+        `ApiError` if it is here, or the password is another one.
+        """
         account = None if phrase is None else Account.from_phrase(phrase)
         if account is None and not display_name.strip():
             raise ApiError("invalid", "Give the account a name; others see it.")
@@ -169,12 +172,26 @@ class Service:
                     session = await Session.create(path, display_name.strip(), seeds=self._seeds, password=password)
                 else:
                     session = await Session.restore(path, phrase, seeds=self._seeds, password=password)
+                    if display_name.strip():
+                        await self._name(session, display_name.strip())
             except BaseException:
                 await asyncio.to_thread(self.places.remove, number)
                 raise
-            shown = await (await self._add(number, session)).view()
+            opened = await self._add(number, session)
+            if account is not None and display_name.strip():
+                # What the network has of the account would have the last word.
+                opened.start(opened.keep_name(display_name.strip()))
+            shown = await opened.view()
         self.hub.tell("account_changed", number)
         return shown
+
+    @staticmethod
+    async def _name(session: Session, name: str) -> None:
+        try:
+            await session.set_display_name(name)
+        except BaseException:
+            await session.close()
+            raise
 
     async def restore(
         self, backup: Path, *, phrase: str | None, backup_password: str | None, password: str | None
