@@ -29,16 +29,28 @@ def executable() -> str:
     raise AssertionError("the tests of pages need Chromium or Chrome on the PATH: apt-get install chromium")
 
 
+_ARGUMENTS = ("--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+
+
 @contextmanager
 def launched() -> Iterator[Browser]:
     """The browser, without a window."""
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        browser = playwright.chromium.launch(executable_path=executable(), args=arguments)
+        browser = playwright.chromium.launch(executable_path=executable(), args=_ARGUMENTS)
         try:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def beside(browser: Browser, *arguments: str) -> Iterator[Browser]:
+    """Another one of the same kind, started with more arguments."""
+    other = browser.browser_type.launch(executable_path=executable(), args=[*_ARGUMENTS, *arguments])
+    try:
+        yield other
+    finally:
+        other.close()
 
 
 class Tab:

@@ -87,7 +87,8 @@ def _message(
         position=message.position,
         state=message.state.value,
         stored_on=count(extra.get("stored on")),
-        read=message.read,
+        # Of what one posts in a room nobody learns who has read it.
+        read=message.read and not (message.outgoing and message.conversation.startswith("http")),
         deleted=int(message.deleted),
         expires=message.expires,
         timer=timer(message.timer),

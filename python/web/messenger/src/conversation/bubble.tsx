@@ -23,6 +23,7 @@ import { post } from "../api/client";
 import { attempt, of, reload } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
 import { clock, moment, t } from "../i18n";
+import { moderationEntries } from "../people/moderation";
 import { go } from "../route";
 import { openLink } from "../shell/links";
 import type { Entries } from "../shell/menu";
@@ -69,7 +70,7 @@ export function entriesOf(chat: Chat, message: Message, react: () => void): Entr
   if (message.state === "failed" || message.state === "unsynced") {
     entries.push({ label: t("message.resend"), icon: <RotateCcw />, run: () => void resend(chat, message) });
   }
-  entries.push(null, {
+  entries.push(...moderationEntries(chat.account, message), null, {
     label: t("common.delete"),
     icon: <Trash2 />,
     danger: true,
@@ -261,7 +262,12 @@ export const Bubble = memo(function Bubble({ message, starts, ends, named, lit, 
             {named && starts && !message.outgoing && (
               <div className="sender" data-color={message.sender.color}>
                 <Name of={message.sender} />
-                {message.sender.admin && <span className="muted"> {t("group.admin")}</span>}
+                {message.sender.admin && (
+                  <span className="muted">
+                    {" "}
+                    {t(message.conversation.startsWith("c-") ? "community.moderator" : "group.admin")}
+                  </span>
+                )}
               </div>
             )}
             {body}
