@@ -50,10 +50,14 @@ def messenger(
             envvar="ALLIUM_FILE_SERVER", metavar="URL#KEY", help="Where files are sent, if not where all clients do."
         ),
     ] = "",
+    push_server: Annotated[
+        str,
+        typer.Option(envvar="ALLIUM_PUSH_SERVER", metavar="URL#KEY", help="What wakes browsers whose page is closed."),
+    ] = "",
 ) -> None:
     """Open the messenger, and serve it until Ctrl-C; where it is served already, open it there."""
     if ctx.invoked_subcommand is not None:
-        session.only_after(ctx, "data_dir", "seed", "port", "no_browser", "listen", "file_server")
+        session.only_after(ctx, "data_dir", "seed", "port", "no_browser", "listen", "file_server", "push_server")
         return
     import allium
 
@@ -62,8 +66,16 @@ def messenger(
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is not installed; run: pip install 'allium[messenger]'") from None
 
-    directory, server = expanded(data_dir), _file_server(file_server)
-    _serve(Wanted(directory, tuple(seed or ()), port, listen, server, allium.__version__), browser=not no_browser)
+    wanted = Wanted(
+        expanded(data_dir),
+        tuple(seed or ()),
+        port,
+        listen,
+        _file_server(file_server),
+        _file_server(push_server),
+        allium.__version__,
+    )
+    _serve(wanted, browser=not no_browser)
 
 
 def _serve(wanted: Wanted, *, browser: bool) -> None:

@@ -152,6 +152,24 @@ class CommunityAction(Struct, kw_only=True):
     timeout: Annotated[float, Meta(ge=0, le=1e9)] | None = None
 
 
+Endpoint = Annotated[str, Meta(min_length=1, max_length=4096)]
+PushKey = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class PushWanted(Struct, kw_only=True):
+    """A browser's subscription, as its `PushSubscription` says it."""
+
+    endpoint: Endpoint
+    p256dh: PushKey
+    auth: PushKey
+
+
+class PushOver(Struct, kw_only=True):
+    """The subscription that ends."""
+
+    endpoint: Endpoint
+
+
 class BackupWanted(Struct, kw_only=True):
     """Where to; without a password the recovery phrase opens it."""
 

@@ -22,6 +22,7 @@ from allium.messenger.jobs import Jobs
 from allium.messenger.keychain import Keychain
 from allium.messenger.places import Places
 from allium.messenger.views import AccountView, StateView
+from allium.messenger.web_push import PushServer
 
 _log = logging.getLogger(__name__)
 MAX_ACCOUNTS = 32
@@ -33,9 +34,19 @@ class Service:
     """The accounts, and what happens to them."""
 
     def __init__(
-        self, places: Places, *, seeds: Sequence[str] = (), version: str = "", file_server: FileServer | None = None
+        self,
+        places: Places,
+        *,
+        seeds: Sequence[str] = (),
+        version: str = "",
+        file_server: FileServer | None = None,
+        push_server: PushServer | None = None,
     ) -> None:
-        """Without `seeds` it is mainnet; `file_server` is where files are sent, if not where all clients do."""
+        """Without `seeds` it is mainnet; `file_server` is where files are sent, if not where all clients do.
+
+        `push_server` wakes browsers, if one is set.
+        """
+        self.push_server = push_server
         self.places, self.version, self._file_server = places, version, file_server
         self._seeds = tuple(seeds) or MAINNET
         self.hub, self.keychain = Hub(), Keychain(places)

@@ -403,6 +403,12 @@ class PairingView(Struct, kw_only=True):
     seconds: int
 
 
+class PushView(Struct, kw_only=True):
+    """The push server's public key for browsers, URL-safe base64; null where none can be woken."""
+
+    key: str | None
+
+
 class LinkView(Struct, kw_only=True):
     """A link that opens the messenger once."""
 

@@ -5,12 +5,13 @@ import { catalogues } from "./build/catalogues.ts";
 import { emojiData } from "./build/emoji.ts";
 import { notice } from "./build/notice.ts";
 import { serviceWorker } from "./build/worker.ts";
+import { world } from "./build/world.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
   root: here("."),
-  plugins: [react(), catalogues(here("locales")), emojiData(), notice(here("..")), serviceWorker()],
+  plugins: [react(), catalogues(here("locales")), emojiData(), notice(here("..")), world(), serviceWorker()],
   resolve: {
     // It locks scrolling with a style element, which the Content-Security-Policy refuses; our page does not scroll.
     alias: { "react-remove-scroll": here("src/shell/no-scroll-lock.tsx") },

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
 
 /** What is in the page without being a module of a package. */
-const OTHERS = ["emojibase-data"];
+const OTHERS = ["emojibase-data", "world-atlas"];
 const WORDS = fileURLToPath(new URL("../licences/monero.txt", import.meta.url));
 
 function packageOf(module: string): string | null {

@@ -44,6 +44,17 @@ self.addEventListener("fetch", (event) => {
   }
 });
 
+// A push server knows that something came, and nothing of it; whoever has the page before them is told by the page.
+self.addEventListener("push", (event) => {
+  event.waitUntil(
+    self.clients.matchAll({ type: "window" }).then((windows) => {
+      if (windows.some((one) => one.visibilityState === "visible")) return undefined;
+      const options = { tag: "push", icon: "/icon-192.png", badge: "/icon-192.png", data: { hash: "#/" } };
+      return self.registration.showNotification("Allium Messenger", options);
+    }),
+  );
+});
+
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
   const target = event.notification.data?.hash ?? "#/";

@@ -23,7 +23,7 @@ import { post } from "../api/client";
 import { attempt, of, reload } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
 import { clock, moment, t } from "../i18n";
-import { moderationEntries } from "../people/moderation";
+import { moderationEntries, useModeration } from "../people/moderation";
 import { go } from "../route";
 import { openLink } from "../shell/links";
 import type { Entries } from "../shell/menu";
@@ -185,6 +185,7 @@ export const Bubble = memo(function Bubble({ message, starts, ends, named, lit, 
   const selected = useStore(chat.selected);
   const [picking, setPicking] = useState(false);
   const react = () => setPicking(true);
+  useModeration();
   const entries = () => entriesOf(chat, message, react);
   const big = !message.attachments.length && !message.quote && !message.preview ? emojiOnly(message.text) : 0;
   const isSelected = selected?.has(message.id) ?? false;

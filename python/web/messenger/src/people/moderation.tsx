@@ -1,6 +1,7 @@
 /** What somebody who looks after a community can do about a message and its author. */
 import { toast } from "@allium/ui";
 import { Ban, Pin, ShieldCheck, ShieldOff, Undo2 } from "lucide-react";
+import { useEffect } from "react";
 import { client } from "../api/queries";
 import type { Message } from "../api/types";
 import { t } from "../i18n";
@@ -46,9 +47,15 @@ export function moderationEntries(account: string, message: Message): Entries {
   return entries;
 }
 
+const known = new Store<Room | null>(null);
+
+/** Has who calls it drawn again when it becomes known who looks after the room. */
+export const useModeration = (): Room | null => useStore(known);
+
 /** Stands in every conversation, so that it is known there who looks after the room. */
 export function BanQuestion({ account: of, room }: { account: string; room: string }) {
-  useRoom(of, room);
+  const found = useRoom(of, room).data ?? null;
+  useEffect(() => known.set(found), [found]);
   const question = useStore(asked);
   if (!question) return null;
   const { account, message } = question;
