@@ -115,10 +115,10 @@ def test_the_badge_counts_what_is_unread(people: People, open_tab: OpenTab) -> N
     with alice.events() as at_alice:
         bob.send(alice, "One more")
         at_alice.until("message_received")
-    page.wait_for_function("window.badges.length && window.badges.at(-1) > 0")
+    page.wait_for_function("() => window.badges.length && window.badges.at(-1) > 0")
     page.get_by_role("link", name="Bob").click()
     expect(message(page, "One more").last).to_be_visible()
-    page.wait_for_function("window.badges.at(-1) === 0")
+    page.wait_for_function("() => window.badges.at(-1) === 0")
 
 
 def away(page: Page) -> None:
@@ -154,7 +154,7 @@ def test_a_push_is_shown_while_nobody_looks(people: People, open_tab: OpenTab) -
         lambda told: registrations.extend(each["registrationId"] for each in told["registrations"]),
     )
     browser.send("ServiceWorker.enable")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    page.wait_for_function("() => navigator.serviceWorker.controller !== null")
     assert registrations
     # Somebody looks at another page in its place.
     page.goto("about:blank")
@@ -166,3 +166,31 @@ def test_a_push_is_shown_while_nobody_looks(people: People, open_tab: OpenTab) -
     )
     shown = "navigator.serviceWorker.getRegistration('/').then(one => one.getNotifications()).then(all => all.length)"
     other.wait_for_function(f"() => {shown}.then(count => count === 1)")
+
+
+def test_the_path_is_drawn_on_a_map(people: People, open_tab: OpenTab) -> None:
+    alice, _ = people
+    # The service worker would ask past what is put in place of an answer here.
+    page = home(open_tab, alice, service_workers="block")
+    page.get_by_role("button", name="Settings").click()
+    network = page.get_by_role("navigation", name="Sections").get_by_role("link", name="Network")
+    network.click()
+    # A devnet's nodes are all on this machine: that is no place, and is said.
+    expect(page.get_by_role("img", name="it is not known where the nodes")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="Entry")).to_contain_text("Unknown place")
+    expect(page.get_by_text("6 nodes", exact=True)).to_be_visible()
+    hops = [
+        {"ip": f"192.0.2.{number}", "port": 1, "pubkey": f"{number:064x}", "country": country}
+        for number, country in enumerate(("DE", "SG", "US"))
+    ]
+    page.route("**/path", lambda route: route.fulfill(json={"hops": hops, "guard_ok": True}))
+    page.get_by_role("navigation", name="Sections").get_by_role("link", name="Help").click()
+    network.click()
+    drawn = page.get_by_role("img", name="the path leads through Germany, Singapore and United States")
+    expect(drawn).to_be_visible()
+    expect(drawn.locator("[data-on]")).to_have_count(2)  # Singapore is too small to be drawn, and has its dot.
+    expect(drawn.locator(".hop")).to_have_count(3)
+    expect(page.get_by_role("listitem").filter(has_text="Middle")).to_contain_text("Singapore")
+    # From west to east: America, Europe, Asia.
+    x = drawn.locator(".hop circle").evaluate_all("all => all.map(one => Number(one.getAttribute('cx')))")
+    assert x[2] < x[0] < x[1]

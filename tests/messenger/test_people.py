@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest_asyncio
+
+from allium.devnet import ports
 from allium.messenger import safety
 from allium.messenger.countries import country
 from tests.messenger.conftest import Person
 from tests.messenger.test_talk import says
 from tests.support.devnet import Devnet
 from tests.support.messenger import Messenger
+from tests.support.push_services import CONTACT, PushServices
+from tests.support.server_process import ServerUnderTest
 from tests.support.sogs_server import SogsServer, sogs_server
 
 People = tuple[Person, Person]
@@ -132,3 +138,46 @@ def test_an_address_is_in_the_country_of_its_registry() -> None:
     assert [country(each) for each in ("193.0.6.139", "8.8.8.8", "203.119.102.40")] == ["NL", "US", "AU"]
     for nowhere in ("127.0.0.1", "10.1.2.3", "192.168.0.9", "0.0.0.0", "::1", "nonsense", ""):
         assert country(nowhere) is None
+
+
+@pytest_asyncio.fixture
+async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
+    """Who delivers to browsers."""
+    async with PushServices(tmp_path) as made:
+        yield made
+
+
+async def test_a_message_wakes_a_browser(
+    people: People, messenger_devnet: Devnet, services: PushServices, tmp_path: Path
+) -> None:
+    nodes = str(messenger_devnet.directory / "nodes.json")
+    options = ("--network-file", nodes, "--webpush-contact", CONTACT)
+    with ports.reserve(1) as [port]:
+        server = ServerUnderTest("push", tmp_path, port, *options, **services.settings, swarm_members=2)
+        place = f"{server.url}#{server.ed25519.hex()}"
+        service = Messenger(tmp_path / "data", messenger_devnet, "--port", "0", "--push-server", place)
+        try:
+            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(service.start)
+            await _woken(people[0], service, services)
+        finally:
+            service.close()
+            server.end()
+
+
+async def _woken(alice: Person, service: Messenger, services: PushServices) -> None:
+    account = await asyncio.to_thread(service.do, "POST", "/api/accounts", {"display_name": "Erin"})
+    path = f"/api/accounts/{account['id']}/push"
+    assert (await asyncio.to_thread(service.get, path))["key"]
+    browser = services.browser("erin")
+    wanted = {"endpoint": browser["endpoint"], **browser["keys"]}
+    await asyncio.to_thread(service.do, "PUT", path, wanted)
+    write = f"{alice.path}/conversations/{account['account_id']}/messages"
+    await asyncio.to_thread(alice.service.do, "POST", write, {"text": "Psst, Erin"})
+    arrived = await services.next()
+    # It says that something came, sealed; not what.
+    assert arrived.device == "erin" and "Psst" not in arrived.payload
+    assert (await asyncio.to_thread(service.ask, "DELETE", path, {"endpoint": browser["endpoint"]})).status == 200
+    # Without a push server nobody is woken.
+    assert (await asyncio.to_thread(alice.service.get, f"{alice.path}/push"))["key"] is None
+    assert (await asyncio.to_thread(alice.service.ask, "PUT", f"{alice.path}/push", wanted)).status == 409

@@ -17,6 +17,7 @@ from allium.client.servers import request
 from allium.client.session import Session
 from allium.client.transfers.transfer import FileServer
 from allium.messenger.errors import ApiError
+from allium.messenger.requests import PushOver, PushWanted
 
 _SERVICE = "webpush"
 #: Where messages of other people come to an account.
@@ -42,17 +43,18 @@ class PushServer:
             raise ApiError("refused", "The push server that is set wakes no browsers.")
         return vapid
 
-    async def subscribe(self, session: Session, endpoint: str, keys: Mapping[str, str]) -> None:
+    async def subscribe(self, session: Session, wanted: PushWanted) -> None:
         """Has a browser be woken for two weeks. `NetworkError`, `RefusedError`."""
         named = ",".join(map(str, _NAMESPACES))
-        asked = self._signed(session, f"MONITOR{{account}}{{now}}0{named}", endpoint)
-        asked["service_info"]["keys"] = dict(keys)
+        asked = self._signed(session, f"MONITOR{{account}}{{now}}0{named}", wanted.endpoint)
+        asked["service_info"]["keys"] = {"p256dh": wanted.p256dh, "auth": wanted.auth}
         asked |= {"namespaces": list(_NAMESPACES), "data": False, "enc_key": os.urandom(32).hex()}
         await self._ask(session, "POST", "/subscribe", asked)
 
-    async def unsubscribe(self, session: Session, endpoint: str) -> None:
+    async def unsubscribe(self, session: Session, over: PushOver) -> None:
         """The inverse."""
-        await self._ask(session, "POST", "/unsubscribe", self._signed(session, "UNSUBSCRIBE{account}{now}", endpoint))
+        asked = self._signed(session, "UNSUBSCRIBE{account}{now}", over.endpoint)
+        await self._ask(session, "POST", "/unsubscribe", asked)
 
     @staticmethod
     def _signed(session: Session, text: str, endpoint: str) -> dict[str, Any]:

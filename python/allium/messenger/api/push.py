@@ -26,15 +26,13 @@ async def show(call: Call) -> PushView:
 
 @table.add("PUT", _ONE, "Have a browser be woken; it is good for two weeks", body=requests.PushWanted)
 async def subscribe(call: Call) -> Nothing:
-    wanted = call.body
-    keys = {"p256dh": wanted.p256dh, "auth": wanted.auth}
-    await _server(call).subscribe(call.account.session, wanted.endpoint, keys)
+    await _server(call).subscribe(call.account.session, call.body)
     return Nothing()
 
 
 @table.add("DELETE", _ONE, "Wake a browser no longer", body=requests.PushOver)
 async def unsubscribe(call: Call) -> Nothing:
-    await _server(call).unsubscribe(call.account.session, call.body.endpoint)
+    await _server(call).unsubscribe(call.account.session, call.body)
     return Nothing()
 
 

@@ -79,7 +79,8 @@ function outline(pieces: Point[][]): string {
       const [dx, dy] = [x - last[0], y - last[1]];
       if (dx === 0 && dy === 0) return [];
       last = [x, y];
-      return at ? [`l${dx},${dy}`] : [`M${x},${y}`];
+      // What leaves the map on one side comes back on the other.
+      return at && Math.abs(dx) < WIDTH / 2 ? [`l${dx},${dy}`] : [`M${x},${y}`];
     });
     return steps.length > 2 ? `${steps.join("")}z` : "";
   });

@@ -66,14 +66,18 @@ export function Network({ account }: { account: Account }) {
       <p className="muted">{t("network.pathHint")}</p>
       {path?.hops.length ? (
         <>
-          <WorldMap countries={path.hops.map((hop) => hop.country)} />
+          <div>
+            <WorldMap countries={path.hops.map((hop) => hop.country)} />
+          </div>
           <ol className="path">
             <li>{t("network.you")}</li>
             {path.hops.map((hop, index) => (
               <li key={hop.pubkey}>
-                <span>
-                  <span aria-hidden="true">{number(index + 1)}. </span>
-                  {t(ROLES[index] ?? "network.middle")}
+                <span className="place">
+                  <span>
+                    <span aria-hidden="true">{number(index + 1)}. </span>
+                    {t(ROLES[index] ?? "network.middle")}
+                  </span>
                   <span className="muted small">{where(hop)}</span>
                 </span>
                 <span className="mono" dir="ltr">

@@ -25,6 +25,8 @@ export function WorldMap({ countries }: { countries: (string | null)[] }) {
     <svg
       className="world"
       viewBox={`0 0 ${world.width} ${world.height}`}
+      width={world.width}
+      height={world.height}
       role="img"
       aria-label={names.length ? t("network.mapOf", { countries: listed(names) }) : t("network.mapEmpty")}
     >
