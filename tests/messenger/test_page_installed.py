@@ -84,6 +84,9 @@ def test_what_is_shared_goes_where_one_says(people: People, open_tab: OpenTab) -
 def test_links_lead_into_the_page(people: People, open_tab: OpenTab) -> None:
     alice, bob = people
     page = home(open_tab, alice)
+    # As the system has it opened, with a link of the service, and as a browser does.
+    page.goto(f"{alice.service.do('POST', '/api/links')['url']}&open=session%3A{bob.id}")
+    expect(page.get_by_role("main").get_by_role("heading", name="Bob")).to_be_visible()
     page.goto(f"{alice.service.url}/?open=web%2Bsession%3A{bob.id}")
     expect(page.get_by_role("main").get_by_role("heading", name="Bob")).to_be_visible()
     assert page.evaluate("location.search") == ""

@@ -53,6 +53,11 @@ export function useDrag(account: string) {
     const now = held.current;
     const area = list.current;
     if (!now || !area || event.pointerId !== now.pointer) return;
+    if (!event.buttons) {
+      // It was let go where nobody here could see it.
+      held.current = null;
+      return setDrag(null);
+    }
     if (!now.dragging) {
       if (Math.abs(event.clientY - now.start) < SLACK) return;
       now.dragging = true;
