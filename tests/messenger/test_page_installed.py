@@ -189,7 +189,7 @@ def test_the_path_is_drawn_on_a_map(people: People, open_tab: OpenTab) -> None:
     page.route("**/path", lambda route: route.fulfill(json={"hops": hops, "guard_ok": True}))
     page.get_by_role("navigation", name="Sections").get_by_role("link", name="Help").click()
     network.click()
-    drawn = page.get_by_role("img", name="the path leads through Germany, Singapore and United States")
+    drawn = page.get_by_role("img", name="the path leads through Germany, Singapore, and United States")
     expect(drawn).to_be_visible()
     expect(drawn.locator("[data-on]")).to_have_count(2)  # Singapore is too small to be drawn, and has its dot.
     expect(drawn.locator(".hop")).to_have_count(3)
