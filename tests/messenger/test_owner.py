@@ -362,7 +362,7 @@ def test_the_menu_runs_the_command_as_it_is_written(platform: str, tmp_path: Pat
     command = ["/opt/my py/python", "-m", "allium", "messenger", "--data-dir", '/home/a "b" $c 100%/d']
     made = install.entries(command, autostart=True, platform=platform, home=tmp_path, environment={})
     install.install(made)
-    menu, login = (each.path for each in made)
+    menu, login, *links = (each.path for each in made)
     text = menu.read_text()
     if platform == "linux":
         entry = configparser.RawConfigParser()
@@ -372,13 +372,14 @@ def test_the_menu_runs_the_command_as_it_is_written(platform: str, tmp_path: Pat
         shown = subprocess.run(["sh", "-c", f"printf '%s\\n' {run}"], capture_output=True, text=True, check=True)
         assert shown.stdout.splitlines() == command
         assert "--no-browser" in login.read_text()
+        assert " --open %u\n" in links[0].read_text() and "MimeType=x-scheme-handler/session;\n" in links[0].read_text()
     elif platform == "darwin":
         assert shlex.split(text.splitlines()[1]) == ["exec", *command]
         assert menu.stat().st_mode & 0o100
         assert plistlib.loads(login.read_bytes())["ProgramArguments"] == [*command, "--no-browser"]
     else:
         assert "100%%" in text and '"/opt/my py/python"' in text
-    assert install.remove(made) == [menu, login]
+    assert install.remove(made) == [menu, login, *links]
     assert not menu.exists()
 
 

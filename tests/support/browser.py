@@ -17,8 +17,8 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 #: Nothing here takes that long but on a machine that does much else.
 _MILLISECONDS = 60_000
 _AXE = ROOT / "python/web/node_modules/axe-core/axe.min.js"
-#: What Chromium says of a header that it does not know all of; the page has no part in it.
-_NO_COMPLAINT = ("Permissions-Policy", "net::ERR_CONNECTION_REFUSED", "net::ERR_INTERNET_DISCONNECTED", "WebSocket")
+#: What is said of a service that is away.
+_NO_COMPLAINT = ("net::ERR_CONNECTION_REFUSED", "net::ERR_INTERNET_DISCONNECTED", "WebSocket")
 
 
 def executable() -> str:
@@ -29,16 +29,28 @@ def executable() -> str:
     raise AssertionError("the tests of pages need Chromium or Chrome on the PATH: apt-get install chromium")
 
 
+_ARGUMENTS = ("--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+
+
 @contextmanager
 def launched() -> Iterator[Browser]:
     """The browser, without a window."""
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        browser = playwright.chromium.launch(executable_path=executable(), args=arguments)
+        browser = playwright.chromium.launch(executable_path=executable(), args=_ARGUMENTS)
         try:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def beside(browser: Browser, *arguments: str) -> Iterator[Browser]:
+    """Another one of the same kind, started with more arguments."""
+    other = browser.browser_type.launch(executable_path=executable(), args=[*_ARGUMENTS, *arguments])
+    try:
+        yield other
+    finally:
+        other.close()
 
 
 class Tab:
@@ -75,6 +87,7 @@ class Tab:
 
     def _said(self, message: ConsoleMessage) -> None:
         refused = "Refused" in message.text or "Content Security Policy" in message.text or "violates" in message.text
+        refused = refused or "Permissions-Policy" in message.text
         if refused and not any(each in message.text for each in _NO_COMPLAINT):
             self.complaints.append(message.text)
 

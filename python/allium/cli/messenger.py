@@ -50,10 +50,19 @@ def messenger(
             envvar="ALLIUM_FILE_SERVER", metavar="URL#KEY", help="Where files are sent, if not where all clients do."
         ),
     ] = "",
+    open_link: Annotated[
+        str, typer.Option("--open", metavar="LINK", help="A session: link, or a community's URL, to be led to.")
+    ] = "",
+    push_server: Annotated[
+        str,
+        typer.Option(envvar="ALLIUM_PUSH_SERVER", metavar="URL#KEY", help="What wakes browsers whose page is closed."),
+    ] = "",
 ) -> None:
     """Open the messenger, and serve it until Ctrl-C; where it is served already, open it there."""
     if ctx.invoked_subcommand is not None:
-        session.only_after(ctx, "data_dir", "seed", "port", "no_browser", "listen", "file_server")
+        session.only_after(
+            ctx, "data_dir", "seed", "port", "no_browser", "listen", "file_server", "open_link", "push_server"
+        )
         return
     import allium
 
@@ -62,22 +71,31 @@ def messenger(
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is not installed; run: pip install 'allium[messenger]'") from None
 
-    directory, server = expanded(data_dir), _file_server(file_server)
-    _serve(Wanted(directory, tuple(seed or ()), port, listen, server, allium.__version__), browser=not no_browser)
+    wanted = Wanted(
+        expanded(data_dir),
+        tuple(seed or ()),
+        port,
+        listen,
+        _file_server(file_server),
+        _file_server(push_server),
+        allium.__version__,
+    )
+    _serve(wanted, browser=not no_browser, to=open_link)
 
 
-def _serve(wanted: Wanted, *, browser: bool) -> None:
+def _serve(wanted: Wanted, *, browser: bool, to: str) -> None:
     import asyncio
 
     from allium.base.pidfile import InUseError
     from allium.messenger import server
 
     def ready(told: Ready) -> None:
-        out.report(told.link, markup=False)
+        link = _leading(told.link, to)
+        out.report(link, markup=False)
         if told.telephone:
             _show_telephone(told)
         if browser:
-            _open(told.link)
+            _open(link)
 
     try:
         asyncio.run(server.serve(wanted, ready))
@@ -85,9 +103,17 @@ def _serve(wanted: Wanted, *, browser: bool) -> None:
         link = server.running_elsewhere(wanted.directory)
         if link is None:
             raise
+        link = _leading(link, to)
         out.report(link, markup=False)
         if browser:
             _open(link)
+
+
+def _leading(link: str, to: str) -> str:
+    """The link that lets a browser in, and takes it to somebody."""
+    from urllib.parse import quote
+
+    return f"{link}&open={quote(to, safe='')}" if to else link
 
 
 def _show_telephone(told: Ready) -> None:

@@ -25,6 +25,8 @@ from allium.messenger.views import AccountView, ConversationView, MessageView
 _log = logging.getLogger(__name__)
 #: Nobody types for longer without saying so again, seconds.
 TYPING_SECONDS = 15.0
+#: Before it is asked again who a restored account is.
+NAME_SECONDS = 5.0
 MAX_TASKS = 64
 _ARRIVED = (MessageState.SENT, MessageState.UNSYNCED)
 #: It is told how far a file is when that has changed by so much.
@@ -252,6 +254,18 @@ class OpenAccount:
         found = await self.session.conversations.message(message)
         if found is not None:
             await self._message("message_changed", found)
+
+    async def keep_name(self, name: str) -> None:
+        """Sees that the account has this name after what the network knows of it has come."""
+        while True:
+            try:
+                await self.session.sync()
+            except (NetworkError, RefusedError):
+                await asyncio.sleep(NAME_SECONDS)
+            else:
+                break
+        if (await self.view()).display_name != name:
+            await self.session.set_display_name(name)
 
     async def sync(self) -> None:
         """Asks the network at once what is new; an unreachable one is tried again anyway."""

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -99,7 +100,9 @@ def _open(access: Access) -> Callable[[Request], Awaitable[Response]]:
         if secret is None:
             text = "This link was used already, or is too old. Start <code>allium messenger</code> again for a new one."
             return _page_of(text, HTTPStatus.FORBIDDEN)
-        response = RedirectResponse("/", 303, headers={"Cache-Control": "no-store"})
+        given = request.query_params.get("open", "")
+        where = f"/?open={quote(given, safe='')}" if given else "/"
+        response = RedirectResponse(where, 303, headers={"Cache-Control": "no-store"})
         set_cookie(response, secret, secure=secure)
         return response
 

@@ -35,7 +35,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "x-frame-options": "DENY",
     "permissions-policy": "camera=(self), microphone=(self), geolocation=(), payment=(), usb=(), serial=(), hid=(), "
-    "bluetooth=(), midi=(), display-capture=(), browsing-topics=(), interest-cohort=()",
+    "midi=(), display-capture=(), browsing-topics=(), interest-cohort=()",
 }
 
 

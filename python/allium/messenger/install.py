@@ -52,7 +52,24 @@ def _linux(
     made = [Entry(data / "applications" / f"{_ID}.desktop", _desktop(command))]
     if autostart:
         made.append(Entry(config / "autostart" / f"{_ID}.desktop", _desktop(quiet)))
+    made.append(Entry(data / "applications" / f"{_ID}-links.desktop", _links(command)))
     return made
+
+
+def _links(command: Sequence[str]) -> bytes:
+    """What `session:` links are opened with; no program of the menu."""
+    run = " ".join(_quoted(each) for each in command)
+    lines = [
+        "[Desktop Entry]",
+        "Type=Application",
+        f"Name={NAME}",
+        f"Exec={run} --open %u",
+        "Icon=internet-chat",
+        "Terminal=false",
+        "NoDisplay=true",
+        "MimeType=x-scheme-handler/session;",
+    ]
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _desktop(command: Sequence[str]) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from allium.client.configs.fields import Picture
 from allium.client.session import people
@@ -67,6 +68,16 @@ def picture_of(work: Work, account_id: str) -> Picture | None:
         return contact.picture
     profile = work.database.profiles.get(account_id)
     return people.picture_of(profile) if profile is not None else None
+
+
+def staff(extra: Mapping[str, Any]) -> list[str]:
+    """The admins and moderators of a room, of what is kept of it."""
+    return [each for each in listed(extra.get("moderators")) if isinstance(each, str)]
+
+
+def listed(found: Any) -> list[Any]:
+    """A list of what is kept as JSON, if it is one."""
+    return found if isinstance(found, list) else []
 
 
 def version(picture: Picture) -> str:

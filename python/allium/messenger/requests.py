@@ -33,7 +33,7 @@ class Forget(Struct, kw_only=True):
 
 
 class NewAccount(Struct, kw_only=True):
-    """A new account, or with `phrase` one that is restored."""
+    """A new account, or with `phrase` one that is restored; without a name it has the one that it had."""
 
     display_name: Name = ""
     phrase: Annotated[str, Meta(max_length=2000)] | None = None
@@ -150,6 +150,24 @@ class CommunityAction(Struct, kw_only=True):
     remove: bool = False
     pinned: bool = True
     timeout: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+
+
+Endpoint = Annotated[str, Meta(min_length=1, max_length=4096)]
+PushKey = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class PushWanted(Struct, kw_only=True):
+    """A browser's subscription, as its `PushSubscription` says it."""
+
+    endpoint: Endpoint
+    p256dh: PushKey
+    auth: PushKey
+
+
+class PushOver(Struct, kw_only=True):
+    """The subscription that ends."""
+
+    endpoint: Endpoint
 
 
 class BackupWanted(Struct, kw_only=True):

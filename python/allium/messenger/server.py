@@ -25,6 +25,7 @@ from allium.messenger.app import application
 from allium.messenger.pairing import Door, Pairing
 from allium.messenger.places import Places, read_json, write_json
 from allium.messenger.service import Service
+from allium.messenger.web_push import PushServer
 from allium.messenger.wires import EventsWire, HttpWire
 
 LOOPBACK = "127.0.0.1"
@@ -49,6 +50,8 @@ class Wanted:
     #: `ADDRESS` or `ADDRESS:PORT` at which telephones come in; empty for none.
     listen: str = ""
     file_server: FileServer | None = None
+    #: What wakes browsers whose page is closed.
+    push_server: FileServer | None = None
     version: str = ""
 
 
@@ -108,7 +111,8 @@ async def serve(wanted: Wanted, ready: Callable[[Ready], object]) -> None:
 
 
 def _service(wanted: Wanted, places: Places) -> Service:
-    return Service(places, seeds=wanted.seeds, version=wanted.version, file_server=wanted.file_server)
+    push = PushServer(wanted.push_server) if wanted.push_server is not None else None
+    return Service(places, seeds=wanted.seeds, version=wanted.version, file_server=wanted.file_server, push_server=push)
 
 
 def running_elsewhere(directory: Path) -> str | None:

@@ -22,6 +22,7 @@ from allium.messenger.jobs import Jobs
 from allium.messenger.keychain import Keychain
 from allium.messenger.places import Places
 from allium.messenger.views import AccountView, StateView
+from allium.messenger.web_push import PushServer
 
 _log = logging.getLogger(__name__)
 MAX_ACCOUNTS = 32
@@ -33,9 +34,19 @@ class Service:
     """The accounts, and what happens to them."""
 
     def __init__(
-        self, places: Places, *, seeds: Sequence[str] = (), version: str = "", file_server: FileServer | None = None
+        self,
+        places: Places,
+        *,
+        seeds: Sequence[str] = (),
+        version: str = "",
+        file_server: FileServer | None = None,
+        push_server: PushServer | None = None,
     ) -> None:
-        """Without `seeds` it is mainnet; `file_server` is where files are sent, if not where all clients do."""
+        """Without `seeds` it is mainnet; `file_server` is where files are sent, if not where all clients do.
+
+        `push_server` wakes browsers, if one is set.
+        """
+        self.push_server = push_server
         self.places, self.version, self._file_server = places, version, file_server
         self._seeds = tuple(seeds) or MAINNET
         self.hub, self.keychain = Hub(), Keychain(places)
@@ -154,7 +165,10 @@ class Service:
     # --- making accounts
 
     async def add(self, display_name: str, phrase: str | None, password: str | None) -> AccountView:
-        """A new account, or a restored one; `ApiError` if it is here, or the password is another one."""
+        """A new account, or a restored one, which keeps its name if none is given.
+
+        `ApiError` if it is here, or the password is another one.
+        """
         account = None if phrase is None else Account.from_phrase(phrase)
         if account is None and not display_name.strip():
             raise ApiError("invalid", "Give the account a name; others see it.")
@@ -169,12 +183,26 @@ class Service:
                     session = await Session.create(path, display_name.strip(), seeds=self._seeds, password=password)
                 else:
                     session = await Session.restore(path, phrase, seeds=self._seeds, password=password)
+                    if display_name.strip():
+                        await self._name(session, display_name.strip())
             except BaseException:
                 await asyncio.to_thread(self.places.remove, number)
                 raise
-            shown = await (await self._add(number, session)).view()
+            opened = await self._add(number, session)
+            if account is not None and display_name.strip():
+                # What the network has of the account would have the last word.
+                opened.start(opened.keep_name(display_name.strip()))
+            shown = await opened.view()
         self.hub.tell("account_changed", number)
         return shown
+
+    @staticmethod
+    async def _name(session: Session, name: str) -> None:
+        try:
+            await session.set_display_name(name)
+        except BaseException:
+            await session.close()
+            raise
 
     async def restore(
         self, backup: Path, *, phrase: str | None, backup_password: str | None, password: str | None

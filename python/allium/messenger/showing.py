@@ -11,7 +11,7 @@ from allium.client.messages.kinds import Disappearing
 from allium.client.session import letters
 from allium.client.session.core import Work
 from allium.messenger import values
-from allium.messenger.people import People
+from allium.messenger.people import People, staff
 from allium.messenger.views import (
     AttachmentView,
     InvitationView,
@@ -49,10 +49,20 @@ def messages(
     reactions = {
         number: list(each) for number, each in groupby(work.database.reactions.of(numbers), lambda each: each.message)
     }
+    rooms = {name: _staff(work, name) for name in {each.conversation for each in found} if name.startswith("http")}
+    for each in found:
+        if each.sender in rooms.get(each.conversation, ()):
+            known.view(each.sender, admin=True)
     return [
         _message(work, known, prefix, each, files.get(each.id, ()), reactions.get(each.id, ()), progress or {})
         for each in found
     ]
+
+
+def _staff(work: Work, room: str) -> set[str]:
+    """Who looks after a room."""
+    found = work.database.conversations.get(room)
+    return set(staff(found.extra)) if found is not None else set()
 
 
 def _message(

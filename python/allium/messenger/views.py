@@ -191,6 +191,20 @@ class ContactView(Struct, kw_only=True):
     picture: str | None = None
 
 
+class KeyView(Struct, kw_only=True):
+    """A key's safety words."""
+
+    id: str
+    own: bool
+    words: list[str]
+
+
+class SafetyView(Struct, kw_only=True):
+    """Safety words of our key and of somebody's, in an order that is the same on both sides."""
+
+    keys: list[KeyView]
+
+
 class MemberView(Struct, kw_only=True):
     """A member of a group; `state` is one word for how far it is."""
 
@@ -229,6 +243,26 @@ class RoomView(Struct, kw_only=True):
     active_users: int
 
 
+class CommunityView(Struct, kw_only=True):
+    """A room that we are in, who looks after it, and what we may there; `url` is how others join."""
+
+    id: str
+    name: str
+    description: str
+    url: str
+    active_users: int
+    read: bool
+    write: bool
+    upload: bool
+    moderator: bool
+    admin: bool
+    #: Admins and moderators.
+    staff: list[PersonView]
+    #: Those of the pinned messages that are here, and how many there are.
+    pinned: list[MessageView]
+    pinned_count: int
+
+
 class SettingsView(Struct, kw_only=True):
     """What is set on this device."""
 
@@ -241,11 +275,12 @@ class SettingsView(Struct, kw_only=True):
 
 
 class HopView(Struct, kw_only=True):
-    """A node."""
+    """A node; `country` is where its address is registered, two letters, null where nobody knows."""
 
     ip: str
     port: int
     pubkey: str
+    country: str | None = None
 
 
 class PathView(Struct, kw_only=True):
@@ -259,6 +294,20 @@ class NodesView(Struct, kw_only=True):
     """The nodes that keep our messages."""
 
     nodes: list[HopView]
+
+
+class NetworkView(Struct, kw_only=True):
+    """The network as its nodes have told it to this device; `countries` are how many of them are where."""
+
+    nodes: int
+    countries: dict[str, int]
+    #: Those of which nobody knows where they are.
+    elsewhere: int
+    paths: int
+    #: Seconds since nodes were asked for their list.
+    age: float
+    #: How far the network's clock is ahead of this machine's, milliseconds.
+    clock: int
 
 
 class PhraseView(Struct, kw_only=True):
@@ -352,6 +401,12 @@ class PairingView(Struct, kw_only=True):
     url: str
     fingerprint: str
     seconds: int
+
+
+class PushView(Struct, kw_only=True):
+    """The push server's public key for browsers, URL-safe base64; null where none can be woken."""
+
+    key: str | None
 
 
 class LinkView(Struct, kw_only=True):

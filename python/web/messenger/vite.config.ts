@@ -6,6 +6,7 @@ import { catalogues, place } from "./build/catalogues.ts";
 import { emojiData } from "./build/emoji.ts";
 import { notice } from "./build/notice.ts";
 import { serviceWorker } from "./build/worker.ts";
+import { world } from "./build/world.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const monero = readFileSync(here("licences/monero.txt"), "utf8").trim();
@@ -19,6 +20,7 @@ export default defineConfig({
     catalogues(here("locales")),
     emojiData(),
     notice(here(".."), ["emojibase-data"], [words, translations]),
+    world(here("../../allium/geography/data/world.json")),
     serviceWorker(),
   ],
   resolve: {

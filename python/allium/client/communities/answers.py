@@ -47,6 +47,8 @@ class Room:
     moderators: tuple[str, ...] = ()
     #: Ids of posts, as they were pinned.
     pinned: tuple[int, ...] = ()
+    #: People who were there lately.
+    active_users: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def room_of(body: Any) -> Room | None:
             for each in (pinned if isinstance(pinned, list) else [])[:MAX_LISTED]
             if isinstance(each, dict) and isinstance(each.get("id"), int)
         ),
+        _whole(body.get("active_users")),
     )
 
 

@@ -110,6 +110,17 @@ class Messages:
         found: int = self._connection.value("SELECT coalesce(max(id), 0) FROM messages")
         return found
 
+    def with_links(self, conversation: str, *, before: int | None = None, limit: int = 100) -> list[Message]:
+        """Messages that name a page of the web, the newest first, before the one of a number."""
+        return [
+            message_of(row)
+            for row in self._connection.rows(
+                f"{_SELECT} WHERE m.conversation = (SELECT number FROM conversations WHERE id = ?1) AND m.deleted = 0 "  # noqa: S608
+                "AND m.id < ?2 AND (m.body LIKE '%http://%' OR m.body LIKE '%https://%') ORDER BY m.id DESC LIMIT ?3",
+                (clean(conversation), before if before is not None else MANY, bounded(limit)),
+            )
+        ]
+
     def of_sender(self, conversation: str, sender: str, *, until: int, limit: int = 500) -> list[Message]:
         """What somebody wrote in a conversation up to a time, and is not deleted, in the order in which it came."""
         where = (

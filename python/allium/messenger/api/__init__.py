@@ -12,6 +12,7 @@ from allium.messenger.api import (
     messages,
     pairing,
     profile,
+    push,
     service,
     takeaway,
 )
@@ -31,6 +32,7 @@ OPERATIONS = [
         groups,
         communities,
         takeaway,
+        push,
     )
     for each in module.table.all
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +15,14 @@ from allium.client.session.core import Work
 from allium.client.words import PhraseError
 from allium.messenger import phrases, requests
 from allium.messenger.calls import Call, Operations
+from allium.messenger.countries import country
 from allium.messenger.errors import ApiError, of
 from allium.messenger.facts import Facts
 from allium.messenger.views import (
     AccountView,
     HopView,
     LeftView,
+    NetworkView,
     NodesView,
     Nothing,
     PathView,
@@ -133,7 +137,22 @@ async def swarm(call: Call) -> NodesView:
 
 
 def _hop(node: Snode) -> HopView:
-    return HopView(ip=node.ip, port=node.port, pubkey=node.ed25519.hex())
+    return HopView(ip=node.ip, port=node.port, pubkey=node.ed25519.hex(), country=country(node.ip))
+
+
+@table.add("GET", f"{_ONE}/network", "The network, as its nodes have told it", answer=NetworkView)
+async def network(call: Call) -> NetworkView:
+    found = call.account.session.network
+    where = Counter(country(each.ip) for each in found.pool.nodes)
+    elsewhere = where.pop(None, 0)
+    return NetworkView(
+        nodes=len(found.pool),
+        countries={name: number for name, number in where.most_common() if name is not None},
+        elsewhere=elsewhere,
+        paths=len(found.paths.paths),
+        age=found.pool.age,
+        clock=found.now() - time.time_ns() // 1_000_000,
+    )
 
 
 @table.add("POST", f"{_ONE}/sync", "Ask the network at once what is new")

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from allium.client.communities.answers import Room
 from allium.client.communities.server import OFFICIAL
 from allium.client.configs.community import Community, Server
-from allium.client.session import actions
-from allium.messenger import requests, values
+from allium.client.session import actions, community_rows
+from allium.client.session.core import Work
+from allium.messenger import requests, showing, values
 from allium.messenger.calls import Call, Operations
 from allium.messenger.errors import ApiError, unknown
-from allium.messenger.views import ConversationView, Nothing, RoomView
+from allium.messenger.people import People, listed, staff
+from allium.messenger.views import CommunityView, ConversationView, Nothing, RoomView
 
 table = Operations()
 _ALL = "/api/accounts/{account}/communities"
@@ -53,10 +55,44 @@ def _rooms(server: Server, found: Iterable[Room]) -> list[RoomView]:
             name=each.name,
             description=each.description,
             url=f"{server.base_url}/{each.token}?public_key={server.key.hex()}",
-            active_users=0,
+            active_users=each.active_users,
         )
         for each in found
     ]
+
+
+@table.add("GET", _ONE, "A room that we are in", answer=CommunityView)
+async def show(call: Call) -> CommunityView:
+    account, name = call.account, await _room(call)
+    joined = (await account.session.communities.all()).get(name)
+    if joined is None:
+        raise unknown("community")
+
+    def made(work: Work) -> CommunityView:
+        found = work.database.conversations.get(name)
+        extra = found.extra if found is not None else {}
+        known = People(work, account.prefix, account.own_ids)
+        numbers = [each for each in listed(extra.get("pinned")) if isinstance(each, int)]
+        here = [work.database.messages.by_hash(community_rows.post_name(name, each)) for each in numbers]
+        pinned = [each for each in here if each is not None and not each.deleted]
+        active = extra.get("active")
+        return CommunityView(
+            id=values.in_url(name),
+            name=(found.name if found is not None else "") or joined.room,
+            description=str(extra.get("description") or ""),
+            url=f"{joined.server.base_url}/{joined.room}?public_key={joined.server.key.hex()}",
+            active_users=active if isinstance(active, int) else 0,
+            read=extra.get("read") is not False,
+            write=extra.get("write") is not False,
+            upload=extra.get("upload") is not False,
+            moderator=extra.get("moderator") is True or extra.get("admin") is True,
+            admin=extra.get("admin") is True,
+            staff=[known.view(each, admin=True) for each in staff(extra)],
+            pinned=showing.messages(work, account.prefix, pinned, own_ids=account.own_ids),
+            pinned_count=len(numbers),
+        )
+
+    return await account.session.run(made)
 
 
 async def _room(call: Call) -> str:

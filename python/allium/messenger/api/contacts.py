@@ -7,10 +7,10 @@ from msgspec import UNSET
 from allium.client.configs.contacts import Contact
 from allium.client.session import actions, people
 from allium.client.session.core import Work
-from allium.messenger import listing, requests
+from allium.messenger import listing, requests, safety
 from allium.messenger.calls import Call, Operations
 from allium.messenger.errors import ApiError, unknown
-from allium.messenger.views import ContactView, Nothing
+from allium.messenger.views import ContactView, KeyView, Nothing, SafetyView
 
 table = Operations()
 _ALL = "/api/accounts/{account}/contacts"
@@ -64,3 +64,13 @@ async def remove(call: Call) -> Nothing:
     if not await call.account.session.contacts.remove(call.path("contact")):
         raise unknown("contact")
     return Nothing()
+
+
+@table.add("GET", f"{_ONE}/safety", "Words to compare, of our key and theirs", answer=SafetyView)
+async def safety_words(call: Call) -> SafetyView:
+    own, other = call.account.session.account_id, actions.conversation_id(call.path("contact"))
+    if not other.startswith("05") or other == own:
+        raise unknown("contact")
+    return SafetyView(
+        keys=[KeyView(id=each, own=each == own, words=safety.words(each)) for each in sorted((own, other))]
+    )

@@ -108,16 +108,23 @@ async def info(call: Call) -> InfoView:
 @table.add(
     "GET",
     f"{_ACCOUNT}/conversations/{{conversation}}/media",
-    "Messages with files, the newest first",
+    "Messages with files or links, the newest first",
     answer=MediaView,
-    query={"kind": "`media`: pictures, films, sounds; `files`: documents", "before": "`next`", "limit": "1 to 200, 50"},
+    query={
+        "kind": "`media`: pictures, films, sounds; `files`: documents; `links`",
+        "before": "`next`",
+        "limit": "1 to 200, 50",
+    },
 )
 async def media(call: Call) -> MediaView:
     account, name, before = call.account, call.conversation, call.number("before")
     limit = max(1, call.number("limit", _DEFAULT, most=_MOST) or _DEFAULT)
-    types = _TYPES.get(call.query("kind"), ())
+    kind = call.query("kind")
+    types = _TYPES.get(kind, ())
 
     def found(work: Work) -> list[Message]:
+        if kind == "links":
+            return work.database.messages.with_links(name, before=before, limit=limit)
         numbers = work.database.attachments.messages_with(name, types, before=before, limit=limit)
         return [each for number in numbers if (each := work.database.messages.get(number)) is not None]
 

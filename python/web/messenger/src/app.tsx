@@ -6,6 +6,7 @@ import { ApiError } from "./api/client";
 import { connect } from "./api/events";
 import { useService } from "./api/queries";
 import { t } from "./i18n";
+import { Away } from "./onboarding/away";
 import { Lock } from "./onboarding/lock";
 import { Unauthorized } from "./onboarding/unauthorized";
 import { preferences } from "./prefs";
@@ -29,7 +30,8 @@ function Content() {
     if (service.data && !service.data.locked && !accounts.length) setArriving(true);
   }, [service.data, accounts.length]);
   if (service.error instanceof ApiError && service.error.status === 401) return <Unauthorized />;
-  if (!service.data) return <main className="splash" aria-busy={service.isPending} />;
+  if (!service.data)
+    return service.failureCount > 2 ? <Away /> : <main className="splash" aria-busy={service.isPending} />;
   if (service.data.locked) return <Lock />;
   if (!account || arriving || route.account === "new") {
     const done = (id: string) => {

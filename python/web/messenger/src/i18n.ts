@@ -69,6 +69,15 @@ export async function activate(wanted: string): Promise<void> {
   document.documentElement.dir = direction(chosen);
 }
 
+/** A country by its two letters. */
+export function countryName(code: string): string {
+  try {
+    return new Intl.DisplayNames([i18n.locale], { type: "region" }).of(code) ?? code;
+  } catch {
+    return code;
+  }
+}
+
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 /** Times as they are written where the browser's user lives, if that is in the language: `en-GB` for `en`. */

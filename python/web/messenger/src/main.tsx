@@ -13,8 +13,10 @@ import "./people/people.css";
 import "./onboarding/onboarding.css";
 import { client } from "./api/queries";
 import { App } from "./app";
+import { arrive } from "./arrival";
 import { begin } from "./prefs";
 
+arrive();
 await begin();
 const root = document.getElementById("root");
 if (root) {

@@ -17,3 +17,14 @@ declare module "virtual:catalogue/en" {
   const messages: import("@lingui/core").Messages;
   export default messages;
 }
+
+declare module "virtual:world" {
+  const world: {
+    width: number;
+    height: number;
+    /** By ISO 3166-1's two letters. */
+    outlines: [country: string, path: string][];
+    centres: Record<string, [number, number]>;
+  };
+  export default world;
+}

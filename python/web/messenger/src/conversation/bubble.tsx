@@ -6,6 +6,7 @@ import { post } from "../api/client";
 import { attempt, of, reload } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
 import { clock, moment, t } from "../i18n";
+import { useModeration } from "../people/moderation";
 import { go } from "../route";
 import { openLink } from "../shell/links";
 import { Name, PersonAvatar } from "../shell/person";
@@ -124,6 +125,7 @@ export const Bubble = memo(function Bubble({ message, starts, ends, named, lit, 
   );
   // What stands beside a message is made once it is wanted: most are only scrolled by.
   const [near, setNear] = useState(false);
+  useModeration();
   const big = !message.attachments.length && !message.quote && !message.preview ? emojiOnly(message.text) : 0;
   const isSelected = selected?.has(message.id) ?? false;
   const toggle = () => {
@@ -201,7 +203,12 @@ export const Bubble = memo(function Bubble({ message, starts, ends, named, lit, 
           {named && starts && !message.outgoing && (
             <div className="sender" data-color={message.sender.color}>
               <Name of={message.sender} />
-              {message.sender.admin && <span className="muted"> {t("group.admin")}</span>}
+              {message.sender.admin && (
+                <span className="muted">
+                  {" "}
+                  {t(message.conversation.startsWith("c-") ? "community.moderator" : "group.admin")}
+                </span>
+              )}
             </div>
           )}
           {body}

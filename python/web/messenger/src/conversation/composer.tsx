@@ -15,6 +15,7 @@ import {
 import { post, sentence } from "../api/client";
 import { at, changeConversation, useSettings } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
+import { handed } from "../arrival";
 import { bytes, t } from "../i18n";
 import { preferences } from "../prefs";
 import { Name } from "../shell/person";
@@ -101,6 +102,17 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
     write(text.slice(0, from) + piece + text.slice(area?.selectionEnd ?? from), from + piece.length);
     area?.focus();
   };
+  const brought = useStore(handed);
+  const takeUp = useRef<() => void>(() => {});
+  takeUp.current = () => {
+    if (brought?.account !== chat.account || brought.id !== chat.id) return;
+    handed.set(null);
+    if (brought.text) write(text ? `${text}\n${brought.text}` : brought.text);
+    chat.staging.add(brought.files);
+  };
+  useEffect(() => {
+    if (brought) takeUp.current();
+  }, [brought]);
   const choose = (person: Mention) => {
     if (!open) return;
     const label = `@${person.name} `;

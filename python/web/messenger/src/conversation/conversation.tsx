@@ -9,6 +9,7 @@ import type { Account, Attachment, Conversation, Message } from "../api/types";
 import { t } from "../i18n";
 import { setBlocked } from "../list/actions";
 import { accept, block, decline } from "../list/requests";
+import { BanQuestion } from "../people/moderation";
 import { nameOfConversation } from "../shell/person";
 import { Store } from "../store";
 import { Composer } from "./composer";
@@ -146,6 +147,7 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
         {aside?.what === "forward" && <Forward chat={chat} messages={aside.messages} onClose={close} />}
         {aside?.what === "details" && <Details account={account} conversation={conversation} onClose={close} />}
       </Suspense>
+      <BanQuestion account={account.id} room={id} />
       {aside?.what === "delete" && (
         <DeleteQuestion chat={chat} conversation={conversation} messages={aside.messages} onClose={close} />
       )}

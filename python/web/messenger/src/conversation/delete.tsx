@@ -3,6 +3,7 @@ import { remove } from "../api/client";
 import { attempt, of, reload, useGroup } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
 import { t } from "../i18n";
+import { roomOf } from "../people/moderation";
 import { Ask } from "../shell/dialog";
 import type { Chat } from "./context";
 
@@ -14,7 +15,8 @@ interface Properties {
 }
 
 export function DeleteQuestion({ chat, conversation, messages, onClose }: Properties) {
-  const admin = useGroup(chat.account, conversation.id).data?.admin ?? false;
+  const group = useGroup(chat.account, conversation.id).data?.admin ?? false;
+  const admin = group || roomOf(chat.account, conversation.id)?.moderator === true;
   const run = async (everywhere: boolean) => {
     chat.selected.set(null);
     for (const { id } of messages) {

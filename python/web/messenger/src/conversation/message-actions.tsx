@@ -5,6 +5,7 @@ import { post } from "../api/client";
 import { attempt, of } from "../api/queries";
 import type { Message } from "../api/types";
 import { t } from "../i18n";
+import { moderationEntries } from "../people/moderation";
 import type { Entries } from "../shell/menu";
 import type { Chat } from "./context";
 
@@ -41,7 +42,7 @@ export function entriesOf(chat: Chat, message: Message): Entries {
   if (message.state === "failed" || message.state === "unsynced") {
     entries.push({ label: t("message.resend"), icon: <RotateCcw />, run: () => void resend(chat, message) });
   }
-  entries.push(null, {
+  entries.push(...moderationEntries(chat.account, message), null, {
     label: t("common.delete"),
     icon: <Trash2 />,
     danger: true,

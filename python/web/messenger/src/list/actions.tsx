@@ -1,5 +1,19 @@
 /** What can be done with a conversation, for its menu in the list and at its head. */
-import { Ban, BellOff, BellRing, EyeOff, LogOut, Mail, MailOpen, Pin, PinOff, Trash2 } from "lucide-react";
+import {
+  ArrowDown,
+  ArrowUp,
+  Ban,
+  BellOff,
+  BellRing,
+  Eye,
+  EyeOff,
+  LogOut,
+  Mail,
+  MailOpen,
+  Pin,
+  PinOff,
+  Trash2,
+} from "lucide-react";
 import { patch, post, remove } from "../api/client";
 import { attempt, changeConversation, markRead, of, reload, removeConversation } from "../api/queries";
 import type { Conversation } from "../api/types";
@@ -8,6 +22,7 @@ import { go, route } from "../route";
 import { Ask } from "../shell/dialog";
 import type { Entries } from "../shell/menu";
 import { Store, useStore } from "../store";
+import { place, step } from "./order";
 
 /** As far away as a time can be written. */
 export const FOREVER = 253_402_300_799_000;
@@ -32,8 +47,14 @@ export function conversationEntries(account: string, one: Conversation): Entries
   const unread = one.unread > 0 || one.marked_unread;
   const entries: Entries = [
     one.pinned > 0
-      ? { label: t("menu.unpin"), icon: <PinOff />, run: () => change({ pinned: 0 }) }
-      : { label: t("menu.pin"), icon: <Pin />, run: () => change({ pinned: 1 }) },
+      ? { label: t("menu.unpin"), icon: <PinOff />, run: () => void place(account, one.id, null) }
+      : { label: t("menu.pin"), icon: <Pin />, run: () => void place(account, one.id, Number.POSITIVE_INFINITY) },
+    ...(one.pinned > 0
+      ? [
+          { label: t("menu.moveUp"), icon: <ArrowUp />, run: () => step(account, one.id, -1) },
+          { label: t("menu.moveDown"), icon: <ArrowDown />, run: () => step(account, one.id, 1) },
+        ]
+      : []),
     isMuted(one)
       ? { label: t("menu.unmute"), icon: <BellRing />, run: () => change({ muted_until: 0 }) }
       : { label: t("menu.mute"), icon: <BellOff />, run: () => change({ muted_until: FOREVER }) },
@@ -42,7 +63,11 @@ export function conversationEntries(account: string, one: Conversation): Entries
       : { label: t("menu.unread"), icon: <Mail />, run: () => change({ marked_unread: true }) },
   ];
   if (one.kind === "note" || one.kind === "contact") {
-    entries.push({ label: t("menu.hide"), icon: <EyeOff />, run: () => change({ hidden: true }) });
+    entries.push(
+      one.hidden
+        ? { label: t("menu.unhide"), icon: <Eye />, run: () => change({ hidden: false }) }
+        : { label: t("menu.hide"), icon: <EyeOff />, run: () => change({ hidden: true, pinned: 0 }) },
+    );
   }
   entries.push(null);
   if (one.kind === "contact") {

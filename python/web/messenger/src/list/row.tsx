@@ -1,6 +1,6 @@
 /** One conversation in the list. */
-import { AtSign, BellOff, Check, CheckCheck, CircleAlert, Clock, Pin } from "lucide-react";
-import { memo, useRef, useState } from "react";
+import { AtSign, BellOff, BellRing, Check, CheckCheck, CircleAlert, Clock, Pin, PinOff } from "lucide-react";
+import { type KeyboardEvent, memo, type PointerEvent, useRef, useState } from "react";
 import { changeConversation } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
 import { notice } from "../conversation/notice";
@@ -11,6 +11,7 @@ import { ConversationAvatar, nameOfConversation } from "../shell/person";
 import { plain } from "../text/rich";
 import { safeName } from "../text/safe";
 import { conversationEntries, isMuted } from "./actions";
+import { place, step } from "./order";
 
 export function summary(message: Message, me: string): string {
   if (message.notice) return notice(message);
@@ -40,52 +41,88 @@ function Delivery({ message }: { message: Message }) {
 /** How far a row is drawn aside before letting go does something. */
 const SWIPE = 80;
 
-export const Row = memo(function Row({
-  account,
-  me,
-  one,
-  open,
-}: {
+const FARTHEST = 120;
+const BEGINS = 24;
+
+interface Properties {
   account: string;
   me: string;
   one: Conversation;
   open: boolean;
-}) {
+  /** Begins to drag it; not where the order cannot be seen. */
+  begin?: ((event: PointerEvent, id: string) => void) | undefined;
+  /** How far it is dragged. */
+  drawn?: number | null;
+  /** Where what is dragged would come to stand. */
+  drop?: "above" | "below" | undefined;
+}
+
+export const Row = memo(function Row({ account, me, one, open, begin, drawn = null, drop }: Properties) {
   const start = useRef<number | null>(null);
-  const [drawn, setDrawn] = useState(0);
+  const [swiped, setSwiped] = useState(0);
+  /** The same, up to the last move of the finger; what is drawn may lag behind. */
+  const reached = useRef(0);
   const last = one.last_message;
   const unread = one.unread > 0 || one.marked_unread;
   const time = last?.timestamp ?? one.last_activity;
   const text = last ? summary(last, me) : "";
   const release = () => {
-    if (Math.abs(drawn) > SWIPE) {
-      void changeConversation(
-        account,
-        one.id,
-        drawn > 0 ? { pinned: one.pinned ? 0 : 1 } : { muted_until: isMuted(one) ? 0 : Date.now() + 86_400_000 },
-      );
+    const by = reached.current;
+    if (by > SWIPE) void place(account, one.id, one.pinned ? null : Number.POSITIVE_INFINITY);
+    else if (by < -SWIPE) {
+      void changeConversation(account, one.id, { muted_until: isMuted(one) ? 0 : Date.now() + 86_400_000 });
     }
+    cancel();
+  };
+  const cancel = () => {
     start.current = null;
-    setDrawn(0);
+    reached.current = 0;
+    setSwiped(0);
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (!begin || !event.altKey || (event.key !== "ArrowUp" && event.key !== "ArrowDown")) return;
+    event.preventDefault();
+    step(account, one.id, event.key === "ArrowUp" ? -1 : 1);
   };
   return (
     <ContextMenu entries={() => conversationEntries(account, one)}>
-      <li className="row-item" data-unread={unread || undefined}>
+      <li
+        className="row-item"
+        data-unread={unread || undefined}
+        data-row={one.id}
+        data-pinned={one.pinned > 0 || undefined}
+        data-dragged={drawn !== null || undefined}
+        data-drop={drop}
+      >
+        {swiped !== 0 && (
+          <span
+            className="behind"
+            data-side={swiped > 0 ? "left" : "right"}
+            data-far={Math.abs(swiped) > SWIPE || undefined}
+          >
+            {swiped > 0 ? one.pinned ? <PinOff /> : <Pin /> : isMuted(one) ? <BellRing /> : <BellOff />}
+          </span>
+        )}
         <a
           className="row-link"
           href={address(account, "c", one.id)}
           aria-current={open ? "page" : undefined}
+          aria-keyshortcuts={begin && "Alt+ArrowUp Alt+ArrowDown"}
           draggable={false}
+          onKeyDown={onKeyDown}
+          onPointerDown={(event) => begin?.(event, one.id)}
           onTouchStart={(event) => {
             start.current = event.touches[0]?.clientX ?? null;
           }}
           onTouchMove={(event) => {
             if (start.current === null) return;
             const by = (event.touches[0]?.clientX ?? 0) - start.current;
-            setDrawn(Math.abs(by) > 24 ? Math.max(-120, Math.min(120, by)) : 0);
+            reached.current = Math.abs(by) > BEGINS ? Math.max(-FARTHEST, Math.min(FARTHEST, by)) : 0;
+            setSwiped(reached.current);
           }}
           onTouchEnd={release}
-          style={drawn ? { translate: `${drawn}px` } : undefined}
+          onTouchCancel={cancel}
+          style={drawn !== null ? { translate: `0 ${drawn}px` } : swiped ? { translate: `${swiped}px` } : undefined}
         >
           <ConversationAvatar of={one} />
           <span className="text">

@@ -10,14 +10,14 @@ import { address, go, useRoute } from "../route";
 import { MenuButton } from "../shell/menu";
 import { AccountAvatar, Name } from "../shell/person";
 import type { Overlay } from "../shell/shell";
+import { useStore } from "../store";
 import { ConversationQuestion } from "./actions";
+import { type Drag, useDrag } from "./drag";
+import { byPlace, moved } from "./order";
 import { Row } from "./row";
 import { Results } from "./search";
 
 type Filter = "all" | "unread" | "groups";
-
-const byPlace = (one: Conversation, other: Conversation): number =>
-  Math.sign(other.pinned) - Math.sign(one.pinned) || other.last_activity - one.last_activity;
 
 function shownBy(filter: Filter, hidden: boolean): (one: Conversation) => boolean {
   return (one) => {
@@ -29,13 +29,22 @@ function shownBy(filter: Filter, hidden: boolean): (one: Conversation) => boolea
 
 /** Arrows go from row to row. */
 function onArrows(event: KeyboardEvent<HTMLElement>): void {
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  if (event.altKey || (event.key !== "ArrowDown" && event.key !== "ArrowUp")) return;
   const links = [...event.currentTarget.querySelectorAll<HTMLElement>("a")];
   const at = links.indexOf(document.activeElement as HTMLElement);
   const next = links[at + (event.key === "ArrowDown" ? 1 : -1)];
   if (at < 0 || !next) return;
   event.preventDefault();
   next.focus();
+}
+
+/** Where a row that is dragged would come to stand: a line above or below another row. */
+function dropAt(shown: Conversation[], drag: Drag | null): { id: string | undefined; side: "above" | "below" } | null {
+  if (!drag || drag.index === null) return null;
+  const pins = shown.filter((one) => one.pinned > 0 && one.id !== drag.id);
+  const next = pins[drag.index];
+  if (next) return { id: next.id, side: "above" };
+  return pins.length ? { id: pins.at(-1)?.id, side: "below" } : { id: shown[0]?.id, side: "above" };
 }
 
 function Accounts({ account, accounts }: { account: Account; accounts: Account[] }) {
@@ -90,6 +99,10 @@ export function Sidebar({
   const requests = useRequests(account.id).data?.length ?? 0;
   const all = conversations.data ?? [];
   const shown = all.filter(shownBy(filter, hidden)).sort(byPlace);
+  const said = useStore(moved);
+  const { drag, begin, list, handlers } = useDrag(account.id);
+  const drop = dropAt(shown, drag);
+  const movable = filter === "all" && !hidden;
   const anyHidden = all.some((one) => one.hidden && !one.request);
   const chips: [Filter, string][] = [
     ["all", t("list.all")],
@@ -150,7 +163,7 @@ export function Sidebar({
         <Results account={account} query={query} onOpen={() => setText("")} />
       ) : (
         <div className="list">
-          {all.length > 1 || filter !== "all" ? (
+          {all.length > 1 || anyHidden || filter !== "all" ? (
             <fieldset className="filters" aria-label={t("list.resize")}>
               {chips.map(([value, label]) => (
                 <button
@@ -172,7 +185,16 @@ export function Sidebar({
           ) : (
             <span />
           )}
-          <nav aria-label={t("list.title")} onKeyDown={onArrows}>
+          <span role="status" className="visually-hidden">
+            {said}
+          </span>
+          <nav
+            aria-label={t("list.title")}
+            ref={list}
+            onKeyDown={onArrows}
+            data-dragging={drag ? "" : undefined}
+            {...handlers}
+          >
             <ul>
               {shown.map((one) => (
                 <Row
@@ -181,6 +203,9 @@ export function Sidebar({
                   me={account.account_id}
                   one={one}
                   open={route.view === "c" && route.target === one.id}
+                  begin={movable ? begin : undefined}
+                  drawn={drag?.id === one.id ? drag.by : null}
+                  drop={drop?.id === one.id ? drop.side : undefined}
                 />
               ))}
             </ul>

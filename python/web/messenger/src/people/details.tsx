@@ -1,17 +1,18 @@
 /** The page of a contact or a group: who it is, what was shared, what can be changed. */
-import { Button, Field, TextField, toast } from "@allium/ui";
+import { Button, Field, Switch, TextField, toast } from "@allium/ui";
 import { Copy } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { patch } from "../api/client";
 import { attempt, changeConversation, of, reload, useContacts, useGroup } from "../api/queries";
-import { heldTimeline } from "../api/timeline";
 import type { Account, Conversation, Timer } from "../api/types";
-import { isPicture } from "../conversation/attachments";
 import { duration, t } from "../i18n";
+import { FOREVER, isMuted, setBlocked } from "../list/actions";
 import { Dialog } from "../shell/dialog";
 import { ConversationAvatar, nameOfConversation } from "../shell/person";
-import { safeName } from "../text/safe";
+import { CommunityDetails } from "./community";
 import { GroupDetails } from "./group";
+import { Safety } from "./safety";
+import { Shared } from "./shared";
 
 const HOUR = 3600;
 /** What the other apps offer (spec/messages §6). */
@@ -77,36 +78,24 @@ function Nickname({ account, id }: { account: string; id: string }) {
   );
 }
 
-function Shared({ account, id }: { account: string; id: string }) {
-  const files =
-    heldTimeline(account, id)
-      ?.stretch.get()
-      .messages.flatMap((one) => one.attachments) ?? [];
-  const here = files
-    .filter((one) => one.state === "here")
-    .reverse()
-    .slice(0, 24);
+/** Whether one hears of it, and whether they can write at all. */
+function Attention({ account, conversation }: { account: string; conversation: Conversation }) {
   return (
-    <section>
-      <h3>{t("contact.media")}</h3>
-      {here.length ? (
-        <ul className="shared">
-          {here.map((one) => (
-            <li key={one.id}>
-              <a href={one.url} target="_blank" rel="noreferrer" aria-label={safeName(one.name, t("file.attachment"))}>
-                {isPicture(one) ? (
-                  <img src={one.url} alt="" loading="lazy" />
-                ) : (
-                  <span className="ellipsis">{safeName(one.name, t("file.attachment"))}</span>
-                )}
-              </a>
-            </li>
-          ))}
-        </ul>
-      ) : (
-        <p className="muted">{t("contact.noMedia")}</p>
+    <div>
+      <Switch
+        label={t("contact.notify")}
+        checked={!isMuted(conversation)}
+        onChange={(on) => void changeConversation(account, conversation.id, { muted_until: on ? 0 : FOREVER })}
+      />
+      {conversation.kind === "contact" && (
+        <Switch
+          label={t("menu.block")}
+          hint={t("contact.blockHint")}
+          checked={conversation.blocked}
+          onChange={(blocked) => void setBlocked(account, conversation.id, blocked)}
+        />
       )}
-    </section>
+    </div>
   );
 }
 
@@ -153,7 +142,10 @@ export default function Details({
         <TimerChoice account={account.id} conversation={conversation} />
       )}
       {group && <GroupDetails account={account} group={group} onClose={onClose} />}
-      <Shared account={account.id} id={id} />
+      {kind === "community" && <CommunityDetails account={account.id} id={id} onGo={onClose} />}
+      {kind !== "note" && <Attention account={account.id} conversation={conversation} />}
+      {kind === "contact" && <Safety account={account.id} id={id} name={nameOfConversation(conversation)} />}
+      <Shared account={account.id} id={id} onGo={onClose} />
     </Dialog>
   );
 }

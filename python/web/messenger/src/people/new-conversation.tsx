@@ -1,7 +1,7 @@
 /** The beginnings: a message to an Account ID, a group, a community, and the own id to give away. */
 import { Avatar, Button, Field, TextField, toast } from "@allium/ui";
-import { Copy, NotebookPen, QrCode, Share2, Users, UsersRound } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import { Copy, NotebookPen, QrCode, ScanLine, Share2, Users, UsersRound } from "lucide-react";
+import { type FormEvent, lazy, Suspense, useState } from "react";
 import { get, post, sentence } from "../api/client";
 import { at, of, reload, useContacts } from "../api/queries";
 import type { Account, Conversation, Group } from "../api/types";
@@ -10,7 +10,10 @@ import { go } from "../route";
 import { Dialog } from "../shell/dialog";
 import { Name, PersonAvatar } from "../shell/person";
 import type { Overlay } from "../shell/shell";
-import { isAccountId } from "../text/safe";
+import { invitationIn, isCommunity } from "../text/invitations";
+import { RoomList } from "./rooms";
+
+const Scanner = lazy(() => import("./scan"));
 
 interface Properties {
   account: Account;
@@ -53,8 +56,14 @@ export function OwnId({ account }: { account: Account }) {
   );
 }
 
-function NewMessage({ account, onClose, onTurn }: Properties & { onTurn: (to: Overlay) => void }) {
-  const [text, setText] = useState("");
+interface NewMessageProperties extends Properties {
+  given: string;
+  onTurn: (to: Overlay, given?: string) => void;
+}
+
+function NewMessage({ account, given, onClose, onTurn }: NewMessageProperties) {
+  const [text, setText] = useState(given);
+  const [scanning, setScanning] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const contacts = (useContacts(account.id).data ?? []).filter((one) => one.approved && !one.blocked);
   const open = (id: string) => {
@@ -63,15 +72,26 @@ function NewMessage({ account, onClose, onTurn }: Properties & { onTurn: (to: Ov
   };
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    const id = text.trim().toLowerCase();
-    if (/[?&]public_key=/.test(text)) return onTurn("community");
-    if (!isAccountId(id)) return setError(t("new.invalid"));
+    if (!(await follow(text))) setError(t("new.invalid"));
+  };
+  /** Goes where an id or a link leads; false if that is nowhere. */
+  const follow = async (to: string): Promise<boolean> => {
+    const found = invitationIn(to);
+    if (found?.kind === "community") onTurn("community", found.url);
+    if (found?.kind !== "account") return found !== null;
     try {
-      await get<Conversation>(at(account.id, id));
-      open(id);
+      await get<Conversation>(at(account.id, found.id));
+      open(found.id);
     } catch (failure) {
       setError(sentence(failure));
     }
+    return true;
+  };
+  const scanned = (code: string): boolean => {
+    if (!invitationIn(code)) return false;
+    setScanning(false);
+    void follow(code);
+    return true;
   };
   return (
     <>
@@ -97,10 +117,21 @@ function NewMessage({ account, onClose, onTurn }: Properties & { onTurn: (to: Ov
             />
           )}
         </Field>
-        <Button type="submit" kind="primary" disabled={!text.trim()}>
-          {t("new.open")}
-        </Button>
+        <div className="row start">
+          <Button type="submit" kind="primary" className="grow" disabled={!text.trim()}>
+            {t("new.open")}
+          </Button>
+          <Button onClick={() => setScanning(!scanning)} aria-pressed={scanning}>
+            <ScanLine size={18} />
+            {t("scan.open")}
+          </Button>
+        </div>
       </form>
+      {scanning && (
+        <Suspense fallback={null}>
+          <Scanner onFound={scanned} />
+        </Suspense>
+      )}
       <ul className="choices">
         <li>
           <button type="button" className="menu-item" onClick={() => onTurn("group")}>
@@ -209,16 +240,19 @@ export function PeoplePicker({ contacts, chosen, onChange }: PickerProperties) {
   );
 }
 
-function Community({ account, onClose }: Properties) {
-  const [url, setUrl] = useState("");
+function Community({ account, given, onClose }: Properties & { given: string }) {
+  const [url, setUrl] = useState(given);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    if (!/^https?:\/\/\S+\/\S+\?public_key=[0-9a-f]{64}$/i.test(url.trim())) return setError(t("community.invalid"));
+    if (!isCommunity(url)) return setError(t("community.invalid"));
+    await join(url.trim());
+  };
+  const join = async (wanted: string) => {
     setBusy(true);
     try {
-      const joined = await post<Conversation>(of(account.id, "communities"), { url: url.trim() });
+      const joined = await post<Conversation>(of(account.id, "communities"), { url: wanted });
       await reload(account.id, "conversations");
       onClose();
       go(account.id, "c", joined.id);
@@ -241,21 +275,38 @@ function Community({ account, onClose }: Properties) {
       <Button type="submit" kind="primary" disabled={busy || !url.trim()}>
         {t("community.join")}
       </Button>
+      <RoomList
+        account={account.id}
+        url={isCommunity(url) ? url.trim() : ""}
+        busy={busy}
+        onJoin={(to) => void join(to)}
+      />
     </form>
   );
 }
 
-export default function NewConversation({ account, begin, onClose }: Properties & { begin: Overlay }) {
+interface BeginProperties extends Properties {
+  begin: Overlay;
+  /** What a link or a code has brought. */
+  given?: string;
+}
+
+export default function NewConversation({ account, begin, given = "", onClose }: BeginProperties) {
   const [what, setWhat] = useState(begin);
+  const [url, setUrl] = useState(given);
+  const turn = (to: Overlay, brought = "") => {
+    setUrl(brought);
+    setWhat(to);
+  };
   const titles = { group: t("group.newTitle"), community: t("new.community"), new: t("new.title"), palette: "" };
   return (
     <Dialog title={titles[what ?? "new"]} onClose={onClose}>
       {what === "group" ? (
         <NewGroup account={account} onClose={onClose} />
       ) : what === "community" ? (
-        <Community account={account} onClose={onClose} />
+        <Community account={account} given={url} onClose={onClose} />
       ) : (
-        <NewMessage account={account} onClose={onClose} onTurn={setWhat} />
+        <NewMessage account={account} given={url} onClose={onClose} onTurn={turn} />
       )}
     </Dialog>
   );

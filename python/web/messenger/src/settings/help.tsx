@@ -1,3 +1,4 @@
+import { Button } from "@allium/ui";
 import { useService } from "../api/queries";
 import { type Key, t } from "../i18n";
 import { isMac } from "../shell/keys";
@@ -11,6 +12,7 @@ const KEYS: [string, Key][] = [
   [`${MOD} ,`, "help.settings"],
   [`${MOD} U`, "chat.attach"],
   [`${MOD} E`, "chat.emoji"],
+  ["Alt ↑ ↓", "help.order"],
   ["↑ ↓", "help.messages"],
   ["R", "help.reply"],
   ["E", "help.react"],
@@ -31,6 +33,15 @@ export function Help() {
           </div>
         ))}
       </dl>
+      <h4>{t("help.links")}</h4>
+      <p className="muted">{t("help.linksHint")}</p>
+      {"registerProtocolHandler" in navigator && (
+        <div>
+          <Button onClick={() => navigator.registerProtocolHandler("web+session", `${location.origin}/?open=%s`)}>
+            {t("help.takeLinks")}
+          </Button>
+        </div>
+      )}
       <p className="muted">{t("help.version", { version: service?.version ?? "" })}</p>
     </>
   );

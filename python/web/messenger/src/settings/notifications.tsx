@@ -1,10 +1,12 @@
 /** Whether the system tells of new messages, and how much of them. */
 import { Field, Switch, toast } from "@allium/ui";
+import type { Account } from "../api/types";
 import { t } from "../i18n";
 import { choose, type Preferences, preferences } from "../prefs";
 import { useStore } from "../store";
+import { Push } from "./push";
 
-export function Notifications() {
+export function Notifications({ account }: { account: Account }) {
   const { notify, notifyContent } = useStore(preferences);
   const change = async (wanted: boolean) => {
     if (wanted && (await Notification.requestPermission()) !== "granted") {
@@ -16,6 +18,7 @@ export function Notifications() {
   return (
     <>
       <Switch label={t("notifications.allow")} checked={notify} onChange={(wanted) => void change(wanted)} />
+      <Push account={account} />
       <Field label={t("notifications.content")}>
         {(attributes) => (
           <select

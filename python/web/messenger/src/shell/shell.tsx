@@ -6,6 +6,7 @@ import { lazy, Suspense, useEffect, useState } from "react";
 import { connected } from "../api/events";
 import { useConversations } from "../api/queries";
 import type { Account } from "../api/types";
+import { arrival } from "../arrival";
 import { ConversationView } from "../conversation/conversation";
 import { t } from "../i18n";
 import { Sidebar } from "../list/sidebar";
@@ -16,6 +17,7 @@ import { LinkQuestion } from "./links";
 import { Notifier } from "./notifier";
 import { Palette } from "./palette";
 
+const Arrivals = lazy(() => import("./arrivals"));
 const NewConversation = lazy(() => import("../people/new-conversation"));
 const Settings = lazy(() => import("../settings/settings"));
 const Requests = lazy(() => import("../list/requests"));
@@ -26,6 +28,7 @@ export function Shell({ account, accounts }: { account: Account; accounts: Accou
   const route = useRoute();
   const [overlay, setOverlay] = useState<Overlay>(null);
   const answers = useStore(connected);
+  const arrived = useStore(arrival) !== null;
   const conversations = useConversations(account.id).data;
   const shown = conversations?.filter((one) => !one.hidden && !one.request);
   const close = () => setOverlay(null);
@@ -77,6 +80,7 @@ export function Shell({ account, accounts }: { account: Account; accounts: Accou
       </main>
       <Suspense fallback={null}>
         {overlay === "palette" && <Palette account={account} onClose={close} onOverlay={setOverlay} />}
+        {arrived && <Arrivals account={account} />}
         {(overlay === "new" || overlay === "group" || overlay === "community") && (
           <NewConversation account={account} begin={overlay} onClose={close} />
         )}
