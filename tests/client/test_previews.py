@@ -212,7 +212,17 @@ def test_links_of_a_text() -> None:
         ("ff02::1", False),
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::7f00:1", False),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b:1::808:808", False),
         ("2002:7f00:1::", False),
+        ("2002:808:808::", False),
+        ("2001:0:808:808::1", False),
+        ("2606:4700::5efe:10.0.0.1", False),
+        ("::127.0.0.1", False),
+        ("fec0::1", False),
+        ("3fff::1", False),
+        ("192.0.0.8", False),
+        ("192.88.99.1", False),
     ],
 )
 def test_public_addresses(address: str, public: bool) -> None:

@@ -141,6 +141,18 @@ async def test_what_is_not_there(http: aiohttp.ClientSession, file_server: FileS
             await refused(answer, 404)
 
 
+async def test_what_is_only_looked_at_is_told_without_its_bytes(
+    http: aiohttp.ClientSession, file_server: FileServer
+) -> None:
+    for size in (10, 1 << 20):
+        async with http.post(f"{file_server.url}/file", data=os.urandom(size)) as answer:
+            name = (await answer.json())["id"]
+        for path in (f"/file/{name}", f"/file/{name}/info", "/file/nobody"):
+            async with http.get(f"{file_server.url}{path}") as whole, http.head(f"{file_server.url}{path}") as head:
+                assert (head.status, await head.read()) == (whole.status, b"")
+                assert head.headers["Content-Length"] == whole.headers["Content-Length"]
+
+
 async def test_wrong_methods(http: aiohttp.ClientSession, file_server: FileServer) -> None:
     for method, path, allowed in (
         ("GET", "/file", "POST"),

@@ -142,6 +142,9 @@ def test_no_path_leads_out(service: Messenger, path: str) -> None:
         ("/api/accounts", b'{"display_name": "' + b"x" * 101 + b'"}'),
         ("/api/accounts", b'{"phrase": "one two three"}'),
         ("/api/accounts", b"{}"),
+        # No row of a database has such a number.
+        (f"/api/accounts/a1/conversations/05{'0' * 64}/messages", b'{"quote": 9223372036854775808}'),
+        ("/api/accounts/a1/communities/c-/pin", b'{"message": -1}'),
     ],
 )
 def test_nonsense_is_refused_in_a_sentence(service: Messenger, path: str, body: bytes) -> None:

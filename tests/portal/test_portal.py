@@ -369,9 +369,14 @@ async def _register(asked: PortalUnderTest, net: Staked) -> None:
         (junk, b"--x\r\n"),
         ({"content-type": "multipart/form-data"}, b"a" * 9000),
         ({}, b"\xff"),
+        ({"content-type": "multipart/form-data; boundary=x"}, _TWO_NOTATIONS),
     ):
         assert "error" in await asked.ask(store, "POST", data=body, headers=headers)
     assert len((await asked.ask(f"/registrations/{operator}"))["registrations"]) == 1
+
+
+#: A parameter in both notations of RFC 2231 at once.
+_TWO_NOTATIONS = b"--x\r\nContent-Disposition: form-data; name*0*=a; name*=utf-8''b\r\n\r\nc\r\n--x--\r\n"
 
 
 def _form(given: dict[str, str]) -> aiohttp.FormData:

@@ -7,8 +7,6 @@ import base64
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import bencode2
@@ -21,28 +19,7 @@ from allium.client.direct import Answer, Node
 from tests.support import wire
 from tests.support.caller import CALLS, DAY, UNKNOWN, Caller
 from tests.support.devnet import Devnet
-
-Check = str | Callable[[Any, Caller], bool]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One request: what is asked, and the status and text (or what holds of the result)."""
-
-    name: str
-    method: str
-    #: An object, after what has to happen first: `c.stored() and c.retrieve()`.
-    params: Callable[[Caller], Any]
-    status: int
-    check: Check
-    #: The text where bencode's differs; `None`: bencode cannot say such a thing.
-    bencode: str | None = field(default="")
-
-
-def invalid(name: str, method: str, params: Callable[[Caller], Any], text: str, bencode: str | None = "") -> Row:
-    """A 400 with the prefix that all of them have."""
-    prefix = "invalid request: "
-    return Row(name, method, params, 400, prefix + text, bencode and prefix + bencode)
+from tests.support.request_rows import Row, cases, invalid
 
 
 def late(caller: Caller) -> int:
@@ -363,25 +340,9 @@ ROWS = [
 ]  # fmt: skip
 
 
-def cases() -> list[Any]:
-    return [
-        pytest.param(row, transport, encoding, id=f"{row.method}-{row.name}-{transport}-{encoding}".replace(" ", "_"))
-        for row in ROWS
-        for transport, encoding in CALLS
-        if encoding == "json" or row.bencode is not None
-    ]
-
-
-@pytest.mark.parametrize(("row", "transport", "encoding"), cases())
+@pytest.mark.parametrize(("row", "transport", "encoding"), cases(ROWS))
 def test_table(shared_devnet: Devnet, row: Row, transport: str, encoding: str) -> None:
-    caller = Caller(shared_devnet, transport, encoding)
-    answer = caller.ask(row.method, row.params(caller))
-    check = row.bencode if encoding == "bencode" and row.bencode else row.check
-    if isinstance(check, str):
-        assert (answer.status, answer.body.decode()) == (row.status, check)
-    else:
-        assert answer.status == row.status, answer
-        assert check(caller.result(answer), caller), answer
+    row.check_at(Caller(shared_devnet, transport, encoding))
 
 
 @pytest.mark.parametrize(("transport", "encoding"), CALLS)

@@ -225,6 +225,7 @@ def test_the_example_of_rfc_8291() -> None:
         "https://[::ffff:10.0.0.1]/x",
         "https://[64:ff9b::a00:1]/x",
         "https://[fe80::1]/x",
+        "https://[fec0::1]/x",
         "https://[fd00::1]/x",
         "https://localhost/x",
         "https://a.localhost/x",

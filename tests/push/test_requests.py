@@ -130,6 +130,7 @@ REFUSALS: list[tuple[Any, int, str]] = [
     (changed(service="huawei"), 2, "service"),
     (changed(service=...), 1, "service"),
     (changed(service=["firebase"]), 1, "service"),
+    (changed(service="\ud800"), 1, "service"),
     (changed(service_info="t"), 1, "service_info"),
     (changed(service_info={}), 1, "token"),
     (changed(service_info={"token": ""}), 1, "token"),

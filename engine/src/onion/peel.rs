@@ -159,7 +159,7 @@ fn server_target(control: &JsonObject<'_>) -> Result<ServerTarget, PeelError> {
         Some(None) => return Err(PeelError::Json),
     };
     let served = target.starts_with("/loki/") || target.starts_with("/oxen/");
-    if !served || !target.ends_with("/lsrpc") || target.contains('?') {
+    if !served || !target.ends_with("/lsrpc") || target.contains(['?', '#']) {
         return Err(PeelError::Url);
     }
     Ok(ServerTarget { host: host.to_owned(), target: target.to_owned(), port, https })

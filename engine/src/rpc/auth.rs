@@ -92,6 +92,15 @@ fn base64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     (&*base64_simd::forgiving_decode_inplace(room).ok()?).try_into().ok()
 }
 
+/// What base64 of any length says, padded or not, whatever its last bits.
+#[must_use]
+pub(super) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let bare = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
+    let decoded = base64_simd::forgiving_decode_to_vec(text).ok()?;
+    // The decoder passes over blanks, with which there is less than so many characters say.
+    (bare.len() % 4 != 1 && decoded.len() == bare.len() * 3 / 4).then_some(decoded)
+}
+
 fn signature(params: &Params<'_>, text: &[u8], what: &str) -> Result<[u8; 64], Invalid> {
     let (found, wanted) = match params.encoding() {
         Encoding::Json => (base64(text), "base64 encoded Ed25519 signature"),
@@ -116,10 +125,20 @@ impl Auth {
     /// # Errors
     /// [`Invalid`].
     pub fn parse(params: &Params<'_>, account: &AccountId) -> Result<Self, Invalid> {
+        Self::check_types(params)?;
         let auth = Self::parse_main(params, account)?;
         let subaccount = params.string("subaccount")?.filter(|text| !text.is_empty());
         let subaccount = subaccount.map(|text| subaccount_of(params, text)).transpose()?;
         Ok(Self { subaccount, ..auth })
+    }
+
+    /// Refuses fields of [`Self::parse`] that are no text, also where a request needs no proof.
+    ///
+    /// # Errors
+    /// [`Invalid`].
+    pub fn check_types(params: &Params<'_>) -> Result<(), Invalid> {
+        let fields = ["pubkey_ed25519", "signature", "subaccount", "subaccount_sig"];
+        fields.into_iter().try_for_each(|name| params.string(name).map(drop))
     }
 
     /// As [`Self::parse`], for what only the main key may ask: a subaccount is not looked at.
@@ -127,8 +146,8 @@ impl Auth {
     /// # Errors
     /// [`Invalid`].
     pub fn parse_main(params: &Params<'_>, account: &AccountId) -> Result<Self, Invalid> {
-        let pubkey_ed25519 = params.string("pubkey_ed25519")?.map(|text| ed25519_key(text, account)).transpose()?;
         let text = params.string("signature")?.ok_or_else(|| Invalid::missing("signature"))?;
+        let pubkey_ed25519 = params.string("pubkey_ed25519")?.map(|text| ed25519_key(text, account)).transpose()?;
         Ok(Self { signature: signature(params, text, "signature")?, pubkey_ed25519, subaccount: None })
     }
 
@@ -197,11 +216,11 @@ fn subaccount_of(params: &Params<'_>, text: &[u8]) -> Result<Subaccount, Invalid
         }
         Encoding::Bencode => ("invalid subaccount token: invalid token length", "signature"),
     };
+    let proof = params
+        .string("subaccount_sig")?
+        .ok_or_else(|| Invalid::new("invalid subaccount: subaccount_sig is required when using subaccount"))?;
     let token = token(params.encoding(), text).ok_or_else(|| Invalid::new(wrong_token))?;
-    let text = params.string("subaccount_sig")?.filter(|text| !text.is_empty());
-    let text =
-        text.ok_or_else(|| Invalid::new("invalid subaccount: subaccount_sig is required when using subaccount"))?;
-    Ok(Subaccount { token, signature: signature(params, text, what)? })
+    Ok(Subaccount { token, signature: signature(params, proof, what)? })
 }
 
 #[cfg(test)]
@@ -275,6 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn base64_has_no_blanks() {
+        for text in ["", "aGk", "aGk=", "aGl=", "aGkh", "aG==", "aG"] {
+            assert!(decode_base64(text.as_bytes()).is_some(), "{text:?}");
+        }
+        for text in [
+            "aG k=", "aGk=\n", "aGk=\n\n", "\taGk", " aGkh", "aGkh ", "a G k h", "aGk =", "  ", "=", "aG=", "aGk==",
+            "_-_-",
+        ] {
+            assert_eq!(decode_base64(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
     fn texts() {
         let session = AccountId::new(5, [1; 32]);
         let group = AccountId::new(3, [1; 32]);
@@ -309,8 +341,24 @@ mod tests {
             (
                 group,
                 serde_json::json!({"signature": sig, "subaccount": "AAAA"}),
+                "invalid subaccount: subaccount_sig is required when using subaccount",
+            ),
+            (
+                group,
+                serde_json::json!({"signature": sig, "subaccount": "AAAA", "subaccount_sig": sig}),
                 "invalid subaccount: expected base64 or hex-encoded subaccount token",
             ),
+            (
+                group,
+                serde_json::json!({"signature": sig, "subaccount": TOKEN, "subaccount_sig": ""}),
+                "invalid subaccount signature: expected base64 encoded Ed25519 signature",
+            ),
+            (
+                group,
+                serde_json::json!({"signature": sig, "subaccount": "", "subaccount_sig": 1}),
+                "Invalid value given for 'subaccount_sig': expected string",
+            ),
+            (session, serde_json::json!({"pubkey_ed25519": "00"}), "Required field 'signature' missing"),
         ] {
             assert_eq!(Auth::parse(&params(&fields), &account).unwrap_err().to_string(), want);
         }

@@ -82,10 +82,11 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A number beyond the range is an integer all the same: the largest one.
     fn signed(self) -> Option<i64> {
         match self {
-            Self::Json(value) => value.as_i64(),
-            Self::Bencode(Bt::Int(number)) => i64::try_from(*number).ok(),
+            Self::Json(value) => value.as_i64().or_else(|| value.as_u64().map(|_| i64::MAX)),
+            Self::Bencode(Bt::Int(number)) => Some(i64::try_from(*number).unwrap_or(i64::MAX)),
             Self::Bencode(_) => None,
         }
     }
@@ -180,12 +181,12 @@ impl<'a> Params<'a> {
         self.get(name, what, Field::unsigned)
     }
 
-    /// Numbers that are not negative, at most `most`.
+    /// Integers, at most `most`, or one.
     ///
     /// # Errors
     /// [`Invalid`].
-    pub fn unsigned_list(&self, name: &str, most: usize) -> Found<Vec<u64>> {
-        self.list(name, "integer array", most, Field::unsigned)
+    pub fn integers(&self, name: &str, most: usize) -> Found<Vec<i64>> {
+        self.list(name, "integer array", most, Field::signed)
     }
 
     /// A time in milliseconds.
@@ -285,6 +286,10 @@ mod tests {
             text(json(r#"{"namespace":"some"}"#).namespace_or_all().map(drop)),
             "Invalid value given for 'namespace': expected integer or \"all\""
         );
+        for far in [json(r#"{"namespace":18446744073709551615}"#), bencode(b"d9:namespacei18446744073709551615ee")] {
+            assert_eq!(text(far.namespace().map(drop)), "Invalid value given for 'namespace': value out of range");
+            assert_eq!(far.integer("namespace"), Ok(Some(i64::MAX)));
+        }
     }
 
     #[test]

@@ -12,26 +12,17 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from allium.base.public_addresses import Address, is_public
+
+__all__ = ["Address", "Resolve", "is_public", "literal", "resolver", "system_resolve"]
+
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: The addresses of a name, and the port of each.
 Resolve = Callable[[str, int], Awaitable[Sequence[tuple[Address, int]]]]
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _MAX_ADDRESSES = 4
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is on the Internet, and not on this machine or in its network."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if inner is not None:
-            return is_public(inner)
-        if address in _NAT64:
-            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def literal(host: str) -> Address | None:

@@ -11,6 +11,8 @@ Name = Annotated[str, Meta(max_length=200)]
 Id = Annotated[str, Meta(max_length=400)]
 Ids = Annotated[list[Id], Meta(max_length=1000)]
 Time = Annotated[int, Meta(ge=0, le=1 << 53)]
+#: No more than a row of a database may have for its number.
+MessageId = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Unlock(Struct, kw_only=True):
@@ -91,7 +93,7 @@ class NewMessage(Struct, kw_only=True):
     """A message to be sent. `attachments` are ids of uploads, `preview` a link of the text."""
 
     text: Text = ""
-    quote: int | None = None
+    quote: MessageId | None = None
     attachments: Annotated[list[Id], Meta(max_length=32)] = []
     preview: Annotated[str, Meta(max_length=2048)] | None = None
     voice: bool = False
@@ -144,7 +146,7 @@ class CommunityAction(Struct, kw_only=True):
     """Whom, or which message, it is about."""
 
     user: Id = ""
-    message: int | None = None
+    message: MessageId | None = None
     delete: bool = False
     admin: bool = True
     remove: bool = False

@@ -35,7 +35,8 @@ def fields(content_type: str, body: bytes, query: str) -> dict[str, str]:
         if content_type.partition(";")[0].strip().lower() == "multipart/form-data":
             return _multipart(content_type, body)
         return dict(parse_qsl(body.decode(), max_num_fields=_MOST_FIELDS))
-    except (ValueError, MessageError, LookupError):
+    except (ValueError, MessageError, LookupError, TypeError):
+        # Of parameters in two notations at once, the library's reader compares what cannot be compared.
         raise InvalidRegistrationError("the form cannot be read") from None
 
 

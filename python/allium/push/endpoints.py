@@ -11,14 +11,13 @@ import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from cryptography.hazmat.primitives.asymmetric import ec
 
-#: In these an IPv4 address is inside, which a gateway may lead to: NAT64, 6to4, Teredo.
-_TRANSLATED = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
+from allium.base.public_addresses import is_public
 
 #: Names that are looked up at once.
 _LOOKUPS = 16
@@ -62,16 +61,6 @@ def origin(url: str) -> str:
     """Scheme and place of a URL, as VAPID names a push service."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower()
-
-
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether everybody would reach the same machine there."""
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return is_public(address.ipv4_mapped)
-        if any(address in network for network in _TRANSLATED):
-            return False
-    return address.is_global and not address.is_multicast
 
 
 def is_p256(point: bytes) -> bool:

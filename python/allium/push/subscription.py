@@ -216,7 +216,8 @@ def _permission(fields: Mapping[str, Any]) -> Permission:
 def _device(fields: Mapping[str, Any], services: Mapping[str, bool], ends: bool = False) -> Device:
     """`ends`: of a subscription that ends, the keys of an endpoint are not needed, nor the service."""
     service, info = fields.get("service"), fields.get("service_info")
-    if not isinstance(service, str) or not isinstance(info, dict):
+    # What cannot be printed, half a surrogate pair above all, is no name that a database could look for.
+    if not isinstance(service, str) or not service.isprintable() or not isinstance(info, dict):
         raise _bad("service and service_info are needed")
     if service not in services and not ends:
         raise RequestError(ErrorCode.SERVICE_NOT_AVAILABLE, "this server does not deliver to that service")

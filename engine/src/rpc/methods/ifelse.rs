@@ -4,7 +4,7 @@ use super::super::{
     core::{Answering, CallContext, Entries, Origin, Rpc},
     method::{Method, Nested, Parsed, Request},
     methods::fields::{MAX_LISTED, result},
-    params::{Field, Invalid, POSITIVE, Params},
+    params::{Field, Invalid, Params},
     reply::Reply,
     status::Status,
     value::{Encoding, Value},
@@ -33,7 +33,7 @@ struct Condition {
     /// At least this much, or before this.
     at_least: bool,
     /// Padded with zeros to the quantity's length.
-    bound: [u64; 3],
+    bound: [i64; 3],
 }
 
 /// What a [`Condition`] looks at.
@@ -64,10 +64,11 @@ impl IfElse {
             ("height_before", Quantity::Height, false),
         ] {
             let given = match of {
-                Quantity::Height => test.unsigned(name, POSITIVE)?.map(|height| vec![height]),
-                Quantity::Hardfork | Quantity::Version => test.unsigned_list(name, MAX_LISTED)?,
+                Quantity::Height => test.integer(name)?.map(|height| vec![height]),
+                Quantity::Hardfork | Quantity::Version => test.integers(name, MAX_LISTED)?,
             };
-            let Some(given) = given else { continue };
+            // An empty list asks for nothing.
+            let Some(given) = given.filter(|given| !given.is_empty()) else { continue };
             let mut bound = [0; 3];
             let length = if of == Quantity::Version { 3 } else { 2 };
             // What goes beyond the quantity's own length cannot change the comparison with it.
@@ -132,8 +133,8 @@ impl Rpc {
         let holds = |condition: &Condition| {
             let current = match condition.of {
                 Quantity::Hardfork => [hardfork[0].into(), hardfork[1].into(), 0],
-                Quantity::Version => self.parts.version.0.map(u64::from),
-                Quantity::Height => [height, 0, 0],
+                Quantity::Version => self.parts.version.0.map(i64::from),
+                Quantity::Height => [i64::try_from(height).unwrap_or(i64::MAX), 0, 0],
             };
             (current >= condition.bound) == condition.at_least
         };

@@ -106,7 +106,18 @@ mod tests {
         let hash = "B".repeat(43);
         for (method, params, want) in [
             ("store", json!({}), "Required field 'timestamp' missing"),
-            ("store", json!({"timestamp": 1}), "Required field 'pubkey' missing"),
+            ("store", json!({"timestamp": 1}), "Required field 'expiry' or 'ttl' missing"),
+            ("store", json!({"timestamp": 1, "ttl": 1}), "Required field 'pubkey' missing"),
+            (
+                "store",
+                json!({"pubkey": key, "timestamp": 1, "ttl": 1, "data": "", "subaccount": 1}),
+                "Invalid value given for 'subaccount': expected string",
+            ),
+            (
+                "store",
+                json!({"pubkey": key, "timestamp": 1, "ttl": 1, "data": "?".repeat(102_404)}),
+                "Invalid 'data' value: not base64 encoded",
+            ),
             ("store", json!({"pubkey": key}), "Required field 'timestamp' missing"),
             ("store", json!({"pubkey": key, "timestamp": "12x"}), "Invalid value given for 'timestamp': \"12x\""),
             (
@@ -192,6 +203,21 @@ mod tests {
             ),
             ("ifelse", json!({"then": {}}), "Invalid ifelse request: no valid \"if\" field"),
             ("ifelse", json!({"if": {}}), "Invalid ifelse request: must specify at least one \"if\" condition"),
+            (
+                "ifelse",
+                json!({"if": {"hf_at_least": []}}),
+                "Invalid ifelse request: must specify at least one \"if\" condition",
+            ),
+            (
+                "ifelse",
+                json!({"if": {"height_before": "1"}}),
+                "Invalid value given for 'height_before': expected integer",
+            ),
+            (
+                "ifelse",
+                json!({"if": {"height_before": -1, "hf_before": [-1]}}),
+                "Invalid ifelse request: at least one of \"then\"/\"else\" required",
+            ),
             (
                 "ifelse",
                 json!({"if": {"height_before": 1}}),

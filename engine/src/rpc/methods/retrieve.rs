@@ -44,6 +44,7 @@ impl Retrieve {
             let auth = Auth::parse(params, &account)?;
             Some((auth, required(params.timestamp("timestamp")?, "timestamp")?))
         } else {
+            Auth::check_types(params)?;
             None
         };
         let last_hash = match (params.string("last_hash")?, params.string("lastHash")?) {

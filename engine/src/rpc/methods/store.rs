@@ -60,28 +60,30 @@ pub(super) struct StoreRequest {
 
 impl StoreRequest {
     pub(super) fn parse(params: &Params<'_>) -> Result<Self, Invalid> {
-        // The one field that the reference looks at before the account.
+        // The order in which the reference looks at them.
         let timestamp = required(lenient_time(params, "timestamp", TIMESTAMP)?, "timestamp")?;
-        let account = auth::account(params, true)?;
         let expiry = match (params.timestamp("expiry")?, lenient_time(params, "ttl", POSITIVE)?) {
             (Some(_), Some(_)) => return Err(Invalid::new("Cannot specify both 'expiry' and 'ttl'")),
             (Some(expiry), None) => expiry,
             (None, Some(ttl)) => timestamp.plus(ttl.0),
             (None, None) => return Err(Invalid::new("Required field 'expiry' or 'ttl' missing")),
         };
+        let account = auth::account(params, true)?;
+        let namespace = params.namespace()?.unwrap_or_default();
+        Auth::check_types(params)?;
+        let auth = params.field("signature").map(|_| Auth::parse(params, &account)).transpose()?;
+        let sig_timestamp = params.timestamp("sig_timestamp")?.unwrap_or(timestamp);
         let text = required(params.string("data")?, "data")?;
         let data = match params.encoding() {
-            Encoding::Json if text.len() > MAX_MESSAGE.div_ceil(3) * 4 => return Err(too_long()),
-            Encoding::Json => base64_simd::forgiving_decode_to_vec(text)
-                .map_err(|_| Invalid::new("Invalid 'data' value: not base64 encoded"))?,
+            Encoding::Json => {
+                auth::decode_base64(text).ok_or_else(|| Invalid::new("Invalid 'data' value: not base64 encoded"))?
+            }
+            Encoding::Bencode if text.len() > MAX_MESSAGE => return Err(too_long()),
             Encoding::Bencode => text.to_vec(),
         };
         if data.len() > MAX_MESSAGE {
             return Err(too_long());
         }
-        let auth = params.field("signature").map(|_| Auth::parse(params, &account)).transpose()?;
-        let sig_timestamp = params.timestamp("sig_timestamp")?.unwrap_or(timestamp);
-        let namespace = params.namespace()?.unwrap_or_default();
         Ok(Self { account, namespace, timestamp, expiry, data, auth, sig_timestamp })
     }
 }
