@@ -154,8 +154,9 @@ docs: $(VENV)/.requirements ## The documentation in build/site, warnings refused
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p allium-engine $(CARGO_PROFILE)
 	rm -rf build/site/rust && cp -r target/doc build/site/rust
 
-screenshots: build ## Pictures of the messenger in docs/pictures, from what Chromium really shows
+screenshots: build ## Pictures of the messenger and the explorer in docs/pictures, from what Chromium really shows
 	PYTHONPATH=. $(BIN)/python docs/pictures/messenger.py
+	PYTHONPATH=. $(BIN)/python docs/pictures/explorer.py
 
 pictures: build ## The picture of the demo, docs/pictures/demo.svg, from what it really shows
 	$(BIN)/python docs/pictures/demo.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gzip
 import http.client
@@ -10,6 +11,8 @@ import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +23,9 @@ from allium.appchain.types import MILLI, Address
 from allium.portal.explorer import drawings, shown
 from allium.portal.explorer.markup import Markup, element, foreign
 from allium.portal.explorer.samples import Sample, Samples
+from allium.portal.explorer.service import Explorer
 from allium.portal.explorer.snapshot import SwarmRow
+from allium.portal.limits import Rate
 from tests.support.appchain_world import REQUIREMENT, address, pubkey
 from tests.support.explorer import HOSTILE, ExplorerUnderTest, beneficiary, explored
 
@@ -266,7 +271,29 @@ def test_a_flood_is_refused(explorer: ExplorerUnderTest) -> None:
     assert refused and int(refused[0].headers["retry-after"]) > 0
 
 
-def test_samples_thin_out_and_stay(tmp_path: Any) -> None:
+def test_a_part_that_fails_takes_nothing_else_along(explorer: ExplorerUnderTest, tmp_path: Path) -> None:
+    async def run() -> None:
+        failed = asyncio.Event()
+
+        async def fail() -> None:
+            failed.set()
+            raise RuntimeError
+
+        source: Any = SimpleNamespace(figures=None, run=fail)
+        samples = Samples(tmp_path / "samples.sqlite")
+        other = Explorer(explorer.now, samples, source, Rate(9, 9), str, tmp_path / "none.json", None)
+        task = asyncio.create_task(other.run())
+        await failed.wait()
+        while not await asyncio.to_thread(samples.all):
+            assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        samples.close()
+
+    explorer.run(run())
+
+
+def test_samples_thin_out_and_stay(tmp_path: Path) -> None:
     def sample(time: int) -> Sample:
         return Sample(time, time // 120, 1, 2, 2, 3, 10**20, 4, 5, 6)
 
@@ -306,3 +333,10 @@ def test_countries_are_known_by_address() -> None:
 )
 def test_amounts_are_shown_to_the_unit(units: int, text: str) -> None:
     assert shown.sesh(units) == text
+
+
+def test_times_beyond_all_calendars_are_none() -> None:
+    assert "1970-01-01 00:00:01 UTC" in shown.moment(1)
+    for seconds in (-1, 0, 2**62):
+        assert "never" in shown.moment(seconds) and "never" in shown.minute(seconds)
+    assert "<svg" in drawings.line("chart", "t", [(2**61, 0), (2**62, 1)], 1, "w")

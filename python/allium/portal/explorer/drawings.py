@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from allium import geography
 from allium.portal.explorer.markup import Content, Markup, element
+from allium.portal.explorer.shown import LAST_SECOND
 from allium.portal.explorer.snapshot import SwarmRow
 
 _CHART_WIDTH, _CHART_HEIGHT, _LEFT, _BOTTOM, _TOP = 720, 240, 84, 26, 12
@@ -52,7 +53,7 @@ def line(name: str, title: str, points: Sequence[tuple[int, int]], unit: int, wo
     form = "%Y-%m-%d" if last - first > 2 * 86_400 else "%d %b %H:%M"
     for when, kind in ((first, "tick"), (last, "tick end")) if last > first else ((last, "tick end"),):
         label = {"class": kind, "x": f"{x(when):.1f}", "y": _CHART_HEIGHT - 6}
-        axis.append(element("text", label, time.strftime(form, time.gmtime(when))))
+        axis.append(element("text", label, time.strftime(form, time.gmtime(min(when, LAST_SECOND)))))
     places = [f"{x(when):.1f},{y(value):.1f}" for when, value in points]
     ends = f"{x(first):.1f},{_TOP + up} {' '.join(places)} {x(last):.1f},{_TOP + up}"
     dot = {"class": "dot", "cx": f"{x(last):.1f}", "cy": f"{y(points[-1][1]):.1f}", "r": 4}

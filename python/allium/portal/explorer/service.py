@@ -12,7 +12,7 @@ import hashlib
 import re
 import sqlite3
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -41,6 +41,10 @@ _MOST_KEPT, _MOST_BYTES = 512, 48 << 20
 _LONGEST_QUERY = 1024
 _SMALL = 1024
 _SAMPLE_SECONDS, _CONTACT_SECONDS, _AGAIN_SECONDS = 30.0, 60.0, 1.0
+#: What a query may have.
+_FIELDS = frozenset(
+    {"q", "sort", "order", "page", "skip", "state", "country", "swarm", "version", "name", "account", "address"}
+)
 _ADDRESS, _PUBKEY = re.compile("0[xX][0-9a-fA-F]{40}"), re.compile("[0-9a-fA-F]{64}")
 _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -144,9 +148,17 @@ class Explorer:
     async def run(self) -> None:
         """Keeps samples and what is known of nodes, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._figures.run())
-            tasks.create_task(self._keep_samples())
-            tasks.create_task(self._read_contacts())
+            for work in (self._figures.run, self._keep_samples, self._read_contacts):
+                tasks.create_task(self._lasting(work))
+
+    async def _lasting(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Begins anew after whatever goes wrong: the API, which shares the process, needs none of it."""
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                log.failure(self._log, "a part of the explorer failed", error)
+            await asyncio.sleep(_SAMPLE_SECONDS)
 
     async def _keep_samples(self) -> None:
         while True:
@@ -201,7 +213,8 @@ class Explorer:
             if made is not None:
                 return _sent(made, request, 3600)
             return _sent(_refusal(404, "Nothing there", "There is no such file."), request)
-        return _sent(await self._made(parts, asked(request.query)), request, self._lasts())
+        given = {name: value for name, value in asked(request.query).items() if name in _FIELDS}
+        return _sent(await self._made(parts, given), request, self._lasts())
 
     def _lasts(self) -> int:
         """For how many seconds nobody has to ask again: a part of a block, as events come in between."""
@@ -245,7 +258,7 @@ class Explorer:
         return made
 
     def _keep(self, place: tuple[Any, ...], made: Made) -> None:
-        if made.size > _MOST_BYTES // 4:
+        if made.size > _MOST_BYTES // 2:
             return
         self._kept[place] = made
         self._bytes += made.size

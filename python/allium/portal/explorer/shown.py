@@ -7,6 +7,8 @@ import time
 from allium.portal.explorer.markup import Markup, element, joined, link, path
 
 _UNITS = 10**9
+#: Of the year 9999.
+LAST_SECOND = 253_402_300_799
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -34,19 +36,19 @@ def basis_points(fee: int) -> str:
 
 def moment(seconds: int) -> Markup:
     """Unix time, to the second."""
-    if not 0 < seconds < 253_402_300_800:  # up to the year 9999
-        return element("span", {"class": "muted"}, "never")
-    told = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-    return element("time", {"datetime": _machine(seconds)}, told)
+    return _time(seconds, "%Y-%m-%d %H:%M:%S UTC")
 
 
 def minute(seconds: int) -> Markup:
     """Unix time, to the minute, where there is little room."""
-    return element("time", {"datetime": _machine(seconds)}, time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds)))
+    return _time(seconds, "%Y-%m-%d %H:%M")
 
 
-def _machine(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+def _time(seconds: int, form: str) -> Markup:
+    if not 0 < seconds <= LAST_SECOND:
+        return element("span", {"class": "muted"}, "never")
+    told = time.gmtime(seconds)
+    return element("time", {"datetime": time.strftime("%Y-%m-%dT%H:%M:%SZ", told)}, time.strftime(form, told))
 
 
 def duration(seconds: int) -> str:

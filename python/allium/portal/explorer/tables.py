@@ -17,7 +17,7 @@ from allium.portal.explorer.markup import Content, Markup, element, joined, link
 Row = TypeVar("Row")
 
 #: Rows of a page, and of a download.
-PAGE_ROWS, DOWNLOAD_ROWS = 100, 10_000
+PAGE_ROWS, DOWNLOAD_ROWS = 100, 5000
 _MOST_FIELDS, _LONGEST_VALUE = 16, 200
 _NUMBER = re.compile("[0-9]{1,9}")
 #: What a spreadsheet would take for a formula.
