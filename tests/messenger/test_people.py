@@ -12,6 +12,7 @@ import pytest_asyncio
 from allium.devnet import ports
 from allium.messenger import safety
 from allium.messenger.countries import country
+from allium.operate import admin
 from tests.messenger.conftest import Person
 from tests.messenger.test_talk import says
 from tests.support.devnet import Devnet
@@ -19,6 +20,7 @@ from tests.support.messenger import Messenger
 from tests.support.push_services import CONTACT, PushServices
 from tests.support.server_process import ServerUnderTest
 from tests.support.sogs_server import SogsServer, sogs_server
+from tests.support.waiting import await_that
 
 People = tuple[Person, Person]
 
@@ -159,19 +161,27 @@ async def test_a_message_wakes_a_browser(
         try:
             await asyncio.to_thread(server.start)
             await asyncio.to_thread(service.start)
-            await _woken(people[0], service, services)
+            await _woken(people[0], service, services, server)
         finally:
             service.close()
             server.end()
 
 
-async def _woken(alice: Person, service: Messenger, services: PushServices) -> None:
+def _monitored(server: ServerUnderTest) -> int:
+    """How many nodes have taken subscriptions."""
+    found: int = admin.status(server.directory)["push"]["monitored"]
+    return found
+
+
+async def _woken(alice: Person, service: Messenger, services: PushServices, server: ServerUnderTest) -> None:
     account = await asyncio.to_thread(service.do, "POST", "/api/accounts", {"display_name": "Erin"})
     path = f"/api/accounts/{account['id']}/push"
     assert (await asyncio.to_thread(service.get, path))["key"]
     browser = services.browser("erin")
     wanted = {"endpoint": browser["endpoint"], **browser["keys"]}
     await asyncio.to_thread(service.do, "PUT", path, wanted)
+    # Who is asked to tell of messages tells of those that come after that.
+    await asyncio.to_thread(await_that, "nodes are subscribed to", lambda: _monitored(server) >= 2)
     write = f"{alice.path}/conversations/{account['account_id']}/messages"
     await asyncio.to_thread(alice.service.do, "POST", write, {"text": "Psst, Erin"})
     arrived = await services.next()

@@ -62,7 +62,8 @@ export default function Settings({ account, section }: { account: Account; secti
             ))}
           </ul>
         </nav>
-        <section className="settings-page" aria-labelledby="section">
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls and has no control in it is scrolled by keys. */}
+        <section className="settings-page" aria-labelledby="section" tabIndex={0}>
           <h3 id="section">{t(label)}</h3>
           <Page account={account} />
         </section>
