@@ -115,7 +115,8 @@ function Calculator({ balance, nodes, requirement }: { balance: bigint; nodes: n
         />
       </div>
       {known && (
-        <div className="scroll">
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled with keys
+        <section className="scroll" aria-label={t("pool.calculator")} tabIndex={0}>
           <table>
             <thead>
               <tr>
@@ -145,7 +146,7 @@ function Calculator({ balance, nodes, requirement }: { balance: bigint; nodes: n
               ))}
             </tbody>
           </table>
-        </div>
+        </section>
       )}
     </section>
   );
