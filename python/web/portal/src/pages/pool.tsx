@@ -81,7 +81,7 @@ function Calculator({ balance, nodes, requirement }: { balance: bigint; nodes: n
       Number((got * 1_000_000n) / (own || 1n)) / 1_000_000,
     );
   return (
-    <section className="card stack" aria-label={t("pool.calculator")}>
+    <section className="card stack">
       <h2>{t("pool.calculator")}</h2>
       <p className="muted">{t("pool.calculatorMore")}</p>
       <div className="filters">
