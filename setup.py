@@ -61,7 +61,7 @@ def _build_pages() -> None:
         return
     npm = shutil.which("npm")
     if npm is None:
-        print("The pages of messenger and portal are left out: install Node.js >= 20, and build again, to have them.", file=sys.stderr)
+        print("The pages are left out: install Node.js >= 20, and build again, to have them.", file=sys.stderr)
         return
     try:
         subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=PAGE_SOURCE, check=True)

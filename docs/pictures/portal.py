@@ -21,12 +21,13 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
 
 def main() -> None:
     """Makes a network with some nodes, and writes the pictures."""
-    with tempfile.TemporaryDirectory() as name, launched() as browser:
+    with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with anvil.running(directory / "anvil.log") as local:
             chain = Chain(local.url, deploy.DeployParameters(minimum_exit_age=0))
             chain.send(chain.token.functions.transfer(chain.addresses.pool, 22_000_000 * SESH), chain.owner)
-            with PageWorld(chain, directory).running(2) as world:
+            # The browser last: it brings a loop of its own.
+            with PageWorld(chain, directory).running(2) as world, launched() as browser:
                 me = person(3)
                 world.join(world.net.members[0], person(1))
                 parts = [(person(2), 10_000), (me, 15_000)]

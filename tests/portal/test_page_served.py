@@ -6,15 +6,14 @@ import contextlib
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, expect
 
-from allium.portal.page_files import DIRECTORY, ROUTES, PageFiles, Surroundings, content_hash, hashes
-from allium.server.messages import Answer, Request
+from allium.portal.page_files import DIRECTORY, ROUTES, content_hash, hashes
 from tests.support.browser import Tab
 from tests.support.command import allium
 from tests.support.portal_page import PageWorld, WalletTab
@@ -105,23 +104,3 @@ def served(directory: Path) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-async def test_without_a_built_page_it_is_said_how_to_get_it(tmp_path: Path) -> None:
-    files = PageFiles(Surroundings().told(42161), tmp_path)
-
-    async def api(request: Request) -> Answer:
-        return Answer(418, {})
-
-    async def none() -> AsyncIterator[bytes]:
-        return
-        yield b""
-
-    def asked(path: str, method: str = "GET") -> Request:
-        return Request(method, path, "", {}, 0, none())
-
-    answer = files.beside(api)
-    said = await answer(asked("/"))
-    assert said.status == 404 and b"make pages" in said.body and said.body.count(b"\n") == 1
-    assert (await answer(asked("/nodes"))).status == 418 and (await answer(asked("/", "POST"))).status == 418
-    assert (await answer(asked("/../portal.toml"))).status == 418

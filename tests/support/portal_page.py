@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from eth_account import Account
+from eth_utils.address import to_checksum_address
 from playwright.sync_api import Browser, Locator, expect
 
 from allium.devnet import anvil, ports
@@ -196,7 +197,7 @@ class WalletTab(Tab):
     def _signed_by(self, account: str, to: str, data: str, gas: int, nonce: int, price: int) -> Any:
         key = next(one.key for one in map(anvil.account, range(10)) if one.address == account)
         chain = {"nonce": nonce, "gasPrice": price, "gas": gas, "chainId": anvil.CHAIN_ID}
-        signed = Account.sign_transaction({"to": to, "data": data, "value": 0, **chain}, key)
+        signed = Account.sign_transaction({"to": to_checksum_address(to), "data": data, "value": 0, **chain}, key)
         return self._rpc("eth_sendRawTransaction", ["0x" + bytes(signed.raw_transaction).hex()])
 
     def _send(self, wanted: dict[str, Any], account: str) -> Any:

@@ -81,7 +81,7 @@ function Calculator({ balance, nodes, requirement }: { balance: bigint; nodes: n
       Number((got * 1_000_000n) / (own || 1n)) / 1_000_000,
     );
   return (
-    <section className="card stack" aria-label={t("pool.calculator")}>
+    <section className="card stack">
       <h2>{t("pool.calculator")}</h2>
       <p className="muted">{t("pool.calculatorMore")}</p>
       <div className="filters">
@@ -115,7 +115,8 @@ function Calculator({ balance, nodes, requirement }: { balance: bigint; nodes: n
         />
       </div>
       {known && (
-        <div className="scroll">
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled with keys
+        <section className="scroll" aria-label={t("pool.calculator")} tabIndex={0}>
           <table>
             <thead>
               <tr>
@@ -145,7 +146,7 @@ function Calculator({ balance, nodes, requirement }: { balance: bigint; nodes: n
               ))}
             </tbody>
           </table>
-        </div>
+        </section>
       )}
     </section>
   );
