@@ -17,7 +17,7 @@ COUNT = 100_000
 #: Elements of a whole page, and what a script may hold of it more than when it was opened, bytes.
 MOST_ELEMENTS, MOST_HEAP = 3_000, 48 << 20
 #: More than the page holds at a time.
-FAR = 4_500
+FAR = 1_800
 #: Numbers of the messages that are drawn, the upper one first.
 _DRAWN = """() => [...document.querySelectorAll('article .rich')]
   .map(one => /^(\\d+):/.exec(one.textContent)).filter(Boolean).map(one => Number(one[1]))"""

@@ -7,7 +7,7 @@ import type { Message, Page } from "./types";
 const START = 1_000_000_000;
 const SIZE = 100;
 /** A stretch longer than this gives up its other end, so that memory does not grow with scrolling. */
-const LONGEST = 4000;
+const LONGEST = 1200;
 
 export interface Stretch {
   messages: Message[];
