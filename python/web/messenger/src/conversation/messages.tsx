@@ -22,6 +22,7 @@ const AHEAD = 80;
 const BEYOND = 700;
 const USUAL = 58;
 const PAGE = 10;
+const FRAMES = 60;
 /** Milliseconds in which a list that was just opened finds its end. */
 const SETTLED = 1500;
 
@@ -53,13 +54,14 @@ interface Properties {
 }
 
 export function MessageList({ chat, conversation, begun }: Properties) {
-  const { messages, first, before, after, state, error, generation } = useStore(chat.timeline.stretch);
+  const { messages, first, before, after, state, error, target, generation } = useStore(chat.timeline.stretch);
   const jump = useStore(chat.jump);
   const list = useRef<VirtuosoHandle>(null);
   const frame = useRef<HTMLDivElement>(null);
   const [atEnd, setAtEnd] = useState(true);
   const [seen, setSeen] = useState(0);
   const [lit, setLit] = useState(0);
+  const pinned = useRef<number | null>(null);
   const newest = messages.at(-1)?.position ?? 0;
   const missed = useMemo(() => {
     let count = 0;
@@ -83,6 +85,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     const index = indexOf(jump.id);
     if (index < 0) return;
     setLit(jump.id);
+    pinned.current = jump.id;
     // The list has to be there with its new messages before it can be moved.
     const moved = requestAnimationFrame(() => list.current?.scrollToIndex({ index, align: "center" }));
     const dark = setTimeout(() => setLit(0), 2000);
@@ -96,28 +99,46 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   useEffect(() => {
     // What one has just written is shown, wherever one was reading.
     if (last && lastSeen.current !== last.id && last.outgoing && !after) {
+      pinned.current = null;
       list.current?.scrollToIndex({ index: "LAST", align: "end" });
     }
     lastSeen.current = last?.id;
   }, [last, after]);
+  // Where one has jumped stays in the middle while what is around it is loaded and drawn, until one moves on.
   const begunAt = useRef({ generation: -1, time: 0 });
-  if (begunAt.current.generation !== generation) begunAt.current = { generation, time: performance.now() };
+  if (begunAt.current.generation !== generation) {
+    begunAt.current = { generation, time: performance.now() };
+    pinned.current = target;
+  }
   /** Rows grow while they are drawn for the first time; the end stays the end. */
   const settle = () => {
-    const isNew = performance.now() - begunAt.current.time < SETTLED && !jump;
+    const at = pinned.current === null ? -1 : indexOf(pinned.current);
+    if (at >= 0) return list.current?.scrollToIndex({ index: at, align: "center" });
+    const isNew = performance.now() - begunAt.current.time < SETTLED && !jump && target === null;
     if ((isNew || atEnd) && !after) list.current?.scrollToIndex({ index: "LAST", align: "end" });
   };
   /** Whoever moves the list wants it to stay there. */
   const moved = () => {
     begunAt.current.time = Number.NEGATIVE_INFINITY;
+    pinned.current = null;
   };
   const toEnd = () => {
+    pinned.current = null;
     chat.jump.set(null);
     if (after) void chat.timeline.load();
     else list.current?.scrollToIndex({ index: "LAST", align: "end", behavior: "auto" });
   };
   const focus = (id: number | undefined) =>
     frame.current?.querySelector<HTMLElement>(`[data-message="${id}"]`)?.focus({ preventScroll: true });
+  /** A list that begins anew has its messages some frames later. */
+  const focusSoon = (id: number | undefined, left = FRAMES) => {
+    const found = frame.current?.querySelector<HTMLElement>(`[data-message="${id}"]`);
+    // It is drawn more than once before it stays; who has put the focus elsewhere keeps it there.
+    const now = document.activeElement;
+    const free = now === null || now === document.body || now === found;
+    if (found && free) found.focus({ preventScroll: true });
+    if (left > 0 && (free || !found)) requestAnimationFrame(() => focusSoon(id, left - 1));
+  };
   /** Keys go from message to message; who has the focus keeps it when the list moves. */
   const onKeyDown = (event: KeyboardEvent) => {
     const by = STEPS[event.key];
@@ -137,9 +158,8 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   const toTheEdge = async (end: boolean) => {
     await chat.timeline.load(end ? null : "start");
     const held = chat.timeline.stretch.get().messages;
-    const target = held.at(end ? -1 : 0);
-    if (target) chat.jump.set({ id: target.id, count: Date.now() });
-    requestAnimationFrame(() => requestAnimationFrame(() => focus(target?.id)));
+    chat.jump.set(null);
+    focusSoon(held.at(end ? -1 : 0)?.id);
   };
   const near = ({ startIndex, endIndex }: ListRange) => {
     if (startIndex - first < AHEAD) void chat.timeline.older();
@@ -209,7 +229,14 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the messages in it take the keys.
-    <div className="messages" ref={frame} onKeyDown={onKeyDown} onWheel={moved} onTouchMove={moved}>
+    <div
+      className="messages"
+      ref={frame}
+      onKeyDown={onKeyDown}
+      onWheel={moved}
+      onTouchMove={moved}
+      onPointerDown={moved}
+    >
       {state === "ready" && (
         <MessageMenu chat={chat}>
           <Virtuoso
@@ -222,8 +249,8 @@ export function MessageList({ chat, conversation, begun }: Properties) {
             data={messages}
             firstItemIndex={first}
             initialTopMostItemIndex={
-              jump && indexOf(jump.id) >= 0
-                ? { index: indexOf(jump.id), align: "center" }
+              target !== null && indexOf(target) >= 0
+                ? { index: indexOf(target), align: "center" }
                 : { index: messages.length - 1, align: "end" }
             }
             computeItemKey={(_, message) => message.id}
