@@ -1,6 +1,6 @@
 # The habits. `make` alone lists them. None needs a step before it.
 .DEFAULT_GOAL := help
-.PHONY: help pages screenshots header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto bench-files bench-push bench-portal bench-claims fmt lock clean simulate bench-network deb docs pictures audit sbom
+.PHONY: help pages screenshots header wheel capi cometbft demo test test-rust test-python test-x25519 test-chaos test-mixed test-crash fuzz fuzz-coverage lint build bench bench-store bench-swarm bench-ledger bench-bls bench-crypto bench-files bench-push bench-portal bench-claims bench-page fmt lock clean simulate bench-network deb docs pictures audit sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -68,6 +68,9 @@ bench-push: build ## The push server with 100,000 subscriptions on one core
 
 bench-portal: build ## A portal with 1,500 nodes and their stakers, at 200 requests a second (ARGS=--help)
 	PYTHONPATH=. $(BIN)/python bench/portal.py $(ARGS)
+
+bench-page: build ## A conversation of 100,000 messages that is scrolled: times of frames (ARGS=--help)
+	PYTHONPATH=. $(BIN)/python bench/page_frames.py $(ARGS)
 
 bench-claims: build ## A claim among 100 nodes, a third of which are slow, lie or say nothing (ARGS=--help)
 	PYTHONPATH=. $(BIN)/python bench/claims.py $(ARGS)

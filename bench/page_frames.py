@@ -15,6 +15,7 @@ what the main thread spent its time, how many elements the page has and how much
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import tempfile
@@ -64,7 +65,7 @@ def measured(page: Page, cdp: CDPSession, name: str, work: Callable[[], None]) -
     times = page.evaluate("() => { window.watching_ = false; return window.frames_ }")
     blank = page.evaluate("window.blank_")
     after = metrics(cdp)
-    gaps = sorted(later - sooner for sooner, later in zip(times, times[1:], strict=False))
+    gaps = sorted(later - sooner for sooner, later in itertools.pairwise(times))
     dropped = sum(max(0, round(gap / FRAME) - 1) for gap in gaps)
     seconds = (times[-1] - times[0]) / 1000
     found = {
@@ -80,11 +81,12 @@ def measured(page: Page, cdp: CDPSession, name: str, work: Callable[[], None]) -
         "elements": page.evaluate("document.querySelectorAll('*').length"),
         "heap": after["JSHeapUsedSize"] / 1e6,
     }
+    busy = {each.removesuffix("Duration").lower(): found[each] for each in _METRICS}
+    shares = ", ".join(f"{each} {share:.0%}" for each, share in busy.items())
     print(
-        f"{name:12} {found['frames']:5} frames, p50 {found['p50']:.1f} ms, p95 {found['p95']:.1f}, "
-        f"p99 {found['p99']:.1f}, worst {found['worst']:.0f}; {found['dropped']:.1%} left out, {found['blank']:.1%} blank;"
-        f" busy {found['TaskDuration']:.0%}, {found['TaskDuration'] * seconds:.1f} s (script {found['ScriptDuration']:.0%}, layout {found['LayoutDuration']:.0%}, "
-        f"style {found['RecalcStyleDuration']:.0%}); {found['elements']} elements, {found['heap']:.0f} MB",
+        f"{name:12} {len(gaps):5} frames, p50 {found['p50']:.1f} ms, p95 {found['p95']:.1f}, p99 {found['p99']:.1f}, "
+        f"worst {gaps[-1]:.0f}; {found['dropped']:.1%} left out, {found['blank']:.1%} blank; {shares}, "
+        f"{found['TaskDuration'] * seconds:.1f} s busy; {found['elements']} elements, {found['heap']:.0f} MB",
         flush=True,
     )
     return found
@@ -92,13 +94,11 @@ def measured(page: Page, cdp: CDPSession, name: str, work: Callable[[], None]) -
 
 def gesture(page: Page, cdp: CDPSession, distance: int, speed: int) -> None:
     """Moves the list by so many pixels in one go, towards older messages if positive."""
-    box = page.locator(".scroller").bounding_box()
-    assert box is not None
     cdp.send(
         "Input.synthesizeScrollGesture",
         {
-            "x": box["x"] + box["width"] / 2,
-            "y": box["y"] + box["height"] / 2,
+            "x": 800,
+            "y": 400,
             "yDistance": distance,
             "speed": speed,
             "preventFling": True,

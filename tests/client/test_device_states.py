@@ -277,7 +277,7 @@ def test_what_waits_is_sealed_for_who_has_keys_by_then(sky: Sky, alice: Device, 
     alice.flush()
     bob.poll()
     [message] = bob.database.messages.page(alice.id)
-    assert message.extra == {"forward_secret": True}
+    assert message.extra == {"forward_secret": True, "fetched": sky.now}
     # What was tried once is never sealed anew, whatever is known later.
     alice.run(outbound.text, alice.groups, bob.id, "tried once")
     [item, *_] = alice.run(sending.begin)

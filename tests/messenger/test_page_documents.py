@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from urllib.parse import quote
 
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.messenger.conftest import Person
@@ -91,3 +93,21 @@ def test_other_files_say_what_they_are(people: People, open_tab: OpenTab) -> Non
         card = message(page, f"Here is {name}").locator(".card")
         expect(card).to_contain_text(name)
         expect(card).to_contain_text(f"{kind} · 11 bytes")
+
+
+def test_a_moving_picture_stands_still_for_who_wants_less_motion(people: People, open_tab: OpenTab) -> None:
+    alice, bob = people
+    made = BytesIO()
+    frames = [Image.new("RGB", (120, 90), color) for color in ("black", "white")]
+    frames[0].save(made, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
+    send(bob, alice, "It moves", "moving.gif", made.getvalue(), "image/gif")
+    # Tabs of tests ask for less motion.
+    page = conversation(open_tab, alice)
+    shown = message(page, "It moves")
+    expect(shown.locator(".gif-still")).to_be_visible()
+    shown.get_by_role("button", name="Play", exact=True).click()
+    expect(shown.locator(".gif-open img")).to_be_visible()
+    shown.get_by_role("button", name="Pause", exact=True).click()
+    expect(shown.locator(".gif-still")).to_be_visible()
+    shown.get_by_role("button", name="Open: GIF").click()
+    expect(page.get_by_role("dialog").get_by_role("img")).to_be_visible()

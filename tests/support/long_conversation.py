@@ -1,4 +1,4 @@
-"""A conversation as long as many years make it, put straight into an account's database while no service has it open."""
+"""A conversation as long as many years make it, put straight into an account's database while nobody has it open."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ START = 1_600_000_000_000
 STEP = 7 * 60_000
 #: Those that are made one by one.
 FIRST = 2_000
-_WORDS = (
-    "and the of we you it in that is not for was on are as with they be at have this from by hot but some what there "
-    "out other were all your when up use how said an each she which do their time will way about many then them would "
-    "like so these her long make thing see him two has look more day could go come did my sound no most number who over"
-).split()
+_TEXT = """
+and the of we you it in that is not for was on are as with they be at have this from by hot but some what there out
+other were all your when up use how said an each she which do their time will way about many then them would like so
+these her long make thing see him two has look more day could go come did my sound no most number who over
+"""
+_WORDS = _TEXT.split()
 _COPIED = "conversation, sender, kind, outgoing, state, read, extra, names"
 #: Numbers of copies follow those of their originals, `before` later.
 _COPY = (
-    f"INSERT INTO messages (id, timestamp, received, position, body, {_COPIED}) SELECT id + :before, timestamp + :time, "
-    "received + :time, position + :time, CASE WHEN instr(body, ': ') = 0 THEN body ELSE "
+    f"INSERT INTO messages (id, timestamp, received, position, body, {_COPIED}) SELECT id + :before, "
+    "timestamp + :time, received + :time, position + :time, CASE WHEN instr(body, ': ') = 0 THEN body ELSE "
     f"printf('%d: %s', body + :before, substr(body, instr(body, ': ') + 2)) END, {_COPIED} "
     "FROM messages WHERE id > :first AND id <= :last ORDER BY id",
     "INSERT INTO reactions SELECT message + :before, sender, emoji, timestamp + :time FROM reactions "
@@ -42,7 +43,7 @@ _EMOJI = ("👍", "😂", "🥰", "🎉 🎉", "👩‍👩‍👧")
 def body(chance: random.Random, number: int) -> str:
     """What somebody may write: mostly a line, at times a paragraph, code, a link, a few emoji."""
     kind = chance.random()
-    if kind < 0.04:
+    if number % 10 == 7 and kind < 0.4:
         return chance.choice(_EMOJI)
     count = min(1 + int(chance.expovariate(1 / 11)), 220)
     text = f"{number}: " + " ".join(chance.choice(_WORDS) for _ in range(count))

@@ -189,11 +189,22 @@ class RestoreWanted(Struct, kw_only=True):
 
 
 class ExportWanted(Struct, kw_only=True):
-    """`json` writes one file, `html` a directory; with a `conversation`, `html` writes its page alone."""
+    """`json` writes one file, `html` a directory; with a `conversation`, `html` writes its page alone.
 
-    format: Literal["json", "html"]
+    `zip` writes a conversation with its files: a page to read, and what an import takes; with a `password` sealed.
+    """
+
+    format: Literal["json", "html", "zip"]
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
     conversation: Id | None = None
+    password: Annotated[str, Meta(min_length=6, max_length=256)] | None = None
+
+
+class ImportWanted(Struct, kw_only=True):
+    """A `zip` of an export, and the password that it was sealed with."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
+    password: Annotated[str, Meta(max_length=1024)] | None = None
 
 
 class Pairing(Struct, kw_only=True):

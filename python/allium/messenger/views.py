@@ -338,14 +338,27 @@ class WayView(Struct, kw_only=True):
     error: str
 
 
+class HolderView(Struct, kw_only=True):
+    """A node that has signed that it keeps a message; `ip` is empty if it is not known any more."""
+
+    pubkey: str
+    ip: str
+
+
 class InfoView(Struct, kw_only=True):
     """What is known of how a message came, or goes."""
 
     #: Under which swarm or server have it; empty if not known.
     hash: str
+    #: When it was written, by its sender's clock; when the network had it; when this device fetched it, null if not
+    #: known or if it was written here.
     timestamp: int
     received: int
+    fetched: int | None
+    #: Of a message of ours: how many nodes were asked to keep it, how many do, and which.
+    asked: int | None
     stored_on: int | None
+    nodes: list[HolderView]
     waiting_for_files: bool
     ways: list[WayView]
 

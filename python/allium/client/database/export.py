@@ -55,14 +55,28 @@ def lines(database: Database) -> Iterator[str]:
     """
     yield json.dumps({"type": "export", "format": FORMAT, "time": int(time.time() * 1000)})
     for account, profile in database.profiles.all():
-        known = {"name": profile.name, "picture_url": profile.picture_url, "picture_key": profile.picture_key.hex()}
-        yield json.dumps({"type": "profile", "id": account, **known, "updated": profile.updated})
+        yield json.dumps(_profile(account, profile))
     for conversation in database.conversations.all():
         yield json.dumps(_conversation(conversation))
     last = 0
     while batch := database.messages.after(last, _BATCH):
         yield from (json.dumps(entry) for entry in messages(database, batch))
         last = batch[-1].id
+
+
+def conversation_lines(database: Database, conversation: Conversation) -> Iterator[str]:
+    """One conversation as `lines` has it, with the profiles of those who wrote in it behind its messages."""
+    yield json.dumps({"type": "export", "format": FORMAT, "time": int(time.time() * 1000)})
+    yield json.dumps(_conversation(conversation))
+    last: Message | None = None
+    senders: set[str] = set()
+    while batch := database.messages.page(conversation.id, after=last, first=last is None, limit=_BATCH):
+        yield from (json.dumps(entry) for entry in messages(database, batch))
+        senders.update(each.sender for each in batch)
+        last = batch[-1]
+    for account in sorted(senders):
+        if (profile := database.profiles.get(account)) is not None:
+            yield json.dumps(_profile(account, profile))
 
 
 def messages(database: Database, batch: Iterable[Message]) -> list[dict[str, Any]]:
@@ -250,6 +264,11 @@ def _keep_message(database: Database, entry: dict[str, Any]) -> bool:
         timestamp = int(reaction["timestamp"])
         database.reactions.add(message.id, str(reaction["sender"]), str(reaction["emoji"]), timestamp)
     return True
+
+
+def _profile(account: str, profile: Profile) -> dict[str, Any]:
+    known = {"name": profile.name, "picture_url": profile.picture_url, "picture_key": profile.picture_key.hex()}
+    return {"type": "profile", "id": account, **known, "updated": profile.updated}
 
 
 def _conversation(conversation: Conversation) -> dict[str, Any]:

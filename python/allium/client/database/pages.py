@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -21,6 +21,8 @@ from allium.client.database.rows import Conversation, Message
 
 INDEX = "index.html"
 _BATCH = 200
+#: Files beside a page that it shows.
+_PICTURES = (".png", ".jpg", ".gif", ".webp")
 #: Characters of a name that are shown.
 _MAX_NAME = 100
 #: What joins emoji and letters, of the characters that show nothing themselves.
@@ -35,6 +37,7 @@ ol { list-style: none; padding: 0; }
 article { margin: 0 0 1rem; padding: .5rem .75rem; border-radius: .5rem; background: #f1f1f1; }
 article.own { margin-left: 15%; background: #dff3e4; }
 article p { margin: .25rem 0; white-space: pre-wrap; unicode-bidi: isolate; }
+img { display: block; max-width: 100%; max-height: 30rem; border-radius: .5rem; }
 header, small, blockquote { color: #444; font-size: .875rem; }
 blockquote { margin: .25rem 0; padding-left: .5rem; border-left: 3px solid #999; }
 @media (prefers-color-scheme: dark) {
@@ -78,9 +81,12 @@ def page_steps(database: Database, directory: Path) -> Generator[int, None, list
     return [index, *written]
 
 
-def page(database: Database, conversation: Conversation) -> Iterator[str]:
-    """The page of a conversation, in pieces; between two of them the database may be used."""
-    yield from _document(_title(conversation), _articles(database, conversation))
+def page(database: Database, conversation: Conversation, files: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The page of a conversation, in pieces; between two of them the database may be used.
+
+    `files` says of files, by where they lie on this machine, where they lie beside the page: only these are shown.
+    """
+    yield from _document(_title(conversation), _articles(database, conversation, files or {}))
 
 
 def visible(name: str, limit: int = _MAX_NAME) -> str:
@@ -93,7 +99,8 @@ def visible(name: str, limit: int = _MAX_NAME) -> str:
 def _document(title: str, body: Any) -> Iterator[str]:
     yield (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width">\n<meta name="referrer" content="no-referrer">\n'
         f"<title>{escape(visible(title))}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{_name(title)}</h1>\n<main>\n"
@@ -103,7 +110,7 @@ def _document(title: str, body: Any) -> Iterator[str]:
     yield "</main>\n</body>\n</html>\n"
 
 
-def _articles(database: Database, conversation: Conversation) -> Iterator[str]:
+def _articles(database: Database, conversation: Conversation, files: Mapping[str, str]) -> Iterator[str]:
     names: dict[str, str] = {}
 
     def name_of(account: str) -> str:
@@ -122,11 +129,11 @@ def _articles(database: Database, conversation: Conversation) -> Iterator[str]:
         if not batch:
             return
         for message, entry in zip(batch, export.messages(database, batch), strict=True):
-            yield _article(message, entry, name_of)
+            yield _article(message, entry, name_of, files)
         last = batch[-1]
 
 
-def _article(message: Message, entry: dict[str, Any], name_of: Any) -> str:
+def _article(message: Message, entry: dict[str, Any], name_of: Any, files: Mapping[str, str]) -> str:
     parts = [f"<header>{name_of(message.sender)} <time>{_moment(message.timestamp)}</time></header>"]
     if message.deleted:
         parts.append("<p><small>This message was deleted.</small></p>")
@@ -139,6 +146,10 @@ def _article(message: Message, entry: dict[str, Any], name_of: Any) -> str:
     for file in entry["attachments"]:
         described = f"{_name(file['name'] or file['content_type'] or 'file')}, {int(file['size'])} bytes"
         caption = f' <span dir="auto">{escape(_text(file["caption"]))}</span>' if file["caption"] else ""
+        if (place := files.get(file["path"])) is not None:
+            described = f'<a href="{escape(place)}">{described}</a>'
+            if place.endswith(_PICTURES):
+                parts.append(f'<img src="{escape(place)}" alt="">')
         parts.append(f"<p><small>File: {described}</small>{caption}</p>")
     if entry["reactions"]:
         shown = (f"{_name(each['emoji'])} {name_of(each['sender'])}" for each in entry["reactions"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from allium.client.database import export, pages
 from allium.client.database.export import Imported
+from allium.client.database.rows import Conversation
 from allium.client.session.core import Work
 
 if TYPE_CHECKING:
@@ -25,12 +26,24 @@ class Exports:
         self._core = core
         self._worker = worker
 
-    async def write_json(self, path: Path | str, *, progress: Callable[[int], object] | None = None) -> None:
-        """Conversations, profiles and messages into a file, a line of JSON each, all at once.
+    async def write_json(
+        self,
+        path: Path | str,
+        *,
+        conversation_id: str | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Conversations, profiles and messages into a file, a line of JSON each, all at once; or of one conversation.
 
-        `progress` is told how many lines there are so far.
+        `progress` is told how many lines there are so far. `KeyError` if there is no conversation of this id.
         """
-        await self._worker.run_steps(export.line_steps(self._core.database, Path(path)), progress)
+        database = self._core.database
+        if conversation_id is None:
+            await self._worker.run_steps(export.line_steps(database, Path(path)), progress)
+            return
+        conversation = await self._conversation(conversation_id)
+        lines = (line + "\n" for line in export.conversation_lines(database, conversation))
+        await self._worker.run_steps(export.write_steps(Path(path), lines), progress)
 
     async def write_html(
         self, directory: Path | str, *, progress: Callable[[int], object] | None = None
@@ -42,17 +55,28 @@ class Exports:
         return await self._worker.run_steps(pages.page_steps(self._core.database, Path(directory)), progress)
 
     async def write_page(
-        self, path: Path | str, conversation_id: str, *, progress: Callable[[int], object] | None = None
+        self,
+        path: Path | str,
+        conversation_id: str,
+        *,
+        files: Mapping[str, str] | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> None:
         """The web page of one conversation, all at once; `KeyError` if there is none of this id.
 
-        `progress` is told how many pieces of it there are so far.
+        `files` says of files, by where they lie on this machine, where they lie beside the page. `progress` is told how
+        many pieces of it there are so far.
         """
-        conversation = await self._worker.run(self._core.database.conversations.get, conversation_id.lower())
-        if conversation is None:
-            raise KeyError(conversation_id)
-        steps = export.write_steps(Path(path), pages.page(self._core.database, conversation))
+        conversation = await self._conversation(conversation_id)
+        steps = export.write_steps(Path(path), pages.page(self._core.database, conversation, files or {}))
         await self._worker.run_steps(steps, progress)
+
+    async def _conversation(self, conversation_id: str) -> Conversation:
+        for name in (conversation_id, conversation_id.lower()):
+            found = await self._worker.run(self._core.database.conversations.get, name)
+            if found is not None:
+                return found
+        raise KeyError(conversation_id)
 
     async def read_json(self, path: Path | str, *, progress: Callable[[Imported], object] | None = None) -> Imported:
         """Adds what `write_json` has written, perhaps of another account; what is there already stays as it is.

@@ -66,7 +66,7 @@ def _add(
             timer=letter.disappearing,
             expires=_expires(work, letter, expiry),
             attachments=tuple(_attachment(each) for each in message.attachments) if message else (),
-            extra=extra,
+            extra=extra | ({letters.FETCHED: work.now} if message else {}),
         )
     )
     if added is not None:

@@ -39,8 +39,10 @@ PUSHED_MS = 60_000
 #: How long a deletion waits for a message that other nodes have and this one does not, milliseconds.
 TOMBSTONE_MS = 15 * 86_400_000
 _MAX_MENTIONS = 100
+#: In a message's `extra`: when this device had it, Unix milliseconds.
+FETCHED = "fetched"
 
-__all__ = ["MessageError", "take"]
+__all__ = ["FETCHED", "MessageError", "take"]
 
 
 def take(work: Work, stored: Received, groups: GroupFeature) -> None:
@@ -173,7 +175,10 @@ def _row(work: Work, stored: Received, opened: Opened, conversation_id: str) -> 
         timer=letter.disappearing,
         expires=_expires(work, stored, letter, outgoing or read),
         attachments=tuple(_attachment(each) for each in message.attachments),
-        extra=text_extra(message) | _protection(opened) | pro_extra(work, letter, opened.signed, opened.signature),
+        extra=text_extra(message)
+        | {FETCHED: work.now}
+        | _protection(opened)
+        | pro_extra(work, letter, opened.signed, opened.signature),
     )
 
 

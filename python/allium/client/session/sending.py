@@ -187,8 +187,9 @@ def done(work: Work, item: OutboxItem, stored: Stored) -> None:
         work.database.messages.set_state(message.id, MessageState.SENT)
         if not message.hash:
             work.database.messages.set_hash(message.id, item.hash)
-        keepers = sum(each.verified for each in stored.confirmations)
-        work.database.messages.set_extra(message.id, {**message.extra, "stored on": keepers})
+        keepers = [each.node.hex() for each in stored.confirmations if each.verified]
+        told = {"stored on": len(keepers), "stored by": keepers, "asked": len(stored.confirmations)}
+        work.database.messages.set_extra(message.id, {**message.extra, **told})
         if message.timer is not None and message.expires is None:
             # What we wrote we have read, so both kinds begin now.
             work.database.messages.set_expiry(message.id, stored.timestamp + message.timer.seconds * 1000)

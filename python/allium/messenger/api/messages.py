@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from typing import Any
 
 from allium.client.database.rows import Message, OutboxState
 from allium.client.errors import NetworkError, RefusedError
-from allium.client.session import actions, enclosing
+from allium.client.session import actions, enclosing, letters
 from allium.client.session.core import Work
 from allium.messenger import listing, requests, searching, showing, values
+from allium.messenger.account import OpenAccount
 from allium.messenger.calls import Call, Operations, integer
 from allium.messenger.errors import ApiError, unknown
 from allium.messenger.paging import cursor, page, place
 from allium.messenger.uploads import outgoing
-from allium.messenger.views import InfoView, MediaView, MessagesView, MessageView, Nothing, SearchView, WayView
+from allium.messenger.views import (
+    HolderView,
+    InfoView,
+    MediaView,
+    MessagesView,
+    MessageView,
+    Nothing,
+    SearchView,
+    WayView,
+)
 
 table = Operations()
 _ACCOUNT = "/api/accounts/{account}"
 _IN = f"{_ACCOUNT}/conversations/{{conversation}}/messages"
 _ONE = f"{_ACCOUNT}/messages/{{message}}"
 _DEFAULT, _MOST = 50, 200
+_KEY = re.compile(r"[0-9a-f]{64}")
 _TYPES = {"media": ("image/", "video/", "audio/"), "files": ("application/", "text/")}
 
 
@@ -87,7 +100,10 @@ async def info(call: Call) -> InfoView:
             hash=message.hash,
             timestamp=message.timestamp,
             received=message.received,
+            fetched=showing.count(message.extra.get(letters.FETCHED)),
+            asked=showing.count(message.extra.get("asked")),
             stored_on=showing.count(message.extra.get("stored on")),
+            nodes=_holders(call.account, message.extra.get("stored by")),
             waiting_for_files=message.id in enclosing.waiting(work),
             ways=[
                 WayView(
@@ -103,6 +119,16 @@ async def info(call: Call) -> InfoView:
         )
 
     return await call.account.session.run(found)
+
+
+def _holders(account: OpenAccount, keys: Any) -> list[HolderView]:
+    """An import may have brought anything as `keys`."""
+    found = []
+    for each in keys if isinstance(keys, list) else ():
+        if isinstance(each, str) and _KEY.fullmatch(each):
+            node = account.session.network.pool.get(bytes.fromhex(each))
+            found.append(HolderView(pubkey=each, ip=node.ip if node is not None else ""))
+    return found
 
 
 @table.add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from allium.messenger import requests, values
+from allium.messenger import requests, takeaways, values
 from allium.messenger.calls import Call, Operations
 from allium.messenger.errors import ApiError
 from allium.messenger.jobs import Told
@@ -49,7 +49,7 @@ async def restore(call: Call) -> AccountView:
 @table.add(
     "POST",
     f"{_ACCOUNT}/exports",
-    "Write what was said, in the clear",
+    "Write what was said, in the clear, or one conversation sealed",
     body=requests.ExportWanted,
     answer=JobRef,
     status=202,
@@ -57,11 +57,17 @@ async def restore(call: Call) -> AccountView:
 async def export(call: Call) -> JobRef:
     account, path, html = call.account, _path(call, call.body.path), call.body.format == "html"
     conversation = values.from_url(call.body.conversation) if call.body.conversation else None
-    if conversation is not None and not html:
-        raise ApiError("invalid", "Of one conversation a page can be written: say html.")
+    as_zip, password = call.body.format == "zip", call.body.password
+    if (conversation is not None and call.body.format == "json") or (conversation is None and as_zip):
+        raise ApiError("invalid", "Of one conversation a page or a zip can be written: say html or zip.")
+    if password is not None and not as_zip:
+        raise ApiError("invalid", "Only a zip is sealed.")
 
     async def work(told: Told) -> None:
         exports = account.session.exports
+        if conversation is not None and as_zip:
+            await takeaways.write(account, path, conversation, password, told)
+            return
 
         def progress(done: int) -> None:
             told(done, None)
@@ -74,6 +80,25 @@ async def export(call: Call) -> JobRef:
             await exports.write_json(path, progress=progress)
 
     return JobRef(job=call.service.jobs.begin(account.id, "export", work))
+
+
+@table.add(
+    "POST",
+    f"{_ACCOUNT}/imports",
+    "Add a conversation that was written as a zip; what is there already stays",
+    body=requests.ImportWanted,
+    answer=JobRef,
+    status=202,
+)
+async def take_in(call: Call) -> JobRef:
+    account, path, password = call.account, _path(call, call.body.path), call.body.password
+
+    async def work(told: Told) -> None:
+        found = await takeaways.read(account, path, password, told)
+        told(found.added, found.added + found.known)
+        call.service.hub.tell("config_changed", account.id, namespace=0)
+
+    return JobRef(job=call.service.jobs.begin(account.id, "import", work))
 
 
 def _path(call: Call, given: str) -> Path:

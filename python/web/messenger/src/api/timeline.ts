@@ -7,7 +7,7 @@ import type { Message, Page } from "./types";
 const START = 1_000_000_000;
 const SIZE = 100;
 /** A stretch longer than this gives up its other end, so that memory does not grow with scrolling. */
-const LONGEST = 4000;
+const LONGEST = 1200;
 
 export interface Stretch {
   messages: Message[];
@@ -16,6 +16,8 @@ export interface Stretch {
   after: string | null;
   state: "loading" | "ready" | "failed";
   error: string;
+  /** The message at which the list begins; the last one if null. */
+  target: number | null;
   /** Counts loads from anew: the list starts over with each. */
   generation: number;
 }
@@ -27,6 +29,7 @@ const NOTHING: Stretch = {
   after: null,
   state: "loading",
   error: "",
+  target: null,
   generation: 0,
 };
 
@@ -56,7 +59,8 @@ export class Timeline {
       const page = await this.fetch(around === "start" ? "&after=0,0" : around ? `&around=${around}` : "");
       if (asked !== this.asked) return;
       const generation = this.stretch.get().generation + 1;
-      this.stretch.set({ ...NOTHING, ...page, first: START, state: "ready", generation });
+      const target = around === "start" ? (page.messages[0]?.id ?? null) : (around ?? null);
+      this.stretch.set({ ...NOTHING, ...page, first: START, state: "ready", target, generation });
     } catch (error) {
       if (asked === this.asked) this.stretch.set({ ...old, state: "failed", error: sentence(error) });
     }

@@ -164,6 +164,23 @@ export interface Upload {
   size: number;
 }
 
+/** How a message came, or why it is late. */
+export interface MessageInfo {
+  fetched: number | null;
+  asked: number | null;
+  stored_on: number | null;
+  nodes: { pubkey: string; ip: string }[];
+  waiting_for_files: boolean;
+  ways: {
+    purpose: string;
+    state: "queued" | "sending" | "stored" | "failed";
+    attempts: number;
+    next: number | null;
+    stored: number | null;
+    error: string;
+  }[];
+}
+
 export interface Job {
   done: number;
   total: number | null;

@@ -11,6 +11,7 @@ import { useStore } from "../store";
 import { safeName } from "../text/safe";
 import { useChat } from "./context";
 import { DocumentCard, isPdf } from "./document";
+import { Gif } from "./gif";
 import { Sound } from "./sound";
 
 /** What a browser draws without running anything in it. SVG and HTML are files. */
@@ -81,6 +82,17 @@ function Picture({ message, one, album }: { message: Message; one: Attachment; a
     return (
       <div className="picture" style={style}>
         {broken ? <ImageOff aria-label={t("file.failed")} /> : <Load message={message} one={one} />}
+      </div>
+    );
+  }
+  if (one.type.toLowerCase() === "image/gif") {
+    return (
+      <div className="picture gif" style={style}>
+        <Gif
+          one={one}
+          onBroken={() => setBroken(true)}
+          onOpen={() => chat.open({ what: "viewer", attachment: one, message })}
+        />
       </div>
     );
   }

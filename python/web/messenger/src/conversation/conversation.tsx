@@ -24,6 +24,7 @@ import { Staging } from "./staging";
 const Viewer = lazy(() => import("./viewer"));
 const PdfViewer = lazy(() => import("./pdf-viewer"));
 const Info = lazy(() => import("./info"));
+const Export = lazy(() => import("./export"));
 const Forward = lazy(() => import("./forward"));
 const Details = lazy(() => import("../people/details"));
 
@@ -33,6 +34,7 @@ export type Aside =
   | { what: "info"; message: Message }
   | { what: "forward"; messages: Message[] }
   | { what: "delete"; messages: Message[] }
+  | { what: "export" }
   | { what: "details" }
   | null;
 
@@ -143,8 +145,9 @@ export function ConversationView({ account, id, jump }: { account: Account; id: 
       <Suspense fallback={null}>
         {aside?.what === "viewer" && <Viewer chat={chat} attachment={aside.attachment} onClose={close} />}
         {aside?.what === "pdf" && <PdfViewer attachment={aside.attachment} onClose={close} />}
-        {aside?.what === "info" && <Info message={aside.message} onClose={close} />}
+        {aside?.what === "info" && <Info account={account.id} message={aside.message} onClose={close} />}
         {aside?.what === "forward" && <Forward chat={chat} messages={aside.messages} onClose={close} />}
+        {aside?.what === "export" && <Export account={account} conversation={conversation} onClose={close} />}
         {aside?.what === "details" && <Details account={account} conversation={conversation} onClose={close} />}
       </Suspense>
       <BanQuestion account={account.id} room={id} />

@@ -1,6 +1,6 @@
 /** The head of a conversation: with whom, and what can be done with it. */
 import { IconButton } from "@allium/ui";
-import { ChevronLeft, EllipsisVertical, Info, Search, Timer, X } from "lucide-react";
+import { ChevronLeft, Download, EllipsisVertical, Info, Search, Timer, X } from "lucide-react";
 import { useState } from "react";
 import { useGroup } from "../api/queries";
 import type { Account, Conversation } from "../api/types";
@@ -93,6 +93,7 @@ export function Head({ account, conversation, chat }: { account: Account; conver
             ...(conversation.kind === "contact" || conversation.kind === "note" || group?.admin
               ? [{ label: t("menu.timer"), icon: <Timer />, run: details }]
               : []),
+            { label: t("export.one"), icon: <Download />, run: () => chat.open({ what: "export" }) },
             ...conversationEntries(account.id, conversation),
           ]}
         >

@@ -23,6 +23,8 @@ const AHEAD = 80;
 const BEYOND = 700;
 const USUAL = 58;
 const PAGE = 10;
+/** Frames in which a list that begins anew may have its messages. */
+const FRAMES = 60;
 
 const STEPS: Record<string, number | undefined> = {
   ArrowUp: -1,
@@ -52,12 +54,14 @@ interface Properties {
 }
 
 export function MessageList({ chat, conversation, begun }: Properties) {
-  const { messages, first, before, after, state, error, generation } = useStore(chat.timeline.stretch);
+  const { messages, first, before, after, state, error, target, generation } = useStore(chat.timeline.stretch);
   const jump = useStore(chat.jump);
   const list = useRef<VirtuosoHandle>(null);
+  const frame = useRef<HTMLDivElement>(null);
   const [atEnd, setAtEnd] = useState(true);
   const [seen, setSeen] = useState(0);
   const [lit, setLit] = useState(0);
+  const pinned = useRef<number | null>(null);
   const newest = messages.at(-1)?.position ?? 0;
   const missed = useMemo(() => {
     let count = 0;
@@ -78,13 +82,17 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   );
   // Whether the end is kept in view: from the beginning, until somebody leaves it. That rows grow is no leaving.
   const place = useRef({ generation: -1, kept: false, top: 0, height: 0 });
-  if (place.current.generation !== generation) place.current = { generation, kept: !jump, top: 0, height: 0 };
+  if (place.current.generation !== generation) {
+    place.current = { generation, kept: target === null, top: 0, height: 0 };
+    pinned.current = target;
+  }
   useEffect(() => {
     if (!jump) return;
     const index = indexOf(jump.id);
     if (index < 0) return;
     setLit(jump.id);
     place.current.kept = false;
+    pinned.current = jump.id;
     // The list has to be there with its new messages before it can be moved.
     const moved = requestAnimationFrame(() => list.current?.scrollToIndex({ index, align: "center" }));
     return () => cancelAnimationFrame(moved);
@@ -94,6 +102,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   useEffect(() => {
     // What one has just written is shown, wherever one was reading.
     if (last && lastSeen.current !== last.id && last.outgoing && !after) {
+      pinned.current = null;
       list.current?.scrollToIndex({ index: "LAST", align: "end" });
     }
     lastSeen.current = last?.id;
@@ -108,13 +117,29 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   };
   /** Rows grow while they are drawn for the first time; the end stays the end. */
   const settle = () => {
+    const at = pinned.current === null ? -1 : indexOf(pinned.current);
+    if (at >= 0) return list.current?.scrollToIndex({ index: at, align: "center" });
     if (place.current.kept && !after) list.current?.scrollToIndex({ index: "LAST", align: "end" });
   };
+  /** Where one has jumped stays in the middle while what is around it is loaded and drawn, until one moves on. */
+  const moved = () => {
+    pinned.current = null;
+  };
   const toEnd = () => {
+    pinned.current = null;
     chat.jump.set(null);
     setLit(0);
     if (after) void chat.timeline.load();
     else list.current?.scrollToIndex({ index: "LAST", align: "end", behavior: "auto" });
+  };
+  /** A list that begins anew has its messages some frames later. */
+  const focusSoon = (id: number | undefined, left = FRAMES) => {
+    const found = frame.current?.querySelector<HTMLElement>(`[data-message="${id}"]`);
+    // It is drawn more than once before it stays; who has put the focus elsewhere keeps it there.
+    const now = document.activeElement;
+    const free = now === null || now === document.body || now === found;
+    if (found && free) found.focus({ preventScroll: true });
+    if (left > 0 && (free || !found)) requestAnimationFrame(() => focusSoon(id, left - 1));
   };
   /** Keys go from message to message; who has the focus keeps it when the list moves. */
   const onKeyDown = (event: KeyboardEvent) => {
@@ -123,6 +148,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     const current = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-message]");
     if (!current || document.activeElement !== current) return;
     event.preventDefault();
+    moved();
     const end = by === Number.POSITIVE_INFINITY;
     if (end ? after : by === Number.NEGATIVE_INFINITY && before) return void toTheEdge(end);
     const at = indexOf(Number(current.dataset.message)) + by;
@@ -137,9 +163,8 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   const toTheEdge = async (end: boolean) => {
     await chat.timeline.load(end ? null : "start");
     const held = chat.timeline.stretch.get().messages;
-    const target = held.at(end ? -1 : 0);
-    if (target) chat.jump.set({ id: target.id, count: Date.now() });
-    requestAnimationFrame(() => requestAnimationFrame(() => focusMessage(target?.id)));
+    chat.jump.set(null);
+    focusSoon(held.at(end ? -1 : 0)?.id);
   };
   const near = ({ startIndex, endIndex }: ListRange) => {
     if (startIndex - first < AHEAD) void chat.timeline.older();
@@ -209,7 +234,14 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the messages in it take the keys.
-    <div className="messages" onKeyDown={onKeyDown}>
+    <div
+      className="messages"
+      ref={frame}
+      onKeyDown={onKeyDown}
+      onWheel={moved}
+      onTouchMove={moved}
+      onPointerDown={moved}
+    >
       {state === "ready" && (
         <MessageMenu chat={chat}>
           <Virtuoso
@@ -222,8 +254,8 @@ export function MessageList({ chat, conversation, begun }: Properties) {
             data={messages}
             firstItemIndex={first}
             initialTopMostItemIndex={
-              jump && indexOf(jump.id) >= 0
-                ? { index: indexOf(jump.id), align: "center" }
+              target !== null && indexOf(target) >= 0
+                ? { index: indexOf(target), align: "center" }
                 : { index: messages.length - 1, align: "end" }
             }
             computeItemKey={(_, message) => message.id}

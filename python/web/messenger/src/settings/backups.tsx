@@ -4,12 +4,13 @@ import { type FormEvent, useEffect, useState } from "react";
 import { get, post, sentence } from "../api/client";
 import { of } from "../api/queries";
 import type { Account, Job } from "../api/types";
-import { number, t } from "../i18n";
+import { type Key, number, t } from "../i18n";
+import { Import } from "./import";
 
 const ASK_EVERY = 500;
 
 /** A job that runs in the service, followed until it ends. */
-function useJob(account: Account) {
+export function useJob(account: Account, done: Key = "backup.done") {
   const [id, setId] = useState<string | null>(null);
   const [job, setJob] = useState<Job | null>(null);
   useEffect(() => {
@@ -20,7 +21,7 @@ function useJob(account: Account) {
         setJob(now);
         if (now.error || now.state !== "running") {
           setId(null);
-          toast(now.error || t("backup.done"));
+          toast(now.error || t(done));
         }
       } catch (error) {
         setId(null);
@@ -28,7 +29,7 @@ function useJob(account: Account) {
       }
     }, ASK_EVERY);
     return () => clearInterval(timer);
-  }, [account.id, id]);
+  }, [account.id, id, done]);
   const start = async (what: string, body: object) => {
     try {
       const begun = await post<{ job: string }>(of(account.id, what), body);
@@ -82,6 +83,7 @@ export function Backups({ account }: { account: Account }) {
           {t("export.make")}
         </Button>
       </form>
+      <Import account={account} />
       <p role="status">
         {running && job
           ? t("backup.progress", { done: number(job.done), total: job.total === null ? "?" : number(job.total) })
