@@ -16,6 +16,8 @@ import { notice } from "./notice";
 /** Messages of one person within this time of each other stand together. */
 const TOGETHER = 5 * 60_000;
 const NEAR_END = 120;
+/** Milliseconds from a touch, a key or a turn of the wheel in which what scrolls does so for it. */
+const BY_HAND = 1000;
 
 const joins = (one: Message | undefined, other: Message | undefined): boolean =>
   Boolean(
@@ -54,8 +56,12 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     [chat],
   );
   // Whether the end is kept in view: from the beginning, until somebody leaves it. That rows grow is no leaving.
-  const place = useRef({ generation: -1, kept: false, top: 0, height: 0 });
-  if (place.current.generation !== generation) place.current = { generation, kept: !jump, top: 0, height: 0 };
+  const place = useRef({ generation: -1, kept: false, top: 0 });
+  if (place.current.generation !== generation) place.current = { generation, kept: !jump, top: 0 };
+  const touched = useRef(0);
+  const touch = () => {
+    touched.current = performance.now();
+  };
   useEffect(() => {
     if (!jump) return;
     const index = indexOf(jump.id);
@@ -78,10 +84,9 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   const onScroll = ({ currentTarget: { scrollTop: top, scrollHeight: height, clientHeight } }: UIEvent) => {
     const { current } = place;
     if (height - top - clientHeight <= NEAR_END) current.kept = true;
-    // Farther up than by what has shrunk above.
-    else if (top - current.top < Math.min(0, height - current.height) - 1) current.kept = false;
+    // The list moves by itself too, as its rows get their heights.
+    else if (top < current.top && performance.now() - touched.current < BY_HAND) current.kept = false;
     current.top = top;
-    current.height = height;
   };
   /** Rows grow while they are drawn for the first time; the end stays the end. */
   const settle = () => {
@@ -95,6 +100,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   };
   /** Up and down go from message to message; who has the focus keeps it when the list moves. */
   const onKeyDown = (event: KeyboardEvent) => {
+    touch();
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown" && event.key !== "End") return;
     const current = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-message]");
     if (!current || document.activeElement !== current) return;
@@ -166,7 +172,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the messages in it take the keys.
-    <div className="messages" onKeyDown={onKeyDown}>
+    <div className="messages" onKeyDown={onKeyDown} onWheel={touch} onTouchMove={touch} onPointerDown={touch}>
       {state === "ready" && (
         <Virtuoso
           key={generation}
