@@ -188,7 +188,8 @@ def main() -> int:
         try:
             people = [Person(service.start(), names[name]) for name, service in services.items()]
             talk(*people)
-            pictures(*people[:2], group(*people[:2]))
+            mira, jonas, _ = people
+            pictures(mira, jonas, group(mira, jonas))
         finally:
             for service in services.values():
                 service.close()

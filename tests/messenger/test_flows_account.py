@@ -50,7 +50,7 @@ def test_the_page_looks_as_one_likes(pair: Pair, open_tab: OpenTab) -> None:
     expect(html).to_have_attribute("data-accent", "purple")
     size = page.evaluate("getComputedStyle(document.documentElement).fontSize")
     page.get_by_role("radio", name="A++").check(force=True)
-    page.wait_for_function("size => getComputedStyle(document.documentElement).fontSize !== size", arg=size)
+    expect(html).not_to_have_css("font-size", size)
     for name in ("Compact list", "High contrast", "Less motion"):
         page.get_by_role("switch", name=name).click()
         expect(page.get_by_role("switch", name=name)).to_be_checked()
@@ -77,9 +77,9 @@ def test_a_message_is_told_of_as_much_as_one_wants(pair: Pair, open_tab: OpenTab
     tab.context.grant_permissions(["notifications"])
     # What the system would show, and that nobody looks at the page.
     page.evaluate(
-        "() => { window.told = []; document.hasFocus = () => false;"
+        "() => { document.hasFocus = () => false;"
         " ServiceWorkerRegistration.prototype.showNotification = async (title, more) => {"
-        "   window.told.push(title + more.body) };"
+        "   document.documentElement.dataset.told = `${title}: ${more.body}` };"
         " return navigator.serviceWorker.ready.then(() => null) }"
     )
     section(page, "Notifications")
@@ -87,9 +87,7 @@ def test_a_message_is_told_of_as_much_as_one_wants(pair: Pair, open_tab: OpenTab
     expect(page.get_by_role("switch", name="Notify me of new messages")).to_be_checked()
     page.get_by_label("What is shown").select_option("name")
     emil.send(dana, "For your eyes only")
-    page.wait_for_function("window.told.length > 0")
-    [told, *_] = page.evaluate("window.told")
-    assert "Emil" in told and "eyes" not in told
+    expect(page.locator("html")).to_have_attribute("data-told", "Emil: New message")
 
 
 def test_the_network_is_shown(pair: Pair, open_tab: OpenTab) -> None:
@@ -168,9 +166,9 @@ def test_everything_is_backed_up(pair: Pair, open_tab: OpenTab, tmp_path: Path) 
     expect(page.get_by_text("The backup is written.")).to_be_visible()
     assert b"Keep this" not in (tmp_path / "backup").read_bytes()
     page.get_by_label("Folder on this computer").fill(str(tmp_path / "pages"))
-    page.get_by_role("button", name="Export", exact=True).click()
-    expect(page.get_by_role("button", name="Export", exact=True)).to_be_enabled()
-    page.wait_for_function("() => !document.querySelector('[role=status]:not(:empty)')?.textContent?.includes(' of ')")
+    with dana.events() as at_dana:
+        page.get_by_role("button", name="Export", exact=True).click()
+        assert at_dana.until("job_changed")["job"]["state"] == "done"
     assert any("Keep this for ever" in each.read_text() for each in tmp_path.rglob("*.html"))
 
 

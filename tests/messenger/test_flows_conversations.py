@@ -120,8 +120,9 @@ def test_ones_own_id_is_given_away(pair: Pair, open_tab: OpenTab) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(dana.id)
     dialog.get_by_role("button", name="QR").click()
-    expect(dialog.get_by_role("img", name="QR code of your Account ID")).to_be_visible()
-    page.wait_for_function("[...document.querySelectorAll('img.qr')].some(one => one.complete && one.naturalWidth > 0)")
+    drawn = dialog.get_by_role("img", name="QR code of your Account ID")
+    expect(drawn).to_have_js_property("complete", True)
+    expect(drawn).not_to_have_js_property("naturalWidth", 0)
     dialog.get_by_role("button", name="Copy").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == dana.id

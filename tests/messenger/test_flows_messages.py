@@ -215,7 +215,8 @@ def test_a_link_gets_a_preview_only_where_that_is_wanted(pair: Pair, open_tab: O
     def sent(text: str) -> dict[str, Any]:
         with page.expect_request(lambda asked: asked.method == "POST" and asked.url.endswith("/messages")) as found:
             write(page, text)
-        body: dict[str, Any] = found.value.post_data_json
+        body = found.value.post_data_json
+        assert isinstance(body, dict)
         return body
 
     assert sent(f"Not this {link}") == {"text": f"Not this {link}"}

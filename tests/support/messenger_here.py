@@ -48,4 +48,8 @@ async def here(directory: Path, **options: Any) -> AsyncIterator[Here]:
         finally:
             server.should_exit = server.force_exit = True
             await serving
+            # It waits for nobody, and leaves open who is in the middle of something.
+            for each in list(server.server_state.connections):
+                if (wire := getattr(each, "transport", None)) is not None:
+                    wire.abort()
             await service.close()

@@ -175,9 +175,9 @@ class PushServices:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        self._apns = await asyncio.start_server(self._apple_connection, "127.0.0.1", 0)
+        self._apns = await asyncio.start_server(self._apple_accepted, "127.0.0.1", 0)
         self.apns_url = f"http://127.0.0.1:{self._apns.sockets[0].getsockname()[1]}"
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         account = {
             "type": "service_account",
@@ -194,8 +194,10 @@ class PushServices:
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
         self._apns.close()
-        for task in self._connections:
+        for task, writer in self._connections.items():
             task.cancel()
+            # Some were accepted, and not begun with.
+            writer.transport.abort()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _check(self, what: str, holds: bool) -> None:
@@ -259,16 +261,17 @@ class PushServices:
             return web.json_response({"name": f"projects/{PROJECT}/messages/1"})
         return web.json_response(scripted.body, status=scripted.status, headers=scripted.headers)
 
+    def _apple_accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._apple_connection(reader, writer))
+        self._connections[task] = writer
+        task.add_done_callback(lambda done: self._connections.pop(done, None))
+
     async def _apple_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
         try:
             await self._apple_streams(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            self._connections.discard(task)
             writer.close()
 
     async def _apple_streams(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

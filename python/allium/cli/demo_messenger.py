@@ -24,7 +24,7 @@ NAMES = ("Erin", "Frank")
 TALK = (
     (0, "Frank? I have a messenger on my own machine now, and nobody's server in between."),
     (1, "So do I! Who carries this, then?"),
-    (0, "Fifteen nodes that know nothing of us. Look into the settings, at the path."),
+    (0, "Nodes that know nothing of us. Look into the settings, at the path."),
     (1, "Three of them, and not one knows us both."),
 )
 #: A message is stored and fetched in a second; on a busy machine it takes longer.

@@ -25,6 +25,8 @@ const USUAL = 58;
 const PAGE = 10;
 /** Frames in which a list that begins anew may have its messages. */
 const FRAMES = 60;
+/** Milliseconds from a touch, a key or a turn of the wheel in which what scrolls does so for it. */
+const BY_HAND = 1000;
 
 const STEPS: Record<string, number | undefined> = {
   ArrowUp: -1,
@@ -81,11 +83,12 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     [chat],
   );
   // Whether the end is kept in view: from the beginning, until somebody leaves it. That rows grow is no leaving.
-  const place = useRef({ generation: -1, kept: false, top: 0, height: 0 });
+  const place = useRef({ generation: -1, kept: false, top: 0 });
   if (place.current.generation !== generation) {
-    place.current = { generation, kept: target === null, top: 0, height: 0 };
+    place.current = { generation, kept: target === null, top: 0 };
     pinned.current = target;
   }
+  const touched = useRef(0);
   useEffect(() => {
     if (!jump) return;
     const index = indexOf(jump.id);
@@ -110,10 +113,9 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   const onScroll = ({ currentTarget: { scrollTop: top, scrollHeight: height, clientHeight } }: UIEvent) => {
     const { current } = place;
     if (height - top - clientHeight <= NEAR_END) current.kept = true;
-    // Farther up than by what has shrunk above.
-    else if (top - current.top < Math.min(0, height - current.height) - 1) current.kept = false;
+    // The list moves by itself too, as its rows get their heights.
+    else if (top < current.top && performance.now() - touched.current < BY_HAND) current.kept = false;
     current.top = top;
-    current.height = height;
   };
   /** Rows grow while they are drawn for the first time; the end stays the end. */
   const settle = () => {
@@ -124,6 +126,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   /** Where one has jumped stays in the middle while what is around it is loaded and drawn, until one moves on. */
   const moved = () => {
     pinned.current = null;
+    touched.current = performance.now();
   };
   const toEnd = () => {
     pinned.current = null;
@@ -143,6 +146,7 @@ export function MessageList({ chat, conversation, begun }: Properties) {
   };
   /** Keys go from message to message; who has the focus keeps it when the list moves. */
   const onKeyDown = (event: KeyboardEvent) => {
+    touched.current = performance.now();
     const by = STEPS[event.key];
     if (by === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
     const current = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-message]");
