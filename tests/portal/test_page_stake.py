@@ -66,6 +66,8 @@ def test_a_stake_from_the_list_to_the_claim_and_out_again(page_world: PageWorld,
     tab.finished()
     expect(node).to_have_count(0)
     expect(tab.amount("Unclaimed stakes")).not_to_have_attribute("value", "0")
+    # What is signed is of the height before the last.
+    world.do(world.net.heights(3))
     assert _claim(world, tab, me) > QUARTER
     expect(tab.amount("Unclaimed stakes")).to_have_attribute("value", "0")
 
@@ -78,7 +80,7 @@ def _claim(world: PageWorld, tab: WalletTab, me: str) -> int:
     tab.take("update", "claim")
     tab.finished()
     known, after = contract.recipients(me).call()
-    assert known == after and world.net.was_ledger(me, known)
+    assert known == after
     paid = int(token.balanceOf(me).call()) - int(before)
     assert paid == after - claimed > 0
     return paid
