@@ -22,7 +22,7 @@ GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 CARGO_PROFILE := --profile fast
 RUST := $(shell find engine native Cargo.toml Cargo.lock -name '*.rs' -o -name 'Cargo.*')
 CYTHON := $(shell find python -name '*.pyx' -not -path '*/node_modules/*')
-WEB := $(shell find python/web -name node_modules -prune -o -type f -print)
+WEB := $(shell find python/web -name node_modules -prune -o -type f -print) $(wildcard python/allium/staking/abi/*.abi) python/allium/geography/data/world.json
 # A package can be made without Node.js; it has no page then, and setup.py says so.
 PAGES := $(if $(shell command -v npm),pages)
 # The build runs without isolation, so the build tools of the lock file have to be on the PATH.
