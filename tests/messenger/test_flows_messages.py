@@ -136,7 +136,7 @@ def test_what_is_known_of_a_message_is_told(pair: Pair, open_tab: OpenTab) -> No
     expect(message(page, "Here is the list")).to_be_visible()
     act(page, "Here is the list", "Message info")
     facts = page.get_by_role("dialog")
-    for each in (emil.id, "Sent", "Received", "9 byte"):
+    for each in (emil.id, "Written", "Received", "9 byte"):
         expect(facts).to_contain_text(each)
     page.keyboard.press("Escape")
     act(page, "Here is the list", "Copy text")
@@ -200,7 +200,7 @@ def test_each_kind_of_file_is_what_it_is(pair: Pair, open_tab: OpenTab) -> None:
     page = conversation(open_tab, dana, "Emil")
     for name, content, kind in files:
         emil.send(dana, f"Take {name}", attachments=[uploaded(emil, name, content, kind)])
-    expect(message(page, "Take dance.gif").get_by_role("button", name="Open: dance")).to_be_visible()
+    expect(message(page, "Take dance.gif").get_by_role("button", name="Open: GIF")).to_be_visible()
     expect(message(page, "Take song.wav").get_by_role("button", name="Play")).to_be_visible()
     message(page, "Take letter.pdf").get_by_role("button", name="Load letter.pdf").click()
     expect(message(page, "Take letter.pdf").get_by_role("link", name="Save: letter.pdf")).to_be_visible()

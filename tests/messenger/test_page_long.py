@@ -65,12 +65,10 @@ def drawn(page: Page) -> list[int]:
     return found
 
 
-def turn(page: Page, by: int, reached: str) -> None:
-    """Turns the wheel until the condition on the numbers that are drawn, `drawn`, is met."""
+def turn(page: Page, by: int, reached: Callable[[list[int]], bool]) -> None:
+    """Turns the wheel until the numbers that are drawn are as wanted."""
     page.locator(".scroller").hover(position={"x": 300, "y": 200})
-    condition = f"() => {{ const drawn = ({_DRAWN.strip()})(); return drawn.length > 0 && ({reached}) }}"
-    while not page.evaluate(condition):
-        before = drawn(page)
+    while not (before := drawn(page)) or not reached(before):
         page.mouse.wheel(0, by)
         # It has moved, or there is room again: at the edge of what is held, more is fetched.
         assert page.evaluate(_MOVED, {"before": before, "by": by}), f"it stays at {before}"
@@ -89,9 +87,41 @@ def heap(page: Page) -> int:
 
 def test_the_wheel_leads_far_and_back_and_nothing_grows(page: Page) -> None:
     before = heap(page)
-    turn(page, -9000, f"Math.min(...drawn) < {COUNT - FAR}")
+    turn(page, -9000, lambda at: min(at) < COUNT - FAR)
     # What was left behind is no longer held; it comes back on the way down.
-    turn(page, 9000, f"Math.max(...drawn) >= {COUNT - 1}")
+    turn(page, 9000, lambda at: max(at) == COUNT - 1)
     expect(numbered(page, COUNT - 1)).to_be_in_viewport()
     assert drawn(page) == sorted(drawn(page))
     assert heap(page) - before < MOST_HEAP
+
+
+def test_keys_lead_to_both_ends_and_from_message_to_message(page: Page) -> None:
+    page.get_by_label("Message", exact=True).press("ArrowUp")
+    expect(numbered(page, COUNT - 1)).to_be_focused()
+    page.keyboard.press("Home")
+    expect(numbered(page, 0)).to_be_focused()
+    expect(numbered(page, 0)).to_be_in_viewport()
+    for step in range(1, 16):
+        page.keyboard.press("PageDown")
+        expect(page.locator("article:focus")).to_be_in_viewport()
+        at = drawn(page)
+        assert min(at) <= step * 10 <= max(at)
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("article:focus")).to_be_in_viewport()
+    page.keyboard.press("End")
+    expect(numbered(page, COUNT - 1)).to_be_focused()
+    expect(numbered(page, COUNT - 1)).to_be_in_viewport()
+
+
+def test_a_search_leads_into_the_middle_and_a_button_back(page: Page) -> None:
+    for number in (51_234, 3_001, 98_765):
+        page.get_by_role("main").get_by_role("button", name="Search in this conversation").click()
+        page.get_by_label("Search here").fill(str(number))
+        page.get_by_role("search").get_by_role("link").filter(has_text=str(number)).click()
+        expect(numbered(page, number)).to_be_in_viewport()
+        expect(page.locator("[data-lit]")).to_contain_text(str(number))
+    # Both ways on from there.
+    turn(page, -2000, lambda at: min(at) < 98_600)
+    turn(page, 2000, lambda at: max(at) > 98_800)
+    page.get_by_role("button", name="To the newest message").click()
+    expect(numbered(page, COUNT - 1)).to_be_in_viewport()

@@ -123,6 +123,12 @@ export function MessageList({ chat, conversation, begun }: Properties) {
     if (at >= 0) return list.current?.scrollToIndex({ index: at, align: "center" });
     if (place.current.kept && !after) list.current?.scrollToIndex({ index: "LAST", align: "end" });
   };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what is loaded around it moves it.
+  useEffect(() => {
+    if (pinned.current === null) return;
+    const later = requestAnimationFrame(settle);
+    return () => cancelAnimationFrame(later);
+  }, [messages, first]);
   /** Where one has jumped stays in the middle while what is around it is loaded and drawn, until one moves on. */
   const moved = () => {
     pinned.current = null;
