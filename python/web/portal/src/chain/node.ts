@@ -3,10 +3,11 @@ import type { Network, Stake } from "../api/types";
 
 export type NodeState = "running" | "decommissioned" | "leaving" | "ready" | "deregistered";
 
-export function stateOf(node: Stake, network: Network): NodeState {
+export function stateOf(node: Stake): NodeState {
   if (node.exit_type === "deregister") return "deregistered";
   if (node.exit_type === "exit") return "ready";
-  if (node.requested_unlock_height) return node.requested_unlock_height > network.block_height ? "leaving" : "ready";
+  // Its height may have come, and the network not have let it go yet: nobody signs for it until then.
+  if (node.requested_unlock_height) return "leaving";
   return node.active ? "running" : "decommissioned";
 }
 

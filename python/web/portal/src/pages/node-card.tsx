@@ -14,7 +14,7 @@ const SMALL_DELAY = 30 * 86_400;
 
 function Actions({ node, network, who, via }: { node: Stake; network: Network; who: Address; via: Address | null }) {
   const [asked, setAsked] = useState(false);
-  const state = stateOf(node, network);
+  const state = stateOf(node);
   if (state === "ready" || state === "deregistered") {
     const exit = () => start("job.exit", {}, [{ kind: "exit", pubkey: node.pubkey_ed25519 }]);
     return (
@@ -62,7 +62,7 @@ export function NodeCard({
   via?: Address | null;
   acts?: boolean;
 }) {
-  const state = stateOf(node, network);
+  const state = stateOf(node);
   const own = node.contributors
     .filter(({ address }) => getAddress(address) === who)
     .reduce((sum, { amount }) => sum + big(amount), 0n);
