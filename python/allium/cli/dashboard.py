@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -94,6 +93,8 @@ def _asked(rpc: str) -> int:
             return await provider.ask(price)
 
     try:
+        import asyncio
+
         return asyncio.run(ask())
     except ProviderError as error:
         raise CommandError(f"the price of gas is not known: the provider {error}; give it with --gas-price") from None

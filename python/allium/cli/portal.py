@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +65,8 @@ def serve(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
 def verify(url: Annotated[str, typer.Argument(help="Where the portal is, such as https://portal.example.")]) -> None:
     """Compare the page that a portal serves with the one in this package, file by file."""
     with _installed():
+        import asyncio
+
         from allium.portal.verify import verify as compare
 
         found = asyncio.run(compare(url))

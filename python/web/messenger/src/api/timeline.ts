@@ -39,15 +39,28 @@ export class Timeline {
   readonly stretch = new Store<Stretch>(NOTHING);
   private busy = { before: false, after: false };
   private asked = 0;
+  /** What events tell while messages are asked for, by each question: it is newer than the answer. */
+  private readonly news = new Set<Map<number, Message | null>>();
 
   constructor(
     readonly account: string,
     readonly conversation: string,
   ) {}
 
-  private fetch(parameters: string): Promise<Page> {
+  /** `use` takes the answer; what has changed since is put in after that. */
+  private async fetch(parameters: string, use: (page: Page) => unknown): Promise<void> {
     const path = `accounts/${this.account}/conversations/${encodeURIComponent(this.conversation)}/messages`;
-    return get<Page>(`${path}?limit=${SIZE}${parameters}`);
+    const news = new Map<number, Message | null>();
+    this.news.add(news);
+    try {
+      await use(await get<Page>(`${path}?limit=${SIZE}${parameters}`));
+    } finally {
+      this.news.delete(news);
+    }
+    for (const [id, message] of news) {
+      if (message) this.apply(message);
+      else this.drop(id);
+    }
   }
 
   /** The newest messages, those around one, or the oldest. */
@@ -56,11 +69,12 @@ export class Timeline {
     const old = this.stretch.get();
     if (old.state === "failed") this.stretch.set({ ...old, state: "loading" });
     try {
-      const page = await this.fetch(around === "start" ? "&after=0,0" : around ? `&around=${around}` : "");
-      if (asked !== this.asked) return;
-      const generation = this.stretch.get().generation + 1;
-      const target = around === "start" ? (page.messages[0]?.id ?? null) : (around ?? null);
-      this.stretch.set({ ...NOTHING, ...page, first: START, state: "ready", target, generation });
+      await this.fetch(around === "start" ? "&after=0,0" : around ? `&around=${around}` : "", (page) => {
+        if (asked !== this.asked) return;
+        const generation = this.stretch.get().generation + 1;
+        const target = around === "start" ? (page.messages[0]?.id ?? null) : (around ?? null);
+        this.stretch.set({ ...NOTHING, ...page, first: START, state: "ready", target, generation });
+      });
     } catch (error) {
       if (asked === this.asked) this.stretch.set({ ...old, state: "failed", error: sentence(error) });
     }
@@ -72,12 +86,16 @@ export class Timeline {
     if (state !== "ready" || !messages.length) return this.load();
     if (after) return;
     try {
-      const page = await this.fetch("");
-      const oldest = page.messages[0];
-      const last = messages.at(-1);
-      if (!oldest || !last || order(oldest, last) > 0) return this.load();
-      const kept = messages.filter((one) => order(one, oldest) < 0);
-      this.stretch.set({ ...this.stretch.get(), messages: [...kept, ...page.messages] });
+      await this.fetch("", async (page) => {
+        const oldest = page.messages[0];
+        const last = messages.at(-1);
+        if (!oldest || !last || order(oldest, last) > 0) {
+          await this.load();
+          return;
+        }
+        const kept = messages.filter((one) => order(one, oldest) < 0);
+        this.stretch.set({ ...this.stretch.get(), messages: [...kept, ...page.messages] });
+      });
     } catch {
       // It is tried again when the service is back.
     }
@@ -88,17 +106,18 @@ export class Timeline {
     if (!before || this.busy.before) return;
     this.busy.before = true;
     try {
-      const page = await this.fetch(`&before=${encodeURIComponent(before)}`);
-      const now = this.stretch.get();
-      if (now.generation !== generation) return;
-      let messages = [...page.messages, ...now.messages];
-      let after = now.after;
-      if (messages.length > LONGEST) {
-        messages = messages.slice(0, LONGEST);
-        const last = messages.at(-1);
-        after = last ? `${last.position},${last.id}` : null;
-      }
-      this.stretch.set({ ...now, messages, after, before: page.before, first: now.first - page.messages.length });
+      await this.fetch(`&before=${encodeURIComponent(before)}`, (page) => {
+        const now = this.stretch.get();
+        if (now.generation !== generation) return;
+        let messages = [...page.messages, ...now.messages];
+        let after = now.after;
+        if (messages.length > LONGEST) {
+          messages = messages.slice(0, LONGEST);
+          const last = messages.at(-1);
+          after = last ? `${last.position},${last.id}` : null;
+        }
+        this.stretch.set({ ...now, messages, after, before: page.before, first: now.first - page.messages.length });
+      });
     } catch {
       // Scrolling asks again.
     } finally {
@@ -111,15 +130,16 @@ export class Timeline {
     if (!after || this.busy.after) return;
     this.busy.after = true;
     try {
-      const page = await this.fetch(`&after=${encodeURIComponent(after)}`);
-      const now = this.stretch.get();
-      if (now.generation !== generation) return;
-      const messages = [...now.messages, ...page.messages];
-      const extra = Math.max(0, messages.length - LONGEST);
-      const oldest = messages[extra];
-      const before = extra && oldest ? `${oldest.position},${oldest.id}` : now.before;
-      const first = now.first + extra;
-      this.stretch.set({ ...now, messages: messages.slice(extra), before, first, after: page.after });
+      await this.fetch(`&after=${encodeURIComponent(after)}`, (page) => {
+        const now = this.stretch.get();
+        if (now.generation !== generation) return;
+        const messages = [...now.messages, ...page.messages];
+        const extra = Math.max(0, messages.length - LONGEST);
+        const oldest = messages[extra];
+        const before = extra && oldest ? `${oldest.position},${oldest.id}` : now.before;
+        const first = now.first + extra;
+        this.stretch.set({ ...now, messages: messages.slice(extra), before, first, after: page.after });
+      });
     } catch {
       // Scrolling asks again.
     } finally {
@@ -129,6 +149,7 @@ export class Timeline {
 
   /** A message that is new or has changed. */
   apply(message: Message): void {
+    for (const each of this.news) each.set(message.id, message);
     const now = this.stretch.get();
     if (now.state !== "ready") return;
     const at = now.messages.findIndex((one) => one.id === message.id);
@@ -146,6 +167,7 @@ export class Timeline {
   }
 
   drop(id: number): void {
+    for (const each of this.news) each.set(id, null);
     const now = this.stretch.get();
     const messages = now.messages.filter((one) => one.id !== id);
     if (messages.length !== now.messages.length) this.stretch.set({ ...now, messages });

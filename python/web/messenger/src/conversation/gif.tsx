@@ -43,7 +43,7 @@ export function Gif({ one, onBroken, onOpen }: { one: Attachment; onBroken: () =
       <button
         type="button"
         className="gif-toggle"
-        aria-label={t(playing ? "voice.pause" : "voice.play")}
+        aria-label={`${t(playing ? "voice.pause" : "voice.play")}: GIF`}
         onClick={() => setPlaying(!playing)}
       >
         {playing ? <Pause size={15} /> : <Play size={15} />}
