@@ -36,8 +36,9 @@ from allium.portal.contract_events import ContractEvent
 from allium.portal.contract_registry import ContractRegistry
 from allium.portal.database import PortalDatabase
 from allium.portal.documents import ArbitrumInfo, Event
-from allium.portal.server import Portal, PortalHttpServer, SourceLimits, settle
+from allium.portal.server import Portal, PortalHttpServer, SourceLimits
 from allium.portal.settings import SCHEMA, PortalConfig
+from allium.portal.turns import settle
 from allium.server.messages import Answer, Request, failure
 from allium.server.metrics import ServerMetrics
 from allium.server.quota import SourceQuota

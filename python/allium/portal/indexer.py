@@ -7,7 +7,6 @@ been replaced by others.
 from __future__ import annotations
 
 import asyncio
-import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from allium.portal.contract_events import CORE_TOPICS, POT_TOPICS, SEEDED, Contr
 from allium.portal.contract_index import ContractIndex
 from allium.portal.database import PortalDatabase
 from allium.portal.sql import PortalDatabaseError
+from allium.portal.turns import pause
 from allium.staking import seeds
 from allium.staking.addresses import Addresses
 from allium.staking.provider import Provider, ProviderError, TooMuchError, quantity
@@ -212,13 +212,8 @@ class Indexer:
         return await provider.ask(ask)
 
     async def _publish(self) -> None:
-        self.index = await asyncio.to_thread(contract_index.index, self._events, _pause)
+        self.index = await asyncio.to_thread(contract_index.index, self._events, pause)
         self.version += 1
-
-
-def _pause() -> None:
-    """Lets requests have the interpreter."""
-    time.sleep(0.001)
 
 
 def _checked(entries: Sequence[Any], group: tuple[str, ...], after: int, upto: int) -> list[Log]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
-import sys
 import time
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -39,6 +37,7 @@ from allium.portal.settings import PortalConfig
 from allium.portal.signing import NodesSigning
 from allium.portal.sql import PortalDatabaseError
 from allium.portal.state_source import StateSource, open_source
+from allium.portal.turns import pause, settle
 from allium.portal.vesting import Vestings
 from allium.server import process, quota
 from allium.server.health import Problem
@@ -57,8 +56,6 @@ from allium.wallet.steps import ContractReader
 
 DATABASE = "portal.sqlite"
 _LOOK_SECONDS, _DAY = 0.5, 86_400
-#: What is made in threads stops for so long every millisecond or so: requests wait for the interpreter no longer.
-_PAUSE_SECONDS = 0.001
 _EARNERS_AT_ONCE = 64
 
 
@@ -115,7 +112,7 @@ class Portal:
         state = self._source.state
         if isinstance(state, OxendState):
             self._proofs = state.proofs
-        return Epoch(state, self._indexer.index, self._proofs, state.time, _pause)
+        return Epoch(state, self._indexer.index, self._proofs, state.time, pause)
 
     def _keep_day(self, day: int) -> None:
         epoch = self.epoch
@@ -123,7 +120,7 @@ class Portal:
         for number, who in enumerate(epoch.view.everybody()):
             earned.append((who, int(epoch.view.rewards(who).lifetime_rewards)))
             if number % _EARNERS_AT_ONCE == 0:
-                _pause()
+                pause()
         self._database.keep_day(day, epoch.state.height, epoch.state.time, earned)
 
 
@@ -232,20 +229,6 @@ class PortalHttpServer(HttpServer):
         name = str(peer[0]) if isinstance(peer, tuple) else "local"
         forwarded = request.headers.get("X-Forwarded-For")
         SOURCE.set(quota.source_of(name, forwarded, self._config.trusted_proxies))
-
-
-def settle() -> None:
-    """Lets requests wait for nothing long: the interpreter changes hands soon, and garbage is looked for in little.
-
-    To be called when all that stays is there: it is looked at no more.
-    """
-    sys.setswitchinterval(_PAUSE_SECONDS)
-    gc.collect()
-    gc.freeze()
-
-
-def _pause() -> None:
-    time.sleep(_PAUSE_SECONDS)
 
 
 def _asker(network_file: Path) -> SignatureClient:
