@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,6 +15,7 @@ import pytest
 from allium.devnet import ports
 from tests.support.devnet import Devnet, up
 from tests.support.server_process import ServerUnderTest
+from tests.support.waiting import await_that
 
 _SECONDS = 60.0
 
@@ -50,10 +50,14 @@ def told(portal: ServerUnderTest, path: str) -> Any:
 
 def until(portal: ServerUnderTest, path: str, true: Callable[[Any], bool]) -> Any:
     """The first answer of which something is true."""
-    end = time.monotonic() + _SECONDS
-    while not true(found := told(portal, path)):
-        assert time.monotonic() < end, found
-        time.sleep(0.2)
+    found: Any = None
+
+    def holds() -> bool:
+        nonlocal found
+        found = told(portal, path)
+        return true(found)
+
+    await_that(path, holds, _SECONDS)
     return found
 
 
@@ -80,16 +84,12 @@ def test_an_explorer_tells_what_the_api_tells(devnet: Devnet, portal: ServerUnde
 
 
 def test_its_figures_come_from_the_chain_and_are_kept(devnet: Devnet, portal: ServerUnderTest) -> None:
-    end = time.monotonic() + _SECONDS
-    while "Supply, SESH" not in (text := page(portal, "/explorer")):
-        assert time.monotonic() < end, text
-        time.sleep(0.2)
+    await_that("the supply is known", lambda: "Supply, SESH" in page(portal, "/explorer"), _SECONDS)
+    text = page(portal, "/explorer")
     assert "Staked part of the supply" in text and "240,000,000" in text
     until(portal, "/explorer/rewards.json", lambda answer: answer["rows"][0]["pool"] != 0)
     file = portal.directory / "explorer.sqlite"
-    while not kept(file):
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    await_that("figures are kept", lambda: bool(kept(file)), _SECONDS)
     # The API is where it was, and says nothing of the explorer's.
     assert set(told(portal, "/info")) == {"network", "t"}
 
