@@ -77,6 +77,16 @@ def test_a_file_system_that_forgets_is_found() -> None:
     assert machine.file_system(Path("/dev/shm")).level is Level.FAILED
 
 
+def test_a_kernel_that_holds_too_little_of_udp_is_told_of(tmp_path: Path) -> None:
+    assert not machine.socket_buffers(tmp_path).remedy, "a container says nothing of it"
+    (tmp_path / "rmem_max").write_text("4194304\n")
+    (tmp_path / "wmem_max").write_text("4194304\n")
+    assert not machine.socket_buffers(tmp_path).remedy
+    (tmp_path / "rmem_max").write_text("212992\n")
+    small = machine.socket_buffers(tmp_path)
+    assert small.level is Level.WARNING and "rmem_max=4194304" in small.remedy and "wmem_max" not in small.remedy
+
+
 @contextmanager
 def masked(mask: int) -> Iterator[None]:
     before = os.umask(mask)

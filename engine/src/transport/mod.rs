@@ -7,6 +7,7 @@
 //!
 //! The arrows go down: servers use relay and peers, peers use what both directions have, and nothing goes back.
 
+mod cipher_suites;
 mod memory;
 mod omq;
 pub(crate) mod peers;

@@ -65,7 +65,7 @@ def _examine(config_file: Path | None, data_dir: Path | None) -> Iterator[Result
     yield machine.space(config)
     yield together(machine.disk(config.data_dir), machine.file_system(config.data_dir))
     given, workers = Quotas.of(patient.pid), config.worker_threads
-    yield together(machine.open_files(patient.pid), quotas.threads(given, workers, running))
+    yield together(machine.open_files(patient.pid), quotas.threads(given, workers, running), machine.socket_buffers())
     yield together(machine.memory(patient.pid), quotas.memory(given))
     yield together(machine.processor(), quotas.processor(given, workers))
     yield from asyncio.run(_around(patient))

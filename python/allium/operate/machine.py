@@ -21,6 +21,9 @@ from allium.settings.keys import KeyFileError
 #: With less, a few hundred clients are too many.
 _FEWEST_FILES = 1024
 
+#: Bytes that the engine asks for as the buffers of its UDP sockets (`SOCKET_BUFFER` in `transport/quic/config.rs`).
+_UDP_BUFFER = 4 << 20
+
 #: A store waits for one fdatasync; milliseconds.
 _SLOW_DISK, _TOO_SLOW_DISK = 10.0, 100.0
 _WRITES, _WRITE_BYTES, _WRITE_SECONDS = 64, 4096, 2.0
@@ -187,6 +190,18 @@ def open_files(pid: int | None) -> Result:
     if limit is not None and limit < limits.WANTED_FILES:
         return warning("limits", told, remedy)
     return ok("limits", told)
+
+
+def socket_buffers(sysctls: Path = Path("/proc/sys/net/core")) -> Result:
+    """How much the kernel holds of what comes over QUIC while the node is busy. Unknown (a container) is well."""
+    told = {name: _text(sysctls / name).strip() for name in ("rmem_max", "wmem_max")}
+    small = {name: value for name, value in told.items() if value.isdigit() and int(value) < _UDP_BUFFER}
+    if not small:
+        return ok("limits", "buffers of UDP are large enough")
+    found = ", ".join(f"net.core.{name} = {value}" for name, value in small.items())
+    wanted = " ".join(f"net.core.{name}={_UDP_BUFFER}" for name in small)
+    remedy = f"sysctl -w {wanted}, and in /etc/sysctl.d to keep it"
+    return warning("limits", f"{found}: a burst of new QUIC clients is lost, and comes again after a second", remedy)
 
 
 def memory(pid: int | None) -> Result:

@@ -22,7 +22,7 @@ use super::{link::Peers, liveness::Reachable};
 use crate::{
     rpc::base32z,
     swarm::NodeInfo,
-    transport::{AGENT, quic::QuicClient},
+    transport::{AGENT, cipher_suites, quic::QuicClient},
 };
 
 /// How long each test may take.
@@ -100,7 +100,7 @@ async fn quic(links: &Peers, node: &NodeInfo) -> Option<()> {
 /// # Errors
 /// When the library has no version of TLS in common with its own ciphers.
 pub fn any_certificate() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = cipher_suites::provider();
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let config = config.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)));
     Ok(config.with_no_client_auth())

@@ -13,6 +13,8 @@ use quinn::{
     crypto::rustls::HandshakeData,
 };
 
+use socket2::{Domain, SockRef, Socket, Type};
+
 use super::tls;
 use crate::crypto::Ed25519Secret;
 
@@ -78,6 +80,7 @@ pub(super) fn listen(
     let reset_key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret(RESET_KEY).as_bytes()));
     let token_key = Arc::new(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, secret(TOKEN_KEY).as_bytes()));
     let crypto = tls::server(own, accepted).map_err(io::Error::other)?;
+    make_room(&SockRef::from(&socket));
     let mut config = quinn::ServerConfig::new(crypto, token_key);
     config.transport_config(Arc::new(transport));
     let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("not inside a runtime"))?;
@@ -115,12 +118,33 @@ impl ConnectionIdGenerator for RandomIds {
     }
 }
 
+/// Bytes that the kernel is asked to hold for each direction of a socket (Linux doubles them, for its own bookkeeping).
+///
+/// By default it holds some 90 datagrams, less than 64 clients send at once: what is lost of a handshake comes again after
+/// a second (RFC 9002 §6.2.2). The system's limit (`net.core.rmem_max`, `wmem_max`) holds.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// Lets the kernel hold what comes while all threads are busy.
+fn make_room(socket: &SockRef<'_>) {
+    // What the system does not allow is cut, not refused.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+}
+
 /// An endpoint to connect from.
 ///
 /// # Errors
 /// When the system gives no socket.
 pub fn client_endpoint(bind: SocketAddr) -> io::Result<Endpoint> {
-    Endpoint::client(bind)
+    let socket = Socket::new(Domain::for_address(bind), Type::DGRAM, Some(socket2::Protocol::UDP))?;
+    if bind.is_ipv6() {
+        // IPv4 too, where the system has both.
+        let _ = socket.set_only_v6(false);
+    }
+    socket.bind(&bind.into())?;
+    make_room(&(&socket).into());
+    let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("not inside a runtime"))?;
+    Endpoint::new(EndpointConfig::default(), None, socket.into(), runtime)
 }
 
 /// The application protocol that a connection has agreed on.

@@ -43,6 +43,19 @@ mod tests {
         Some((Protocol::of(&here.ok()?), Protocol::of(&there?)))
     }
 
+    /// With what the system gives by itself, 64 clients that come at once lose datagrams.
+    #[tokio::test]
+    async fn sockets_have_room_for_a_burst() {
+        let Ok(most) = std::fs::read_to_string("/proc/sys/net/core/rmem_max") else { return };
+        let most: usize = most.trim().parse().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let seen = socket2::Socket::from(socket.try_clone().unwrap());
+        let own = Ed25519Secret::from_seed(&[1; 32]);
+        let _server = endpoint(socket, ACCEPTED, &own).unwrap();
+        // The kernel doubles what it is asked for.
+        assert_eq!(seen.recv_buffer_size().unwrap(), 2 * most.min(4 << 20));
+    }
+
     /// Whoever knows only what the reference has is met in that.
     #[tokio::test]
     async fn nodes_of_allium_know_each_other_by_their_protocol() {

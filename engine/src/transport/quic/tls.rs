@@ -9,7 +9,7 @@ use rustls::{
         AlwaysResolvesClientRawPublicKeys,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key},
+    crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key},
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
     server::{
         AlwaysResolvesServerRawPublicKeys,
@@ -19,7 +19,7 @@ use rustls::{
     version::TLS13,
 };
 
-use crate::crypto::Ed25519Secret;
+use crate::{crypto::Ed25519Secret, transport::cipher_suites};
 
 /// SubjectPublicKeyInfo of an Ed25519 key, up to the key.
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -27,10 +27,6 @@ const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x
 /// The key in a SubjectPublicKeyInfo; `None` for any other kind of key.
 pub(crate) fn key_of(spki: &[u8]) -> Option<[u8; 32]> {
     spki.strip_prefix(&SPKI)?.try_into().ok()
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 fn certified(secret: &Ed25519Secret) -> Result<Arc<CertifiedKey>, Error> {
@@ -42,7 +38,7 @@ fn certified(secret: &Ed25519Secret) -> Result<Arc<CertifiedKey>, Error> {
 
 /// `accepted`: application protocols; of those that a client offers too, the first is taken.
 pub(crate) fn server(own: &Ed25519Secret, accepted: &[&[u8]]) -> Result<Arc<QuicServerConfig>, Error> {
-    let provider = provider();
+    let provider = cipher_suites::provider();
     let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms, expected: None });
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
@@ -52,11 +48,12 @@ pub(crate) fn server(own: &Ed25519Secret, accepted: &[&[u8]]) -> Result<Arc<Quic
     // Of 150 us that a handshake takes a ticket would save 33, and each costs 15 to make (`docs/benchmarks.md`); connections
     // over QUIC are kept.
     config.send_tls13_tickets = 0;
+    config.ignore_client_order = true;
     QuicServerConfig::try_from(config).map(Arc::new).map_err(|error| Error::General(error.to_string()))
 }
 
 pub(super) fn client(own: &Ed25519Secret, server: [u8; 32], offered: &[&[u8]]) -> Result<Arc<QuicClientConfig>, Error> {
-    let provider = provider();
+    let provider = cipher_suites::provider();
     let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms, expected: Some(server) });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?

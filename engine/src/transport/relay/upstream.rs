@@ -7,7 +7,6 @@ use std::{
     io,
     net::Ipv6Addr,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -31,7 +30,7 @@ use tower_service::Service;
 use super::public::may_be_called;
 use crate::{
     onion::ServerTarget,
-    transport::{AGENT, MAX_BODY},
+    transport::{AGENT, MAX_BODY, cipher_suites},
 };
 
 /// How long a server may take.
@@ -90,7 +89,7 @@ impl Upstream {
     /// When the cryptography library lacks what TLS needs.
     pub fn new(allow_private: bool) -> Result<Self, rustls::Error> {
         let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = cipher_suites::provider();
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)

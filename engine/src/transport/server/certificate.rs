@@ -90,9 +90,10 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::cipher_suites;
 
     fn load(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-        load_or_make(directory, &rustls::crypto::aws_lc_rs::default_provider()).map(|certified| certified.cert)
+        load_or_make(directory, &cipher_suites::provider()).map(|certified| certified.cert)
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::{io, path::Path, sync::Arc};
 use rustls::{ServerConfig, sign::SingleCertAndKey};
 
 use super::{certificate, session_tickets::SessionTickets};
+use crate::transport::cipher_suites;
 
 /// With what is in `directory`, which is made if it is not there.
 ///
 /// # Errors
 /// When the certificate cannot be used.
 pub(super) fn config(directory: &Path) -> io::Result<ServerConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = cipher_suites::provider();
     let certified = certificate::load_or_make(directory, &provider)?;
     let builder = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -21,6 +22,7 @@ pub(super) fn config(directory: &Path) -> io::Result<ServerConfig> {
     let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.ticketer = Arc::new(SessionTickets::of(directory));
     config.send_tls13_tickets = 1;
+    config.ignore_client_order = true;
     Ok(config)
 }
 
