@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs},
+    net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
@@ -19,7 +19,7 @@ use allium_engine::{
     swarm::{NodeInfo, Snapshot, SwarmId},
     types::{AccountId, LegacyPublicKey, MessageHash, Millis, Namespace},
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
@@ -58,12 +58,23 @@ fn identity(number: usize) -> Identity {
     Identity::new(&seed, LegacyPublicKey(seed))
 }
 
+/// For HTTPS, and for OMQ and QUIC, which have one number: the system gives a TCP port whose UDP one may be taken.
+fn free_ports() -> Result<(u16, u16)> {
+    let https = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    for _ in 0..100 {
+        let omq = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        if UdpSocket::bind(omq).is_ok() {
+            return Ok((https.local_addr()?.port(), omq.port()));
+        }
+    }
+    bail!("no port is free for both TCP and UDP")
+}
+
 /// Tells its ports on standard output, reads everybody's from standard input, serves until that ends.
 pub(crate) fn serve(serve: &Serve) -> Result<()> {
     run_on(&serve.cpus)?;
-    let [https, omq] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     let mut config = NodeConfig::new(&serve.dir);
-    (config.https_port, config.omq_port) = (https?.local_addr()?.port(), omq?.local_addr()?.port());
+    (config.https_port, config.omq_port) = free_ports()?;
     config.bind_ip = Ipv4Addr::LOCALHOST.into();
     config.worker_threads = serve.worker_threads;
     config.quic_between_nodes = !serve.omq;
