@@ -136,6 +136,10 @@ enum Command {
         /// Accounts that poll.
         #[arg(long, default_value_t = 1_000)]
         polling: usize,
+        /// Put them in the order of their keys, past the log: a hundred million of one byte (`--bytes 1`) are an index of some
+        /// 27 GB.
+        #[arg(long)]
+        in_order: bool,
     },
     /// What opening layers costs with the X25519 backend in force, as JSON (`make bench-crypto` shows it).
     Crypto {
@@ -155,6 +159,9 @@ enum Command {
         count: u64,
         /// Bytes of each.
         bytes: usize,
+        /// In the order of their keys, past the log.
+        #[arg(long)]
+        in_order: bool,
     },
 }
 
@@ -168,10 +175,13 @@ fn main() -> Result<ExitCode> {
         Some(Command::Soak { minutes }) => soak::soak(&table, minutes),
         Some(Command::Crowd { idle, slow }) => crowd::crowd(&table, idle, slow),
         Some(Command::Idle { count }) => idle::idle(&table, count),
-        Some(Command::Scale { count, full, polling }) => scale::scale(&table, count, full.as_deref(), polling),
+        Some(Command::Scale { count, full, polling, in_order }) => {
+            scale::scale(&table, (count, in_order), full.as_deref(), polling)
+        }
         Some(Command::Crypto { rounds }) => crypto::run(rounds),
         Some(Command::Serve(serve)) => server::serve(&serve),
-        Some(Command::Fill { dir, count, bytes }) => server::fill(&dir, count, bytes),
+        Some(Command::Fill { dir, count, bytes, in_order: true }) => server::fill_in_order(&dir, count, bytes),
+        Some(Command::Fill { dir, count, bytes, in_order: false }) => server::fill(&dir, count, bytes),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -82,7 +82,7 @@ pub(crate) fn table(table: &Table) -> Result<ExitCode> {
         for &stored in stored {
             let dir = directory.path().join(networks.len().to_string());
             if stored > 0 && table.target.is_none() {
-                fill(&dir.join("0"), stored, table.bytes)?;
+                fill(&dir.join("0"), stored, table.bytes, false)?;
             }
             networks.push(match &table.target {
                 Some(url) => Network::target(url, table.target_pid)?,
@@ -222,9 +222,12 @@ impl Case {
     }
 }
 
-pub(crate) fn fill(dir: &Path, count: u64, bytes: usize) -> Result<()> {
+pub(crate) fn fill(dir: &Path, count: u64, bytes: usize, in_order: bool) -> Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("fill").arg(dir).arg(count.to_string()).arg(bytes.to_string());
+    if in_order {
+        command.arg("--in-order");
+    }
     ensure!(command.status()?.success(), "a store could not be filled");
     Ok(())
 }

@@ -27,14 +27,14 @@ const ROWS: [(&str, Work); 3] = [
 /// Starts after a kill.
 const KILLS: usize = 3;
 
-pub(crate) fn scale(table: &Table, count: u64, full: Option<&Path>, polling: usize) -> Result<()> {
+pub(crate) fn scale(table: &Table, (count, in_order): (u64, bool), full: Option<&Path>, polling: usize) -> Result<()> {
     let directory = table.directory()?;
     let own = directory.path().join("full");
     let full = full.unwrap_or(&own);
     let node = full.join("0");
     if !node.join("data.mdb").exists() {
         let began = Instant::now();
-        fill(&node, count, table.bytes)?;
+        fill(&node, count, table.bytes, in_order)?;
         println!("{count} messages of {} bytes put in {:.0} s", table.bytes, began.elapsed().as_secs_f64());
     }
     let connections = table.connections.iter().copied().max().unwrap_or(64);

@@ -15,7 +15,7 @@ use allium_engine::{
     crypto::Identity,
     node::{Node, NodeConfig},
     onion::build::Hop,
-    store::{NewMessage, Store, StoreConfig},
+    store::{NewMessage, Store, StoreConfig, fill_in_order as fill_store_in_order},
     swarm::{NodeInfo, Snapshot, SwarmId},
     types::{AccountId, LegacyPublicKey, MessageHash, Millis, Namespace},
 };
@@ -32,6 +32,8 @@ use crate::{
 
 /// Messages put at once when a store is filled.
 const BATCH: usize = 16_384;
+/// Messages of each account where there are very many.
+const FEW: u64 = 10;
 /// Room for the largest row.
 const STORE_BYTES: u64 = 64 << 30;
 
@@ -146,6 +148,31 @@ pub(crate) fn fill(dir: &Path, count: u64, bytes: usize) -> Result<()> {
     }
     eprint!("\r{:<40}\r", "");
     store.close();
+    Ok(())
+}
+
+/// The same for very many, in the order of their keys: [`FEW`] for each of as many accounts as that takes.
+pub(crate) fn fill_in_order(dir: &Path, count: u64, bytes: usize) -> Result<()> {
+    let config = StoreConfig { max_bytes: STORE_BYTES, ..StoreConfig::new(dir) };
+    let mut random = Random::new()?;
+    let now = Millis(now_ms()?);
+    let (namespace, expiry) = (Namespace(0), now.plus(86_400_000));
+    let accounts = count.div_ceil(FEW);
+    let step = u64::MAX / accounts.max(1);
+    let of_account = (0..accounts).map(|number| {
+        let mut account = [5; 33];
+        random.fill(&mut account[9..]);
+        account[1..9].copy_from_slice(&(number * step).to_be_bytes());
+        let account = AccountId(account);
+        let messages = (0..FEW.min(count - number * FEW)).map(|_| {
+            let (mut hash, mut data) = (MessageHash([0; 32]), vec![0; bytes]);
+            random.fill(&mut hash.0);
+            random.fill(&mut data);
+            NewMessage { account, namespace, hash, timestamp: now, expiry, stored: now, changed: now, data }
+        });
+        (account, messages.collect())
+    });
+    fill_store_in_order(&config, of_account)?;
     Ok(())
 }
 

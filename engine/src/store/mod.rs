@@ -9,6 +9,7 @@ mod directory;
 mod embed;
 mod error;
 mod export;
+mod fill;
 mod handle;
 mod handoff;
 mod hints;
@@ -46,6 +47,8 @@ pub use commands::{AT, Change, Command, LATEST, latest_expiry};
 pub(crate) use export::fuzz_import;
 #[doc(hidden)]
 pub use export::{Exported, Progress, export, import};
+#[doc(hidden)]
+pub use fill::fill_in_order;
 #[doc(hidden)]
 pub use handoff::Handoff;
 #[doc(hidden)]

@@ -15,6 +15,24 @@ fn a_store_has_one_writer() {
     compact(&path, &mut on).unwrap();
 }
 
+/// What is put past the log is what the log would have made of it.
+#[test]
+fn what_is_filled_in_order_agrees() {
+    let dir = TempDir::new().unwrap();
+    let config = StoreConfig::new(dir.path().join("store"));
+    let all = |n: u8| (account(n), (0..20).map(|m| message(n, 0, &[n, m], 1, FAR + u64::from(n))).collect());
+    assert_eq!(fill_in_order(&config, (1..=30).map(all)).unwrap(), 600);
+    assert_eq!(super::super::verify(&config.path, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+    let store = open(&dir, 1 << 20);
+    assert_eq!(store.stats().unwrap().messages, 600);
+    let more = message(7, 0, b"more", 2, FAR);
+    assert_eq!(runtime().block_on(store.put(now(&store, more))).unwrap().outcome, Outcome::New);
+    assert_eq!(store.retrieve(&account(7), Namespace(0), None, ALL).unwrap().messages.len(), 21);
+    store.close();
+    drop(store);
+    assert!(fill_in_order(&config, std::iter::once(all(9))).is_err(), "it is not empty");
+}
+
 /// Every kind of inconsistency is named.
 #[test]
 fn what_does_not_agree_is_found() {
