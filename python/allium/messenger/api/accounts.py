@@ -129,6 +129,7 @@ async def set_settings(call: Call) -> SettingsView:
         await _set_facts(call, **facts)
     if wanted.auto_lock_minutes is not UNSET:
         call.service.set_auto_lock(wanted.auto_lock_minutes)
+    call.service.hub.tell("settings_changed", call.account.id)
     return await settings(call)
 
 

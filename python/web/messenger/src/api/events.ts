@@ -113,6 +113,9 @@ function take(frame: Frame): void {
     case "call_changed":
       if (frame.call) setCall(account, frame.call);
       return;
+    case "settings_changed":
+      refresh(account, "settings");
+      return;
     case "connection_changed":
     case "account_changed":
       void reloadState();
