@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from allium.client.session.call_state import OngoingCall, Signal
 from allium.client.session.core import Work
+from allium.messenger.call_views import CandidateView, IceServerView, IceView, SignalView
 from allium.messenger.facts import Facts
 from allium.messenger.people import People
-from allium.messenger.views import CallView, CandidateView, IceServerView, IceView, SignalView
+from allium.messenger.views import CallView
 
 #: The live network's relays, of which each call takes some (`spec/files-and-calls` §4).
 _RELAYS = ("freyr", "angus", "hereford", "holstein", "brahman")

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from allium.messenger.call_views import IceServerView
+
 
 class CallView(Struct, kw_only=True):
     """A call. `signals` counts what the other side has sent of it, `owner` is who has it."""
@@ -282,43 +284,6 @@ class CommunityView(Struct, kw_only=True):
     #: Those of the pinned messages that are here, and how many there are.
     pinned: list[MessageView]
     pinned_count: int
-
-
-class IceServerView(Struct, kw_only=True):
-    """A server for calls."""
-
-    url: str
-    username: str
-    credential: str
-
-
-class IceView(Struct, kw_only=True):
-    """How a call may find its way."""
-
-    servers: list[IceServerView]
-    relay_only: bool
-
-
-class CandidateView(Struct, kw_only=True):
-    """A candidate of WebRTC."""
-
-    candidate: str
-    line_index: int
-    mid: str
-
-
-class SignalView(Struct, kw_only=True):
-    """What the other side has sent: of an `offer` or `answer` its `sdp`, else `candidates`."""
-
-    kind: Literal["offer", "answer", "candidates"]
-    sdp: str
-    candidates: list[CandidateView]
-
-
-class SignalsView(Struct, kw_only=True):
-    """Those behind the first `after`, in order."""
-
-    signals: list[SignalView]
 
 
 class SettingsView(Struct, kw_only=True):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from allium.client.session.call_state import Candidate, OngoingCall
 from allium.client.session.core import Work
 from allium.messenger import calls_shown, requests
+from allium.messenger.call_views import IceView, SignalsView
 from allium.messenger.calls import Call, Operations
 from allium.messenger.errors import ApiError
 from allium.messenger.facts import Facts
-from allium.messenger.views import CallView, IceView, Nothing, SignalsView
+from allium.messenger.views import CallView, Nothing
 
 table = Operations()
 _ALL = "/api/accounts/{account}/calls"
