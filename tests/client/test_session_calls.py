@@ -32,7 +32,7 @@ def both(sky: Sky, tmp_path: Path) -> Iterator[Both]:
 
 def begin(device: Device, other: Device, owner: str = "page") -> OngoingCall:
     """Calls, with an offer and a candidate."""
-    call = device.run(call_steps.start, device.groups, other.id, owner, RING_MS)
+    call = device.run(call_steps.start, device.groups, other.id, owner)
     device.run(call_steps.describe, device.groups, call.uuid, CallStep.OFFER, "v=0 offer")
     device.run(call_steps.candidates, device.groups, call.uuid, [Candidate("candidate:1", 0, "0")])
     device.flush()
@@ -139,7 +139,7 @@ def test_a_call_that_does_not_ring_is_a_line(both: Both, sky: Sky, tmp_path: Pat
     bob.poll()
     assert (now(bob), line(bob, alice)) == (None, ("off", 0, False))
     with pytest.raises(CallError):
-        bob.run(call_steps.start, bob.groups, alice.id, "", RING_MS)
+        bob.run(call_steps.start, bob.groups, alice.id, "")
     sky.now += RING_MS
     alice.run(call_steps.expire, alice.groups)
     bob.run(actions.set_settings, Settings(calls=True))

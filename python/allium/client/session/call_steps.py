@@ -7,24 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from allium.client.messages.kinds import Call, CallStep
-from allium.client.session import outbound, people
+from allium.client.session import calling, outbound, people
 from allium.client.session.call_state import Candidate, OngoingCall, Outcome, Phase
-from allium.client.session.calling import (
-    CONNECT_MS,
-    LEASE_MS,
-    CallError,
-    current,
-    finish,
-    set_current,
-    write_line,
-)
+from allium.client.session.calling import CallError, current, finish, set_current, write_line
 from allium.client.session.core import Work
 from allium.client.session.group import GroupFeature
 
 _ALIVE = (Phase.CALLING, Phase.CONNECTING, Phase.CONNECTED)
 
 
-def start(work: Work, groups: GroupFeature, account_id: str, owner: str, ring_ms: int) -> OngoingCall:
+def start(work: Work, groups: GroupFeature, account_id: str, owner: str) -> OngoingCall:
     """We call somebody. `CallError` for whom we cannot, and while there is a call."""
     if not work.settings.calls:
         raise CallError("calls are off; turn them on under settings, privacy")
@@ -44,7 +36,7 @@ def start(work: Work, groups: GroupFeature, account_id: str, owner: str, ring_ms
         outgoing=True,
         timer=people.timer_of(work, account_id),
     )
-    call = OngoingCall(name, account_id, True, Phase.CALLING, work.now, work.now + ring_ms, line, owner=owner)
+    call = OngoingCall(name, account_id, True, Phase.CALLING, work.now, work.now + calling.RING_MS, line, owner=owner)
     return set_current(work, call)
 
 
@@ -63,7 +55,7 @@ def accept(work: Work, uuid: str, owner: str) -> OngoingCall:
     call = named(work, uuid)
     if call.phase is not Phase.RINGING:
         raise CallError("this call was taken already")
-    return set_current(work, replace(call, phase=Phase.CONNECTING, owner=owner, deadline=work.now + CONNECT_MS))
+    return set_current(work, replace(call, phase=Phase.CONNECTING, owner=owner, deadline=work.now + calling.CONNECT_MS))
 
 
 def describe(work: Work, groups: GroupFeature, uuid: str, step: CallStep, sdp: str) -> None:
@@ -93,7 +85,7 @@ def alive(work: Work, uuid: str, *, connected: bool) -> OngoingCall:
     call = named(work, uuid, *_ALIVE)
     if connected:
         answered = call.answered or work.now
-        news = replace(call, phase=Phase.CONNECTED, answered=answered, deadline=work.now + LEASE_MS)
+        news = replace(call, phase=Phase.CONNECTED, answered=answered, deadline=work.now + calling.LEASE_MS)
         return set_current(work, news)
     return call
 
@@ -139,4 +131,6 @@ def settle(work: Work) -> None:
     if call.phase is Phase.RINGING:
         finish(work, call, Outcome.MISSED)
     else:
-        finish(work, call, _given_up(call, failed=call.phase is Phase.CONNECTING), until=call.deadline - LEASE_MS)
+        finish(
+            work, call, _given_up(call, failed=call.phase is Phase.CONNECTING), until=call.deadline - calling.LEASE_MS
+        )

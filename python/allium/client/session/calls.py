@@ -33,7 +33,7 @@ class Calls:
     async def start(self, account_id: str, owner: str = "") -> OngoingCall:
         """We call a contact. `owner` is a name of who has the call; it sends an offer next."""
         wanted = actions.conversation_id(account_id)
-        return await self._session.run(call_steps.start, self._session.groups, wanted, owner, calling.RING_MS)
+        return await self._session.run(call_steps.start, self._session.groups, wanted, owner)
 
     async def accept(self, uuid: str, owner: str = "") -> OngoingCall:
         """We take a call; who takes it sends an answer as soon as there is an offer."""
