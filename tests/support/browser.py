@@ -29,7 +29,13 @@ def executable() -> str:
     raise AssertionError("the tests of pages need Chromium or Chrome on the PATH: apt-get install chromium")
 
 
-_ARGUMENTS = ("--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    # Calls find their way where there is no network but this machine's.
+    "--allow-loopback-in-peer-connection",
+)
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from typing import Any
 
 from allium.client.database.rows import ConversationKind, Message, MessageState
 from allium.client.errors import NetworkError, RefusedError
-from allium.client.session import Session, group_view
+from allium.client.session import Session, calling, group_view
 from allium.client.session import events as happened
 from allium.client.session.core import Work
-from allium.messenger import listing, showing, values
+from allium.messenger import calls_shown, listing, showing, values
 from allium.messenger.facts import Facts
 from allium.messenger.hub import Hub
 from allium.messenger.keeping import Keeper
@@ -101,6 +101,7 @@ class OpenAccount:
                 phrase_seen=Facts.load(work).phrase_seen,
                 color=values.color(work.own_id),
                 letters=values.letters(profile.name or "", work.own_id),
+                call=None if (call := calling.current(work)) is None else calls_shown.call(work, self.prefix, call),
             )
 
         return await self.session.run(made)
@@ -201,6 +202,8 @@ class OpenAccount:
                 self._tell("typing_received", conversation=values.in_url(conversation), started=started)
             case happened.ConnectionChanged(connection):
                 self._tell("connection_changed", online=connection is happened.Connection.ONLINE)
+            case happened.CallChanged(call):
+                self._tell("call_changed", call=await self.session.run(calls_shown.call, self.prefix, call))
             case happened.DatabaseFailed(reason):
                 self._tell("database_failed", reason=reason)
             case _:

@@ -10,6 +10,7 @@ from allium.client.database.errors import WrongKeyError
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.files.legacy import FileError
 from allium.client.files.urls import FileUrlError
+from allium.client.session.calling import CallError
 from allium.client.session.worker import ClosedError
 from allium.client.transfers.images import ImageError
 from allium.client.words import PhraseError
@@ -66,7 +67,7 @@ def of(error: Exception) -> ApiError:
         return ApiError("locked", "This account is locked; unlock it first.")
     if isinstance(error, WrongKeyError):
         return ApiError("forbidden", "This is not the password; try again.")
-    if isinstance(error, RefusedError | DatabaseError):
+    if isinstance(error, RefusedError | DatabaseError | CallError):
         return ApiError("refused", _sentence(error))
     if isinstance(error, NetworkError):
         return ApiError("offline", f"The network cannot be reached now ({error}); try again in a while.")

@@ -9,6 +9,14 @@ from allium.client.session.core import Work
 _FACT = "messenger"
 
 
+class IceServer(msgspec.Struct, kw_only=True, frozen=True):
+    """A STUN or TURN server, as WebRTC names it."""
+
+    url: str
+    username: str = ""
+    credential: str = ""
+
+
 class Facts(msgspec.Struct, kw_only=True, frozen=True):
     """Of this device alone."""
 
@@ -16,6 +24,10 @@ class Facts(msgspec.Struct, kw_only=True, frozen=True):
     phrase_seen: bool = False
     #: Whether sites behind links may be asked.
     link_previews: bool = False
+    #: Whether calls go through relays alone, so that the other side does not learn our address.
+    relay_only: bool = False
+    #: Servers that find ways through firewalls, as the owner has set them; None for those of the network.
+    ice_servers: list[IceServer] | None = None
 
     @classmethod
     def load(cls, work: Work) -> Facts:

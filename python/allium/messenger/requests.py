@@ -48,6 +48,20 @@ class AccountChange(Struct, kw_only=True):
     display_name: Name | UnsetType = UNSET
 
 
+class IceServerChange(Struct, kw_only=True):
+    """A server for calls: `stun:` or `turn:`, `stuns:` or `turns:`, its name and port."""
+
+    url: Annotated[
+        str,
+        Meta(
+            max_length=300,
+            pattern=r"^(stuns?|turns?):(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(\?transport=(udp|tcp))?$",
+        ),
+    ]
+    username: Name = ""
+    credential: Name = ""
+
+
 class SettingsChange(Struct, kw_only=True):
     """What is to be set."""
 
@@ -56,6 +70,8 @@ class SettingsChange(Struct, kw_only=True):
     calls: bool | UnsetType = UNSET
     link_previews: bool | UnsetType = UNSET
     community_requests: bool | UnsetType = UNSET
+    relay_only: bool | UnsetType = UNSET
+    ice_servers: Annotated[list[IceServerChange], Meta(max_length=8)] | UnsetType | None = UNSET
     auto_lock_minutes: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET
 
 
@@ -75,6 +91,55 @@ class ConversationChange(Struct, kw_only=True):
     marked_unread: bool | UnsetType = UNSET
     hidden: bool | UnsetType = UNSET
     timer: TimerChange | UnsetType | None = UNSET
+
+
+Sdp = Annotated[str, Meta(min_length=1, max_length=64 << 10)]
+Owner = Annotated[str, Meta(max_length=64)]
+
+
+class NewCall(Struct, kw_only=True):
+    """Whom to call; `owner` is a name of who has the call, which it chooses itself."""
+
+    contact: Id
+    owner: Owner = ""
+
+
+class CallTaken(Struct, kw_only=True):
+    """Who takes it."""
+
+    owner: Owner = ""
+
+
+class Description(Struct, kw_only=True):
+    """A session description of WebRTC."""
+
+    sdp: Sdp
+
+
+class CandidateGiven(Struct, kw_only=True):
+    """A candidate of WebRTC."""
+
+    candidate: Annotated[str, Meta(max_length=2000)]
+    line_index: Annotated[int, Meta(ge=0, le=255)] = 0
+    mid: Annotated[str, Meta(max_length=64)] = ""
+
+
+class CandidatesGiven(Struct, kw_only=True):
+    """Ways to reach us."""
+
+    candidates: Annotated[list[CandidateGiven], Meta(max_length=64)]
+
+
+class CallAlive(Struct, kw_only=True):
+    """Whether both sides hear each other; to be said each minute."""
+
+    connected: bool = False
+
+
+class CallEnd(Struct, kw_only=True):
+    """Whether there was no way to the other side."""
+
+    failed: bool = False
 
 
 class Read(Struct, kw_only=True):

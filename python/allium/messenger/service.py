@@ -8,6 +8,7 @@ import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from allium.client.account import Account
 from allium.client.database import DatabaseError, keys
@@ -139,6 +140,11 @@ class Service:
             raise unknown("account")
         return found
 
+    @property
+    def network(self) -> Literal["mainnet", "devnet"]:
+        """Which network it is in."""
+        return "mainnet" if self._seeds == MAINNET else "devnet"
+
     async def state(self) -> StateView:
         """Everything that a page asks for first."""
         async with self._changing:
@@ -146,7 +152,7 @@ class Service:
         return StateView(
             version=self.version,
             locked=self._locked,
-            network="mainnet" if self._seeds == MAINNET else "devnet",
+            network=self.network,
             accounts=accounts,
             password=self.has_password(),
             keychain=self.keychain.is_on,

@@ -6,6 +6,27 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from allium.messenger.call_views import IceServerView
+
+
+class CallView(Struct, kw_only=True):
+    """A call. `signals` counts what the other side has sent of it, `owner` is who has it."""
+
+    id: str
+    contact: PersonView
+    outgoing: bool
+    phase: Literal["calling", "ringing", "connecting", "connected", "ended"]
+    since: int
+    #: Since when both hear each other; null if they do not.
+    answered: int | None
+    owner: str
+    #: They called while we were calling them: who was calling takes it at once.
+    wanted: bool
+    signals: int
+    outcome: Literal["answered", "missed", "off", "unanswered", "declined", "elsewhere", "failed", "crossed"] | None = (
+        None
+    )
+
 
 class AccountView(Struct, kw_only=True):
     """An account on this machine; where `open` is false, `error` says what to do."""
@@ -21,6 +42,8 @@ class AccountView(Struct, kw_only=True):
     color: int = 0
     letters: str = ""
     error: str | None = None
+    #: The call that there is.
+    call: CallView | None = None
 
 
 class StateView(Struct, kw_only=True):
@@ -271,6 +294,10 @@ class SettingsView(Struct, kw_only=True):
     calls: bool
     link_previews: bool
     community_requests: bool
+    #: Calls go through relays alone.
+    relay_only: bool
+    #: Servers for calls that the owner has set; null for those of the network.
+    ice_servers: list[IceServerView] | None
     auto_lock_minutes: int
 
 

@@ -194,6 +194,10 @@ class Messages:
                 changed += len(found)
         return changed
 
+    def set_read(self, message: int, *, read: bool) -> None:
+        """Whether it is read; its timer is left alone."""
+        self._connection.execute("UPDATE messages SET read = ? WHERE id = ?", (read, message))
+
     def set_state(self, message: int, state: MessageState) -> None:
         """How far it has come."""
         self._connection.execute("UPDATE messages SET state = ? WHERE id = ?", (state.value, message))

@@ -15,7 +15,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from allium.client.account import Account
 from allium.client.database import Database, DatabaseError
 from allium.client.messages import pro
-from allium.client.messages.kinds import Profile
+from allium.client.messages.kinds import Call, Profile
 from allium.client.session.configs import AccountConfigs
 from allium.client.session.device_state import Readers
 from allium.client.session.events import Event
@@ -46,6 +46,8 @@ class Work:
     #: Hashes that the own swarm is to delete earlier: -> Unix milliseconds.
     shortened: dict[str, int] = field(default_factory=dict)
 
+    #: Steps of calls that are sent when what came is taken: Account ID and step.
+    replies: list[tuple[str, Call]] = field(default_factory=list)
     #: Messages that another device has read, and whose timers it began: the own swarm has been told when they end.
     read_elsewhere: list[str] = field(default_factory=list)
     #: Whether something of the device group changed, and whether secrets were deleted.

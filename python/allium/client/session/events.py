@@ -11,6 +11,7 @@ from enum import Enum
 
 from allium.client.database.rows import Message
 from allium.client.messages.kinds import Call
+from allium.client.session.call_state import OngoingCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class RequestAccepted:
 
 @dataclass(frozen=True, slots=True)
 class MessageChanged:
-    """A message of ours was stored, could not be, or was read; `message.state` says what it is now."""
+    """A message of ours was stored, could not be, or was read (`message.state`); or a call's line says how it ended."""
 
     message: Message
 
@@ -139,6 +140,13 @@ class CallReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class CallChanged:
+    """The account's call began, went on, or ended; `call.phase` says how far it is, and `call.outcome` how it ended."""
+
+    call: OngoingCall
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceAsked:
     """A device asks to be linked; `session.devices.requests` shows it."""
 
@@ -187,6 +195,7 @@ Event = (
     | ContactChanged
     | ConversationChanged
     | CallReceived
+    | CallChanged
     | DeviceAsked
     | DevicesChanged
     | ConnectionChanged

@@ -13,7 +13,7 @@ from allium.client.database.errors import DamagedError, DiskFullError, InUseErro
 from allium.client.database.rows import Unreadable
 from allium.client.messages.delivery import TTL
 from allium.client.polling import PollResult, Received
-from allium.client.session import device_inbound, device_state, device_steps, letters, mirror
+from allium.client.session import device_inbound, device_state, device_steps, letters, mirror, outbound
 from allium.client.session.configs import NAMESPACES as CONFIGS
 from allium.client.session.core import Work
 from allium.client.session.group import GroupFeature
@@ -71,6 +71,9 @@ def receive(work: Work, result: PollResult, groups: GroupFeature) -> None:
     for message in fresh:
         if message.namespace not in (*CONFIGS, device_inbound.NAMESPACE):
             guarded(work, message, functools.partial(letters.take, work, message, groups))
+    for account_id, step in work.replies:
+        outbound.call(work, groups, account_id, step)
+    work.replies.clear()
     work.database.seen.add({message.hash: message.expiry for message in fresh}, work.now)
     work.database.cursors.set(result.source.ed25519, work.own_id, result.cursors)
 
@@ -168,7 +171,7 @@ def _show(work: Work, namespace: int, before: mirror.Before, groups: GroupFeatur
 
 def guarded(work: Work, message: Received, take: Callable[[], None]) -> bool:
     """Takes a message, of a swarm or elsewhere, whole or not at all, whatever is in it; whether it was read."""
-    told, queued = len(work.events), work.queued
+    told, queued, replies = len(work.events), work.queued, len(work.replies)
     try:
         with work.database.transaction():
             take()
@@ -180,6 +183,7 @@ def guarded(work: Work, message: Received, take: Callable[[], None]) -> bool:
     except Exception as error:
         # A fault of ours, met by what somebody wrote: it must not hide what others wrote.
         del work.events[told:]
+        del work.replies[replies:]
         work.queued = queued
         _unreadable(work, message, type(error).__name__)
     return False

@@ -17,7 +17,7 @@ from allium.client.messages.pro import ProStatus
 from allium.client.polling import Received
 from allium.client.protocol_v2.messages import version
 from allium.client.protocol_v2.primitives import ProtocolError
-from allium.client.session import blinded, mirror, people
+from allium.client.session import blinded, calling, mirror, people
 from allium.client.session.core import Work
 from allium.client.session.events import (
     CallReceived,
@@ -335,8 +335,7 @@ def _notice(work: Work, stored: Received, opened: Opened, kind: str, extra: dict
             opened.letter.timestamp,
             kind=kind,
             received=stored.timestamp,
-            # Only a call is something to come back to.
-            read=kind != "call" or opened.letter.timestamp <= mirror.read_state(work, opened.sender).last_read,
+            read=True,
             hash=stored.hash,
             extra=extra,
         )
@@ -369,9 +368,6 @@ def _call(work: Work, stored: Received, opened: Opened, call: kinds.Call) -> Non
         return
     if not own:
         people.heard_from(work, opened.sender, None)
-    if call.step is kinds.CallStep.PRE_OFFER:
-        added = _notice(work, stored, opened, "call", {"uuid": call.uuid})
-        if added is not None:
-            work.tell(NoticeReceived(added))
+    calling.take(work, stored, opened, call)
     if abs(work.now - sent) < CALL_MS and work.settings.calls:
         work.tell(CallReceived(opened.sender, opened.sender, call, sent))

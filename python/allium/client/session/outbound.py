@@ -262,11 +262,14 @@ def extraction(work: Work, groups: GroupFeature, conversation_id: str, kind: kin
     queue(work, groups, conversation_id, Letter(message, next_timestamp(work), timer), None)
 
 
-def call(work: Work, groups: GroupFeature, account_id: str, step: kinds.Call) -> None:
-    """One step of a call. The first one approves whom we call."""
+def call(work: Work, groups: GroupFeature, account_id: str, step: kinds.Call) -> int:
+    """One step of a call; when it was sent, Unix milliseconds. The first one approves whom we call."""
     if step.step is kinds.CallStep.PRE_OFFER:
         _begin(work, groups, account_id)
-    queue(work, groups, account_id, Letter(step, next_timestamp(work)), None)
+    timestamp = next_timestamp(work)
+    timer = delivery.timed(step, people.timer_of(work, account_id))
+    queue(work, groups, account_id, Letter(step, timestamp, timer), None)
+    return timestamp
 
 
 def expire(work: Work) -> int | None:

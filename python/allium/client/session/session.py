@@ -15,17 +15,18 @@ from allium.client.configs.fields import Picture
 from allium.client.credentials import AccountCredentials
 from allium.client.database import Database, DatabaseError
 from allium.client.database.rows import Deleted, Message
-from allium.client.messages.kinds import Attachment, Call, CommunityInvitation, Extraction, Preview, Profile, Target
+from allium.client.messages.kinds import Attachment, CommunityInvitation, Extraction, Preview, Profile, Target
 from allium.client.network import Network
 from allium.client.session import accountfile, actions, enclosing, erasing, letters, outbound, sending
 from allium.client.session.backups import Backups
+from allium.client.session.calls import Calls
 from allium.client.session.communities import Communities
 from allium.client.session.contacts import Contacts
 from allium.client.session.conversations import Conversations
 from allium.client.session.core import Core, Work
 from allium.client.session.devices import Devices
 from allium.client.session.enclosing import Enclosing, LocalFile
-from allium.client.session.events import Connection, ConnectionChanged, DatabaseFailed, Event
+from allium.client.session.events import CallChanged, Connection, ConnectionChanged, DatabaseFailed, Event
 from allium.client.session.expiring import Expirer
 from allium.client.session.exports import Exports
 from allium.client.session.files import Files
@@ -74,6 +75,7 @@ class Session:
         self.backups = Backups(self.core, worker)
         self.exports = Exports(self.core, worker)
         self.devices = Devices(self)
+        self.calls = Calls(self)
         #: What proves to our swarm that a request is ours.
         self.credentials = AccountCredentials(self.account)
         self._listeners = Listeners()
@@ -103,6 +105,7 @@ class Session:
             self._pusher.run,
             self._expirer.run,
             self.devices.run,
+            self.calls.run,
             self.enclosing.run,
             tidy,
         ):
@@ -328,6 +331,10 @@ class Session:
         await self.groups.push()
         await self.communities.sync()
 
+    def hurry(self) -> None:
+        """The account is polled at once, if anybody listens."""
+        self._receiver.now()
+
     async def poll(self) -> None:
         """What is new of the account itself, once; for the parts of a session. Raises `NetworkError`."""
         await self._receiver.poll_own()
@@ -440,10 +447,6 @@ class Session:
         """Tells the other side of a screenshot, or a file that was saved; `when` its message was sent."""
         await self.run(outbound.extraction, self.groups, actions.conversation_id(conversation_id), kind, when)
 
-    async def call(self, account_id: str, call: Call) -> None:
-        """Sends one step of a call (`spec/files-and-calls` §4)."""
-        await self.run(outbound.call, self.groups, actions.conversation_id(account_id), call)
-
     # --- in the background
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
@@ -474,6 +477,8 @@ class Session:
             self._pusher.wake()
         if work.devices_changed:
             self.devices.wake()
+        if any(isinstance(each, CallChanged) for each in work.events):
+            self.calls.wake()
         self._expirer.due(work.next_expiry)
         if work.read_elsewhere:
             self._start(self._receiver.adopt(work.read_elsewhere))

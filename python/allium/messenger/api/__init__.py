@@ -15,6 +15,7 @@ from allium.messenger.api import (
     push,
     service,
     takeaway,
+    voice,
 )
 
 #: The whole table.
@@ -33,6 +34,7 @@ OPERATIONS = [
         communities,
         takeaway,
         push,
+        voice,
     )
     for each in module.table.all
 ]

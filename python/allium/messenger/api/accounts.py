@@ -13,11 +13,11 @@ from msgspec import UNSET
 from allium.client.pool import Snode
 from allium.client.session.core import Work
 from allium.client.words import PhraseError
-from allium.messenger import phrases, requests
+from allium.messenger import calls_shown, phrases, requests
 from allium.messenger.calls import Call, Operations
 from allium.messenger.countries import country
 from allium.messenger.errors import ApiError, of
-from allium.messenger.facts import Facts
+from allium.messenger.facts import Facts, IceServer
 from allium.messenger.views import (
     AccountView,
     HopView,
@@ -101,6 +101,8 @@ async def settings(call: Call) -> SettingsView:
             calls=work.settings.calls,
             link_previews=Facts.load(work).link_previews,
             community_requests=work.configs.profile.community_requests is not False,
+            relay_only=Facts.load(work).relay_only,
+            ice_servers=calls_shown.servers(Facts.load(work)),
             auto_lock_minutes=minutes,
         )
 
@@ -116,10 +118,18 @@ async def set_settings(call: Call) -> SettingsView:
         await session.set_settings(replace(await session.settings(), **changes))
     if wanted.community_requests is not UNSET:
         await session.communities.set_requests(wanted.community_requests)
-    if wanted.link_previews is not UNSET:
-        await _set_facts(call, link_previews=wanted.link_previews)
+    facts: dict[str, Any] = {"link_previews": wanted.link_previews, "relay_only": wanted.relay_only}
+    if wanted.ice_servers is not UNSET:
+        given_servers = wanted.ice_servers
+        facts["ice_servers"] = (
+            None if given_servers is None else [IceServer(**msgspec.structs.asdict(each)) for each in given_servers]
+        )
+    facts = {name: value for name, value in facts.items() if value is not UNSET}
+    if facts:
+        await _set_facts(call, **facts)
     if wanted.auto_lock_minutes is not UNSET:
         call.service.set_auto_lock(wanted.auto_lock_minutes)
+    call.service.hub.tell("settings_changed", call.account.id)
     return await settings(call)
 
 

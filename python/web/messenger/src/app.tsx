@@ -5,6 +5,7 @@ import { lazy, Suspense, useEffect, useState } from "react";
 import { ApiError } from "./api/client";
 import { connect } from "./api/events";
 import { useService } from "./api/queries";
+import { Calls } from "./calls/calls";
 import { t } from "./i18n";
 import { Away } from "./onboarding/away";
 import { Lock } from "./onboarding/lock";
@@ -67,6 +68,7 @@ export function App() {
   return (
     <>
       <Content key={language} />
+      <Calls />
       <Toasts />
     </>
   );

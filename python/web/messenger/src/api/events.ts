@@ -1,4 +1,5 @@
 /** The stream of events: it keeps what the page knows fresh, and comes back by itself after every break. */
+import { setCall } from "../calls/state";
 import { Store } from "../store";
 import { client, reloadState } from "./queries";
 import { forgetTimelines, heldTimeline, heldTimelines } from "./timeline";
@@ -108,6 +109,12 @@ function take(frame: Frame): void {
       return;
     case "attachment_progress":
       progress.set(new Map(progress.get()).set(String(frame.attachment), frame.progress ?? 0));
+      return;
+    case "call_changed":
+      if (frame.call) setCall(account, frame.call);
+      return;
+    case "settings_changed":
+      refresh(account, "settings");
       return;
     case "connection_changed":
     case "account_changed":

@@ -12,6 +12,36 @@ export interface Account {
   letters: string;
   /** Of one that could not be opened: what to do. */
   error: string | null;
+  /** The call that there is. */
+  call?: Call | null;
+}
+
+export interface Call {
+  id: string;
+  contact: Person;
+  outgoing: boolean;
+  phase: "calling" | "ringing" | "connecting" | "connected" | "ended";
+  /** Which page has it; empty if none has yet. */
+  owner: string;
+  wanted: boolean;
+  /** How many the other side has sent. */
+  signals: number;
+  outcome: string | null;
+}
+
+export type Signal =
+  | { kind: "offer" | "answer"; sdp: string }
+  | { kind: "candidates"; candidates: { candidate: string; line_index: number; mid: string }[] };
+
+export interface IceServer {
+  url: string;
+  username: string;
+  credential: string;
+}
+
+export interface Ice {
+  servers: IceServer[];
+  relay_only: boolean;
 }
 
 export interface State {
@@ -145,6 +175,10 @@ export interface Group {
 export interface Settings {
   read_receipts: boolean;
   typing_indicators: boolean;
+  calls: boolean;
+  relay_only: boolean;
+  /** Null for those of the network. */
+  ice_servers: IceServer[] | null;
   link_previews: boolean;
   community_requests: boolean;
   auto_lock_minutes: number;
@@ -200,5 +234,6 @@ export interface Frame {
   started?: boolean;
   online?: boolean;
   attachment?: string | number;
+  call?: Call;
   progress?: number;
 }

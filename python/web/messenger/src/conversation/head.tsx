@@ -4,6 +4,8 @@ import { ChevronLeft, Download, EllipsisVertical, Info, Search, Timer, X } from 
 import { useState } from "react";
 import { useGroup } from "../api/queries";
 import type { Account, Conversation } from "../api/types";
+import { CallButtons } from "../calls/buttons";
+import { canBeCalled } from "../calls/state";
 import { duration, t } from "../i18n";
 import { conversationEntries } from "../list/actions";
 import { Hit, useSearch } from "../list/search";
@@ -84,6 +86,7 @@ export function Head({ account, conversation, chat }: { account: Account; conver
             </span>
           </span>
         </button>
+        {canBeCalled(conversation) && <CallButtons account={account.id} contact={conversation.id} />}
         <IconButton label={t("menu.findHere")} onClick={() => setFinding(true)}>
           <Search />
         </IconButton>

@@ -6,6 +6,7 @@ import { type ListRange, Virtuoso, type VirtuosoHandle } from "react-virtuoso";
 import { useContacts, useGroup } from "../api/queries";
 import type { Conversation, Message } from "../api/types";
 import { day, number, sameDay, t } from "../i18n";
+import { go } from "../route";
 import { nameOfConversation } from "../shell/person";
 import { useStore } from "../store";
 import { Bubble } from "./bubble";
@@ -226,6 +227,11 @@ export function MessageList({ chat, conversation, begun }: Properties) {
         {message.notice ? (
           <div className="notice" data-message={message.id} tabIndex={-1} role="note">
             <bdi>{notice(message, known)}</bdi>
+            {message.notice.state === "off" && (
+              <Button kind="plain" onClick={() => go(chat.account, "settings", "privacy")}>
+                {t("notice.callsOff")}
+              </Button>
+            )}
           </div>
         ) : (
           <Bubble

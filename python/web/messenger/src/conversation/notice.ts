@@ -1,6 +1,6 @@
 /** Lines that nobody wrote, in words: a changed timer, a screenshot, who joined a group. */
 import type { Message } from "../api/types";
-import { duration, type Key, listed, t } from "../i18n";
+import { duration, type Key, length, listed, t } from "../i18n";
 import { safeName, shortId } from "../text/safe";
 
 /** What a change of a group says; `value` is a name or names. */
@@ -13,10 +13,36 @@ const GROUP: Record<string, Key> = {
   left: "notice.groupLeft",
 };
 
+const OUTGOING: Record<string, Key> = {
+  unanswered: "notice.callUnanswered",
+  declined: "notice.callDeclined",
+  failed: "notice.callFailed",
+};
+const INCOMING: Record<string, Key> = {
+  ringing: "call.calls",
+  connected: "notice.callFrom",
+  answered: "notice.callFrom",
+  declined: "notice.callFromDeclined",
+  elsewhere: "notice.callElsewhere",
+  failed: "notice.callFromFailed",
+};
+
 const MOST_NAMES = 20;
 
 function timer(name: string, seconds: number): string {
   return seconds > 0 ? t("notice.timer", { name, time: duration(seconds) }) : t("notice.timerOff", { name });
+}
+
+/** What became of a call; one of an older version says nothing of it. */
+function call({ outgoing, notice: about }: Message, name: string): string {
+  const state = String(about?.state);
+  const seconds = Number(about?.seconds) || 0;
+  if (outgoing) {
+    if (state === "answered" && seconds) return t("notice.callLasted", { time: length(seconds) });
+    return t(OUTGOING[state] ?? "notice.call");
+  }
+  if (state === "answered" && seconds) return t("notice.callFromLasted", { name, time: length(seconds) });
+  return t(INCOMING[state] ?? "notice.missedCall", { name });
 }
 
 /** The line; `known` names the people that it is about. */
@@ -31,7 +57,7 @@ export function notice(message: Message, known: (id: string) => string | undefin
     case "accepted":
       return t(message.outgoing ? "notice.youAccepted" : "notice.accepted", { name });
     case "call":
-      return message.outgoing ? t("notice.call") : t("notice.missedCall", { name });
+      return call(message, name);
     case "group": {
       const change = String(about.change);
       if (change === "disappearing") return timer(name, Number(about.seconds) || 0);

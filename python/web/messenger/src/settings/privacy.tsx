@@ -7,6 +7,7 @@ import type { Account, Settings } from "../api/types";
 import { t } from "../i18n";
 import { setBlocked } from "../list/actions";
 import { Name, PersonAvatar } from "../shell/person";
+import { CallServers } from "./call-servers";
 
 export function Privacy({ account }: { account: Account }) {
   const settings = useSettings(account.id).data;
@@ -14,7 +15,9 @@ export function Privacy({ account }: { account: Account }) {
   const change = async (to: Partial<Settings>) => {
     const key = [account.id, "settings"];
     client.setQueryData(key, { ...settings, ...to });
-    if ((await attempt(patch(of(account.id, "settings"), to))) === undefined) client.setQueryData(key, settings);
+    const done = (await attempt(patch(of(account.id, "settings"), to))) !== undefined;
+    if (!done) client.setQueryData(key, settings);
+    return done;
   };
   return (
     <div>
@@ -30,6 +33,23 @@ export function Privacy({ account }: { account: Account }) {
         checked={settings.typing_indicators}
         onChange={(typing_indicators) => void change({ typing_indicators })}
       />
+      <Switch
+        label={t("privacy.calls")}
+        hint={t("privacy.callsHint")}
+        checked={settings.calls}
+        onChange={(calls) => void change({ calls })}
+      />
+      {settings.calls && (
+        <>
+          <Switch
+            label={t("privacy.relayOnly")}
+            hint={t("privacy.relayOnlyHint")}
+            checked={settings.relay_only}
+            onChange={(relay_only) => void change({ relay_only })}
+          />
+          <CallServers servers={settings.ice_servers} onChange={(ice_servers) => change({ ice_servers })} />
+        </>
+      )}
       <Switch
         label={t("privacy.previews")}
         hint={t("privacy.previewsHint")}
