@@ -93,7 +93,7 @@ Caption = Annotated[str, Meta(max_length=1000)]
 
 
 class NewMessage(Struct, kw_only=True):
-    """A message to be sent. `attachments` are ids of uploads, `captions` words beside them, `preview` a link of `text`."""
+    """A message to be sent. `attachments` are ids of uploads, `captions` words beside them, `preview` a link in it."""
 
     text: Text = ""
     quote: MessageId | None = None
