@@ -1,7 +1,7 @@
 /** What a message carries: pictures in an album, sound, film, and all else as a file to save. */
 import { IconButton } from "@allium/ui";
 import { Download, ImageOff, RotateCcw } from "lucide-react";
-import { type ReactNode, useEffect, useState } from "react";
+import { type CSSProperties, type ReactNode, useEffect, useState } from "react";
 import { post } from "../api/client";
 import { progress } from "../api/events";
 import { attempt, of } from "../api/queries";
@@ -116,10 +116,10 @@ function Picture({ message, one, album }: { message: Message; one: Attachment; a
 }
 
 /** A file above what its sender has written beside it. */
-function Captioned({ one, children }: { one: Attachment; children: ReactNode }) {
+function Captioned({ one, style, children }: { one: Attachment; style?: CSSProperties; children: ReactNode }) {
   const caption = safeCaption(one.caption);
   return (
-    <figure>
+    <figure style={style}>
       {children}
       {caption && <figcaption dir="auto">{caption}</figcaption>}
     </figure>
@@ -152,7 +152,7 @@ export function Attachments({ message }: { message: Message }) {
       {pictures.length > 0 && (
         <div className={pictures.length > 1 ? "album" : "single"} data-count={Math.min(4, pictures.length)}>
           {pictures.map((one) => (
-            <Captioned key={one.id} one={one}>
+            <Captioned key={one.id} one={one} style={pictures.length > 1 ? {} : { width: space(one).width }}>
               <Picture message={message} one={one} album={pictures.length > 1} />
             </Captioned>
           ))}
