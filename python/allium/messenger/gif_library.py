@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TYPES = ("image/gif", "image/webp")
 #: Pictures of one answer, and files that are looked at for it.
 PAGE, MAX_LOOKED_AT = 24, 96
+#: Read for one answer, bytes.
+MAX_READ = 64 << 20
 #: Nothing larger can be sent.
 MAX_BYTES = 10_000_000
 #: Pictures that were taken out, the last ones; and files of which it is remembered what they are.
@@ -51,13 +53,18 @@ class GifLibrary:
         hidden = set(await session.run(_hidden))
         found: dict[str, OwnGif] = {}
         files = await session.run(lambda work: work.database.attachments.here(TYPES, before, MAX_LOOKED_AT))
+        read = 0
         for each in files:
             before = each.id
-            name = await self._name(each)
+            if each.id in self._known:
+                name = self._known[each.id]
+            else:
+                name, size = await self._look(each)
+                read += size
             if name is not None and name not in hidden and name not in found:
                 found[name] = OwnGif(name, each)
-                if len(found) == PAGE:
-                    break
+            if len(found) == PAGE or read > MAX_READ:
+                break
         at_end = len(files) < MAX_LOOKED_AT and (not files or before == files[-1].id)
         return list(found.values()), None if at_end else before
 
@@ -77,13 +84,17 @@ class GifLibrary:
 
         await self._account.session.run(change)
 
-    async def _name(self, stored: StoredAttachment) -> str | None:
-        if stored.id not in self._known:
-            data = await self._read(stored)
-            while len(self._known) >= _MAX_KNOWN:
-                del self._known[next(iter(self._known))]
-            self._known[stored.id] = None if data is None else named(data)
-        return self._known[stored.id]
+    async def _look(self, stored: StoredAttachment) -> tuple[str | None, int]:
+        """What it is, and how many bytes were read for it."""
+        data = await self._read(stored)
+        if data is None:
+            # It may be about to be sealed, and lie under another name with the next look.
+            return None, 0
+        name = await asyncio.to_thread(named, data)
+        while len(self._known) >= _MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[stored.id] = name
+        return name, len(data)
 
     async def _read(self, stored: StoredAttachment) -> bytes | None:
         path, keeper = Path(stored.path), self._account.keeper
