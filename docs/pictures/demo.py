@@ -1,11 +1,12 @@
-"""Draws `demo_screen.svg`: what `make demo ARGS=--once` shows on a terminal when it ends. `make pictures` calls it.
+"""Draws `demo.svg`: what `make demo` shows on a terminal before Ctrl-C ends it. `make pictures` calls it.
 
-Nothing in it is made up: the demo runs, with its nodes, and its last screen is kept.
+Nothing in it is made up: the demo runs, with its nodes, and its last screen is kept. The link in it is dead by then.
 """
 
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -29,16 +30,18 @@ class Shown(demo_screen.DemoScreen):
         """As on a terminal: the network above all steps."""
         super().__exit__(*raised)
         self.console.export_text(clear=True)
-        self.console.print("[bold]$[/] make demo ARGS=--once")
+        self.console.print("[bold]$[/] make demo")
         self.console.print(self.render())
 
 
 def main() -> int:
     """Runs the demo; its exit code."""
-    console = Console(record=True, highlight=False, soft_wrap=True, force_terminal=False, width=96)
+    console = Console(record=True, highlight=False, force_terminal=False, width=96)
     demo_screen.Console = lambda **_: console
     demo_screen.DemoScreen = Shown
-    if code := demo_screen.main(NODES, once=True):
+    # What comes after is Ctrl-C.
+    demo_screen.signal.sigwait = lambda _: signal.SIGINT
+    if code := demo_screen.main(NODES, once=False):
         return code
     drawn = console.export_svg(title="fifteen real nodes on one machine", theme=THEME, unique_id="demo")
     # Rich names fonts of another site: those of the machine do.

@@ -273,6 +273,14 @@ def test_receipts_go_where_both_want_them(alice: Device, bob: Device, sky: Sky) 
     read = alice.database.messages.get(message.id)
     assert read is not None
     assert read.read
+    assert message.timestamp <= read.extra["read at"] <= alice.run(lambda work: work.now)
+    # What an import has brought may be no JSON to the database; a time before the message is none.
+    first = say(alice, bob.id, "and these?"), say(alice, bob.id, "both?")
+    alice.run(lambda work: work.database.messages.set_extra(first[0].id, {"odd": float("inf")}))
+    times = [each.timestamp for each in first]
+    assert alice.run(lambda work: work.database.messages.mark_seen(bob.id, times, 5)) == 2
+    odd, plain = (alice.database.messages.get(each.id) for each in first)
+    assert odd is not None and odd.read and plain is not None and plain.extra["read at"] == plain.timestamp
     bob.run(actions.set_settings, Settings())
     say(alice, bob.id, "and this?")
     bob.poll()

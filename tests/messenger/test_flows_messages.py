@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import wave
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from playwright.sync_api import FilePayload, Page, expect
 from tests.messenger.conftest import Person
 from tests.messenger.test_page_talk import act, conversation, message, write
 from tests.support.browser import Tab
+from tests.support.gif_provider import gif
 
 OpenTab = Callable[..., Tab]
 Pair = tuple[Person, Person]
@@ -81,6 +83,11 @@ def test_who_reads_and_types_is_seen_by_who_shows_it_too(pair: Pair, open_tab: O
     his.get_by_role("link", name="Dana").click()
     expect(message(his, "So you can see that?")).to_be_visible()
     expect(message(hers, "So you can see that?").get_by_label("Read", exact=True)).to_be_visible()
+    # Each step has its time.
+    act(hers, "So you can see that?", "Message info")
+    steps = hers.get_by_role("dialog").get_by_role("listitem")
+    for step in ("^Written", "^Stored on \\d+ of \\d+ nodes", "^Ready for your other devices", "^Read(?!y)"):
+        expect(steps.filter(has_text=re.compile(step)).locator("time")).to_be_visible()
     for each in pair:
         each.service.do("PATCH", f"{each.path}/settings", {"read_receipts": False, "typing_indicators": False})
 
@@ -169,17 +176,27 @@ def test_an_album_is_pasted_dropped_and_looked_at(pair: Pair, open_tab: OpenTab)
     expect(page.get_by_role("img", name="red.png")).to_be_visible()
     give(page, "drop", ".chat", "blue.png", picture("blue"))
     expect(page.get_by_role("img", name="blue.png")).to_be_visible()
+    # A name that turns what follows it round, and one that is too long.
+    page.get_by_role("textbox", name="Caption of red.png").fill("Red\u202eand round")
+    too_long = {"text": "x", "captions": {"none": "x" * 1001}}
+    assert dana.service.ask("POST", f"{dana.with_(emil)}/messages", too_long).status == 400
     with emil.events() as at_emil:
         send = page.get_by_role("button", name="Send")
         expect(send).to_be_enabled()
         send.click()
         got = at_emil.until("message_received", lambda event: bool(event["message"]["attachments"]))["message"]
-        assert [each["name"] for each in got["attachments"]] == ["red.png", "blue.png"]
+        assert [(each["name"], each["caption"]) for each in got["attachments"]] == [
+            ("red.png", "Red\u202eand round"),
+            ("blue.png", ""),
+        ]
+    expect(page.locator("figcaption", has_text="Red and round")).to_be_visible()
     page.get_by_role("button", name="Open: red").click()
     viewer = page.get_by_role("dialog")
     expect(viewer).to_contain_text("1 of 2")
+    expect(viewer.get_by_text("Red and round")).to_be_visible()
     page.keyboard.press("ArrowRight")
     expect(viewer).to_contain_text("2 of 2")
+    expect(viewer.get_by_text("Red and round")).to_have_count(0)
     for key in ("+", "r", "-"):
         page.keyboard.press(key)
     page.keyboard.press("Escape")
@@ -189,11 +206,8 @@ def test_an_album_is_pasted_dropped_and_looked_at(pair: Pair, open_tab: OpenTab)
 
 def test_each_kind_of_file_is_what_it_is(pair: Pair, open_tab: OpenTab) -> None:
     dana, emil = pair
-    frames = [Image.new("P", (40, 40), colour) for colour in (1, 2)]
-    moving = BytesIO()
-    frames[0].save(moving, "GIF", save_all=True, append_images=frames[1:], loop=0)
     files = (
-        ("dance.gif", moving.getvalue(), "image/gif"),
+        ("dance.gif", gif("red", "blue"), "image/gif"),
         ("song.wav", tone(), "audio/wav"),
         ("letter.pdf", b"%PDF-1.4\n%%EOF", "application/pdf"),
     )
@@ -203,6 +217,20 @@ def test_each_kind_of_file_is_what_it_is(pair: Pair, open_tab: OpenTab) -> None:
     expect(message(page, "Take dance.gif").get_by_role("button", name="Open: GIF")).to_be_visible()
     expect(message(page, "Take song.wav").get_by_role("button", name="Play")).to_be_visible()
     expect(message(page, "Take letter.pdf").get_by_role("link", name="Save: letter.pdf")).to_be_visible()
+    # Voice messages are heard one after the other, as fast as one likes.
+    for text in ("First words", "Last words"):
+        emil.send(dana, text, attachments=[uploaded(emil, "voice.wav", tone(), "audio/wav")], voice=True)
+    first, last = (
+        message(page, text).get_by_role("group", name="Voice message") for text in ("First words", "Last words")
+    )
+    expect(last).to_be_visible()
+    for now, rate in (("1", 1.5), ("1.5", 2), ("2", 1), ("1", 1.5), ("1.5", 2)):
+        first.get_by_role("button", name=f"Speed: {now}\u00d7").click()
+        expect(last.get_by_role("button", name=f"Speed: {rate}\u00d7")).to_be_visible()
+    first.get_by_role("button", name="Play").click()
+    for each in (first, last):
+        expect(each.locator("audio")).to_have_js_property("ended", True)
+        expect(each.locator("audio")).to_have_js_property("playbackRate", 2)
 
 
 def test_a_link_gets_a_preview_only_where_that_is_wanted(pair: Pair, open_tab: OpenTab) -> None:

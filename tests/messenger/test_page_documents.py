@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
 from urllib.parse import quote
 
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.messenger.conftest import Person
 from tests.messenger.test_page_talk import conversation, message
 from tests.support import pdf
 from tests.support.browser import Tab
+from tests.support.gif_provider import gif
 
 OpenTab = Callable[..., Tab]
 People = tuple[Person, Person]
@@ -97,10 +96,8 @@ def test_other_files_say_what_they_are(people: People, open_tab: OpenTab) -> Non
 
 def test_a_moving_picture_stands_still_for_who_wants_less_motion(people: People, open_tab: OpenTab) -> None:
     alice, bob = people
-    made = BytesIO()
-    frames = [Image.new("RGB", (120, 90), color) for color in ("black", "white")]
-    frames[0].save(made, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
-    send(bob, alice, "It moves", "moving.gif", made.getvalue(), "image/gif")
+    moving = gif("black", "white", side=90)
+    send(bob, alice, "It moves", "moving.gif", moving, "image/gif")
     # Tabs of tests ask for less motion.
     page = conversation(open_tab, alice)
     shown = message(page, "It moves")
@@ -111,3 +108,26 @@ def test_a_moving_picture_stands_still_for_who_wants_less_motion(people: People,
     expect(shown.locator(".gif-still")).to_be_visible()
     shown.get_by_role("button", name="Open: GIF").click()
     expect(page.get_by_role("dialog").get_by_role("img")).to_be_visible()
+    page.keyboard.press("Escape")
+    # What moves is kept to be sent again: once, however often it came, and not what stands still.
+    send(bob, alice, "It moves again", "again.gif", moving, "image/gif")
+    send(bob, alice, "It stands", "still.gif", gif("gray", side=90), "image/gif")
+    for text in ("It moves again", "It stands"):
+        expect(message(page, text).locator(".gif-still")).to_be_visible()
+    page.get_by_role("button", name="GIFs").click()
+    expect(page.get_by_role("button", name="Choose again.gif")).to_be_visible()
+    for name in ("moving.gif", "still.gif"):
+        expect(page.get_by_role("button", name=f"Choose {name}")).to_have_count(0)
+    page.get_by_role("button", name="Choose again.gif").click()
+    expect(page.get_by_role("img", name="again.gif")).to_be_visible()
+    with bob.events() as at_bob:
+        page.get_by_role("button", name="Send").click()
+        got = at_bob.until("message_received")["message"]["attachments"]
+        assert [(each["name"], each["type"]) for each in got] == [("again.gif", "image/gif")]
+    page.get_by_role("button", name="GIFs").click()
+    page.get_by_role("button", name="Remove again.gif from the list").click()
+    expect(page.get_by_role("button", name="Choose again.gif")).to_have_count(0)
+    assert not [
+        each for each in alice.service.get(f"{alice.path}/gifs")["gifs"] if each["file"]["name"].endswith("ing.gif")
+    ]
+    expect(message(page, "It moves again").get_by_role("button", name="Open: GIF")).to_be_visible()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.messenger.conftest import Person
 from tests.messenger.test_page_talk import act, conversation, message
@@ -35,7 +35,7 @@ def job(service: Messenger, path: str, wanted: dict[str, Any]) -> dict[str, Any]
     return found
 
 
-def test_a_conversation_is_taken_away_and_comes_back(tmp_path: Path) -> None:
+def test_a_conversation_is_taken_away_and_comes_back(tmp_path: Path, open_tab: OpenTab) -> None:
     service = Messenger(tmp_path / "data", None, "--port", "0").start()
     try:
         path, own = made(service, "Alice")
@@ -64,8 +64,7 @@ def test_a_conversation_is_taken_away_and_comes_back(tmp_path: Path) -> None:
         assert list((service.directory / "accounts" / "a1" / "exports").iterdir()) == []
 
         assert job(service, f"{other}/imports", {"path": str(hidden), "password": "a wrong one"})["state"] == "failed"
-        back = job(service, f"{other}/imports", {"path": str(hidden), "password": PASSWORD})
-        assert (back["state"], back["done"], back["total"]) == ("done", 2, 2)
+        _bring_back(service, open_tab(service).page, other.rpartition("/")[2], hidden)
         again = job(service, f"{other}/imports", {"path": str(readable)})
         assert (again["state"], again["done"], again["total"]) == ("done", 0, 2)
         found = service.get(f"{other}/conversations/{own}/messages")["messages"]
@@ -83,6 +82,19 @@ def test_a_conversation_is_taken_away_and_comes_back(tmp_path: Path) -> None:
             assert service.ask("POST", f"{path}/exports", {**wrong, "path": str(readable)}).status == 400
     finally:
         service.close()
+
+
+def _bring_back(service: Messenger, page: Page, account: str, path: Path) -> None:
+    page.goto(f"{service.url}/#/{account}/settings/backups")
+    page.get_by_label("The zip", exact=True).fill(str(path))
+    begin = page.get_by_role("button", name="Bring it back")
+    for password, outcome in (("a wrong one", ("failed", 0, None)), (PASSWORD, ("done", 2, 2))):
+        page.get_by_label("The password that it was sealed with").fill(password)
+        with service.events() as events:
+            begin.click()
+            ended = events.until("job_changed", lambda event: event["job"]["state"] != "running")["job"]
+        assert (ended["state"], ended["done"], ended["total"]) == outcome
+        expect(begin).to_be_enabled()
 
 
 def test_it_is_known_which_nodes_have_a_message_and_when_it_was_fetched(people: People, open_tab: OpenTab) -> None:

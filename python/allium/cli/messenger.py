@@ -57,11 +57,26 @@ def messenger(
         str,
         typer.Option(envvar="ALLIUM_PUSH_SERVER", metavar="URL#KEY", help="What wakes browsers whose page is closed."),
     ] = "",
+    gif_provider: Annotated[
+        str,
+        typer.Option(
+            envvar="ALLIUM_GIF_PROVIDER", metavar="URL", help="What is searched for GIFs, in place of GIPHY's own API."
+        ),
+    ] = "",
 ) -> None:
     """Open the messenger, and serve it until Ctrl-C; where it is served already, open it there."""
     if ctx.invoked_subcommand is not None:
         session.only_after(
-            ctx, "data_dir", "seed", "port", "no_browser", "listen", "file_server", "open_link", "push_server"
+            ctx,
+            "data_dir",
+            "seed",
+            "port",
+            "no_browser",
+            "listen",
+            "file_server",
+            "open_link",
+            "push_server",
+            "gif_provider",
         )
         return
     import allium
@@ -79,6 +94,7 @@ def messenger(
         _file_server(file_server),
         _file_server(push_server),
         allium.__version__,
+        _provider(gif_provider),
     )
     _serve(wanted, browser=not no_browser, to=open_link)
 
@@ -139,6 +155,17 @@ def _file_server(place: str) -> FileServer | None:
     from allium.cli.file_server import parsed
 
     return parsed(place)
+
+
+def _provider(url: str) -> str:
+    from allium.base import urls
+
+    if url:
+        try:
+            urls.check(url)
+        except ValueError as error:
+            raise CommandError(f"--gif-provider: {error}") from None
+    return url
 
 
 @app.command("install")

@@ -16,6 +16,8 @@ from allium.client.session import events as happened
 from allium.client.session.core import Work
 from allium.messenger import calls_shown, listing, showing, values
 from allium.messenger.facts import Facts
+from allium.messenger.gif_library import GifLibrary
+from allium.messenger.gif_search import GifSearch
 from allium.messenger.hub import Hub
 from allium.messenger.keeping import Keeper
 from allium.messenger.link_previews import LinkPreviews
@@ -36,7 +38,7 @@ PROGRESS_STEP = 0.02
 class OpenAccount:
     """An account whose session is open."""
 
-    def __init__(self, number: str, directory: Path, session: Session, hub: Hub) -> None:
+    def __init__(self, number: str, directory: Path, session: Session, hub: Hub, gif_provider: str = "") -> None:
         self.id, self.directory, self.session = number, directory, session
         self.prefix = f"/api/accounts/{number}"
         self._hub = hub
@@ -45,6 +47,7 @@ class OpenAccount:
         self.downloads: dict[int, asyncio.Task[None]] = {}
         #: What was found behind links that are typed now.
         self.previews = LinkPreviews()
+        self.gif_library, self.gif_search = GifLibrary(self), GifSearch(gif_provider)
         #: Rooms of communities -> who we are there.
         self._own_ids: dict[str, str] = {}
         self._typing: dict[str, float] = {}
@@ -72,6 +75,7 @@ class OpenAccount:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.gif_search.close()
         await self.session.close()
 
     @property

@@ -9,12 +9,33 @@ from allium.client.session.core import Work
 _FACT = "messenger"
 
 
+_GIF_KEY = "key of gif search"
+
+
 class IceServer(msgspec.Struct, kw_only=True, frozen=True):
     """A STUN or TURN server, as WebRTC names it."""
 
     url: str
     username: str = ""
     credential: str = ""
+
+
+class GifKey:
+    """The key with which a provider of moving pictures is asked: a secret of this device, in no backup.
+
+    That there is one says that its user has agreed to the asking.
+    """
+
+    @staticmethod
+    def load(work: Work) -> str:
+        """Empty if there is none."""
+        return (work.database.secrets.get(_GIF_KEY) or b"").decode("utf-8", "replace")
+
+    @staticmethod
+    def store(work: Work, key: str) -> None:
+        """Over what was stored; nothing of that is left. An empty one forgets it."""
+        work.database.secrets.set(_GIF_KEY, key.encode())
+        work.shred = True
 
 
 class Facts(msgspec.Struct, kw_only=True, frozen=True):

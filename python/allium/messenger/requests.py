@@ -154,14 +154,25 @@ class Typing(Struct, kw_only=True):
     typing: bool
 
 
+Caption = Annotated[str, Meta(max_length=1000)]
+
+
 class NewMessage(Struct, kw_only=True):
-    """A message to be sent. `attachments` are ids of uploads, `preview` a link of the text."""
+    """A message to be sent. `attachments` are ids of uploads, `captions` words beside them, `preview` a link in it."""
 
     text: Text = ""
     quote: MessageId | None = None
     attachments: Annotated[list[Id], Meta(max_length=32)] = []
+    captions: Annotated[dict[Id, Caption], Meta(max_length=32)] = {}
     preview: Annotated[str, Meta(max_length=2048)] | None = None
     voice: bool = False
+
+
+class GifSearchWanted(Struct, kw_only=True):
+    """A key for GIPHY, of the user's own, who says that it may be asked."""
+
+    key: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{8,128}$")]
+    agreed: bool
 
 
 class PreviewWanted(Struct, kw_only=True):

@@ -53,6 +53,8 @@ class Wanted:
     #: What wakes browsers whose page is closed.
     push_server: FileServer | None = None
     version: str = ""
+    #: What is asked for moving pictures in place of GIPHY, with the same API.
+    gif_provider: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,14 @@ async def serve(wanted: Wanted, ready: Callable[[Ready], object]) -> None:
 
 def _service(wanted: Wanted, places: Places) -> Service:
     push = PushServer(wanted.push_server) if wanted.push_server is not None else None
-    return Service(places, seeds=wanted.seeds, version=wanted.version, file_server=wanted.file_server, push_server=push)
+    return Service(
+        places,
+        seeds=wanted.seeds,
+        version=wanted.version,
+        file_server=wanted.file_server,
+        push_server=push,
+        gif_provider=wanted.gif_provider,
+    )
 
 
 def running_elsewhere(directory: Path) -> str | None:

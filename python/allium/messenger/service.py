@@ -42,12 +42,13 @@ class Service:
         version: str = "",
         file_server: FileServer | None = None,
         push_server: PushServer | None = None,
+        gif_provider: str = "",
     ) -> None:
         """Without `seeds` it is mainnet; `file_server` is where files are sent, if not where all clients do.
 
-        `push_server` wakes browsers, if one is set.
+        `push_server` wakes browsers, if one is set; `gif_provider` is asked for moving pictures in GIPHY's place.
         """
-        self.push_server = push_server
+        self.push_server, self._gif_provider = push_server, gif_provider
         self.places, self.version, self._file_server = places, version, file_server
         self._seeds = tuple(seeds) or MAINNET
         self.hub, self.keychain = Hub(), Keychain(places)
@@ -110,7 +111,8 @@ class Service:
     async def _add(self, number: str, session: Session) -> OpenAccount:
         if self._file_server is not None:
             await session.files.set_server(self._file_server)
-        opened = self._open[number] = OpenAccount(number, self.places.account(number), session, self.hub)
+        place = self.places.account(number)
+        opened = self._open[number] = OpenAccount(number, place, session, self.hub, self._gif_provider)
         return opened
 
     async def _close_all(self) -> None:

@@ -25,8 +25,12 @@ from allium.messenger.views import (
 
 #: Of a message that is quoted, characters.
 MAX_QUOTE = 500
+#: Of the words beside a file, characters: as many as we send.
+MAX_CAPTION = 1000
 #: Names of those who put the same emoji on a message.
 MAX_SENDERS = 50
+#: The last day of the year 9999.
+MAX_TIME = 253_402_300_799_999
 _KINDS = {1: "after_read", 2: "after_send"}
 
 
@@ -111,6 +115,11 @@ def count(found: Any) -> int | None:
     return found if isinstance(found, int) else None
 
 
+def time(found: Any) -> int | None:
+    """The same of a time, in Unix milliseconds; none that a calendar does not have."""
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 < found <= MAX_TIME else None
+
+
 def timer(found: Disappearing | None) -> TimerView | None:
     """A timer."""
     if found is None or not found.seconds or int(found.kind) not in _KINDS:
@@ -132,7 +141,7 @@ def attachment(prefix: str, stored: StoredAttachment, progress: float | None) ->
         size=file.size,
         width=file.width,
         height=file.height,
-        caption=file.caption,
+        caption=file.caption[:MAX_CAPTION],
         voice=file.voice,
         state=state,  # type: ignore[arg-type]
         progress=1.0 if state == "here" else progress or 0.0,

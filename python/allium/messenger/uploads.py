@@ -11,7 +11,8 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,20 @@ def directory(account: OpenAccount) -> Path:
 
 async def take(account: OpenAccount, request: Request, name: str, *, voice: bool) -> UploadView:
     """Takes the body of a request as a file; `ApiError` for one that is too large, or too many."""
+    told = request.query_params.get("type", "")[:_MAX_TYPE]
+    return await _take(account, pieces(request, MAX_UPLOAD), name, told, voice=voice)
+
+
+async def put(account: OpenAccount, data: bytes, name: str) -> UploadView:
+    """The same of bytes that are here already."""
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield data
+
+    return await _take(account, whole(), name, "", voice=False)
+
+
+async def _take(account: OpenAccount, body: AsyncIterator[bytes], name: str, told: str, *, voice: bool) -> UploadView:
     root = directory(account)
     await asyncio.to_thread(_make_room, root)
     number = secrets.token_hex(12)
@@ -56,12 +71,11 @@ async def take(account: OpenAccount, request: Request, name: str, *, voice: bool
     size = 0
     try:
         with path.open("xb") as file:
-            async for piece in pieces(request, MAX_UPLOAD):
+            async for piece in body:
                 size += len(piece)
                 await asyncio.to_thread(file.write, piece)
         if not size:
             raise ApiError("invalid", "The file is empty.")
-        told = request.query_params.get("type", "")[:_MAX_TYPE]
         with path.open("rb") as file:
             kind = content.kind(file.read(content.HEAD), told)
         write_json(own / _DESCRIPTION, {"name": shown, "type": kind if kind != content.UNKNOWN else "", "voice": voice})
@@ -112,7 +126,10 @@ async def outgoing(
     session = account.session
     files = [described(account, each) for each in wanted.attachments]
     preview = await _preview(account, wanted.preview) if wanted.preview else None
-    moved = [_moved(account, path, told, voice=wanted.voice) for path, told in files]
+    moved = [
+        replace(_moved(account, path, told, voice=wanted.voice), caption=wanted.captions.get(each, "").strip())
+        for each, (path, told) in zip(wanted.attachments, files, strict=True)
+    ]
     names = {each.path.parent.name for each in moved}
     account.keeper.arriving |= names
     try:

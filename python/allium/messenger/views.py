@@ -103,6 +103,37 @@ class AttachmentView(Struct, kw_only=True):
     url: str
 
 
+class GifView(Struct, kw_only=True):
+    """A moving picture of a conversation; `name` is the same wherever the picture is."""
+
+    name: str
+    file: AttachmentView
+
+
+class GifsView(Struct, kw_only=True):
+    """Some of them; `next` is the `before` of the next ones, null at the end."""
+
+    gifs: list[GifView]
+    next: int | None
+
+
+class FoundGifView(Struct, kw_only=True):
+    """What a provider has; `preview` is its small picture, of so many pixels (0: it does not say)."""
+
+    id: str
+    title: str
+    width: int
+    height: int
+    preview: str
+
+
+class FoundGifsView(Struct, kw_only=True):
+    """Some of it; `next` is the `offset` of the next ones, null at the end."""
+
+    gifs: list[FoundGifView]
+    next: int | None
+
+
 class ReactionView(Struct, kw_only=True):
     """An emoji on a message; of very many senders the first are named."""
 
@@ -293,6 +324,8 @@ class SettingsView(Struct, kw_only=True):
     typing_indicators: bool
     calls: bool
     link_previews: bool
+    #: Whether a provider of GIFs may be asked, with a key that the user has set.
+    gif_search: bool
     community_requests: bool
     #: Calls go through relays alone.
     relay_only: bool
@@ -385,6 +418,12 @@ class InfoView(Struct, kw_only=True):
     #: Of a message of ours: how many nodes were asked to keep it, how many do, and which.
     asked: int | None
     stored_on: int | None
+    #: When they had it, when our other devices could have it, when it last failed, when the other side had read it, as
+    #: that says; null for what did not happen, or nobody told.
+    stored: int | None
+    copied: int | None
+    failed: int | None
+    read: int | None
     nodes: list[HolderView]
     waiting_for_files: bool
     ways: list[WayView]

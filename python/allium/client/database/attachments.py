@@ -57,6 +57,15 @@ class Attachments:
         )
         return [int(row[0]) for row in rows]
 
+    def here(self, types: Sequence[str], before: int | None, limit: int) -> list[StoredAttachment]:
+        """Files of these media types that are on this machine, the newest first, before the one of a number."""
+        marks = ", ".join("?" * len(types))
+        rows = self._connection.rows(
+            f"{_SELECT} WHERE state = ? AND id < ? AND content_type IN ({marks}) ORDER BY id DESC LIMIT ?",
+            (AttachmentState.HERE.value, 1 << 62 if before is None else before, *types, limit),
+        )
+        return [_attachment(row) for row in rows]
+
     def in_state(self, state: AttachmentState, limit: int = 100) -> list[StoredAttachment]:
         """Files in this state, the newest first."""
         rows = self._connection.rows(f"{_SELECT} WHERE state = ? ORDER BY id DESC LIMIT ?", (state.value, limit))

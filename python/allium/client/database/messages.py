@@ -178,8 +178,11 @@ class Messages:
             )
         return int(count)
 
-    def mark_seen(self, conversation: str, timestamps: Sequence[int]) -> int:
-        """Marks messages of ours as read by the other side; returns how many were not."""
+    def mark_seen(self, conversation: str, timestamps: Sequence[int], when: int) -> int:
+        """Marks messages of ours as read by the other side at a time, but not before they were sent.
+
+        It stands in their `extra` as `read at`. Returns how many were not read.
+        """
         number = conversation_number(self._connection, conversation)
         changed = 0
         with self._connection.joined():
@@ -190,7 +193,13 @@ class Messages:
                     "WHERE timestamp = ? AND conversation = ? AND outgoing AND read = 0",
                     (bounded(timestamp), number),
                 )
-                self._connection.many("UPDATE messages SET read = 1 WHERE id = ?", found)
+                self._connection.many(
+                    # What Python writes as JSON may be none to SQLite, such as an infinite number.
+                    "UPDATE messages SET read = 1, extra = CASE WHEN deleted OR NOT json_valid(coalesce(extra, '{}')) "
+                    "THEN extra ELSE json_set(coalesce(extra, '{}'), '$.\"read at\"', max(timestamp, ?)) END "
+                    "WHERE id = ?",
+                    ((bounded(when), row[0]) for row in found),
+                )
                 changed += len(found)
         return changed
 

@@ -24,6 +24,7 @@ from allium.client.messages import delivery
 from allium.client.messages.kinds import Attachment, CommunityInvitation, Letter, Preview, Target, Text
 from allium.client.session import community_rows, letters, outbound
 from allium.client.session.core import Work
+from allium.client.session.enclosing import LocalFile
 from allium.client.session.files import prepared, shown_name
 from allium.client.transfers.sinks import MemorySink, PathBody
 from allium.client.transfers.transfer import Progress
@@ -160,7 +161,7 @@ class Communities:
         text: str = "",
         *,
         quote: Target | None = None,
-        attachments: Sequence[Attachment | Path] = (),
+        attachments: Sequence[Attachment | Path | LocalFile] = (),
         preview: Preview | None = None,
         invitation: CommunityInvitation | None = None,
     ) -> Message:
@@ -230,11 +231,14 @@ class Communities:
         ]
         return await self._post(server, room, letter, again, files)
 
-    async def _file(self, server: CommunityServer, room: str, source: Attachment | Path) -> RoomFile:
+    async def _file(self, server: CommunityServer, room: str, source: Attachment | Path | LocalFile) -> RoomFile:
         if isinstance(source, Attachment):
             return RoomFile(file_of(server.server, source.url), source)
-        body, kind, shown = await prepared(source, "", "", unchanged=False)
-        return await server.upload(room, body, shown_name(source, "", kind), kind, None, **shown)
+        local = LocalFile(source) if isinstance(source, Path) else source
+        body, kind, shown = await prepared(local.path, local.name, local.content_type, unchanged=local.unchanged)
+        name = shown_name(local.path, local.name, kind)
+        sent = await server.upload(room, body, name, kind, None, **shown)
+        return replace(sent, attachment=replace(sent.attachment, caption=local.caption, voice=local.voice))
 
     async def upload(
         self, conversation_id: str, source: Path | bytes, name: str, content_type: str = "", **options: Any

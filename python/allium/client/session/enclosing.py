@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ class LocalFile:
     voice: bool = False
     #: As it is: of a picture, with its metadata.
     unchanged: bool = False
+    #: Words beside it.
+    caption: str = ""
 
 
 async def uploaded(files: Files, file: Attachment | Path | LocalFile) -> Attachment:
@@ -56,9 +58,10 @@ async def uploaded(files: Files, file: Attachment | Path | LocalFile) -> Attachm
         return file
     if isinstance(file, Path):
         return await files.upload(file)
-    return await files.upload(
+    sent = await files.upload(
         file.path, name=file.name, content_type=file.content_type, voice=file.voice, unchanged=file.unchanged
     )
+    return replace(sent, caption=file.caption)
 
 
 class Enclosing:
@@ -184,7 +187,14 @@ def _begin(
     if len(known) >= MAX_WAITING:
         raise ValueError("too many messages wait for their files")
     shown = tuple(
-        Attachment("", size=each.path.stat().st_size, content_type=each.content_type, name=each.name, voice=each.voice)
+        Attachment(
+            "",
+            size=each.path.stat().st_size,
+            content_type=each.content_type,
+            name=each.name,
+            caption=each.caption,
+            voice=each.voice,
+        )
         for each in files
     )
     message = outbound.keep(work, groups, conversation_id, kinds.Text(text, shown, quote, preview))
@@ -253,8 +263,9 @@ def _complete(work: Work, groups: GroupFeature, number: int) -> None:
 
 def _fail(work: Work, number: int) -> None:
     _forget(work, number)
-    if _message(work, number) is not None:
+    if (message := _message(work, number)) is not None:
         work.database.messages.set_state(number, MessageState.FAILED)
+        work.database.messages.set_extra(number, {**message.extra, "failed at": work.now})
         _tell(work, number)
 
 

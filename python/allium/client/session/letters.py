@@ -287,7 +287,9 @@ def _typing(work: Work, opened: Opened, started: bool) -> None:
 
 
 def _receipt(work: Work, opened: Opened, timestamps: tuple[int, ...]) -> None:
-    if work.settings.read_receipts and work.database.messages.mark_seen(opened.sender, timestamps):
+    # Nobody has read anything in a time that is still to come.
+    when = min(opened.letter.timestamp, work.now)
+    if work.settings.read_receipts and work.database.messages.mark_seen(opened.sender, timestamps, when):
         work.tell(ReceiptReceived(opened.sender, timestamps))
 
 

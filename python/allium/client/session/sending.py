@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 from allium.client.credentials import Credentials
 from allium.client.database.connection import MAX_INTEGER
-from allium.client.database.rows import MessageState, OutboxItem, OutboxState
+from allium.client.database.rows import Message, MessageState, OutboxItem, OutboxState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.network import Network
 from allium.client.session import erasing, outbound
@@ -181,6 +182,7 @@ def done(work: Work, item: OutboxItem, stored: Stored) -> None:
     if message is None:
         return
     if item.purpose == outbound.COPY:
+        _note(work, message, {"copied at": stored.timestamp})
         if message.state is MessageState.UNSYNCED:
             work.database.messages.set_state(message.id, MessageState.SENT)
     else:
@@ -189,11 +191,16 @@ def done(work: Work, item: OutboxItem, stored: Stored) -> None:
             work.database.messages.set_hash(message.id, item.hash)
         keepers = [each.node.hex() for each in stored.confirmations if each.verified]
         told = {"stored on": len(keepers), "stored by": keepers, "asked": len(stored.confirmations)}
-        work.database.messages.set_extra(message.id, {**message.extra, **told})
+        _note(work, message, {**told, "stored at": stored.timestamp})
         if message.timer is not None and message.expires is None:
             # What we wrote we have read, so both kinds begin now.
             work.database.messages.set_expiry(message.id, stored.timestamp + message.timer.seconds * 1000)
     _tell(work, message.id)
+
+
+def _note(work: Work, message: Message, told: dict[str, Any]) -> None:
+    """What is known of how a message went stays with it when the outbox has forgotten it."""
+    work.database.messages.set_extra(message.id, {**message.extra, **told})
 
 
 def retry(work: Work, item: OutboxItem, reason: str, *, offline: bool = False) -> None:
@@ -214,6 +221,8 @@ def fail(work: Work, item: OutboxItem, reason: str) -> None:
     if item.message is not None:
         state = MessageState.UNSYNCED if item.purpose == outbound.COPY else MessageState.FAILED
         work.database.messages.set_state(item.message, state)
+        if item.purpose != outbound.COPY and (message := work.database.messages.get(item.message)) is not None:
+            _note(work, message, {"failed at": work.now})
         _tell(work, item.message)
 
 

@@ -365,7 +365,7 @@ class Session:
                 conversation_id,
                 text,
                 quote=target,
-                attachments=[each.path if isinstance(each, LocalFile) else each for each in attachments],
+                attachments=attachments,
                 preview=preview,
                 invitation=invitation,
             )

@@ -17,7 +17,7 @@ from allium.messenger import calls_shown, phrases, requests
 from allium.messenger.calls import Call, Operations
 from allium.messenger.countries import country
 from allium.messenger.errors import ApiError, of
-from allium.messenger.facts import Facts, IceServer
+from allium.messenger.facts import Facts, GifKey, IceServer
 from allium.messenger.views import (
     AccountView,
     HopView,
@@ -100,6 +100,7 @@ async def settings(call: Call) -> SettingsView:
             typing_indicators=work.settings.typing,
             calls=work.settings.calls,
             link_previews=Facts.load(work).link_previews,
+            gif_search=bool(GifKey.load(work)),
             community_requests=work.configs.profile.community_requests is not False,
             relay_only=Facts.load(work).relay_only,
             ice_servers=calls_shown.servers(Facts.load(work)),

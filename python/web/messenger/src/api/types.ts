@@ -180,6 +180,7 @@ export interface Settings {
   /** Null for those of the network. */
   ice_servers: IceServer[] | null;
   link_previews: boolean;
+  gif_search: boolean;
   community_requests: boolean;
   auto_lock_minutes: number;
 }
@@ -198,11 +199,29 @@ export interface Upload {
   size: number;
 }
 
+/** A moving picture of a conversation, known by its name wherever it is. */
+export interface OwnGif {
+  name: string;
+  file: Attachment;
+}
+
+export interface FoundGif {
+  id: string;
+  title: string;
+  width: number;
+  height: number;
+  preview: string;
+}
+
 /** How a message came, or why it is late. */
 export interface MessageInfo {
   fetched: number | null;
   asked: number | null;
   stored_on: number | null;
+  stored: number | null;
+  copied: number | null;
+  failed: number | null;
+  read: number | null;
   nodes: { pubkey: string; ip: string }[];
   waiting_for_files: boolean;
   ways: {

@@ -1,14 +1,14 @@
 /** What a message carries: pictures in an album, sound, film, and all else as a file to save. */
 import { IconButton } from "@allium/ui";
 import { Download, ImageOff, RotateCcw } from "lucide-react";
-import { useEffect, useState } from "react";
+import { type CSSProperties, type ReactNode, useEffect, useState } from "react";
 import { post } from "../api/client";
 import { progress } from "../api/events";
 import { attempt, of } from "../api/queries";
 import type { Attachment, Message } from "../api/types";
 import { bytes, t } from "../i18n";
 import { useStore } from "../store";
-import { safeName } from "../text/safe";
+import { safeCaption, safeName } from "../text/safe";
 import { useChat } from "./context";
 import { DocumentCard, isPdf } from "./document";
 import { Gif } from "./gif";
@@ -104,14 +104,43 @@ function Picture({ message, one, album }: { message: Message; one: Attachment; a
       onClick={() => chat.open({ what: "viewer", attachment: one, message })}
       aria-label={`${t("file.open")}: ${name}`}
     >
-      <img src={one.url} alt={one.caption ?? ""} loading="lazy" decoding="async" onError={() => setBroken(true)} />
+      <img
+        src={one.url}
+        alt={safeCaption(one.caption)}
+        loading="lazy"
+        decoding="async"
+        onError={() => setBroken(true)}
+      />
     </button>
+  );
+}
+
+/** A file above what its sender has written beside it. */
+function Captioned({ one, style, children }: { one: Attachment; style?: CSSProperties; children: ReactNode }) {
+  const caption = safeCaption(one.caption);
+  return (
+    <figure style={style}>
+      {children}
+      {caption && <figcaption dir="auto">{caption}</figcaption>}
+    </figure>
   );
 }
 
 function Other({ message, one }: { message: Message; one: Attachment }) {
   useFetched(message, one);
   return <DocumentCard message={message} one={one} load={<Load message={message} one={one} />} />;
+}
+
+/** All that is no picture. */
+function Shown({ message, one }: { message: Message; one: Attachment }) {
+  if (one.state === "here" && (one.voice || one.type.startsWith("audio/"))) return <Sound one={one} />;
+  if (one.state === "here" && one.type.startsWith("video/")) {
+    return (
+      // biome-ignore lint/a11y/useMediaCaption: people's films have no captions to show.
+      <video src={one.url} controls preload="metadata" aria-label={safeName(one.name, t("file.video"))} />
+    );
+  }
+  return <Other message={message} one={one} />;
 }
 
 export function Attachments({ message }: { message: Message }) {
@@ -123,27 +152,17 @@ export function Attachments({ message }: { message: Message }) {
       {pictures.length > 0 && (
         <div className={pictures.length > 1 ? "album" : "single"} data-count={Math.min(4, pictures.length)}>
           {pictures.map((one) => (
-            <Picture key={one.id} message={message} one={one} album={pictures.length > 1} />
+            <Captioned key={one.id} one={one} style={pictures.length > 1 ? {} : { width: space(one).width }}>
+              <Picture message={message} one={one} album={pictures.length > 1} />
+            </Captioned>
           ))}
         </div>
       )}
-      {others.map((one) => {
-        if (one.state === "here" && (one.voice || one.type.startsWith("audio/")))
-          return <Sound key={one.id} one={one} />;
-        if (one.state === "here" && one.type.startsWith("video/")) {
-          return (
-            // biome-ignore lint/a11y/useMediaCaption: people's films have no captions to show.
-            <video
-              key={one.id}
-              src={one.url}
-              controls
-              preload="metadata"
-              aria-label={safeName(one.name, t("file.video"))}
-            />
-          );
-        }
-        return <Other key={one.id} message={message} one={one} />;
-      })}
+      {others.map((one) => (
+        <Captioned key={one.id} one={one}>
+          <Shown message={message} one={one} />
+        </Captioned>
+      ))}
     </div>
   );
 }

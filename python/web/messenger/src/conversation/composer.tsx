@@ -1,7 +1,7 @@
 /** Where one writes: text that grows, files, emoji, mentions, a recording, and the draft that is kept. */
 import { IconButton, toast } from "@allium/ui";
 import * as Popover from "@radix-ui/react-popover";
-import { Mic, Paperclip, SendHorizontal, Smile, X } from "lucide-react";
+import { ImagePlay, Mic, Paperclip, SendHorizontal, Smile, X } from "lucide-react";
 import {
   type ClipboardEvent,
   type KeyboardEvent,
@@ -21,12 +21,13 @@ import { preferences } from "../prefs";
 import { Name } from "../shell/person";
 import { useStore } from "../store";
 import { plain } from "../text/rich";
-import { codePoints, safeName } from "../text/safe";
+import { codePoints, LONGEST_CAPTION, safeName } from "../text/safe";
 import type { Chat } from "./context";
 import { focusMessage } from "./focus";
 import { type Mention, Mentions, mentionAt, useMentionable } from "./mentions";
 
 const EmojiPicker = lazy(() => import("./emoji-picker"));
+const GifPanel = lazy(() => import("./gif-panel"));
 const Recorder = lazy(() => import("./recorder"));
 
 /** Code points of a message (spec/messages §2.1). */
@@ -42,6 +43,7 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
   const [caret, setCaret] = useState(0);
   const [recording, setRecording] = useState(false);
   const [emoji, setEmoji] = useState(false);
+  const [gifs, setGifs] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const chooser = useRef<HTMLInputElement>(null);
   const typedAt = useRef(0);
@@ -126,7 +128,7 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
     // What is shown as a name travels as the id.
     const longest = [...mentions].sort((one, other) => other.name.length - one.name.length);
     const body = longest.reduce((sum, one) => sum.replaceAll(`@${one.name}`, `@${one.id}`), text.trim());
-    const { ids, voice } = chat.staging.take();
+    const { ids, voice, captions } = chat.staging.take();
     write("", 0);
     draft.current.saved = "";
     setMentions([]);
@@ -139,6 +141,7 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
         ...(kept.reply && { quote: kept.reply.id }),
         ...(ids.length && { attachments: ids }),
         ...(voice && { voice }),
+        ...(Object.keys(captions).length && { captions }),
         ...(link && { preview: link }),
       });
       if (chat.timeline.stretch.get().after) await chat.timeline.load();
@@ -211,20 +214,28 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
           {staged.map((one) => (
             <li key={one.key}>
               {one.view ? (
-                <img src={one.view} alt={safeName(one.file.name)} />
+                <img src={one.view} alt={safeName(one.name)} />
               ) : (
-                <span className="staged-name">{safeName(one.file.name)}</span>
+                <span className="staged-name">{safeName(one.name)}</span>
               )}
-              <span className="muted small">{bytes(one.file.size)}</span>
-              {!one.upload && (
-                <progress
-                  value={one.share}
-                  max={1}
-                  aria-label={t("chat.uploading", { name: safeName(one.file.name) })}
+              {one.view && (
+                <input
+                  className="input"
+                  dir="auto"
+                  autoComplete="off"
+                  maxLength={LONGEST_CAPTION}
+                  placeholder={t("file.caption")}
+                  aria-label={t("file.captionOf", { name: safeName(one.name) })}
+                  value={one.caption}
+                  onChange={(event) => chat.staging.write(one.key, event.target.value)}
                 />
               )}
+              <span className="muted small">{bytes(one.size)}</span>
+              {!one.upload && (
+                <progress value={one.share} max={1} aria-label={t("chat.uploading", { name: safeName(one.name) })} />
+              )}
               <IconButton
-                label={t("chat.removeFile", { name: safeName(one.file.name) })}
+                label={t("chat.removeFile", { name: safeName(one.name) })}
                 onClick={() => chat.staging.remove(one.key)}
               >
                 <X />
@@ -264,6 +275,31 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
           onKeyDown={onKeyDown}
           onPaste={onPaste}
         />
+        <Popover.Root open={gifs} onOpenChange={setGifs}>
+          <Popover.Trigger asChild>
+            <IconButton label={t("gif.choose")}>
+              <ImagePlay />
+            </IconButton>
+          </Popover.Trigger>
+          <Popover.Portal>
+            <Popover.Content
+              className="menu picker"
+              side="top"
+              align="end"
+              sideOffset={10}
+              collisionPadding={10}
+              aria-label={t("gif.choose")}
+              onCloseAutoFocus={(event) => {
+                event.preventDefault();
+                field.current?.focus();
+              }}
+            >
+              <Suspense fallback={<div className="emoji-picker" aria-busy="true" />}>
+                <GifPanel chat={chat} onDone={() => setGifs(false)} />
+              </Suspense>
+            </Popover.Content>
+          </Popover.Portal>
+        </Popover.Root>
         <Popover.Root open={emoji} onOpenChange={setEmoji}>
           <Popover.Trigger asChild>
             <IconButton label={t("chat.emoji")}>

@@ -4,17 +4,17 @@ import { useEffect, useRef, useState } from "react";
 import type { Attachment } from "../api/types";
 import { t } from "../i18n";
 import { preferences } from "../prefs";
+import { safeCaption } from "../text/safe";
 
-const calm = () => preferences.get().lessMotion || matchMedia("(prefers-reduced-motion: reduce)").matches;
+export const calm = () => preferences.get().lessMotion || matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** How large the first frame is kept, in pixels of a side. */
 const LARGEST = 1024;
 
-export function Gif({ one, onBroken, onOpen }: { one: Attachment; onBroken: () => void; onOpen: () => void }) {
-  const [playing, setPlaying] = useState(() => !calm());
+/** The first frame. */
+export function Still({ url, onBroken }: { url: string; onBroken: () => void }) {
   const still = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
-    if (playing) return;
     let wanted = true;
     const image = new Image();
     image.onload = () => {
@@ -26,18 +26,23 @@ export function Gif({ one, onBroken, onOpen }: { one: Attachment; onBroken: () =
       canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
     };
     image.onerror = () => wanted && onBroken();
-    image.src = one.url;
+    image.src = url;
     return () => {
       wanted = false;
     };
-  }, [playing, one.url, onBroken]);
+  }, [url, onBroken]);
+  return <canvas ref={still} className="gif-still" />;
+}
+
+export function Gif({ one, onBroken, onOpen }: { one: Attachment; onBroken: () => void; onOpen: () => void }) {
+  const [playing, setPlaying] = useState(() => !calm());
   return (
     <>
       <button type="button" className="gif-open" onClick={onOpen} aria-label={`${t("file.open")}: GIF`}>
         {playing ? (
-          <img src={one.url} alt={one.caption ?? ""} decoding="async" onError={onBroken} />
+          <img src={one.url} alt={safeCaption(one.caption)} decoding="async" onError={onBroken} />
         ) : (
-          <canvas ref={still} className="gif-still" />
+          <Still url={one.url} onBroken={onBroken} />
         )}
       </button>
       <button

@@ -3,10 +3,12 @@ import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { get } from "../api/client";
 import { of } from "../api/queries";
+import { timeline } from "../api/timeline";
 import type { Message, MessageInfo } from "../api/types";
 import { bytes, duration, type Key, moment, t } from "../i18n";
 import { Dialog } from "../shell/dialog";
 import { Name } from "../shell/person";
+import { useStore } from "../store";
 import { safeName } from "../text/safe";
 
 /** A message that took longer than this has a reason to be told. */
@@ -41,20 +43,24 @@ function steps(message: Message, info: MessageInfo | undefined): Step[] {
     const purpose = t(way.purpose === "copy" ? "message.wayCopy" : "message.wayOther");
     const next = way.next ? ` ${t("message.nextTry", { time: moment(way.next) })}` : "";
     const more = way.attempts ? t("message.tries", { count: way.attempts }) + next : undefined;
-    found.push({ what: `${purpose}: ${t(way.state === "failed" ? "message.failed" : "message.sending")}`, more });
+    const when = (way.state === "failed" && way.purpose !== "copy" && info?.failed) || undefined;
+    found.push({ what: `${purpose}: ${t(way.state === "failed" ? "message.failed" : "message.sending")}`, when, more });
     if (way.error) found.push({ what: safeName(way.error, "") });
   }
+  if (info?.failed && message.state !== "failed") found.push({ what: t("message.failed"), when: info.failed });
   const on = info?.stored_on ?? message.stored_on;
   if (on !== null) {
-    const stored = info?.ways.find((way) => way.stored && way.purpose !== "copy")?.stored ?? undefined;
+    // What older versions have sent is known of for as long as the outbox remembers it.
+    const way = info?.ways.find((one) => one.stored && one.purpose !== "copy")?.stored;
     const asked = info?.asked;
     found.push({
       what: asked ? t("message.storedOf", { count: on, asked }) : t("message.storedOn", { count: on }),
-      when: stored,
+      when: info?.stored ?? way ?? undefined,
       more: info && info.nodes.length > 0 && <Nodes nodes={info.nodes} />,
     });
   }
-  if (message.read) found.push({ what: t("message.read") });
+  if (info?.copied) found.push({ what: t("message.copied"), when: info.copied });
+  if (message.read) found.push({ what: t("message.read"), when: info?.read ?? undefined });
   return found;
 }
 
@@ -88,16 +94,19 @@ function reasons(message: Message, info: MessageInfo | undefined): string[] {
 
 export default function Info({
   account,
-  message,
+  message: opened,
   onClose,
 }: {
   account: string;
   message: Message;
   onClose: () => void;
 }) {
+  const { messages } = useStore(timeline(account, opened.conversation).stretch);
+  // It goes on while one looks at it.
+  const message = messages.find((one) => one.id === opened.id) ?? opened;
   const info = useQuery({
     // What was said of it is asked anew whenever the message changes.
-    queryKey: [account, "info", message.id, message.state, message.stored_on],
+    queryKey: [account, "info", message.id, message.state, message.stored_on, message.read],
     queryFn: () => get<MessageInfo>(of(account, `messages/${message.id}/info`)),
     gcTime: 0,
   }).data;

@@ -4,6 +4,7 @@ import { Pause, Play } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import type { Attachment } from "../api/types";
 import { length, t } from "../i18n";
+import { Store, useStore } from "../store";
 import { safeName } from "../text/safe";
 
 const BARS = 42;
@@ -11,6 +12,8 @@ const BARS = 42;
 const LARGEST = 6_000_000;
 const SPEEDS = [1, 1.5, 2];
 let playing: HTMLAudioElement | null = null;
+/** Whoever listens fast listens to the next one as fast. */
+const pace = new Store(1);
 
 async function wave(url: string, signal: AbortSignal): Promise<number[]> {
   const response = await fetch(url, { signal });
@@ -35,7 +38,7 @@ export function Sound({ one }: { one: Attachment }) {
   const [on, setOn] = useState(false);
   const [at, setAt] = useState(0);
   const [whole, setWhole] = useState(0);
-  const [speed, setSpeed] = useState(1);
+  const speed = useStore(pace);
   useEffect(() => {
     const stop = new AbortController();
     if (one.size <= LARGEST) wave(one.url, stop.signal).then(setBars, () => undefined);
@@ -47,13 +50,12 @@ export function Sound({ one }: { one: Attachment }) {
     if (!element.paused) return element.pause();
     if (playing && playing !== element) playing.pause();
     playing = element;
-    element.playbackRate = speed;
     void element.play().catch(() => undefined);
   };
   const faster = () => {
     const next = SPEEDS[(SPEEDS.indexOf(speed) + 1) % SPEEDS.length] ?? 1;
-    setSpeed(next);
-    if (audio.current) audio.current.playbackRate = next;
+    pace.set(next);
+    if (playing) playing.playbackRate = next;
   };
   const next = () => {
     setOn(false);
@@ -75,7 +77,10 @@ export function Sound({ one }: { one: Attachment }) {
         src={one.url}
         preload="metadata"
         data-voice={one.voice || undefined}
-        onPlay={() => setOn(true)}
+        onPlay={(event) => {
+          event.currentTarget.playbackRate = pace.get();
+          setOn(true);
+        }}
         onPause={() => setOn(false)}
         onEnded={next}
         onTimeUpdate={(event) => setAt(event.currentTarget.currentTime)}

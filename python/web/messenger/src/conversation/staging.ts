@@ -13,12 +13,15 @@ const LARGEST = 10_000_000;
 
 export interface Staged {
   key: number;
-  file: File;
+  name: string;
+  size: number;
   /** Of a picture, to be looked at before it is sent. */
   view: string | null;
   share: number;
   upload: Upload | null;
   voice: boolean;
+  /** What is written beside it. */
+  caption: string;
 }
 
 let keys = 0;
@@ -37,13 +40,28 @@ export class Staging {
         continue;
       }
       const view = file.type.startsWith("image/") ? URL.createObjectURL(file) : null;
-      const staged: Staged = { key: ++keys, file, view, share: 0, upload: null, voice };
-      this.files.set([...this.files.get(), staged]);
-      void this.send(staged);
+      const key = ++keys;
+      const { name, size } = file;
+      this.files.set([...this.files.get(), { key, name, size, view, share: 0, upload: null, voice, caption: "" }]);
+      void this.send(key, file, voice);
     }
   }
 
-  private async send({ key, file, voice }: Staged): Promise<void> {
+  /** One that the service has already. */
+  put(upload: Upload, view: string): void {
+    if (this.files.get().length >= MOST) return;
+    const { name, size } = upload;
+    this.files.set([
+      ...this.files.get(),
+      { key: ++keys, name, size, view, share: 1, upload, voice: false, caption: "" },
+    ]);
+  }
+
+  write(key: number, caption: string): void {
+    this.change(key, { caption });
+  }
+
+  private async send(key: number, file: File, voice: boolean): Promise<void> {
     const stop = new AbortController();
     this.stops.set(key, stop);
     const path = of(
@@ -68,7 +86,7 @@ export class Staging {
     this.stops.get(key)?.abort();
     this.stops.delete(key);
     const gone = this.files.get().find((one) => one.key === key);
-    if (gone?.view) URL.revokeObjectURL(gone.view);
+    if (gone?.view?.startsWith("blob:")) URL.revokeObjectURL(gone.view);
     this.files.set(this.files.get().filter((one) => one.key !== key));
   }
 
@@ -77,11 +95,13 @@ export class Staging {
   }
 
   /** Those that are loaded, which are then no longer staged. */
-  take(): { ids: string[]; voice: boolean } {
+  take(): { ids: string[]; voice: boolean; captions: Record<string, string> } {
     const ready = this.files.get().filter((one) => one.upload);
     const ids = ready.map((one) => (one.upload as Upload).id);
+    const written = ready.filter((one) => one.caption.trim());
+    const captions = Object.fromEntries(written.map((one) => [(one.upload as Upload).id, one.caption.trim()]));
     const voice = ready.length === 1 && Boolean(ready[0]?.voice);
     for (const { key } of ready) this.remove(key);
-    return { ids, voice };
+    return { ids, voice, captions };
   }
 }

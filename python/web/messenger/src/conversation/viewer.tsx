@@ -7,7 +7,7 @@ import { type KeyboardEvent, useState } from "react";
 import type { Attachment } from "../api/types";
 import { direction, t } from "../i18n";
 import { giveBack } from "../shell/focus";
-import { safeName } from "../text/safe";
+import { safeCaption, safeName } from "../text/safe";
 import { isPicture, SaveButton } from "./attachments";
 import type { Chat } from "./context";
 
@@ -48,6 +48,7 @@ export default function Viewer({
     else if (event.key === "r") setTurn(turn + 90);
   };
   const name = safeName(one.name, t("file.image"));
+  const caption = safeCaption(one.caption);
   return (
     <Radix.Root open onOpenChange={(open) => !open && onClose()}>
       <Radix.Portal>
@@ -84,11 +85,17 @@ export default function Viewer({
           <div className="stage">
             <img
               src={one.url}
-              alt={one.caption || name}
+              alt={caption || name}
               style={{ scale: String(zoom), rotate: `${turn}deg` }}
               onWheel={(event) => scale(event.deltaY < 0 ? 1.15 : 1 / 1.15)}
             />
           </div>
+          {caption && (
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: a long one is scrolled by keys.
+            <p className="caption" dir="auto" tabIndex={0}>
+              {caption}
+            </p>
+          )}
           {at > 0 && (
             <IconButton className="previous" label={t("common.previous")} onClick={() => move(-1)}>
               <ChevronLeft className="flip" />

@@ -1,16 +1,20 @@
 /** What others learn, and who cannot write. */
 import { Button, Empty, Switch } from "@allium/ui";
 import { HeartHandshake } from "lucide-react";
-import { patch } from "../api/client";
-import { attempt, client, of, useContacts, useSettings } from "../api/queries";
+import { useState } from "react";
+import { patch, remove } from "../api/client";
+import { attempt, client, of, reload, useContacts, useSettings } from "../api/queries";
 import type { Account, Settings } from "../api/types";
+import { GifConsent } from "../conversation/gif-consent";
 import { t } from "../i18n";
 import { setBlocked } from "../list/actions";
+import { Dialog } from "../shell/dialog";
 import { Name, PersonAvatar } from "../shell/person";
 import { CallServers } from "./call-servers";
 
 export function Privacy({ account }: { account: Account }) {
   const settings = useSettings(account.id).data;
+  const [asking, setAsking] = useState(false);
   if (!settings) return null;
   const change = async (to: Partial<Settings>) => {
     const key = [account.id, "settings"];
@@ -18,6 +22,10 @@ export function Privacy({ account }: { account: Account }) {
     const done = (await attempt(patch(of(account.id, "settings"), to))) !== undefined;
     if (!done) client.setQueryData(key, settings);
     return done;
+  };
+  const forget = async () => {
+    await attempt(remove(of(account.id, "gif-search")));
+    await reload(account.id, "settings");
   };
   return (
     <div>
@@ -56,6 +64,17 @@ export function Privacy({ account }: { account: Account }) {
         checked={settings.link_previews}
         onChange={(link_previews) => void change({ link_previews })}
       />
+      <Switch
+        label={t("gif.search")}
+        hint={t("gif.hint")}
+        checked={settings.gif_search}
+        onChange={(on) => (on ? setAsking(true) : void forget())}
+      />
+      {asking && (
+        <Dialog title={t("gif.search")} onClose={() => setAsking(false)}>
+          <GifConsent account={account.id} onDone={() => setAsking(false)} />
+        </Dialog>
+      )}
       <Switch
         label={t("privacy.community")}
         hint={t("privacy.communityHint")}

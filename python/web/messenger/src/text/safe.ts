@@ -7,13 +7,17 @@ const MARKS = /(\p{M}{4})\p{M}+/gu;
 const LONGEST_NAME = 120;
 
 /** A name on one line: never empty, never able to reorder or overgrow what stands around it. */
-export function safeName(name: string | null | undefined, otherwise = "?"): string {
+export function safeName(name: string | null | undefined, otherwise = "?", longest = LONGEST_NAME): string {
   const plain = (name ?? "")
-    .slice(0, 4 * LONGEST_NAME)
+    .slice(0, 4 * longest)
     .replace(STEERING, " ")
     .replace(MARKS, "$1");
-  return plain.replace(/\s+/g, " ").trim().slice(0, LONGEST_NAME) || otherwise;
+  return plain.replace(/\s+/g, " ").trim().slice(0, longest) || otherwise;
 }
+
+/** The most that is written beside a file. */
+export const LONGEST_CAPTION = 1000;
+export const safeCaption = (caption: string | null | undefined): string => safeName(caption, "", LONGEST_CAPTION);
 
 /** A text with at most four marks on a letter. */
 export const calm = (text: string): string => text.replace(MARKS, "$1");
