@@ -7,10 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from allium.portal.claimed import Claimed, attribute
 from allium.portal.database import PortalDatabase
 from allium.portal.indexer import Indexer
 from allium.portal.limits import Rate, TooOftenError
@@ -69,24 +65,6 @@ async def test_seeds_have_their_stakers_and_a_chain_may_take_blocks_back(chain: 
             assert again.index.events == told
     finally:
         await provider.stop()
-
-
-def test_stakes_are_claimed_before_rewards() -> None:
-    first = attribute(Claimed(), 60, stakes=100 - 10, rewards=50)
-    assert first == Claimed(stakes=60, rewards=0)
-    assert attribute(first, 40, stakes=90, rewards=50) == Claimed(stakes=90, rewards=10)
-
-
-_UNITS = st.integers(0, 10**18)
-
-
-@given(_UNITS, _UNITS, st.lists(_UNITS, max_size=8))
-def test_no_more_is_claimed_than_there_was(stakes: int, rewards: int, claims: list[int]) -> None:
-    claimed = Claimed()
-    for paid in claims:
-        claimed = attribute(claimed, paid, stakes, rewards)
-    assert claimed.stakes == min(stakes, sum(claims))
-    assert claimed.rewards <= rewards and claimed.stakes + claimed.rewards <= sum(claims)
 
 
 def test_a_bucket_fills_again_and_sources_do_not_fill_memory() -> None:

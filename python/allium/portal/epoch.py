@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from allium.portal.contract_index import ContractIndex
 from allium.portal.network_view import NetworkView
 from allium.portal.pots import Pot
 from allium.portal.prepared import Prepared, Told
+from allium.portal.stake_history import Steps
 
 _ENCODER = msgspec.json.Encoder()
 #: How many nodes are made into JSON before others have the interpreter again: about a millisecond.
@@ -39,10 +41,11 @@ class Epoch:
         proofs: Mapping[PublicKey, int],
         l2_timestamp: int,
         pause: Callable[[], None] = no_pause,
+        history: Mapping[str, Steps] = MappingProxyType({}),
     ) -> None:
-        """`pause`: lets others have the interpreter; called every millisecond or so."""
+        """`pause`: lets others have the interpreter; called every millisecond or so. `history`: of `StakeHistory`."""
         self.state, self.index = state, index
-        self.view = NetworkView(state, index, proofs)
+        self.view = NetworkView(state, index, proofs, history)
         self.network = _ENCODER.encode(self.view.network(l2_timestamp))
         self._of_address: dict[str, list[bytes]] = defaultdict(list)
         self._of_pubkey: dict[str, bytes] = {}

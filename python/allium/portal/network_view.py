@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from statistics import median_low
+from types import MappingProxyType
 
 import msgspec
 from eth_utils.address import to_checksum_address
@@ -13,26 +14,35 @@ import allium
 from allium.appchain.events import Contributor
 from allium.appchain.nodes import Departed, Leaving, Node, Refusal
 from allium.appchain.state import State
-from allium.appchain.types import MILLI, Address, PublicKey
+from allium.appchain.types import MILLI, Address, BlsKey, PublicKey
 from allium.portal import documents
-from allium.portal.claimed import Claimed, attribute
-from allium.portal.contract_index import ContractIndex
+from allium.portal.claimed import ReturnedStakes, claimed
+from allium.portal.contract_index import ContractIndex, Exit
 from allium.portal.documents import amount
 from allium.portal.oxend_state import OxendState
+from allium.portal.stake_history import Steps
 
 #: Addresses as they are shown, which takes a hash of each: stakers are the same at each height.
 _shown = lru_cache(1 << 17)(to_checksum_address)
 #: What front ends know the rules by.
 _HARD_FORK = 21
 _OPERATOR_PART = 4
+#: How many are looked at before others have the interpreter again: about a millisecond.
+_PEOPLE_AT_ONCE = 128
 
 
 class NetworkView:
     """One state, and the contracts' events as of then."""
 
-    def __init__(self, state: State, index: ContractIndex, proofs: Mapping[PublicKey, int]) -> None:
-        """`proofs`: when nodes proved last that they work, Unix seconds."""
-        self._state, self._index, self._proofs = state, index, proofs
+    def __init__(
+        self,
+        state: State,
+        index: ContractIndex,
+        proofs: Mapping[PublicKey, int],
+        history: Mapping[str, Steps] = MappingProxyType({}),
+    ) -> None:
+        """`proofs`: when nodes proved last that they work, Unix seconds; `history`: of `StakeHistory`."""
+        self._state, self._index, self._proofs, self._history = state, index, proofs, history
 
     def prepare(self) -> None:
         """Makes the sums that `rewards` looks at, which the first of it would wait for."""
@@ -164,17 +174,16 @@ class NetworkView:
         state, index = self._state, self._index
         total = state.ledger.balance(raw) // MILLI
         locked, returning = state.locked.get(raw, 0), state.returning.get(raw, 0)
-        left = [index.exits[node] for node in index.nodes_of.get(address, ()) if node in index.exits]
-        seen = [each for each in left if each.block <= state.l2_height]
-        parts = [(_part(index, each.node, address), _slashed(index, each.node, address)) for each in seen]
+        left = self._left(address)
+        parts = [(_part(index, each.node, address), _slashed(index, each.node, address)) for each in left]
         gone, slashed = sum(part for part, _ in parts), sum(slash for _, slash in parts)
         # What is on its way back has left a node and is not claimable.
         credited = max(0, gone - slashed - returning)
         unlocked = credited + slashed
         lifetime = max(0, total - credited)
-        claimed = Claimed()
-        for _, paid in index.claims.get(address, ()):
-            claimed = attribute(claimed, paid, credited, lifetime)
+        exits = [(each.block, part - slash) for each, (part, slash) in zip(left, parts, strict=True)]
+        returned = ReturnedStakes(exits, self._history.get(address, ()), credited)
+        paid = claimed(index.claims.get(address, ()), returned, lifetime)
         return documents.Rewards(
             amount=amount(total),
             lifetime_rewards=amount(lifetime),
@@ -183,9 +192,35 @@ class NetworkView:
             lifetime_liquidated_stakes=amount(slashed),
             locked_stakes=amount(locked + gone - unlocked),
             timelocked_stakes=amount(returning),
-            claimed_stakes=amount(claimed.stakes),
-            claimed_rewards=amount(claimed.rewards),
+            claimed_stakes=amount(paid.stakes),
+            claimed_rewards=amount(paid.rewards),
         )
+
+    def returned(self, pause: Callable[[], None]) -> dict[str, int]:
+        """By address, the stakes that came back and are in the ledger. `pause`: as `contract_index.index` has it."""
+        people = {who: None for node in self._index.exits for who, _ in self._index.stakes.get(node, ())}
+        found = {}
+        for number, who in enumerate(people):
+            if number % _PEOPLE_AT_ONCE == 0:
+                pause()
+            back = sum(
+                _part(self._index, each.node, who) - _slashed(self._index, each.node, who) for each in self._left(who)
+            )
+            found[who] = max(0, back - self._state.returning.get(_raw(who), 0))
+        return found
+
+    def _left(self, address: str) -> list[Exit]:
+        """What an address had staked for and the state knows to have left the contract, oldest first."""
+        exits = self._index.exits
+        left = [exits[node] for node in self._index.nodes_of.get(address, ()) if node in exits]
+        seen = [each for each in left if each.block <= self._state.l2_height and not self._lags(each)]
+        return sorted(seen, key=lambda each: (each.block, each.node))
+
+    def _lags(self, gone: Exit) -> bool:
+        """Whether a daemon has not taken note yet, which it does some blocks later than we read it."""
+        if not isinstance(self._state, OxendState) or gone.key in self._index.bls_keys:
+            return False
+        return BlsKey(bytes.fromhex(gone.key)) in self._state.by_bls
 
     def everybody(self) -> list[str]:
         """All addresses that ever earned."""
