@@ -1,6 +1,6 @@
 """From which block of the EVM chain on the ledger had which stake that came back: so claims can be told apart for good.
 
-The ledger knows today's totals and those of some last heights, so what each height changed is kept when it is seen. What
+The ledger knows today's totals and those of some last heights, so what a height changed is kept when it is seen. What
 happened while nobody looked is taken to have happened as early as it can have: then no claim is larger than what there
 was. What events tell of it is not kept here, so that blocks that are taken back leave nothing.
 """
