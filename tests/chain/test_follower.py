@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web3 import AsyncHTTPProvider, AsyncWeb3
+from web3 import AsyncHTTPProvider, AsyncWeb3, HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
 from allium._native import BlsSecretKey
@@ -442,6 +442,45 @@ async def test_blocks_that_are_taken_back_before_they_are_final_were_never_seen(
     resumed.resume(*told)
     with pytest.raises(ConsensusError, match="taken back"):
         await resumed.observe(told[0])
+
+
+async def test_blocks_that_are_replaced_leave_neither_ghosts_nor_doubles(bench: Bench) -> None:
+    """As deep as blocks are final by a depth that is too small; the same transaction comes again in another block."""
+    seen = await bench.follower(depth=0).observe(START)
+    stake, addresses = bench.staked.stakes[1], bench.staked.addresses
+    before = int(await bench.rpc("eth_blockNumber"), 16)
+    await stakes.leave(bench.upstream, addresses, stake.stakers[0].key, stake.contract_id)
+    asked = await bench.rpc("eth_getBlockByNumber", hex(before + 1), False)
+    raw = await bench.rpc("eth_getRawTransactionByHash", asked["transactions"][0])
+    await stakes.mine(bench.upstream, 2)
+    follower = bench.follower(depth=0)
+    [ghost] = (await follower.observe(seen.l2_height)).events
+    assert isinstance(ghost, ExitRequest) and ghost.position.l2_height == before + 1
+    # It is gone, and comes again a block later.
+    await bench.rpc("anvil_reorg", 3, [[raw, 1]])
+    with pytest.raises(FinalityError, match="taken back"):
+        await follower.observe(L2Height(before + 3))
+    fresh = bench.follower(depth=0)
+    [again] = (await fresh.observe(seen.l2_height)).events
+    assert again == replace(ghost, position=replace(ghost.position, l2_height=L2Height(before + 2)))
+    # It goes while it is asked for: after the logs, and before the block that they are taken to be of.
+    waiting = bench.panel(2)
+    told: list[str] = []
+
+    def vanish(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_getLogs" and result:
+            told.append(method)
+            if len(told) == 2:
+                here = Web3(HTTPProvider(bench.upstream))
+                assert "error" not in here.provider.make_request(RPCEndpoint("anvil_reorg"), [2, []])
+        return result
+
+    for provider in bench.providers[:2]:
+        provider.twist = vanish
+    asking = bench.follower(waiting, depth=0)
+    with pytest.raises(NotFinalError):
+        await asking.observe(seen.l2_height)
+    assert (await asking.observe(seen.l2_height)).events == ()
 
 
 async def test_a_sequencer_goes_on_from_its_own_store(bench: Bench, tmp_path: Path) -> None:

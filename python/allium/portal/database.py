@@ -1,4 +1,4 @@
-"""What the portal keeps: events with the block up to which they are whole, registrations, rewards and returns of stakes.
+"""What the portal keeps: events with the block up to which they are whole, registrations, rewards, returned stakes.
 
 Everything but the registrations, the days and when stakes came back can be had from the chain again. A crash cuts off
 nothing that was acknowledged.
