@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from statistics import median_low
 from types import MappingProxyType
@@ -10,11 +10,11 @@ from types import MappingProxyType
 import msgspec
 from eth_utils.address import to_checksum_address
 
-import allium
+from allium import __version__
 from allium.appchain.events import Contributor
 from allium.appchain.nodes import Departed, Leaving, Node, Refusal
 from allium.appchain.state import State
-from allium.appchain.types import MILLI, Address, BlsKey, PublicKey
+from allium.appchain.types import MILLI, Address, AtomicSesh, BlsKey, PublicKey
 from allium.portal import documents
 from allium.portal.claimed import ReturnedStakes, claimed
 from allium.portal.contract_index import ContractIndex, Exit
@@ -40,13 +40,16 @@ class NetworkView:
         index: ContractIndex,
         proofs: Mapping[PublicKey, int],
         history: Mapping[str, Steps] = MappingProxyType({}),
+        locked: Mapping[Address, AtomicSesh] | None = None,
     ) -> None:
-        """`proofs`: when nodes proved last that they work, Unix seconds; `history`: of `StakeHistory`."""
-        self._state, self._index, self._proofs, self._history = state, index, proofs, history
+        """`proofs`: when nodes proved last that they work, Unix seconds; `history`: of `StakeHistory`.
 
-    def prepare(self) -> None:
-        """Makes the sums that `rewards` looks at, which the first of it would wait for."""
-        _ = self._state.locked, self._state.returning
+        `locked`: of the state, where it is there already.
+        """
+        self._state, self._index, self._proofs, self._history = state, index, proofs, history
+        self._locked = state.locked if locked is None else locked
+        # What `rewards` looks at, and the first of it would wait for.
+        _ = state.returning
 
     # --- the whole
 
@@ -58,7 +61,7 @@ class NetworkView:
         root = state.root.hex()
         told = documents.Network(
             nettype=state.parameters.name,
-            version=allium.__version__,
+            version=__version__,
             hard_fork=_HARD_FORK,
             block_height=state.height,
             block_hash=root,
@@ -80,10 +83,31 @@ class NetworkView:
 
     # --- nodes
 
-    def stakes(self) -> Iterator[documents.Stake]:
-        """All that the contract holds."""
-        yield from map(self._node, self._state.nodes.values())
-        yield from map(self._departed, self._state.departed.values())
+    @property
+    def nodes(self) -> Iterable[Node]:
+        """All that are in the network."""
+        return self._state.nodes.values()
+
+    def departed_stakes(self) -> Iterator[documents.Stake]:
+        """Those that left, and that the contract holds."""
+        return map(self._departed, self._state.departed.values())
+
+    def events_of(self, node: Node) -> list[documents.Event]:
+        """What the contract said of a node."""
+        return self._index.of_node.get(node.contract_id, [])
+
+    def is_payable(self, node: Node) -> bool:
+        """Whether it is paid at this height."""
+        return node.is_payable(self._state.height, self._state.parameters)
+
+    def moving(self, node: Node) -> tuple[int, int, int]:
+        """`documents.MOVING` of a node."""
+        state = self._state
+        return (
+            max(0, node.credit(state.height, state.parameters)),
+            state.height if self.is_payable(node) else 0,
+            self._proofs.get(node.pubkey, 0),
+        )
 
     def leaving(self) -> list[documents.Leaving]:
         """Those that may be taken out of the contract."""
@@ -104,19 +128,19 @@ class NetworkView:
         key = bytes.fromhex(pubkey)
         return next((gone for gone in self._state.departed.values() if gone.pubkey == key), None)
 
-    def _node(self, node: Node) -> documents.Stake:
-        state = self._state
-        payable = node.is_payable(state.height, state.parameters)
+    def stake(self, node: Node) -> documents.Stake:
+        """A node as front ends have it."""
+        earned, rewarded, proved = self.moving(node)
         return documents.Stake(
             active=not node.decommissioned,
             contract_id=node.contract_id,
             contributors=_contributors(node.contributors),
             deregistration_height=None,
-            earned_downtime_blocks=max(0, node.credit(state.height, state.parameters)),
-            events=self._index.of_node.get(node.contract_id, []),
+            earned_downtime_blocks=earned,
+            events=self.events_of(node),
             exit_type=None,
-            last_reward_block_height=state.height if payable else 0,
-            last_uptime_proof=self._proofs.get(node.pubkey, 0),
+            last_reward_block_height=rewarded,
+            last_uptime_proof=proved,
             liquidation_height=None,
             operator_address=_shown(node.operator),
             operator_fee=node.fee,
@@ -128,7 +152,7 @@ class NetworkView:
             staking_requirement=amount(node.requirement),
             total_contributed=amount(node.requirement),
             decommission_count=node.decommission_count,
-            payable=payable,
+            payable=self.is_payable(node),
             is_removable=False,
             is_liquidatable=False,
             swarm_id=f"{node.swarm:x}",
@@ -173,7 +197,7 @@ class NetworkView:
         raw = _raw(address)
         state, index = self._state, self._index
         total = state.ledger.balance(raw) // MILLI
-        locked, returning = state.locked.get(raw, 0), state.returning.get(raw, 0)
+        locked, returning = self._locked.get(raw, 0), state.returning.get(raw, 0)
         left = self._left(address)
         parts = [(_part(index, each.node, address), _slashed(index, each.node, address)) for each in left]
         gone, slashed = sum(part for part, _ in parts), sum(slash for _, slash in parts)

@@ -27,6 +27,7 @@ from allium.portal.contract_registry import ContractRegistry
 from allium.portal.database import PortalDatabase
 from allium.portal.documents import ArbitrumInfo
 from allium.portal.epoch import Epoch
+from allium.portal.epoch_parts import EpochParts
 from allium.portal.explorer.opening import opened
 from allium.portal.indexer import Indexer
 from allium.portal.limits import Rate
@@ -84,8 +85,9 @@ class Portal:
     def __init__(self, source: StateSource, indexer: Indexer, database: PortalDatabase, node_dir: Path | None) -> None:
         self._source, self._indexer, self._database, self._node_dir = source, indexer, database, node_dir
         self._proofs: Mapping[PublicKey, int] = {}
-        self._history = StakeHistory(database)
-        self.epoch = Epoch(source.state, indexer.index, {}, source.state.time, history=self._history.steps)
+        self._history, self._parts = StakeHistory(database), EpochParts()
+        steps = self._history.steps
+        self.epoch = Epoch(source.state, indexer.index, {}, source.state.time, history=steps, parts=self._parts)
         self._log = log.get("portal")
 
     @property
@@ -120,10 +122,10 @@ class Portal:
             self._proofs = state.proofs
         if state.height and tip >= state.l2_height:
             self._note_returned(state, index)
-        return Epoch(state, index, self._proofs, state.time, pause, self._history.steps)
+        return Epoch(state, index, self._proofs, state.time, pause, self._history.steps, self._parts)
 
     def _note_returned(self, state: State, index: ContractIndex) -> None:
-        returned = NetworkView(state, index, {}).returned(pause)
+        returned = NetworkView(state, index, {}, locked=self._parts.locked(state)).returned(pause)
         try:
             self._history.note(state.height, state.l2_height, returned)
         except PortalDatabaseError as error:
