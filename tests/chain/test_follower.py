@@ -28,7 +28,6 @@ from allium.settings import keys
 from allium.staking.addresses import Addresses
 from allium.staking.follower import Contracts, EventFollower, FinalityError
 from allium.staking.provider_quorum import ProviderQuorum
-from allium.staking.span import Span
 from tests.support.rpc_proxy import Provider, refusing, saying
 
 _OPTIONS = ["--slots-in-an-epoch", "1"]
@@ -333,25 +332,6 @@ async def test_a_range_grows_back(bench: Bench) -> None:
     assert sum(method == "eth_getLogs" for method, _ in lone.calls) < 5
 
 
-def test_more_is_tried_ever_less_often_where_it_is_refused() -> None:
-    span, refusals = Span(1000), 0
-    for _ in range(2000):
-        if span.blocks > 7:
-            span.refused(span.blocks)
-            refusals += 1
-        else:
-            span.answered(span.blocks)
-    assert span.blocks == 7 and refusals < 16
-    for _ in range(600):
-        span.answered(span.blocks)
-    assert span.blocks == 1000
-    span.answered(3)
-    span.refused(3)
-    assert span.blocks == 1
-    span.refused(1)
-    assert span.blocks == 1
-
-
 async def test_logs_out_of_order_are_no_answer(bench: Bench) -> None:
     bench.providers[0].twist = lambda method, params, result: result[::-1] if method == "eth_getLogs" else result
     with pytest.raises(NotFinalError, match="not in order"):
@@ -508,9 +488,3 @@ async def test_a_sequencer_goes_on_from_its_own_store(bench: Bench, tmp_path: Pa
     asked = [int(params[0]["fromBlock"], 16) for p in bench.providers for m, params in p.calls if m == "eth_getLogs"]
     assert asked and min(asked) == first.l2_height + 1, "what was taken is not asked for again"
     assert len(second.nodes) == 2 and second.l2_height > first.l2_height
-
-
-def test_a_quorum_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="3 of 2 providers"):
-        ProviderQuorum(["http://127.0.0.1:1", "http://127.0.0.1:2"], 3)
-    assert [ProviderQuorum(["http://127.0.0.1:1"] * count).quorum for count in (1, 2, 3, 4, 5)] == [1, 2, 2, 3, 3]

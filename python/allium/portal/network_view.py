@@ -12,6 +12,7 @@ from eth_utils.address import to_checksum_address
 
 from allium import __version__
 from allium.appchain.events import Contributor
+from allium.appchain.ledger.ledger import RECORD
 from allium.appchain.nodes import Departed, Leaving, Node, Refusal
 from allium.appchain.state import State
 from allium.appchain.types import MILLI, Address, AtomicSesh, BlsKey, PublicKey
@@ -246,10 +247,17 @@ class NetworkView:
             return False
         return BlsKey(bytes.fromhex(gone.key)) in self._state.by_bls
 
-    def everybody(self) -> list[str]:
-        """All addresses that ever earned."""
-        accounts, record = self._state.ledger.accounts(), 36
-        return [_shown(accounts[start : start + 20]) for start in range(0, len(accounts), record)]
+    def earned(self, pause: Callable[[], None]) -> list[tuple[str, int]]:
+        """All addresses that ever earned, and their `lifetime_rewards`. `pause`: as before."""
+        accounts, returned = self._state.ledger.accounts(), self.returned(pause)
+        earned: list[tuple[str, int]] = []
+        for number, start in enumerate(range(0, len(accounts), RECORD)):
+            if number % _PEOPLE_AT_ONCE == 0:
+                pause()
+            who = _shown(accounts[start : start + 20])
+            total = int.from_bytes(accounts[start + 20 : start + RECORD], "big") // MILLI
+            earned.append((who, max(0, total - returned.get(who, 0))))
+        return earned
 
 
 def _raw(address: str) -> Address:

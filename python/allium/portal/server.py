@@ -61,7 +61,6 @@ from allium.wallet.steps import ContractReader
 
 DATABASE = "portal.sqlite"
 _LOOK_SECONDS, _DAY = 0.5, 86_400
-_EARNERS_AT_ONCE = 64
 
 
 def run(config: PortalConfig, config_file: Path | None) -> int:
@@ -133,11 +132,7 @@ class Portal:
 
     def _keep_day(self, day: int) -> None:
         epoch = self.epoch
-        earned = []
-        for number, who in enumerate(epoch.view.everybody()):
-            earned.append((who, int(epoch.view.rewards(who).lifetime_rewards)))
-            if number % _EARNERS_AT_ONCE == 0:
-                pause()
+        earned = epoch.view.earned(pause)
         self._database.keep_day(day, epoch.state.height, epoch.state.time, earned)
 
 
