@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allium.portal.claimed import Claim, Claimed, ReturnedStakes, attribute, claimed
@@ -57,6 +57,7 @@ def test_a_stake_that_is_kept_back_is_not_claimed_meanwhile() -> None:
 _UNITS = st.integers(0, 10**18)
 
 
+@settings(max_examples=60, deadline=None)
 @given(_UNITS, _UNITS, st.lists(_UNITS, max_size=8))
 def test_no_more_is_claimed_than_there_was(stakes: int, rewards: int, claims: list[int]) -> None:
     paid = Claimed()
@@ -69,6 +70,7 @@ def test_no_more_is_claimed_than_there_was(stakes: int, rewards: int, claims: li
 _STEPS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 50)), max_size=5).map(sorted)
 
 
+@settings(max_examples=60, deadline=None)
 @given(_STEPS, _STEPS, st.lists(st.tuples(st.integers(0, 30), st.integers(0, 50), st.integers(0, 20)), max_size=6))
 def test_every_claim_is_told_apart_as_a_whole(
     exits: list[tuple[int, int]], kept: list[tuple[int, int]], made: list[tuple[int, int, int]]
