@@ -2,6 +2,7 @@
 
     bench/portal.py [--nodes 1500] [--stakers 20000] [--rate 200] [--seconds 20]
 
+A node has ten stakers at most: those beyond had staked for nodes that have left.
 The server is a process of its own, on one core where there are several. Requests come at their times, whether or not
 those before were answered. Every two seconds there is another block, for which all is made anew: a real one comes every
 two minutes. What the loop's longest step takes of the processor does not depend on what else the machine does.
@@ -30,6 +31,7 @@ from aiohttp import web
 from eth_utils.address import to_checksum_address
 
 from allium.appchain.state import State
+from allium.appchain.types import ContractId
 from allium.portal import contract_index, documents
 from allium.portal.api import PortalApi
 from allium.portal.contract_events import ContractEvent
@@ -98,14 +100,15 @@ class _Contracts:
 
     def __init__(self, events: list[ContractEvent]) -> None:
         self.index = contract_index.index(events)
-        self.tip = ArbitrumInfo(block=1, timestamp=1, balance_reward_rate_pool=1, balance_service_node_rewards=1)
+        self.tip = ArbitrumInfo(block=2**40, timestamp=1, balance_reward_rate_pool=1, balance_service_node_rewards=1)
 
 
 def network(nodes: int, stakers: int) -> tuple[World, list[ContractEvent]]:
-    """Nodes with so many contributors in all, and the event of each registration."""
+    """Nodes with so many contributors in all, those that have left among them, and the events of it."""
     world, events = World(), []
-    parts = max(1, min(10, stakers // nodes))
-    for number in range(nodes):
+    parts = parts_of(nodes, stakers)
+    gone = max(0, stakers - nodes * parts) // parts
+    for number in range(nodes + gone):
         share = REQUIREMENT // 4 if parts > 1 else REQUIREMENT
         rest = (REQUIREMENT - share) // max(1, parts - 1)
         amounts = [REQUIREMENT - rest * (parts - 1), *[rest] * (parts - 1)]
@@ -125,7 +128,24 @@ def network(nodes: int, stakers: int) -> tuple[World, list[ContractEvent]]:
         if number % 100 == 99:
             world.step()
     world.step()
+    for number in range(nodes, nodes + gone):
+        world.exit(ContractId(number + 1))
+        key = {"X": documents.amount(int.from_bytes(bls(number)[:32], "big")), "Y": "1"}
+        args = {"serviceNodeID": number + 1, "returnedAmount": documents.amount(REQUIREMENT), "pubkey": key}
+        block = world.state.l2_height
+        told = Event(
+            name="ServiceNodeExit", block=block, log_index=number, tx="0x" + "00" * 32, main_arg=str(number), args=args
+        )
+        events.append(ContractEvent(_SOMEWHERE, number + 1, told))
+        if number % 100 == 99:
+            world.step()
+    world.steps(3)
     return world, events
+
+
+def parts_of(nodes: int, stakers: int) -> int:
+    """How many stake for one node."""
+    return max(1, min(10, stakers // nodes))
 
 
 async def serve(port: int, nodes: int, stakers: int, directory: Path, ready: Connection) -> None:
@@ -232,7 +252,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--port", type=int, default=18202)
     given = parser.parse_args()
-    parts = max(1, min(10, given.stakers // given.nodes))
+    parts = parts_of(given.nodes, given.stakers)
     with tempfile.TemporaryDirectory() as directory:
         ours, theirs = multiprocessing.Pipe()
         arguments = (given.port, given.nodes, given.stakers, directory, theirs)

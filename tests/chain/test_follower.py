@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web3 import AsyncHTTPProvider, AsyncWeb3
+from web3 import AsyncHTTPProvider, AsyncWeb3, HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
 from allium._native import BlsSecretKey
@@ -28,7 +28,6 @@ from allium.settings import keys
 from allium.staking.addresses import Addresses
 from allium.staking.follower import Contracts, EventFollower, FinalityError
 from allium.staking.provider_quorum import ProviderQuorum
-from allium.staking.span import Span
 from tests.support.rpc_proxy import Provider, refusing, saying
 
 _OPTIONS = ["--slots-in-an-epoch", "1"]
@@ -333,25 +332,6 @@ async def test_a_range_grows_back(bench: Bench) -> None:
     assert sum(method == "eth_getLogs" for method, _ in lone.calls) < 5
 
 
-def test_more_is_tried_ever_less_often_where_it_is_refused() -> None:
-    span, refusals = Span(1000), 0
-    for _ in range(2000):
-        if span.blocks > 7:
-            span.refused(span.blocks)
-            refusals += 1
-        else:
-            span.answered(span.blocks)
-    assert span.blocks == 7 and refusals < 16
-    for _ in range(600):
-        span.answered(span.blocks)
-    assert span.blocks == 1000
-    span.answered(3)
-    span.refused(3)
-    assert span.blocks == 1
-    span.refused(1)
-    assert span.blocks == 1
-
-
 async def test_logs_out_of_order_are_no_answer(bench: Bench) -> None:
     bench.providers[0].twist = lambda method, params, result: result[::-1] if method == "eth_getLogs" else result
     with pytest.raises(NotFinalError, match="not in order"):
@@ -444,6 +424,45 @@ async def test_blocks_that_are_taken_back_before_they_are_final_were_never_seen(
         await resumed.observe(told[0])
 
 
+async def test_blocks_that_are_replaced_leave_neither_ghosts_nor_doubles(bench: Bench) -> None:
+    """As deep as blocks are final by a depth that is too small; the same transaction comes again in another block."""
+    seen = await bench.follower(depth=0).observe(START)
+    stake, addresses = bench.staked.stakes[1], bench.staked.addresses
+    before = int(await bench.rpc("eth_blockNumber"), 16)
+    await stakes.leave(bench.upstream, addresses, stake.stakers[0].key, stake.contract_id)
+    asked = await bench.rpc("eth_getBlockByNumber", hex(before + 1), False)
+    raw = await bench.rpc("eth_getRawTransactionByHash", asked["transactions"][0])
+    await stakes.mine(bench.upstream, 2)
+    follower = bench.follower(depth=0)
+    [ghost] = (await follower.observe(seen.l2_height)).events
+    assert isinstance(ghost, ExitRequest) and ghost.position.l2_height == before + 1
+    # It is gone, and comes again a block later.
+    await bench.rpc("anvil_reorg", 3, [[raw, 1]])
+    with pytest.raises(FinalityError, match="taken back"):
+        await follower.observe(L2Height(before + 3))
+    fresh = bench.follower(depth=0)
+    [again] = (await fresh.observe(seen.l2_height)).events
+    assert again == replace(ghost, position=replace(ghost.position, l2_height=L2Height(before + 2)))
+    # It goes while it is asked for: after the logs, and before the block that they are taken to be of.
+    waiting = bench.panel(2)
+    told: list[str] = []
+
+    def vanish(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_getLogs" and result:
+            told.append(method)
+            if len(told) == 2:
+                here = Web3(HTTPProvider(bench.upstream))
+                assert "error" not in here.provider.make_request(RPCEndpoint("anvil_reorg"), [2, []])
+        return result
+
+    for provider in bench.providers[:2]:
+        provider.twist = vanish
+    asking = bench.follower(waiting, depth=0)
+    with pytest.raises(NotFinalError):
+        await asking.observe(seen.l2_height)
+    assert (await asking.observe(seen.l2_height)).events == ()
+
+
 async def test_a_sequencer_goes_on_from_its_own_store(bench: Bench, tmp_path: Path) -> None:
     addresses, mine = bench.staked.addresses, keys.generate()
     rules = devnet(addresses.chain_id, Address(bytes.fromhex(addresses.rewards[2:])), START)
@@ -469,9 +488,3 @@ async def test_a_sequencer_goes_on_from_its_own_store(bench: Bench, tmp_path: Pa
     asked = [int(params[0]["fromBlock"], 16) for p in bench.providers for m, params in p.calls if m == "eth_getLogs"]
     assert asked and min(asked) == first.l2_height + 1, "what was taken is not asked for again"
     assert len(second.nodes) == 2 and second.l2_height > first.l2_height
-
-
-def test_a_quorum_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="3 of 2 providers"):
-        ProviderQuorum(["http://127.0.0.1:1", "http://127.0.0.1:2"], 3)
-    assert [ProviderQuorum(["http://127.0.0.1:1"] * count).quorum for count in (1, 2, 3, 4, 5)] == [1, 2, 2, 3, 3]

@@ -53,6 +53,10 @@ def test_all_of_it_is_there_after_another_start(place: Path | str) -> None:
     database.keep_day(7, 8, 9, [(OPERATOR, 2**60), (REWARDS, 1)])
     database.keep_day(7, 99, 99, [(OPERATOR, 0)])
     database.keep_day(8, 10, 11, [(OPERATOR, 2**60 + 1)])
+    assert database.followed() == (0, -1)
+    database.keep_returned(3, 4, [(OPERATOR, 4, 2**60), (REWARDS, 2, 1)])
+    database.keep_returned(5, 6, [(OPERATOR, 6, 2**60 + 1)])
+    database.keep_returned(4, 5, [(REWARDS, 5, 2)])
     database.close()
 
     database = PortalDatabase(place, 5, REWARDS, 100)
@@ -68,6 +72,8 @@ def test_all_of_it_is_there_after_another_start(place: Path | str) -> None:
         assert database.registrations(f"{3:064}") == [registration(f"{3:064}", 3)]
         assert database.registrations(NODE) == []
         assert database.last_day() == 8
+        assert database.followed() == (4, 5)
+        assert database.returned() == {OPERATOR: [(4, 2**60)], REWARDS: [(2, 1), (5, 2)]}
         days = database.days(OPERATOR)
         assert [(day.block, day.lifetime_rewards) for day in days] == [(10, str(2**60 + 1)), (8, str(2**60))]
     finally:
@@ -103,6 +109,8 @@ def test_the_first_files_are_read_still(tmp_path: Path) -> None:
     PortalDatabase(path, 5, REWARDS, 100).close()
     with sqlite3.connect(path) as before:
         before.execute("DROP TABLE format")
+        before.execute("DROP TABLE followed")
+        before.execute("DROP TABLE returned")
         before.execute("PRAGMA user_version = 1")
     database = PortalDatabase(path, 5, REWARDS, 100)
     assert database.scanned == 99

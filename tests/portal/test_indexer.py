@@ -7,16 +7,15 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hexbytes import HexBytes
 
-from allium.portal.claimed import Claimed, attribute
+from allium.portal.claimed import Claim
 from allium.portal.database import PortalDatabase
 from allium.portal.indexer import Indexer
 from allium.portal.limits import Rate, TooOftenError
 from allium.staking.addresses import Addresses
 from allium.staking.provider_quorum import ProviderQuorum
-from tests.support.chain import REQUIREMENT, Chain, Node
+from tests.support.chain import HOUR, REQUIREMENT, Chain, Node
 from tests.support.rpc_proxy import Provider, refusing, saying
 
 
@@ -71,22 +70,55 @@ async def test_seeds_have_their_stakers_and_a_chain_may_take_blocks_back(chain: 
         await provider.stop()
 
 
-def test_stakes_are_claimed_before_rewards() -> None:
-    first = attribute(Claimed(), 60, stakes=100 - 10, rewards=50)
-    assert first == Claimed(stakes=60, rewards=0)
-    assert attribute(first, 40, stakes=90, rewards=50) == Claimed(stakes=90, rewards=10)
-
-
-_UNITS = st.integers(0, 10**18)
-
-
-@given(_UNITS, _UNITS, st.lists(_UNITS, max_size=8))
-def test_no_more_is_claimed_than_there_was(stakes: int, rewards: int, claims: list[int]) -> None:
-    claimed = Claimed()
-    for paid in claims:
-        claimed = attribute(claimed, paid, stakes, rewards)
-    assert claimed.stakes == min(stakes, sum(claims))
-    assert claimed.rewards <= rewards and claimed.stakes + claimed.rewards <= sum(claims)
+async def test_blocks_that_are_replaced_leave_neither_ghosts_nor_doubles(chain: Chain, tmp_path: Path) -> None:
+    """A registration, a claim and an exit go, and another node takes the number; a transaction comes again later."""
+    stays, rewards = chain.join(chain.alice), chain.rewards.functions
+    addresses = replace(chain.addresses, block=chain.w3.eth.block_number)
+    before = chain.w3.eth.block_number
+    chain.send(chain.token.functions.transfer(addresses.rewards, 1000), chain.owner)
+    goes = chain.join(chain.bob)
+    chain.send(chain.rewarding(chain.alice, 300, [stays, goes]), chain.alice)
+    claim = chain.send(rewards.claimRewards(200), chain.alice)
+    chain.at_time(chain.now + 3 * HOUR)
+    exit_ = chain.exiting(goes, [stays, goes], chain.now)
+    chain.send(exit_, chain.carol)
+    async with indexing(addresses, tmp_path, chain.url) as indexer:
+        await indexer.look()
+        assert indexer.trouble is None
+        assert [event.name for event in indexer.index.events] == [
+            "NewServiceNodeV2",
+            "NewServiceNodeV2",
+            "RewardsBalanceUpdated",
+            "RewardsClaimed",
+            "ServiceNodeExit",
+        ]
+        assert indexer.index.claims[chain.alice] == [Claim(claim["blockNumber"], 200, 300)]
+        assert [each.key for each in indexer.index.exits.values()] == [goes.secret.public.hex()]
+        # All of it goes, and the chain is as long as before.
+        height = chain.w3.eth.block_number
+        sent = chain.w3.eth.get_raw_transaction(claim["transactionHash"]).to_0x_hex()
+        chain.rpc("anvil_reorg", height - before, [])
+        await indexer.look()
+        index = indexer.index
+        assert [event.name for event in index.events] == ["NewServiceNodeV2"] and not index.claims and not index.exits
+        assert index.bls_keys == {stays.secret.public.hex(): stays.id} and set(index.stakes) == {stays.id}
+        # Another has the number now, and the claim comes again.
+        other = chain.join(chain.carol)
+        assert other.id == goes.id
+        chain.send(chain.token.functions.transfer(addresses.rewards, 1000), chain.owner)
+        chain.send(chain.rewarding(chain.alice, 500, [stays, other]), chain.alice)
+        # What was sent from Alice's account had these numbers before.
+        receipt = chain.w3.eth.wait_for_transaction_receipt(chain.w3.eth.send_raw_transaction(HexBytes(sent)))
+        await indexer.look()
+        index = indexer.index
+        assert index.claims == {chain.alice: [Claim(receipt["blockNumber"], 200, 500)]}
+        assert index.stakes[other.id] == [(chain.carol, REQUIREMENT)] and chain.bob not in index.nodes_of
+        assert [event.name for event in index.of_node[other.id]] == ["NewServiceNodeV2"]
+        places = [(event.block, event.log_index) for event in index.events]
+        assert places == sorted(set(places)) and len(places) == 4
+    # Another start has what is on the chain, and no more.
+    async with indexing(addresses, tmp_path, chain.url) as fresh:
+        assert fresh.index.events == index.events
 
 
 def test_a_bucket_fills_again_and_sources_do_not_fill_memory() -> None:

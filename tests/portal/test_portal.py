@@ -256,6 +256,9 @@ async def _money(asked: PortalUnderTest, net: Staked) -> None:
     chain.send(chain.rewards.functions.claimRewards(5), earner)
     told = await asked.until(f"/rewards/{earner}", lambda told: told["rewards"]["claimed_rewards"] == 5)
     assert told["rewards"]["claimed_stakes"] == 0
+    # Who has staked too, and gets it back later.
+    await net.allium("rewards", "claim", "--amount", "0.000000003", *net.options("network"), who=3)
+    await asked.until(f"/rewards/{person(3)}", lambda told: told["rewards"]["claimed_rewards"] == 3)
     assert (await asked.ask(f"/rewards/{person(9)}", "POST", status=404))["error"]
     days = (await asked.until(f"/daily-rewards/{person(1)}", lambda told: bool(told["rewards"])))["rewards"]
     assert set(days[0]) == {"block", "lifetime_rewards", "timestamp"} and len(days) == 1
@@ -311,6 +314,8 @@ async def _leave(asked: PortalUnderTest, net: Staked) -> None:
         f"/rewards/{staker}", lambda told: told["rewards"]["lifetime_unlocked_stakes"] == REQUIREMENT * 55 // 100
     )
     assert told["rewards"]["locked_stakes"] == told["rewards"]["timelocked_stakes"] == 0
+    # All of it can be claimed still, whatever was claimed before it was there.
+    assert (told["rewards"]["claimed_stakes"], told["rewards"]["claimed_rewards"]) == (0, 3)
     assert leaver.secret.public.hex() not in (await asked.ask("/nodes/bls"))["bls_keys"]
 
 

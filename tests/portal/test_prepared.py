@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allium.portal import contract_index
-from allium.portal.epoch import Epoch
+from allium.portal.epoch import Epoch, no_pause
 from allium.portal.oxend_rpc import OxendError
 from allium.portal.oxend_state import Answers, read
 from allium.portal.prepared import Prepared
@@ -80,5 +80,5 @@ def test_whatever_a_daemon_says_there_are_answers_or_a_reason(
     assert bytes.fromhex("12" * 32) in state.nodes and state.root.hex() == "56" * 32
     epoch = Epoch(state, contract_index.index(()), state.proofs, 5)
     assert b"12" * 32 in epoch.nodes.tail.raw
-    for account in epoch.view.everybody():
+    for account, _ in epoch.view.earned(no_pause):
         assert epoch.rewards(account).head

@@ -47,7 +47,8 @@ SOMEWHERE = to_checksum_address("0x" + "11" * 20)
 
 def world_of(nodes: int, parts: int = 3) -> tuple[World, list[ContractEvent]]:
     """Nodes of every state, and what the contract said of them; the first event has hostile arguments."""
-    world, events = World(), [_event(0, "RewardsBalanceUpdated", None, {"note": HOSTILE, HOSTILE: 1})]
+    hostile = {"note": HOSTILE, HOSTILE: 1, "recipientAddress": HOSTILE, "amount": "1"}
+    world, events = World(), [_event(0, "RewardsBalanceUpdated", None, hostile)]
     for number in range(nodes):
         rest = REQUIREMENT // 4 * 3 // max(1, parts - 1)
         amounts = [REQUIREMENT - rest * (parts - 1), *[rest] * (parts - 1)]

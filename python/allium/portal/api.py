@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -39,6 +40,8 @@ SOURCE: ContextVar[str] = ContextVar("source")
 _LONGEST_PATH = 512
 _MOST_EVENTS, _MOST_SKIPPED = 500, 10**9
 _ADDRESS, _PUBKEY = re.compile("0x[0-9a-fA-F]{40}"), re.compile("[0-9a-fA-F]{64}")
+#: It takes a hash of each, and people ask again.
+_checksummed = lru_cache(1 << 14)(to_checksum_address)
 _NUMBER = re.compile("[0-9]{1,19}")
 #: The path under which the front end reaches its backend on its own origin.
 _PREFIX = "/api/ssb"
@@ -265,7 +268,7 @@ async def _body(request: Request) -> bytes:
 def _address(text: str) -> str:
     if _ADDRESS.fullmatch(text) is None:
         raise PathError("an address is 0x and 40 hex digits")
-    return to_checksum_address(text.lower())
+    return _checksummed(text.lower())
 
 
 def _pubkey(text: str) -> str:

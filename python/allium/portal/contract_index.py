@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from allium.portal import documents
+from allium.portal.claimed import Claim
 from allium.portal.contract_events import SEEDED, ContractEvent
 from allium.portal.pots import Pot, fold
 
@@ -21,6 +22,8 @@ class Exit:
     node: int
     block: int
     returned: int
+    #: Its BLS key, 128 hex digits.
+    key: str
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class ContractIndex:
     events: Sequence[documents.Event]
     #: By the contract's number of the node.
     of_node: Mapping[int, list[documents.Event]]
-    #: Addresses' claims, oldest first: block and amount.
-    claims: Mapping[str, list[tuple[int, int]]]
+    #: Addresses' claims, oldest first.
+    claims: Mapping[str, list[Claim]]
     #: What the contract holds: BLS key, 128 hex digits, to its number.
     bls_keys: Mapping[str, int]
     exits: Mapping[int, Exit]
@@ -48,7 +51,8 @@ class ContractIndex:
 def index(events: Sequence[ContractEvent], pause: Callable[[], None] = lambda: None) -> ContractIndex:
     """Of all events, in the order of the chain. `pause`: lets others have the interpreter, every millisecond or so."""
     of_node: dict[int, list[documents.Event]] = defaultdict(list)
-    claims: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    claims: dict[str, list[Claim]] = defaultdict(list)
+    signed: dict[str, int] = {}
     stakes: dict[int, list[tuple[str, int]]] = {}
     nodes_of: dict[str, list[int]] = defaultdict(list)
     keys: dict[str, int] = {}
@@ -62,8 +66,11 @@ def index(events: Sequence[ContractEvent], pause: Callable[[], None] = lambda: N
             of_node[event.node].append(told)
             _note_member(event.node, told, keys, exits)
         elif told.name == "RewardsClaimed":
-            claims[told.args["recipientAddress"]].append((told.block, int(told.args["amount"])))
-        elif told.main_arg is not None and told.name != "RewardsBalanceUpdated":
+            who = told.args["recipientAddress"]
+            claims[who].append(Claim(told.block, int(told.args["amount"]), signed.get(who)))
+        elif told.name == "RewardsBalanceUpdated":
+            signed[told.args["recipientAddress"]] = int(told.args["amount"])
+        elif told.main_arg is not None:
             pot_events.append(event)
         if event.node is not None and told.name in _JOINED and told.args["contributors"]:
             parts = [(each["staker"]["addr"], int(each["stakedAmount"])) for each in told.args["contributors"]]
@@ -98,4 +105,4 @@ def _note_member(node: int, told: documents.Event, keys: dict[str, int], exits: 
         keys[text] = node
     elif told.name == "ServiceNodeExit":
         keys.pop(text, None)
-        exits[node] = Exit(node, told.block, int(told.args["returnedAmount"]))
+        exits[node] = Exit(node, told.block, int(told.args["returnedAmount"]), text)

@@ -1,7 +1,7 @@
-"""What the portal keeps: events with the block up to which they are whole, registrations, and each day's rewards.
+"""What the portal keeps: events with the block up to which they are whole, registrations, rewards, returned stakes.
 
-Everything but the registrations and the days can be had from the chain again. A crash cuts off nothing that was
-acknowledged.
+Everything but the registrations, the days and when stakes came back can be had from the chain again. A crash cuts off
+nothing that was acknowledged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from allium.portal import documents
 from allium.portal.contract_events import ContractEvent
 from allium.portal.sql import NOTHING_GIVEN, PortalDatabaseError, PostgresDatabase, Sql, SqliteFile
 
-_FORMAT = 1
+_FORMAT = 2
 #: As SQLite and PostgreSQL understand them.
 _TABLES = (
     "CREATE TABLE scanned (rewards TEXT NOT NULL, chain BIGINT NOT NULL, block BIGINT NOT NULL)",
@@ -28,7 +28,15 @@ _TABLES = (
     "CREATE TABLE daily (address TEXT NOT NULL, day BIGINT NOT NULL, block BIGINT NOT NULL, rewards TEXT NOT NULL, "
     "timestamp BIGINT NOT NULL, PRIMARY KEY (address, day))",
 )
-_FORMAT_TABLE = ("CREATE TABLE format (number BIGINT NOT NULL)", f"INSERT INTO format VALUES ({_FORMAT})")  # noqa: S608
+#: What came with format 2: up to where the ledger was followed, and what had come back to an address from a block on.
+_SINCE_2 = (
+    "CREATE TABLE followed (height BIGINT NOT NULL, block BIGINT NOT NULL)",
+    "INSERT INTO followed VALUES (0, -1)",
+    "CREATE TABLE returned (address TEXT NOT NULL, block BIGINT NOT NULL, stakes TEXT NOT NULL, "
+    "PRIMARY KEY (address, block))",
+)
+_FORMAT_TABLE = ("CREATE TABLE format (number BIGINT NOT NULL)", "INSERT INTO format VALUES (1)")
+_SET_FORMAT = "UPDATE format SET number = ?"
 #: Registrations that one answer lists, and days.
 _MOST_LISTED, _MOST_DAYS = 100, 1000
 
@@ -58,6 +66,8 @@ class PortalDatabase:
         elif not self._sql.has("format") and isinstance(self._sql, SqliteFile):
             # The first files had no such table.
             self._sql.change(*[(statement, NOTHING_GIVEN) for statement in _FORMAT_TABLE])
+        if self._sql.has("format") and [*self._sql.rows("SELECT number FROM format")[0]] == [1]:
+            self._sql.change(*[(statement, NOTHING_GIVEN) for statement in _SINCE_2], (_SET_FORMAT, [(_FORMAT,)]))
         if not self._sql.has("format") or [*self._sql.rows("SELECT number FROM format")[0]] != [_FORMAT]:
             raise PortalDatabaseError(f"{name} is of another version; move it away to begin anew")
         if [*map(tuple, self._sql.rows("SELECT rewards, chain FROM scanned"))] != [(rewards, chain_id)]:
@@ -130,3 +140,29 @@ class PortalDatabase:
             documents.DailyRewards(block=block, lifetime_rewards=documents.amount(int(rewards)), timestamp=timestamp)
             for block, rewards, timestamp in self._sql.rows(asked, address, _MOST_DAYS)
         ]
+
+    # --- when stakes came back
+
+    def followed(self) -> tuple[int, int]:
+        """The last height whose stakes were kept, and the block up to which it has taken events; 0 and -1 for none."""
+        [[height, block]] = self._sql.rows("SELECT height, block FROM followed")
+        return int(height), int(block)
+
+    def returned(self) -> dict[str, list[tuple[int, int]]]:
+        """By address, oldest first: from a block on, so much had come back in all."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for address, block, stakes in self._sql.rows("SELECT address, block, stakes FROM returned ORDER BY block"):
+            found.setdefault(address, []).append((int(block), int(stakes)))
+        return found
+
+    def keep_returned(self, height: int, block: int, changed: Sequence[tuple[str, int, int]]) -> None:
+        """Keeps what had changed at a height: addresses, the block since when, and what there is; nothing is later."""
+        self._sql.change(
+            ("DELETE FROM returned WHERE block > ?", [(block,)]),
+            ("DELETE FROM returned WHERE address = ? AND block >= ?", [(who, since) for who, since, _ in changed]),
+            (
+                "INSERT INTO returned (address, block, stakes) VALUES (?, ?, ?)",
+                [(who, since, str(stakes)) for who, since, stakes in changed],
+            ),
+            ("UPDATE followed SET height = ?, block = ?", [(height, block)]),
+        )

@@ -69,11 +69,8 @@ class Stake(msgspec.Struct, frozen=True, kw_only=True):
     contract_id: int
     contributors: list[Contributor]
     deregistration_height: int | None
-    earned_downtime_blocks: int
     events: list[Event]
     exit_type: str | None
-    last_reward_block_height: int
-    last_uptime_proof: int
     liquidation_height: int | None
     operator_address: str
     operator_fee: int
@@ -89,6 +86,13 @@ class Stake(msgspec.Struct, frozen=True, kw_only=True):
     is_removable: bool
     is_liquidatable: bool
     swarm_id: str
+    earned_downtime_blocks: int
+    last_reward_block_height: int
+    last_uptime_proof: int
+
+
+#: The last members of `Stake`, in their order: numbers that are others at each height.
+MOVING = ("earned_downtime_blocks", "last_reward_block_height", "last_uptime_proof")
 
 
 class PotContributor(msgspec.Struct, frozen=True, kw_only=True):

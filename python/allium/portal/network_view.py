@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from statistics import median_low
+from types import MappingProxyType
 
 import msgspec
 from eth_utils.address import to_checksum_address
 
-import allium
+from allium import __version__
 from allium.appchain.events import Contributor
+from allium.appchain.ledger.ledger import RECORD
 from allium.appchain.nodes import Departed, Leaving, Node, Refusal
 from allium.appchain.state import State
-from allium.appchain.types import MILLI, Address, PublicKey
+from allium.appchain.types import MILLI, Address, AtomicSesh, BlsKey, PublicKey
 from allium.portal import documents
-from allium.portal.claimed import Claimed, attribute
-from allium.portal.contract_index import ContractIndex
+from allium.portal.claimed import ReturnedStakes, claimed
+from allium.portal.contract_index import ContractIndex, Exit
 from allium.portal.documents import amount
 from allium.portal.oxend_state import OxendState
+from allium.portal.stake_history import Steps
 
 #: Addresses as they are shown, which takes a hash of each: stakers are the same at each height.
 _shown = lru_cache(1 << 17)(to_checksum_address)
 #: What front ends know the rules by.
 _HARD_FORK = 21
 _OPERATOR_PART = 4
+#: How many are looked at before others have the interpreter again: about a millisecond.
+_PEOPLE_AT_ONCE = 128
 
 
 class NetworkView:
     """One state, and the contracts' events as of then."""
 
-    def __init__(self, state: State, index: ContractIndex, proofs: Mapping[PublicKey, int]) -> None:
-        """`proofs`: when nodes proved last that they work, Unix seconds."""
-        self._state, self._index, self._proofs = state, index, proofs
+    def __init__(
+        self,
+        state: State,
+        index: ContractIndex,
+        proofs: Mapping[PublicKey, int],
+        history: Mapping[str, Steps] = MappingProxyType({}),
+        locked: Mapping[Address, AtomicSesh] | None = None,
+    ) -> None:
+        """`proofs`: when nodes proved last that they work, Unix seconds; `history`: of `StakeHistory`.
 
-    def prepare(self) -> None:
-        """Makes the sums that `rewards` looks at, which the first of it would wait for."""
-        _ = self._state.locked, self._state.returning
+        `locked`: of the state, where it is there already.
+        """
+        self._state, self._index, self._proofs, self._history = state, index, proofs, history
+        self._locked = state.locked if locked is None else locked
+        # What `rewards` looks at, and the first of it would wait for.
+        _ = state.returning
 
     # --- the whole
 
@@ -48,7 +62,7 @@ class NetworkView:
         root = state.root.hex()
         told = documents.Network(
             nettype=state.parameters.name,
-            version=allium.__version__,
+            version=__version__,
             hard_fork=_HARD_FORK,
             block_height=state.height,
             block_hash=root,
@@ -70,10 +84,31 @@ class NetworkView:
 
     # --- nodes
 
-    def stakes(self) -> Iterator[documents.Stake]:
-        """All that the contract holds."""
-        yield from map(self._node, self._state.nodes.values())
-        yield from map(self._departed, self._state.departed.values())
+    @property
+    def nodes(self) -> Iterable[Node]:
+        """All that are in the network."""
+        return self._state.nodes.values()
+
+    def departed_stakes(self) -> Iterator[documents.Stake]:
+        """Those that left, and that the contract holds."""
+        return map(self._departed, self._state.departed.values())
+
+    def events_of(self, node: Node) -> list[documents.Event]:
+        """What the contract said of a node."""
+        return self._index.of_node.get(node.contract_id, [])
+
+    def is_payable(self, node: Node) -> bool:
+        """Whether it is paid at this height."""
+        return node.is_payable(self._state.height, self._state.parameters)
+
+    def moving(self, node: Node) -> tuple[int, int, int]:
+        """`documents.MOVING` of a node."""
+        state = self._state
+        return (
+            max(0, node.credit(state.height, state.parameters)),
+            state.height if self.is_payable(node) else 0,
+            self._proofs.get(node.pubkey, 0),
+        )
 
     def leaving(self) -> list[documents.Leaving]:
         """Those that may be taken out of the contract."""
@@ -94,19 +129,19 @@ class NetworkView:
         key = bytes.fromhex(pubkey)
         return next((gone for gone in self._state.departed.values() if gone.pubkey == key), None)
 
-    def _node(self, node: Node) -> documents.Stake:
-        state = self._state
-        payable = node.is_payable(state.height, state.parameters)
+    def stake(self, node: Node) -> documents.Stake:
+        """A node as front ends have it."""
+        earned, rewarded, proved = self.moving(node)
         return documents.Stake(
             active=not node.decommissioned,
             contract_id=node.contract_id,
             contributors=_contributors(node.contributors),
             deregistration_height=None,
-            earned_downtime_blocks=max(0, node.credit(state.height, state.parameters)),
-            events=self._index.of_node.get(node.contract_id, []),
+            earned_downtime_blocks=earned,
+            events=self.events_of(node),
             exit_type=None,
-            last_reward_block_height=state.height if payable else 0,
-            last_uptime_proof=self._proofs.get(node.pubkey, 0),
+            last_reward_block_height=rewarded,
+            last_uptime_proof=proved,
             liquidation_height=None,
             operator_address=_shown(node.operator),
             operator_fee=node.fee,
@@ -118,7 +153,7 @@ class NetworkView:
             staking_requirement=amount(node.requirement),
             total_contributed=amount(node.requirement),
             decommission_count=node.decommission_count,
-            payable=payable,
+            payable=self.is_payable(node),
             is_removable=False,
             is_liquidatable=False,
             swarm_id=f"{node.swarm:x}",
@@ -163,18 +198,17 @@ class NetworkView:
         raw = _raw(address)
         state, index = self._state, self._index
         total = state.ledger.balance(raw) // MILLI
-        locked, returning = state.locked.get(raw, 0), state.returning.get(raw, 0)
-        left = [index.exits[node] for node in index.nodes_of.get(address, ()) if node in index.exits]
-        seen = [each for each in left if each.block <= state.l2_height]
-        parts = [(_part(index, each.node, address), _slashed(index, each.node, address)) for each in seen]
+        locked, returning = self._locked.get(raw, 0), state.returning.get(raw, 0)
+        left = self._left(address)
+        parts = [(_part(index, each.node, address), _slashed(index, each.node, address)) for each in left]
         gone, slashed = sum(part for part, _ in parts), sum(slash for _, slash in parts)
         # What is on its way back has left a node and is not claimable.
         credited = max(0, gone - slashed - returning)
         unlocked = credited + slashed
         lifetime = max(0, total - credited)
-        claimed = Claimed()
-        for _, paid in index.claims.get(address, ()):
-            claimed = attribute(claimed, paid, credited, lifetime)
+        exits = [(each.block, part - slash) for each, (part, slash) in zip(left, parts, strict=True)]
+        returned = ReturnedStakes(exits, self._history.get(address, ()), credited)
+        paid = claimed(index.claims.get(address, ()), returned, lifetime)
         return documents.Rewards(
             amount=amount(total),
             lifetime_rewards=amount(lifetime),
@@ -183,14 +217,47 @@ class NetworkView:
             lifetime_liquidated_stakes=amount(slashed),
             locked_stakes=amount(locked + gone - unlocked),
             timelocked_stakes=amount(returning),
-            claimed_stakes=amount(claimed.stakes),
-            claimed_rewards=amount(claimed.rewards),
+            claimed_stakes=amount(paid.stakes),
+            claimed_rewards=amount(paid.rewards),
         )
 
-    def everybody(self) -> list[str]:
-        """All addresses that ever earned."""
-        accounts, record = self._state.ledger.accounts(), 36
-        return [_shown(accounts[start : start + 20]) for start in range(0, len(accounts), record)]
+    def returned(self, pause: Callable[[], None]) -> dict[str, int]:
+        """By address, the stakes that came back and are in the ledger. `pause`: as `contract_index.index` has it."""
+        people = {who: None for node in self._index.exits for who, _ in self._index.stakes.get(node, ())}
+        found = {}
+        for number, who in enumerate(people):
+            if number % _PEOPLE_AT_ONCE == 0:
+                pause()
+            back = sum(
+                _part(self._index, each.node, who) - _slashed(self._index, each.node, who) for each in self._left(who)
+            )
+            found[who] = max(0, back - self._state.returning.get(_raw(who), 0))
+        return found
+
+    def _left(self, address: str) -> list[Exit]:
+        """What an address had staked for and the state knows to have left the contract, oldest first."""
+        exits = self._index.exits
+        left = [exits[node] for node in self._index.nodes_of.get(address, ()) if node in exits]
+        seen = [each for each in left if each.block <= self._state.l2_height and not self._lags(each)]
+        return sorted(seen, key=lambda each: (each.block, each.node))
+
+    def _lags(self, gone: Exit) -> bool:
+        """Whether a daemon has not taken note yet, which it does some blocks later than we read it."""
+        if not isinstance(self._state, OxendState) or gone.key in self._index.bls_keys:
+            return False
+        return BlsKey(bytes.fromhex(gone.key)) in self._state.by_bls
+
+    def earned(self, pause: Callable[[], None]) -> list[tuple[str, int]]:
+        """All addresses that ever earned, and their `lifetime_rewards`. `pause`: as before."""
+        accounts, returned = self._state.ledger.accounts(), self.returned(pause)
+        earned: list[tuple[str, int]] = []
+        for number, start in enumerate(range(0, len(accounts), RECORD)):
+            if number % _PEOPLE_AT_ONCE == 0:
+                pause()
+            who = _shown(accounts[start : start + 20])
+            total = int.from_bytes(accounts[start + 20 : start + RECORD], "big") // MILLI
+            earned.append((who, max(0, total - returned.get(who, 0))))
+        return earned
 
 
 def _raw(address: str) -> Address:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from allium._native import BlsDomain
+from allium.appchain.state import State
 from allium.appchain.types import PublicKey
 from allium.base import log
 from allium.client.direct import Node
@@ -21,13 +22,16 @@ from allium.liveness import HISTORY
 from allium.liveness.history import look
 from allium.portal import health, vesting
 from allium.portal.api import SOURCE, PortalApi
+from allium.portal.contract_index import ContractIndex
 from allium.portal.contract_registry import ContractRegistry
 from allium.portal.database import PortalDatabase
 from allium.portal.documents import ArbitrumInfo
 from allium.portal.epoch import Epoch
+from allium.portal.epoch_parts import EpochParts
 from allium.portal.explorer.opening import opened
 from allium.portal.indexer import Indexer
 from allium.portal.limits import Rate
+from allium.portal.network_view import NetworkView
 from allium.portal.oxend_rpc import OxendRpc
 from allium.portal.oxend_source import OxendSigning, OxendSource
 from allium.portal.oxend_state import OxendState
@@ -36,6 +40,7 @@ from allium.portal.prices import Prices
 from allium.portal.settings import PortalConfig
 from allium.portal.signing import NodesSigning
 from allium.portal.sql import PortalDatabaseError
+from allium.portal.stake_history import StakeHistory
 from allium.portal.state_source import StateSource, open_source
 from allium.portal.turns import pause, settle
 from allium.portal.vesting import Vestings
@@ -56,7 +61,6 @@ from allium.wallet.steps import ContractReader
 
 DATABASE = "portal.sqlite"
 _LOOK_SECONDS, _DAY = 0.5, 86_400
-_EARNERS_AT_ONCE = 64
 
 
 def run(config: PortalConfig, config_file: Path | None) -> int:
@@ -80,7 +84,9 @@ class Portal:
     def __init__(self, source: StateSource, indexer: Indexer, database: PortalDatabase, node_dir: Path | None) -> None:
         self._source, self._indexer, self._database, self._node_dir = source, indexer, database, node_dir
         self._proofs: Mapping[PublicKey, int] = {}
-        self.epoch = Epoch(source.state, indexer.index, {}, source.state.time)
+        self._history, self._parts = StakeHistory(database), EpochParts()
+        steps = self._history.steps
+        self.epoch = Epoch(source.state, indexer.index, {}, source.state.time, history=steps, parts=self._parts)
         self._log = log.get("portal")
 
     @property
@@ -109,18 +115,24 @@ class Portal:
     def _made(self) -> Epoch:
         if self._node_dir is not None and (kept := look(self._node_dir / HISTORY)) is not None:
             self._proofs = {key: each.proofs[-1].at for key, each in kept.nodes.items() if each.proofs}
-        state = self._source.state
+        # What the index has up to the tip, at least.
+        state, tip, index = self._source.state, self._indexer.tip.block, self._indexer.index
         if isinstance(state, OxendState):
             self._proofs = state.proofs
-        return Epoch(state, self._indexer.index, self._proofs, state.time, pause)
+        if state.height and tip >= state.l2_height:
+            self._note_returned(state, index)
+        return Epoch(state, index, self._proofs, state.time, pause, self._history.steps, self._parts)
+
+    def _note_returned(self, state: State, index: ContractIndex) -> None:
+        returned = NetworkView(state, index, {}, locked=self._parts.locked(state)).returned(pause)
+        try:
+            self._history.note(state.height, state.l2_height, returned)
+        except PortalDatabaseError as error:
+            self._log.error("when stakes came back was not kept", reason=str(error))
 
     def _keep_day(self, day: int) -> None:
         epoch = self.epoch
-        earned = []
-        for number, who in enumerate(epoch.view.everybody()):
-            earned.append((who, int(epoch.view.rewards(who).lifetime_rewards)))
-            if number % _EARNERS_AT_ONCE == 0:
-                pause()
+        earned = epoch.view.earned(pause)
         self._database.keep_day(day, epoch.state.height, epoch.state.time, earned)
 
 

@@ -173,7 +173,9 @@ class EventFollower:
         return await provider.ask(ask)
 
     async def _answer(self, provider: Provider, after: L2Height, goal: L2Height, exactly: bool) -> _Answer:
+        began = await provider.ask(lambda w3: _block(w3, goal))
         events = await self._events(provider, after, goal)
+        reached = goal
         if len(events) > MAX_EVENTS:
             if exactly:
                 raise ProviderError(f"has more than {MAX_EVENTS} events after {after}, up to {goal}")
@@ -189,6 +191,9 @@ class EventFollower:
             before, last = await _block(w3, after), await _block(w3, goal)
             if (before[0], last[0]) != (after, goal):
                 raise ProviderError("gives another block than it was asked for")
+            # With a depth that is too small, logs could be those of blocks that others have taken the place of.
+            if (last if reached == goal else await _block(w3, reached)) != began:
+                raise ProviderError(f"has taken back block {reached}, while it was asked for what is in it")
             told = await w3.eth.call({"to": self._pool, "data": f"0x{_RATE.hex()}"}, goal)  # type: ignore[typeddict-item]
             if len(told) not in (0, 32) or (rate := int.from_bytes(told, "big")) > MAX_RATE:
                 raise ProviderError("gives a reward rate that is none")

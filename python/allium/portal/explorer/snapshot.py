@@ -236,7 +236,7 @@ class Snapshot:
             active=sum(not node.decommissioned for node in state.nodes.values()),
             staked=sum(row.staked for row in self.nodes if row.registration_height),
             earned=max(0, total - max(0, returned - returning)),
-            claimed=sum(paid for claims in index.claims.values() for _, paid in claims),
+            claimed=sum(claim.paid for claims in index.claims.values() for claim in claims),
             reward=int(rates.paid(state.rates, state.parameters)),
             pool=int(self.tip.balance_reward_rate_pool),
         )

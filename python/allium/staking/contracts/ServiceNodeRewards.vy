@@ -144,7 +144,7 @@ currentClaimCycle: public(uint256)
 # By X || Y, 32 bytes each.
 serviceNodeIDs: public(HashMap[Bytes[64], uint64])
 ed25519ToServiceNodeID: public(HashMap[uint256, uint64])
-# `next` and `prev` are in _links.
+# `next` and `prev` are in _links, `operator` is the first contributor: a word of storage costs as much as all the rest.
 _nodes: HashMap[uint64, types.ServiceNode]
 # A ring in the order of joining, closed by LIST_SENTINEL: by node, prev << 64 | next.
 _links: HashMap[uint64, uint256]
@@ -252,7 +252,7 @@ def addBLSPublicKey(
     self._check_new_key(blsPubkey)
     operator: address = staked[0].staker.addr
     self._check_possession(blsPubkey, blsSignature, operator, serviceNodeParams.serviceNodePubkey)
-    id: uint64 = self._add(blsPubkey, serviceNodeParams.serviceNodePubkey, operator, required)
+    id: uint64 = self._add(blsPubkey, serviceNodeParams.serviceNodePubkey, required, block.timestamp)
     self._nodes[id].contributors = staked
     self._update_threshold()
     log NewServiceNodeV2(
@@ -313,7 +313,7 @@ def _check_new_key(key: types.G1Point):
 
 
 @internal
-def _add(key: types.G1Point, ed25519: uint256, operator: address, deposit: uint256) -> uint64:
+def _add(key: types.G1Point, ed25519: uint256, deposit: uint256, added: uint256) -> uint64:
     if key.X == 0 or key.Y == 0:
         raw_revert(method_id("NullBLSPubkey()"))
     if ed25519 == 0:
@@ -335,15 +335,15 @@ def _add(key: types.G1Point, ed25519: uint256, operator: address, deposit: uint2
     last: uint64 = self._prev(LIST_SENTINEL)
     self._link(last, id)
     self._link(id, LIST_SENTINEL)
-    self._nodes[id].operator = operator
     self._nodes[id].blsPubkey = key
-    self._nodes[id].addedTimestamp = block.timestamp
+    self._nodes[id].addedTimestamp = added
     self._nodes[id].deposit = deposit
     self._nodes[id].ed25519Pubkey = ed25519
     self.serviceNodeIDs[abi_encode(key)] = id
     self.ed25519ToServiceNodeID[ed25519] = id
-    self.totalNodes += 1
-    if self.totalNodes == 1:
+    total: uint256 = self.totalNodes
+    self.totalNodes = total + 1
+    if total == 0:
         self._aggregate = key
     else:
         self._aggregate = bn254._add(self._aggregate, key)
@@ -382,8 +382,7 @@ def _seed():
         if count == 0:
             raw_revert(method_id("InsufficientContributors()"))
         self._check_count(count)
-        id: uint64 = self._add(key, ed25519, convert(self._word(list + 32), address), required)
-        self._nodes[id].addedTimestamp = self._word(node + 96)
+        id: uint64 = self._add(key, ed25519, required, self._word(node + 96))
         total: uint256 = 0
         for j: uint256 in range(count, bound=types.MAX_CONTRIBUTORS):
             contributor: types.Contributor = self._seeded_contributor(list + 32 + 96 * j)
@@ -399,12 +398,7 @@ def _seed():
 @internal
 @view
 def _seeded_contributor(position: uint256) -> types.Contributor:
-    return types.Contributor(
-        staker=types.Staker(
-            addr=convert(self._word(position), address), beneficiary=convert(self._word(position + 32), address)
-        ),
-        stakedAmount=self._word(position + 64),
-    )
+    return abi_decode(slice(msg.data, position, 96), types.Contributor)
 
 
 # --- being paid
@@ -766,6 +760,8 @@ def serviceNodes(serviceNodeID: uint64) -> types.ServiceNode:
     node: types.ServiceNode = self._nodes[serviceNodeID]
     node.next = self._next(serviceNodeID)
     node.prev = self._prev(serviceNodeID)
+    if len(node.contributors) > 0:
+        node.operator = node.contributors[0].staker.addr
     return node
 
 
