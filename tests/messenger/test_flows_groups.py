@@ -20,14 +20,6 @@ OpenTab = Callable[..., Tab]
 Pair = tuple[Person, Person]
 #: More than anybody wants to see below a message.
 REACTIONS = 10_000
-#: Presses Ctrl N in the moment in which the list of conversations is there, and nothing that waits has run yet.
-EAGER = """
-new MutationObserver((_, watcher) => {
-  if (!document.querySelector("nav")) return;
-  watcher.disconnect();
-  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "n", ctrlKey: true, bubbles: true }));
-}).observe(document, { childList: true, subtree: true });
-"""
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +125,7 @@ def test_a_member_leaves_a_group(pair: Pair, open_tab: OpenTab) -> None:
 def test_a_community_is_joined_by_its_url(pair: Pair, sogs: SogsServer, open_tab: OpenTab) -> None:
     dana, _ = pair
     page = home(open_tab, dana)
-    page.add_init_script(EAGER)
-    page.reload()
+    page.keyboard.press("Control+n")
     page.get_by_role("dialog").get_by_role("button", name="Join a community").click()
     page.get_by_label("Community URL").fill("https://nowhere")
     page.get_by_role("button", name="Join").click()
