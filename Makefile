@@ -21,6 +21,11 @@ GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 # One Cargo profile for the editable package, the tests and the lints, so that nothing is compiled twice.
 CARGO_PROFILE := --profile fast
 RUST := $(shell find engine native Cargo.toml Cargo.lock -name '*.rs' -o -name 'Cargo.*')
+# What maturin tells pyo3: Cargo compiles pyo3, and all that is made of it, anew whenever somebody tells it something else.
+# (For the time when a recipe runs: maturin writes the file when the package is installed.)
+PYO3_CONFIG = $(shell ls $(CURDIR)/target/maturin/pyo3-config-*-abi3.txt 2>/dev/null | tail -n 1)
+PYO3 = PYO3_PYTHON=$(CURDIR)/$(BIN)/python $(if $(PYO3_CONFIG),PYO3_CONFIG_FILE=$(PYO3_CONFIG) PYO3_ENVIRONMENT_SIGNATURE=$(shell \
+	$(BIN)/python -c 'import sys; print("cpython-%d.%d-64bit" % sys.version_info[:2])'))
 CYTHON := $(shell find python -name '*.pyx' -not -path '*/node_modules/*')
 WEB := $(shell find python/web -name node_modules -prune -o -type f -print) $(wildcard python/allium/staking/abi/*.abi) python/allium/geography/data/world.json
 # A package can be made without Node.js; it has no page then, and setup.py says so.
@@ -37,7 +42,7 @@ demo: build ## A real message through three hops into a swarm of real nodes (ARG
 test: test-rust test-python ## Every test, with real processes, sockets and stores
 
 test-rust: $(VENV)/.requirements
-	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo test --locked --workspace $(CARGO_PROFILE)
+	$(PYO3) cargo test --locked --workspace $(CARGO_PROFILE)
 
 test-python: build cometbft
 	@rm -rf .pytest_cache
@@ -83,7 +88,7 @@ fuzz-coverage: $(VENV)/.cargo-fuzz-$(CARGO_FUZZ) ## The same, led by the code th
 
 lint: $(VENV)/.installed pages ## rustfmt, clippy, rustdoc, ruff, mypy, tsc, Biome, and what of ours is in tests/lint, warnings refused
 	cargo fmt --all --check
-	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --workspace --all-targets $(CARGO_PROFILE) -- -D warnings
+	$(PYO3) cargo clippy --locked --workspace --all-targets $(CARGO_PROFILE) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p allium-engine $(CARGO_PROFILE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

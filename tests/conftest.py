@@ -11,6 +11,7 @@ import pytest
 
 import allium.staking  # noqa: F401, before web3: it keeps the limit of recursion
 from allium.devnet import anvil, ports
+from tests.order import Order
 from tests.support import chain as chains
 from tests.support.devnet import Devnet, up
 from tests.support.lone_node import LoneNode
@@ -19,37 +20,9 @@ if TYPE_CHECKING:
     from tests.support.node_process import Running
     from tests.support.victim import Victim
 
-#: Files of a minute and more, the longest first: whichever worker began one of them last would keep the others waiting.
-LONGEST = (
-    "swarm/test_mixed_changes.py",
-    "chain/test_claims.py",
-    "chain/test_liveness_devnet.py",
-    "chain/test_cometbft.py",
-    "chain/test_chain_devnet.py",
-    "swarm/test_oxend.py",
-    "operate/test_status.py",
-    "client/test_session_commands.py",
-    "client/test_client.py",
-    "operate/test_files.py",
-    "client/test_session_trouble.py",
-    "push/test_operate.py",
-    "swarm/test_crash.py",
-    "operate/test_failures.py",
-    "swarm/test_mixed_swarm.py",
-    "protocol/test_requests.py",
-    "swarm/test_chaos.py",
-    "operate/test_providers.py",
-    "operate/test_doctor.py",
-    "chain/test_solo.py",
-)
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with the longest files; the order is otherwise as collected."""
-    begun_first = {name: place for place, name in enumerate(LONGEST)}
-    here = Path(__file__).parent
-    assert all((here / name).exists() for name in LONGEST)
-    items.sort(key=lambda item: begun_first.get(item.path.relative_to(here).as_posix(), len(LONGEST)))
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Order())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,13 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from allium.client import Account, envelope
+from allium.client.session_pb2 import Content
 from tests.messenger.conftest import Person
 from tests.messenger.test_page_talk import act, conversation, message
+from tests.support import wire
 from tests.support.browser import Tab
+from tests.support.devnet import Devnet
 from tests.support.messenger import Messenger
 
 OpenTab = Callable[..., Tab]
@@ -97,7 +102,9 @@ def _bring_back(service: Messenger, page: Page, account: str, path: Path) -> Non
         expect(begin).to_be_enabled()
 
 
-def test_it_is_known_which_nodes_have_a_message_and_when_it_was_fetched(people: People, open_tab: OpenTab) -> None:
+def test_it_is_known_which_nodes_have_a_message_and_when_it_was_fetched(
+    people: People, messenger_devnet: Devnet, open_tab: OpenTab
+) -> None:
     alice, bob = people
     with alice.events() as at_alice, bob.events() as at_bob:
         sent = alice.send(bob, "Who keeps this?")
@@ -117,6 +124,21 @@ def test_it_is_known_which_nodes_have_a_message_and_when_it_was_fetched(people: 
     stored = dialog.get_by_role("listitem").filter(has_text=f"Stored on {info['stored_on']} of {info['asked']} nodes")
     stored.get_by_text("Which nodes").click()
     expect(stored.get_by_text("127.0.0.1")).to_have_count(info["stored_on"])
+    page.keyboard.press("Escape")
+    # One that comes late: Bob wrote it ten minutes ago, a node had it after seven, and nobody asked for it until now.
+    his = Account.from_phrase(bob.service.get(f"{bob.path}/phrase")["phrase"])
+    content = Content()
+    content.dataMessage.body = "Dinner is ready"
+    written = wire.now_ms() - 600_000
+    late = wire.store_params(alice.id, envelope.seal(his, alice.id, content, written))
+    late["timestamp"] = written + 420_000
+    assert 200 in (wire.rpc(node, "store", late).status for node in messenger_devnet.nodes)
+    expect(message(page, "Dinner is ready")).to_be_visible()
+    act(page, "Dinner is ready", "Message info")
+    for each in ("Written", "Reached the network", "Fetched by this device"):
+        expect(dialog.get_by_role("listitem").filter(has_text=each).get_by_role("time")).to_be_visible()
+    expect(dialog.get_by_text("It reached the network 7 minutes after it was written")).to_be_visible()
+    expect(dialog.get_by_text(re.compile(r"^It lay in the network for \d+ minutes"))).to_be_visible()
 
 
 def test_the_page_takes_a_conversation_away(people: People, open_tab: OpenTab, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import { Check, CheckCheck, CircleAlert, Clock, CornerUpLeft, RotateCcw, Timer, Users } from "lucide-react";
 import { type KeyboardEvent, memo, useCallback, useState, useSyncExternalStore } from "react";
-import { post } from "../api/client";
-import { attempt, of, reload } from "../api/queries";
-import type { Conversation, Message } from "../api/types";
+import { attempt } from "../api/queries";
+import type { Message } from "../api/types";
 import { clock, moment, t } from "../i18n";
+import { begin } from "../people/begin";
 import { useModeration } from "../people/moderation";
 import { go } from "../route";
+import { copyText } from "../shell/copy";
 import { openLink } from "../shell/links";
 import { Name, PersonAvatar } from "../shell/person";
 import { useStore } from "../store";
@@ -64,10 +65,8 @@ function Invitation({ message }: { message: Message }) {
   if (!message.invitation) return null;
   const { name, url } = message.invitation;
   const join = async () => {
-    const joined = await attempt(post<Conversation>(of(chat.account, "communities"), { url }));
-    if (!joined) return;
-    await reload(chat.account, "conversations");
-    go(chat.account, "c", joined.id);
+    const id = await attempt(begin(chat.account, "communities", { url }));
+    if (id) go(chat.account, "c", id);
   };
   return (
     <div className="card">
@@ -140,7 +139,7 @@ export const Bubble = memo(function Bubble({ message, starts, ends, named, lit, 
     else if (event.key.toLowerCase() === "r" && !event.ctrlKey) chat.reply.set(message);
     else if (event.key.toLowerCase() === "e" && !event.ctrlKey) chat.picking.set(message.id);
     else if (event.key === "Delete") chat.open({ what: "delete", messages: [message] });
-    else if (event.key === "c" && shift && message.text) void navigator.clipboard.writeText(message.text);
+    else if (event.key === "c" && shift && message.text) void copyText(message.text);
     else return;
     event.preventDefault();
   };

@@ -1,11 +1,11 @@
 /** What can be done with a message, as entries of a menu. */
-import { toast } from "@allium/ui";
 import { Copy, Forward, Info, ListChecks, Reply, RotateCcw, SmilePlus, Trash2 } from "lucide-react";
 import { post } from "../api/client";
 import { attempt, of } from "../api/queries";
 import type { Message } from "../api/types";
 import { t } from "../i18n";
 import { moderationEntries } from "../people/moderation";
+import { copyText } from "../shell/copy";
 import type { Entries } from "../shell/menu";
 import type { Chat } from "./context";
 
@@ -25,11 +25,7 @@ export function entriesOf(chat: Chat, message: Message): Entries {
     { label: t("message.react"), icon: <SmilePlus />, run: () => chat.picking.set(message.id) },
   ];
   if (message.text) {
-    const copy = async () => {
-      await navigator.clipboard.writeText(message.text);
-      toast(t("common.copied"));
-    };
-    entries.push({ label: t("message.copyText"), icon: <Copy />, run: () => void copy() });
+    entries.push({ label: t("message.copyText"), icon: <Copy />, run: () => void copyText(message.text) });
     const forward = () => chat.open({ what: "forward", messages: [message] });
     entries.push({ label: t("message.forward"), icon: <Forward />, run: forward });
   }

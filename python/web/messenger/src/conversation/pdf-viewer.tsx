@@ -1,15 +1,11 @@
 /** A PDF to be read: its pages below each other, of which those near what is seen are drawn. */
-import "./viewer.css";
-import { IconButton } from "@allium/ui";
-import * as Radix from "@radix-ui/react-dialog";
-import { X, ZoomIn, ZoomOut } from "lucide-react";
 import type { PDFDocumentProxy } from "pdfjs-dist";
 import { useEffect, useRef, useState } from "react";
 import type { Attachment } from "../api/types";
 import { t } from "../i18n";
 import { safeName } from "../text/safe";
-import { SaveButton } from "./attachments";
 import { draw, openDocument } from "./pdf";
+import { ViewerFrame } from "./viewer-frame";
 
 const STEP = 1.3;
 const WIDEST = 900;
@@ -89,47 +85,29 @@ export default function PdfViewer({ attachment, onClose }: { attachment: Attachm
   const scale = (by: number) => setZoom(Math.min(3, Math.max(0.4, zoom * by)));
   const pages = Math.min(MOST_PAGES, found?.document.numPages ?? 0);
   return (
-    <Radix.Root open onOpenChange={(open) => !open && onClose()}>
-      <Radix.Portal>
-        <Radix.Overlay className="overlay dark" />
-        <Radix.Content className="viewer" aria-describedby={undefined}>
-          <header>
-            <Radix.Title className="ellipsis">
-              <bdi>{name}</bdi>
-            </Radix.Title>
-            <span className="small" role="status">
-              {found ? t("document.pages", { count: found.document.numPages }) : !failed && t("common.loading")}
-            </span>
-            <IconButton label={t("file.zoomOut")} onClick={() => scale(1 / STEP)}>
-              <ZoomOut />
-            </IconButton>
-            <IconButton label={t("file.zoomIn")} onClick={() => scale(STEP)}>
-              <ZoomIn />
-            </IconButton>
-            <SaveButton one={attachment} />
-            <Radix.Close asChild>
-              <IconButton label={t("common.close")}>
-                <X />
-              </IconButton>
-            </Radix.Close>
-          </header>
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys. */}
-          <section className="pdf-pages" tabIndex={0} aria-label={name}>
-            {failed && <p role="alert">{t("document.unreadable")}</p>}
-            {found &&
-              Array.from({ length: pages }, (_, index) => (
-                <Page
-                  // biome-ignore lint/suspicious/noArrayIndexKey: a page's number is its name.
-                  key={index}
-                  of={found.document}
-                  number={index + 1}
-                  width={width}
-                  tall={found.tall}
-                />
-              ))}
-          </section>
-        </Radix.Content>
-      </Radix.Portal>
-    </Radix.Root>
+    <ViewerFrame
+      attachment={attachment}
+      name={name}
+      status={found ? t("document.pages", { count: found.document.numPages }) : !failed && t("common.loading")}
+      onZoom={scale}
+      step={STEP}
+      onClose={onClose}
+    >
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys. */}
+      <section className="pdf-pages" tabIndex={0} aria-label={name}>
+        {failed && <p role="alert">{t("document.unreadable")}</p>}
+        {found &&
+          Array.from({ length: pages }, (_, index) => (
+            <Page
+              // biome-ignore lint/suspicious/noArrayIndexKey: a page's number is its name.
+              key={index}
+              of={found.document}
+              number={index + 1}
+              width={width}
+              tall={found.tall}
+            />
+          ))}
+      </section>
+    </ViewerFrame>
   );
 }

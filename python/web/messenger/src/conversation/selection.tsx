@@ -2,6 +2,7 @@
 import { IconButton } from "@allium/ui";
 import { Copy, Forward, Trash2, X } from "lucide-react";
 import { t } from "../i18n";
+import { copyText } from "../shell/copy";
 import { useStore } from "../store";
 import type { Chat } from "./context";
 
@@ -12,7 +13,7 @@ export function SelectionBar({ chat }: { chat: Chat }) {
   const chosen = messages.filter((one) => selected.has(one.id));
   const close = () => chat.selected.set(null);
   const copy = async () => {
-    await navigator.clipboard.writeText(chosen.map((one) => one.text).join("\n"));
+    await copyText(chosen.map((one) => one.text).join("\n"));
     close();
   };
   return (

@@ -1,15 +1,13 @@
 /** Pictures, one at a time and as large as wanted. */
-import "./viewer.css";
 import { IconButton } from "@allium/ui";
-import * as Radix from "@radix-ui/react-dialog";
-import { ChevronLeft, ChevronRight, RotateCw, X, ZoomIn, ZoomOut } from "lucide-react";
+import { ChevronLeft, ChevronRight, RotateCw } from "lucide-react";
 import { type KeyboardEvent, useState } from "react";
 import type { Attachment } from "../api/types";
 import { direction, t } from "../i18n";
-import { giveBack } from "../shell/focus";
 import { safeCaption, safeName } from "../text/safe";
-import { isPicture, SaveButton } from "./attachments";
+import { isPicture } from "./attachments";
 import type { Chat } from "./context";
+import { ViewerFrame } from "./viewer-frame";
 
 const STEP = 1.4;
 
@@ -50,64 +48,44 @@ export default function Viewer({
   const name = safeName(one.name, t("file.image"));
   const caption = safeCaption(one.caption);
   return (
-    <Radix.Root open onOpenChange={(open) => !open && onClose()}>
-      <Radix.Portal>
-        <Radix.Overlay className="overlay dark" />
-        <Radix.Content
-          className="viewer"
-          aria-describedby={undefined}
-          onKeyDown={onKeyDown}
-          onCloseAutoFocus={giveBack}
-        >
-          <header>
-            <Radix.Title className="ellipsis">
-              <bdi>{name}</bdi>
-            </Radix.Title>
-            <span className="small" role="status">
-              {t("file.count", { index: at + 1, count: Math.max(1, all.length) })}
-            </span>
-            <IconButton label={t("file.zoomOut")} onClick={() => scale(1 / STEP)}>
-              <ZoomOut />
-            </IconButton>
-            <IconButton label={t("file.zoomIn")} onClick={() => scale(STEP)}>
-              <ZoomIn />
-            </IconButton>
-            <IconButton label={t("file.rotate")} onClick={() => setTurn(turn + 90)}>
-              <RotateCw />
-            </IconButton>
-            <SaveButton one={one} />
-            <Radix.Close asChild>
-              <IconButton label={t("common.close")}>
-                <X />
-              </IconButton>
-            </Radix.Close>
-          </header>
-          <div className="stage">
-            <img
-              src={one.url}
-              alt={caption || name}
-              style={{ scale: String(zoom), rotate: `${turn}deg` }}
-              onWheel={(event) => scale(event.deltaY < 0 ? 1.15 : 1 / 1.15)}
-            />
-          </div>
-          {caption && (
-            // biome-ignore lint/a11y/noNoninteractiveTabindex: a long one is scrolled by keys.
-            <p className="caption" dir="auto" tabIndex={0}>
-              {caption}
-            </p>
-          )}
-          {at > 0 && (
-            <IconButton className="previous" label={t("common.previous")} onClick={() => move(-1)}>
-              <ChevronLeft className="flip" />
-            </IconButton>
-          )}
-          {at < all.length - 1 && (
-            <IconButton className="next" label={t("common.next")} onClick={() => move(1)}>
-              <ChevronRight className="flip" />
-            </IconButton>
-          )}
-        </Radix.Content>
-      </Radix.Portal>
-    </Radix.Root>
+    <ViewerFrame
+      attachment={one}
+      name={name}
+      status={t("file.count", { index: at + 1, count: Math.max(1, all.length) })}
+      onZoom={scale}
+      step={STEP}
+      tools={
+        <IconButton label={t("file.rotate")} onClick={() => setTurn(turn + 90)}>
+          <RotateCw />
+        </IconButton>
+      }
+      onKeyDown={onKeyDown}
+      onClose={onClose}
+    >
+      <div className="stage">
+        <img
+          src={one.url}
+          alt={caption || name}
+          style={{ scale: String(zoom), rotate: `${turn}deg` }}
+          onWheel={(event) => scale(event.deltaY < 0 ? 1.15 : 1 / 1.15)}
+        />
+      </div>
+      {caption && (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a long one is scrolled by keys.
+        <p className="caption" dir="auto" tabIndex={0}>
+          {caption}
+        </p>
+      )}
+      {at > 0 && (
+        <IconButton className="previous" label={t("common.previous")} onClick={() => move(-1)}>
+          <ChevronLeft className="flip" />
+        </IconButton>
+      )}
+      {at < all.length - 1 && (
+        <IconButton className="next" label={t("common.next")} onClick={() => move(1)}>
+          <ChevronRight className="flip" />
+        </IconButton>
+      )}
+    </ViewerFrame>
   );
 }

@@ -5,6 +5,7 @@ import { useEffect, useState } from "react";
 import { get, post, sentence } from "../api/client";
 import { attempt, of, reloadState } from "../api/queries";
 import { t } from "../i18n";
+import { copyText } from "../shell/copy";
 
 /** The words, and what can be done with them. */
 export function PhraseWords({ account, shown: first = false }: { account: string; shown?: boolean }) {
@@ -20,8 +21,7 @@ export function PhraseWords({ account, shown: first = false }: { account: string
   const copy = async () => {
     const phrase = words?.join(" ") ?? (await attempt(get<{ phrase: string }>(of(account, "phrase"))))?.phrase;
     if (!phrase) return;
-    await navigator.clipboard.writeText(phrase);
-    toast(t("phrase.copied"));
+    await copyText(phrase, t("phrase.copied"));
   };
   return (
     <div className="phrase">

@@ -1,15 +1,16 @@
 /** The page of a community: what it is about, who looks after it, what is pinned, and how others join. */
-import { Button, toast } from "@allium/ui";
+import { Button } from "@allium/ui";
 import { useQuery } from "@tanstack/react-query";
-import { Copy, PinOff, QrCode } from "lucide-react";
-import { useState } from "react";
+import { PinOff } from "lucide-react";
 import { get, post } from "../api/client";
 import { attempt, client, of, reload } from "../api/queries";
+import { heldTimeline } from "../api/timeline";
 import type { Message, Person } from "../api/types";
 import { t } from "../i18n";
 import { address } from "../route";
 import { Name, PersonAvatar } from "../shell/person";
 import { plain } from "../text/rich";
+import { GiveAway } from "./give-away";
 
 export interface Room {
   id: string;
@@ -38,7 +39,11 @@ export const useRoom = (account: string, id: string) =>
 export async function moderate(account: string, id: string, what: string, body: object): Promise<boolean> {
   if ((await attempt(post(of(account, `communities/${id}/${what}`), body))) === undefined) return false;
   void post(of(account, "sync"))
-    .then(() => client.invalidateQueries({ queryKey: [account, "conversation", id, "room"] }))
+    .then(async () => {
+      await client.invalidateQueries({ queryKey: [account, "conversation", id, "room"] });
+      // Beside each message stands whether its author looks after the room.
+      await heldTimeline(account, id)?.refresh();
+    })
     .catch(() => undefined);
   await reload(account, "conversations");
   return true;
@@ -46,12 +51,7 @@ export async function moderate(account: string, id: string, what: string, body: 
 
 export function CommunityDetails({ account, id, onGo }: { account: string; id: string; onGo: () => void }) {
   const room = useRoom(account, id).data;
-  const [showing, setShowing] = useState(false);
   if (!room) return null;
-  const copy = async () => {
-    await navigator.clipboard.writeText(room.url);
-    toast(t("common.copied"));
-  };
   const may = [
     room.write ? null : t("community.noWrite"),
     room.upload ? null : t("community.noUpload"),
@@ -68,23 +68,7 @@ export function CommunityDetails({ account, id, onGo }: { account: string; id: s
         {t("community.active", { count: room.active_users })}
         {may.map((one) => ` · ${one}`)}
       </p>
-      <div className="own-id">
-        <h3>{t("community.url")}</h3>
-        <code className="mono wrap" translate="no">
-          {room.url}
-        </code>
-        {showing && <img className="qr" src={`/api/qr?text=${encodeURIComponent(room.url)}`} alt={t("community.qr")} />}
-        <div className="row">
-          <Button onClick={() => setShowing(!showing)} aria-pressed={showing}>
-            <QrCode size={18} />
-            QR
-          </Button>
-          <Button onClick={() => void copy()}>
-            <Copy size={18} />
-            {t("common.copy")}
-          </Button>
-        </div>
-      </div>
+      <GiveAway title={t("community.url")} text={room.url} code={t("community.qr")} />
       {room.pinned.length > 0 && (
         <section>
           <h3>{t("community.pinned")}</h3>

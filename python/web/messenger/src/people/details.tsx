@@ -1,6 +1,5 @@
 /** The page of a contact or a group: who it is, what was shared, what can be changed. */
 import { Button, Field, Switch, TextField, toast } from "@allium/ui";
-import { Copy } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { patch } from "../api/client";
 import { attempt, changeConversation, of, reload, useContacts, useGroup } from "../api/queries";
@@ -10,6 +9,7 @@ import { FOREVER, isMuted, setBlocked } from "../list/actions";
 import { Dialog } from "../shell/dialog";
 import { ConversationAvatar, nameOfConversation } from "../shell/person";
 import { CommunityDetails } from "./community";
+import { GiveAway } from "./give-away";
 import { GroupDetails } from "./group";
 import { Safety } from "./safety";
 import { Shared } from "./shared";
@@ -110,10 +110,6 @@ export default function Details({
 }) {
   const { kind, id } = conversation;
   const group = useGroup(account.id, id).data;
-  const copy = async () => {
-    await navigator.clipboard.writeText(id);
-    toast(t("common.copied"));
-  };
   return (
     <Dialog
       title={t(kind === "group" ? "group.title" : kind === "contact" ? "contact.title" : "menu.details")}
@@ -125,18 +121,7 @@ export default function Details({
           <bdi>{nameOfConversation(conversation)}</bdi>
         </h2>
       </div>
-      {(kind === "contact" || kind === "note") && (
-        <div className="own-id">
-          <h3>{t("contact.id")}</h3>
-          <code className="mono wrap" translate="no">
-            {id}
-          </code>
-          <Button onClick={() => void copy()}>
-            <Copy size={18} />
-            {t("common.copy")}
-          </Button>
-        </div>
-      )}
+      {(kind === "contact" || kind === "note") && <GiveAway title={t("contact.id")} text={id} />}
       {kind === "contact" && <Nickname account={account.id} id={id} />}
       {(kind === "contact" || kind === "note" || group?.admin) && (
         <TimerChoice account={account.id} conversation={conversation} />

@@ -1,16 +1,18 @@
 /** The beginnings: a message to an Account ID, a group, a community, and the own id to give away. */
-import { Avatar, Button, Field, TextField, toast } from "@allium/ui";
-import { Copy, NotebookPen, QrCode, ScanLine, Share2, Users, UsersRound } from "lucide-react";
+import { Avatar, Button, Field, TextField } from "@allium/ui";
+import { NotebookPen, ScanLine, Share2, Users, UsersRound } from "lucide-react";
 import { type FormEvent, lazy, Suspense, useState } from "react";
-import { get, post, sentence } from "../api/client";
-import { at, of, reload, useContacts } from "../api/queries";
-import type { Account, Conversation, Group } from "../api/types";
+import { get, sentence } from "../api/client";
+import { at, useContacts } from "../api/queries";
+import type { Account, Conversation } from "../api/types";
 import { t } from "../i18n";
 import { go } from "../route";
 import { Dialog } from "../shell/dialog";
 import { Name, PersonAvatar } from "../shell/person";
 import type { Overlay } from "../shell/shell";
 import { invitationIn, isCommunity } from "../text/invitations";
+import { begin } from "./begin";
+import { GiveAway } from "./give-away";
 import { RoomList } from "./rooms";
 
 const Scanner = lazy(() => import("./scan"));
@@ -21,38 +23,15 @@ interface Properties {
 }
 
 export function OwnId({ account }: { account: Account }) {
-  const [showing, setShowing] = useState(false);
-  const copy = async () => {
-    await navigator.clipboard.writeText(account.account_id);
-    toast(t("common.copied"));
-  };
   return (
-    <div className="own-id">
-      <div>
-        <h3>{t("new.mine")}</h3>
-        <p className="muted small">{t("new.mineHint")}</p>
-      </div>
-      <code className="mono wrap" translate="no">
-        {account.account_id}
-      </code>
-      {showing && <img className="qr" src={`/api/qr?text=${account.account_id}`} alt={t("new.qr")} />}
-      <div className="row">
-        <Button onClick={() => setShowing(!showing)} aria-pressed={showing}>
-          <QrCode size={18} />
-          QR
+    <GiveAway title={t("new.mine")} hint={t("new.mineHint")} text={account.account_id} code={t("new.qr")}>
+      {"share" in navigator && (
+        <Button onClick={() => void navigator.share({ text: account.account_id }).catch(() => undefined)}>
+          <Share2 size={18} />
+          {t("group.invite")}
         </Button>
-        <Button onClick={() => void copy()}>
-          <Copy size={18} />
-          {t("common.copy")}
-        </Button>
-        {"share" in navigator && (
-          <Button onClick={() => void navigator.share({ text: account.account_id }).catch(() => undefined)}>
-            <Share2 size={18} />
-            {t("group.invite")}
-          </Button>
-        )}
-      </div>
-    </div>
+      )}
+    </GiveAway>
   );
 }
 
@@ -180,10 +159,9 @@ function NewGroup({ account, onClose }: Properties) {
     if (!members.size) return setError(t("group.needsMembers"));
     setBusy(true);
     try {
-      const group = await post<Group>(of(account.id, "groups"), { name: name.trim(), members: [...members] });
-      await reload(account.id, "conversations");
+      const id = await begin(account.id, "groups", { name: name.trim(), members: [...members] });
       onClose();
-      go(account.id, "c", group.id);
+      go(account.id, "c", id);
     } catch (failure) {
       setError(sentence(failure));
       setBusy(false);
@@ -252,10 +230,9 @@ function Community({ account, given, onClose }: Properties & { given: string }) 
   const join = async (wanted: string) => {
     setBusy(true);
     try {
-      const joined = await post<Conversation>(of(account.id, "communities"), { url: wanted });
-      await reload(account.id, "conversations");
+      const id = await begin(account.id, "communities", { url: wanted });
       onClose();
-      go(account.id, "c", joined.id);
+      go(account.id, "c", id);
     } catch (failure) {
       setError(sentence(failure));
       setBusy(false);
@@ -286,13 +263,13 @@ function Community({ account, given, onClose }: Properties & { given: string }) 
 }
 
 interface BeginProperties extends Properties {
-  begin: Overlay;
+  first: Overlay;
   /** What a link or a code has brought. */
   given?: string;
 }
 
-export default function NewConversation({ account, begin, given = "", onClose }: BeginProperties) {
-  const [what, setWhat] = useState(begin);
+export default function NewConversation({ account, first, given = "", onClose }: BeginProperties) {
+  const [what, setWhat] = useState(first);
   const [url, setUrl] = useState(given);
   const turn = (to: Overlay, brought = "") => {
     setUrl(brought);

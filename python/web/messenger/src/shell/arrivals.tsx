@@ -44,5 +44,5 @@ export default function Arrivals({ account }: { account: Account }) {
     );
   }
   const url = now.what === "open" && now.to?.kind === "community" ? now.to.url : "";
-  return <NewConversation account={account} begin={url ? "community" : "new"} given={url} onClose={over} />;
+  return <NewConversation account={account} first={url ? "community" : "new"} given={url} onClose={over} />;
 }

@@ -1,5 +1,5 @@
 /** Keys that work everywhere. */
-import { useEffect, useRef } from "react";
+import { useLayoutEffect, useRef } from "react";
 
 export const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 
@@ -7,7 +7,8 @@ export const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>): void {
   const current = useRef(keys);
   current.current = keys;
-  useEffect(() => {
+  // Whoever sees the page can press a key: not after it was painted, which is later on a busy machine.
+  useLayoutEffect(() => {
     const listen = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.altKey || event.isComposing) return;
       const mod = isMac ? event.metaKey : event.ctrlKey;

@@ -3,6 +3,7 @@ import { arrival } from "../arrival";
 import { t } from "../i18n";
 import { Store, useStore } from "../store";
 import { invitationIn } from "../text/invitations";
+import { copyText } from "./copy";
 import { Ask } from "./dialog";
 
 const asked = new Store<string | null>(null);
@@ -22,7 +23,7 @@ export function LinkQuestion() {
         ...(community?.kind === "community"
           ? [{ label: t("community.join"), run: () => arrival.set({ what: "open", to: community }) }]
           : []),
-        { label: t("common.copy"), run: () => void navigator.clipboard.writeText(url) },
+        { label: t("common.copy"), run: () => void copyText(url) },
         { label: t("chat.linkOpen"), run: open },
       ]}
       onClose={() => asked.set(null)}

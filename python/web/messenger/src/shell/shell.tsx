@@ -82,7 +82,7 @@ export function Shell({ account, accounts }: { account: Account; accounts: Accou
         {overlay === "palette" && <Palette account={account} onClose={close} onOverlay={setOverlay} />}
         {arrived && <Arrivals account={account} />}
         {(overlay === "new" || overlay === "group" || overlay === "community") && (
-          <NewConversation account={account} begin={overlay} onClose={close} />
+          <NewConversation account={account} first={overlay} onClose={close} />
         )}
       </Suspense>
       <LinkQuestion />
