@@ -19,6 +19,8 @@ from tests.support.portal_page import PageWorld, WalletTab, Way, person
 from web.tools import catalogue
 
 SESH = 10**9
+#: Digits as they are typed there.
+PERSIAN = {**{ord(str(digit)): chr(0x6F0 + digit) for digit in range(10)}, ord("."): "\u066b"}
 Open = Callable[..., WalletTab]
 PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True}
 
@@ -105,7 +107,7 @@ def test_what_the_pool_pays_is_what_the_contract_counts(page_world: PageWorld, o
     expect(page.get_by_role("link", name=texts("fa")["nav.my"])).to_be_visible()
     expect(first).to_have_attribute("value", str(exact))
     assert units(first.inner_text()) == exact and "\u066b" in first.inner_text()
-    page.get_by_label(texts("en")["pool.stake"]).fill("۱۲۵۰۰\u066b۰۰۰۰۰۰۰۰۲")
+    page.get_by_label(texts("en")["pool.stake"]).fill("12500.000000002".translate(PERSIAN))
     own = exact * (REQUIREMENT // 2 + 2) * 9000 // (REQUIREMENT * nodes * 10_000)
     expect(rows.nth(0).locator("data").nth(2)).to_have_attribute("value", str(own))
     page.reload()
