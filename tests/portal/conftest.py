@@ -15,7 +15,7 @@ from tests.support.chain import Chain
 from tests.support.portal_page import PageWorld, WalletTab, Way
 
 #: Nodes, of which the first is staked for; each test takes others.
-NODES = 4
+NODES = 5
 
 
 @pytest.fixture(scope="session")

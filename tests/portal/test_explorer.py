@@ -27,7 +27,7 @@ from allium.portal.explorer.service import Explorer
 from allium.portal.explorer.snapshot import SwarmRow
 from allium.portal.limits import Rate
 from tests.support.appchain_world import REQUIREMENT, address, pubkey
-from tests.support.explorer import HOSTILE, ExplorerUnderTest, beneficiary, explored
+from tests.support.explorer import HOSTILE, PAYMENTS, ExplorerUnderTest, beneficiary, explored
 
 PAGES = ("", "/nodes", "/swarms", "/countries", "/rewards", "/events", "/names", "/address")
 STATES = ("active", "decommissioned", "exit requested", "ready to exit", "deregistered", "refused")
@@ -158,7 +158,7 @@ def test_tables_are_sorted_filtered_and_cut(explorer: ExplorerUnderTest) -> None
     assert len(re.findall(r'<th scope="row"', last)) == len(second)
 
 
-@pytest.mark.parametrize("name", ["nodes", "swarms", "countries", "rewards", "events"])
+@pytest.mark.parametrize("name", ["nodes", "swarms", "countries", "rewards", "events", "names"])
 def test_downloads_agree_and_say_of_when_they_are(explorer: ExplorerUnderTest, name: str) -> None:
     state = explorer.world.state
     answer = ask(explorer, f"/{name}.json")
@@ -187,6 +187,14 @@ def test_numbers_are_the_ledgers(explorer: ExplorerUnderTest) -> None:
         assert f"<b>{shown.sesh(units)}</b>" in text
     assert shown.percent(int(newest["staked"]), 240_000_000 * 10**9) in text
     assert f"{shown.sesh(40_000_000 * 10**9 * 151 // 1000)} SESH" in text
+    fees = ask(explorer, "/names").text
+    paid = [sum(getattr(each, key) for each in PAYMENTS) for key in ("fee", "to_pool", "to_liquidity")]
+    assert paid[0] == sum(paid[1:]) == 7 * 10**9 + 100
+    for units in (*paid, 12_345_678_901):
+        assert f"<b>{shown.sesh(units)}</b>" in fees
+    assert "11.11111101 SESH are for the reward pool" in fees and "Accounts with Pro" in fees
+    assert [row["fee"] for row in rows(explorer, "", "names")] == [1, 7 * 10**9, 99]
+    assert [row["block"] for row in rows(explorer, f"?q={PAYMENTS[1].payer.lower()}&sort=fee", "names")] == [8]
     who = beneficiary(7, 1)
     earned = state.ledger.balance(address("7 1 beneficiary")) // MILLI
     assert f"{shown.sesh(earned)} SESH" in ask(explorer, f"/address/{who.lower()}").text

@@ -11,19 +11,47 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from web3 import HTTPProvider, Web3
 
-from allium.devnet import ports
+from allium.devnet import anvil, ports
+from allium.portal.contract_events import Log
+from allium.portal.explorer import shown
+from allium.portal.explorer.fees import Payments
+from allium.portal.explorer.opening import SAMPLES
+from allium.staking import abi
+from allium.staking.addresses import Addresses
 from tests.support.devnet import Devnet, up
 from tests.support.server_process import ServerUnderTest
 from tests.support.waiting import await_that
 
 _SECONDS = 60.0
+FEES, SENT, WAITING = (7_000_000_000, 99), 10, 12_345_678_901
 
 
 @pytest.fixture(scope="module")
 def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     with up(tmp_path_factory.mktemp("explorer"), "--nodes", "3", "--chain") as made:
+        pay(made)
         yield made
+
+
+def pay(devnet: Devnet) -> None:
+    """Pays fees, and has some split that were sent without saying so."""
+    w3 = Web3(HTTPProvider(devnet.network["chain"]["rpc_url"]))
+    at, who = Addresses.load(devnet.directory / "ADDRESSES.json"), anvil.account(0).address
+    assert at.splitter is not None
+    token = w3.eth.contract(at.token, abi=abi.load("SESH")).functions
+    splitter = w3.eth.contract(at.splitter, abi=abi.load("FeeSplitter")).functions
+    for call in (
+        token.approve(at.splitter, sum(FEES)),
+        *map(splitter.pay, FEES),
+        token.transfer(at.splitter, SENT),
+        splitter.flush(),
+        splitter.flush(),
+        token.transfer(at.splitter, WAITING),
+    ):
+        receipt = w3.eth.wait_for_transaction_receipt(call.transact({"from": who}))
+        assert receipt["status"] == 1
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +116,33 @@ def test_its_figures_come_from_the_chain_and_are_kept(devnet: Devnet, portal: Se
     text = page(portal, "/explorer")
     assert "Staked part of the supply" in text and "240,000,000" in text
     until(portal, "/explorer/rewards.json", lambda answer: answer["rows"][0]["pool"] != 0)
-    file = portal.directory / "explorer.sqlite"
+    file = portal.directory / SAMPLES
     await_that("figures are kept", lambda: bool(kept(file)), _SECONDS)
     # The API is where it was, and says nothing of the explorer's.
     assert set(told(portal, "/info")) == {"network", "t"}
+
+
+def test_fees_are_counted_to_the_unit(devnet: Devnet, portal: ServerUnderTest) -> None:
+    # What was split of nothing is no payment.
+    told = until(portal, "/explorer/names.json", lambda answer: answer["total"] == len(FEES) + 1)
+    assert [row["fee"] for row in told["rows"]] == [SENT, *reversed(FEES)]
+    assert [row["to_pool"] for row in told["rows"]] == [9, 89, 6_300_000_000]
+    assert {row["payer"] for row in told["rows"]} == {anvil.account(0).address}
+    assert told["rows"][0]["known_up_to_block"] >= told["rows"][0]["block"] > 0
+    text = page(portal, "/explorer/names")
+    for units in (sum(FEES) + SENT, 9 + 89 + 6_300_000_000, WAITING):
+        assert f"<b>{shown.sesh(units)}</b>" in text
+    assert "11.11111101 SESH are for the reward pool" in text and "90 % on to the reward pool" in text
+    # They are there at once when the portal starts again.
+    at = Addresses.load(devnet.directory / "ADDRESSES.json")
+    assert at.splitter is not None
+    kept = Payments(portal.directory / SAMPLES, at.splitter, at.block, _silent)
+    kept.open()
+    assert [each.fee for each in kept.every] == [*FEES, SENT] and kept.block >= kept.every[-1].block
+
+
+async def _silent(*_: Any) -> list[Log]:
+    return []
 
 
 def page(portal: ServerUnderTest, path: str) -> str:

@@ -110,3 +110,13 @@ def test_a_node_is_opened_changed_cancelled_and_activated(page_world: PageWorld,
         7000 * SESH,
         18_000 * SESH,
     ]
+    # What somebody sends to the contract by mistake is its operator's to take out.
+    chain.send(chain.token.functions.transfer(pot.address, 5 * SESH + 7), friend)
+    before = chain.balance(operator)
+    rescue = page.get_by_role("button", name="Take out what lies here beside the stakes")
+    expect(rescue.locator("data")).to_have_attribute("value", str(5 * SESH + 7))
+    rescue.click()
+    tab.take("rescue")
+    tab.finished()
+    assert (chain.balance(pot.address), chain.balance(operator)) == (0, before + 5 * SESH + 7)
+    expect(rescue).to_have_count(0)

@@ -70,6 +70,27 @@ def test_a_stake_from_the_list_to_the_claim_and_out_again(page_world: PageWorld,
     world.do(world.net.heights(3))
     assert _claim(world, tab, me) > QUARTER
     expect(tab.amount("Unclaimed stakes")).to_have_attribute("value", "0")
+    # Anybody sees the same, and can do nothing with it: what was paid is what the contract has paid.
+    paid = chain.rewards.functions.recipients(me).call()[1]
+    tab = open_page("/address")
+    page = tab.page
+    page.get_by_label("Address").fill(f"{chain.alice[:-1]}g")
+    expect(page.get_by_text("That is no address, or it is mistyped")).to_be_visible()
+    for who in (me, chain.alice):
+        page.get_by_label("Address").fill(who.lower())
+        page.get_by_role("button", name="Show").click()
+        page.wait_for_url(f"**/address/{who}")
+        contributors = chain.rewards.functions.serviceNodes(1).call()[8]
+        locked = sum(amount for (address, _), amount in contributors if address == who)
+        expect(tab.amount("Staked")).to_have_attribute("value", str(locked))
+        if who == me:
+            expect(tab.amount("Unclaimed rewards")).to_have_attribute("value", "0")
+            expect(tab.amount("Earned in all")).to_have_attribute("value", str(paid - QUARTER))
+        else:
+            expect(page.locator(".card.node")).to_have_attribute("data-node", "1")
+            assert locked == REQUIREMENT
+    expect(page.get_by_role("button", name="Request exit")).to_have_count(0)
+    expect(page.get_by_role("region", name="Claimable")).to_have_count(0)
 
 
 def _claim(world: PageWorld, tab: WalletTab, me: str) -> int:
@@ -137,16 +158,14 @@ def test_a_part_is_claimed_within_what_the_network_pays_in_half_a_day(page_world
         chain.send(rewards.setClaimThreshold(usual), chain.owner)
 
 
-def test_a_vesting_contract_stakes_by_its_beneficiary(page_world: PageWorld, open_page: Open) -> None:
+def test_a_vesting_contract_is_used_by_its_beneficiary(page_world: PageWorld, open_page: Open) -> None:
     world, chain, me = page_world, page_world.chain, person(7)
-    name, start = "TokenVestingStaking", chain.now + 1000
+    name, start, end = "TokenVestingStaking", chain.now + 1000, chain.now + 10 * DAY
     network = (chain.rewards.address, chain.factory.address, chain.token.address)
-    vesting = chain.create(
-        artifacts.load(name), abi.load(name), me, chain.bob, start, start + 1000 * DAY, False, *network, name=name
-    )
-    chain.send(chain.token.functions.transfer(vesting.address, QUARTER), chain.owner)
+    vesting = chain.create(artifacts.load(name), abi.load(name), me, chain.bob, start, end, False, *network, name=name)
+    chain.send(chain.token.functions.transfer(vesting.address, QUARTER + SESH), chain.owner)
     chain.at_time(start)
-    pot = world.open(world.net.another(world.directory / "vested"), person(2))
+    pot = world.open(world.net.members[4], person(2))
     tab = open_page("/vested-stakes", Way(me))
     page = tab.page
     tab.connect()
@@ -155,7 +174,7 @@ def test_a_vesting_contract_stakes_by_its_beneficiary(page_world: PageWorld, ope
     expect(page.get_by_text("At this address is no vesting contract of this network.")).to_be_visible()
     page.get_by_label("Address of the vesting contract").fill(vesting.address)
     page.get_by_role("button", name="Act for it").click()
-    expect(tab.amount("It holds")).to_have_attribute("value", str(QUARTER))
+    expect(tab.amount("It holds")).to_have_attribute("value", str(QUARTER + SESH))
     page.get_by_role("link", name="Stake", exact=True).click()
     page.locator(f'a.card[href="/stake/{pot.address}"]').click()
     expect(page.get_by_text("Vesting mode: you act for")).to_be_visible()
@@ -165,8 +184,31 @@ def test_a_vesting_contract_stakes_by_its_beneficiary(page_world: PageWorld, ope
     tab.take("contribute")
     tab.finished()
     assert pot.functions.contributions(vesting.address).call() == QUARTER
-    assert chain.balance(vesting.address) == 0
-    # The stake is the contract's, the rewards are for its beneficiary.
+    assert chain.balance(vesting.address) == SESH
+    # The stake is the contract's, the rewards are for its beneficiary, or for whom that names.
     assert [me] == pot.functions.getContributions().call()[1][1:]
-    page.get_by_role("button", name="Leave vesting mode").click()
+    form.get_by_label("Amount in SESH").fill("1")
+    form.get_by_label("Rewards to another address").fill(vesting.address)
+    form.get_by_role("button", name="Stake", exact=True).click()
+    tab.take("contribute")
+    tab.finished()
+    assert [vesting.address] == pot.functions.getContributions().call()[1][1:]
+    rest = REQUIREMENT - 2 * QUARTER - SESH
+    chain.send(chain.token.functions.approve(pot.address, rest), person(4))
+    chain.send(pot.functions.contributeFunds(rest, person(4)), person(4))
+    page.goto(f"{world.url}/vested-stakes")
+    node = page.locator(".card.node").filter(has_text=world.net.members[4].hex[:8])
+    expect(tab.amount("Stake", node)).to_have_attribute("value", str(QUARTER + SESH))
+    # What it has earned is claimed into it.
+    claimed = _claim(world, tab, vesting.address)
+    assert chain.balance(vesting.address) == claimed
+    expect(page.get_by_role("button", name="Release the tokens")).to_have_count(0)
+    # In the end all that it holds is its beneficiary's.
+    chain.at_time(end)
+    before = chain.balance(me)
+    page.get_by_role("button", name="Release the tokens").click()
+    tab.take("vested")
+    tab.finished()
+    assert (chain.balance(vesting.address), chain.balance(me)) == (0, before + claimed)
+    page.get_by_role("button", name="Leave vesting mode").first.click()
     expect(page.get_by_text("Vesting mode: you act for")).to_have_count(0)

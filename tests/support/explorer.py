@@ -26,6 +26,7 @@ from allium.portal.api import SOURCE
 from allium.portal.contract_events import ContractEvent
 from allium.portal.documents import ArbitrumInfo, Event
 from allium.portal.epoch import Epoch
+from allium.portal.explorer.fees import Payment
 from allium.portal.explorer.figures import ContractFigures
 from allium.portal.explorer.samples import Sample, Samples
 from allium.portal.explorer.service import Explorer
@@ -42,6 +43,14 @@ SESH = 10**9
 PLACES = ("5.9.0.1", "8.8.8.8", "51.15.0.1", "193.0.6.139", "1.0.16.1", "203.0.113.9", "139.59.0.1")
 #: What a stranger would write into an event if the contract let them.
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202eabc\x00 =cmd|'/C calc'!A0"
+#: Fees that were split, of two payers.
+PAYMENTS = tuple(
+    Payment(
+        block, 0, f"0x{block:064x}", to_checksum_address(f"0x{block % 2 + 17:02x}" + "22" * 19), fee, pool, fee - pool
+    )
+    for block, fee in ((7, 99), (8, 7 * SESH), (9, 1))
+    for pool in [fee * 90 // 100]
+)
 SOMEWHERE = to_checksum_address("0x" + "11" * 20)
 
 
@@ -98,7 +107,8 @@ class ExplorerUnderTest:
         self._index = contract_index.index(events)
         self.now = SimpleNamespace(epoch=self._epoch(), tip=_tip(len(events)))
         self.source = SimpleNamespace(
-            figures=ContractFigures(len(events), 240_000_000 * SESH, 12_345_678_901), run=asyncio.Event().wait
+            figures=ContractFigures(len(events), 240_000_000 * SESH, 12_345_678_901, 90, PAYMENTS, len(events)),
+            run=asyncio.Event().wait,
         )
         self._directory = directory
         self._write(directory)

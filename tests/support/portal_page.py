@@ -219,9 +219,9 @@ class WalletTab(Tab):
         """In the wallet."""
         self.page.get_by_role("button", name="Wallet: Reject").click()
 
-    def connect(self, name: str = "Plain Wallet") -> None:
-        """Chooses a wallet, and shows it to the page."""
-        self.page.get_by_role("button", name="Connect wallet").click()
+    def connect(self, name: str = "Plain Wallet", button: str = "Connect wallet") -> None:
+        """Chooses a wallet, and shows it to the page; `button` is what the page calls that."""
+        self.page.get_by_role("button", name=button).click()
         self.page.get_by_role("button", name=name).click()
         self.confirm()
         expect(self.page.get_by_role("dialog")).to_have_count(0)

@@ -146,12 +146,12 @@ class Indexer:
             after = upto
 
     async def _between(self, after: int, upto: int) -> list[ContractEvent]:
-        core = await self._logs(after, upto, [(self._addresses.rewards, self._addresses.factory)], CORE_TOPICS)
+        core = await self.logs(after, upto, [(self._addresses.rewards, self._addresses.factory)], CORE_TOPICS)
         events = await self._with_stakers([read(log, pot=False) for log in core])
         made = (event.told.args.get("contributorContract") for event in events)
         pots = [*dict.fromkeys([*self.index.pots, *filter(None, made)])]
         groups = [tuple(pots[start : start + _CONTRACTS]) for start in range(0, len(pots), _CONTRACTS)]
-        events += [read(log, pot=True) for log in await self._logs(after, upto, groups, POT_TOPICS)]
+        events += [read(log, pot=True) for log in await self.logs(after, upto, groups, POT_TOPICS)]
         return sorted(events, key=lambda event: event.place)
 
     async def _with_stakers(self, events: list[ContractEvent]) -> list[ContractEvent]:
@@ -166,7 +166,8 @@ class Indexer:
         found = iter(await self._panel.agreed(question))
         return [event.staked_by(next(found)) if event.told.name == SEEDED else event for event in events]
 
-    async def _logs(self, after: int, upto: int, groups: Sequence[tuple[str, ...]], topics: Sequence[str]) -> list[Log]:
+    async def logs(self, after: int, upto: int, groups: Sequence[tuple[str, ...]], topics: Sequence[str]) -> list[Log]:
+        """What enough providers say that groups of contracts logged after a block, up to another."""
         found: list[Log] = []
         for group in groups:
 

@@ -165,7 +165,7 @@ class PortalProcess(ServerProcess[PortalConfig]):
         stack.push_async_callback(signing.close)
         health.show(metrics, portal, indexer)
         limits = SourceLimits(config)
-        explorer = opened(stack, portal, config, panel, addresses, limits.requests)
+        explorer = opened(stack, portal, config, panel, addresses, limits.requests, indexer.logs)
         works = (source.run(), indexer.run(config.refresh_seconds), portal.run(), vestings.run(), explorer.run())
         tasks = [asyncio.create_task(self._watched(work)) for work in works]
         stack.push_async_callback(_end, tasks)

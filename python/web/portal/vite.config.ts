@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
-import { catalogues } from "../messenger/build/catalogues.ts";
+import { catalogues, place } from "../messenger/build/catalogues.ts";
 import { notice } from "../messenger/build/notice.ts";
 import { contracts } from "./build/contracts.ts";
 
@@ -9,7 +9,12 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
   root: here("."),
-  plugins: [react(), catalogues(here("locales")), contracts(here("../../allium/staking/abi")), notice(here(".."))],
+  plugins: [
+    react(),
+    catalogues(here("locales"), here("../messenger/locales/names.json")),
+    contracts(here("../../allium/staking/abi")),
+    notice(here("..")),
+  ],
   build: {
     outDir: here("../../allium/portal/page"),
     emptyOutDir: true,
@@ -17,6 +22,7 @@ export default defineConfig({
     // No data: URIs for what is ours.
     assetsInlineLimit: 0,
     rollupOptions: {
+      output: { chunkFileNames: place },
       onwarn: (warning) => {
         // Hints for minifiers in packages, at places where they have no effect.
         if (warning.code === "INVALID_ANNOTATION") return;

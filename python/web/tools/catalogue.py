@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 LOCALES = Path(__file__).parent.parent / "messenger" / "locales"
+#: The portal's page has catalogues of its own; the plural forms and names of languages are the messenger's.
+PORTAL_LOCALES = Path(__file__).parent.parent / "portal" / "locales"
 PARTS = ("core", "more")
 #: The key of a catalogue that names where texts are from: source -> keys. What is not named there is our own.
 SOURCES = "@sources"
@@ -28,9 +30,9 @@ class MessageError(ValueError):
     """A text that is no ICU message."""
 
 
-def read(part: str, language: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Texts by key, and sources by key; both empty if there is no such file."""
-    path = LOCALES / part / f"{language}.json"
+def read(part: str, language: str, locales: Path = LOCALES) -> tuple[dict[str, str], dict[str, str]]:
+    """Texts by key, and sources by key, of a page's catalogues; both empty if there is no such file."""
+    path = locales / part / f"{language}.json"
     found = json.loads(path.read_text()) if path.exists() else {}
     sources = {key: source for source, keys in found.pop(SOURCES, {}).items() for key in keys}
     return found, sources
@@ -44,6 +46,11 @@ def write(part: str, language: str, texts: Mapping[str, str], sources: Mapping[s
     if by_source := {source: keys for source, keys in by_source.items() if keys}:
         content[SOURCES] = by_source
     (LOCALES / part / f"{language}.json").write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def languages(locales: Path = LOCALES) -> list[str]:
+    """The tags of all languages that a page offers."""
+    return sorted(path.stem for path in (locales / "core").glob("*.json"))
 
 
 def plurals() -> dict[str, list[str]]:
@@ -89,9 +96,9 @@ def _argument(text: str, at: int) -> tuple[Node, int]:
     if kind != "plural":
         raise MessageError(f"{kind} is nothing that we use")
     branches: dict[str, list[Node]] = {}
-    branch = re.compile(r"\s*(\w+)\s*\{")
+    branch = re.compile(r"\s*(=\d+|\w+)\s*\{")
     while found := branch.match(text, at):
-        if found[1] not in FORMS or found[1] in branches:
+        if (found[1] not in FORMS and not found[1].startswith("=")) or found[1] in branches:
             raise MessageError(f"{found[1]} is no plural form, or stands twice")
         branches[found[1]], at = _message(text, found.end(), nested=True)
         at += 1
@@ -126,6 +133,8 @@ def problems(text: str, english: str, forms: list[str]) -> list[str]:
     if names != wanted:
         wrong.append(f"fills in {sorted(names)}, not {sorted(wanted)}")
     for name, kind, branches in found:
-        if kind and set(branches) != set(forms):
-            wrong.append(f"{name} has the forms {sorted(branches)}, not {sorted(forms)}")
+        # What is said of one number (`=0`) is said beside the forms.
+        had = {form for form in branches if not form.startswith("=")}
+        if kind and had != set(forms):
+            wrong.append(f"{name} has the forms {sorted(had)}, not {sorted(forms)}")
     return wrong

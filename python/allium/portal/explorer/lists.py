@@ -12,6 +12,7 @@ from allium import geography
 from allium.portal import documents
 from allium.portal.documents import amount
 from allium.portal.explorer import shown
+from allium.portal.explorer.fees import Payment
 from allium.portal.explorer.markup import Content, Markup, element, foreign, joined, link, path
 from allium.portal.explorer.samples import Sample
 from allium.portal.explorer.snapshot import CountryRow, NodeRow, Snapshot, Status, SwarmRow
@@ -213,36 +214,61 @@ def countries(snapshot: Snapshot) -> Table[CountryRow]:
     )
 
 
+def _money(key: str, title: str) -> Column[Any]:
+    """A column of amounts, which rows have under its name in atomic units."""
+    return Column(
+        key,
+        title,
+        lambda row: amount(getattr(row, key)),
+        lambda row: shown.sesh(getattr(row, key)),
+        order=lambda row: getattr(row, key),
+        numeric=True,
+    )
+
+
 @_once
 def rewards(snapshot: Snapshot) -> Table[Sample]:
     """The figures over time, the newest first."""
-
-    def money(key: str, title: str) -> Column[Sample]:
-        return Column(
-            key,
-            title,
-            lambda row: amount(getattr(row, key)),
-            lambda row: shown.sesh(getattr(row, key)),
-            order=lambda row: getattr(row, key),
-            numeric=True,
-        )
-
     return Table(
         place=("rewards",),
         caption="Rewards over time",
         columns=[
             Column("time", "When", lambda row: row.time, lambda row: shown.moment(row.time)),
             Column("height", "Height", lambda row: row.height, numeric=True),
-            money("earned", "Earned by all so far, SESH"),
-            money("reward", "Paid at this height, SESH"),
-            money("staked", "Staked, SESH"),
+            _money("earned", "Earned by all so far, SESH"),
+            _money("reward", "Paid at this height, SESH"),
+            _money("staked", "Staked, SESH"),
             Column("nodes", "Nodes", lambda row: row.nodes, numeric=True),
             Column("active", "Active", lambda row: row.active, numeric=True),
             Column("block", "EVM block", lambda row: row.block, numeric=True),
-            money("claimed", "Claimed so far, SESH"),
-            money("pool", "In the pool, SESH"),
+            _money("claimed", "Claimed so far, SESH"),
+            _money("pool", "In the pool, SESH"),
         ],
         rows=snapshot.samples[::-1],
+    )
+
+
+@_once
+def payments(snapshot: Snapshot) -> Table[Payment]:
+    """What was paid in fees for names and for Pro, the newest first."""
+    contracts = snapshot.figures
+    found = () if contracts is None else contracts.payments
+    block = 0 if contracts is None else contracts.payments_block
+    return Table(
+        place=("names",),
+        caption=f"Fees that were split, up to block {block:,}",
+        columns=[
+            Column("block", "Block", lambda row: row.block, order=lambda row: (row.block, row.log_index), numeric=True),
+            Column("log_index", "", lambda row: row.log_index),
+            Column("payer", "Paid by", lambda row: row.payer, lambda row: shown.account(row.payer)),
+            _money("fee", "Fee, SESH"),
+            _money("to_pool", "To the reward pool, SESH"),
+            _money("to_liquidity", "To liquidity, SESH"),
+            Column("tx", "Transaction", lambda row: row.tx, lambda row: shown.short(row.tx), sortable=False),
+            Column("known_up_to_block", "", lambda row: block, sortable=False),
+        ],
+        rows=found[::-1],
+        text=lambda row: f"{row.payer} {row.tx} {row.block}".lower(),
     )
 
 

@@ -294,22 +294,34 @@ def events(snapshot: Snapshot, query: Query) -> bytes:
     return page(snapshot, "events", "Events", lists.events(snapshot).markup(query))
 
 
-def names(snapshot: Snapshot) -> bytes:
+#: What nobody can tell, and why: the names of figures that people look for, and where they would be.
+_UNTOLD = (
+    (
+        "Names that are registered",
+        "No contract of this network sells names, and nodes do not count those that they know.",
+    ),
+    ("Price of a name", "There is none without a contract that sells names."),
+    ("Accounts with Pro", "Only the service that sells Pro knows them, and it tells no number."),
+    ("Price of Pro", "It is set where Pro is sold, and stands on no chain."),
+    ("Which fee was for what", "The contract that splits fees is told an amount, and by whom it is paid; no purpose."),
+)
+
+
+def names(snapshot: Snapshot, query: Query) -> bytes:
     """What the chain has of names and of Pro: the fees, where there is a contract that splits them."""
     contracts = snapshot.figures
-    splitter = None if contracts is None else contracts.splitter
-    told: Content
-    if contracts is not None and splitter is not None:
-        told = facts(
-            (
-                "Fees that wait to be split",
-                joined(shown.sesh(splitter), " SESH ", shown.source("block", contracts.block)),
-            ),
-            ("Of that, to the reward pool (90 %)", joined(shown.sesh(splitter * 90 // 100), " SESH")),
-            ("To liquidity (10 %)", joined(shown.sesh(splitter - splitter * 90 // 100), " SESH")),
-        )
-    else:
-        told = note("This network has no contract that takes fees for names or for Pro, as far as this portal knows.")
+    untold = part(
+        "What has no source",
+        plain_table("Figures without a source", [("Figure", False), ("Why there is none", False)], _UNTOLD),
+    )
+    if contracts is None or contracts.splitter is None:
+        none = "This network has no contract that takes fees for names or for Pro, as far as this portal knows."
+        return page(snapshot, "names", "Names and Pro", note(none), untold)
+    paid = contracts.payments
+    known, block = shown.source("block", contracts.payments_block), shown.source("block", contracts.block)
+    sum_of = {key: sum(getattr(each, key) for each in paid) for key in ("fee", "to_pool", "to_liquidity")}
+    waiting = contracts.splitter * contracts.pool_percent // 100
+    rest = contracts.splitter - waiting
     return page(
         snapshot,
         "names",
@@ -317,10 +329,20 @@ def names(snapshot: Snapshot) -> bytes:
         element(
             "p",
             None,
-            "Fees for names and for Pro are meant to go to the reward pool (90 %) and to liquidity (10 %). Which names "
-            "there are, and who has Pro, is on no chain that this explorer follows: nothing is shown of it.",
+            "Fees for names and for Pro go to one contract, which passes ",
+            f"{contracts.pool_percent} % on to the reward pool and the rest to the network's liquidity.",
         ),
-        told,
+        figures(
+            ("Fees paid so far, SESH", shown.sesh(sum_of["fee"]), known),
+            ("Of that to the reward pool, SESH", shown.sesh(sum_of["to_pool"]), known),
+            ("Of that to liquidity, SESH", shown.sesh(sum_of["to_liquidity"]), known),
+            ("Payments", shown.whole(len(paid)), known),
+            ("Payers", shown.whole(len({each.payer for each in paid})), known),
+            ("Waits to be split, SESH", shown.sesh(contracts.splitter), block),
+        ),
+        note(f"Of what waits, {shown.sesh(waiting)} SESH are for the reward pool, {shown.sesh(rest)} for liquidity."),
+        part("Every payment", lists.payments(snapshot).markup(query)),
+        untold,
     )
 
 

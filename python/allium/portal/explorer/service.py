@@ -279,8 +279,6 @@ def _make(snapshot: Snapshot, parts: list[str], given: dict[str, str]) -> Made:
         case ["swarms"]:
             query = lists.swarms(snapshot).query(given)
             return Made.of(HTML, pages.swarms(snapshot, query, given.get("account", "")))
-        case ["names"]:
-            return Made.of(HTML, pages.names(snapshot))
         case ["address"]:
             account = given.get("address", "")
             if _ADDRESS.fullmatch(account):
@@ -302,12 +300,14 @@ _TABLES: Mapping[str, Callable[[Snapshot], Table[Any]]] = {
     "countries": lists.countries,
     "rewards": lists.rewards,
     "events": lists.events,
+    "names": lists.payments,
 }
 _PAGES: Mapping[str, tuple[Callable[[Snapshot], Table[Any]], Callable[[Snapshot, Query], bytes]]] = {
     "nodes": (lists.nodes, pages.nodes),
     "countries": (lists.countries, pages.countries),
     "rewards": (lists.rewards, pages.rewards),
     "events": (lists.events, pages.events),
+    "names": (lists.payments, pages.names),
 }
 
 

@@ -14,11 +14,12 @@ const ONE = "virtual:catalogue/";
 /** Where each text is from; it is no text. */
 const SOURCES = "@sources";
 
-export function catalogues(locales: string): Plugin {
-  const parse = (path: string) => JSON.parse(readFileSync(join(locales, path), "utf8"));
+/** `names`: the file of the languages' names. */
+export function catalogues(locales: string, names = join(locales, "names.json")): Plugin {
+  const parse = (path: string) => JSON.parse(readFileSync(path, "utf8"));
   const read = (part: string, language: string): Record<string, string> => {
     try {
-      const { [SOURCES]: _, ...texts } = parse(join(part, `${language}.json`));
+      const { [SOURCES]: _, ...texts } = parse(join(locales, part, `${language}.json`));
       return texts;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
@@ -37,10 +38,10 @@ export function catalogues(locales: string): Plugin {
       if (id === `\0${TAGS}`) return `export default ${JSON.stringify(languages())};`;
       if (id === `\0${NAMES}`) {
         const english = Object.keys(texts("en")).length;
-        const names: Record<string, string[]> = parse("names.json");
+        const named: Record<string, string[]> = parse(names);
         const rows = languages().map((tag) => [
           tag,
-          ...(names[tag] ?? [tag, tag]),
+          ...(named[tag] ?? [tag, tag]),
           Number((Object.keys(texts(tag)).length / english).toFixed(2)),
         ]);
         return `export default ${JSON.stringify(rows)};`;

@@ -2,77 +2,34 @@
 
 import english from "virtual:catalogue/en";
 import languages from "virtual:languages";
-import { type Messages, setupI18n } from "@lingui/core";
+import { type Direction, Texts, type Values } from "@allium/ui";
 import type core from "../locales/core/en.json";
 import type more from "../locales/more/en.json";
 
 export type Key = keyof typeof core | keyof typeof more;
-type Values = Record<string, string | number>;
 
-const RIGHT_TO_LEFT = new Set(["ar", "fa", "he", "ur", "ps"]);
-/** What browsers call some of ours. */
-const ALIASES: Record<string, string> = {
-  no: "nb",
-  tl: "fil",
-  iw: "he",
-  in: "id",
-  "zh-Hant": "zh-TW",
-  "zh-HK": "zh-TW",
-  "zh-MO": "zh-TW",
-};
-const i18n = setupI18n({ locale: "en", messages: { en: {} } });
-const inEnglish = setupI18n({ locale: "en", messages: { en: english } });
-/** What the chosen language has. */
-let own: Messages = {};
+const texts = new Texts<Key>(
+  english,
+  languages,
+  async (of) => (await (await import("virtual:catalogues")).default[of]?.())?.default,
+);
 
-/** A text. One that the language lacks is English to its plurals, and is kept apart where lines go the other way. */
-export function t(key: Key, values?: Values): string {
-  if (key in own) return i18n._(key, values);
-  const text = inEnglish._(key, values);
-  return direction() === "rtl" ? `\u2066${text}\u2069` : text;
-}
-
-export const language = (): string => i18n.locale;
-export const direction = (of: string = i18n.locale): "ltr" | "rtl" =>
-  RIGHT_TO_LEFT.has(of.split("-")[0] ?? "") ? "rtl" : "ltr";
-
-/** The language of ours for what a browser names, if there is one: the nearest by script and region. */
-function offered(wanted: string): string | undefined {
-  for (let tag = wanted; tag; tag = tag.slice(0, Math.max(0, tag.lastIndexOf("-")))) {
-    const match = languages.find((one) => one === (ALIASES[tag] ?? tag));
-    if (match) return match;
-  }
-  return languages.find((one) => one.split("-")[0] === wanted.split("-")[0]);
-}
-
+/** A text. */
+export const t = (key: Key, values?: Values): string => texts.text(key, values);
+export const language = (): string => texts.language;
+export const direction = (of?: string): Direction => texts.direction(of);
 /** The first of what the browser's user reads that there is. */
-export function preferred(): string {
-  return navigator.languages.map(offered).find((one) => one) ?? "en";
-}
-
-async function load(of: string): Promise<Messages> {
-  try {
-    return (await (await import("virtual:catalogues")).default[of]?.())?.default ?? {};
-  } catch {
-    // Neither the service nor the browser's store has it now: English is better than nothing.
-    return {};
-  }
-}
+export const preferred = (): string => texts.preferred();
 
 export async function activate(wanted: string): Promise<void> {
-  const chosen = languages.includes(wanted) ? wanted : "en";
-  own = chosen === "en" ? {} : await load(chosen);
-  i18n.load(chosen, own);
-  i18n.activate(chosen);
+  await texts.activate(wanted);
   formats.clear();
-  document.documentElement.lang = chosen;
-  document.documentElement.dir = direction(chosen);
 }
 
 /** A country by its two letters. */
 export function countryName(code: string): string {
   try {
-    return new Intl.DisplayNames([i18n.locale], { type: "region" }).of(code) ?? code;
+    return new Intl.DisplayNames([language()], { type: "region" }).of(code) ?? code;
   } catch {
     return code;
   }
@@ -80,14 +37,11 @@ export function countryName(code: string): string {
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** Times as they are written where the browser's user lives, if that is in the language: `en-GB` for `en`. */
-const regional = (): string => navigator.languages.find((one) => one.startsWith(`${i18n.locale}-`)) ?? i18n.locale;
-
 function format(options: Intl.DateTimeFormatOptions, time: number): string {
   const key = JSON.stringify(options);
   let made = formats.get(key);
   if (!made) {
-    made = new Intl.DateTimeFormat(regional(), options);
+    made = new Intl.DateTimeFormat(texts.regional, options);
     formats.set(key, made);
   }
   return made.format(time);
@@ -130,7 +84,7 @@ export function duration(seconds: number): string {
 }
 
 const long = (value: number, unit: string): string =>
-  new Intl.NumberFormat(i18n.locale, { style: "unit", unit, unitDisplay: "long" }).format(value);
+  new Intl.NumberFormat(language(), { style: "unit", unit, unitDisplay: "long" }).format(value);
 
 /** Minutes and seconds of a recording. */
 export function length(seconds: number): string {
@@ -142,13 +96,11 @@ export function bytes(size: number): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const step = size > 0 ? Math.min(3, Math.floor(Math.log10(size) / 3)) : 0;
   const options = { style: "unit", unit: units[step] ?? "byte", maximumFractionDigits: 1 } as const;
-  return new Intl.NumberFormat(i18n.locale, { ...options, unitDisplay: step ? "short" : "long" }).format(
+  return new Intl.NumberFormat(language(), { ...options, unitDisplay: step ? "short" : "long" }).format(
     size / 1000 ** step,
   );
 }
 
-export const number = (value: number): string => new Intl.NumberFormat(i18n.locale).format(value);
-export const percent = (share: number): string =>
-  new Intl.NumberFormat(i18n.locale, { style: "percent" }).format(share);
+export const number = (value: number): string => new Intl.NumberFormat(language()).format(value);
 export const listed = (names: string[]): string =>
-  new Intl.ListFormat(i18n.locale, { type: "conjunction" }).format(names);
+  new Intl.ListFormat(language(), { type: "conjunction" }).format(names);

@@ -4,7 +4,7 @@ declare module "virtual:languages" {
 }
 
 declare module "virtual:language-names" {
-  const rows: [tag: string, own: string, english: string, share: number][];
+  const rows: import("@allium/ui").LanguageRow[];
   export default rows;
 }
 

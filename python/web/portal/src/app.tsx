@@ -1,8 +1,8 @@
 /** The page around all pages, and which of them is shown. */
-import { Toasts } from "@allium/ui";
+import { Toasts, useStore } from "@allium/ui";
 import { Coins, Compass, Landmark, Plus, Search, Sprout } from "lucide-react";
 import { type ReactNode, useEffect } from "react";
-import { t } from "./i18n";
+import { language, t } from "./i18n";
 import { BridgePage } from "./pages/bridge";
 import { HomePage } from "./pages/home";
 import { LookupPage } from "./pages/lookup";
@@ -13,6 +13,7 @@ import { RegisterPage } from "./pages/register";
 import { RegistrationPage } from "./pages/registration";
 import { StakePage } from "./pages/stake";
 import { VestedPage } from "./pages/vested";
+import { LanguageMenu } from "./parts/languages";
 import { Link } from "./parts/show";
 import { State, StatusBar } from "./parts/state";
 import { useRoute } from "./route";
@@ -55,6 +56,7 @@ const NAVIGATION = [
 
 export function App() {
   const route = useRoute();
+  useStore(language);
   const [page, title] = pageOf(route);
   useEffect(() => {
     document.title = title === t("app.name") ? title : `${title} – ${t("app.name")}`;
@@ -81,6 +83,7 @@ export function App() {
             <span>{t("nav.explorer")}</span>
           </a>
         </nav>
+        <LanguageMenu />
         <WalletButton />
       </header>
       <main id="main">

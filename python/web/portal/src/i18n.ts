@@ -1,36 +1,48 @@
-/** Texts, numbers and times in the language of the browser; a text that it lacks is English. */
+/** Texts, numbers and times in the language that was chosen, else in the browser's; a text that it lacks is English. */
 import english from "virtual:catalogue/en";
-import catalogues from "virtual:catalogues";
-import { setupI18n } from "@lingui/core";
+import languages from "virtual:languages";
+import { Store, Texts, type Values } from "@allium/ui";
 import type core from "../locales/core/en.json";
 import type more from "../locales/more/en.json";
 
+export type { Values };
 export type Key = keyof typeof core | keyof typeof more;
-export type Values = Record<string, string | number>;
 
-const i18n = setupI18n({ locale: "en", messages: { en: english } });
+const KEY = "language";
+const texts = new Texts<Key>(
+  english,
+  languages,
+  async (of) => (await (await import("virtual:catalogues")).default[of]?.())?.default,
+);
 
-export const t = (key: Key, values?: Values): string => i18n._(key, values);
+export const t = (key: Key, values?: Values): string => texts.text(key, values);
 /** Whether there is such a text: of errors, whose names come from contracts. */
-export const known = (key: string): key is Key => key in english;
-export const locale = (): string => i18n.locale;
+export const known = (key: string): key is Key => texts.has(key);
+export const locale = (): string => texts.language;
+/** What all that is drawn is in. */
+export const language = new Store(locale());
+
+async function read(wanted: string): Promise<void> {
+  await texts.activate(wanted);
+  language.set(locale());
+}
 
 export async function begin(): Promise<void> {
-  const languages = Object.keys(catalogues);
-  const bases = navigator.languages.map((one) => one.split("-")[0] ?? one);
-  const chosen = [...navigator.languages, ...bases].find((one) => languages.includes(one)) ?? "en";
-  const own = chosen === "en" ? {} : (await catalogues[chosen]?.load())?.default;
-  i18n.load(chosen, { ...english, ...own });
-  i18n.activate(chosen);
-  document.documentElement.lang = chosen;
+  await read(localStorage.getItem(KEY) ?? texts.preferred());
+}
+
+/** Its texts are there before anything is drawn in it. */
+export async function choose(wanted: string): Promise<void> {
+  await read(wanted);
+  localStorage.setItem(KEY, wanted);
 }
 
 export const number = (value: number): string => new Intl.NumberFormat(locale()).format(value);
 /** A moment of Unix seconds. */
 export const moment = (seconds: number): string =>
-  new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(seconds * 1000);
+  new Intl.DateTimeFormat(texts.regional, { dateStyle: "medium", timeStyle: "short" }).format(seconds * 1000);
 export const date = (seconds: number): string =>
-  new Intl.DateTimeFormat(locale(), { day: "numeric", month: "short" }).format(seconds * 1000);
+  new Intl.DateTimeFormat(texts.regional, { day: "numeric", month: "short" }).format(seconds * 1000);
 
 /** How long seconds are, in the two greatest of days, hours, minutes and seconds. */
 export function duration(seconds: number): string {

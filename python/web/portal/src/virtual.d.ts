@@ -1,8 +1,15 @@
+declare module "virtual:languages" {
+  const tags: string[];
+  export default tags;
+}
+
+declare module "virtual:language-names" {
+  const rows: import("@allium/ui").LanguageRow[];
+  export default rows;
+}
+
 declare module "virtual:catalogues" {
-  const catalogues: Record<
-    string,
-    { share: number; load: () => Promise<{ default: import("@lingui/core").Messages }> } | undefined
-  >;
+  const catalogues: Record<string, (() => Promise<{ default: import("@lingui/core").Messages }>) | undefined>;
   export default catalogues;
 }
 

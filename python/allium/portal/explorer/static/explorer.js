@@ -94,3 +94,6 @@ addEventListener("click", (event) => {
   event.preventDefault();
   swap(link.getAttribute("href"), true);
 });
+// Where the sections are moved sideways, the one that is shown is among those that are seen.
+const [sections, here] = [document.querySelector(".top nav"), document.querySelector(".top nav [aria-current]")];
+if (here) sections.scrollLeft = here.offsetLeft - (sections.clientWidth - here.offsetWidth) / 2;
