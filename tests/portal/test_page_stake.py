@@ -168,5 +168,11 @@ def test_a_vesting_contract_stakes_by_its_beneficiary(page_world: PageWorld, ope
     assert chain.balance(vesting.address) == 0
     # The stake is the contract's, the rewards are for its beneficiary.
     assert [me] == pot.functions.getContributions().call()[1][1:]
+    page.get_by_role("button", name="Send the rewards elsewhere").click()
+    page.get_by_label("Another address for the rewards").fill(person(4))
+    page.get_by_role("button", name="Change it").click()
+    tab.take("beneficiary")
+    tab.finished()
+    assert [person(4)] == pot.functions.getContributions().call()[1][1:]
     page.get_by_role("button", name="Leave vesting mode").click()
     expect(page.get_by_text("Vesting mode: you act for")).to_have_count(0)
