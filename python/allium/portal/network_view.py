@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from statistics import median_low
@@ -191,6 +192,15 @@ class NetworkView:
         """All addresses that ever earned."""
         accounts, record = self._state.ledger.accounts(), 36
         return [_shown(accounts[start : start + 20]) for start in range(0, len(accounts), record)]
+
+    def stakers(self) -> list[str]:
+        """All addresses that have a part of a node now."""
+        return [_shown(who) for who in self._state.locked]
+
+    def node_counts(self) -> Counter[str]:
+        """How many nodes of the network each checksummed address has a part of."""
+        nodes = self._state.nodes.values()
+        return Counter(_shown(who) for node in nodes for who in {part.address for part in node.contributors})
 
 
 def _raw(address: str) -> Address:

@@ -10,6 +10,8 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   root: here("."),
   plugins: [react(), catalogues(here("locales")), contracts(here("../../allium/staking/abi")), notice(here(".."))],
+  // In place of a package that keeps little and brings much.
+  resolve: { alias: { "@walletconnect/keyvaluestorage": here("src/wallet/kept.ts") } },
   build: {
     outDir: here("../../allium/portal/page"),
     emptyOutDir: true,
