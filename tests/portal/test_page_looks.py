@@ -36,6 +36,9 @@ def test_nothing_bars_anybody(page_world: PageWorld, open_page: Open, options: d
         ("/vested-stakes", "Vested stakes"),
         (f"/address/{chain.alice.lower()}", "Look up an address"),
         ("/pool", "Rewards and the pool"),
+        ("/leaderboard", "Leaderboard"),
+        ("/faucet", "Faucet"),
+        ("/bridge", "Tokens from Ethereum"),
     ):
         page.goto(f"{page_world.url}{path}")
         expect(page.get_by_role("heading", level=1, name=re.compile(f"^{heading}"))).to_be_visible()

@@ -248,6 +248,28 @@ def test_the_bridge_is_where_the_operator_says(
     expect(open_page("/bridge/arbitrum").page.get_by_text("There is no bridge to Local chain.")).to_be_visible()
 
 
+def test_the_chain_is_only_read(page_world: PageWorld, configured: ServerUnderTest) -> None:
+    chain = page_world.chain
+
+    def asked(told: object) -> tuple[int, object]:
+        try:
+            with urllib.request.urlopen(f"{configured.url}/rpc", json.dumps(told).encode()) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, None
+
+    known = {"id": 7, "method": "eth_getTransactionByHash", "params": ["0x" + "11" * 32]}
+    assert asked(known) == (200, {"jsonrpc": "2.0", "id": 7, "result": None})
+    # A contract's refusal, with what it says.
+    call = {"from": chain.alice, "to": chain.addresses.rewards, "data": "0xd9054b09" + "ff".rjust(64, "0")}
+    status, told = asked({"id": 8, "method": "eth_call", "params": [call, "latest"]})
+    assert status == 200 and isinstance(told, dict) and told["error"]["data"].startswith("0x")
+    for method in ("eth_sendRawTransaction", "anvil_setBalance", "eth_getLogs", None):
+        assert asked({"id": 9, "method": method, "params": []})[0] == 400
+    for wrong in ([known], {**known, "id": "7"}, {**known, "params": {}}, {**known, "params": ["0"] * 4}, "x" * 40_000):
+        assert asked(wrong)[0] == 400
+
+
 class RemoteTab(WalletTab):
     """The page of another portal, which may ask a relay too."""
 
