@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -43,7 +44,7 @@ def open_page(browser: Browser, page_world: PageWorld) -> Iterator[Callable[...,
     """Opens the page with wallets; no tab may have asked a third party for anything."""
     tabs: list[WalletTab] = []
 
-    def opened(path: str, *ways: Way, **options: object) -> WalletTab:
+    def opened(path: str, *ways: Way, **options: Any) -> WalletTab:
         tabs.append(WalletTab(browser, page_world, path, *ways, **options))
         return tabs[-1]
 

@@ -167,11 +167,16 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "token": {"staking_requirement": AMOUNT, "staking_reward_pool": AMOUNT, "contract_address": str},
         "t": int,
     },
+    "GET /leaders": {
+        "leaders": [{"rank": int, "address": str, "lifetime_rewards": AMOUNT, "staked": AMOUNT, "nodes": int}]
+    },
+    "GET /faucet-info": {"faucet": {"tokens": AMOUNT, "wei": AMOUNT, "seconds": int, "coded": bool}},
+    "POST /faucet": {"granted": {"address": str, "tokens": AMOUNT, "wei": AMOUNT, "transactions": [str]}},
     "GET /price": {"usd": (int, float), "usd_market_cap": (int, float), "t_price": int, "t_stale": int},
 }
 ANSWERS["GET /price/{name}"] = ANSWERS["GET /price"]
 #: Those without `network` and `t`.
-BARE = ("POST /store/{pubkey}", "GET /token", "GET /price", "GET /price/{name}")
+BARE = ("POST /store/{pubkey}", "POST /faucet", "GET /token", "GET /price", "GET /price/{name}")
 
 
 def exact(told: Any, what: str) -> None:

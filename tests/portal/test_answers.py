@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from eth_utils.address import to_checksum_address
 
+from allium.base import files
 from allium.devnet import anvil, ports
 from allium.portal import doctor
 from allium.staking.connection import connected
@@ -196,6 +197,7 @@ async def beside(
     oxend: OxendServer, chain: Chain, directory: Path, database: str, *rpc: str
 ) -> AsyncIterator[tuple[PortalClient, ServerUnderTest]]:
     chain.addresses.save(directory / "addresses.json")
+    files.create(directory / "faucet.key", anvil.account(0).key.hex().encode())
     options = ["--oxend", oxend.url, "--contracts", str(directory / "addresses.json")]
     for url in rpc:
         options += ["--rpc", url]
@@ -206,6 +208,7 @@ async def beside(
         "source_prices": 3,
         "price_url": f"{oxend.url}/price?ids=session-token",
         "vesting_file": str(directory / "vesting.json"),
+        "faucet_key_file": str(directory / "faucet.key"),
     }
     if database:
         settings["database_url"] = database
@@ -242,6 +245,7 @@ async def test_every_answer_beside_the_live_networks_daemon(chain: Chain, tmp_pa
             await _network(asked, oxend, chain, nodes)
             await _contracts(asked, chain, nodes, made)
             await _money(asked, chain, oxend)
+            await _on_a_test_network(asked, chain)
             await _kept_by_caches(asked, chain)
             await _refused(asked, chain, oxend)
             assert asked.seen == set(ANSWERS) == asked.openapi.operations
@@ -335,6 +339,26 @@ async def _contracts(asked: PortalClient, chain: Chain, nodes: list[Node], vesti
     assert events["pagination"]["total"] == len(events["events"])
     assert len((await asked.ask("GET /events/{count}/{skip}", 1, 1))["events"]) == 1
     assert len((await asked.ask("GET /stake-events/{number}", nodes[0].id))["events"]) == 1
+
+
+async def _on_a_test_network(asked: PortalClient, chain: Chain) -> None:
+    leaders = (await asked.ask("GET /leaders"))["leaders"]
+    assert leaders[0] == {
+        "rank": 1,
+        "address": chain.alice,
+        "lifetime_rewards": (await asked.ask("GET /rewards/{address}", chain.alice))["rewards"]["lifetime_rewards"],
+        "staked": 2 * QUARTER,
+        "nodes": 2,
+    }
+    terms = (await asked.ask("GET /faucet-info"))["faucet"]
+    stranger = to_checksum_address("0x" + "ab" * 20)
+    for body in (b"", b"[" * 900, b'{"address": 1}', b"{}" + b" " * 2000):
+        await asked.raw("/faucet", "POST", status=400, data=body)
+    paid = (await asked.ask("POST /faucet", json={"address": stranger}))["granted"]
+    assert (paid["address"], paid["tokens"], chain.balance(stranger)) == (stranger, terms["tokens"], terms["tokens"])
+    assert len(paid["transactions"]) == 2
+    # This page's reads of the chain are open only where a wallet needs them.
+    await asked.raw("/rpc", "POST", status=405, json={"id": 1, "method": "eth_blockNumber", "params": []})
 
 
 async def _money(asked: PortalClient, chain: Chain, oxend: OxendServer) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,10 @@ def test_a_portal_comes_up_with_something_to_stake_in(tmp_path: Path) -> None:
         mine = f"{url}/contract/contribution/{person['address']}"
         [contract] = asyncio.run(_until(mine, lambda told: told["contracts"]))["contracts"]
         assert contract["address"] == place
+        # Its faucet pays somebody who has nothing.
+        asked = json.dumps({"address": f"0x{'5' * 40}"}).encode()
+        with urllib.request.urlopen(f"{url}/faucet", asked) as answer:
+            assert json.loads(answer.read())["granted"]["tokens"] == 7000 * 10**9
         told = json.loads(net.allium("status", "--data-dir", portal["data_dir"], "--json"))
         assert told["portal"]["nodes"] == 1
     finally:

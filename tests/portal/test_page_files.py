@@ -10,7 +10,7 @@ from allium.server.messages import Answer, Request
 
 
 async def test_without_a_built_page_it_is_said_how_to_get_it(tmp_path: Path) -> None:
-    files = PageFiles(Surroundings().told(42161), tmp_path)
+    files = PageFiles(Surroundings(), 42161, tmp_path)
 
     async def api(request: Request) -> Answer:
         return Answer(418, {})

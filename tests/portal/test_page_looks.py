@@ -66,6 +66,9 @@ def test_nothing_bars_anybody(page_world: PageWorld, open_page: Open, options: d
         ("/vested-stakes", "vested.title"),
         (f"/address/{chain.alice.lower()}", "lookup.title"),
         ("/pool", "pool.title"),
+        ("/leaderboard", "leaders.title"),
+        ("/faucet", "faucet.title"),
+        ("/bridge", "bridge.title"),
     ):
         page.goto(f"{page_world.url}{path}")
         # What the language lacks is English, and keeps its direction.

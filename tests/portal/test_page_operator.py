@@ -75,12 +75,52 @@ def test_a_node_is_opened_changed_cancelled_and_activated(page_world: PageWorld,
     expect(tab.amount("Reserved")).to_have_attribute("value", str(5000 * SESH))
     expect(tab.amount("Least")).to_have_attribute("value", str(pot.functions.minimumContribution().call()))
 
-    # Begun anew, with another fee and without reserved places.
+    # The rewards go elsewhere, and back when the contract is begun anew meanwhile: then there is nothing to change.
+    _send_rewards(tab, friend)
+    tab.take("beneficiary")
+    tab.finished()
+    assert pot.functions.getContributions().call()[1] == [friend]
+    expect(page.locator(".beneficiary")).to_contain_text(friend[:8])
+    _send_rewards(tab, operator)
+    tab.reject()
+    chain.send(pot.functions.reset(), operator)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".trouble")).to_contain_text("BeneficiaryUpdatingDisabledNodeIsNotOpen")
+    page.get_by_role("button", name="Put away").click()
+
+    # Where it was registered the contract is gone on with: one transaction changes all that is different, and stakes.
+    world.until(f"/contract/contribution/{member.hex}", lambda told: told["contract"]["status"] == 0)
+    page.goto(f"{world.url}/register/{member.hex}")
+    expect(page.get_by_text("which waits for your stake")).to_be_visible()
+    page.get_by_role("button", name="Choose each setting").last.click()
+    expect(form.get_by_label("Fee in percent")).to_have_value("12.5")
+    expect(form.get_by_role("switch", name="Activate by itself")).not_to_be_checked()
+    form.get_by_label("Fee in percent").fill("7.25")
+    form.get_by_role("switch", name="Activate by itself").click()
+    form.get_by_role("button", name="Begin").click()
+    expect(page.get_by_text("Change the contract (fee 7.25%, no reserved places, activates by itself)")).to_be_visible()
+    tab.take("approve", "reopen")
+    tab.finished()
+    assert pot.functions.getContributions().call() == [[operator], [operator], [6250 * SESH]]
+    assert pot.functions.serviceNodeParams().call()[3] == 725 and not pot.functions.manualFinalize().call()
+    assert chain.balance(pot.address) == 6250 * SESH
+
+    # Begun anew, with another fee and reserved places. What lies in it beside the stakes can be had then.
+    page.get_by_role("link", name="Go to it").click()
     page.get_by_role("button", name="Cancel, and begin anew").click()
     page.get_by_role("button", name="Cancel it").click()
     tab.take("withdraw")
     tab.finished()
     assert pot.functions.totalContribution().call() == 0
+    chain.send(chain.token.functions.transfer(pot.address, 3), friend)
+    before = chain.balance(operator)
+    page.get_by_role("button", name="Take out what lies here beside the stakes").click()
+    tab.take("rescue")
+    tab.finished()
+    assert chain.balance(operator) == before + 3 and chain.balance(pot.address) == 0
+    page.get_by_role("switch", name="Activate by itself").click()
+    tab.take("manual")
+    tab.finished()
     page.get_by_label("Fee in percent").fill("5")
     page.get_by_role("button", name="Change the fee").click()
     tab.take("fee")
@@ -93,12 +133,15 @@ def test_a_node_is_opened_changed_cancelled_and_activated(page_world: PageWorld,
     page.get_by_role("button", name="Change the reserved places").click()
     tab.take("reserve")
     tab.finished()
-    form = page.get_by_role("form", name="Stake in this node")
-    form.get_by_label("Amount in SESH").fill("7000")
-    form.get_by_role("button", name="Stake", exact=True).click()
+    # With the settings that it has, the stake alone is missing.
+    page.goto(f"{world.url}/register/{member.hex}")
+    world.until(f"/contract/contribution/{member.hex}", lambda told: len(told["contract"]["contributors"]) == 2)
+    page.get_by_role("button", name="Open to others").click()
+    form.get_by_role("button", name="Begin").click()
     tab.take("approve", "contribute")
     tab.finished()
-    # Who a place is reserved for sees what it is for.
+    page.get_by_role("link", name="Go to it").click()
+    # Who a place is reserved for takes it.
     chain.send(chain.token.functions.approve(pot.address, 18_000 * SESH), friend)
     chain.send(pot.functions.contributeFunds(18_000 * SESH, friend), friend)
     page.get_by_role("button", name="Activate the node").click()
@@ -120,3 +163,11 @@ def test_a_node_is_opened_changed_cancelled_and_activated(page_world: PageWorld,
     tab.finished()
     assert (chain.balance(pot.address), chain.balance(operator)) == (0, before + 5 * SESH + 7)
     expect(rescue).to_have_count(0)
+
+
+def _send_rewards(tab: WalletTab, to: str) -> None:
+    page = tab.page
+    page.get_by_role("button", name="Send the rewards elsewhere").click()
+    page.get_by_label("Another address for the rewards").fill(to)
+    page.get_by_role("button", name="Change it").click()
+    expect(tab.step("beneficiary")).to_have_attribute("data-state", "wallet")

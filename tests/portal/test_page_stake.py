@@ -187,6 +187,12 @@ def test_a_vesting_contract_is_used_by_its_beneficiary(page_world: PageWorld, op
     assert chain.balance(vesting.address) == SESH
     # The stake is the contract's, the rewards are for its beneficiary, or for whom that names.
     assert [me] == pot.functions.getContributions().call()[1][1:]
+    page.get_by_role("button", name="Send the rewards elsewhere").click()
+    page.get_by_label("Another address for the rewards").fill(person(4))
+    page.get_by_role("button", name="Change it").click()
+    tab.take("beneficiary")
+    tab.finished()
+    assert [person(4)] == pot.functions.getContributions().call()[1][1:]
     form.get_by_label("Amount in SESH").fill("1")
     form.get_by_label("Rewards to another address").fill(vesting.address)
     form.get_by_role("button", name="Stake", exact=True).click()

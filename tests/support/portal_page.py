@@ -74,14 +74,11 @@ class PageWorld:
         capsys: Any = None
         try:
             self.net = self.do(stack.enter_async_context(staked(self.chain, self.directory, capsys, count)))
-            names = {"network": "--network-file", "contracts": "--contracts", "chain-file": "--chain-file"}
-            files = [part for name, file in self.net.files.items() for part in (names[name], str(file))]
             with ports.reserve(1) as [port]:
                 often = {"source_requests": 1_000_000, "source_signatures": 10_000, "refresh_seconds": 0.2}
                 shown = {"chain_name": "Local chain", "explorer_url": "https://explorer.example"}
                 settings = {**often, **shown, "wallet_rpc": self.chain.url, **settings}
-                options = (*files, "--rpc", self.chain.url)
-                self.server = ServerUnderTest("portal", self.directory, port, *options, **settings)
+                self.server = ServerUnderTest("portal", self.directory, port, *self.portal_options(), **settings)
                 self.server.start()
                 try:
                     yield self
@@ -92,6 +89,12 @@ class PageWorld:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    def portal_options(self) -> list[str]:
+        """Of `allium portal init`, for a portal of this network."""
+        names = {"network": "--network-file", "contracts": "--contracts", "chain-file": "--chain-file"}
+        files = [part for name, file in self.net.files.items() for part in (names[name], str(file))]
+        return [*files, "--rpc", self.chain.url]
 
     @property
     def url(self) -> str:
@@ -161,11 +164,13 @@ def _discard() -> Any:
 class WalletTab(Tab):
     """The page with wallets in its browser."""
 
-    def __init__(self, browser: Browser, world: PageWorld, path: str, *ways: Way, **options: Any) -> None:
+    def __init__(
+        self, browser: Browser, world: PageWorld, path: str, *ways: Way, at: str | None = None, **options: Any
+    ) -> None:
         self.world, self._ways = world, ways
         #: What the wallets' provider makes of the chain's answers.
         self.twist: Callable[[str, Any], Any] = lambda method, result: result
-        super().__init__(browser, f"{world.url}{path}", **options)
+        super().__init__(browser, f"{at or world.url}{path}", **options)
 
     def opening(self) -> None:
         """See `Tab`."""

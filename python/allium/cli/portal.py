@@ -51,13 +51,20 @@ def init(
 
 
 @app.command("serve")
-def serve(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+def serve(
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    wallet_connect_id: Annotated[
+        str | None, typer.Option(help="Id of a project at WalletConnect; without it the page has none of that.")
+    ] = None,
+) -> None:
     """Serve until SIGTERM, which finishes what is under way."""
     with _installed():
         from allium.portal import server
         from allium.portal.settings import FILE_NAME, PortalConfig
 
-        settings, file = servers.settings(PortalConfig.load, FILE_NAME, config, data_dir)
+        chosen = {"wallet_connect_id": wallet_connect_id}
+        settings, file = servers.settings(PortalConfig.load, FILE_NAME, config, data_dir, chosen)
         raise typer.Exit(server.run(settings, file))
 
 
@@ -93,15 +100,20 @@ def page(
     chain_id: Annotated[int, typer.Option(help="Number of the EVM chain.")] = 42161,
     explorer: Annotated[str | None, typer.Option(help="Where links to transactions lead.")] = None,
     wallet_rpc: Annotated[list[str] | None, typer.Option(help="What a wallet is told that lacks the chain.")] = None,
+    wallet_connect_id: Annotated[
+        str | None, typer.Option(help="Id of a project at WalletConnect; the backend needs one too.")
+    ] = None,
 ) -> None:
     """Write the page as static files, for any web server, with any backend."""
     with _installed():
         from allium.portal import page_files
+        from allium.portal.settings import RELAY
 
-        config = page_files.Surroundings(backend=backend, explorer=explorer, rpc=wallet_rpc or ()).told(chain_id)
-        written = page_files.export(directory, config)
+        remote = None if wallet_connect_id is None else page_files.WalletConnect(wallet_connect_id, RELAY)
+        here = page_files.Surroundings(backend=backend, explorer=explorer, rpc=wallet_rpc or (), walletconnect=remote)
+        written = page_files.export(directory, here.told(chain_id))
     out.report(f"{len(written)} files in {directory}. Have the web server give index.html for paths that are no files.")
-    out.report(f"Content-Security-Policy: {page_files.policy(backend)}")
+    out.report(f"Content-Security-Policy: {page_files.policy(backend, remote)}")
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -61,12 +61,20 @@ def create(data_dir: Path, schema: Schema, file_name: str, chosen: dict[str, Any
 
 
 def settings(
-    load: Loaded[Config], file_name: str, config: Path | None, data_dir: Path | None
+    load: Loaded[Config],
+    file_name: str,
+    config: Path | None,
+    data_dir: Path | None,
+    chosen: Mapping[str, Any] | None = None,
 ) -> tuple[Config, Path | None]:
-    """The settings, and the file that they are in: `--config`, or the one in `--data-dir`, or the environment."""
+    """The settings, and the file that they are in: `--config`, or the one in `--data-dir`, or the environment.
+
+    `chosen` on the command line wins over them; `None` in it is not chosen.
+    """
     if config is None and data_dir is not None and (data_dir / file_name).is_file():
         config = data_dir / file_name
-    options = {} if data_dir is None else {"data_dir": data_dir.absolute()}
+    options: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir.absolute()}
+    options |= {name: value for name, value in (chosen or {}).items() if value is not None}
     return load(config, options), config
 
 

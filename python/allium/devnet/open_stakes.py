@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eth_account.signers.local import LocalAccount
+from eth_typing import ChecksumAddress
 
 from allium._native import BlsSecretKey
 from allium.devnet.layout import OpenContract, OpenRecord, StakerRecord
@@ -21,15 +22,22 @@ _FEES = (500, 1000, 250)
 _PEOPLE = 3
 #: What each of them has: the stake of two nodes.
 _STAKES = 2
+#: What the faucet has: stakes of nodes, and ether.
+_FAUCET_STAKES, _FAUCET_WEI = 8, 10**17
 
 
 async def prepare(
-    url: str, funder: LocalAccount, nodes: Sequence[tuple[NodeKeys, BlsSecretKey]], addresses: Addresses
+    url: str,
+    funder: LocalAccount,
+    nodes: Sequence[tuple[NodeKeys, BlsSecretKey]],
+    addresses: Addresses,
+    faucet: ChecksumAddress,
 ) -> OpenRecord:
-    """Opens `CONTRACTS` for nodes that are not there yet; raises `StakingError`."""
+    """Opens `CONTRACTS` for nodes that are not there yet, and fills the faucet; raises `StakingError`."""
     async with connected(url) as provider:
         rules = await read_rules(ContractReader(provider, addresses))
         bank = Bank(provider, funder, addresses)
+        await bank.give(faucet, _FAUCET_STAKES * rules.requirement, _FAUCET_WEI)
         people = [await bank.customer(_STAKES * rules.requirement) for _ in range(_PEOPLE)]
         quarter = -(-rules.requirement // 4)
         contracts = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Blocks come every second.
 _REFRESH_SECONDS = 1.0
+#: In the portal's directory: the key of its faucet; and what that gives, so that it lasts for a while.
+_FAUCET, _FAUCET_ETHER = "faucet.key", 0.005
 
 
 def create(layout: Layout, chain: ChainRecord, committee: bool, http_port: int, metrics_port: int) -> PortalRecord:
@@ -44,8 +47,12 @@ def create(layout: Layout, chain: ChainRecord, committee: bool, http_port: int, 
         # One person has everything on one machine.
         source_requests=100_000,
         source_signatures=1_000,
+        faucet_key_file=_FAUCET,
+        faucet_ether=_FAUCET_ETHER,
+        faucet_source=1000,
         **({"node_dir": "../node-0"} if committee else {}),
     )
+    files.create(layout.portal_dir / _FAUCET, secrets.token_hex(32).encode())
     files.create(layout.portal_dir / settings.FILE_NAME, chosen.encode())
     return PortalRecord(
         url=f"http://{LOOPBACK}:{http_port}", data_dir=str(layout.portal_dir), pid=0, metrics_port=metrics_port
@@ -90,6 +97,7 @@ def _open_nodes(layout: Layout, options: ChainOptions, chain: ChainRecord) -> Op
     try:
         # The record has no key of who was named by whoever started it.
         funder = anvil.account(0) if chain.key is not None else payer.load(options.key_file)
-        return asyncio.run(open_stakes.prepare(chain.rpc_url, funder, made, Addresses(**chain.contracts)))
+        faucet = payer.load(layout.portal_dir / _FAUCET).address
+        return asyncio.run(open_stakes.prepare(chain.rpc_url, funder, made, Addresses(**chain.contracts), faucet))
     except StakingError as error:
         raise DevnetError(str(error)) from None

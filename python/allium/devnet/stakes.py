@@ -142,12 +142,15 @@ class Bank:
     async def customer(self, sesh: int) -> Sender:
         """Somebody new with so many atomic SESH."""
         somebody: LocalAccount = Account.create()
-        address = somebody.address
+        await self.give(somebody.address, sesh, _GAS_MONEY)
+        return Sender(self.provider, somebody)
+
+    async def give(self, address: ChecksumAddress, sesh: int, wei: int) -> None:
+        """Money for somebody who is there."""
         async with self._turn:
-            await self._sender.send("ether for a staker", {"to": address, "value": _GAS_MONEY, "data": b""})
+            await self._sender.send("ether for a staker", {"to": address, "value": Wei(wei), "data": b""})
             giving = self._sender.transaction("SESH", self.addresses.token, "transfer", address, sesh)
             await self._sender.send("SESH.transfer", giving)
-        return Sender(self.provider, somebody)
 
 
 async def _stake_for(bank: Bank, rules: Rules, index: int, keys: NodeKeys, secret: BlsSecretKey) -> StakeRecord:

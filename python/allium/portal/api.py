@@ -19,6 +19,7 @@ from eth_utils.address import to_checksum_address
 from allium._native import BlsDomain
 from allium.base import log
 from allium.portal import registrations
+from allium.portal.chain_reads import ChainReads
 from allium.portal.contract_registry import ContractRegistry
 from allium.portal.database import PortalDatabase
 from allium.portal.documents import ArbitrumInfo, Token, amount
@@ -31,6 +32,7 @@ from allium.portal.registrations import InvalidRegistrationError
 from allium.portal.replies import bare, of_epoch, preflight, refusal
 from allium.portal.signing import BusyError, NoSignatureError, Signing
 from allium.portal.sql import PortalDatabaseError
+from allium.portal.trial import TrialNetwork
 from allium.portal.vesting import Vestings
 from allium.server.messages import Answer, Request
 
@@ -89,11 +91,14 @@ class PortalApi:
         most_registrations: int,
         prices: Prices | None = None,
         vestings: Vestings | None = None,
+        reads: ChainReads | None = None,
+        test: TrialNetwork | None = None,
     ) -> None:
         self._now, self._database, self._signing = now, database, signing
         self._domain, self._registry, self._limits = domain, registry, limits
         self._most_registrations = most_registrations
-        self._prices, self._vestings = Prices(None) if prices is None else prices, vestings
+        self._prices, self._vestings, self._reads = Prices(None) if prices is None else prices, vestings, reads
+        self._test = test
         self._openapi = openapi()
         self._log = log.get("portal")
 
@@ -138,6 +143,10 @@ class PortalApi:
                 return await self._store(request, pubkey)
             case ["rewards", address] if request.method == "POST":
                 return await self._signed(lambda: self._signed_rewards(_address(address)))
+            case ["faucet"] if request.method == "POST" and self._test is not None:
+                return await self._test.grant(request, SOURCE.get("local"), _address)
+            case ["rpc"] if request.method == "POST" and self._reads is not None:
+                return await self._reads.answer(request)
             case _ if request.method == "POST":
                 return refusal(405, "that is only read")
             case ["exit", pubkey]:
@@ -158,6 +167,12 @@ class PortalApi:
                 return await self._price(token)
             case ["openapi.json"]:
                 return bare(self._openapi)
+            case ["faucet-info"] if self._test is not None:
+                return self._told(request, self._test.terms())
+            case ["leaders"] if self._test is not None:
+                return self._told(request, await self._test.leaders(self._now.epoch))
+            case ["leaders.csv"] if self._test is not None:
+                return await self._test.leaders_csv(self._now.epoch)
         told = self._of_epoch(parts)
         return refusal(404, "there is no such thing") if told is None else self._told(request, told)
 

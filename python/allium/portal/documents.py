@@ -213,6 +213,34 @@ class ArbitrumInfo(msgspec.Struct, frozen=True, kw_only=True):
     balance_service_node_rewards: Amount
 
 
+class Leader(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has earned much on a test network."""
+
+    rank: int
+    address: str
+    lifetime_rewards: Amount
+    staked: Amount
+    nodes: int
+
+
+class FaucetTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the faucet of a test network gives: atomic units and wei, to an address once in so many seconds."""
+
+    tokens: Amount
+    wei: Amount
+    seconds: int
+    coded: bool
+
+
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a faucet has paid, and the hashes of the transactions."""
+
+    address: str
+    tokens: Amount
+    wei: Amount
+    transactions: list[str]
+
+
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """The token, as lists of coins ask for it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from statistics import median_low
@@ -258,6 +259,15 @@ class NetworkView:
             total = int.from_bytes(accounts[start + 20 : start + RECORD], "big") // MILLI
             earned.append((who, max(0, total - returned.get(who, 0))))
         return earned
+
+    def stakers(self) -> list[str]:
+        """All addresses that have a part of a node now."""
+        return [_shown(who) for who in self._state.locked]
+
+    def node_counts(self) -> Counter[str]:
+        """How many nodes of the network each checksummed address has a part of."""
+        nodes = self._state.nodes.values()
+        return Counter(_shown(who) for node in nodes for who in {part.address for part in node.contributors})
 
 
 def _raw(address: str) -> Address:

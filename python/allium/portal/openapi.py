@@ -63,11 +63,14 @@ _PATHS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("get", "/registrations/{address}", "What an operator's nodes signed", {"registrations": list[d.Registration]}),
     ("get", "/registrations/{pubkey}", "What a node signed", {"registrations": list[d.Registration]}),
     ("post", "/store/{pubkey}", "Keep what a node signed", {"success": bool, "registration": d.Registration}),
+    ("get", "/leaders", "Who has earned most, on a test network", {"leaders": list[d.Leader]}),
+    ("get", "/faucet-info", "What the faucet of a test network gives", {"faucet": d.FaucetTerms | None}),
+    ("post", "/faucet", "Have it pay: an object with address and code", {"granted": d.Granted}),
     ("get", "/price", "What the token costs", _members(d.Price)),
     ("get", "/price/{name}", "What another costs", _members(d.Price)),
     ("get", "/token", "The token, as lists of coins ask", {"token": d.Token}),
 )
-_BARE = ("/store/{pubkey}", "/token", "/price", "/price/{name}")
+_BARE = ("/store/{pubkey}", "/faucet", "/token", "/price", "/price/{name}")
 _REFUSED = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 _REFUSAL = {"description": "Why not, for people", "content": {"application/json": {"schema": _REFUSED}}}
 _NUMBERS = [{"name": name, "schema": {"type": "integer"}} for name in ("count", "skip", "number")]

@@ -7,9 +7,10 @@ import hashlib
 import json
 import mimetypes
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from allium.errors import CommandError
 from allium.server.messages import TEXT, Answer, Answerer, Request
@@ -18,7 +19,7 @@ from allium.server.messages import TEXT, Answer, Answerer, Request
 DIRECTORY = Path(__file__).with_name("page")
 INDEX = "index.html"
 #: The first parts of the paths at which the page shows something (`spec/portal` §2).
-ROUTES = ("stake", "register", "mystakes", "vested-stakes", "address", "pool", "bridge")
+ROUTES = ("stake", "register", "mystakes", "vested-stakes", "address", "pool", "bridge", "faucet", "leaderboard")
 #: What is different at each portal, and so no part of the hash.
 CONFIG, LISTED = "config.json", "page.json"
 #: The front end's own origin has its backend there.
@@ -29,19 +30,56 @@ _MISSING = "The portal's page is not built: run `make pages` in the source (it n
 _FIXED = "assets/"
 _NO_GAIN = (".png", ".webp", ".woff2")
 
-#: Chains that people have heard of: name, where a wallet finds them, and who shows their transactions.
+#: Leads to the bridge by which tokens come to the chain, where there is one.
+_BRIDGE = "/bridge/arbitrum"
+
+
+@dataclass(frozen=True)
+class _Known:
+    name: str
+    rpc: tuple[str, ...] = ()
+    explorer: str = ""
+    bridge: str = ""
+
+
+#: Chains that people have heard of: name, where wallets find them, who shows transactions, how tokens get there.
 _CHAINS = {
-    42161: ("Arbitrum One", ["https://arb1.arbitrum.io/rpc"], "https://arbiscan.io"),
-    421614: ("Arbitrum Sepolia", ["https://sepolia-rollup.arbitrum.io/rpc"], "https://sepolia.arbiscan.io"),
+    42161: _Known(
+        "Arbitrum One",
+        ("https://arb1.arbitrum.io/rpc",),
+        "https://arbiscan.io",
+        "https://bridge.arbitrum.io/?sourceChain=ethereum&destinationChain=arbitrum-one",
+    ),
+    421614: _Known(
+        "Arbitrum Sepolia",
+        ("https://sepolia-rollup.arbitrum.io/rpc",),
+        "https://sepolia.arbiscan.io",
+        "https://bridge.arbitrum.io/?sourceChain=sepolia&destinationChain=arbitrum-sepolia",
+    ),
 }
 
 
-def policy(backend: str = "") -> str:
-    """The Content-Security-Policy of the page, which asks `backend` beside its own origin.
+@dataclass(frozen=True)
+class WalletConnect:
+    """By what the page finds wallets on other devices: an id of who runs the relay, and where that is."""
+
+    id: str
+    relay: str
+
+    @property
+    def origin(self) -> str:
+        """What the page may ask for it."""
+        parts = urlsplit(self.relay)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+def policy(backend: str = "", walletconnect: WalletConnect | None = None) -> str:
+    """The Content-Security-Policy of the page, which asks `backend` beside its own origin, and a relay if there is one.
 
     Wallets' icons are `data:` URIs.
     """
-    asked = f"'self' {backend}".strip()
+    others = [backend, "" if walletconnect is None else walletconnect.origin]
+    asked = " ".join(["'self'", *filter(None, others)])
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         f"connect-src {asked}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -49,7 +87,6 @@ def policy(backend: str = "") -> str:
 
 
 _HEADERS = {
-    "content-security-policy": policy(),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -83,19 +120,21 @@ class Surroundings:
     name: str | None = None
     rpc: Sequence[str] = ()
     explorer: str | None = None
+    bridge: str | None = None
+    walletconnect: WalletConnect | None = None
 
     def told(self, chain_id: int) -> dict[str, Any]:
         """`config.json`."""
-        name, rpc, explorer = _CHAINS.get(chain_id, (f"Chain {chain_id}", [], ""))
-        return {
-            "backend": self.backend.rstrip("/"),
-            "chain": {
-                "id": chain_id,
-                "name": self.name or name,
-                "rpc": list(self.rpc) or rpc,
-                "explorer": self.explorer or explorer,
-            },
+        known = _CHAINS.get(chain_id, _Known(f"Chain {chain_id}"))
+        chain = {
+            "id": chain_id,
+            "name": self.name or known.name,
+            "rpc": list(self.rpc or known.rpc),
+            "explorer": self.explorer or known.explorer,
+            "bridge": self.bridge or known.bridge,
         }
+        remote = {} if self.walletconnect is None else {"walletConnect": asdict(self.walletconnect)}
+        return {"backend": self.backend.rstrip("/"), "chain": chain, **remote}
 
 
 @dataclass(frozen=True)
@@ -113,9 +152,10 @@ class _File:
         packed = None if path.endswith(_NO_GAIN) else gzip.compress(body, mtime=0)
         return cls(kind, body, packed, path.startswith(_FIXED))
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request, allowed: str) -> Answer:
         headers = {
             **_HEADERS,
+            "content-security-policy": allowed,
             "content-type": self.kind,
             "cache-control": "public, max-age=31536000, immutable" if self.fixed else "no-cache",
         }
@@ -130,8 +170,9 @@ class _File:
 class PageFiles:
     """Answers with the files of a page, all of which are in memory."""
 
-    def __init__(self, config: Mapping[str, Any], directory: Path = DIRECTORY) -> None:
-        """`config` as of `Surroundings.told`."""
+    def __init__(self, here: Surroundings, chain_id: int, directory: Path = DIRECTORY) -> None:
+        config = here.told(chain_id)
+        self._policy, self._bridge = policy(walletconnect=here.walletconnect), config["chain"]["bridge"]
         files = hashes(directory)
         self.hash = content_hash(files)
         self._files = {path: _File.of(path, (directory / path).read_bytes()) for path in files}
@@ -150,12 +191,14 @@ class PageFiles:
     def found(self, request: Request) -> Answer | None:
         """A file of the page; `None` for a path that is not its."""
         path = request.path.lstrip("/")
+        if request.path.rstrip("/") == _BRIDGE and self._bridge:
+            return _elsewhere(self._bridge)
         if path == "" or path.split("/")[0] in ROUTES:
             path = INDEX
             if path not in self._files:
                 return _said(404, _MISSING)
         file = self._files.get(path)
-        return None if file is None else file.answer(request)
+        return None if file is None else file.answer(request, self._policy)
 
 
 def _document(told: Any) -> bytes:
@@ -164,7 +207,14 @@ def _document(told: Any) -> bytes:
 
 def _said(status: int, words: str) -> Answer:
     body = words.encode()
-    return Answer(status, {**_HEADERS, "content-type": TEXT, "cache-control": "no-store"}, body, size=len(body))
+    headers = {"content-security-policy": policy(), "content-type": TEXT, "cache-control": "no-store"}
+    return Answer(status, {**_HEADERS, **headers}, body, size=len(body))
+
+
+def _elsewhere(url: str) -> Answer:
+    answer = _said(302, f"It goes on at {url}\n")
+    answer.headers["location"] = url
+    return answer
 
 
 def export(directory: Path, config: Mapping[str, Any], source: Path = DIRECTORY) -> list[str]:

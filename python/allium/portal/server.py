@@ -20,8 +20,9 @@ from allium.consensus.chainfile import ChainFile
 from allium.errors import ConsensusError
 from allium.liveness import HISTORY
 from allium.liveness.history import look
-from allium.portal import health, vesting
+from allium.portal import health, trial, vesting
 from allium.portal.api import SOURCE, PortalApi
+from allium.portal.chain_reads import ChainReads
 from allium.portal.contract_index import ContractIndex
 from allium.portal.contract_registry import ContractRegistry
 from allium.portal.database import PortalDatabase
@@ -35,7 +36,7 @@ from allium.portal.network_view import NetworkView
 from allium.portal.oxend_rpc import OxendRpc
 from allium.portal.oxend_source import OxendSigning, OxendSource
 from allium.portal.oxend_state import OxendState
-from allium.portal.page_files import PageFiles, Surroundings
+from allium.portal.page_files import PageFiles, Surroundings, WalletConnect
 from allium.portal.prices import Prices
 from allium.portal.settings import PortalConfig
 from allium.portal.signing import NodesSigning
@@ -54,7 +55,6 @@ from allium.server.quota import SourceQuota
 from allium.settings.declared import ConfigError
 from allium.staking import StakingError
 from allium.staking.addresses import Addresses
-from allium.staking.provider import Provider
 from allium.staking.provider_quorum import ProviderQuorum
 from allium.wallet.claim import SignatureClient
 from allium.wallet.steps import ContractReader
@@ -180,11 +180,12 @@ class PortalProcess(ServerProcess[PortalConfig]):
             config.max_registrations,
             Prices(config.price_url),
             vestings,
+            None if config.wallet_connect_id is None else ChainReads(panel),
+            trial.opened(stack, config, panel, addresses),
         )
         settle()
         source_quota = SourceQuota(config.source_day_bytes, config.source_exempt)
-        here = Surroundings(name=config.chain_name, rpc=config.wallet_rpc, explorer=config.explorer_url)
-        page = PageFiles(here.told(addresses.chain_id))
+        page = PageFiles(_surroundings(config), addresses.chain_id)
         answer = explorer.beside(page.beside(api.answer))
         return PortalHttpServer(config, source_quota, answer, _no_onion, metrics)
 
@@ -206,7 +207,7 @@ class PortalProcess(ServerProcess[PortalConfig]):
         chain = ChainFile.read(config.chain_file)
         if (chain.l2_chain_id, chain.rewards_contract.lower()) != (addresses.chain_id, addresses.rewards.lower()):
             raise ConfigError(f"{config.chain_file} and {config.contracts} are of different contracts")
-        signing = NodesSigning(lambda: _asker(network_file), lambda: ContractReader(_sound(panel), addresses))
+        signing = NodesSigning(lambda: _asker(network_file), lambda: ContractReader(panel.sound, addresses))
         return open_source(stack, chain, config.data_dir, config.node_dir), signing
 
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
@@ -243,6 +244,17 @@ class PortalHttpServer(HttpServer):
         SOURCE.set(quota.source_of(name, forwarded, self._config.trusted_proxies))
 
 
+def _surroundings(config: PortalConfig) -> Surroundings:
+    known = config.wallet_connect_id
+    return Surroundings(
+        name=config.chain_name,
+        rpc=config.wallet_rpc,
+        explorer=config.explorer_url,
+        bridge=config.bridge_url,
+        walletconnect=None if known is None else WalletConnect(known, config.wallet_connect_relay),
+    )
+
+
 def _asker(network_file: Path) -> SignatureClient:
     """The nodes that are asked for signatures, in any order."""
     try:
@@ -250,11 +262,6 @@ def _asker(network_file: Path) -> SignatureClient:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StakingError(f"the list of nodes cannot be read: {type(error).__name__}") from None
     return SignatureClient.of([node for node in nodes if node.omq_port])
-
-
-def _sound(panel: ProviderQuorum) -> Provider:
-    """The first provider that nothing is known against; what it says is tried by the contract in the end."""
-    return next((each for each in panel.providers if each.trouble is None), panel.providers[0])
 
 
 async def _no_onion(request: Request) -> Answer:

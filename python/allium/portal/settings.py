@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from allium.base import fields
 from allium.settings.declared import Schema, file_path, listed, required, setting
@@ -15,7 +17,13 @@ from allium.settings.server import ServerConfig, web_url
 FILE_NAME = "portal.toml"
 
 
+#: WalletConnect's own.
+RELAY = "wss://relay.walletconnect.org"
+
 _DATABASES = ("postgresql://", "postgres://")
+_PROJECT = re.compile("[0-9A-Za-z_-]{1,64}")
+#: What would end a source in a policy.
+_UNFIT = re.compile(r"[\s;,'\"]")
 
 
 def _database(value: Any) -> str:
@@ -23,6 +31,20 @@ def _database(value: Any) -> str:
     if not url.startswith(_DATABASES):
         raise ValueError("begin it with postgresql://, or leave it out for SQLite in the data directory")
     return url
+
+
+def _relay(value: Any) -> str:
+    url = fields.text()(value)
+    if not url.startswith(("wss://", "ws://")) or not urlsplit(url).hostname or _UNFIT.search(url):
+        raise ValueError("no URL of a relay: it has to be wss://HOST…")
+    return url.rstrip("/")
+
+
+def _project(value: Any) -> str:
+    name = fields.text()(value)
+    if not _PROJECT.fullmatch(name):
+        raise ValueError("no id of a project: letters and digits are expected")
+    return name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +99,28 @@ class PortalConfig(ServerConfig):
     explorer_url: str | None = setting(
         fields.optional(web_url), "Where the page's links to transactions and addresses lead."
     )
+    bridge_url: str | None = setting(
+        fields.optional(web_url), "Where /bridge/arbitrum leads. None: to Arbitrum's own, on Arbitrum's chains."
+    )
+    wallet_connect_id: str | None = setting(
+        fields.optional(_project),
+        "Id of a project at WalletConnect, by which wallets on other devices are found. None: the page has none of it.",
+    )
+    wallet_connect_relay: str = setting(_relay, "URL of the relay by which the page and such a wallet speak.", RELAY)
+    faucet_key_file: Path | None = setting(
+        fields.optional(file_path),
+        "Key that pays whoever asks, on a test network: 64 hex digits, mode 600. Relative to this file. None: nobody.",
+    )
+    faucet_tokens: int = setting(fields.whole(1, 10**9), "Whole SESH that it gives.", 7000)
+    faucet_ether: float = setting(fields.number(10, above=0), "Ether that it gives, for gas.", 0.01)
+    faucet_hours: int = setting(fields.whole(1, 24 * 365), "After how long an address may ask again.", 24)
+    faucet_source: int = setting(fields.whole(1), "How many addresses one source may name in that time.", 3)
+    faucet_all: int = setting(fields.whole(1), "How often it gives in that time.", 200)
+    faucet_codes: Path | None = setting(
+        fields.optional(file_path),
+        "File with a code in each line, and how often it may be used if more than once; nobody is paid without one. "
+        "Relative to this file. None: no code is needed.",
+    )
     max_registrations: int = setting(fields.whole(1), "How many registrations are kept; the oldest go.", 100_000)
     source_requests: int = setting(
         fields.whole(1), "How many requests one address (IPv6: one /64) may make in 10 s.", 300
@@ -103,6 +147,15 @@ SCHEMA = Schema(
     title="Settings of an Allium portal.",
     prefix="ALLIUM_PORTAL_",
     init="allium portal init",
-    paths=("data_dir", "chain_file", "contracts", "network_file", "node_dir", "vesting_file"),
+    paths=(
+        "data_dir",
+        "chain_file",
+        "contracts",
+        "network_file",
+        "node_dir",
+        "vesting_file",
+        "faucet_key_file",
+        "faucet_codes",
+    ),
 )
 commented_toml = SCHEMA.commented_toml

@@ -33,7 +33,7 @@ _TEXT = 200
 _MOST = 2**64
 _LOGS = "eth_getLogs"
 #: What is not there is null.
-_NULLABLE = ("eth_getBlockByNumber", "eth_getTransactionReceipt")
+_NULLABLE = ("eth_getBlockByNumber", "eth_getTransactionByHash", "eth_getTransactionReceipt")
 
 #: EIP-1474's "limit exceeded": of requests in a time, or of blocks and results in an answer.
 _LIMIT_EXCEEDED = -32005
@@ -155,6 +155,19 @@ class Provider:
         except Exception as error:
             # There is no part of the library that a stranger's answer could not break.
             raise ProviderError(f"gives no usable answer: {self._shown(f'{type(error).__name__}: {error}')}") from None
+
+    async def raw(self, method: str, params: list[Any]) -> dict[str, Any]:
+        """`result` or `error` of one question as it was answered; raises `ProviderError` where none of them was."""
+
+        async def question(_: AsyncWeb3[Any]) -> RPCResponse:
+            return await self._http.make_request(RPCEndpoint(method), params)
+
+        told: dict[str, Any] = dict(await self.ask(question))
+        error = told.get("error")
+        if not isinstance(error, dict):
+            return {"result": told.get("result")}
+        shown = {"code": error.get("code"), "message": self._shown(str(error.get("message")))}
+        return {"error": shown if error.get("data") is None else {**shown, "data": error["data"]}}
 
     def contract(self, name: str, address: ChecksumAddress) -> AsyncContract:
         """A contract of the published ABI. What is called of it is a question."""

@@ -67,6 +67,11 @@ class ProviderQuorum:
             provider.blame(None)
 
     @property
+    def sound(self) -> Provider:
+        """The first that nothing is known against, for what only one is asked."""
+        return next((each for each in self.providers if each.trouble is None), self.providers[0])
+
+    @property
     def troubles(self) -> dict[str, str]:
         """What is wrong, by provider."""
         return {each.name: each.trouble for each in self.providers if each.trouble is not None}

@@ -15,6 +15,8 @@ export default defineConfig({
     contracts(here("../../allium/staking/abi")),
     notice(here("..")),
   ],
+  // In place of a package that keeps little and brings much.
+  resolve: { alias: { "@walletconnect/keyvaluestorage": here("src/wallet/kept.ts") } },
   build: {
     outDir: here("../../allium/portal/page"),
     emptyOutDir: true,

@@ -4,7 +4,9 @@ import { Coins, Compass, Landmark, Plus, Search, Sprout } from "lucide-react";
 import { type ReactNode, useEffect } from "react";
 import { language, t } from "./i18n";
 import { BridgePage } from "./pages/bridge";
+import { FaucetPage } from "./pages/faucet";
 import { HomePage } from "./pages/home";
+import { LeaderboardPage } from "./pages/leaderboard";
 import { LookupPage } from "./pages/lookup";
 import { MyStakesPage } from "./pages/mystakes";
 import { PoolPage } from "./pages/pool";
@@ -39,6 +41,10 @@ function pageOf([first, second]: string[]): [ReactNode, string] {
       return [<LookupPage key={second ?? ""} address={second ?? ""} />, t("lookup.title")];
     case "bridge":
       return [<BridgePage key="bridge" />, t("bridge.title")];
+    case "faucet":
+      return [<FaucetPage key={second ?? ""} code={second ?? ""} />, t("faucet.title")];
+    case "leaderboard":
+      return [<LeaderboardPage key="leaders" />, t("leaders.title")];
     case "pool":
       return [<PoolPage key="pool" />, t("pool.title")];
     default:

@@ -23,11 +23,15 @@ export function parse(text: string): unknown {
   );
 }
 
-export async function ask<T>(path: string, method: "GET" | "POST" = "GET"): Promise<T> {
+export async function ask<T>(path: string, method: "GET" | "POST" = "GET", given?: object): Promise<T> {
   let answer: Response;
   let text: string;
   try {
-    answer = await fetch(`${config.backend}${path}`, { method, signal: AbortSignal.timeout(MILLISECONDS) });
+    answer = await fetch(`${config.backend}${path}`, {
+      method,
+      signal: AbortSignal.timeout(MILLISECONDS),
+      ...(given && { body: JSON.stringify(given) }),
+    });
     text = await answer.text();
   } catch (error) {
     throw new BackendError(0, String(error));

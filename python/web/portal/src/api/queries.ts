@@ -2,7 +2,7 @@
 import { QueryClient, useQuery } from "@tanstack/react-query";
 import type { Address } from "viem";
 import { ask, BackendError } from "./client";
-import type { ArbitrumInfo, Day, Pot, Registration, Rewards, Stake, Told, Vesting } from "./types";
+import type { ArbitrumInfo, Day, FaucetTerms, Leader, Pot, Registration, Rewards, Stake, Told, Vesting } from "./types";
 
 const EVERY = 5_000;
 
@@ -39,5 +39,7 @@ export const useDays = (who: Address | null) => useAnswer<{ rewards: Day[] }>(`/
 export const useArbitrum = () => useAnswer<{ info: ArbitrumInfo }>("/arbitrum-info");
 export const useRegistrations = (key: string | null) =>
   useAnswer<{ registrations: Registration[] }>(`/registrations/${key}`, key !== null);
+export const useFaucet = () => useAnswer<{ faucet: FaucetTerms | null }>("/faucet-info");
+export const useLeaders = () => useAnswer<{ leaders: Leader[] }>("/leaders");
 export const useBlsKeys = () => useAnswer<{ bls_keys: Record<string, number> }>("/nodes/bls");
 export const useNodePot = (key: string) => useAnswer<{ contract: Pot | null }>(`/contract/contribution/${key}`);

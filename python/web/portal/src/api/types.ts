@@ -110,6 +110,27 @@ export interface Registration {
   timestamp: number;
 }
 
+/** What the faucet of a test network gives. */
+export interface FaucetTerms {
+  tokens: Amount;
+  wei: Amount;
+  seconds: number;
+  coded: boolean;
+}
+
+export interface Granted {
+  tokens: Amount;
+  transactions: string[];
+}
+
+export interface Leader {
+  rank: number;
+  address: Address;
+  lifetime_rewards: Amount;
+  staked: Amount;
+  nodes: number;
+}
+
 export interface ArbitrumInfo {
   block: number;
   timestamp: number;

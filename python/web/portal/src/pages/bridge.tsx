@@ -1,25 +1,23 @@
-/** `/bridge/arbitrum`: how tokens come from Ethereum. */
+/** `/bridge`: how tokens come from Ethereum. `/bridge/arbitrum` leads there at once, by the server. */
 import { config } from "../config";
 import { t } from "../i18n";
 
-const ARBITRUM = 42161;
-const BRIDGE = "https://bridge.arbitrum.io/?sourceChain=ethereum&destinationChain=arbitrum-one";
-
 export function BridgePage() {
+  const { bridge, name } = config.chain;
   return (
     <>
       <h1>{t("bridge.title")}</h1>
-      {config.chain.id === ARBITRUM ? (
+      {bridge ? (
         <>
-          <p className="lead">{t("bridge.lead")}</p>
+          <p className="lead">{t("bridge.lead", { chain: name })}</p>
           <p>
-            <a href={BRIDGE} rel="noreferrer">
-              {t("bridge.go")}
+            <a href={bridge} rel="noreferrer">
+              {t("bridge.go", { host: new URL(bridge).host })}
             </a>
           </p>
         </>
       ) : (
-        <p className="lead">{t("bridge.none", { chain: config.chain.name })}</p>
+        <p className="lead">{t("bridge.none", { chain: name })}</p>
       )}
     </>
   );

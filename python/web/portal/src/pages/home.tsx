@@ -1,5 +1,5 @@
 /** `/`: what one can do here. */
-import { Coins, Plus, Sprout } from "lucide-react";
+import { Coins, Droplets, Plus, Sprout, Trophy } from "lucide-react";
 import { useInfo } from "../api/queries";
 import { big } from "../chain/amount";
 import { number, t } from "../i18n";
@@ -11,8 +11,15 @@ const WAYS = [
   ["/register", "home.register", "home.registerMore", Plus],
 ] as const;
 
+/** Of a network whose tokens are worth nothing. */
+const TRIAL = [
+  ["/faucet", "faucet.title", "faucet.lead", Droplets],
+  ["/leaderboard", "leaders.title", "home.leaders", Trophy],
+] as const;
+
 export function HomePage() {
   const { data } = useInfo();
+  const ways = data && data.network.nettype !== "mainnet" ? [...WAYS, ...TRIAL] : WAYS;
   return (
     <>
       <div className="hero">
@@ -20,7 +27,7 @@ export function HomePage() {
         <p className="muted lead">{t("home.lead")}</p>
       </div>
       <ul className="cards ways">
-        {WAYS.map(([to, title, more, Icon]) => (
+        {ways.map(([to, title, more, Icon]) => (
           <li key={to}>
             <Link to={to} className="card way">
               <Icon aria-hidden="true" />

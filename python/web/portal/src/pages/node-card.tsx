@@ -6,7 +6,7 @@ import type { Network, Stake } from "../api/types";
 import { big, percent } from "../chain/amount";
 import { stateOf, whenHeight } from "../chain/node";
 import { duration, moment, number, t } from "../i18n";
-import { Amount, Fact, Pubkey } from "../parts/show";
+import { Amount, Fact, Pubkey, Who } from "../parts/show";
 import { start } from "../steps/begin";
 
 /** Who has staked less than a quarter may ask only so long after the registration. */
@@ -66,6 +66,9 @@ export function NodeCard({
   const own = node.contributors
     .filter(({ address }) => getAddress(address) === who)
     .reduce((sum, { amount }) => sum + big(amount), 0n);
+  const other = node.contributors.find(
+    ({ address, beneficiary }) => getAddress(address) === who && getAddress(beneficiary) !== who,
+  );
   const until = state === "leaving" ? whenHeight(node.requested_unlock_height, network) : null;
   return (
     <li className="card node" data-node={node.contract_id} data-state={state}>
@@ -81,6 +84,11 @@ export function NodeCard({
         <Fact label={t("pot.fee")}>{percent(node.operator_fee)}</Fact>
         <Fact label={t("node.contributors")}>{number(node.contributors.length)}</Fact>
         {getAddress(node.operator_address) === who && <Fact label={t("node.role")}>{t("pot.operator")}</Fact>}
+        {other && (
+          <Fact label={t("register.beneficiary")}>
+            <Who address={other.beneficiary} />
+          </Fact>
+        )}
         {until && <Fact label={t("node.leavesAt")}>{moment(until)}</Fact>}
         {state === "decommissioned" && (
           <Fact label={t("node.credit")}>{t("node.blocks", { count: node.earned_downtime_blocks })}</Fact>

@@ -11,6 +11,7 @@ import { Amount, Fact, Loading, Notice, Pubkey, Who } from "../parts/show";
 import { start } from "../steps/begin";
 import { jobs, type Step } from "../steps/job";
 import { connection } from "../wallet/connection";
+import { Beneficiary } from "./beneficiary";
 import { OperatorTools } from "./pot-operator";
 import { useActing } from "./vesting";
 
@@ -118,6 +119,7 @@ function Contribute({ own, me, via }: { own: OwnPart; me: Address; via: Address 
 function Own({ own, me, via }: { own: OwnPart; me: Address; via: Address | null }) {
   if (own.amount === 0n) return null;
   const { pot } = own;
+  const part = pot.parts.find(({ address }) => address === me);
   const operator = pot.operator === me;
   const left = own.since + own.delay - own.now;
   const step: Step = { kind: "withdraw", pot: pot.address };
@@ -128,6 +130,7 @@ function Own({ own, me, via }: { own: OwnPart; me: Address; via: Address | null 
       <p className="big">
         <Amount units={own.amount} />
       </p>
+      {part && <Beneficiary key={part.beneficiary} pot={pot} now={part.beneficiary} me={me} via={via} />}
       {pot.status < Status.joined && !operator && (
         <>
           {left > 0 && <p className="muted">{t("pot.withdrawIn", { time: duration(left) })}</p>}

@@ -8,6 +8,7 @@ import { t } from "../i18n";
 import { Amount, Fact, Notice, Who } from "../parts/show";
 import { start } from "../steps/begin";
 import type { Step } from "../steps/job";
+import { opening, reservedFor } from "./opening";
 import { type PlaceInput, Places, placesOf } from "./places";
 import type { Prepared } from "./registration";
 
@@ -109,11 +110,13 @@ export function MultiForm({ made, guided, onBack }: FormProperties) {
   const wallet = useWallet();
   const least = big(made.network.min_operator_contribution);
   const most = big(made.network.staking_requirement);
-  const [text, setText] = useState(typed(least));
-  const [fee, setFee] = useState((USUAL_FEE / 100).toString());
+  const { there } = made;
+  const ownPlace = there?.places.find(({ address }) => address === there.operator);
+  const [text, setText] = useState(typed(ownPlace?.amount ?? least));
+  const [fee, setFee] = useState(((there?.fee ?? USUAL_FEE) / 100).toString());
   const [beneficiaryText, setBeneficiary] = useState("");
-  const [places, setPlaces] = useState<PlaceInput[]>([]);
-  const [automatic, setAutomatic] = useState(true);
+  const [places, setPlaces] = useState<PlaceInput[]>(() => (there ? reservedFor(there) : []));
+  const [automatic, setAutomatic] = useState(!there?.manual);
   if (!wallet) return null;
   const amount = atomic(text);
   const points = basisPoints(fee);
@@ -134,15 +137,9 @@ export function MultiForm({ made, guided, onBack }: FormProperties) {
   const ready = !amountError && points !== null && beneficiary !== null && kept !== null && !tooMany;
   const submit = () => {
     if (amount === null || points === null || kept === null) return;
-    start("job.open", {}, [
-      { kind: "deploy", signed: made.signed, fee: points, places: kept, manual: !automatic },
-      { kind: "approve-made", amount: amount.toString() },
-      {
-        kind: "contribute-made",
-        amount: amount.toString(),
-        beneficiary: beneficiary === wallet.account ? null : beneficiary,
-      },
-    ]);
+    const terms = { signed: made.signed, fee: points, places: kept, manual: !automatic };
+    const stake = { amount: amount.toString(), beneficiary: beneficiary === wallet.account ? null : beneficiary };
+    start("job.open", {}, opening(there, terms, stake));
   };
   return (
     <Frame title={t("register.multi")} onBack={onBack} ready={ready} onSubmit={submit}>

@@ -5,7 +5,7 @@ import { type Address, getAddress } from "viem";
 import { useBlsKeys, useNode, useNodePot, useRegistrations } from "../api/queries";
 import type { Network, Registration } from "../api/types";
 import { big } from "../chain/amount";
-import { Status } from "../chain/pot";
+import { ofBackend, type PotView, Status } from "../chain/pot";
 import { useMoney, useWallet } from "../chain/reads";
 import { moment, t } from "../i18n";
 import { Amount, Fact, Link, Loading, Notice, Pubkey, Who } from "../parts/show";
@@ -19,6 +19,8 @@ export interface Prepared {
   /** What the wallet, or the vesting contract, holds. */
   held: bigint;
   via: Address | null;
+  /** A contract for it that waits for its operator, with the BLS key that it has. */
+  there: (PotView & { bls: string | null }) | null;
 }
 
 type Way = "solo" | "multi";
@@ -81,9 +83,11 @@ function Checked({ registration, network }: { registration: Registration; networ
     return <Notice action={<Link to="/mystakes">{t("nav.my")}</Link>}>{t("register.already")}</Notice>;
   const operator = getAddress(registration.operator);
   const collecting = pot.data.contract;
-  if (collecting && collecting.status < Status.joined && getAddress(collecting.operator_address) === operator)
+  const own = collecting && getAddress(collecting.operator_address) === operator ? collecting : null;
+  const idle = own?.status === Status.operator && !own.contributors.some(({ amount }) => big(amount) > 0n);
+  if (own && own.status < Status.joined && !idle)
     return (
-      <Notice action={<Link to={`/stake/${getAddress(collecting.address)}`}>{t("register.toContract")}</Link>}>
+      <Notice action={<Link to={`/stake/${getAddress(own.address)}`}>{t("register.toContract")}</Link>}>
         {t("register.contractThere")}
       </Notice>
     );
@@ -96,7 +100,19 @@ function Checked({ registration, network }: { registration: Registration; networ
     signature: registration.sig_ed25519,
     possession: registration.sig_bls,
   };
-  return <Ways made={{ signed, network, held: money.data?.sesh ?? 0n, via: operator === acting ? acting : null }} />;
+  const via = operator === acting ? acting : null;
+  const there = own && idle ? { ...ofBackend(own, network), bls: own.pubkey_bls } : null;
+  return (
+    <>
+      {there && (
+        <Notice action={<Link to={`/stake/${there.address}`}>{t("register.toContract")}</Link>}>
+          {t("register.contractIdle")}
+        </Notice>
+      )}
+      {/* Asked anew when the contract is made, or gone on with. */}
+      <Ways key={there?.address ?? ""} made={{ signed, network, held: money.data?.sesh ?? 0n, via, there }} />
+    </>
+  );
 }
 
 export function RegistrationPage({ pubkey }: { pubkey: string }) {

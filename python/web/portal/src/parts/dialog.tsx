@@ -11,12 +11,12 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
   }, []);
   return (
     <dialog ref={element} className="modal" aria-label={title} onClose={onClose}>
-      <header>
+      <div className="head">
         <h2>{title}</h2>
         <IconButton label={t("close")} onClick={() => element.current?.close()}>
           <X />
         </IconButton>
-      </header>
+      </div>
       <div className="body">{children}</div>
     </dialog>
   );

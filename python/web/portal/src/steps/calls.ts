@@ -144,6 +144,18 @@ export async function callOf(step: Step, at: Surroundings): Promise<Call | null>
           step.manual,
         ],
       };
+    case "reopen":
+      return pot(
+        step.pot,
+        "resetUpdateAndContribute",
+        point(step.signed.bls),
+        blsSignature(step.signed.possession),
+        nodeParams(step.signed.ed25519, step.signed.signature, step.fee),
+        step.places.map(({ addr, amount }) => ({ addr, amount: big(amount) })),
+        step.manual,
+        step.beneficiary ?? zeroAddress,
+        big(step.amount),
+      );
     case "flush":
       if (!addresses.FeeSplitter) return null;
       return { contract: "FeeSplitter", address: addresses.FeeSplitter, function: "flush", args: [] };

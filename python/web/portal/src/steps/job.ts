@@ -26,6 +26,17 @@ export type Step =
   | { kind: "exit"; pubkey: string }
   | { kind: "register"; signed: Signed; beneficiary: Address; via?: Address }
   | { kind: "deploy"; signed: Signed; fee: number; places: { addr: Address; amount: string }[]; manual: boolean }
+  /** Of a contract that is there already: other settings, and the operator's stake. */
+  | {
+      kind: "reopen";
+      pot: Address;
+      signed: Signed;
+      fee: number;
+      places: { addr: Address; amount: string }[];
+      manual: boolean;
+      amount: string;
+      beneficiary: Address | null;
+    }
   | { kind: "flush" }
   | { kind: "vested"; vesting: Address }
   /** No transaction: until the network knows the node. */

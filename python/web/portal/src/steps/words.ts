@@ -46,6 +46,14 @@ export function told(step: Step): string {
       return t("step.register");
     case "deploy":
       return t("step.deploy");
+    case "reopen":
+      return t("step.reopen", {
+        amount: sesh(big(step.amount)),
+        fee: percent(step.fee),
+        // The operator's own place is the first.
+        count: Math.max(0, step.places.length - 1),
+        activation: step.manual ? "hand" : "itself",
+      });
     case "flush":
       return t("step.flush");
     case "vested":

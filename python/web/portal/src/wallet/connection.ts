@@ -5,6 +5,7 @@ import { problemOf } from "../chain/problem";
 import { config } from "../config";
 import { discover, type Wallet, wallets } from "./discovery";
 import { chainNumber, codes } from "./provider";
+import { REMOTE } from "./remote-id";
 
 export interface Connection {
   wallet: Wallet;
@@ -61,6 +62,10 @@ export async function connect(wallet: Wallet): Promise<void> {
 }
 
 export function disconnect(): void {
+  void connection
+    .get()
+    ?.wallet.leave?.()
+    .catch(() => undefined);
   forget?.();
   forget = null;
   localStorage.removeItem(KEY);
@@ -88,6 +93,11 @@ export function begin(): void {
       .then((accounts) => take(wallet, accounts))
       .catch(() => undefined);
   };
+  if (config.walletConnect && localStorage.getItem(KEY) === REMOTE)
+    import("./walletconnect")
+      .then((remote) => remote.resume(disconnect))
+      .then(async (wallet) => wallet && take(wallet, await wallet.provider.request({ method: "eth_accounts" })))
+      .catch(() => undefined);
   wallets.watch(resume);
   discover();
   window.addEventListener("focus", () => void refresh().catch(() => undefined));

@@ -9,6 +9,8 @@ export interface Wallet {
   /** A `data:` URI, or nothing. */
   icon: string;
   provider: Provider;
+  /** Ends what it keeps open, as a wallet on another device does. */
+  leave?: () => Promise<void>;
 }
 
 const MOST = 20;

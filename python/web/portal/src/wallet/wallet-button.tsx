@@ -1,16 +1,18 @@
 /** The wallet in the head of the page: to choose one, to see what it holds, to leave it. */
 import { Button, useStore } from "@allium/ui";
-import { Wallet as Icon } from "lucide-react";
-import { useState } from "react";
+import { Wallet as Icon, Smartphone } from "lucide-react";
+import { lazy, Suspense, useState } from "react";
 import { ether } from "../chain/amount";
 import { useMoney } from "../chain/reads";
 import { config } from "../config";
 import { t } from "../i18n";
 import { Dialog } from "../parts/dialog";
-import { Amount, Fact, Notice, Who } from "../parts/show";
+import { Amount, Fact, Link, Loading, Notice, Who } from "../parts/show";
 import { connect, connection, disconnect, switchChain } from "./connection";
 import { type Wallet, wallets } from "./discovery";
 import { attempt, walletTrouble } from "./trouble";
+
+const Remote = lazy(() => import("./remote"));
 
 const nameOf = (wallet: Wallet): string => wallet.name || t("wallet.unnamed");
 
@@ -21,13 +23,23 @@ function Face({ wallet }: { wallet: Wallet }) {
 function Choice({ onDone }: { onDone: () => void }) {
   const found = useStore(wallets);
   const trouble = useStore(walletTrouble);
+  const [remote, setRemote] = useState(false);
+  const elsewhere = config.walletConnect !== null;
+  if (remote)
+    return (
+      <Dialog title={t("remote.name")} onClose={onDone}>
+        <Suspense fallback={<Loading />}>
+          <Remote onDone={onDone} />
+        </Suspense>
+      </Dialog>
+    );
   const choose = async (wallet: Wallet) => {
     if (await attempt(() => connect(wallet))) onDone();
   };
   return (
     <Dialog title={t("wallet.choose")} onClose={onDone}>
       {trouble && <Notice kind="warning">{trouble}</Notice>}
-      {found.length ? (
+      {found.length || elsewhere ? (
         <ul className="wallets">
           {found.map((wallet) => (
             <li key={wallet.id}>
@@ -37,6 +49,14 @@ function Choice({ onDone }: { onDone: () => void }) {
               </button>
             </li>
           ))}
+          {elsewhere && (
+            <li>
+              <button type="button" onClick={() => setRemote(true)}>
+                <Smartphone />
+                {t("remote.name")}
+              </button>
+            </li>
+          )}
         </ul>
       ) : (
         <Notice kind="warning">{t("wallet.none")}</Notice>
@@ -64,6 +84,11 @@ function Sheet({ onDone }: { onDone: () => void }) {
           <>
             <Fact label={t("wallet.tokens")}>
               <Amount units={money.data.sesh} />
+              {config.chain.bridge && (
+                <Link to="/bridge" className="muted">
+                  {t("bridge.title")}
+                </Link>
+              )}
             </Fact>
             <Fact label={t("wallet.ether")}>{ether(money.data.ether)} ETH</Fact>
           </>
