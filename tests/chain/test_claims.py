@@ -426,6 +426,7 @@ async def test_what_is_wrong_with_a_command_is_said(
         (("rewards", "claim", *net.options("network")), "no key to pay with"),
         (("rewards", "show", "0x12", *net.options()), "network.json cannot be read"),
         (("stake", "show", "0x12", *net.options()), "0x12 is no address"),
+        (("stake", "show", address(1), *net.options(), "--contracts", "nowhere.json"), "with --contracts"),
         (("node", "register", address(1)), "--data-dir"),
         (("node", "register", "--registration", str(net.files["contracts"])), "is no registration"),
         (("stake", "show", address(1), "--rpc", "http://127.0.0.1:1", *net.options()[2:]), "the provider failed"),

@@ -155,13 +155,21 @@ def test_the_keychain_opens_it_at_the_start(tmp_path: Path, monkeypatch: pytest.
         service.close()
 
 
-async def test_it_locks_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_locks_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(locking, "LOOK_SECONDS", 0.01)
     service = locking.Service(Places(tmp_path), seeds=["http://127.0.0.1:1/"])
     try:
         await service.start()
-        await service.add("Alice", None, "a password")
         service.set_auto_lock(60)
+        asked, has_password = asyncio.Event(), service.has_password
+        monkeypatch.setattr(service, "has_password", lambda: (asked.set(), has_password())[1])
+        service.used(-3601.0)
+        await asked.wait()
+        assert not service.locked and "was not locked" not in caplog.text
+        service.used()
+        await service.add("Alice", None, "a password")
         listener = service.hub.listen(None)
         assert listener is not None and not service.locked
         service.used(-3601.0)

@@ -57,6 +57,8 @@ def viewing(rpc: Sequence[str], contracts: Path, work: Callable[[ContractReader]
         from allium.staking.connection import connected
         from allium.wallet.steps import ContractReader
 
+        if not contracts.exists():
+            raise CommandError(f"{contracts} is not there; name the file of the network's contracts with --contracts")
         addresses = Addresses.load(contracts)
 
         async def run() -> T:
@@ -94,7 +96,7 @@ def asker(network: Path, start: str) -> SignatureClient:
         except OSError as error:
             raise CommandError(f"{network} cannot be read: {error.strerror}; name one with --network") from None
         except (ValueError, KeyError, TypeError) as error:
-            raise CommandError(f"{network} is no list of nodes: {error}") from None
+            raise CommandError(f"{network} is no list of nodes ({error}); name one with --network") from None
         return SignatureClient.of([node for node in nodes if node.omq_port], start)
 
 

@@ -366,7 +366,9 @@ class Service:
             minutes = self.auto_lock_minutes
             if minutes and not self._locked and asyncio.get_running_loop().time() - self._used > minutes * 60:
                 try:
-                    await self.lock()
+                    # Without a password there is nothing to lock with; the setting waits for one.
+                    if self.has_password():
+                        await self.lock()
                 except Exception as error:
                     # It is tried again.
                     _log.error("it was not locked: %s", type(error).__name__)

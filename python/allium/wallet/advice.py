@@ -40,6 +40,8 @@ _ADVICE = {
     "OwnableUnauthorizedAccount": "Only the contract's owner may do this.",
     "RecipientRewardsTooLow": "The contract knows of this amount already; claim it without an update.",
     "RequireWaitForOperatorContribStatus": "Others have staked already; withdraw as the operator to begin anew.",
+    "RescueBalanceIsEmpty": "The contract has none of these tokens; there is nothing to do.",
+    "RescueNotPossible": "Tokens can be taken out only before the first stake, or once the node is registered.",
     "ReservedContributionBelowMinAmount": "A reservation must be for the minimum of its place at least.",
     "ReservedContributionExceedsStakingRequirement": "The reservations are for more than the requirement.",
     "RewardsContractMaxContributorsChanged": "The network's rules have changed since; the operator has to begin anew.",
