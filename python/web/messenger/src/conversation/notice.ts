@@ -19,8 +19,10 @@ function timer(name: string, seconds: number): string {
   return seconds > 0 ? t("notice.timer", { name, time: duration(seconds) }) : t("notice.timerOff", { name });
 }
 
+type Told = Pick<Message, "kind" | "notice" | "outgoing"> & { sender: Pick<Message["sender"], "id" | "name"> };
+
 /** The line; `known` names the people that it is about. */
-export function notice(message: Message, known: (id: string) => string | undefined = () => undefined): string {
+export function notice(message: Told, known: (id: string) => string | undefined = () => undefined): string {
   const about = message.notice ?? {};
   const name = message.outgoing ? t("common.you") : safeName(message.sender.name, shortId(message.sender.id));
   switch (message.kind) {
