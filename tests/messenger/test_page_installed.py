@@ -13,7 +13,7 @@ from playwright.sync_api import FilePayload, Page, expect
 from allium.client.account import Account
 from tests.messenger.conftest import Person
 from tests.messenger.test_page_talk import conversation, home, message
-from tests.support.browser import Tab
+from tests.support.browser import Tab, wait
 from tests.support.messenger import Messenger
 
 OpenTab = Callable[..., Tab]
@@ -168,7 +168,7 @@ def test_a_push_is_shown_while_nobody_looks(people: People, open_tab: OpenTab) -
         {"origin": alice.service.url, "registrationId": registrations[-1], "data": ""},
     )
     shown = "navigator.serviceWorker.getRegistration('/').then(one => one.getNotifications()).then(all => all.length)"
-    other.wait_for_function(f"() => {shown}.then(count => count === 1)")
+    wait(other, f"() => {shown}.then(count => count === 1)")
 
 
 def test_the_path_is_drawn_on_a_map(people: People, open_tab: OpenTab) -> None:

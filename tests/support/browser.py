@@ -53,6 +53,16 @@ def beside(browser: Browser, *arguments: str) -> Iterator[Browser]:
         other.close()
 
 
+def wait(page: Page, function: str, given: object = None) -> None:
+    """Returns when an asynchronous function answers truly; Playwright's own waiting takes its promise for an answer."""
+    tries = _MILLISECONDS // 50
+    page.evaluate(
+        f"async given => {{ for (let tries = 0; tries < {tries}; tries++) {{ if (await ({function})(given)) return;"
+        " await new Promise(done => setTimeout(done, 50)) } throw new Error('it has not become so') }",
+        given,
+    )
+
+
 class Tab:
     """A page of one service, in a context of its own. `close` tells what it must not have done."""
 
