@@ -51,9 +51,8 @@ async () => {
 """
 #: How many of a store's records there are; `until` counts those that disappear.
 _COUNT = """
-index => new Promise(done => {
-  indexedDB.open('kept', 1).onsuccess = ({ target: { result: database } }) => {
-    if (!database.objectStoreNames.length) return done(0)
+async index => (await indexedDB.databases()).length && new Promise(done => {
+  indexedDB.open('kept').onsuccess = ({ target: { result: database } }) => {
     const records = database.transaction('records').objectStore('records')
     const asked = (index ? records.index(index) : records).count()
     asked.onsuccess = () => { database.close(); done(asked.result) }
@@ -174,7 +173,7 @@ def test_a_password_seals_what_is_kept(alone: Messenger, open_tab: OpenTab) -> N
     # A first password: nothing stays that opens without it.
     page.get_by_label("Password for this messenger").fill(PASSWORD)
     page.get_by_role("button", name="Set the password").click()
-    wait(page, f"() => ({_STORED})().then(now => now.includes('iterations') && now.includes('head'))")
+    wait(page, f"() => ({_STORED})().then(now => now.includes('iterations') && now.includes('meta: head'))")
     assert "private" not in page.evaluate(_STORED) and PASSWORD not in page.evaluate(_STORED)
     alone.end(signal.SIGKILL)
     page.reload()

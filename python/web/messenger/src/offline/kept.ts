@@ -64,20 +64,28 @@ function message(one: Message): KeptMessage {
   };
 }
 
+/**
+ * When it disappears; `null` for never. One whose time has not begun ends as if it had with its writing: what disappears after
+ * it was read is not kept before that, as reading it here would not begin it.
+ */
+function ends(one: Message): number | null {
+  if (one.expires !== null || one.timer === null || one.notice) return one.expires;
+  return one.outgoing || one.timer.kind === "after_send" ? one.timestamp + one.timer.seconds * 1000 : 0;
+}
+
 /** The latest that fit, the oldest first; those that disappear each for themselves, with their time. */
 export function parts(messages: Message[], now: number): Part[] {
   const lasting: KeptMessage[] = [];
   const passing: Part[] = [];
   let length = 0;
   for (const one of messages.slice(-MOST_MESSAGES).reverse()) {
-    // The time of one that disappears after it was read begins with the reading, which is not to happen here.
-    const unknown = one.timer !== null && one.expires === null && !one.notice;
-    if (unknown || (one.expires !== null && one.expires <= now)) continue;
-    const kept = message(one);
+    const until = ends(one);
+    if (until !== null && until <= now) continue;
+    const kept = { ...message(one), expires: until };
     length += JSON.stringify(kept).length;
     if (length > LONGEST) break;
-    if (one.expires === null) lasting.push(kept);
-    else passing.push({ value: [kept], until: one.expires });
+    if (until === null) lasting.push(kept);
+    else passing.push({ value: [kept], until });
   }
   return [{ value: lasting.reverse() }, ...passing];
 }

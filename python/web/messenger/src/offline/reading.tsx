@@ -11,7 +11,7 @@ import { safeName, shortId } from "../text/safe";
 import "./reading.css";
 import type { KeptAccount, KeptConversation, KeptList } from "./kept";
 import { KeptMessages } from "./messages";
-import { lockedBy, purge, type Reader, read, WrongPassword } from "./vault";
+import { isWritten, lockedBy, purge, type Reader, read, WrongPassword } from "./vault";
 
 type Kept = Reader<KeptList>;
 
@@ -160,7 +160,7 @@ export default function Reading({ otherwise }: { otherwise: ReactNode }) {
     let left = false;
     const look = async () => {
       await purge();
-      const found = await lockedBy();
+      const found = (await isWritten()) ? await lockedBy() : "nothing";
       const opened = found === "key" ? await read<KeptList>(null) : null;
       if (left) return;
       setKept(opened);
