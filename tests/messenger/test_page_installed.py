@@ -159,16 +159,14 @@ def test_a_push_is_shown_while_nobody_looks(people: People, open_tab: OpenTab) -
     browser.send("ServiceWorker.enable")
     page.wait_for_function("() => navigator.serviceWorker.controller !== null")
     assert registrations
+    [worker] = page.context.service_workers
     # Somebody looks at another page in its place.
     page.goto("about:blank")
-    other = page.context.new_page()
-    other.goto(f"{alice.service.url}/api/state")
     browser.send(
         "ServiceWorker.deliverPushMessage",
         {"origin": alice.service.url, "registrationId": registrations[-1], "data": ""},
     )
-    shown = "navigator.serviceWorker.getRegistration('/').then(one => one.getNotifications()).then(all => all.length)"
-    wait(other, f"() => {shown}.then(count => count === 1)")
+    wait(worker, "() => self.registration.getNotifications().then(all => all.length === 1)")
 
 
 def test_the_path_is_drawn_on_a_map(people: People, open_tab: OpenTab) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Worker, expect, sync_playwright
 
 from tests.support import ROOT
 
@@ -53,7 +53,7 @@ def beside(browser: Browser, *arguments: str) -> Iterator[Browser]:
         other.close()
 
 
-def wait(page: Page, function: str, given: object = None) -> None:
+def wait(page: Page | Worker, function: str, given: object = None) -> None:
     """Returns when an asynchronous function answers truly; Playwright's own waiting takes its promise for an answer."""
     tries = _MILLISECONDS // 50
     page.evaluate(

@@ -65,6 +65,7 @@ export async function activate(wanted: string): Promise<void> {
   i18n.load(chosen, own);
   i18n.activate(chosen);
   formats.clear();
+  clocks.clear();
   document.documentElement.lang = chosen;
   document.documentElement.dir = direction(chosen);
 }
@@ -93,7 +94,21 @@ function format(options: Intl.DateTimeFormatOptions, time: number): string {
   return made.format(time);
 }
 
-export const clock = (time: number): string => format({ hour: "numeric", minute: "2-digit" }, time);
+const MINUTE = 60_000;
+const MOST_CLOCKS = 5000;
+const clocks = new Map<number, string>();
+
+/** Every message has one, twice: they are written once for each minute. */
+export function clock(time: number): string {
+  const minute = Math.floor(time / MINUTE);
+  let made = clocks.get(minute);
+  if (made === undefined) {
+    made = format({ hour: "numeric", minute: "2-digit" }, time);
+    if (clocks.size >= MOST_CLOCKS) clocks.clear();
+    clocks.set(minute, made);
+  }
+  return made;
+}
 export const moment = (time: number): string => format({ dateStyle: "full", timeStyle: "medium" }, time);
 
 const DAY = 86_400_000;
