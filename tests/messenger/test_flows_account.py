@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+import segno
+from playwright.sync_api import FilePayload, Page, expect
 
+from allium.client import words
 from tests.messenger.conftest import Person
 from tests.messenger.test_flows_conversations import row
 from tests.messenger.test_page_talk import conversation, home, message, write
@@ -32,9 +35,9 @@ def test_the_recovery_phrase_is_asked_for_until_it_is_written_down(pair: Pair, o
     banner = page.get_by_role("button", name="Write down your recovery phrase, so that you can always come back.")
     banner.click()
     page.get_by_role("button", name="Show the words").click()
-    words = page.get_by_role("list", name="Your recovery phrase").get_by_role("listitem")
-    expect(words.first).not_to_have_text("•••••")
-    assert " ".join(words.all_inner_texts()) == dana.service.get(f"{dana.path}/phrase")["phrase"]
+    shown = page.get_by_role("list", name="Your recovery phrase").get_by_role("listitem")
+    expect(shown.first).not_to_have_text("•••••")
+    assert " ".join(shown.all_inner_texts()) == dana.service.get(f"{dana.path}/phrase")["phrase"]
     page.get_by_role("button", name="I have written them down").click()
     expect(banner).to_have_count(0)
 
@@ -109,12 +112,27 @@ def test_another_device_has_what_this_one_has(
     dana, emil = pair
     page = conversation(open_tab, dana, "Emil")
     dana.service.do("PATCH", f"{dana.path}/contacts/{emil.id}", {"nickname": "Emilio"})
-    phrase = dana.service.get(f"{dana.path}/phrase")["phrase"]
+    section(page, "Recovery phrase")
+    expect(page.get_by_role("button", name="QR")).to_have_count(0)
+    page.get_by_role("button", name="Show the words").click()
+    page.get_by_role("button", name="QR").click()
+    code = page.get_by_role("img", name="Your recovery phrase as a QR code")
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=code.element_handle())
+    photo = FilePayload(name="code.png", mimeType="image/png", buffer=code.screenshot())
+    row(page, "Emilio").get_by_role("link").click()
     other = Messenger(tmp_path / "other", messenger_devnet, "--port", "0").start()
     try:
         there = open_tab(other).page
         there.get_by_role("button", name="I have an account").click()
-        there.get_by_label("Recovery phrase").fill(phrase)
+        there.get_by_role("button", name=re.compile("^Scan the phrase")).click()
+        foreign = io.BytesIO()
+        segno.make(emil.id).save(foreign, kind="png", scale=4)
+        chosen = there.locator("input[type=file]")
+        chosen.set_input_files(FilePayload(name="other.png", mimeType="image/png", buffer=foreign.getvalue()))
+        expect(there.get_by_text("This code is no recovery phrase.")).to_be_visible()
+        chosen.set_input_files(photo)
+        phrase = dana.service.get(f"{dana.path}/phrase")["phrase"]
+        expect(there.get_by_label("Recovery phrase")).to_have_value(words.decode(phrase).hex())
         there.get_by_role("button", name="Restore the account").click()
         # The name is found, or asked for until it is.
         there.get_by_role("link", name="Emilio").or_(there.get_by_label("Display name")).first.wait_for()

@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -369,8 +369,11 @@ def test_links_codes_and_devices_end_with_time(tmp_path: Path) -> None:
 def test_the_menu_runs_the_command_as_it_is_written(platform: str, tmp_path: Path) -> None:
     command = ["/opt/my py/python", "-m", "allium", "messenger", "--data-dir", '/home/a "b" $c 100%/d']
     made = install.entries(command, autostart=True, platform=platform, home=tmp_path, environment={})
-    install.install(made)
+    ran: list[Sequence[str]] = []
+    install.install(made, run=ran.append)
     menu, login, *links = (each.path for each in made)
+    values = install.registry(command, platform)
+    assert (ran, values) == ([], []) or platform != "linux"
     text = menu.read_text()
     if platform == "linux":
         entry = configparser.RawConfigParser()
@@ -380,12 +383,28 @@ def test_the_menu_runs_the_command_as_it_is_written(platform: str, tmp_path: Pat
         shown = subprocess.run(["sh", "-c", f"printf '%s\\n' {run}"], capture_output=True, text=True, check=True)
         assert shown.stdout.splitlines() == command
         assert "--no-browser" in login.read_text()
-        assert " --open %u\n" in links[0].read_text() and "MimeType=x-scheme-handler/session;\n" in links[0].read_text()
+        assert " --open %u\n" in links[0].read_text() and "x-scheme-handler/session;" in links[0].read_text()
     elif platform == "darwin":
         assert shlex.split(text.splitlines()[1]) == ["exec", *command]
         assert menu.stat().st_mode & 0o100
         assert plistlib.loads(login.read_bytes())["ProgramArguments"] == [*command, "--no-browser"]
+        about = plistlib.loads(links[0].read_bytes())
+        assert about["CFBundleURLTypes"][0]["CFBundleURLSchemes"] == ["session", "web+session"]
+        [[*made_by], [_, _, program]] = ran
+        assert made_by[:3] == ["osacompile", "-o", program] and links[0] == Path(program, "Contents", "Info.plist")
+        # One layer of quoting is of AppleScript, the other of the shell.
+        opened = next(each for each in made_by if "theLink &" in each)
+        spoken = opened.partition('"')[2].partition('" & quoted form')[0]
+        run = spoken.replace('\\"', '"').replace("\\\\", "\\")
+        assert shlex.split(run) == [*command, "--open"]
     else:
+        assert [(each.key, each.name) for each in values[:2]] == [
+            (r"Software\Classes\session", ""),
+            (r"Software\Classes\session", "URL Protocol"),
+        ]
+        assert values[2].key == r"Software\Classes\session\shell\open\command"
+        assert values[2].text.endswith(' --open "%1"') and '"/opt/my py/python" -m allium' in values[2].text
+        assert len(values) == 6 and not links
         assert "100%%" in text and '"/opt/my py/python"' in text
     assert install.remove(made) == [menu, login, *links]
     assert not menu.exists()

@@ -13,7 +13,7 @@ from playwright.sync_api import FilePayload, Page, expect
 from allium.client.account import Account
 from tests.messenger.conftest import Person
 from tests.messenger.test_page_talk import conversation, home, message
-from tests.support.browser import Tab
+from tests.support.browser import Tab, wait
 from tests.support.messenger import Messenger
 
 OpenTab = Callable[..., Tab]
@@ -159,16 +159,14 @@ def test_a_push_is_shown_while_nobody_looks(people: People, open_tab: OpenTab) -
     browser.send("ServiceWorker.enable")
     page.wait_for_function("() => navigator.serviceWorker.controller !== null")
     assert registrations
+    [worker] = page.context.service_workers
     # Somebody looks at another page in its place.
     page.goto("about:blank")
-    other = page.context.new_page()
-    other.goto(f"{alice.service.url}/api/state")
     browser.send(
         "ServiceWorker.deliverPushMessage",
         {"origin": alice.service.url, "registrationId": registrations[-1], "data": ""},
     )
-    shown = "navigator.serviceWorker.getRegistration('/').then(one => one.getNotifications()).then(all => all.length)"
-    other.wait_for_function(f"() => {shown}.then(count => count === 1)")
+    wait(worker, "() => self.registration.getNotifications().then(all => all.length === 1)")
 
 
 def test_the_path_is_drawn_on_a_map(people: People, open_tab: OpenTab) -> None:

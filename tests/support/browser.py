@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Worker, expect, sync_playwright
 
 from tests.support import ROOT
 
@@ -57,6 +57,16 @@ def beside(browser: Browser, *arguments: str) -> Iterator[Browser]:
         yield other
     finally:
         other.close()
+
+
+def wait(page: Page | Worker, function: str, given: object = None) -> None:
+    """Returns when an asynchronous function answers truly; Playwright's own waiting takes its promise for an answer."""
+    tries = _MILLISECONDS // 50
+    page.evaluate(
+        f"async given => {{ for (let tries = 0; tries < {tries}; tries++) {{ if (await ({function})(given)) return;"
+        " await new Promise(done => setTimeout(done, 50)) } throw new Error('it has not become so') }",
+        given,
+    )
 
 
 class Tab:

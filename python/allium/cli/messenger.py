@@ -177,15 +177,20 @@ def install(
     remove: Annotated[bool, typer.Option("--remove", help="Take both away again.")] = False,
 ) -> None:
     """Put the messenger into this machine's menu of programs."""
+    import subprocess
+
     from allium.messenger import install as installing
 
     command = [sys.executable, "-m", "allium", "messenger", "--data-dir", str(expanded(data_dir).absolute())]
-    made = installing.entries(command, autostart=autostart or remove)
+    made, values = installing.entries(command, autostart=autostart or remove), installing.registry(command)
     if remove:
-        for path in installing.remove(made):
+        for path in installing.remove(made, values):
             out.report(f"removed {path}", markup=False)
         return
-    installing.install(made)
+    try:
+        installing.install(made, values)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CommandError(f"not everything could be put into the menu: {error}") from None
     for each in made:
         out.report(f"made {each.path}", markup=False)
 

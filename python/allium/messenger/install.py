@@ -1,20 +1,29 @@
-"""An entry in the menu of programs that opens the messenger, and one that starts it with the session."""
+"""Entries in the menu of programs: to open the messenger, to start it with the session, to lead links to it."""
 
 from __future__ import annotations
 
 import os
 import plistlib
 import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from allium.base import files
 
 NAME = "Allium Messenger"
+#: Links that the system is to have the messenger open.
+SCHEMES = ("session", "web+session")
 _ID = "allium-messenger"
+_BUNDLE_ID = "org.allium.messenger"
+_LAUNCH_SERVICES = (
+    "/System/Library/Frameworks/CoreServices.framework/Frameworks/LaunchServices.framework/Support/lsregister"
+)
+#: Where Windows keeps what a user's links are opened with, in HKEY_CURRENT_USER.
+_CLASSES = "Software\\Classes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,20 @@ class Entry:
     path: Path
     content: bytes
     mode: int = 0o644
+    #: What the system has to run before it is written, and after.
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    #: The directory that goes with it.
+    whole: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A text in the registry of Windows, in HKEY_CURRENT_USER; the one without a name is the key's own."""
+
+    key: str
+    name: str
+    text: str
 
 
 def entries(
@@ -67,7 +90,7 @@ def _links(command: Sequence[str]) -> bytes:
         "Icon=internet-chat",
         "Terminal=false",
         "NoDisplay=true",
-        "MimeType=x-scheme-handler/session;",
+        f"MimeType={''.join(f'x-scheme-handler/{each};' for each in SCHEMES)}",
     ]
     return ("\n".join(lines) + "\n").encode()
 
@@ -115,21 +138,122 @@ def _macos(command: Sequence[str], quiet: Sequence[str], autostart: bool, home: 
     run = f"#!/bin/sh\nexec {shlex.join(command)}\n".encode()
     made = [Entry(home / "Applications" / f"{NAME}.command", run, 0o755)]
     if autostart:
-        agent = {"Label": "org.allium.messenger", "ProgramArguments": list(quiet), "RunAtLoad": True}
-        made.append(Entry(home / "Library" / "LaunchAgents" / "org.allium.messenger.plist", plistlib.dumps(agent)))
+        agent = {"Label": _BUNDLE_ID, "ProgramArguments": list(quiet), "RunAtLoad": True}
+        made.append(Entry(home / "Library" / "LaunchAgents" / f"{_BUNDLE_ID}.plist", plistlib.dumps(agent)))
+    made.append(_bundle(command, home / "Applications" / f"{NAME} Links.app"))
     return made
 
 
-def install(made: Sequence[Entry]) -> None:
+def _bundle(command: Sequence[str], place: Path) -> Entry:
+    """What `session:` links are opened with.
+
+    macOS hands a link to a program as an event and not as an argument, which a program of AppleScript takes; the system
+    makes one of a few lines. What it runs goes on by itself.
+    """
+    run = shlex.join(command)
+    lines = [
+        "on run",
+        f"do shell script {_spoken(f'{run} >/dev/null 2>&1 &')}",
+        "end run",
+        "on open location theLink",
+        f'do shell script {_spoken(f"{run} --open ")} & quoted form of theLink & " >/dev/null 2>&1 &"',
+        "end open location",
+    ]
+    about = {
+        "CFBundleExecutable": "applet",
+        "CFBundleIconFile": "applet",
+        "CFBundleIdentifier": f"{_BUNDLE_ID}.links",
+        "CFBundleInfoDictionaryVersion": "6.0",
+        "CFBundleName": NAME,
+        "CFBundlePackageType": "APPL",
+        "CFBundleShortVersionString": "1.0",
+        "CFBundleSignature": "aplt",
+        "LSUIElement": True,
+        "CFBundleURLTypes": [
+            {"CFBundleURLName": _BUNDLE_ID, "CFBundleTypeRole": "Viewer", "CFBundleURLSchemes": list(SCHEMES)}
+        ],
+    }
+    return Entry(
+        place / "Contents" / "Info.plist",
+        plistlib.dumps(about),
+        before=("osacompile", "-o", str(place), *(part for line in lines for part in ("-e", line))),
+        after=(_LAUNCH_SERVICES, "-f", str(place)),
+        whole=place,
+    )
+
+
+def _spoken(text: str) -> str:
+    """A text of AppleScript."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def registry(command: Sequence[str], platform: str = sys.platform) -> list[Value]:
+    """What has Windows open links by `command`, for this user alone; nothing on other systems."""
+    if platform != "win32":
+        return []
+    # A link has no quote in it: whoever hands it on has to write that as %22.
+    run = f'{subprocess.list2cmdline([*command, "--open"])} "%1"'
+    found = []
+    for scheme in SCHEMES:
+        key = f"{_CLASSES}\\{scheme}"
+        found += [
+            Value(key, "", f"URL:{NAME}"),
+            Value(key, "URL Protocol", ""),
+            Value(f"{key}\\shell\\open\\command", "", run),
+        ]
+    return found
+
+
+def install(
+    made: Sequence[Entry], values: Sequence[Value] = (), run: Callable[[Sequence[str]], object] = subprocess.check_call
+) -> None:
     """Writes them over what was there."""
     for each in made:
+        files.make_directory((each.whole or each.path).parent, 0o755)
+        if each.before:
+            run(each.before)
         files.make_directory(each.path.parent, 0o755)
         files.replace(each.path, each.content, each.mode)
+        if each.after:
+            run(each.after)
+    if sys.platform == "win32":
+        import winreg
+
+        for value in values:
+            with winreg.CreateKey(winreg.HKEY_CURRENT_USER, value.key) as key:
+                winreg.SetValueEx(key, value.name, 0, winreg.REG_SZ, value.text)
 
 
-def remove(made: Sequence[Entry]) -> list[Path]:
-    """Removes those that are there, and says which."""
-    gone = [each.path for each in made if each.path.exists()]
-    for path in gone:
-        path.unlink()
-    return gone
+def remove(made: Sequence[Entry], values: Sequence[Value] = ()) -> list[Path]:
+    """Removes those that are there, and says which. Links that lead to another program by now are left alone."""
+    gone = [each for each in made if each.path.exists()]
+    for each in gone:
+        if each.whole is not None:
+            shutil.rmtree(each.whole)
+        else:
+            each.path.unlink()
+    if sys.platform == "win32":
+        for value in values:
+            if value.key.endswith("command") and _is(value):
+                _remove_scheme(value.key)
+    return [each.path for each in gone]
+
+
+if sys.platform == "win32":
+
+    def _is(value: Value) -> bool:
+        import winreg
+
+        try:
+            return winreg.QueryValue(winreg.HKEY_CURRENT_USER, value.key) == value.text
+        except OSError:
+            return False
+
+    def _remove_scheme(key: str) -> None:
+        """A key is removed from its innermost outwards, up to the scheme."""
+        import winreg
+
+        while key != _CLASSES:
+            winreg.DeleteKey(winreg.HKEY_CURRENT_USER, key)
+            key = key.rpartition("\\")[0]

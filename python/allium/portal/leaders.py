@@ -52,7 +52,7 @@ class Leaders:
 
 def _leaders(epoch: Epoch) -> list[Leader]:
     view = epoch.view
-    everybody = dict.fromkeys([*view.everybody(), *view.stakers()])
+    everybody = dict.fromkeys([*(who for who, _ in view.earned(pause)), *view.stakers()])
     found = []
     for number, who in enumerate(everybody):
         told = view.rewards(who)

@@ -9,11 +9,13 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from starlette.responses import Response
 
+from allium.client import words
 from allium.client.pool import Snode
 from allium.client.session.core import Work
 from allium.client.words import PhraseError
-from allium.messenger import calls_shown, phrases, requests
+from allium.messenger import calls_shown, codes, phrases, requests
 from allium.messenger.calls import Call, Operations
 from allium.messenger.countries import country
 from allium.messenger.errors import ApiError, of
@@ -74,6 +76,11 @@ async def remove(call: Call) -> LeftView:
 async def phrase(call: Call) -> PhraseView:
     text = call.account.session.account.phrase
     return PhraseView(phrase=text, words=len(text.split()))
+
+
+@table.add("GET", f"{_ONE}/phrase/qr", "The recovery phrase as a QR code, as Session has it: SVG", answer=Response)
+async def phrase_code(call: Call) -> Response:
+    return codes.drawn(words.decode(call.account.session.account.phrase).hex())
 
 
 @table.add("POST", f"{_ONE}/phrase/seen", "The recovery phrase is written down")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
-import segno
 from starlette.responses import Response
 
-from allium.messenger import requests
+from allium.messenger import codes, requests
 from allium.messenger.calls import Call, Operations, answer
 from allium.messenger.cookies import set_cookie
 from allium.messenger.errors import ApiError
@@ -48,11 +45,7 @@ async def qr(call: Call) -> Response:
     text = call.query("text")
     if not 0 < len(text) <= _MOST:
         raise ApiError("invalid", f"A picture holds 1 to {_MOST} characters.")
-    drawn = io.BytesIO()
     try:
-        segno.make(text, error="m", micro=False).save(
-            drawn, kind="svg", scale=4, border=4, svgclass=None, lineclass=None
-        )
+        return codes.drawn(text)
     except ValueError as error:
         raise ApiError("invalid", f"{error}.") from None
-    return Response(drawn.getvalue(), media_type="image/svg+xml", headers={"Cache-Control": "no-store"})

@@ -1,12 +1,13 @@
 /** What is to be seen: the way in, the lock, or the messenger. */
 import { Button, Empty, Toasts } from "@allium/ui";
 import { CircleAlert } from "lucide-react";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { ApiError } from "./api/client";
 import { connect } from "./api/events";
 import { useService } from "./api/queries";
 import { Calls } from "./calls/calls";
 import { t } from "./i18n";
+import { heard } from "./offline/wishes";
 import { Away } from "./onboarding/away";
 import { Lock } from "./onboarding/lock";
 import { Unauthorized } from "./onboarding/unauthorized";
@@ -30,9 +31,16 @@ function Content() {
   useEffect(() => {
     if (service.data && !service.data.locked && !accounts.length) setArriving(true);
   }, [service.data, accounts.length]);
-  if (service.error instanceof ApiError && service.error.status === 401) return <Unauthorized />;
-  if (!service.data)
-    return service.failureCount > 2 ? <Away /> : <main className="splash" aria-busy={service.isPending} />;
+  const refused = service.error instanceof ApiError && service.error.status === 401;
+  useEffect(() => {
+    if (refused) heard(null);
+    else if (service.data) heard(service.data);
+  }, [refused, service.data]);
+  // It is asked again and again; who reads meanwhile is left alone.
+  const away = useRef(false);
+  away.current = !service.data && (away.current || service.failureCount > 2);
+  if (refused) return <Unauthorized />;
+  if (!service.data) return away.current ? <Away /> : <main className="splash" aria-busy={service.isPending} />;
   if (service.data.locked) return <Lock />;
   if (!account || arriving || route.account === "new") {
     const done = (id: string) => {

@@ -24,6 +24,7 @@ export const preferred = (): string => texts.preferred();
 export async function activate(wanted: string): Promise<void> {
   await texts.activate(wanted);
   formats.clear();
+  clocks.clear();
 }
 
 /** A country by its two letters. */
@@ -47,7 +48,21 @@ function format(options: Intl.DateTimeFormatOptions, time: number): string {
   return made.format(time);
 }
 
-export const clock = (time: number): string => format({ hour: "numeric", minute: "2-digit" }, time);
+const MINUTE = 60_000;
+const MOST_CLOCKS = 5000;
+const clocks = new Map<number, string>();
+
+/** Every message has one, twice: they are written once for each minute. */
+export function clock(time: number): string {
+  const minute = Math.floor(time / MINUTE);
+  let made = clocks.get(minute);
+  if (made === undefined) {
+    made = format({ hour: "numeric", minute: "2-digit" }, time);
+    if (clocks.size >= MOST_CLOCKS) clocks.clear();
+    clocks.set(minute, made);
+  }
+  return made;
+}
 export const moment = (time: number): string => format({ dateStyle: "full", timeStyle: "medium" }, time);
 
 const DAY = 86_400_000;

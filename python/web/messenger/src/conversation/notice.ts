@@ -33,8 +33,10 @@ function timer(name: string, seconds: number): string {
   return seconds > 0 ? t("notice.timer", { name, time: duration(seconds) }) : t("notice.timerOff", { name });
 }
 
+type Told = Pick<Message, "kind" | "notice" | "outgoing"> & { sender: Pick<Message["sender"], "id" | "name"> };
+
 /** What became of a call; one of an older version says nothing of it. */
-function call({ outgoing, notice: about }: Message, name: string): string {
+function call({ outgoing, notice: about }: Told, name: string): string {
   const state = String(about?.state);
   const seconds = Number(about?.seconds) || 0;
   if (outgoing) {
@@ -46,7 +48,7 @@ function call({ outgoing, notice: about }: Message, name: string): string {
 }
 
 /** The line; `known` names the people that it is about. */
-export function notice(message: Message, known: (id: string) => string | undefined = () => undefined): string {
+export function notice(message: Told, known: (id: string) => string | undefined = () => undefined): string {
   const about = message.notice ?? {};
   const name = message.outgoing ? t("common.you") : safeName(message.sender.name, shortId(message.sender.id));
   switch (message.kind) {

@@ -10,7 +10,9 @@ import { Store } from "../store";
 /** What has just been moved where, for screen readers. */
 export const moved = new Store("");
 
-export const byPlace = (one: Conversation, other: Conversation): number =>
+type Placed = Pick<Conversation, "pinned" | "last_activity">;
+
+export const byPlace = (one: Placed, other: Placed): number =>
   other.pinned - one.pinned || other.last_activity - one.last_activity;
 
 const shownPins = (list: Conversation[]): Conversation[] =>

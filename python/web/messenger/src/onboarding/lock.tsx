@@ -4,6 +4,7 @@ import { type FormEvent, useState } from "react";
 import { ApiError, post, sentence } from "../api/client";
 import { client, reloadState } from "../api/queries";
 import { t } from "../i18n";
+import { passwordIs } from "../offline/wishes";
 
 export function Lock() {
   const [password, setPassword] = useState("");
@@ -15,6 +16,7 @@ export function Lock() {
     setError(null);
     try {
       await post("unlock", { password });
+      void passwordIs(password);
       await reloadState();
       await client.invalidateQueries();
     } catch (problem) {

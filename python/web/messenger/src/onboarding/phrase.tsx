@@ -1,6 +1,6 @@
 /** The recovery phrase: hidden until asked for, to be copied or written down. */
 import { Button, toast } from "@allium/ui";
-import { Copy, Eye, EyeOff } from "lucide-react";
+import { Copy, Eye, EyeOff, QrCode } from "lucide-react";
 import { useEffect, useState } from "react";
 import { get, post, sentence } from "../api/client";
 import { attempt, of, reloadState } from "../api/queries";
@@ -11,6 +11,7 @@ import { copyText } from "../shell/copy";
 export function PhraseWords({ account, shown: first = false }: { account: string; shown?: boolean }) {
   const [words, setWords] = useState<string[] | null>(null);
   const [shown, setShown] = useState(first);
+  const [code, setCode] = useState(false);
   useEffect(() => {
     if (!shown || words) return;
     get<{ phrase: string }>(of(account, "phrase")).then(
@@ -31,11 +32,23 @@ export function PhraseWords({ account, shown: first = false }: { account: string
           <li key={index}>{word || <span aria-hidden="true">•••••</span>}</li>
         ))}
       </ol>
+      {shown && code && (
+        <>
+          <img className="qr" src={`/api/${of(account, "phrase/qr")}`} alt={t("phrase.qr")} />
+          <p className="muted small">{t("phrase.qrHint")}</p>
+        </>
+      )}
       <div className="row">
         <Button onClick={() => setShown(!shown)}>
           {shown ? <EyeOff size={18} /> : <Eye size={18} />}
           {t(shown ? "phrase.hide" : "phrase.show")}
         </Button>
+        {shown && words && (
+          <Button onClick={() => setCode(!code)} aria-pressed={code}>
+            <QrCode size={18} />
+            QR
+          </Button>
+        )}
         <Button onClick={() => void copy()}>
           <Copy size={18} />
           {t("common.copy")}

@@ -1,10 +1,17 @@
 import { Button, Field } from "@allium/ui";
-import { type FormEvent, useState } from "react";
+import { ScanLine } from "lucide-react";
+import { type FormEvent, lazy, Suspense, useState } from "react";
 import { ApiError, post, sentence } from "../api/client";
 import { reloadState } from "../api/queries";
 import type { Account } from "../api/types";
 import { listed, t } from "../i18n";
 import { isWord, split, suggestions } from "./words";
+
+const Scanner = lazy(() => import("../people/scan"));
+
+/** The bytes of a phrase, as its QR code has them; of a very old account the whole seed (spec/accounts §2). */
+const HEX = /^\s*([0-9a-f]{32}){1,2}\s*$/i;
+const SHORTEST = 13;
 
 /** What is wrong with the words so far; the one that is being typed is not judged yet. */
 function problem(phrase: string, finished: boolean): { word: string; index: number } | null {
@@ -18,13 +25,22 @@ export function Restore({ onBack, onDone }: { onBack: () => void; onDone: (accou
   const [phrase, setPhrase] = useState("");
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const hex = /^\s*[0-9a-f]{32}\s*$/i.test(phrase);
+  const [scanning, setScanning] = useState(false);
+  const hex = HEX.test(phrase);
   const words = split(phrase);
   const wrong = hex ? null : problem(phrase, words.length >= 13);
   const near = wrong ? suggestions(wrong.word) : [];
   const replace = (word: string) => {
     setPhrase(words.map((one, index) => (index === wrong?.index ? word : one)).join(" "));
     setError(null);
+  };
+  const scanned = (code: string): boolean => {
+    const good = HEX.test(code) || (split(code).length >= SHORTEST && !problem(code, true));
+    if (!good) return false;
+    setPhrase(code.trim());
+    setError(null);
+    setScanning(false);
+    return true;
   };
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -82,6 +98,15 @@ export function Restore({ onBack, onDone }: { onBack: () => void; onDone: (accou
             </Button>
           ))}
         </fieldset>
+      )}
+      <Button className="wide" onClick={() => setScanning(!scanning)} aria-pressed={scanning}>
+        <ScanLine size={18} />
+        {t("restore.scan")}
+      </Button>
+      {scanning && (
+        <Suspense fallback={null}>
+          <Scanner onFound={scanned} foreign={t("restore.foreign")} />
+        </Suspense>
       )}
       <Button type="submit" kind="primary" className="wide" disabled={busy || !phrase.trim()}>
         {t(busy ? "common.loading" : "restore.submit")}

@@ -8,14 +8,21 @@ import { readCode, readPicture } from "./read-code";
 /** Milliseconds between two looks at what the camera sees. */
 const LOOK = 200;
 
-/** `onFound` says whether the text is any good; if not, it is looked on. */
-export default function Scanner({ onFound }: { onFound: (text: string) => boolean }) {
+interface Properties {
+  /** Says whether the text is any good; if not, it is looked on. */
+  onFound: (text: string) => boolean;
+  /** What is said of a code that is not. */
+  foreign?: string;
+}
+
+export default function Scanner({ onFound, foreign = t("scan.foreign") }: Properties) {
   const video = useRef<HTMLVideoElement>(null);
   const chosen = useRef<HTMLInputElement>(null);
   const [camera, setCamera] = useState<"starting" | "looking" | "none">("starting");
   const [problem, setProblem] = useState("");
   const found = useRef(onFound);
   found.current = onFound;
+  const said = useRef(foreign);
   useEffect(() => {
     let stream: MediaStream | null = null;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -26,7 +33,7 @@ export default function Scanner({ onFound }: { onFound: (text: string) => boolea
       if (ended) return;
       if (text) {
         if (found.current(text)) return;
-        setProblem(t("scan.foreign"));
+        setProblem(said.current);
       }
       timer = setTimeout(() => void look(), LOOK);
     };
@@ -53,7 +60,7 @@ export default function Scanner({ onFound }: { onFound: (text: string) => boolea
     if (!file) return;
     const text = await readPicture(file);
     if (!text) setProblem(t("scan.nothing"));
-    else if (!found.current(text)) setProblem(t("scan.foreign"));
+    else if (!found.current(text)) setProblem(said.current);
   };
   const latest = useRef(read);
   latest.current = read;

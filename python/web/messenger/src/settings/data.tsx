@@ -6,6 +6,7 @@ import { attempt, client, reloadState } from "../api/queries";
 import { forgetTimelines } from "../api/timeline";
 import type { Account } from "../api/types";
 import { type Key, t } from "../i18n";
+import { keepAnew, stopKeeping } from "../offline/wishes";
 import { go } from "../route";
 import { Ask } from "../shell/dialog";
 
@@ -28,6 +29,7 @@ async function clear(account: Account, way: Way): Promise<void> {
     const silent = result?.nodes?.length ?? 0;
     toast(silent ? t("data.notEverywhere", { count: silent }) : t("data.deleted"));
   }
+  await (way === "forget" ? stopKeeping() : keepAnew()).catch(() => undefined);
   forgetTimelines();
   client.removeQueries({ predicate: (query) => query.queryKey[0] !== "state" });
   go("");

@@ -6,7 +6,9 @@ import { get, patch, post, remove, request, sentence } from "../api/client";
 import { attempt, client, of, reloadState, useService, useSettings } from "../api/queries";
 import type { Account, Settings } from "../api/types";
 import { duration, moment, t } from "../i18n";
+import { passwordIs } from "../offline/wishes";
 import { safeName } from "../text/safe";
+import { KeepReadable } from "./keep";
 
 const LOCK_AFTER = [0, 1, 5, 15, 60];
 const SHORTEST = 6;
@@ -27,6 +29,7 @@ function Password({ set }: { set: boolean }) {
     if (next.length < SHORTEST) return setError(t("lockset.short"));
     try {
       await request("PUT", "password", { new: next, ...(set && { old }) });
+      void passwordIs(next);
       setOld("");
       setNext("");
       setError(null);
@@ -161,6 +164,7 @@ export function LockSettings({ account }: { account: Account }) {
       ) : (
         <p className="muted">{t("lockset.needed")}</p>
       )}
+      <KeepReadable locked={set} />
       <Devices />
       <Telephone />
     </>

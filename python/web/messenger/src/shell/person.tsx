@@ -9,7 +9,7 @@ export function Name({ of }: { of: { id?: string; name: string } }) {
   return <bdi>{safeName(of.name, shortId(of.id ?? ""))}</bdi>;
 }
 
-export const nameOfConversation = (one: Conversation): string =>
+export const nameOfConversation = (one: Pick<Conversation, "id" | "kind" | "name">): string =>
   one.kind === "note" ? t("list.note") : safeName(one.name, shortId(one.id));
 
 type Size = "small" | "medium" | "large";
@@ -18,7 +18,9 @@ export function PersonAvatar({ of, size }: { of: Person; size?: Size }) {
   return <Avatar letters={of.letters} color={of.color} picture={of.picture} size={size} />;
 }
 
-export function ConversationAvatar({ of, size }: { of: Conversation; size?: Size }) {
+type Drawn = Pick<Conversation, "kind" | "letters" | "color" | "picture">;
+
+export function ConversationAvatar({ of, size }: { of: Drawn; size?: Size }) {
   return (
     <Avatar
       letters={of.letters}
