@@ -206,7 +206,7 @@ async def test_what_is_forged_is_dropped_and_what_is_true_goes_on(
             replace(good, signature=Signature(bytes(64))),
             sign(net.uptime(3), secret(6)),
             sign(net.uptime(6, later=-301), secret(6)),
-            # Whole seconds of a clock that goes on until it arrives: one second more than is allowed may be none by then.
+            # Whole seconds of a clock that goes on until it arrives: one more than is allowed may be none by then.
             sign(net.uptime(6, later=301 + PATIENCE), secret(6)),
             sign(replace(net.uptime(6), pubkey=pubkey(9)), secret(9)),
             sign(replace(net.uptime(6), storage=(2, 7, 0)), secret(6)),

@@ -164,7 +164,12 @@ async def test_it_locks_by_itself(
         await service.start()
         service.set_auto_lock(60)
         asked, has_password = asyncio.Event(), service.has_password
-        monkeypatch.setattr(service, "has_password", lambda: (asked.set(), has_password())[1])
+
+        def ask() -> bool:
+            asked.set()
+            return has_password()
+
+        monkeypatch.setattr(service, "has_password", ask)
         service.used(-3601.0)
         await asked.wait()
         assert not service.locked and "was not locked" not in caplog.text

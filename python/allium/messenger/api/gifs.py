@@ -9,8 +9,9 @@ from allium.messenger import requests, serving, uploads
 from allium.messenger.calls import Call, Operations, integer
 from allium.messenger.errors import ApiError, unknown
 from allium.messenger.facts import GifKey
+from allium.messenger.gif_views import FoundGifsView, FoundGifView, GifsView, GifView
 from allium.messenger.showing import attachment
-from allium.messenger.views import FoundGifsView, FoundGifView, GifsView, GifView, Nothing, UploadView
+from allium.messenger.views import Nothing, UploadView
 
 table = Operations()
 _GIFS = "/api/accounts/{account}/gifs"
