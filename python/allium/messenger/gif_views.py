@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from allium.messenger.views import AttachmentView
+
 
 class GifView(Struct, kw_only=True):
     """A moving picture of a conversation; `name` is the same wherever the picture is."""
