@@ -205,6 +205,6 @@ def test_a_password_seals_what_is_kept(alone: Messenger, open_tab: OpenTab) -> N
     for each in alone.get("/api/devices"):
         alone.do("DELETE", f"/api/devices/{each['id']}")
     page.reload()
-    expect(page.get_by_text("Open the link")).to_be_visible()
+    expect(page.get_by_role("heading", name="Not opened by its link")).to_be_visible()
     until(page, "=== 0")
     assert page.evaluate("localStorage.getItem('kept')") is None

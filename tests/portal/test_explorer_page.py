@@ -133,7 +133,7 @@ def test_hostile_text_stays_text(open_tab: OpenTab) -> None:
     said = page.get_by_role("table").locator("tbody tr").first
     expect(said).to_contain_text("<script>alert(1)</script>")
     said.locator("summary").click()
-    expect(said.locator("dt").last).to_contain_text("<img src=x")
+    expect(said.locator("dt").filter(has_text="<img src=x")).to_be_visible()
     assert page.locator("main script, main img").count() == 0
     page.get_by_label("Find").fill("<script>")
     expect(page.get_by_role("table").locator("tbody tr")).to_have_count(1)

@@ -147,7 +147,7 @@ def test_a_wallet_on_another_device_stakes(
         assert pot.functions.contributions(me.address).call() == quarter
         # After a reload it is still there; then it is left.
         page.reload()
-        page.get_by_role("button", name=me.address[:6]).click()
+        page.get_by_role("button", name=me.address[:6]).first.click()
         page.get_by_role("button", name="Disconnect").click()
         assert [line.split()[0] for line in distant.stdout] == ["sent", "sent", "left"]
     expect(page.get_by_role("button", name="Connect wallet")).to_be_visible()

@@ -52,7 +52,7 @@ export function told(step: Step): string {
         fee: percent(step.fee),
         // The operator's own place is the first.
         count: Math.max(0, step.places.length - 1),
-        activation: step.manual ? "hand" : "itself",
+        hand: step.manual ? 1 : 0,
       });
     case "flush":
       return t("step.flush");
