@@ -25,6 +25,9 @@ pub fn fill_in_order(
     accounts: impl Iterator<Item = (AccountId, Vec<NewMessage>)>,
 ) -> Result<u64, StoreError> {
     let tables = Tables::open(config)?;
+    if tables.meta(&tables.env.read_txn()?, Meta::Sequence)? > 0 {
+        return Err(StoreError::Database(format!("the message store in {} is not empty", config.path.display())));
+    }
     let (data, expiries) = (tables.data.tree, tables.expiries.tree);
     let mut txn = tables.env.write_txn()?;
     let (mut sequence, mut bytes, mut pending) = (0, 0, 0);
