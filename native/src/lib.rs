@@ -23,6 +23,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     panic::tell_all();
+    module.add("QUIC_SOCKET_BUFFER", allium_engine::transport::quic::SOCKET_BUFFER)?;
     module.add("PROTOCOL_VERSION", <(u16, u16, u16)>::from(allium_engine::rpc::PROTOCOL_VERSION))?;
     module.add_class::<bls::BlsSecretKey>()?;
     module.add_class::<bls::BlsDomain>()?;

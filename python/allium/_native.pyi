@@ -6,6 +6,8 @@ from typing import Final, Literal, NotRequired, Self, TypedDict, final, type_che
 
 #: Version of the protocol that the engine speaks, as nodes advertise it.
 PROTOCOL_VERSION: Final[tuple[int, int, int]]
+#: Bytes that the engine asks the kernel to hold for each direction of a UDP socket.
+QUIC_SOCKET_BUFFER: Final[int]
 
 @type_check_only
 class NodeEntry(TypedDict):

@@ -21,9 +21,6 @@ from allium.settings.keys import KeyFileError
 #: With less, a few hundred clients are too many.
 _FEWEST_FILES = 1024
 
-#: Bytes that the engine asks for as the buffers of its UDP sockets (`SOCKET_BUFFER` in `transport/quic/config.rs`).
-_UDP_BUFFER = 4 << 20
-
 #: A store waits for one fdatasync; milliseconds.
 _SLOW_DISK, _TOO_SLOW_DISK = 10.0, 100.0
 _WRITES, _WRITE_BYTES, _WRITE_SECONDS = 64, 4096, 2.0
@@ -194,12 +191,14 @@ def open_files(pid: int | None) -> Result:
 
 def socket_buffers(sysctls: Path = Path("/proc/sys/net/core")) -> Result:
     """How much the kernel holds of what comes over QUIC while the node is busy. Unknown (a container) is well."""
+    from allium._native import QUIC_SOCKET_BUFFER
+
     told = {name: _text(sysctls / name).strip() for name in ("rmem_max", "wmem_max")}
-    small = {name: value for name, value in told.items() if value.isdigit() and int(value) < _UDP_BUFFER}
+    small = {name: value for name, value in told.items() if value.isdigit() and int(value) < QUIC_SOCKET_BUFFER}
     if not small:
         return ok("limits", "buffers of UDP are large enough")
     found = ", ".join(f"net.core.{name} = {value}" for name, value in small.items())
-    wanted = " ".join(f"net.core.{name}={_UDP_BUFFER}" for name in small)
+    wanted = " ".join(f"net.core.{name}={QUIC_SOCKET_BUFFER}" for name in small)
     remedy = f"sysctl -w {wanted}, and in /etc/sysctl.d to keep it"
     return warning("limits", f"{found}: a burst of new QUIC clients is lost, and comes again after a second", remedy)
 

@@ -12,7 +12,6 @@ use quinn::{
     Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt,
     crypto::rustls::HandshakeData,
 };
-
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::tls;
@@ -122,13 +121,17 @@ impl ConnectionIdGenerator for RandomIds {
 ///
 /// By default it holds some 90 datagrams, less than 64 clients send at once: what is lost of a handshake comes again after
 /// a second (RFC 9002 §6.2.2). The system's limit (`net.core.rmem_max`, `wmem_max`) holds.
-const SOCKET_BUFFER: usize = 4 << 20;
+pub const SOCKET_BUFFER: usize = 4 << 20;
 
 /// Lets the kernel hold what comes while all threads are busy.
 fn make_room(socket: &SockRef<'_>) {
-    // What the system does not allow is cut, not refused.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    // What the system does not allow is cut, not refused. What it gives by itself may be more.
+    if socket.recv_buffer_size().is_ok_and(|now| now < SOCKET_BUFFER) {
+        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    }
+    if socket.send_buffer_size().is_ok_and(|now| now < SOCKET_BUFFER) {
+        let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    }
 }
 
 /// An endpoint to connect from.

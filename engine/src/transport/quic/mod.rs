@@ -14,7 +14,7 @@ pub(super) mod tls;
 
 pub use bytes::{ByteConnection, ByteLimits, ByteListener, ByteStream, StreamError};
 pub use client::QuicClient;
-pub use config::{ALPN, ALPN_NODES, client_endpoint};
+pub use config::{ALPN, ALPN_NODES, SOCKET_BUFFER, client_endpoint};
 pub use error::QuicError;
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
         let own = Ed25519Secret::from_seed(&[1; 32]);
         let _server = endpoint(socket, ACCEPTED, &own).unwrap();
         // The kernel doubles what it is asked for.
-        assert_eq!(seen.recv_buffer_size().unwrap(), 2 * most.min(4 << 20));
+        assert_eq!(seen.recv_buffer_size().unwrap(), 2 * most.min(SOCKET_BUFFER));
     }
 
     /// Whoever knows only what the reference has is met in that.
