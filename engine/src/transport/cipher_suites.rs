@@ -7,7 +7,7 @@ use rustls::{CipherSuite, crypto::CryptoProvider};
 /// All that the library has, AES-128 first.
 ///
 /// Its keys are derived by SHA-256, for which processors have instructions; those of AES-256 by SHA-384, for which they have
-/// none: that was a twelfth of a handshake (`docs/benchmarks.md`). A server goes by this order, not by the client's.
+/// none (`docs/benchmarks.md`). A server goes by this order, not by the client's.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.cipher_suites.sort_by_key(|suite| !is_aes_128(suite.suite()));
