@@ -19,6 +19,7 @@ from eth_utils.address import to_checksum_address
 from allium._native import BlsDomain
 from allium.base import log
 from allium.portal import registrations
+from allium.portal.bodies import whole
 from allium.portal.chain_reads import ChainReads
 from allium.portal.contract_registry import ContractRegistry
 from allium.portal.database import PortalDatabase
@@ -269,15 +270,10 @@ class PortalApi:
 
 
 async def _body(request: Request) -> bytes:
-    if (request.length or 0) > registrations.MOST_BODY:
+    body = await whole(request, registrations.MOST_BODY)
+    if body is None:
         raise InvalidRegistrationError("that is too long")
-    parts, size = [], 0
-    async for part in request.body:
-        size += len(part)
-        if size > registrations.MOST_BODY:
-            raise InvalidRegistrationError("that is too long")
-        parts.append(part)
-    return b"".join(parts)
+    return body
 
 
 def _address(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from allium.portal.bodies import whole
 from allium.portal.replies import bare, refusal
 from allium.server.messages import Answer, Request
 from allium.staking.provider import ProviderError
@@ -39,7 +40,8 @@ class ChainReads:
 
     async def answer(self, request: Request) -> Answer:
         """What the provider says, its errors too. Raises only what reading the body raises."""
-        asked = _asked(await _body(request))
+        body = await whole(request, _MOST_BODY)
+        asked = None if body is None else _asked(body)
         if asked is None:
             return refusal(400, "one question of JSON-RPC is expected, that only reads")
         number, method, params = asked
@@ -50,16 +52,6 @@ class ChainReads:
         answer = bare(json.dumps({"jsonrpc": "2.0", "id": number, **told}).encode())
         answer.headers["cache-control"] = "no-store"
         return answer
-
-
-async def _body(request: Request) -> bytes:
-    """What was sent; nothing, where that is too long."""
-    body = b""
-    async for part in request.body:
-        body += part
-        if len(body) > _MOST_BODY:
-            return b""
-    return body
 
 
 def _asked(body: bytes) -> tuple[int, str, list[Any]] | None:

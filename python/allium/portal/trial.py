@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from allium.portal.bodies import whole
 from allium.portal.epoch import Epoch, members
 from allium.portal.faucet import REAL_CHAINS, Faucet, FaucetRules, NotGrantedError, code_of
 from allium.portal.leaders import Leaders
@@ -47,7 +48,7 @@ class TrialNetwork:
         if self._faucet is None:
             return refusal(404, "this portal has no faucet")
         try:
-            told = msgspec.json.decode(await _body(request), type=dict[str, Any])
+            told = msgspec.json.decode(await whole(request, _MOST_BODY) or b"", type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
             return refusal(400, "an object with address and code is expected")
         address = checked(str(told.get("address")))
@@ -58,15 +59,6 @@ class TrialNetwork:
         answer = bare(members(granted=paid))
         answer.headers["cache-control"] = "no-store"
         return answer
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for part in request.body:
-        body += part
-        if len(body) > _MOST_BODY:
-            return b""
-    return body
 
 
 def opened(
