@@ -1,6 +1,5 @@
 /** Where one writes: text that grows, files, emoji, mentions, a recording, and the draft that is kept. */
 import { IconButton, toast } from "@allium/ui";
-import * as Popover from "@radix-ui/react-popover";
 import { ImagePlay, Mic, Paperclip, SendHorizontal, Smile, X } from "lucide-react";
 import {
   type ClipboardEvent,
@@ -25,6 +24,7 @@ import { codePoints, LONGEST_CAPTION, safeName } from "../text/safe";
 import type { Chat } from "./context";
 import { focusMessage } from "./focus";
 import { type Mention, Mentions, mentionAt, useMentionable } from "./mentions";
+import { Picker } from "./picker";
 
 const EmojiPicker = lazy(() => import("./emoji-picker"));
 const GifPanel = lazy(() => import("./gif-panel"));
@@ -202,7 +202,9 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
         <div className="replying">
           <span className="quote">
             <b>{reply.outgoing ? t("common.you") : <Name of={reply.sender} />}</b>
-            <span className="quoted">{plain(reply.text, reply.mentions, chat.me) || t("file.attachment")}</span>
+            <span className="quoted" dir="auto">
+              {plain(reply.text, reply.mentions, chat.me) || t("file.attachment")}
+            </span>
           </span>
           <IconButton label={t("chat.cancelReply")} onClick={() => chat.reply.set(null)}>
             <X />
@@ -275,61 +277,29 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
           onKeyDown={onKeyDown}
           onPaste={onPaste}
         />
-        <Popover.Root open={gifs} onOpenChange={setGifs}>
-          <Popover.Trigger asChild>
-            <IconButton label={t("gif.choose")}>
-              <ImagePlay />
-            </IconButton>
-          </Popover.Trigger>
-          <Popover.Portal>
-            <Popover.Content
-              className="menu picker"
-              side="top"
-              align="end"
-              sideOffset={10}
-              collisionPadding={10}
-              aria-label={t("gif.choose")}
-              onCloseAutoFocus={(event) => {
-                event.preventDefault();
-                field.current?.focus();
-              }}
-            >
-              <Suspense fallback={<div className="emoji-picker" aria-busy="true" />}>
-                <GifPanel chat={chat} onDone={() => setGifs(false)} />
-              </Suspense>
-            </Popover.Content>
-          </Popover.Portal>
-        </Popover.Root>
-        <Popover.Root open={emoji} onOpenChange={setEmoji}>
-          <Popover.Trigger asChild>
-            <IconButton label={t("chat.emoji")}>
-              <Smile />
-            </IconButton>
-          </Popover.Trigger>
-          <Popover.Portal>
-            <Popover.Content
-              className="menu picker"
-              side="top"
-              align="end"
-              sideOffset={10}
-              collisionPadding={10}
-              aria-label={t("chat.emoji")}
-              onCloseAutoFocus={(event) => {
-                event.preventDefault();
-                field.current?.focus();
-              }}
-            >
-              <Suspense fallback={<div className="emoji-picker" aria-busy="true" />}>
-                <EmojiPicker
-                  onPick={(piece) => {
-                    setEmoji(false);
-                    insert(piece);
-                  }}
-                />
-              </Suspense>
-            </Popover.Content>
-          </Popover.Portal>
-        </Popover.Root>
+        <Picker
+          label={t("gif.choose")}
+          icon={<ImagePlay />}
+          open={gifs}
+          onOpen={setGifs}
+          onClosed={() => field.current?.focus()}
+        >
+          <GifPanel chat={chat} onDone={() => setGifs(false)} />
+        </Picker>
+        <Picker
+          label={t("chat.emoji")}
+          icon={<Smile />}
+          open={emoji}
+          onOpen={setEmoji}
+          onClosed={() => field.current?.focus()}
+        >
+          <EmojiPicker
+            onPick={(piece) => {
+              setEmoji(false);
+              insert(piece);
+            }}
+          />
+        </Picker>
         {text.trim() || staged.length > 0 ? (
           <IconButton type="submit" className="primary" label={t("chat.send")} disabled={!ready}>
             <SendHorizontal className="flip" />
