@@ -51,7 +51,7 @@ function Quote({ message }: { message: Message }) {
       <b>
         <bdi>{name}</bdi>
       </b>
-      <span className="quoted">
+      <span className="quoted" dir="auto">
         {target === null
           ? t("message.quoteMissing")
           : plain(quote.text, message.mentions, chat.me) || t("file.attachment")}

@@ -64,7 +64,7 @@ export function Head({ account, conversation, chat }: { account: Account; conver
     <header className="chat-head">
       <div className="pane-head">
         <IconButton className="narrow-only" label={t("common.back")} onClick={() => go(account.id)}>
-          <ChevronLeft />
+          <ChevronLeft className="flip" />
         </IconButton>
         <button type="button" className="account" onClick={details}>
           <ConversationAvatar of={conversation} size="small" />
