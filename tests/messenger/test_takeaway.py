@@ -136,7 +136,8 @@ def test_it_is_known_which_nodes_have_a_message_and_when_it_was_fetched(
         assert 200 in (wire.rpc(node, "store", late).status for node in messenger_devnet.nodes)
         at_alice.until("message_received", lambda event: event["message"]["text"] == "Dinner is ready")
     # It stands where it was written, above all that the tests before have sent.
-    page.get_by_role("region", name=re.compile("^Messages with")).press("Home")
+    page.get_by_label("Message", exact=True).press("ArrowUp")
+    page.keyboard.press("Home")
     expect(message(page, "Dinner is ready")).to_be_visible()
     act(page, "Dinner is ready", "Message info")
     for each in ("Written", "Reached the network", "Fetched by this device"):

@@ -322,7 +322,9 @@ async def _leave(asked: PortalUnderTest, net: Staked) -> None:
 async def test_strangers_get_a_status_and_what_two_keys_signed_is_kept(
     young: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with staked(young, tmp_path, capsys, 1) as net, portal(net, source_requests=60) as asked:
+    async with staked(young, tmp_path, capsys, 1) as net, portal(net, source_requests=150) as asked:
+        # Before it has heard of a block it is not well, and says so.
+        await asked.until("/info", lambda told: told["network"]["block_height"] > 0)
         await _register(asked, net)
         await _pester(asked, net)
 

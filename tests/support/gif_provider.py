@@ -45,7 +45,9 @@ class GifProvider:
         if path.startswith("/v1/gifs/"):
             if query.get("api_key") != [KEY]:
                 return 403, "application/json", b"{}"
-            listed = [entry(self.url, number) for number in range(3)]
+            # What is found is told from what was there before.
+            title = "Dance" if path.endswith("/search") else "Trend"
+            listed = [entry(self.url, number) | {"title": f"{title} {number}"} for number in range(3)]
             return 200, "application/json", json.dumps({"data": listed}).encode()
         colours = ("red", "blue") if path.startswith("/small") else ("green", "black", "white")
         return 200, "image/gif", gif(*colours)
