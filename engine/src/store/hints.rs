@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    commands::{Command, KEY},
+    commands::{self, Command},
     error::StoreError,
-    layout::{self, Meta, damaged, expiring, u64_at},
+    layout::{self, KEY, Meta, damaged, expiring},
+    log::memtable::{Reads, View, Writes},
     shares::Book,
     tables::Tables,
     write_txn::WriteTxn,
@@ -26,7 +27,7 @@ pub enum Hint {
     /// A client's command that is not in the log.
     Command(Command),
     /// The key of one that is in the log; if it is not any more, its account has let go of it.
-    Logged([u8; KEY]),
+    Logged([u8; commands::KEY]),
 }
 
 impl Hint {
@@ -110,24 +111,91 @@ impl Drop for ReplicationGuard {
     }
 }
 
+/// In `meta`: an epoch of the write-ahead log, and the keys of those messages in flight when it ended.
+const IN_FLIGHT: &[u8] = b"in_flight";
+/// Keys in it, at most.
+const LISTED: usize = 16_384;
+
+/// What is in flight now, after the last transaction of `epoch`; `None` where that is too much for a list.
+pub(super) fn in_flight(tables: &Tables, epoch: u64) -> Option<Vec<u8>> {
+    let keys: Vec<_> = {
+        let in_flight = tables.in_flight.lock();
+        (in_flight.len() <= LISTED).then(|| in_flight.values().copied().collect())?
+    };
+    Some(list(epoch, &keys))
+}
+
+fn list(epoch: u64, keys: &[[u8; KEY]]) -> Vec<u8> {
+    [&epoch.to_be_bytes(), keys.as_flattened()].concat()
+}
+
+impl Tables {
+    /// Puts the list of [`in_flight`] beside the trees that have all of its epoch. Without one, the list there is of an epoch
+    /// before, and no use.
+    pub(super) fn put_in_flight(&self, txn: &mut impl Writes, list: Option<&[u8]>) -> Result<(), StoreError> {
+        list.map_or(Ok(()), |list| self.meta.put(txn, IN_FLIGHT, list))
+    }
+
+    /// As [`Self::put_in_flight`], for what was listed in an epoch before and for the messages of those that followed.
+    pub(super) fn put_replayed(
+        &self,
+        txn: &mut impl Writes,
+        epoch: u64,
+        mut keys: Vec<[u8; KEY]>,
+    ) -> Result<(), StoreError> {
+        let replicated = self.meta(txn, Meta::Replicated)?;
+        keys.retain(|key| layout::sequence_of(key) > replicated);
+        self.put_in_flight(txn, Some(&list(epoch, &keys)))
+    }
+
+    /// The messages in flight at the end of `epoch`, the last that is in the trees; `None` where they are not known.
+    pub(super) fn listed(&self, txn: &impl Reads, epoch: u64) -> Result<Option<Vec<[u8; KEY]>>, StoreError> {
+        match self.meta.get(txn, IN_FLIGHT)? {
+            Some(list) => {
+                let (of, keys) = list.split_first_chunk().ok_or_else(damaged)?;
+                Ok((u64::from_be_bytes(*of) == epoch).then(|| keys.as_chunks().0.to_vec()))
+            }
+            // Nothing was checkpointed yet.
+            None => Ok((self.meta(txn, Meta::Sequence)? == 0).then(Vec::new)),
+        }
+    }
+}
+
 /// Messages behind the mark that a crash has left are to be told again.
 pub(super) fn recover(tables: &Tables) -> Result<(), StoreError> {
     let txn = tables.view()?;
     let (replicated, last) = (tables.meta(&txn, Meta::Replicated)?, tables.meta(&txn, Meta::Sequence)?);
-    // 0: a version that kept no mark, or nothing to mark.
-    if replicated > 0 && replicated < last {
-        let (mut in_flight, mut untold) = (tables.in_flight.lock(), tables.untold.lock());
-        for entry in tables.expiries.iter(&txn)? {
-            let (at, whose) = entry?;
-            let number = at.get(8..).and_then(u64_at).ok_or_else(damaged)?;
-            if number > replicated {
-                let (_, key) = expiring((at, whose)).ok_or_else(damaged)?;
-                in_flight.insert(number);
-                untold.insert(number, (AccountId(layout::account_of(&key)), tables.record(&txn, &key)?.hash));
-            }
+    if replicated == last {
+        return Ok(());
+    }
+    let keys = match tables.listed(&txn, tables.meta(&txn, Meta::Checkpointed)?)? {
+        Some(keys) => keys,
+        // A version that kept no mark.
+        None if replicated == 0 => return Ok(()),
+        // One that kept no list, or too much for it.
+        None => all_behind(tables, &txn, replicated)?,
+    };
+    let (mut in_flight, mut untold) = (tables.in_flight.lock(), tables.untold.lock());
+    for key in keys {
+        let number = layout::sequence_of(&key);
+        if number > replicated && let Some(record) = tables.message(&txn, &key)? {
+            in_flight.insert(number, key);
+            untold.insert(number, (AccountId(layout::account_of(&key)), record.hash));
         }
     }
     Ok(())
+}
+
+/// The keys of all messages behind the mark. Takes as long as there are messages.
+fn all_behind(tables: &Tables, txn: &View<'_>, replicated: u64) -> Result<Vec<[u8; KEY]>, StoreError> {
+    let mut keys = Vec::new();
+    for entry in tables.expiries.iter(txn)? {
+        let (_, key) = expiring(entry?).ok_or_else(damaged)?;
+        if layout::sequence_of(&key) > replicated {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
 }
 
 /// To whose share a value of `missed` counts; commands that are not in the log share one.

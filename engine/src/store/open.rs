@@ -11,7 +11,7 @@ use super::{
     directory::{environment, extend, file_is_short, length, lock},
     error::{StoreError, io},
     hints,
-    layout::{FORMAT, Meta, damaged, u64_at},
+    layout::{FORMAT, Meta, damaged, expiring, u64_at},
     log::{
         memtable::{Table, Writes, size},
         wal,
@@ -94,8 +94,17 @@ impl Tables {
     fn replay(&self, path: &Path) -> Result<(), StoreError> {
         let mut txn = self.env.write_txn()?;
         let checkpointed = self.meta(&txn, Meta::Checkpointed)?;
-        let last = wal::replay(path, checkpointed, |table, key, value| txn.change(&self.table(table)?, key, value))?;
-        self.set_meta(&mut txn, Meta::Checkpointed, last)?;
+        let mut in_flight = self.listed(&txn, checkpointed)?;
+        let last = wal::replay(path, checkpointed, |table, key, value| {
+            if table == self.expiries.id as u8 && let (Some(keys), Some(value)) = (&mut in_flight, value) {
+                keys.push(expiring((key, value)).ok_or_else(damaged)?.1);
+            }
+            txn.change(&self.table(table)?, key, value)
+        })?;
+        if last > checkpointed {
+            self.set_meta(&mut txn, Meta::Checkpointed, last)?;
+            in_flight.map_or(Ok(()), |keys| self.put_replayed(&mut txn, last, keys))?;
+        }
         Ok(txn.commit()?)
     }
 

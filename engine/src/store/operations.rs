@@ -40,7 +40,8 @@ impl WriteTxn<'_> {
         let stored = self.put(message, room)?;
         let number = (stored.outcome == Outcome::New).then_some(self.sequence);
         if let Some(number) = number {
-            self.tables.in_flight.lock().insert(number);
+            let key = layout::key(&message.account, message.namespace, number);
+            self.tables.in_flight.lock().insert(number, key);
         }
         Ok((stored, number))
     }

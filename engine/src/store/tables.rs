@@ -1,7 +1,7 @@
 //! The open database: its file, its lock, its tables.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     fs::File,
     path::{Path, PathBuf},
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
@@ -47,8 +47,8 @@ pub(super) struct Tables {
     pub(super) latest: AtomicU64,
     /// Accounts with messages that were stored again after a deletion that is ahead of the clock, and until when they are.
     pub(super) restored: Mutex<HashMap<AccountId, Millis>>,
-    /// Sequence numbers of messages that other members may not have been told of.
-    pub(super) in_flight: Mutex<BTreeSet<u64>>,
+    /// Messages that other members may not have been told of, by their sequence numbers: their keys.
+    pub(super) in_flight: Mutex<BTreeMap<u64, [u8; KEY]>>,
     /// Those of them that nobody is telling of.
     pub(super) untold: Mutex<BTreeMap<u64, (AccountId, MessageHash)>>,
     pub(super) untold_came: Notify,

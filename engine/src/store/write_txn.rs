@@ -81,7 +81,7 @@ impl<'e> WriteTxn<'e> {
         self.tables.set_meta(&mut self.view, Meta::Sequence, self.sequence)?;
         self.tables.set_meta(&mut self.view, Meta::Bytes, self.bytes)?;
         self.tables.set_meta(&mut self.view, Meta::Messages, self.messages)?;
-        let replicated = self.tables.in_flight.lock().first().map_or(self.sequence, |first| first - 1);
+        let replicated = self.tables.in_flight.lock().keys().next().map_or(self.sequence, |first| first - 1);
         self.tables.set_meta(&mut self.view, Meta::Replicated, replicated)?;
         let latest = self.tables.latest.load(Ordering::Relaxed);
         self.tables.set_meta(&mut self.view, Meta::Latest, latest)?;

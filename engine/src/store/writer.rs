@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::{
     config::{Durability, StoreConfig},
     error::StoreError,
+    hints,
     layout::Meta,
     log::{
         checkpoint::{Checkpoint, Checkpointer},
@@ -269,7 +270,9 @@ impl Run {
         let side = self.wal.side();
         let unsynced = self.wal.unsynced();
         let changes = self.tables.memtable.write().freeze();
-        self.checkpointer.begin(Checkpoint { epoch: self.wal.turn(), side, changes, unsynced });
+        let epoch = self.wal.turn();
+        let in_flight = hints::in_flight(&self.tables, epoch);
+        self.checkpointer.begin(Checkpoint { epoch, side, changes, in_flight, unsynced });
         self.since = None;
     }
 

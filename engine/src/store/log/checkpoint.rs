@@ -37,6 +37,8 @@ pub(in crate::store) struct Checkpoint {
     pub(in crate::store) epoch: u64,
     pub(in crate::store) side: usize,
     pub(in crate::store) changes: Arc<Changes>,
+    /// As [`super::super::hints::in_flight`] gives it.
+    pub(in crate::store) in_flight: Option<Vec<u8>>,
     /// Of the log, what may not be on disk.
     pub(in crate::store) unsynced: Option<Unsynced>,
 }
@@ -126,9 +128,9 @@ impl Drop for Checkpointer {
 }
 
 fn run(tables: &Tables, checkpoints: &Receiver<Checkpoint>, shared: &Shared, heart: &Heart) {
-    while let Ok(Checkpoint { epoch, side, changes, unsynced }) = checkpoints.recv() {
+    while let Ok(checkpoint) = checkpoints.recv() {
         heart.beat();
-        while let Err(error) = tables.checkpoint(&changes, epoch, unsynced.as_ref(), heart) {
+        while let Err(error) = tables.checkpoint(&checkpoint, heart) {
             tracing::error!(%error, "what was written last could not be put into the store's trees yet");
             let mut state = shared.state.lock();
             state.stuck = Some(error);
@@ -140,7 +142,8 @@ fn run(tables: &Tables, checkpoints: &Receiver<Checkpoint>, shared: &Shared, hea
                 return;
             }
         }
-        drop(changes);
+        let side = checkpoint.side;
+        drop(checkpoint);
         // What is in the trees is seen there before it is not seen here any more.
         let checkpointed = tables.memtable.write().checkpointed();
         tables.touched.clear(side);
@@ -155,15 +158,9 @@ fn run(tables: &Tables, checkpoints: &Receiver<Checkpoint>, shared: &Shared, hea
 impl Tables {
     /// In several transactions: what is checkpointed twice is the same, and whoever reads sees all of `changes` elsewhere.
     /// The log is on disk before the first of several, so that the tables never hold a part of what is nowhere else.
-    fn checkpoint(
-        &self,
-        changes: &Changes,
-        epoch: u64,
-        unsynced: Option<&Unsynced>,
-        heart: &Heart,
-    ) -> Result<(), StoreError> {
-        let all: Vec<_> = changes.iter().collect();
-        let sync = || unsynced.map_or(Ok(()), Unsynced::sync);
+    fn checkpoint(&self, checkpoint: &Checkpoint, heart: &Heart) -> Result<(), StoreError> {
+        let all: Vec<_> = checkpoint.changes.iter().collect();
+        let sync = || checkpoint.unsynced.as_ref().map_or(Ok(()), Unsynced::sync);
         if all.len() > STEP {
             sync()?;
         }
@@ -171,7 +168,7 @@ impl Tables {
         loop {
             heart.beat();
             let (some, later) = rest.split_at(rest.len().min(STEP));
-            let last = later.is_empty().then_some(epoch);
+            let last = later.is_empty().then_some(checkpoint);
             match self.put_all(some, last) {
                 Err(StoreError::MapFull) => {
                     sync()?;
@@ -187,7 +184,8 @@ impl Tables {
         }
     }
 
-    fn put_all(&self, changes: &[Change<'_>], epoch: Option<u64>) -> Result<(), StoreError> {
+    /// `whole`: with these changes all of it is there.
+    fn put_all(&self, changes: &[Change<'_>], whole: Option<&Checkpoint>) -> Result<(), StoreError> {
         let mut txn = self.env.write_txn()?;
         let mut last = self.expiries.tree.last(&txn)?.map(|(key, _)| key.to_vec());
         for &(table, key, value) in changes {
@@ -202,8 +200,9 @@ impl Tables {
                 None => drop(table.tree.delete(&mut txn, key)?),
             }
         }
-        if let Some(epoch) = epoch {
-            self.set_meta(&mut txn, Meta::Checkpointed, epoch)?;
+        if let Some(whole) = whole {
+            self.set_meta(&mut txn, Meta::Checkpointed, whole.epoch)?;
+            self.put_in_flight(&mut txn, whole.in_flight.as_deref())?;
         }
         Ok(txn.commit()?)
     }

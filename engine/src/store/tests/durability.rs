@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::watchdog::Ward;
+use crate::{store::tables::Tables, watchdog::Ward};
 
 /// Wherever the log is cut off or spoilt, what was before that is there, whole transactions of it, and nothing else.
 #[test]
@@ -83,6 +83,51 @@ fn what_the_swarm_was_not_told_of_is_known() {
         store.unreplicated().await;
         assert_eq!(named(&store)[0].message(), (account(1), hung_up.hash));
     });
+}
+
+/// What is to be told after a crash is known without a walk through all there is: what was in flight when the trees took it,
+/// and what is in the log.
+#[test]
+fn what_was_in_flight_is_listed_beside_the_trees() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, 1 << 20);
+    let runtime = runtime();
+    let names = |unreplicated: &[ReplicationGuard]| unreplicated.iter().map(|guard| guard.message().1).collect::<Vec<_>>();
+    let [first, told, deleted, logged] = [b"first", b"told!", b"gone!", b"after"].map(|data| message(1, 0, data, 1, FAR));
+    let (_guards, hash) = runtime.block_on(async {
+        // The first of all has no mark before it.
+        let (_, untold) = store.put_as_coordinator(first.clone()).await.unwrap();
+        store.put_as_coordinator(told.clone()).await.unwrap().1.told();
+        let (_, gone) = store.put_as_coordinator(deleted.clone()).await.unwrap();
+        store.checkpoint().await.unwrap();
+        let (_, later) = store.put_as_coordinator(logged.clone()).await.unwrap();
+        store.delete(account(1), vec![deleted.hash], quiet(&store)).await.unwrap();
+        ([untold, gone, later], [first.hash, logged.hash])
+    });
+    let crashed = copied(&dir);
+    let again = open(&crashed, 1 << 20);
+    let unreplicated = again.take_unreplicated();
+    assert_eq!(names(&unreplicated), hash);
+    // Before anything is checkpointed a second time, and after.
+    assert_eq!(names(&open(&copied(&crashed), 1 << 20).take_unreplicated()), hash);
+    runtime.block_on(async {
+        again.put(message(2, 0, b"another", 1, FAR)).await.unwrap();
+        again.checkpoint().await.unwrap();
+    });
+    assert_eq!(names(&open(&copied(&crashed), 1 << 20).take_unreplicated()), hash);
+    // Trees that went on without the list, as a version before would: all behind the mark.
+    let older = copied(&crashed);
+    {
+        let tables = Tables::open(&StoreConfig::new(older.path().join("store"))).unwrap();
+        let mut txn = tables.env.write_txn().unwrap();
+        let checkpointed = tables.meta(&txn, layout::Meta::Checkpointed).unwrap();
+        tables.set_meta(&mut txn, layout::Meta::Checkpointed, checkpointed + 1).unwrap();
+        tables.set_meta(&mut txn, layout::Meta::Replicated, 1).unwrap();
+        txn.commit().unwrap();
+    }
+    let all = open(&older, 1 << 20).take_unreplicated();
+    assert_eq!(names(&all).len(), 3, "told, after, another");
+    assert!(names(&all).contains(&told.hash));
 }
 
 /// What was acknowledged without being on disk is there after a clean end.

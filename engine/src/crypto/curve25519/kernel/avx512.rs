@@ -50,6 +50,8 @@ impl Doubles for Eight {
 }
 
 impl Madd52 for Eight {
+    const NATIVE: bool = false;
+
     #[inline(always)]
     fn madd_low(self, a: Self, b: Self) -> Self {
         doubles::madd_low(self, a, b)

@@ -10,6 +10,10 @@ use super::{
 const LIMB: u64 = (1 << 52) - 1;
 /// The topmost limb ends at bit 255.
 const TOP: u64 = (1 << 47) - 1;
+/// What the topmost limb is below once it was carried.
+pub(crate) const TOP_CARRIED: u64 = TOP + (1 << 12) + 2;
+/// Column 9 is the upper half of one product: times [`FOLD`] it is below 2^52.
+const _: () = assert!(((TOP_CARRIED as u128 * TOP_CARRIED as u128) >> 52) * (FOLD as u128) < 1 << 52);
 /// 2^260 modulo p.
 const FOLD: u64 = 608;
 /// A multiple of p with every limb above what a column of a fresh product can be.
@@ -26,13 +30,27 @@ pub(crate) struct Limbs<L>(pub(crate) [L; 5]);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns<L>(pub(crate) [L; 5]);
 
-/// Columns 5 to 9 times 2^260, as columns 0 to 4. Two are carried, so that the products fit.
+/// Columns 0 to 4 and, times 2^260, columns 5 to 9.
 #[inline(always)]
-fn fold<L: Madd52>([u5, u6, u7, u8, u9]: [L; 5]) -> [L; 5] {
-    let (limb, fold) = (L::splat(LIMB), L::splat(FOLD));
+fn fold<L: Madd52>(low: [L; 5], high: [L; 5]) -> Columns<L> {
+    let factor = L::splat(FOLD);
+    if L::NATIVE {
+        // 17 instructions, where a product of 64 bits is three, and one that takes long.
+        let mut sum = low;
+        for i in 0..4 {
+            sum[i] = sum[i].madd_low(high[i], factor);
+            sum[i + 1] = sum[i + 1].madd_high(high[i], factor).madd_small(high[i].shr::<52>(), factor);
+        }
+        sum[4] = sum[4].madd_low(high[4], factor);
+        return Columns(sum);
+    }
+    let [u5, u6, u7, u8, u9] = high;
+    let limb = L::splat(LIMB);
+    // Two are carried, so that the products fit.
     let u6 = u6.add(u5.shr::<52>());
     let u7 = u7.add(u6.shr::<52>());
-    [u5.and(limb).mul(fold), u6.and(limb).mul(fold), u7.mul(fold), u8.mul(fold), u9.mul(fold)]
+    let folded = [u5.and(limb).mul(factor), u6.and(limb).mul(factor), u7.mul(factor), u8.mul(factor), u9.mul(factor)];
+    Columns(from_fn(|i| low[i].add(folded[i])))
 }
 
 impl<L: Madd52> Field for Field52<L> {
@@ -137,9 +155,7 @@ impl<L: Madd52> Field for Field52<L> {
             });
         });
         let [low @ .., r5, r6, r7, r8, r9] = columns;
-        let high = [r5, r6, r7, r8, r9];
-        let folded = fold(high);
-        Columns(from_fn(|i| low[i].add(folded[i])))
+        fold(low, [r5, r6, r7, r8, r9])
     }
 
     #[cfg_attr(not(test), inline(always))]
@@ -158,13 +174,13 @@ impl<L: Madd52> Field for Field52<L> {
             });
         });
         let twice = |k: usize| mixed[k].add(mixed[k]);
-        let folded = fold([
+        let high = [
             twice(5).madd_high(a[2], a[2]),
             twice(6).madd_low(a[3], a[3]),
             twice(7).madd_high(a[3], a[3]),
             twice(8).madd_low(a[4], a[4]),
             zero.madd_high(a[4], a[4]),
-        ]);
+        ];
         let low = [
             zero.madd_low(a[0], a[0]),
             twice(1).madd_high(a[0], a[0]),
@@ -172,7 +188,7 @@ impl<L: Madd52> Field for Field52<L> {
             twice(3).madd_high(a[1], a[1]),
             twice(4).madd_low(a[2], a[2]),
         ];
-        Columns(from_fn(|i| low[i].add(folded[i])))
+        fold(low, high)
     }
 
     #[inline(always)]

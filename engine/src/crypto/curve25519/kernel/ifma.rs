@@ -7,6 +7,8 @@ use super::{eight::Eight, lanes::Madd52};
 // SAFETY, of every block here: this is compiled into an object of its own, for processors that have these
 // instructions, and called on no other.
 impl Madd52 for Eight {
+    const NATIVE: bool = true;
+
     #[inline(always)]
     fn madd_low(self, a: Self, b: Self) -> Self {
         unsafe { Self(_mm512_madd52lo_epu64(self.0, a.0, b.0)) }

@@ -29,6 +29,9 @@ pub(crate) trait Lanes: Copy {
 
 /// Lanes with the multiplier of AVX-512 IFMA, or what does the same. Of both factors the lower 52 bits count.
 pub(crate) trait Madd52: Lanes {
+    /// Whether `madd_low` and `madd_high` are an instruction each.
+    const NATIVE: bool;
+
     /// `self` plus the lower 52 bits of the product.
     fn madd_low(self, a: Self, b: Self) -> Self;
     /// `self` plus bits 52 to 103 of the product.

@@ -22,10 +22,10 @@ use crate::crypto::curve25519::{
 };
 
 #[derive(Clone, Copy, Debug)]
-struct Portable([u64; 8]);
+struct Portable<const NATIVE: bool = true>([u64; 8]);
 
 // Nothing of it is inlined: whole ladders of it, with every check, would be functions that take minutes to compile.
-impl Portable {
+impl<const NATIVE: bool> Portable<NATIVE> {
     #[inline(never)]
     fn each(self, other: Self, what: impl Fn(u64, u64) -> u64) -> Self {
         Self(std::array::from_fn(|lane| what(self.0[lane], other.0[lane])))
@@ -37,7 +37,7 @@ fn product52(a: u64, b: u64) -> u128 {
     low(a) * low(b)
 }
 
-impl Lanes for Portable {
+impl<const NATIVE: bool> Lanes for Portable<NATIVE> {
     const COUNT: usize = 8;
 
     #[inline(never)]
@@ -92,7 +92,9 @@ impl Lanes for Portable {
     }
 }
 
-impl Madd52 for Portable {
+impl<const NATIVE: bool> Madd52 for Portable<NATIVE> {
+    const NATIVE: bool = NATIVE;
+
     #[inline(never)]
     fn madd_low(self, a: Self, b: Self) -> Self {
         self.add(a.each(b, |a, b| product52(a, b) as u64 & ((1 << 52) - 1)))
@@ -122,7 +124,7 @@ impl Madd52 for Portable {
     }
 }
 
-impl Mul32 for Portable {
+impl<const NATIVE: bool> Mul32 for Portable<NATIVE> {
     #[inline(never)]
     fn mul32(self, other: Self) -> Self {
         self.each(other, |a, b| {
@@ -144,7 +146,7 @@ fn exact(value: i128) -> f64 {
     double
 }
 
-impl Doubles for Portable {
+impl<const NATIVE: bool> Doubles for Portable<NATIVE> {
     type Double = [f64; 8];
 
     fn double(value: f64) -> [f64; 8] {
@@ -181,7 +183,7 @@ impl Doubles for Portable {
 }
 
 fn check_doubles(a: [u64; 8], b: [u64; 8]) {
-    let (sum, a, b) = (Portable([7; 8]), Portable(a), Portable(b));
+    let (sum, a, b) = (Portable::<true>([7; 8]), Portable(a), Portable(b));
     assert_eq!(doubles::madd_low(sum, a, b).0, sum.madd_low(a, b).0);
     assert_eq!(doubles::madd_high(sum, a, b).0, sum.madd_high(a, b).0);
 }
@@ -209,6 +211,7 @@ fn edge_cases_in_plain_lanes() {
     for points in [&points[..], &points[..1], &points[1..9]] {
         for points in points.chunks(batch::MAX) {
             check::<Field52<Portable>>(&scalar, points);
+            check::<Field52<Portable<false>>>(&scalar, points);
             check::<Field25<Portable>>(&scalar, points);
         }
     }
@@ -221,6 +224,7 @@ fn base<F: Field>() -> Box<Base<F>> {
     for points in points.iter_mut() {
         let odd: [EdwardsPoint; ENTRIES] = std::array::from_fn(|entry| power * Scalar::from(2 * entry as u64 + 1));
         decode_all::<Field52<Portable>>(&odd.map(|point| point.compress().0), points);
+        decode_all::<Field52<Portable<false>>>(&odd.map(|point| point.compress().0), points);
         power *= Scalar::from(32_u8);
     }
     let mut base = Box::new([[F::table(&[[0; 32]; ENTRIES]); 3]; BASE_DIGITS]);
@@ -270,6 +274,7 @@ fn check_signatures<F: Field>() {
 #[test]
 fn signatures_in_plain_lanes() {
     check_signatures::<Field52<Portable>>();
+    check_signatures::<Field52<Portable<false>>>();
     check_signatures::<Field25<Portable>>();
 }
 
@@ -286,6 +291,7 @@ proptest! {
     #[test]
     fn anything_in_plain_lanes(scalar: [u8; 32], points in prop::collection::vec(any::<[u8; 32]>(), 0..12)) {
         check::<Field52<Portable>>(&scalar, &points);
+        check::<Field52<Portable<false>>>(&scalar, &points);
         check::<Field25<Portable>>(&scalar, &points);
     }
 }

@@ -16,22 +16,22 @@ const LIMB: u64 = (1 << 52) - 1;
 
 /// All numbers from `low` to `high`.
 #[derive(Clone, Copy, Debug)]
-struct Range {
+struct Range<const NATIVE: bool = true> {
     low: u64,
     high: u64,
 }
 
-const fn up_to(high: u64) -> Range {
+const fn up_to<const NATIVE: bool>(high: u64) -> Range<NATIVE> {
     Range { low: 0, high }
 }
 
-impl Range {
+impl<const NATIVE: bool> Range<NATIVE> {
     fn is_within(self, other: Self) -> bool {
         other.low <= self.low && self.high <= other.high
     }
 }
 
-impl Lanes for Range {
+impl<const NATIVE: bool> Lanes for Range<NATIVE> {
     const COUNT: usize = 1;
 
     #[inline(never)]
@@ -87,7 +87,9 @@ impl Lanes for Range {
     }
 }
 
-impl Madd52 for Range {
+impl<const NATIVE: bool> Madd52 for Range<NATIVE> {
+    const NATIVE: bool = NATIVE;
+
     #[inline(never)]
     fn madd_low(self, a: Self, b: Self) -> Self {
         let most = u128::from(a.high.min(LIMB)) * u128::from(b.high.min(LIMB));
@@ -117,7 +119,7 @@ impl Madd52 for Range {
     }
 }
 
-impl Mul32 for Range {
+impl<const NATIVE: bool> Mul32 for Range<NATIVE> {
     #[inline(never)]
     fn mul32(self, other: Self) -> Self {
         assert!(self.high >> 32 == 0 && other.high >> 32 == 0);
@@ -131,8 +133,10 @@ impl Mul32 for Range {
 }
 
 /// Limbs that were carried: of all but the topmost only 52 bits count, so those may be anything.
-const CARRIED52: field52::Limbs<Range> =
-    field52::Limbs([up_to(u64::MAX), up_to(u64::MAX), up_to(u64::MAX), up_to(u64::MAX), up_to((1 << 47) + (1 << 12))]);
+const fn carried52<const NATIVE: bool>() -> field52::Limbs<Range<NATIVE>> {
+    let any = up_to(u64::MAX);
+    field52::Limbs([any, any, any, any, up_to(field52::TOP_CARRIED - 1)])
+}
 
 /// Sums of points whose coordinates are `fresh` have such coordinates again.
 fn points_stay<F: Field>(fresh: &F::Operand, is_fresh: impl Fn(&F::Operand) -> bool) {
@@ -157,21 +161,28 @@ fn points_stay<F: Field>(fresh: &F::Operand, is_fresh: impl Fn(&F::Operand) -> b
 
 #[test]
 fn steps_in_52_bits_stay_in_their_ranges() {
-    let within = |limbs: &field52::Limbs<Range>| limbs.0.iter().zip(&CARRIED52.0).all(|(a, b)| a.is_within(*b));
+    steps_in_52_bits::<true>();
+    steps_in_52_bits::<false>();
+}
+
+fn steps_in_52_bits<const NATIVE: bool>() {
+    type F<const NATIVE: bool> = Field52<Range<NATIVE>>;
+    let carried = carried52::<NATIVE>();
+    let within = |limbs: &field52::Limbs<Range<NATIVE>>| limbs.0.iter().zip(&carried.0).all(|(a, b)| a.is_within(*b));
     let u = field52::Limbs([up_to(LIMB), up_to(LIMB), up_to(LIMB), up_to(LIMB), up_to((1 << 47) - 1)]);
     assert!(within(&u), "a point as it is read");
-    let state = LadderState::<Field52<Range>> { doubled: (CARRIED52, CARRIED52), added: (CARRIED52, CARRIED52) };
+    let state = LadderState::<F<NATIVE>> { doubled: (carried, carried), added: (carried, carried) };
     let LadderState { doubled, added } = state.step(&u, 1);
     assert!(within(&doubled.0) && within(&doubled.1) && within(&added.0) && within(&added.1));
     // Sums and differences of carried numbers, of which the formulas of Edwards curves consist beside products.
-    let carried = Field52::widen(&CARRIED52);
-    assert!(within(&Field52::carry(Field52::add(carried, carried))));
-    assert!(within(&Field52::carry(Field52::sub(carried, carried))));
-    points_stay::<Field52<Range>>(&CARRIED52, within);
+    let widened = F::<NATIVE>::widen(&carried);
+    assert!(within(&F::<NATIVE>::carry(F::<NATIVE>::add(widened, widened))));
+    assert!(within(&F::<NATIVE>::carry(F::<NATIVE>::sub(widened, widened))));
+    points_stay::<F<NATIVE>>(&carried, within);
     // Every carry leaves the same, whatever a product is made of: inversion and batch are products and squares.
-    for product in [Field52::mul(&CARRIED52, &CARRIED52), Field52::square(&CARRIED52)] {
+    for product in [F::<NATIVE>::mul(&carried, &carried), F::<NATIVE>::square(&carried)] {
         assert!(product.0.iter().all(|column| column.high < 1 << 63));
-        assert!(within(&Field52::carry(product)));
+        assert!(within(&F::<NATIVE>::carry(product)));
     }
 }
 
