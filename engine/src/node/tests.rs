@@ -1,5 +1,6 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
@@ -165,18 +166,14 @@ fn answers_that_nobody_reads_over_quic() {
     node.shutdown();
 }
 
-/// Three nodes in one process: over two relays into a store that reaches every member.
-#[test]
-fn a_store_over_three_hops_reaches_the_swarm() {
-    let directory = tempfile::tempdir().unwrap();
-    let ports = free_ports(6);
-    let mut infos = Vec::new();
-    let mut nodes = Vec::new();
-    for n in 0..3_u8 {
-        let index = usize::from(n);
+/// Nodes of one swarm in one process, in directories that must outlive them.
+fn nodes(directory: &std::path::Path, count: u8) -> (Vec<Node>, Vec<NodeInfo>) {
+    let ports = free_ports(2 * usize::from(count));
+    let (mut nodes, mut infos) = (Vec::new(), Vec::new());
+    for (n, ports) in (0..count).zip(ports.as_chunks::<2>().0) {
         let legacy = LegacyPublicKey([n + 1; 32]);
         let identity = Identity::new(&[n + 1; 32], legacy);
-        let (https_port, omq_port) = (ports[2 * index], ports[2 * index + 1]);
+        let [https_port, omq_port] = *ports;
         infos.push(NodeInfo {
             legacy,
             ed25519: identity.ed25519.public(),
@@ -188,7 +185,7 @@ fn a_store_over_three_hops_reaches_the_swarm() {
             version: [2, 8, 0],
             requested_unlock_height: 0,
         });
-        let mut config = NodeConfig::new(directory.path().join(n.to_string()));
+        let mut config = NodeConfig::new(directory.join(n.to_string()));
         config.bind_ip = Ipv4Addr::LOCALHOST.into();
         (config.https_port, config.omq_port) = (https_port, omq_port);
         nodes.push(Node::start(&config, identity).unwrap());
@@ -198,6 +195,61 @@ fn a_store_over_three_hops_reaches_the_swarm() {
         node.set_network(Snapshot::new(1, String::new(), [19, 4], infos.clone()));
         assert_eq!(node.not_ready(), None);
     }
+    (nodes, infos)
+}
+
+/// Two nodes that open a connection to each other at once keep one of them, and nobody who asks meanwhile is turned away.
+#[test]
+fn of_two_connections_one_goes_and_takes_no_request_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut nodes, infos) = nodes(directory.path(), 2);
+    let hop = |info: &NodeInfo| Hop { ed25519: info.ed25519, x25519: info.x25519 };
+    let infos = infos.into_iter().map(Arc::new).collect::<Vec<_>>();
+    let opened = |node: &Node| node.context.quic_peers.connected() == 1;
+    // Neither has heard of the other's by then.
+    for (node, other) in [(&nodes[0], &infos[1]), (&nodes[1], &infos[0])] {
+        let _inside = node.runtime().unwrap().enter();
+        assert!(node.context.quic_peers.get(other).is_none());
+    }
+    while !nodes.iter().all(opened) {
+        std::thread::yield_now();
+    }
+    let body = json!({"method": "info", "params": {}}).to_string();
+    let until = std::time::Instant::now() + Duration::from_secs(1);
+    let asking: Vec<_> = [(0, 1), (1, 0)]
+        .into_iter()
+        .flat_map(|(from, to)| {
+            let node = &nodes[from];
+            let path = ([hop(&infos[from])], Destination::Node(hop(&infos[to])));
+            let (payload, _) = build(&path.0, &path.1, body.as_bytes(), EncType::AesGcm).unwrap();
+            let handle = node.runtime().unwrap();
+            (0..100).map(move |_| {
+                let (context, payload) = (Arc::clone(&node.context), payload.clone());
+                handle.spawn(async move {
+                    let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
+                    while std::time::Instant::now() < until {
+                        let slot = context.clients.take().unwrap();
+                        let answer = context.onion.entry(payload.as_slice(), Source::new(), slot).await;
+                        *statuses.entry(answer.status.as_u16()).or_default() += 1;
+                    }
+                    statuses
+                })
+            })
+        })
+        .collect();
+    for asked in asking {
+        let statuses = nodes[0].runtime().unwrap().block_on(asked).unwrap();
+        assert!(statuses.keys().eq([&200]), "{statuses:?}");
+    }
+    assert!(nodes.iter().all(opened));
+    nodes.iter_mut().for_each(Node::shutdown);
+}
+
+/// Three nodes in one process: over two relays into a store that reaches every member.
+#[test]
+fn a_store_over_three_hops_reaches_the_swarm() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut nodes, infos) = nodes(directory.path(), 3);
     let hops: Vec<Hop> = infos.iter().map(|info| Hop { ed25519: info.ed25519, x25519: info.x25519 }).collect();
     let account = AccountId::new(AccountId::SESSION, [9; 32]).hex();
     let timestamp = Clock::default().now().0;

@@ -12,6 +12,22 @@ fn backends() -> impl Iterator<Item = Backend> {
     Backend::ALL.into_iter().filter(|backend| backend.is_supported())
 }
 
+/// A program that is optimised as a whole (`lto = "fat"`) has no functions of the standard library for objects from elsewhere.
+#[cfg(allium_vectors)]
+#[test]
+fn the_vector_code_needs_nothing_of_the_standard_library() {
+    let objects: [&[u8]; 3] = [
+        include_bytes!(concat!(env!("OUT_DIR"), "/ifma.o")),
+        include_bytes!(concat!(env!("OUT_DIR"), "/avx512.o")),
+        include_bytes!(concat!(env!("OUT_DIR"), "/avx2.o")),
+    ];
+    let has = |object: &[u8], name: &[u8]| object.windows(name.len()).any(|bytes| bytes == name);
+    for object in objects {
+        assert!(has(object, b"allium_x25519_"), "an object with its names");
+        assert!(!has(object, b"panicking"));
+    }
+}
+
 /// By curve25519-dalek.
 pub(super) fn reference(scalar: &[u8; 32], point: &[u8; 32]) -> [u8; 32] {
     curve25519_dalek::montgomery::MontgomeryPoint(*point).mul_clamped(*scalar).0

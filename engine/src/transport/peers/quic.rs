@@ -33,8 +33,11 @@ const CONNECT: Duration = Duration::from_secs(5);
 const FIRST_CONTACT: Duration = Duration::from_secs(2);
 /// How long a node that has no QUIC, or does not let us in, is left alone.
 const REFUSED: Duration = Duration::from_secs(600);
-/// How long both of two connections stay when both sides opened one.
-const BOTH: Duration = Duration::from_secs(20);
+/// When both sides have opened a connection, how long either is used: who ends one does so after 20 s (`spec/transports`
+/// §3.4), and with it what others still wait for.
+const BOTH: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(10) };
+/// How much longer the one that goes is kept here, until all that was asked on it is answered.
+const LAST_ANSWERS: Duration = if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(45) };
 /// Application codes of closing.
 const DUPLICATE: VarInt = VarInt::from_u32(6);
 const NO_NODE: VarInt = VarInt::from_u32(7);
@@ -283,6 +286,7 @@ impl QuicPeers {
                 if other.ours == peer.ours || other.ours == ours_goes { (peer, other) } else { (other, peer) };
             if stays.is_open() {
                 peers.states.lock().insert(key, PeerState::Up(stays));
+                tokio::time::sleep(LAST_ANSWERS).await;
                 goes.connection.close(DUPLICATE, b"");
             }
         });

@@ -329,7 +329,7 @@ impl<F: Field> Encoder<F> {
     #[inline(never)]
     pub(crate) fn finish(mut self, encoded: &mut [[u8; 32]]) {
         let mut inverse = invert::<F>(&self.product);
-        for at in (0..self.count).rev() {
+        for at in (0..self.count.min(GROUPS)).rev() {
             let of_z = mul::<F>(&inverse, &self.before[at]);
             inverse = mul::<F>(&inverse, &self.z[at]);
             let (x, y) = (bytes::<F>(&mul::<F>(&self.x[at], &of_z)), bytes::<F>(&mul::<F>(&self.y[at], &of_z)));
@@ -359,7 +359,7 @@ pub(crate) fn decode_all<F: Field>(keys: &[[u8; 32]], points: &mut [Affine]) {
             point.double(false);
         }
         let order = bytes::<F>(&point.x);
-        for (lane, to) in points.iter_mut().enumerate() {
+        for (lane, to) in points.iter_mut().enumerate().take(8) {
             let good = none[lane] == 0 && order[lane] != [0; 32];
             *to = if good { [x[lane], y[lane]] } else { [[0xff; 32], y[lane]] };
         }

@@ -116,14 +116,18 @@ fn add_multiple<F: Field>(
     digits: &[[i8; 8]; DIGITS],
     sum: &mut Point<F>,
 ) {
-    let places = if high.is_some() { DIGITS / 2 } else { DIGITS };
-    for place in (0..places).rev() {
-        for doubling in 0..4 {
-            sum.double(doubling == 3);
+    let (lower, upper) = digits.split_at(DIGITS / 2);
+    let shift = |sum: &mut Point<F>| (0..4).for_each(|doubling| sum.double(doubling == 3));
+    if let Some(high) = high {
+        for (of_low, of_high) in lower.iter().zip(upper).rev() {
+            shift(sum);
+            sum.add(&choose(low, of_low));
+            sum.add(&choose(high, of_high));
         }
-        sum.add(&choose(low, &digits[place]));
-        if let Some(high) = high {
-            sum.add(&choose(high, &digits[place + DIGITS / 2]));
+    } else {
+        for of_low in digits.iter().rev() {
+            shift(sum);
+            sum.add(&choose(low, of_low));
         }
     }
 }
