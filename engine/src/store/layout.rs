@@ -15,7 +15,7 @@
 //! | `commands` | account 33, time 8, digest 8 | length 1, method, params |
 //! | `commands_by_time` | time 8, account 33, digest 8 | nothing |
 //! | `revoked` | account 33, token 36 | time 8, in force or taken back 1 |
-//! | `meta` | name | 8; a bencoded list for the topology, keys and swarms for the swarms |
+//! | `meta` | name | 8; a bencoded list for the topology, keys and swarms for the swarms, epoch 8 and keys for `in_flight` |
 //!
 //! All that an account has stands together in `data`, so that a store writes one leaf of one tree and the end of another.
 
