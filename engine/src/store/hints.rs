@@ -178,7 +178,9 @@ pub(super) fn recover(tables: &Tables) -> Result<(), StoreError> {
     let (mut in_flight, mut untold) = (tables.in_flight.lock(), tables.untold.lock());
     for key in keys {
         let number = layout::sequence_of(&key);
-        if number > replicated && let Some(record) = tables.message(&txn, &key)? {
+        if number > replicated
+            && let Some(record) = tables.message(&txn, &key)?
+        {
             in_flight.insert(number, key);
             untold.insert(number, (AccountId(layout::account_of(&key)), record.hash));
         }

@@ -96,7 +96,9 @@ impl Tables {
         let checkpointed = self.meta(&txn, Meta::Checkpointed)?;
         let mut in_flight = self.listed(&txn, checkpointed)?;
         let last = wal::replay(path, checkpointed, |table, key, value| {
-            if table == self.expiries.id as u8 && let (Some(keys), Some(value)) = (&mut in_flight, value) {
+            if table == self.expiries.id as u8
+                && let (Some(keys), Some(value)) = (&mut in_flight, value)
+            {
                 keys.push(expiring((key, value)).ok_or_else(damaged)?.1);
             }
             txn.change(&self.table(table)?, key, value)

@@ -92,8 +92,10 @@ fn what_was_in_flight_is_listed_beside_the_trees() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, 1 << 20);
     let runtime = runtime();
-    let names = |unreplicated: &[ReplicationGuard]| unreplicated.iter().map(|guard| guard.message().1).collect::<Vec<_>>();
-    let [first, told, deleted, logged] = [b"first", b"told!", b"gone!", b"after"].map(|data| message(1, 0, data, 1, FAR));
+    let names =
+        |unreplicated: &[ReplicationGuard]| unreplicated.iter().map(|guard| guard.message().1).collect::<Vec<_>>();
+    let [first, told, deleted, logged] =
+        [b"first", b"told!", b"gone!", b"after"].map(|data| message(1, 0, data, 1, FAR));
     let (_guards, hash) = runtime.block_on(async {
         // The first of all has no mark before it.
         let (_, untold) = store.put_as_coordinator(first.clone()).await.unwrap();
