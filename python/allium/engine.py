@@ -127,6 +127,9 @@ class Store:
     ) -> None:
         """Opens the store in the directory `path`, which is made when it is not there.
 
+        `max_bytes` is what messages may take, `account_bytes` and `account_messages` what one account may have in its
+        public inboxes, and as much again in its other namespaces.
+
         `durability` is what the end of a `put` means: on disk (`sync`), or with the operating system, which writes
         every second (`async`).
         """
