@@ -346,6 +346,39 @@ def test_a_fork_is_told_that_it_is_one(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("7\n", "")
 
 
+#: A process that forks when it has had streams over QUIC.
+STREAMS = """
+import os, threading
+from allium import _native, node_keys
+
+SEED = bytes(32)
+
+def once():
+    taken, there = [], threading.Event()
+    listener = _native.QuicListener("127.0.0.1", 0, SEED, "test")
+    listener.accept(lambda *outcome: (taken.append(outcome), there.set()))
+    connection = _native.QuicConnection("127.0.0.1", listener.port, node_keys(SEED).ed25519, SEED, "test", 60.0)
+    connection.open().write(b"hello", 60.0, lambda *_: None)
+    there.wait()
+    assert taken[0][0] is None, taken
+
+once()
+if os.fork() == 0:
+    try:
+        once()
+        os._exit(7)
+    finally:
+        os._exit(1)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_a_fork_has_streams_of_its_own() -> None:
+    command = [sys.executable, "-c", STREAMS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
 def test_layers_are_opened_and_answered() -> None:
     here = (KEYS.ed25519, KEYS.x25519)
     body = b'{"method":"info","params":{}}'
