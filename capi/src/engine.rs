@@ -22,8 +22,11 @@ use crate::{
     store::AlliumStore,
 };
 
+/// More would be a mistake: the engine makes all of them at once.
+const MOST_WORKERS: usize = 1024;
+
 /// How an engine is to run.
-pub struct AlliumBuilder(Option<EngineBuilder>);
+pub struct AlliumBuilder(Option<EngineBuilder>, String);
 
 impl AlliumBuilder {
     fn change(&mut self, change: impl FnOnce(EngineBuilder) -> EngineBuilder) {
@@ -83,7 +86,7 @@ pub unsafe extern "C" fn allium_builder_new(
         let legacy = LegacyPublicKey(given(legacy_key, "legacy_key")?.bytes);
         let out = given(builder, "builder")?;
         let builder = Engine::builder(data_dir, Identity::new(&seed, legacy));
-        out.write(Box::into_raw(Box::new(AlliumBuilder(Some(builder)))));
+        out.write(Box::into_raw(Box::new(AlliumBuilder(Some(builder), data_dir.to_owned()))));
         Ok(())
     })
 }
@@ -128,7 +131,8 @@ pub extern "C" fn allium_builder_without_store(builder: Option<&mut AlliumBuilde
     change(builder, EngineBuilder::without_store)
 }
 
-/// Bytes that messages may take, of all accounts and of one, and messages that one account may have.
+/// Bytes that messages may take, of all accounts and of one, and messages that one account may have. One account's are meant
+/// twice: in its public inboxes, and in its other namespaces.
 #[unsafe(no_mangle)]
 pub extern "C" fn allium_builder_store_limits(
     builder: Option<&mut AlliumBuilder>,
@@ -150,9 +154,12 @@ pub(crate) const fn durability(sync: bool) -> Durability {
     if sync { Durability::Sync } else { Durability::Async }
 }
 
-/// Threads that serve requests.
+/// Threads that serve requests: at least one, whatever is said, and at most 1024, else `ALLIUM_STATUS_INVALID`.
 #[unsafe(no_mangle)]
 pub extern "C" fn allium_builder_workers(builder: Option<&mut AlliumBuilder>, threads: usize) -> AlliumStatus {
+    if threads > MOST_WORKERS {
+        return AlliumStatus::Invalid;
+    }
     change(builder, |builder| builder.workers(threads))
 }
 
@@ -179,7 +186,8 @@ pub extern "C" fn allium_builder_allow_private_servers(builder: Option<&mut Alli
 }
 
 /// Hands clients' requests for any of `count` `methods` over, whether the protocol knows them or not. `user` goes with
-/// `callback`, which is called from several threads at once, until `allium_engine_stop` returns.
+/// `callback`, which is called from several threads at once, until `allium_engine_stop` returns. A second call of this takes
+/// the place of the first.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn allium_builder_answers(
     builder: Option<&mut AlliumBuilder>,
@@ -211,7 +219,11 @@ pub extern "C" fn allium_engine_start(
 ) -> AlliumStatus {
     guard(error, || {
         let (builder, out) = (given(builder, "builder")?, given(engine, "engine")?);
-        let builder = builder.0.ok_or_else(|| invalid("the builder has failed before"))?;
+        let AlliumBuilder(builder, data_dir) = *builder;
+        // The system's own words for what is wrong with a directory do not say which.
+        let directory = std::fs::create_dir_all(&data_dir);
+        directory.map_err(|error| Failure(AlliumStatus::Io, format!("{data_dir}: {error}")))?;
+        let builder = builder.ok_or_else(|| invalid("the builder has failed before"))?;
         out.write(Box::into_raw(Box::new(AlliumEngine(builder.start()?))));
         Ok(())
     })

@@ -34,9 +34,9 @@ impl AlliumStore {
 }
 
 /// Opens the store in the directory `path`, which is made when it is not there. The limits are bytes that messages may
-/// take, of all accounts and of one, and messages that one account may have; 0 is the network's. `sync` says whether an
-/// acknowledged write is on disk, or with the operating system, which writes every second. `store` is for
-/// `allium_store_close`.
+/// take, of all accounts and of one, and messages that one account may have; 0 is the network's. One account's are meant
+/// twice: in its public inboxes, and in its other namespaces. `sync` says whether an acknowledged write is on disk, or with
+/// the operating system, which writes every second. `store` is for `allium_store_close`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn allium_store_open(
     path: *const c_char,

@@ -1,4 +1,4 @@
-//! The examples in C and C++: built with the system's compilers against the shared library, run under AddressSanitizer and
+//! The examples in C and C++, and what must be refused: built with the system's compilers against the shared library, run under AddressSanitizer and
 //! its search for leaks.
 
 #![allow(clippy::unwrap_used)]
@@ -33,7 +33,7 @@ fn build_and_run(compiler: (&str, &str), standard: &str, source: &str) -> String
     let compiler = env::var(compiler.0).unwrap_or_else(|_| compiler.1.to_owned());
     let mut build = Command::new(compiler);
     build.args([standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-fsanitize=address,undefined"]);
-    build.arg("-I").arg(here.join("../engine/include")).arg(here.join("examples").join(source));
+    build.arg("-I").arg(here.join("../engine/include")).arg(here.join(source));
     // As a system installs it.
     std::os::unix::fs::symlink(built().join("liballium.so"), directory.path().join("liballium.so.1")).unwrap();
     build
@@ -56,12 +56,24 @@ fn build_and_run(compiler: (&str, &str), standard: &str, source: &str) -> String
 
 #[test]
 fn a_program_in_c() {
-    let said = build_and_run(("CC", "gcc"), "-std=c11", "embed.c");
+    let said = build_and_run(("CC", "gcc"), "-std=c99", "examples/embed.c");
     assert!(said.ends_with("engine: 2 calls answered, 1 message kept\n"), "{said}");
 }
 
 #[test]
 fn a_program_in_cpp() {
-    let said = build_and_run(("CXX", "g++"), "-std=c++17", "relay.cpp");
+    let said = build_and_run(("CXX", "g++"), "-std=c++17", "examples/relay.cpp");
     assert!(said.ends_with("relay: 4 requests answered by another thread\n"), "{said}");
+}
+
+#[test]
+fn what_must_be_refused() {
+    let said = build_and_run(("CC", "gcc"), "-std=c99", "tests/refusals.c");
+    assert!(said.ends_with(" calls refused\n"), "{said}");
+}
+
+#[test]
+fn the_header_in_cpp() {
+    let said = build_and_run(("CXX", "g++"), "-std=c++17", "tests/refusals.c");
+    assert!(said.ends_with(" calls refused\n"), "{said}");
 }

@@ -575,7 +575,8 @@ AlliumStatus allium_builder_bind(AlliumBuilder *builder,
 AlliumStatus allium_builder_without_store(AlliumBuilder *builder);
 
 /**
- * Bytes that messages may take, of all accounts and of one, and messages that one account may have.
+ * Bytes that messages may take, of all accounts and of one, and messages that one account may have. One account's are meant
+ * twice: in its public inboxes, and in its other namespaces.
  */
 AlliumStatus allium_builder_store_limits(AlliumBuilder *builder,
                                          uint64_t bytes,
@@ -589,7 +590,7 @@ AlliumStatus allium_builder_store_limits(AlliumBuilder *builder,
 AlliumStatus allium_builder_sync(AlliumBuilder *builder, bool sync);
 
 /**
- * Threads that serve requests.
+ * Threads that serve requests: at least one, whatever is said, and at most 1024, else `ALLIUM_STATUS_INVALID`.
  */
 AlliumStatus allium_builder_workers(AlliumBuilder *builder, size_t threads);
 
@@ -610,7 +611,8 @@ AlliumStatus allium_builder_allow_private_servers(AlliumBuilder *builder);
 
 /**
  * Hands clients' requests for any of `count` `methods` over, whether the protocol knows them or not. `user` goes with
- * `callback`, which is called from several threads at once, until `allium_engine_stop` returns.
+ * `callback`, which is called from several threads at once, until `allium_engine_stop` returns. A second call of this takes
+ * the place of the first.
  */
 AlliumStatus allium_builder_answers(AlliumBuilder *builder,
                                     const char *const *methods,
@@ -739,9 +741,9 @@ void allium_reply_key_free(AlliumReplyKey *key);
 
 /**
  * Opens the store in the directory `path`, which is made when it is not there. The limits are bytes that messages may
- * take, of all accounts and of one, and messages that one account may have; 0 is the network's. `sync` says whether an
- * acknowledged write is on disk, or with the operating system, which writes every second. `store` is for
- * `allium_store_close`.
+ * take, of all accounts and of one, and messages that one account may have; 0 is the network's. One account's are meant
+ * twice: in its public inboxes, and in its other namespaces. `sync` says whether an acknowledged write is on disk, or with
+ * the operating system, which writes every second. `store` is for `allium_store_close`.
  */
 AlliumStatus allium_store_open(const char *path,
                                uint64_t max_bytes,

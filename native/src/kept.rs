@@ -15,7 +15,7 @@ use pyo3::{
     types::PyBytes,
 };
 
-use crate::network::invalid;
+use crate::{network::invalid, process::Process};
 
 /// Account, namespace, timestamp, expiry, data.
 type New = (String, i16, u64, u64, Vec<u8>);
@@ -53,12 +53,20 @@ pub(crate) struct Store {
     /// Nothing once it is closed: the files are free for others when the last handle has gone.
     store: Mutex<Option<EngineStore>>,
     ours: bool,
+    process: Process,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let store = self.store.get_mut().take();
+        store.into_iter().for_each(|store| self.process.give_up(store));
+    }
 }
 
 impl Store {
     /// An engine's, which goes on without this handle.
-    pub(crate) const fn of_engine(store: EngineStore) -> Self {
-        Self { store: Mutex::new(Some(store)), ours: false }
+    pub(crate) fn of_engine(store: EngineStore) -> Self {
+        Self { store: Mutex::new(Some(store)), ours: false, process: Process::this() }
     }
 
     fn open(&self) -> PyResult<EngineStore> {
@@ -80,7 +88,7 @@ impl Store {
         let durability = durability.parse().map_err(PyValueError::new_err::<String>)?;
         let config = StoreConfig { max_bytes, account_bytes, account_messages, durability, ..StoreConfig::new(path) };
         let store = py.detach(|| EngineStore::open(config, Clock::default())).map_err(failed)?;
-        Ok(Self { store: Mutex::new(Some(store)), ours: true })
+        Ok(Self { store: Mutex::new(Some(store)), ours: true, process: Process::this() })
     }
 
     fn put(&self, py: Python<'_>, messages: Vec<New>) -> PyResult<Vec<(String, &'static str, u64)>> {

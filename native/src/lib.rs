@@ -12,6 +12,7 @@ mod node;
 mod onion;
 mod panic;
 mod peel;
+mod process;
 mod quic;
 mod store;
 mod streams;

@@ -9,13 +9,34 @@ use allium_engine::{
 use pyo3::{exceptions::PyValueError, prelude::*};
 
 /// `Network` of the stub.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
 pub(crate) struct Network {
     height: u64,
     block_hash: String,
     hardfork: [u16; 2],
     nodes: Vec<HashMap<String, Py<PyAny>>>,
+}
+
+impl<'py> FromPyObject<'_, 'py> for Network {
+    type Error = PyErr;
+
+    fn extract(network: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self {
+            height: field(&network, "height")?,
+            block_hash: field(&network, "block_hash")?,
+            hardfork: field(&network, "hardfork")?,
+            nodes: field(&network, "nodes")?,
+        })
+    }
+}
+
+/// One field of the dict; `ValueError`, whatever is wrong with it.
+fn field<'py, T>(network: &Bound<'py, PyAny>, name: &str) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
+{
+    let wrong = |error: PyErr| PyValueError::new_err(format!("{name} of the network: {error}"));
+    let value = network.get_item(name).map_err(wrong)?;
+    value.extract().map_err(|error: <T as FromPyObject<'_, 'py>>::Error| wrong(error.into()))
 }
 
 impl Network {

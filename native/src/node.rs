@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     net::IpAddr,
     os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd},
     sync::{Arc, Mutex},
@@ -30,6 +30,7 @@ use crate::{
     kept::Store,
     metrics,
     network::{Network, entries, invalid},
+    process::Process,
     watch::Pulse,
 };
 
@@ -41,6 +42,9 @@ fn duplicate(fd: RawFd) -> PyResult<OwnedFd> {
     // SAFETY: only asked to be duplicated, which fails for one that is not open.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?)
 }
+
+/// More would be a mistake: the engine makes all of them at once.
+const MOST_WORKERS: usize = 1024;
 
 /// Over HTTPS, OMQ and QUIC; `None` for what was not tested.
 type Reached = (bool, Option<bool>, Option<bool>);
@@ -54,6 +58,14 @@ pub(crate) struct Node {
     node: Mutex<Option<EngineNode>>,
     /// Not behind the lock: it tells of whoever does not give that back.
     ward: Arc<Ward>,
+    process: Process,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let node = self.node.get_mut().ok().and_then(Option::take);
+        node.into_iter().for_each(|node| self.process.give_up(node));
+    }
 }
 
 impl Node {
@@ -138,7 +150,13 @@ impl Node {
         let identity = Identity::new(&seed, LegacyPublicKey(legacy_pubkey));
         let lent = Lent { own: answers.map(|(methods, tell)| call::own(methods, tell)), ..Lent::default() };
         let sockets = sockets.into_iter().map(duplicate).collect::<PyResult<_>>()?;
+        if worker_threads > MOST_WORKERS {
+            return Err(PyValueError::new_err(format!("worker_threads: at most {MOST_WORKERS}")));
+        }
         let start = || {
+            // The system's own words for what is wrong with a directory do not say which.
+            std::fs::create_dir_all(data_dir)
+                .map_err(|error| io::Error::new(error.kind(), format!("{data_dir}: {error}")))?;
             let listeners = Listeners::take(sockets, config.bind_ip, config.https_port, config.omq_port)?;
             EngineNode::start_on(listeners, &config, identity, lent)
         };
@@ -150,7 +168,7 @@ impl Node {
             error => PyOSError::new_err(error.to_string()),
         })?;
         let ward = node.ward();
-        Ok(Self { node: Mutex::new(Some(node)), ward })
+        Ok(Self { node: Mutex::new(Some(node)), ward, process: Process::this() })
     }
 
     fn set_network(&self, py: Python<'_>, network: Network) -> PyResult<()> {

@@ -3,7 +3,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use allium_engine::{
     types::Ed25519PublicKey,
 };
 use bytes::Bytes;
+use parking_lot::Mutex;
 use pyo3::{
     exceptions::{PyConnectionError, PyTimeoutError},
     prelude::*,
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 use crate::{
     call::waiting,
     network::invalid,
+    process::Process,
     quic::{any_port, failed, limit},
 };
 
@@ -33,13 +35,20 @@ fn secret(seed: &[u8]) -> PyResult<Ed25519Secret> {
 }
 
 /// The threads that all streams of the process have. They are never taken down: a stream may outlive whoever opened it.
+/// A forked process has others, as it has none of these.
 fn runtime() -> PyResult<&'static Runtime> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
+    // Held only with the interpreter lock, and so by nobody else when Python forks.
+    static RUNTIME: Mutex<Option<(Process, &'static Runtime)>> = Mutex::new(None);
+    let mut made = RUNTIME.lock();
+    if let Some((process, runtime)) = *made
+        && process == Process::this()
+    {
         return Ok(runtime);
     }
-    let made = Builder::new_multi_thread().worker_threads(1).thread_name("allium-streams").enable_all().build()?;
-    Ok(RUNTIME.get_or_init(|| made))
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("allium-streams").enable_all().build()?;
+    let runtime: &'static Runtime = Box::leak(Box::new(runtime));
+    *made = Some((Process::this(), runtime));
+    Ok(runtime)
 }
 
 fn broken(error: &StreamError) -> PyErr {

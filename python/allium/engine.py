@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,10 @@ class Answer:
     def json(self) -> Any:
         """The body as JSON; `ValueError` when it is none, as the text of a refusal is."""
         return json.loads(self.body)
+
+
+#: What the engine says while it stops.
+_STOPPED = Answer(503, b"Service node is not ready: shutting down\n")
 
 
 class Keys(NamedTuple):
@@ -92,10 +97,23 @@ def peel_batch(x25519_secret: bytes, payloads: Sequence[bytes]) -> list[Peeled]:
     return _native.onion_peel(x25519_secret, list(payloads))
 
 
+class _Process:
+    """The process that opened something. A fork has its memory but none of its threads, and would wait for ever."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._id = os.getpid()
+
+    def check(self) -> None:
+        if os.getpid() != self._id:
+            raise RuntimeError(f"{self._what} is of the process that this one was forked from; open one after the fork")
+
+
 class Store:
     """A message store. Closed by `close`, or as an asynchronous context manager.
 
-    What fails raises `OSError` in words (full, in use by another program, damaged); bad arguments raise `ValueError`.
+    What fails raises `OSError` in words (full, in use by another program, damaged, closed); bad arguments raise
+    `ValueError`, and what a process does that was forked from the one that opened it `RuntimeError`.
     """
 
     def __init__(
@@ -109,10 +127,17 @@ class Store:
     ) -> None:
         """Opens the store in the directory `path`, which is made when it is not there.
 
+        `max_bytes` is what messages may take, `account_bytes` and `account_messages` what one account may have in its
+        public inboxes, and as much again in its other namespaces.
+
         `durability` is what the end of a `put` means: on disk (`sync`), or with the operating system, which writes
         every second (`async`).
         """
-        self._attach(_native.Store(fspath(path), max_bytes, account_bytes, account_messages, durability))
+        try:
+            store = _native.Store(fspath(path), max_bytes, account_bytes, account_messages, durability)
+        except OverflowError as error:
+            raise ValueError(f"a limit is out of range: {error}") from None
+        self._attach(store)
 
     @classmethod
     def _of(cls, store: _native.Store) -> Self:
@@ -123,9 +148,17 @@ class Store:
     def _attach(self, store: _native.Store) -> None:
         self._store = store
         self._threads = ThreadPoolExecutor(_STORE_THREADS, "allium-store")
+        self._closed = False
+        self._process = _Process("the store")
 
     async def _wait(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        self._process.check()
+        if self._closed:
+            raise OSError("the store is closed")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except OverflowError as error:
+            raise ValueError(f"a number is out of range: {error}") from None
 
     async def __aenter__(self) -> Self:
         return self
@@ -194,9 +227,15 @@ class Store:
         return await self._wait(self._store.count)
 
     async def close(self) -> None:
-        """Writes what is queued and closes; of an engine's store, only this handle."""
-        await self._wait(self._store.close)
-        self._threads.shutdown(wait=False)
+        """Writes what is queued and closes; of an engine's store, only this handle. A second time does nothing."""
+        if self._closed:
+            return
+        self._process.check()
+        try:
+            await self._wait(self._store.close)
+        finally:
+            self._closed = True
+            self._threads.shutdown(wait=False)
 
 
 class Engine:
@@ -231,10 +270,12 @@ class Engine:
         """
         self._answers = dict(answers or {})
         self._running: set[asyncio.Task[None]] = set()
+        self._asked: set[asyncio.Future[Answer]] = set()
         self._native: _native.Node | None = None
         self._store: Store | None = None
         self._ready = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process: _Process | None = None
         self._open = partial(
             _native.Node,
             data_dir=fspath(data_dir),
@@ -258,25 +299,55 @@ class Engine:
 
         Requests are refused until there is a network with this node in it.
         """
-        if self._native is not None:
+        if self._process is not None:
             raise RuntimeError("the engine is running")
+        self._process = _Process("the engine")
         self._loop = asyncio.get_running_loop()
-        self._native = await asyncio.to_thread(self._open)
+        try:
+            self._native = await self._start()
+        except BaseException:
+            self._process = None
+            raise
         store = self._native.store()
         self._store = None if store is None else Store._of(store)
 
+    async def _start(self) -> _native.Node:
+        starting = asyncio.ensure_future(asyncio.to_thread(self._open))
+        try:
+            return await asyncio.shield(starting)
+        except OverflowError as error:
+            raise ValueError(f"a port or a limit is out of range: {error}") from None
+        except asyncio.CancelledError:
+            # The thread goes on. What it starts would keep its ports and its store, with nobody to stop it.
+            await asyncio.wait([starting])
+            if not starting.cancelled() and starting.exception() is None:
+                await asyncio.to_thread(starting.result().shutdown)
+            raise
+
     async def stop(self) -> None:
-        """Refuses new requests, finishes those under way, writes what is queued, closes."""
-        node, self._native = self._native, None
-        self._ready.clear()
-        if self._store is not None:
-            await self._store.close()
-            self._store = None
-        if node is not None:
-            await asyncio.to_thread(node.shutdown)
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """Refuses new requests, finishes those under way, writes what is queued, closes. A second time does nothing."""
+        if self._native is None:
+            return
+        node, store = self._node, self._store
+        self._native = self._store = None
+        # Whoever waits is told.
+        ready, self._ready = self._ready, asyncio.Event()
+        ready.set()
+        try:
+            if store is not None:
+                await store.close()
+        finally:
+            try:
+                await asyncio.to_thread(node.shutdown)
+            finally:
+                self._process = None
+                for task in self._running:
+                    task.cancel()
+                # Nobody answers them any more.
+                for coming in self._asked:
+                    if not coming.done():
+                        coming.set_result(_STOPPED)
+            await asyncio.gather(*self._running, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -287,8 +358,9 @@ class Engine:
 
     @property
     def _node(self) -> _native.Node:
-        if self._native is None:
+        if self._native is None or self._process is None:
             raise RuntimeError("the engine is not running")
+        self._process.check()
         return self._native
 
     def set_network(self, network: Network) -> None:
@@ -310,8 +382,11 @@ class Engine:
         return self._node.not_ready()
 
     async def ready(self) -> None:
-        """Waits until there is a network in which the engine serves."""
-        await self._ready.wait()
+        """Waits until there is a network in which the engine serves; `RuntimeError` if it stops, or does not run."""
+        _, ready = self._node, self._ready
+        await ready.wait()
+        if ready is not self._ready:
+            raise RuntimeError("the engine was stopped")
 
     @property
     def store(self) -> Store | None:
@@ -340,7 +415,11 @@ class Engine:
                 coming.set_result(Answer(status, body))
 
         ask(what, partial(_tell, loop, done))
-        return await coming
+        self._asked.add(coming)
+        try:
+            return await coming
+        finally:
+            self._asked.discard(coming)
 
     def _take(self, call: _native.Call) -> None:
         """Told of a request, on a thread of the engine's."""

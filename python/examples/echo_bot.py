@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
@@ -22,4 +23,5 @@ async def run(path: Path, seeds: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(Path(*sys.argv[2:] or ["echo.db"]), [sys.argv[1]]))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run(Path(*sys.argv[2:] or ["echo.db"]), [sys.argv[1]]))

@@ -9,6 +9,7 @@ it again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections import Counter
 from pathlib import Path
@@ -52,4 +53,5 @@ async def run(path: Path, seeds: list[str], words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(Path(*sys.argv[3:] or ["moderator.db"]), [sys.argv[1]], sys.argv[2].lower().split(",")))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run(Path(*sys.argv[3:] or ["moderator.db"]), [sys.argv[1]], sys.argv[2].lower().split(",")))

@@ -322,8 +322,13 @@ async def test_passwords(tmp_path: Path) -> None:
         with pytest.raises(DatabaseError, match="password"):
             await session.set_password("new one", old="battery staple")
         await session.set_password("new one", old="correct horse")
+    # What cannot be is refused before it is remembered, and before anything is held open.
+    with pytest.raises(ValueError, match="seed"):
+        await Session.open(path, password="new one", seeds=[])
     async with await Session.open(path, password="new one") as session:
         assert (session.account_id, session.profile.name) == (account_id, "Alice")
+    assert [event async for event in session.events()] == []
+    assert session._polling is None
     with pytest.raises(DatabaseError, match="no account"):
         await Session.open(tmp_path / "nowhere.db")
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +94,17 @@ async def test_a_store_by_itself(tmp_path: Path) -> None:
             await store.put("05", b"")
         with pytest.raises(ValueError, match="hash"):
             await store.get(ACCOUNT, "?")
+        for wrong in (store.put(ACCOUNT, b"", timestamp=-1), store.put(ACCOUNT, b"", namespace=1 << 20)):
+            with pytest.raises(ValueError, match="out of range"):
+                await wrong
     with pytest.raises(OSError, match="closed"):
         store._store.count()
+    for late in (store.put(ACCOUNT, b""), store.count()):
+        with pytest.raises(OSError, match="closed"):
+            await late
+    await store.close()
+    with pytest.raises(ValueError, match="out of range"):
+        Store(tmp_path, max_bytes=-1)
     # Open to others.
     async with Store(tmp_path, durability="async") as store:
         found = await store.get(ACCOUNT, many[7].hash)
@@ -131,6 +143,9 @@ async def test_two_engines_in_one_process(engine: Callable[..., Made]) -> None:
     assert first.store is None
     with pytest.raises(RuntimeError, match="not running"):
         first.stats()
+    with pytest.raises(RuntimeError, match="not running"):
+        await first.ready()
+    await first.stop()
 
 
 async def test_requests_are_answered_by_the_program(engine: Callable[..., Made]) -> None:
@@ -171,6 +186,197 @@ async def test_membership_is_followed(engine: Callable[..., Made]) -> None:
     async with one:
         await one.follow(membership())
         assert one.stats()["height"] == 4
+
+
+async def test_whoever_waits_when_it_stops_is_told(engine: Callable[..., Made]) -> None:
+    asked = asyncio.Event()
+
+    async def for_ever(_: dict[str, Any]) -> tuple[int, object]:
+        asked.set()
+        await asyncio.Event().wait()
+        return 200, {}
+
+    one, own = engine(answers={"for_ever": for_ever})
+    await one.start()
+    one.set_network(network(own))
+    asking = asyncio.create_task(one.request("for_ever", {}))
+    await asked.wait()
+    one.set_network(network())
+    unready = asyncio.create_task(one.ready())
+    await asyncio.sleep(0)
+    # Its own store, closed before it by the program.
+    assert one.store is not None
+    await one.store.close()
+    await one.stop()
+    with pytest.raises(RuntimeError, match="was stopped"):
+        await unready
+    assert (await asking).status == 503
+    # As good as new, also in another event loop.
+    async with one:
+        one.set_network(network(own))
+        await one.ready()
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(engine: Callable[..., Made]) -> None:
+    one, own = engine()
+    starting = asyncio.create_task(one.start())
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="is running"):
+        await one.start()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    async with one:
+        one.set_network(network(own))
+        assert (await one.request("info", {})).status == 200
+
+
+def threads_and_files() -> list[int]:
+    return [len([*Path("/proc/self", what).iterdir()]) for what in ("task", "fd")]
+
+
+async def test_engines_leave_no_threads_and_no_files(engine: Callable[..., Made]) -> None:
+    one, own = engine()
+
+    async def life() -> list[int]:
+        async with one:
+            one.set_network(network(own))
+            await one.ready()
+            assert (await one.request("store", store_params())).status == 200
+        return threads_and_files()
+
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    lives = [await life() for _ in range(30)]
+    # Some end a little later; one that stayed of each would make twenty more.
+    left = [min(counts) for counts in zip(*lives[-10:], strict=True)]
+    assert all(now < was + 10 for was, now in zip(lives[0], left, strict=True)), lives
+
+
+async def test_what_is_no_network_is_refused(engine: Callable[..., Made]) -> None:
+    one, own = engine()
+    good: Any = network(own)
+    missing: Any = {"block_hash": "", "hardfork": (19, 4), "nodes": [own]}
+    async with one:
+        one.set_network(good)
+        for name, bad in {
+            "height": missing,
+            "height of the network": {**good, "height": -1},
+            "block_hash": {**good, "block_hash": b""},
+            "hardfork": {**good, "hardfork": (1, 2, 3)},
+            "nodes": {**good, "nodes": None},
+            "nodes of the network": {**good, "nodes": ["node"]},
+            "pubkey_x25519": {**good, "nodes": [{**own, "pubkey_x25519": "zz"}]},
+            "https_port": {**good, "nodes": [{**own, "https_port": 65536}]},
+        }.items():
+            with pytest.raises(ValueError, match=name):
+                one.set_network(bad)
+        with pytest.raises(ValueError, match="height"):
+            one.set_network([])  # type: ignore[arg-type]
+        assert one.stats()["nodes"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"https_port": 65536}, "out of range"),
+        ({"worker_threads": -1}, "out of range"),
+        ({"worker_threads": 1 << 40}, "at most 1024"),
+        ({"durability": "perhaps"}, "sync or async"),
+        ({"rate_limit": (1,)}, "length 2"),
+    ],
+)
+async def test_an_engine_says_what_to_change(engine: Callable[..., Made], options: Any, words: str) -> None:
+    one, _ = engine(**options)
+    with pytest.raises(ValueError, match=words):
+        await one.start()
+
+
+async def test_a_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    one = Engine(tmp_path / "file", ed25519_seed=SEED, legacy_pubkey=SEED, bind_ip="127.0.0.1")
+    with pytest.raises(OSError, match=str(tmp_path / "file")):
+        await one.start()
+
+
+#: A process that forks while an engine and a store run in it: what the child may not do, and that it ends.
+FORK = """
+import asyncio, os, sys
+from allium import Engine, Store
+
+directory, *free = sys.argv[1:]
+
+def made(name, https_port, omq_port):
+    ports = {"https_port": int(https_port), "omq_port": int(omq_port)}
+    return Engine(f"{directory}/{name}", ed25519_seed=bytes(32), legacy_pubkey=bytes(32), bind_ip="127.0.0.1", **ports)
+
+async def child(engine, store):
+    for waiting in (engine.request("info", {}), engine.ready(), engine.stop(), store.count(), store.close()):
+        try:
+            await waiting
+        except RuntimeError as error:
+            assert "forked" in str(error), error
+        else:
+            raise AssertionError(waiting)
+    async with made("its own", *free[2:]) as another:
+        assert (await another.request("info", {})).status == 503
+    # Nobody waits for threads that are not there.
+    engine._native = engine._store = store._store = None
+
+async def parent():
+    async with made("one", *free[:2]) as engine, Store(f"{directory}/store") as store:
+        await store.put("05" + "07" * 32, b"before")
+        if (pid := os.fork()) == 0:
+            try:
+                asyncio.run(child(engine, store))
+                os._exit(7)
+            finally:
+                os._exit(1)
+        _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+        assert (await store.count())[0] == 1
+        return os.waitstatus_to_exitcode(status)
+
+print(asyncio.run(parent()))
+"""
+
+
+def test_a_fork_is_told_that_it_is_one(tmp_path: Path) -> None:
+    with ports.reserve(4) as free:
+        command = [sys.executable, "-c", FORK, str(tmp_path), *map(str, free)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+#: A process that forks when it has had streams over QUIC.
+STREAMS = """
+import os, threading
+from allium import _native, node_keys
+
+SEED = bytes(32)
+
+def once():
+    taken, there = [], threading.Event()
+    listener = _native.QuicListener("127.0.0.1", 0, SEED, "test")
+    listener.accept(lambda *outcome: (taken.append(outcome), there.set()))
+    connection = _native.QuicConnection("127.0.0.1", listener.port, node_keys(SEED).ed25519, SEED, "test", 60.0)
+    connection.open().write(b"hello", 60.0, lambda *_: None)
+    there.wait()
+    assert taken[0][0] is None, taken
+
+once()
+if os.fork() == 0:
+    try:
+        once()
+        os._exit(7)
+    finally:
+        os._exit(1)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_a_fork_has_streams_of_its_own() -> None:
+    command = [sys.executable, "-c", STREAMS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert (done.stdout, done.stderr) == ("7\n", "")
 
 
 def test_layers_are_opened_and_answered() -> None:

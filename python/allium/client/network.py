@@ -18,7 +18,7 @@ from allium.client.connection import Connection
 from allium.client.errors import ClockError, NetworkError, RefusedError, UnreachableError
 from allium.client.listing import decoded, usable
 from allium.client.path import Path, Paths
-from allium.client.pool import AGREEING, FIELDS, WITNESSES, Snode, SnodePool, parse_states
+from allium.client.pool import AGREEING, FIELDS, WITNESSES, Snode, SnodePool, need_seed, parse_states
 from allium.client.quic import QuicEntries
 from allium.client.transport import HttpAnswer, Transport
 
@@ -129,6 +129,7 @@ class Network:
 
         `seeds` are URLs; `nodes`, `guards` (Ed25519 keys) and `swarms` are what an earlier run knew `age` seconds ago.
         """
+        need_seed(seeds)
         transport = Transport()
         pool = SnodePool(seeds, transport, nodes, age)
         return cls(

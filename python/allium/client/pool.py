@@ -78,6 +78,12 @@ def seed_endpoint(seed: str) -> str:
     return bare if bare.endswith("/json_rpc") else bare + "/json_rpc"
 
 
+def need_seed(seeds: Sequence[str]) -> None:
+    """`ValueError` without a seed; before anything is opened that would have to be closed again."""
+    if not seeds:
+        raise ValueError("a client needs the URL of at least one seed")
+
+
 class SnodePool:
     """Nodes by Ed25519 key. What fails too often leaves, and every `on_drop` hears of it."""
 
@@ -85,8 +91,7 @@ class SnodePool:
         self, seeds: Sequence[str], transport: Transport, nodes: Iterable[Snode] = (), age: float = 0.0
     ) -> None:
         """`seeds` are URLs as `seed_endpoint` takes them; `nodes` is what an earlier run knew `age` seconds ago."""
-        if not seeds:
-            raise ValueError("a client needs the URL of at least one seed")
+        need_seed(seeds)
         self._seeds = [seed_endpoint(seed) for seed in seeds]
         self._transport = transport
         self._nodes = {node.ed25519: node for node in nodes}

@@ -16,7 +16,7 @@ from allium.client.account import Account
 from allium.client.crypto import SEED_BYTES
 from allium.client.database import Database, DatabaseError, archive, keys
 from allium.client.phrase import decoded
-from allium.client.pool import Snode
+from allium.client.pool import Snode, need_seed
 from allium.client.session import actions, inbound
 from allium.client.session.core import Core, Work
 from allium.client.session.erasing import ERASING
@@ -48,8 +48,7 @@ def make(
 
     The file is taken for an account's once all is in it: what a crash left half-made is made again.
     """
-    if not seeds:
-        raise ValueError("a session needs the URL of at least one seed")
+    need_seed(seeds)
     _clear(path, password, account)
     database = _new(path, account, password, keep_phrase)
     try:
@@ -113,7 +112,9 @@ def _fill(work: Work, seeds: tuple[str, ...], name: str | None) -> None:
 
 
 def load(path: Path, password: str | None, phrase: str | None, seeds: Sequence[str] | None) -> Opened:
-    """An existing file; `DatabaseError` if it does not open."""
+    """An existing file; `DatabaseError` if it does not open. `seeds`, where given, take the place of those in it."""
+    if seeds is not None:
+        need_seed(seeds)
     if not path.exists():
         raise DatabaseError(f"there is no account in {path}; create one, or restore it from its recovery phrase")
     database = _unlocked(path, password, None if phrase is None else Account.from_phrase(phrase))

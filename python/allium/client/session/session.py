@@ -305,7 +305,7 @@ class Session:
 
     async def events(self) -> AsyncIterator[Event]:
         """Everything that happens from now on. From the first time on that anybody listens, the session polls."""
-        if self._polling is None:
+        if self._polling is None and not self._closed:
             self._polling = asyncio.create_task(self._forever(self._receiver.run))
             for endless in (self.communities.run, self.files.run):
                 self._start(self._forever(endless))
