@@ -97,7 +97,9 @@ def _asked(rpc: str) -> int:
 
         return asyncio.run(ask())
     except ProviderError as error:
-        raise CommandError(f"the price of gas is not known: the provider {error}; give it with --gas-price") from None
+        raise CommandError(
+            f"--rpc: the price of gas is not known: the provider {error}; give it with --gas-price"
+        ) from None
 
 
 def _screen(found: Dashboard) -> RenderableType:

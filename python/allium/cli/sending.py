@@ -32,7 +32,7 @@ def send(
             if quote is None:
                 raise CommandError(f"there is no message {reply!r}; `allium inbox --json` and `search` tell of them")
         if attach and file_server:
-            wanted = parsed(file_server)
+            wanted = parsed(file_server, "--file-server")
             # How the one that is in force is asked stays.
             if await opened.files.server() != wanted:
                 await opened.files.set_server(wanted)

@@ -152,7 +152,9 @@ def _network(listen: str, places: Places, origins: set[str]) -> tuple[socket.soc
     try:
         address = str(ipaddress.ip_address(socket.gethostbyname(host)))
     except OSError:
-        raise ListenError(f"there is no address {host[:80]!r} here; name one of this machine's, or 0.0.0.0") from None
+        raise ListenError(
+            f"--listen: {host[:80]!r} is no address here; name one of this machine's, or 0.0.0.0"
+        ) from None
     network = _listen(address, int(port) if port else None, NETWORK_PORT)
     chosen = network.getsockname()[1]
     names = list(dict.fromkeys([*([] if host == address else [host]), *certificate.own_addresses(address)]))
