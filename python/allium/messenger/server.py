@@ -188,6 +188,8 @@ def configuration(app: Any, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
+        # What strangers send that is no request is nobody's business.
+        log_level="error",
         access_log=False,
         server_header=False,
         date_header=False,
