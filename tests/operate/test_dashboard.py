@@ -47,7 +47,7 @@ def test_own_nodes_are_asked_over_their_sockets(small_chain: Devnet, tmp_path: P
 def told_by_a_node(**changed: Any) -> dict[str, Any]:
     """What a node that is well says, of what the dashboard looks at, with something else."""
     stake = StakeFacts(registered=True, staked=REQUIREMENT, credit=500, min_credit=60, income=10_000_000, fee=500)
-    chain = {"proven": 9_000.0, "proof_validity": 7200.0, "block_seconds": 120, "stake": vars(stake)}
+    chain = {"height": 100, "proven": 9_000.0, "proof_validity": 7200.0, "block_seconds": 120, "stake": vars(stake)}
     told: dict[str, Any] = {
         "problems": [],
         "now": 10_000.0,
