@@ -151,3 +151,14 @@ def test_a_status_shows_what_is_wrong_whole() -> None:
     with io.StringIO() as output, redirect_stdout(output):
         out.show(Group(status_screen._problem(problem)), width=80)
         assert "end of it" in output.getvalue()
+
+
+def test_before_the_first_block_nothing_is_projected() -> None:
+    node = dashboard.judged("here", told_by_a_node(height=0, registered=False, proven=0.0))
+    assert (node.state, node.at_risk, node.proof_age) == ("reading", False, None)
+    from allium.cli.dashboard import _screen
+
+    with io.StringIO() as output, redirect_stdout(output):
+        out.print(_screen(Dashboard((node,), None)))
+        said = " ".join(output.getvalue().split())
+    assert "reads the chain" in said and "not known yet: no node has a block" in said and "Projected" not in said

@@ -47,9 +47,11 @@ def test_it_says_that_it_still_reads(fresh: ServerUnderTest) -> None:
     _, said = allium("status", "--data-dir", str(fresh.directory))
     said = " ".join(said.split())
     assert "no block yet" in said and "is old" not in said
-    with urllib.request.urlopen(f"{fresh.url}/explorer") as answer:
-        page = answer.read().decode()
-    assert "still reading" in page and "1970" not in page and "no block yet" in page
+    for section in ("", "/nodes", "/swarms", "/countries", "/rewards", "/events", "/names", "/address"):
+        with urllib.request.urlopen(f"{fresh.url}/explorer{section}") as answer:
+            page = answer.read().decode()
+        assert "still reading" in page and "block 1,234" in page and "no block yet" in page
+        assert "1970" not in page and ">never<" not in page and "Nothing is like that" not in page
 
 
 def test_what_it_says_while_it_reads() -> None:
@@ -75,5 +77,17 @@ def test_its_page_says_so(fresh: ServerUnderTest, browser: Browser) -> None:
         expect(notice).to_contain_text("block 1,234")
         expect(tab.page.get_by_text("What the portal knows is old")).to_have_count(0)
         expect(tab.page.locator("footer.status-bar")).to_have_count(0)
+        for path, words in (
+            ("pool", "still reading the contracts"),
+            ("leaderboard", "Nobody has earned anything yet"),
+            ("faucet", "has no faucet"),
+            ("stake", "No node is open"),
+            ("stake/0x" + "11" * 20, "knows no such contract"),
+        ):
+            tab.page.goto(f"{fresh.url}/{path}")
+            expect(tab.page.get_by_text(words)).to_be_visible()
+            expect(tab.page.get_by_role("heading", level=1)).to_have_count(1)
+            expect(tab.page.get_by_text("1970")).to_have_count(0)
+            assert not tab.page.evaluate("document.documentElement.scrollWidth > innerWidth")
     finally:
         tab.close()

@@ -61,7 +61,7 @@ def _reading(snapshot: Snapshot | None) -> Content:
     words = joined(
         "This explorer is still reading the network's chain and has no block of it yet. The EVM chain is read up to ",
         f"block {max(state.l2_height, snapshot.tip.block):,}, with {len(snapshot.index.events):,} events of the ",
-        "contracts. Numbers are not known before the first block; the page can be loaded again then.",
+        "contracts. Until then all numbers are 0: load the page again in a minute.",
     )
     return element("p", {"class": "reading", "role": "status"}, words)
 

@@ -59,9 +59,7 @@ function BackendState() {
   if (!data) return null;
   const { network, t: now } = data;
   if (!error && network.block_height === 0)
-    return (
-      <Notice>{t("backend.reading", { chain: config.chain.name, block: number(network.l2_height) })}</Notice>
-    );
+    return <Notice>{t("backend.reading", { chain: config.chain.name, block: number(network.l2_height) })}</Notice>;
   const old = error
     ? now
     : now - network.block_timestamp > OLD_BLOCK
