@@ -14,7 +14,7 @@ from allium.base.complaint import expanded
 from allium.base.console import err, out
 from allium.base.text import printable
 from allium.cli.account import FILE, File, read
-from allium.cli.session import Seed
+from allium.cli.places import Seed
 from allium.errors import CommandError
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from allium.base.complaint import expanded
 from allium.base.console import err, out
 from allium.base.text import printable
 from allium.cli import session
+from allium.cli.places import urls_checked
 from allium.errors import CommandError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def messenger(
         typer.Option(
             "--seed",
             envvar="ALLIUM_SEED",
-            callback=session.urls_checked,
+            callback=urls_checked,
             help="URL of a seed node of another network; may be repeated.",
         ),
     ] = None,

@@ -12,8 +12,8 @@ import typer
 from allium.base.console import out
 from allium.base.text import line
 from allium.cli import servers
+from allium.cli.places import url_checked, urls_checked
 from allium.cli.servers import ConfigOption, DataDirOption, InitDataDirOption, PortOption, UrlOption
-from allium.cli.session import url_checked, urls_checked
 from allium.errors import CommandError
 
 #: Of files that differ.

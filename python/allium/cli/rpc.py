@@ -11,7 +11,7 @@ import typer
 
 from allium.base.console import err, out
 from allium.cli.account import FILE, File, read
-from allium.cli.session import url_checked
+from allium.cli.places import url_checked
 from allium.errors import CommandError
 
 if TYPE_CHECKING:

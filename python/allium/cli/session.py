@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from allium.base import urls
 from allium.base.complaint import expanded
 from allium.base.console import out
 from allium.cli.account import read
@@ -19,28 +18,6 @@ if TYPE_CHECKING:
     from allium.client.database.rows import Message
     from allium.client.session import Session
 
-
-def urls_checked(given: str | list[str] | None) -> str | list[str] | None:
-    """As they were given; raises `BadParameter`, which names the option, where one is no URL."""
-    for url in [given] if isinstance(given, str) else given or []:
-        try:
-            urls.check(url)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    return given
-
-
-def url_checked(given: str | None) -> str | None:
-    """The same for an option that is given once, and may be empty."""
-    if given:
-        urls_checked(given)
-    return given
-
-
-Seed = Annotated[
-    list[str],
-    typer.Option("--seed", envvar="ALLIUM_SEED", callback=urls_checked, help="URL of a seed node; may be repeated."),
-]
 Offline = Annotated[bool, typer.Option("--offline", help="What is here, without asking the network what is new.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
