@@ -14,6 +14,8 @@ class Complaint(Exception):
     """An error whose text is for people: what went wrong, with the path or the setting, and what to do."""
 
     exit_code: ClassVar[int] = EXIT_FAILED
+    #: Of a command, that which names who is to blame.
+    option: ClassVar[str] = ""
 
 
 class CommandError(Complaint):

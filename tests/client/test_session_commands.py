@@ -156,8 +156,10 @@ async def test_a_file_from_the_shell(files_devnet: Devnet, tmp_path: Path) -> No
     command = ("send", account.account_id, "for later", "--attach", str(tmp_path / "notes.txt"), "--file-server")
     sent = await asyncio.to_thread(allium, *command, place, env=env)
     assert sent.returncode == 0, sent
-    for wrong in ("nowhere", "http://127.0.0.1#zz"):
-        assert (await asyncio.to_thread(allium, *command, wrong, env=env)).returncode == 1
+    dead = f"http://127.0.0.1:1#{server['pubkey_ed25519']}"
+    for wrong in ("nowhere", "http://127.0.0.1#zz", f"http://127.0.0.1#{'11' * 32}", dead):
+        refused = await asyncio.to_thread(allium, *command, wrong, env=env)
+        assert refused.returncode == 1 and "--file-server: " in refused.stderr, refused
     # The place is remembered, and may be asked over QUIC from then on; another file sent there does not change that.
     setting = ("account", "file-server", "--json")
     changed = await asyncio.to_thread(allium, *setting, place, "--quic", env=env)

@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from allium.messenger import calls, hub, wires
+from tests.support import odd_http
 from tests.support.messenger import Messenger
 from tests.support.messenger_here import here
 
@@ -254,3 +255,28 @@ async def test_the_page_and_nothing_beside_it_is_served(tmp_path: Path) -> None:
             answer = await made.aside(made.ask, "GET", path, known=False)
             assert (answer.status, b"secret" in answer.body) == (404, False), path
         assert (await made.aside(made.ask, "GET", "/api/none")).json["error"] == "unknown"
+
+
+async def test_requests_as_no_browser_sends_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    page = tmp_path / "page"
+    (page / "assets").mkdir(parents=True)
+    (page / "index.html").write_text("<!doctype html><title>It</title>")
+    (page / "assets" / "a.js").write_text("go()")
+    (tmp_path / "secret").write_text("s3cret")
+    async with here(tmp_path / "data", page=page) as made:
+        host = f"127.0.0.1:{made.port}"
+        await made.aside(odd_http.pester, host, b"s3cret", made.token.encode())
+        # A body that turns out to be none while the answer to it is on its way.
+        known = f"Authorization: Bearer {made.token}\r\nContent-Type: application/json\r\n".encode()
+        for end in (b"zz\r\n", b"5\r\nhello\r\nzz\r\n"):
+            asked = odd_http.chunked(b"/api/unlock", known) + end
+            statuses, _ = await made.aside(odd_http.asked, host, asked)
+            assert statuses == [400]
+        statuses, came = await made.aside(odd_http.asked, host, odd_http.REQUESTS["many at once"], odd_http.MANY)
+        assert statuses == [200] * odd_http.MANY and b"<title>It</title>" in came
+        # Nobody is sent elsewhere.
+        assert (await made.aside(odd_http.asked, host, odd_http.target("//evil.example/..")))[0] == [404]
+        assert (await made.aside(made.ask, "GET", "/api/state")).status == 200
+    assert not [
+        each.getMessage() for each in caplog.records if each.levelname in ("ERROR", "CRITICAL") or each.exc_info
+    ]

@@ -47,7 +47,7 @@ def test_own_nodes_are_asked_over_their_sockets(small_chain: Devnet, tmp_path: P
 def told_by_a_node(**changed: Any) -> dict[str, Any]:
     """What a node that is well says, of what the dashboard looks at, with something else."""
     stake = StakeFacts(registered=True, staked=REQUIREMENT, credit=500, min_credit=60, income=10_000_000, fee=500)
-    chain = {"proven": 9_000.0, "proof_validity": 7200.0, "block_seconds": 120, "stake": vars(stake)}
+    chain = {"height": 100, "proven": 9_000.0, "proof_validity": 7200.0, "block_seconds": 120, "stake": vars(stake)}
     told: dict[str, Any] = {
         "problems": [],
         "now": 10_000.0,
@@ -151,3 +151,14 @@ def test_a_status_shows_what_is_wrong_whole() -> None:
     with io.StringIO() as output, redirect_stdout(output):
         out.show(Group(status_screen._problem(problem)), width=80)
         assert "end of it" in output.getvalue()
+
+
+def test_before_the_first_block_nothing_is_projected() -> None:
+    node = dashboard.judged("here", told_by_a_node(height=0, registered=False, proven=0.0))
+    assert (node.state, node.at_risk, node.proof_age) == ("reading", False, None)
+    from allium.cli.dashboard import _screen
+
+    with io.StringIO() as output, redirect_stdout(output):
+        out.print(_screen(Dashboard((node,), None)))
+        said = " ".join(output.getvalue().split())
+    assert "reads the chain" in said and "not known yet: no node has a block" in said and "Projected" not in said

@@ -191,7 +191,7 @@ def test_of_a_url_the_place_is_shown() -> None:
     text = (
         f'no way to "https://user:p{KEY}@rpc.example:8545/v3/{KEY}?k={KEY}", nor wss://x/{KEY}; see http://docs.example'
     )
-    assert urls.redacted(text) == 'no way to "https://rpc.example:8545/…", nor wss://x/… see http://docs.example'
+    assert urls.redacted(text) == 'no way to "https://rpc.example:8545/…", nor wss://x/…; see http://docs.example'
     assert urls.redacted(f"https://user:pa/{KEY}@rpc.example/") == "https://…"
 
 

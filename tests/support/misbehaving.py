@@ -1,7 +1,8 @@
-"""A server of JSON-RPC that answers whatever it is told to, byte by byte, over real sockets."""
+"""A server that answers whatever it is told to, byte by byte, over real sockets: of JSON-RPC, or of anything."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import socketserver
@@ -18,14 +19,16 @@ Behaviour = Callable[[socket.socket, dict[str, Any]], None]
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Listens until it is shut down; `calls` has the method of each call."""
+    """Listens until it is shut down; `calls` has the method of each call, "" where it was none of JSON-RPC."""
 
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, at_once: bool = False) -> None:
+        """`at_once`: it does not wait for a question."""
         super().__init__(("127.0.0.1", 0), _Connection)
+        self.at_once = at_once
         self.behaviour, self.calls = behaviour, list[str]()
         #: Set when it is over, so that no answer is held back any longer.
         self.over = threading.Event()
@@ -45,21 +48,28 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         try:
-            with self.request.makefile("rb") as reader:
-                length = 0
-                while (line := reader.readline().strip()) != b"":
-                    name, _, value = line.partition(b":")
-                    length = int(value) if name.lower() == b"content-length" else length
-                call = json.loads(reader.read(length))
-            self.server.calls.append(call["method"])
+            call = {} if self.server.at_once else self._question()
+            self.server.calls.append(call.get("method", ""))
             self.server.behaviour(self.request, {**call, "server": self.server})
         except (OSError, ValueError):
             return  # who asked has gone
 
+    def _question(self) -> dict[str, Any]:
+        with self.request.makefile("rb") as reader:
+            length = 0
+            while (line := reader.readline().strip()) != b"":
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            told = reader.read(length)
+        with contextlib.suppress(ValueError):
+            if isinstance(call := json.loads(told), dict):
+                return call
+        return {}
+
 
 @contextmanager
-def serving(behaviour: Behaviour) -> Iterator[Server]:
-    with Server(behaviour) as server:
+def serving(behaviour: Behaviour, at_once: bool = False) -> Iterator[Server]:
+    with Server(behaviour, at_once) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

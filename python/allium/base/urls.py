@@ -47,7 +47,9 @@ def redacted(text: str) -> str:
 
 def _shown(url: re.Match[str]) -> str:
     host, rest = _place(url[2])
-    return f"{url[1]}://{host}{'/…' if rest else ''}"
+    # What ends a part of a sentence is hardly of the URL.
+    end = url[2][-1] if rest and url[2][-1] in ":;," else ""
+    return f"{url[1]}://{host}{'/…' if rest else ''}{end}"
 
 
 def _place(url: str) -> tuple[str, bool]:

@@ -15,7 +15,8 @@ from allium.base.complaint import expanded
 from allium.base.console import err, out
 from allium.cli import account, session
 from allium.cli.account import FILE, File
-from allium.cli.session import Json, Offline, Seed
+from allium.cli.places import Seed
+from allium.cli.session import Json, Offline
 from allium.errors import CommandError
 
 if TYPE_CHECKING:

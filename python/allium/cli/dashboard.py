@@ -26,6 +26,8 @@ _WATCH_SECONDS = 5.0
 #: of `claimRewards` take together.
 _CLAIM_GAS = 500_000
 _UNITS, _GWEI = 10**9, 10**9
+#: What the word for a state does not say by itself.
+_STATES = {"reading": "reads the chain"}
 
 
 @app.command("dashboard")
@@ -97,7 +99,9 @@ def _asked(rpc: str) -> int:
 
         return asyncio.run(ask())
     except ProviderError as error:
-        raise CommandError(f"the price of gas is not known: the provider {error}; give it with --gas-price") from None
+        raise CommandError(
+            f"--rpc: the price of gas is not known: the provider {error}; give it with --gas-price"
+        ) from None
 
 
 def _screen(found: Dashboard) -> RenderableType:
@@ -135,7 +139,7 @@ def _colour(level: str) -> str:
 def _row(node: NodeReport) -> tuple[str, ...]:
     return (
         node.directory,
-        node.state,
+        _STATES.get(node.state, node.state),
         "unknown" if node.proof_age is None else f"{_ago(node.proof_age)} ago",
         "not yet" if node.tested is None else f"{_ago(node.tested)} ago",
         _ago(node.credit),
@@ -144,6 +148,9 @@ def _row(node: NodeReport) -> tuple[str, ...]:
 
 
 def _income(found: Dashboard) -> Iterator[str]:
+    if found.nodes and all(node.state in ("reading", "away") for node in found.nodes):
+        yield "What they bring is not known yet: no node has a block of the chain."
+        return
     yield f"Projected: {_sesh(found.daily)} SESH a day, {_sesh(found.yearly)} a year: the operator's part and fee,"
     yield "if the reward and the number of nodes stay as they are."
     costs = found.costs

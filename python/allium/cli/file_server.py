@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def parsed(place: str) -> FileServer:
-    """The server of `URL#KEY`, as `allium files init` shows it."""
+def parsed(place: str, option: str = "URL#KEY") -> FileServer:
+    """The server of `URL#KEY`, as `allium files init` shows it; `option` is what it was given as."""
     from allium.client.transfers.transfer import FileServer
 
     url, separator, key = place.partition("#")
@@ -29,7 +29,7 @@ def parsed(place: str) -> FileServer:
     except ValueError:
         separator = ""
     if not separator:
-        raise CommandError("a file server is named by its URL, # and its key of 64 hex digits")
+        raise CommandError(f"{option}: a server is named by its URL, # and its key of 64 hex digits")
     return server
 
 

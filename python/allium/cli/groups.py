@@ -12,7 +12,8 @@ from allium.base.console import err, out
 from allium.base.text import printable
 from allium.cli import session
 from allium.cli.account import FILE, File
-from allium.cli.session import Json, Seed
+from allium.cli.places import Seed
+from allium.cli.session import Json
 
 if TYPE_CHECKING:
     from allium.client.session import Session

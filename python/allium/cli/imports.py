@@ -12,7 +12,8 @@ from allium.base.complaint import expanded
 from allium.base.console import err, out
 from allium.cli import session
 from allium.cli.account import FILE, File
-from allium.cli.session import Json, Offline, Seed
+from allium.cli.places import Seed
+from allium.cli.session import Json, Offline
 
 if TYPE_CHECKING:
     from allium.client.database.export import Imported

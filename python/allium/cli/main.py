@@ -27,12 +27,14 @@ def main(arguments: list[str]) -> int:
         return error.exit_code
     except BaseException as error:  # a panic of the engine is no `Exception`
         from allium.base import complaint
+        from allium.errors import Complaint
 
         if "--debug" in takewhile(lambda argument: argument.startswith("-"), arguments):
             _show_place(error)
         settle()
         text, code = complaint.sentence(error)
-        err.print(f"error: {text}", markup=False)
+        option = error.option if isinstance(error, Complaint) else ""
+        err.print(f"error: {option}: {text}" if option else f"error: {text}", markup=False)
         return code
     return 0
 

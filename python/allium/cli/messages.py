@@ -14,6 +14,7 @@ from allium.base.complaint import expanded
 from allium.base.console import err, out
 from allium.base.text import printable
 from allium.cli.account import FILE, File, read
+from allium.cli.places import Seed
 from allium.errors import CommandError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_Seed = Annotated[list[str], typer.Option("--seed", envvar="ALLIUM_SEED", help="URL of a seed node; may be repeated.")]
 _State = Annotated[
     Path | None,
     typer.Option("--state", help="File with what was seen, and the nodes; beside the account's file without it."),
@@ -32,7 +32,7 @@ _State = Annotated[
 def send(
     to: Annotated[str, typer.Argument(metavar="ID", help="05, or of a group 03, and 64 hex digits.")],
     text: Annotated[str, typer.Argument(help="What to say.")],
-    seed: _Seed,
+    seed: Seed,
     file: File = FILE,
     name: Annotated[str, typer.Option(help="What to call yourself.")] = "",
     state: _State = None,
@@ -79,7 +79,7 @@ def _confirm(result: SendResult) -> None:
 
 @app.command()
 def inbox(
-    seed: _Seed,
+    seed: Seed,
     file: File = FILE,
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more until Ctrl-C.")] = False,
     state: _State = None,

@@ -13,6 +13,7 @@ from allium.base.complaint import expanded
 from allium.base.console import err, out
 from allium.base.text import printable
 from allium.cli import session
+from allium.cli.places import urls_checked
 from allium.errors import CommandError
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ def messenger(
     data_dir: DataDir = DIRECTORY,
     seed: Annotated[
         list[str] | None,
-        typer.Option("--seed", envvar="ALLIUM_SEED", help="URL of a seed node of another network; may be repeated."),
+        typer.Option(
+            "--seed",
+            envvar="ALLIUM_SEED",
+            callback=urls_checked,
+            help="URL of a seed node of another network; may be repeated.",
+        ),
     ] = None,
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="Where it listens on this machine.")
@@ -91,8 +97,8 @@ def messenger(
         tuple(seed or ()),
         port,
         listen,
-        _file_server(file_server),
-        _file_server(push_server),
+        _file_server("--file-server", file_server),
+        _file_server("--push-server", push_server),
         allium.__version__,
         _provider(gif_provider),
     )
@@ -149,12 +155,12 @@ def _open(link: str) -> None:
         err.print("no browser was found; open the link in one", markup=False)
 
 
-def _file_server(place: str) -> FileServer | None:
+def _file_server(option: str, place: str) -> FileServer | None:
     if not place:
         return None
     from allium.cli.file_server import parsed
 
-    return parsed(place)
+    return parsed(place, option)
 
 
 def _provider(url: str) -> str:

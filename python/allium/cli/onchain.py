@@ -43,6 +43,8 @@ def staking() -> Iterator[None]:
     try:
         yield
     except StakingError as error:
+        if error.option:
+            raise
         raise CommandError(str(error)) from None
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is not installed; run: pip install 'allium[chain]'") from None

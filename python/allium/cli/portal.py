@@ -12,8 +12,12 @@ import typer
 from allium.base.console import out
 from allium.base.text import line
 from allium.cli import servers
+from allium.cli.places import url_checked, urls_checked
 from allium.cli.servers import ConfigOption, DataDirOption, InitDataDirOption, PortOption, UrlOption
 from allium.errors import CommandError
+
+#: Of files that differ.
+_SHOWN = 8
 
 app = typer.Typer(help="Let people stake with a browser.", no_args_is_help=True)
 
@@ -85,9 +89,12 @@ def verify(url: Annotated[str, typer.Argument(help="Where the portal is, such as
             f"its chain: {line(str(chain.get('id')), 40)}; its backend: {line(str(found.config.get('backend')), 200)}"
         )
     if found.different or found.unknown:
+        if not found.published and "/" in found.different:
+            raise CommandError("URL: it is no portal of this version; look at what is there with a browser")
         said = [f"{path} is different" for path in found.different]
         said += [f"{path} is not in this package" for path in found.unknown]
-        raise CommandError("it is not the page of this package: " + "; ".join(said))
+        more = [f"and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
+        raise CommandError("URL: it is not the page of this package: " + "; ".join([*said[:_SHOWN], *more]))
     if not found.same:
         raise CommandError("its files are those of this package, and it names another hash")
     out.report(f"It is the page of this package: all {found.files} files are the same.")
@@ -96,10 +103,16 @@ def verify(url: Annotated[str, typer.Argument(help="Where the portal is, such as
 @app.command("page")
 def page(
     directory: Annotated[Path, typer.Argument(help="Where to write it; made if it is not there.")],
-    backend: Annotated[str, typer.Option(help="URL of the backend that it asks, such as https://portal.example.")],
+    backend: Annotated[
+        str, typer.Option(callback=url_checked, help="URL of the backend that it asks, such as https://portal.example.")
+    ],
     chain_id: Annotated[int, typer.Option(help="Number of the EVM chain.")] = 42161,
-    explorer: Annotated[str | None, typer.Option(help="Where links to transactions lead.")] = None,
-    wallet_rpc: Annotated[list[str] | None, typer.Option(help="What a wallet is told that lacks the chain.")] = None,
+    explorer: Annotated[
+        str | None, typer.Option(callback=url_checked, help="Where links to transactions lead.")
+    ] = None,
+    wallet_rpc: Annotated[
+        list[str] | None, typer.Option(callback=urls_checked, help="What a wallet is told that lacks the chain.")
+    ] = None,
     wallet_connect_id: Annotated[
         str | None, typer.Option(help="Id of a project at WalletConnect; the backend needs one too.")
     ] = None,

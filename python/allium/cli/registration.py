@@ -66,9 +66,13 @@ def register(
         if portal is not None:
             import asyncio
 
+            from allium.staking import StakingError
             from allium.wallet.portal import post
 
-            out.report(f"Go on at {asyncio.run(post(portal, made))}", markup=False)
+            try:
+                out.report(f"Go on at {asyncio.run(post(portal, made))}", markup=False)
+            except StakingError as error:
+                raise CommandError(f"--portal: {error}") from None
         if portal is not None and not stake:
             return
         if not stake:

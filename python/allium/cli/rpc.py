@@ -11,6 +11,7 @@ import typer
 
 from allium.base.console import err, out
 from allium.cli.account import FILE, File, read
+from allium.cli.places import url_checked
 from allium.errors import CommandError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _WRONG_TIME = (406, 425)
 def rpc(
     method: Annotated[str, typer.Argument(help="Such as info, retrieve or get_swarm.")],
     params: Annotated[str, typer.Argument(metavar="[JSON]", help="Its params.")] = "{}",
-    seed: Annotated[str, typer.Option(envvar="ALLIUM_SEED", help="URL of a seed node.")] = "",
+    seed: Annotated[str, typer.Option(envvar="ALLIUM_SEED", callback=url_checked, help="URL of a seed node.")] = "",
     node: Annotated[
         str, typer.Option(help="Start of the node's Ed25519 key; without it, one of the account's swarm, or any.")
     ] = "",
@@ -40,7 +41,6 @@ def rpc(
     import asyncio
 
     from allium.client import direct, requests
-    from allium.client.errors import NetworkError
 
     if not seed:
         raise CommandError("name a seed with --seed URL, or in ALLIUM_SEED")
@@ -58,7 +58,7 @@ def rpc(
         raise CommandError(f"the params cannot be used: {error}") from None
 
     async def run() -> direct.Answer:
-        chosen, path = await _choose_node(seed, node, fields.get("pubkey"))
+        chosen, path = await _choose_node(seed, node, fields.get("pubkey"), timeout)
         return await direct.call(
             chosen,
             method,
@@ -71,7 +71,7 @@ def rpc(
 
     try:
         answer = asyncio.run(run())
-    except (NetworkError, ValueError) as error:
+    except ValueError as error:
         raise CommandError(str(error)) from None
     err.print(
         f"status {answer.status}, {answer.seconds * 1000:.0f} ms", style="green" if answer.status == 200 else "red"
@@ -90,20 +90,29 @@ def rpc(
     raise typer.Exit(0 if answer.status == 200 else 1)
 
 
-async def _choose_node(seed: str, start: str, account_id: Any) -> tuple[direct.Node, tuple[direct.Node, ...]]:
+async def _choose_node(
+    seed: str, start: str, account_id: Any, timeout: float
+) -> tuple[direct.Node, tuple[direct.Node, ...]]:
     """The node whose key starts with `start`, or a member of the account's swarm, or any; and a path that avoids it."""
     from allium.client import NetworkError, direct
+    from allium.client.errors import SeedsError
     from allium.client.listing import decoded, usable
     from allium.client.pool import seed_endpoint
     from allium.client.transport import Transport
 
     call = {"method": "get_n_service_nodes", "params": {"active_only": True}}
-    async with Transport() as http:
-        answer = await http.post(seed_endpoint(seed), json.dumps(call).encode(), 10, "application/json")
     try:
+        async with Transport() as http:
+            answer = await http.post(
+                seed_endpoint(seed), json.dumps(call).encode(), min(timeout, 10), "application/json"
+            )
+        if answer.status != 200:
+            raise NetworkError(f"{seed} answers with HTTP status {answer.status}")
         nodes = usable(decoded(answer.body)["result"]["service_node_states"], direct.Node.parse)
+    except NetworkError as error:
+        raise SeedsError(f"no list of nodes was given; name a seed that does: {error}") from None
     except (ValueError, KeyError, TypeError):
-        raise NetworkError(f"{seed} gave no list of nodes") from None
+        raise SeedsError(f"{seed} gave no list of nodes; name a seed that does") from None
     random.shuffle(nodes)
     if start:
         found = [node for node in nodes if node.ed25519.hex().startswith(start.lower())]
@@ -111,9 +120,9 @@ async def _choose_node(seed: str, start: str, account_id: Any) -> tuple[direct.N
             raise NetworkError(f"{len(found)} nodes have a key that starts with {start}")
         chosen = found[0]
     elif not nodes:
-        raise NetworkError(f"{seed} knows no node")
+        raise SeedsError(f"{seed} knows no node; name another")
     elif isinstance(account_id, str):
-        told = (await direct.call(nodes[0], "get_swarm", {"pubkey": account_id})).decoded()
+        told = (await direct.call(nodes[0], "get_swarm", {"pubkey": account_id}, timeout=timeout)).decoded()
         members = told.get("snodes") if isinstance(told, dict) else None
         keys = [member.get("pubkey_ed25519") for member in members or () if isinstance(member, dict)]
         chosen = next((node for node in nodes if node.ed25519.hex() in keys), nodes[0])

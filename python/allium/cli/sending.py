@@ -25,18 +25,23 @@ def send(
 
     async def work(opened: Session) -> Message:
         from allium.client.database.rows import MessageState
+        from allium.client.files.urls import FileUrlError
+        from allium.client.servers import ServerUnreachableError
 
         quote = None
         if reply:
             quote = await opened.run(lambda work: work.database.messages.by_hash(reply))
             if quote is None:
                 raise CommandError(f"there is no message {reply!r}; `allium inbox --json` and `search` tell of them")
-        if attach and file_server:
-            wanted = parsed(file_server)
-            # How the one that is in force is asked stays.
-            if await opened.files.server() != wanted:
-                await opened.files.set_server(wanted)
-        attachments = [await opened.files.upload(path, name=path.name) for path in attach]
+        try:
+            if attach and file_server:
+                wanted = parsed(file_server, "--file-server")
+                # How the one that is in force is asked stays.
+                if await opened.files.server() != wanted:
+                    await opened.files.set_server(wanted)
+            attachments = [await opened.files.upload(path, name=path.name) for path in attach]
+        except (ServerUnreachableError, FileUrlError) as error:
+            raise CommandError(f"--file-server: {error}; name one that answers") from None
         sent = await opened.send(conversation, text, quote=quote, attachments=attachments)
         if sent.state not in (MessageState.SENT, MessageState.UNSYNCED):
             raise CommandError("the message is not stored yet; the next command tries again")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from allium.client.database.rows import Message
     from allium.client.session import Session
 
-Seed = Annotated[list[str], typer.Option("--seed", envvar="ALLIUM_SEED", help="URL of a seed node; may be repeated.")]
 Offline = Annotated[bool, typer.Option("--offline", help="What is here, without asking the network what is new.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 

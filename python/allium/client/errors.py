@@ -13,6 +13,12 @@ class UnreachableError(NetworkError):
     """There was no connection to who was to be asked, so that nothing was sent."""
 
 
+class SeedsError(NetworkError):
+    """No seed gave a list of nodes."""
+
+    option = "--seed"
+
+
 class ClockError(NetworkError):
     """The clock of this machine is too far from those of the nodes; set it."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from allium.client.errors import NetworkError
+from allium.client.errors import NetworkError, SeedsError
 from allium.client.listing import decoded, usable
 from allium.client.transport import Transport
 
@@ -223,7 +223,7 @@ class SnodePool:
             if attempt + 1 < SEED_ATTEMPTS:
                 await asyncio.sleep(delay)
                 delay *= 2
-        raise NetworkError("no seed gave a list of nodes: " + "; ".join(errors))
+        raise SeedsError("no seed gave a list of nodes; name others that do: " + "; ".join(errors))
 
     async def _from_seed(self, url: str) -> list[Snode]:
         call = {
@@ -233,11 +233,11 @@ class SnodePool:
         }
         answer = await self._transport.post(url, json.dumps(call).encode(), SEED_TIMEOUT, "application/json")
         if answer.status != 200:
-            raise NetworkError(f"{url}: status {answer.status}")
+            raise NetworkError(f"{url}: it answers with HTTP status {answer.status}")
         try:
             nodes = parse_states(decoded(answer.body))
-        except ValueError as error:
-            raise NetworkError(f"{url}: {error}") from None
+        except ValueError:
+            raise NetworkError(f"{url}: its answer is no list of nodes") from None
         if not nodes:
             raise NetworkError(f"{url}: the list has no usable node")
         return nodes

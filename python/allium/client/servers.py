@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from allium.base.unanswered import why
 from allium.client import addresses
 from allium.client.addresses import Address
 from allium.client.configs.community import Server
@@ -340,11 +341,11 @@ class Connections:
         except TimeoutError:
             raise _Unanswered("no whole answer in time", connected=True) from None
         except aiohttp.ClientConnectorError as error:
-            raise _Unanswered(str(error), connected=connected) from None
+            raise _Unanswered(why(error), connected=connected) from None
         except (aiohttp.ClientError, OSError) as error:
             if body is not None and body.failure is not None:
                 raise body.failure from None
-            raise _Unanswered(str(error) or type(error).__name__, connected=True) from None
+            raise _Unanswered(why(error), connected=True) from None
 
     async def close(self) -> None:
         """Closes all of them."""

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from allium.base.unanswered import why
 from allium.client.errors import NetworkError, UnreachableError
 from allium.client.seeds import PINS
 
@@ -80,9 +81,9 @@ class Transport:
         except aiohttp.ServerFingerprintMismatch:
             raise UnreachableError(f"{url}: not the certificate that this host is known by") from None
         except aiohttp.ClientConnectorError as error:
-            raise UnreachableError(f"{url}: {error}") from error
+            raise UnreachableError(f"{url}: {why(error)}") from error
         except aiohttp.ClientError as error:
-            raise NetworkError(f"{url}: {error}") from error
+            raise NetworkError(f"{url}: {why(error)}") from error
 
     async def close(self) -> None:
         """Closes every connection."""

@@ -79,7 +79,7 @@ def prepare(layout: Layout, options: ChainOptions, nodes: int, undo: ExitStack, 
         elif not finality:
             asyncio.run(stakes.until_final(url, _FINAL_SECONDS))
     except StakingError as error:
-        raise DevnetError(str(error)) from None
+        raise DevnetError(str(error) if local is not None else f"{error.option or '--contracts'}: {error}") from None
     record = ChainRecord(
         rpc_url=url,
         anvil_pid=None if local is None else local.pid,

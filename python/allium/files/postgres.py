@@ -7,6 +7,7 @@ import importlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from allium.base.unanswered import why
 from allium.errors import SetupError
 from allium.files.index import BlobLostError, FileRecord, IndexUnusableError, NumberTakenError, Totals
 
@@ -55,8 +56,8 @@ class PostgresIndex:
                 url, min_size=1, max_size=_CONNECTIONS, timeout=_PATIENCE, command_timeout=_PATIENCE
             )
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            # Its text may repeat what is in the URL; the kind of error says enough.
-            raise IndexUnusableError(f"the database of index cannot be reached ({type(error).__name__})") from None
+            # Its text may repeat what is in the URL; it is told in our words.
+            raise IndexUnusableError(f"the database of index cannot be reached: {why(error)}") from None
         index = cls(pool, asyncpg)
         try:
             await index._prepare()
@@ -170,7 +171,7 @@ class PostgresIndex:
         except self._errors.UniqueViolationError:
             raise NumberTakenError("another file has that number; try again") from None
         except (OSError, TimeoutError, self._errors.PostgresError, self._errors.InterfaceError) as error:
-            raise IndexUnusableError(f"the database of index failed ({type(error).__name__})") from None
+            raise IndexUnusableError(f"the database of index failed: {why(error)}") from None
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Any]:

@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocket
 
 from allium.messenger import describe
@@ -76,6 +76,9 @@ def _endpoint(
                 if operation.body not in (None, bytes):
                     body = await read_json(request, operation.body)
                 found = await operation.handler(Call(service, access, pairing, request, body, device))
+        except ClientDisconnect:
+            # Nobody reads it; and who was let in may go at any time.
+            return answer(ApiError("invalid", "This cannot be asked so.").body(), 400)
         except Exception as error:
             told = of(error)
             if told.word == "failed":
@@ -170,6 +173,12 @@ class _Page(StaticFiles):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory=directory, html=True)
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """A file; only its own address leads to the first one, and nobody is sent anywhere."""
+        if path == "." and not scope["path"].endswith("/"):
+            raise HTTPException(404)
+        return await super().get_response(path, scope)
 
     def file_response(self, *arguments: object, **options: object) -> Response:
         response = super().file_response(*arguments, **options)  # type: ignore[arg-type]

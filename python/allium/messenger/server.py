@@ -152,7 +152,9 @@ def _network(listen: str, places: Places, origins: set[str]) -> tuple[socket.soc
     try:
         address = str(ipaddress.ip_address(socket.gethostbyname(host)))
     except OSError:
-        raise ListenError(f"there is no address {host[:80]!r} here; name one of this machine's, or 0.0.0.0") from None
+        raise ListenError(
+            f"--listen: {host[:80]!r} is no address here; name one of this machine's, or 0.0.0.0"
+        ) from None
     network = _listen(address, int(port) if port else None, NETWORK_PORT)
     chosen = network.getsockname()[1]
     names = list(dict.fromkeys([*([] if host == address else [host]), *certificate.own_addresses(address)]))
@@ -186,6 +188,8 @@ def configuration(app: Any, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
+        # What strangers send that is no request is nobody's business.
+        log_level="error",
         access_log=False,
         server_header=False,
         date_header=False,

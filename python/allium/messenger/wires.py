@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -52,6 +53,17 @@ class HttpWire(H11Protocol):
         super().data_received(data)
         if self.cycle is not before or self.transport.get_protocol() is not self:
             self._head.stop()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what turned out to be no request, perhaps while it is being answered."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # What answers it would write after the refusal.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """As `asyncio.Protocol`."""

@@ -26,7 +26,8 @@ class NodeReport:
     """One node. Amounts are atomic SESH."""
 
     directory: str
-    #: `active`, `decommissioned`, `not registered`, `away`, or `unknown` without a chain.
+    #: `active`, `decommissioned`, `not registered`, `away`, `reading` before its first block, or `unknown` without a
+    #: chain.
     state: str
     findings: tuple[Finding, ...]
     #: Seconds since it proved last that it works, and for how long that holds; `None` without a chain or a proof.
@@ -136,7 +137,7 @@ def judged(directory: str, told: dict[str, Any]) -> NodeReport:
     if chain is None:
         return NodeReport(directory, "unknown", own, tested=oldest)
     stake = chain["stake"]
-    state = "not registered"
+    state = "not registered" if chain["height"] else "reading"
     if stake["registered"]:
         state = "decommissioned" if stake["decommissioned"] else "active"
     heights = _DAY // max(1, chain["block_seconds"])

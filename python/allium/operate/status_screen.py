@@ -77,7 +77,8 @@ def _tested(told: dict[str, Any]) -> str:
 def _chain(chain: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     if chain is None:
         return
-    yield "chain", f"height {chain['height']:,}, {_duration(chain['lag'])} old; EVM block {chain['l2_height']:,}"
+    height = f"height {chain['height']:,}, {_duration(chain['lag'])} old" if chain["height"] else "has no block yet"
+    yield "chain", f"{height}; EVM block {chain['l2_height']:,}"
     if chain["providers"]:
         good = sum(provider["trouble"] is None for provider in chain["providers"])
         yield "providers", f"{good} of {len(chain['providers'])} relied on"

@@ -9,6 +9,7 @@ import msgspec
 
 from allium.base import urls
 from allium.base.text import line
+from allium.base.unanswered import why
 from allium.errors import Complaint
 
 #: The list of 1,500 nodes is 5 MB.
@@ -37,7 +38,7 @@ class OxendRpc:
             raise OxendError(str(error)) from None
         self._url, self._secrets = url.rstrip("/"), urls.secrets(url)
         #: For people.
-        self.name = urls.place(url)
+        self.name = f"oxend at {urls.place(url)}"
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, method: str, seconds: float = _SECONDS, **params: Any) -> Any:
@@ -49,11 +50,11 @@ class OxendRpc:
             timeout = aiohttp.ClientTimeout(total=seconds)
             place = f"{self._url}/json_rpc"
             async with self._session.post(place, json=asked, timeout=timeout, allow_redirects=False) as answer:
-                told = await _read(answer)
+                told = await self._read(answer)
         except TimeoutError:
             raise OxendError(f"{self.name} does not answer {method} within {seconds:.0f} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise OxendError(f"{self.name} cannot be reached ({type(error).__name__})") from None
+            raise OxendError(f"{self.name} cannot be reached: {why(error)}") from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             raise OxendError(f"{self.name} answers {method} with something else than JSON") from None
         if not isinstance(told, dict):
@@ -80,14 +81,13 @@ class OxendRpc:
             text = text.replace(secret, "…")
         return line(text, _TEXT)
 
-
-async def _read(answer: aiohttp.ClientResponse) -> Any:
-    if answer.status != 200:
-        raise OxendError(f"HTTP status {answer.status}")
-    parts, size = [], 0
-    async for part in answer.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > _MOST_BYTES:
-            raise OxendError(f"more than {_MOST_BYTES >> 20} MiB")
-    return msgspec.json.decode(b"".join(parts))
+    async def _read(self, answer: aiohttp.ClientResponse) -> Any:
+        if answer.status != 200:
+            raise OxendError(f"{self.name} answers with HTTP status {answer.status}; look whether it is its JSON-RPC")
+        parts, size = [], 0
+        async for part in answer.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > _MOST_BYTES:
+                raise OxendError(f"{self.name} answers with more than {_MOST_BYTES >> 20} MiB")
+        return msgspec.json.decode(b"".join(parts))

@@ -88,6 +88,12 @@ class Portal:
         steps = self._history.steps
         self.epoch = Epoch(source.state, indexer.index, {}, source.state.time, history=steps, parts=self._parts)
         self._log = log.get("portal")
+        self._advanced, self._was_current = time.monotonic(), False
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it has not been up to date since its start, and gets on."""
+        return not self._was_current and time.monotonic() - self._advanced < health.BLOCK_SECONDS
 
     @property
     def tip(self) -> ArbitrumInfo:
@@ -105,6 +111,9 @@ class Portal:
         state, index = self._source.state, self._indexer.index
         if self.epoch.state is state and self.epoch.index is index:
             return
+        if state.height > self.epoch.state.height:
+            self._advanced = time.monotonic()
+        self._was_current |= state.height > 0 and time.time() - state.time <= health.BLOCK_SECONDS
         self.epoch = await asyncio.to_thread(self._made)
         try:
             if state.height and (day := state.time // _DAY) > await asyncio.to_thread(self._database.last_day):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from allium.base import files
+from allium.base.unanswered import why
 from allium.errors import Complaint, SetupError
 
 #: Seconds for one statement, and for a connection.
@@ -155,8 +156,8 @@ class PostgresDatabase:
             try:
                 return asyncio.run_coroutine_threadsafe(self._done(work), self._loop).result()
             except (OSError, ValueError, self._driver.PostgresError, self._driver.InterfaceError) as error:
-                # Its text may repeat what is in the URL; the kind of error says enough.
-                raise PortalDatabaseError(f"{self.name} cannot be used ({type(error).__name__})") from None
+                # Its text may repeat what is in the URL; it is told in our words.
+                raise PortalDatabaseError(f"{self.name} cannot be used: {why(error)}") from None
 
     async def _done(self, work: Callable[[Any], Awaitable[T]]) -> T:
         if self._connection is None or self._connection.is_closed():

@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from allium.base import urls
 from allium.base.text import line
+from allium.base.unanswered import why
 from allium.errors import CommandError
 from allium.portal.page_files import CONFIG, DIRECTORY, INDEX, LISTED, ROUTES, content_hash, hashes
 
@@ -50,7 +51,7 @@ async def verify(url: str, directory: Path = DIRECTORY) -> Verdict:
     try:
         urls.check(url)
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(f"URL: {error}") from None
     files = hashes(directory)
     if INDEX not in files:
         raise CommandError("this package has no page to compare with: run `make pages` in the source")
@@ -68,7 +69,7 @@ async def verify(url: str, directory: Path = DIRECTORY) -> Verdict:
             listed = _json(await _get(session, f"{base}/{LISTED}", _MOST_JSON))
             found.config = _json(await _get(session, f"{base}/{CONFIG}", _MOST_JSON))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise CommandError(f"{urls.place(url)} cannot be reached: {type(error).__name__}") from None
+            raise CommandError(f"URL: {urls.place(url)} cannot be reached: {why(error)}") from None
     named = listed.get("hash")
     found.published = line(named, _TEXT) if isinstance(named, str) else None
     others = listed.get("files")

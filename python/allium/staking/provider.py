@@ -19,6 +19,7 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from allium.base import log, urls
 from allium.base.text import line
+from allium.base.unanswered import why
 from allium.staking import StakingError, abi
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ _RANGE = re.compile(r"block|range|result|logs?\b|size|large|wide", re.I)
 class ProviderError(StakingError):
     """What is wrong with a provider, or with what it said: the text goes on after its name."""
 
+    option = "--rpc"
+
 
 class RateLimitError(ProviderError):
     """It answers later, or somebody else: it is asked too much."""
@@ -55,6 +58,8 @@ class TooMuchError(ProviderError):
 
 class CallRevertedError(ProviderError):
     """A contract refuses a call; `data` is what it says."""
+
+    option = ""
 
     def __init__(self, data: bytes) -> None:
         #: In words, which may be the contract's own.
@@ -151,10 +156,10 @@ class Provider:
         except TimeoutError:
             raise ProviderError(f"does not answer within {self._seconds:.0f} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ProviderError(f"cannot be reached: {self._shown(f'{type(error).__name__}: {error}')}") from None
+            raise ProviderError(f"cannot be reached: {why(error)}") from None
         except Exception as error:
             # There is no part of the library that a stranger's answer could not break.
-            raise ProviderError(f"gives no usable answer: {self._shown(f'{type(error).__name__}: {error}')}") from None
+            raise ProviderError(f"gives no usable answer: {self._shown(str(error)) or 'nothing'}") from None
 
     async def raw(self, method: str, params: list[Any]) -> dict[str, Any]:
         """`result` or `error` of one question as it was answered; raises `ProviderError` where none of them was."""

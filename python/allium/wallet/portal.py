@@ -7,6 +7,7 @@ from pydantic_core import from_json
 
 from allium.base import urls
 from allium.base.text import line
+from allium.base.unanswered import why
 from allium.staking import StakingError
 from allium.wallet.registration import SignedRegistration
 
@@ -35,12 +36,13 @@ async def post(url: str, registration: SignedRegistration) -> str:
             body = await answer.content.read(_MOST_ANSWER)
             status = answer.status
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        raise StakingError(f"{urls.place(url)} cannot be reached: {line(type(error).__name__, _TEXT)}") from None
+        raise StakingError(f"{urls.place(url)} cannot be reached: {why(error)}") from None
     try:
         told = from_json(body)
         if status == 200 and told.get("success") is True:
             return f"{base}/register/{node}"
-        reason = str(told["error"])
-    except (ValueError, KeyError, AttributeError):
-        reason = f"it answers with HTTP status {status}"
+        if not isinstance(reason := told["error"], str):
+            raise ValueError
+    except (ValueError, KeyError, AttributeError, TypeError):
+        reason = f"it answers with HTTP status {status}, and not as a portal; look at the URL"
     raise StakingError(f"{urls.place(url)} did not take the registration: {line(reason, _TEXT)}")

@@ -39,7 +39,8 @@ class ContractReader:
             chain_id = self.provider.chain_id = await self.provider.ask(ask)
         if chain_id != self.addresses.chain_id:
             raise StakingError(
-                f"the provider is of chain {chain_id}, the contracts are on {self.addresses.chain_id}; name another"
+                f"the provider is of chain {chain_id}, the contracts are on {self.addresses.chain_id}; "
+                "name another with --rpc"
             )
 
     async def call(self, contract: str, address: ChecksumAddress, function: str, *arguments: Any) -> Any:

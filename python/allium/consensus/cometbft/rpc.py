@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 
 from allium.base.text import line
-from allium.base.urls import place, redacted
+from allium.base.unanswered import why
+from allium.base.urls import place
 
 _SECONDS = 10.0
 _TEXT = 200
@@ -31,13 +32,12 @@ async def call(url: str, method: str, *, seconds: float = _SECONDS, **parameters
         ):
             told = json.loads(await _whole(answer))
     except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise RpcError(f"{place(url)}: {line(redacted(text), _TEXT)}") from None
+        raise RpcError(f"{place(url)}: {why(error)}") from None
     if not isinstance(told, dict):
         raise RpcError(f"{place(url)} does not answer as CometBFT does")
-    result, why = told.get("result"), told.get("error")
+    result, refusal = told.get("result"), told.get("error")
     if not isinstance(result, dict):
-        said = str(why.get("data") or why.get("message")) if isinstance(why, dict) else "no result"
+        said = str(refusal.get("data") or refusal.get("message")) if isinstance(refusal, dict) else "no result"
         raise RpcError(f"{place(url)}: {line(said, _TEXT)}")
     return result
 

@@ -43,12 +43,27 @@ def page(snapshot: Snapshot | None, section: str, title: str, *content: Content)
                 None,
                 element("a", {"class": "skip", "href": "#content"}, "Skip to the content"),
                 _header(section),
-                element("main", {"id": "content", "tabindex": -1}, element("h1", None, title), *content),
+                element(
+                    "main", {"id": "content", "tabindex": -1}, element("h1", None, title), _reading(snapshot), *content
+                ),
                 _footer(snapshot),
             ),
         ),
     )
     return whole.encode()
+
+
+def _reading(snapshot: Snapshot | None) -> Content:
+    """Why nothing is here yet, before the first block."""
+    if snapshot is None or snapshot.state.height:
+        return ""
+    state = snapshot.state
+    words = joined(
+        "This explorer is still reading the network's chain and has no block of it yet. The EVM chain is read up to ",
+        f"block {max(state.l2_height, snapshot.tip.block):,}, with {len(snapshot.index.events):,} events of the ",
+        "contracts. Until then all numbers are 0: load the page again in a minute.",
+    )
+    return element("p", {"class": "reading", "role": "status"}, words)
 
 
 def _header(section: str) -> Markup:
@@ -80,15 +95,23 @@ def _footer(snapshot: Snapshot | None) -> Markup:
             "p",
             None,
             foreign(state.parameters.name),
-            joined(" at height ", shown.whole(state.height), ", ", shown.moment(state.time), "; state "),
-            shown.short(state.root.hex()),
+            joined(" at height ", shown.whole(state.height), ", ", shown.moment(state.time), "; state ")
+            if state.height
+            else ": no block yet",
+            shown.short(state.root.hex()) if state.height else "",
         ),
         element(
             "p",
             None,
             joined("EVM chain ", state.parameters.l2_chain_id, ": events up to block ", shown.whole(state.l2_height)),
-            joined(" in the state; contracts' balances at block ", shown.whole(tip.block), ", "),
-            shown.moment(tip.timestamp),
+            joined(
+                " in the state; contracts' balances at block ",
+                shown.whole(tip.block),
+                ", ",
+                shown.moment(tip.timestamp),
+            )
+            if tip.block
+            else " in the state; contracts' balances are not known yet",
         ),
         element("p", None, "Everything here follows from the two chains; this server holds no keys and signs nothing."),
     )

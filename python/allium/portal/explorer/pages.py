@@ -112,6 +112,8 @@ def _pool(snapshot: Snapshot) -> Content:
 
 def _rewards(snapshot: Snapshot) -> Content:
     samples, now = snapshot.samples, snapshot.now
+    if not samples:
+        return note("Nothing is known of them before the first block.")
     words = (
         f"Earned by all: {shown.sesh(samples[0].earned)} SESH at height {samples[0].height:,}, "
         f"{shown.sesh(now.earned)} SESH at height {now.height:,}."
@@ -246,7 +248,7 @@ def swarms(snapshot: Snapshot, query: Query, account: str) -> bytes:
             "with more nodes.",
         ),
         form,
-        element("figure", {"class": "centred"}, drawings.ring(snapshot.swarms, marked)),
+        element("figure", {"class": "centred"}, drawings.ring(snapshot.swarms, marked)) if ids else "",
         lists.swarms(snapshot).markup(query),
     )
 

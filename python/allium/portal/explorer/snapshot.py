@@ -243,7 +243,9 @@ class Snapshot:
 
     @cached_property
     def samples(self) -> list[Sample]:
-        """What was kept, and now, oldest first."""
+        """What was kept, and now, oldest first; nothing before the first block."""
+        if not self.state.height:
+            return []
         return [*(each for each in self._kept if each.height < self.now.height), self.now]
 
     @cached_property

@@ -153,7 +153,9 @@ class Table(Generic[Row]):
             {"class": "table", "data-swap": "table"},
             self._form(query),
             self._counted(len(rows), page, len(part)),
-            self._grid(query, part) if part else element("p", {"class": "nothing"}, "Nothing is like that."),
+            self._grid(query, part)
+            if part
+            else element("p", {"class": "nothing"}, "Nothing is like that." if self.rows else "There is nothing yet."),
             self._pages(query, page, pages),
             self._downloads(query, len(rows)),
         )

@@ -1,6 +1,7 @@
 /** `/bridge`: how tokens come from Ethereum. `/bridge/arbitrum` leads there at once, by the server. */
 import { config } from "../config";
 import { t } from "../i18n";
+import { Notice } from "../parts/show";
 
 export function BridgePage() {
   const { bridge, name } = config.chain;
@@ -17,7 +18,7 @@ export function BridgePage() {
           </p>
         </>
       ) : (
-        <p className="lead">{t("bridge.none", { chain: name })}</p>
+        <Notice>{t("bridge.none", { chain: name })}</Notice>
       )}
     </>
   );

@@ -78,11 +78,11 @@ export function FaucetPage({ code }: { code: string }) {
   return (
     <>
       <h1>{t("faucet.title")}</h1>
-      <p className="muted lead">{t("faucet.lead")}</p>
+      {data?.faucet && <p className="muted lead">{t("faucet.lead")}</p>}
       {data?.faucet ? (
         <Ask terms={data.faucet} code={code} />
       ) : data || error ? (
-        <Notice kind="warning">{t("faucet.none")}</Notice>
+        <Notice>{t("faucet.none")}</Notice>
       ) : (
         <Loading />
       )}

@@ -39,10 +39,14 @@ export function HomePage() {
       </ul>
       {data && (
         <dl className="modules">
-          <Fact label={t("home.nodes")}>{number(data.network.node_count)}</Fact>
-          <Fact label={t("home.staked")}>
-            <Amount units={big(data.network.total_staked)} />
-          </Fact>
+          {data.network.block_height > 0 && (
+            <>
+              <Fact label={t("home.nodes")}>{number(data.network.node_count)}</Fact>
+              <Fact label={t("home.staked")}>
+                <Amount units={big(data.network.total_staked)} />
+              </Fact>
+            </>
+          )}
           <Fact label={t("pot.requirement")}>
             <Amount units={big(data.network.staking_requirement)} />
           </Fact>

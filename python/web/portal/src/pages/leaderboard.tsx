@@ -1,4 +1,6 @@
 /** `/leaderboard`: who has earned most on a test network. */
+import { Empty } from "@allium/ui";
+import { Trophy } from "lucide-react";
 import { useLeaders } from "../api/queries";
 import { big } from "../chain/amount";
 import { useWallet } from "../chain/reads";
@@ -15,7 +17,11 @@ export function LeaderboardPage() {
   return (
     <>
       <h1>{t("leaders.title")}</h1>
-      {data ? (
+      {data && !data.leaders.length ? (
+        <Empty icon={<Trophy />} title={t("leaders.nobody")}>
+          <p>{t("leaders.nobodyMore")}</p>
+        </Empty>
+      ) : data ? (
         <>
           <p className="muted lead">{t("leaders.lead", { height: number(data.network.block_height) })}</p>
           <p className="actions">

@@ -8,7 +8,7 @@ import { read } from "../chain/contracts";
 import { years } from "../chain/pool";
 import { useAddresses, useChain, useClaim, useWallet } from "../chain/reads";
 import { locale, moment, number, t } from "../i18n";
-import { Amount, Fact, Loading, Who } from "../parts/show";
+import { Amount, Fact, Loading, Notice, Who } from "../parts/show";
 import { start } from "../steps/begin";
 
 const YEARS = 5;
@@ -158,6 +158,15 @@ export function PoolPage() {
   const wallet = useWallet();
   const claim = useClaim(null);
   if (!data) return <Loading />;
+  if (data.info.block === 0)
+    return (
+      <>
+        <h1>{t("pool.title")}</h1>
+        <p className="muted lead">{t("pool.lead")}</p>
+        <Notice>{t("pool.reading")}</Notice>
+        <Splitter />
+      </>
+    );
   const balance = big(data.info.balance_reward_rate_pool);
   const owed = claim.data?.owed;
   return (

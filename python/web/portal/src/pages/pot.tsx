@@ -194,7 +194,13 @@ export function PotPage({ address }: { address: string }) {
   const listed = told?.contracts.find((one) => getAddress(one.address) === place);
   if (!valid) return <Notice kind="danger">{t("input.address")}</Notice>;
   // Anybody can make a contract that looks like one of the network's.
-  if (told && !listed && !chain.data) return <Notice kind="warning">{t("pot.unknown")}</Notice>;
+  if (told && !listed && !chain.data)
+    return (
+      <>
+        <h1>{t("pot.contract")}</h1>
+        <Notice kind="warning">{t("pot.unknown")}</Notice>
+      </>
+    );
   const pot = chain.data?.pot ?? (told && listed ? ofBackend(listed, told.network) : null);
   if (!pot) return <Loading />;
   const me = acting ?? wallet?.account ?? null;

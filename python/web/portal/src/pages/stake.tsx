@@ -74,7 +74,7 @@ export function StakePage() {
         <Switch label={t("stake.pending")} checked={pending} onChange={setPending} />
       </div>
       <p className="muted" role="status">
-        {t("stake.count", { count: shown.length, all: number(all.length) })}
+        {all.length > 0 && t("stake.count", { count: shown.length, all: number(all.length) })}
       </p>
       {shown.length ? (
         <ul className="cards">

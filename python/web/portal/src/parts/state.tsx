@@ -58,6 +58,8 @@ function BackendState() {
   if (error && !data) return <Notice kind="danger">{t("backend.away")}</Notice>;
   if (!data) return null;
   const { network, t: now } = data;
+  if (!error && network.block_height === 0)
+    return <Notice>{t("backend.reading", { chain: config.chain.name, block: number(network.l2_height) })}</Notice>;
   const old = error
     ? now
     : now - network.block_timestamp > OLD_BLOCK
@@ -96,6 +98,7 @@ export function StatusBar() {
   const { data } = useInfo();
   if (!data) return null;
   const { network } = data;
+  if (network.block_height === 0) return null;
   return (
     <footer className="status-bar muted">
       <span>{network.nettype}</span>
