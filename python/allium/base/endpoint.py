@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+#: What the system takes for the path of a socket, in bytes.
+_LONGEST_PATH = 107
+_PLACE = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -14,6 +17,20 @@ class Endpoint:
 
     address: str
     x25519: bytes | None = None
+
+    @staticmethod
+    def check(address: str) -> None:
+        """Raises `ValueError` for an address that no connection can be made to: the text says what it has to be."""
+        scheme, _, place = address.partition("://")
+        if scheme == "ipc":
+            if not place.startswith("/"):
+                raise ValueError("a socket is named by its full path: ipc:///PATH, with three slashes")
+            if len(place.encode(errors="surrogateescape")) > _LONGEST_PATH:
+                raise ValueError(f"the path of a socket has {_LONGEST_PATH} bytes at most; use a shorter one")
+            return
+        found = _PLACE.fullmatch(place)
+        if scheme != "tcp" or found is None or not 0 < int(found["port"]) < 1 << 16:
+            raise ValueError("it has to be ipc:///PATH or tcp://HOST:PORT, with the port of the daemon's OMQ")
 
     @classmethod
     def parse_seed(cls, text: str) -> Endpoint:

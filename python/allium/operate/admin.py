@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from allium.base import complaint
 from allium.base.admin_socket import SOCKET
 from allium.errors import Complaint
 
@@ -56,14 +57,18 @@ def ask(directory: Path, path: str) -> bytes:
             f"system's say why. Start it again"
         ) from None
     except PermissionError:
+        if directory.is_dir() and directory.stat().st_uid == os.geteuid():
+            raise NoNodeError(complaint.denied(directory / SOCKET)) from None
         raise NoNodeError(f"the node in {directory} answers only its own user and root; try sudo") from None
     except TimeoutError:
         raise NoNodeError(
             f"the node in {directory} runs and does not answer within {_SECONDS:.0f} s: it is stopped (SIGSTOP), or "
             f"hangs; restart it"
         ) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise NoNodeError(f"the node in {directory} could not be asked: {error}") from None
+    except OSError as error:
+        raise NoNodeError(f"the node in {directory} could not be asked: {complaint.sentence(error).text}") from None
+    except http.client.HTTPException:
+        raise NoNodeError(f"what answers in {directory} is no node of this version; restart it") from None
     finally:
         connection.close()
     if answer.status != 200:

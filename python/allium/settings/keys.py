@@ -245,7 +245,7 @@ def _read(path: Path, length: int, make: str = "allium node init") -> bytes:
     except PermissionError:
         raise KeyFileError(f"the key cannot be read: {complaint.denied(path, path.parent)}") from None
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+        raise KeyFileError(f"the key cannot be read: {complaint.sentence(error).text}") from None
     try:
         secret = _digits(sealed.unseal(content) if sealed.is_sealed(content) else content, length)
     except sealed.PassphraseError as error:
