@@ -13,6 +13,7 @@ from bencode2 import BencodeDecodeError, bdecode
 from allium.appchain.certificates import Certificate
 from allium.appchain.encoding import encode
 from allium.appchain.types import Height
+from allium.base import unreached
 from allium.consensus import CertificateRefusedError
 
 #: How long a question for blocks may wait for one.
@@ -58,7 +59,7 @@ class Feed:
                 if answer.status != 202:
                     raise FeedError(f"{self.url} answered {answer.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise FeedError(f"{self.url}: {error!r}") from None
+            raise FeedError(f"{self.url}: {unreached.words(error)}") from None
 
     async def _get(self, path: str, seconds: float) -> bytes | None:
         timeout = aiohttp.ClientTimeout(total=seconds + _CONNECT_SECONDS, connect=_CONNECT_SECONDS)
@@ -76,7 +77,7 @@ class Feed:
                         raise FeedError(f"{self.url} sent more than {_MAX_ANSWER} bytes")
                 return b"".join(parts)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise FeedError(f"{self.url}: {error!r}") from None
+            raise FeedError(f"{self.url}: {unreached.words(error)}") from None
 
 
 def _items(body: bytes) -> list[bytes]:

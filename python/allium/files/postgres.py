@@ -7,6 +7,7 @@ import importlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from allium.base import unreached
 from allium.errors import SetupError
 from allium.files.index import BlobLostError, FileRecord, IndexUnusableError, NumberTakenError, Totals
 
@@ -35,6 +36,25 @@ WHERE name = $1 AND expires > $4 RETURNING {_COLUMNS}
 """  # noqa: S608 - our own text
 
 
+#: By the class of an error (`sqlstate`, its first two digits).
+_REASONS = {
+    "08": "the connection broke",
+    "28": "it refuses the user or the password",
+    "3D": "it has no such database",
+    "42": "it does not let this user do that, or its tables are not ours",
+    "53": "it has no room or no connection left",
+    "57": "it is being shut down, or is not up yet",
+}
+
+
+def _why(error: BaseException) -> str:
+    """In words. The error's own text may repeat what is in the URL."""
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        return _REASONS.get(state[:2], f"it says {state}")
+    return unreached.words(error) if isinstance(error, OSError) else "the URL, or the connection, cannot be used"
+
+
 class PostgresIndex:
     """An `Index` in a PostgreSQL database."""
 
@@ -56,7 +76,7 @@ class PostgresIndex:
             )
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # Its text may repeat what is in the URL; the kind of error says enough.
-            raise IndexUnusableError(f"the database of index cannot be reached ({type(error).__name__})") from None
+            raise IndexUnusableError(f"the database of index cannot be reached: {_why(error)}") from None
         index = cls(pool, asyncpg)
         try:
             await index._prepare()
@@ -170,7 +190,7 @@ class PostgresIndex:
         except self._errors.UniqueViolationError:
             raise NumberTakenError("another file has that number; try again") from None
         except (OSError, TimeoutError, self._errors.PostgresError, self._errors.InterfaceError) as error:
-            raise IndexUnusableError(f"the database of index failed ({type(error).__name__})") from None
+            raise IndexUnusableError(f"the database of index failed: {_why(error)}") from None
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Any]:

@@ -16,6 +16,12 @@ from allium.errors import Complaint
 #: A node that needs longer to say how it is, is not well.
 _SECONDS = 5.0
 _MAX_ANSWER = 16 << 20
+#: What a server's settings are called: what does not run there, and what starts it.
+_SERVERS = {
+    "files.toml": ("no file server runs in {}", "allium files serve"),
+    "push.toml": ("no push server runs in {}", "allium push serve"),
+    "portal.toml": ("no portal runs in {}", "allium portal serve"),
+}
 
 
 class NoNodeError(Complaint):
@@ -47,9 +53,13 @@ def ask(directory: Path, path: str) -> bytes:
     except FileNotFoundError:
         if not directory.is_dir():
             raise NoNodeError(f"there is no {directory}; name the node's data directory") from None
+        what, start = next(
+            (each for name, each in _SERVERS.items() if (directory / name).exists()),
+            ("no node runs in {}, or it still waits for its daemon", "allium node run"),
+        )
         raise NoNodeError(
-            f"no node runs in {directory}, or it still waits for its daemon; start it (`allium node run`, or systemctl "
-            f"start), and if it ends again, its log and `allium doctor` say why"
+            f"{what.format(directory)}; start it (`{start}`, or systemctl start), and if it ends again, its log and "
+            f"`allium doctor` say why"
         ) from None
     except ConnectionRefusedError:
         raise NoNodeError(

@@ -232,12 +232,13 @@ async def daemon(config: NodeConfig) -> list[Result]:
     from allium.membership.daemon import Daemon
 
     connected = asyncio.Event()
-    async with Daemon(Endpoint(config.oxend_rpc)) as connection:
+    endpoint = Endpoint(config.oxend_rpc)
+    async with Daemon(endpoint) as connection:
         connection.on_connect.append(connected.set)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(connected.wait(), _SECONDS)
     if not connected.is_set():
-        return [failed("daemon", f"{config.oxend_rpc} does not answer", "start the daemon, or set oxend_rpc")]
+        return [failed("daemon", f"{config.oxend_rpc} does not answer", endpoint.remedy())]
     return [ok("daemon", f"{config.oxend_rpc} answers")]
 
 

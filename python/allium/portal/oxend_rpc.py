@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from allium.base import urls
+from allium.base import unreached, urls
 from allium.base.text import line
 from allium.errors import Complaint
 
@@ -53,7 +53,7 @@ class OxendRpc:
         except TimeoutError:
             raise OxendError(f"{self.name} does not answer {method} within {seconds:.0f} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise OxendError(f"{self.name} cannot be reached ({type(error).__name__})") from None
+            raise OxendError(f"{self.name} cannot be reached ({unreached.words(error)})") from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             raise OxendError(f"{self.name} answers {method} with something else than JSON") from None
         if not isinstance(told, dict):

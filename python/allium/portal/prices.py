@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from allium.base import log, urls
+from allium.base import log, unreached, urls
 from allium.portal.documents import Price
 
 #: How long a price counts as one of now; after a failure, when the service is asked again.
@@ -65,7 +65,7 @@ class Prices:
                 told = _read(await _whole(answer))
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
             self._fresh_until = time.monotonic() + _RETRY_SECONDS
-            reason = urls.redacted(str(error)) or type(error).__name__
+            reason = urls.redacted(unreached.words(error))
             self._logger.warning("the price service does not answer", at=urls.place(url), reason=reason[:200])
             return
         self._told = told

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from pydantic_core import from_json
 
-from allium.base import urls
+from allium.base import unreached, urls
 from allium.base.text import line
 from allium.errors import CommandError
 from allium.portal.page_files import CONFIG, DIRECTORY, INDEX, LISTED, ROUTES, content_hash, hashes
@@ -68,7 +68,9 @@ async def verify(url: str, directory: Path = DIRECTORY) -> Verdict:
             listed = _json(await _get(session, f"{base}/{LISTED}", _MOST_JSON))
             found.config = _json(await _get(session, f"{base}/{CONFIG}", _MOST_JSON))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise CommandError(f"{urls.place(url)} cannot be reached: {type(error).__name__}") from None
+            raise CommandError(
+                f"{urls.place(url)} cannot be reached: {unreached.words(error)}; see whether the URL is right"
+            ) from None
     named = listed.get("hash")
     found.published = line(named, _TEXT) if isinstance(named, str) else None
     others = listed.get("files")

@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from allium.base import unreached
 from allium.errors import SetupError
 from allium.push import tokens
 from allium.push.database import Notification
@@ -65,7 +66,7 @@ class ApnsSender:
             body = json.dumps(told, separators=(",", ":")).encode()
             answer = await self._http.post(url, content=body, headers=headers)
         except (self._httpx.HTTPError, self._httpx.InvalidURL, OSError) as error:
-            return retry(f"no answer: {type(error).__name__}")
+            return retry(f"no answer: {unreached.words(error)}")
         status, reason = answer.status_code, _reason(answer.content)
         if status == 200:
             return DELIVERED

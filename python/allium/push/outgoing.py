@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from allium.base import unreached
 from allium.push.endpoints import PublicResolver
 
 #: Of an answer, which says in a line what is wrong.
@@ -54,7 +55,7 @@ class Outgoing:
                 received = await answer.content.read(_MOST_ANSWER)
                 return ServiceAnswer(answer.status, answer.headers, received)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a time-out is an `OSError`
-            raise NoAnswerError(type(error).__name__) from None
+            raise NoAnswerError(unreached.words(error)) from None
 
     async def close(self) -> None:
         """Ends all connections."""

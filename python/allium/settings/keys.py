@@ -184,7 +184,10 @@ def seal(directory: Path, passphrase: bytes) -> list[str]:
     keeps of the files that were there.
     """
     lengths = {ED25519_FILE: 64, LEGACY_FILE: 32, BLS_FILE: 32}
-    there = {name: directory / name for name in lengths if os.path.lexists(directory / name)}
+    inside = {path.name for path in directory.iterdir()}  # whoever may not look is told so, not that there are none
+    there = {name: directory / name for name in lengths if name in inside}
+    if not there:
+        raise KeyFileError(f"{directory} has no key files; name the data directory of a node or a server")
     still_open = {name: path for name, path in there.items() if not sealed.is_sealed(path.read_bytes())}
     if still_open:
         (load_ed25519 if there.keys() == {ED25519_FILE} else load)(directory)

@@ -17,7 +17,7 @@ from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3RPCEr
 from web3.providers.async_base import AsyncJSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from allium.base import log, urls
+from allium.base import log, unreached, urls
 from allium.base.text import line
 from allium.staking import StakingError, abi
 
@@ -151,10 +151,10 @@ class Provider:
         except TimeoutError:
             raise ProviderError(f"does not answer within {self._seconds:.0f} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ProviderError(f"cannot be reached: {self._shown(f'{type(error).__name__}: {error}')}") from None
+            raise ProviderError(f"cannot be reached: {self._shown(unreached.words(error))}") from None
         except Exception as error:
             # There is no part of the library that a stranger's answer could not break.
-            raise ProviderError(f"gives no usable answer: {self._shown(f'{type(error).__name__}: {error}')}") from None
+            raise ProviderError(f"gives no usable answer: {self._shown(str(error) or 'nothing')}") from None
 
     async def raw(self, method: str, params: list[Any]) -> dict[str, Any]:
         """`result` or `error` of one question as it was answered; raises `ProviderError` where none of them was."""

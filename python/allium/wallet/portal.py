@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 from pydantic_core import from_json
 
-from allium.base import urls
+from allium.base import unreached, urls
 from allium.base.text import line
 from allium.staking import StakingError
 from allium.wallet.registration import SignedRegistration
@@ -35,7 +35,7 @@ async def post(url: str, registration: SignedRegistration) -> str:
             body = await answer.content.read(_MOST_ANSWER)
             status = answer.status
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        raise StakingError(f"{urls.place(url)} cannot be reached: {line(type(error).__name__, _TEXT)}") from None
+        raise StakingError(f"{urls.place(url)} cannot be reached: {line(unreached.words(error), _TEXT)}") from None
     try:
         told = from_json(body)
         if status == 200 and told.get("success") is True:

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from allium.base import unreached
 from allium.base.text import line
 from allium.base.urls import place, redacted
 
@@ -31,8 +32,7 @@ async def call(url: str, method: str, *, seconds: float = _SECONDS, **parameters
         ):
             told = json.loads(await _whole(answer))
     except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise RpcError(f"{place(url)}: {line(redacted(text), _TEXT)}") from None
+        raise RpcError(f"{place(url)}: {line(redacted(unreached.words(error)), _TEXT)}") from None
     if not isinstance(told, dict):
         raise RpcError(f"{place(url)} does not answer as CometBFT does")
     result, why = told.get("result"), told.get("error")
