@@ -76,7 +76,9 @@ class PostgresIndex:
             )
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # Its text may repeat what is in the URL; the kind of error says enough.
-            raise IndexUnusableError(f"the database of index cannot be reached: {_why(error)}") from None
+            raise IndexUnusableError(
+                f"the database of index cannot be reached: {_why(error)}; start it, or set index to where it is"
+            ) from None
         index = cls(pool, asyncpg)
         try:
             await index._prepare()
