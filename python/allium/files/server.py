@@ -76,8 +76,8 @@ class FilesProcess(ServerProcess[FilesConfig]):
         except OSError as error:
             reason = complaint.sentence(error).text.partition(";")[0]
             raise BindError(
-                f"UDP port {config.http_port} of {config.bind_ip} cannot be used for QUIC ({reason}); stop what has it, choose "
-                "another http_port, or set quic = false"
+                f"UDP port {config.http_port} of {config.bind_ip} cannot be used for QUIC ({reason}); "
+                "stop what has it, choose another http_port, or set quic = false"
             ) from None
         stack.push_async_callback(door.finish, process.DRAIN_SECONDS)
         serving = asyncio.create_task(door.serve())

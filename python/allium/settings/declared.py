@@ -22,6 +22,8 @@ from allium.errors import SetupError
 
 T = TypeVar("T")
 
+#: Where values are set when no file is named.
+_NO_FILE = "the environment"
 #: What a setting may be in a file.
 Setting = str | int | float | bool | list[str]
 
@@ -148,7 +150,7 @@ class Schema:
         The command line wins over the environment, and that over the file. Raises `ConfigError` for a file that cannot
         be read, and for a name that does not exist.
         """
-        where = "the environment" if path is None else str(path)
+        where = _NO_FILE if path is None else str(path)
         options = options or {}
         values = {} if path is None else self._read(path)
         self._refuse_unknown(values, where)
@@ -173,7 +175,8 @@ class Schema:
                 except RefusedError as error:
                     complaints += [self._complaint(refusal, where, options or {}) for refusal in error.refusals]
             elif is_required(declared):
-                complaints.append(f"{where}: {name} is not set; add it to the file or set {self._variable(name)}")
+                how = "name the file with --config" if where == _NO_FILE else "add it to the file"
+                complaints.append(f"{where}: {name} is not set; {how} or set {self._variable(name)}")
         if complaints:
             raise ConfigError("\n".join(complaints))
         return values
