@@ -60,6 +60,13 @@ def test_sizes_may_have_units(tmp_path: Path) -> None:
             "rate_limit_exempt.0 = '1.2.3.4/33': value is not a valid IPv4 or IPv6 network",
         ),
         ('stats_access_keys = ["x"]', "stats_access_keys.0 = 'x': string should match pattern"),
+        ('metrics_ip = "localhost"', "such as 192.0.2.1 or 2001:db8::1; a name is none"),
+        ('bind_ip = "fe80::1%eth0"', "cannot be listened on; name another"),
+        ("[node]\nhttps_port = 1", "settings stand in no section; remove the line [node]"),
+        ("https_port = 1\nhttps_port = 2", "something is set twice; remove one of them"),
+        ("https_port = 22020", "https_port and omq_port are both 22020; set one of them to another port"),
+        ("metrics_port = 22021", "https_port and metrics_port are both 22021"),
+        ('bind_ip = "127.0.0.1"\nomq_port = 7000\nmetrics_port = 7000', "omq_port and metrics_port are both 7000"),
         ('log_level = "loud"', "log_level = 'loud': input should be 'debug', 'info', 'warning' or 'error'"),
         ("https_port = ", "is not TOML: "),
     ],
@@ -70,6 +77,32 @@ def test_mistakes_are_named(tmp_path: Path, text: str, complaint: str) -> None:
         NodeConfig.load(path)
     assert str(path) in str(refusal.value)
     assert complaint in str(refusal.value)
+
+
+@pytest.mark.parametrize("path", ["", "relative", "/" + 107 * "x"])
+def test_a_socket_is_named_by_a_path_that_can_be_one(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=r"full path|107 bytes at most"):
+        NodeConfig.load(write(tmp_path, f'oxend_rpc = "ipc://{path}"'))
+
+
+@pytest.mark.parametrize("place", ["h", "h:0", "h:65536", "h:1/SECRET", "u:SECRET@h:1", "::1:5", "[::1]"])
+def test_a_daemon_that_no_connection_can_be_made_to_is_refused(tmp_path: Path, place: str) -> None:
+    for scheme in ("tcp", "http"):
+        with pytest.raises(ConfigError, match=r"ipc:///PATH or tcp://HOST:PORT") as refusal:
+            NodeConfig.load(write(tmp_path, f'oxend_rpc = "{scheme}://{place}"'))
+        assert "SECRET" not in str(refusal.value)
+
+
+def test_no_secret_of_a_url_is_shown_whatever_it_was_written_for(tmp_path: Path) -> None:
+    url = "https://user:SECRET@host.example/SECRET?key=SECRET"
+    for text in (f'bind_ip = "{url}"', f'"{url}" = 1', f'l2_rcp = ["{url}"]', f'https_port = "{url}"'):
+        with pytest.raises(ConfigError) as refusal:
+            NodeConfig.load(write(tmp_path, text))
+        assert "SECRET" not in str(refusal.value), text
+
+
+def test_ports_of_addresses_apart_may_be_the_same(tmp_path: Path) -> None:
+    NodeConfig.load(write(tmp_path, 'bind_ip = "127.0.0.2"\nmetrics_port = 22021'))
 
 
 def test_the_command_line_wins_over_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +129,7 @@ def test_there_is_one_source_of_the_network(tmp_path: Path) -> None:
 def test_a_chain_goes_with_addresses(tmp_path: Path) -> None:
     path = write(tmp_path, 'chain_file = "chain.json"\n')
     assert NodeConfig.load(path).chain_file == tmp_path / "chain.json"
-    path.write_text('data_dir = "data"\nchain_file = "chain.json"\noxend_rpc = "ipc://x"\n')
+    path.write_text('data_dir = "data"\nchain_file = "chain.json"\noxend_rpc = "ipc:///x"\n')
     with pytest.raises(ConfigError, match="chain_file goes with network_file"):
         NodeConfig.load(path)
 
@@ -117,7 +150,7 @@ def test_providers_of_the_evm_chain_go_with_a_chain(tmp_path: Path) -> None:
 
 def test_the_test_network_has_ports_and_seeds_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    path.write_text('data_dir = "data"\noxend_rpc = "ipc://x"\nomq_port = 5\n')
+    path.write_text('data_dir = "data"\noxend_rpc = "ipc:///x"\nomq_port = 5\n')
     main, test = NodeConfig.load(path), NodeConfig.load(path, {"testnet": True})
     assert (main.https_port, main.omq_port, test.https_port, test.omq_port) == (22021, 5, 38155, 5)
     assert len(main.seeds) == 3 and len(test.seeds) == 1 and set(main.seeds).isdisjoint(test.seeds)

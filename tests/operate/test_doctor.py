@@ -20,11 +20,13 @@ from typing import Any
 import lmdb
 import pytest
 
+from allium.base import complaint
 from allium.cli import main as cli
 from allium.devnet import ports
 from allium.operate import admin
 from allium.settings import keys
 from allium.settings.config import commented_toml
+from tests.support.command import NOBODY, allium, root_only
 from tests.support.devnet import Devnet, up
 
 
@@ -72,7 +74,7 @@ def test_all_checks_are_made_beside_a_node_that_serves(small_chain: Devnet) -> N
     directory = small_chain.nodes[0]["data_dir"]
     code, results = doctor("--data-dir", directory)
     expected = ["config", "node", "keys", "key_bls", "directory", "store", "space", "disk", "limits", "memory"]
-    expected += ["processor", "clock", "reachable", "ports", "providers", "cometbft"]
+    expected += ["processor", "network", "clock", "reachable", "ports", "providers", "cometbft"]
     assert list(results) == expected
     for check in ("config", "keys", "key_bls", "directory", "store", "clock", "ports", "providers", "cometbft"):
         assert one(results, check)[0] == "ok", results[check]
@@ -205,6 +207,76 @@ def test_a_directory_of_everybody_is_found(idle: Path) -> None:
     assert one(doctor("--data-dir", str(idle))[1], "directory")[0] == "failed"
 
 
+def test_a_directory_that_keeps_its_owner_out_is_found(idle: Path) -> None:
+    idle.chmod(0o500)
+    code, results = doctor("--data-dir", str(idle))
+    idle.chmod(0o700)
+    assert code == 1 and one(results, "directory")[0] == "failed" and "mode 500" in one(results, "directory")[1]
+
+
+@root_only
+def test_what_root_has_left_in_the_directory_of_another_user_is_found(idle: Path) -> None:
+    os.chown(idle, NOBODY, NOBODY)
+    code, results = doctor("--data-dir", str(idle))
+    [result] = results["directory"]
+    assert code == 1 and "key_ed25519 belongs to root" in result["found"]
+    assert result["remedy"] == f"chown -R {complaint.name(NOBODY)}: {idle}"
+
+
+@root_only
+def test_a_disk_that_is_full_or_read_only_is_found(idle: Path) -> None:
+    disk = idle.parent / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False).returncode:
+        pytest.skip("no file system may be mounted here")
+    try:
+        shutil.copytree(idle, disk / "node")
+        with pytest.raises(OSError, match="No space"):
+            (disk / "fill").write_bytes(bytes(1 << 20))
+        code, results = doctor("--data-dir", str(disk / "node"))
+        assert code == 1 and "the disk is full" in one(results, "disk")[1]
+        sealed = allium("node", "init", "--data-dir", str(disk / "other"))
+        assert sealed.returncode == 1 and "key_ed25519: the disk is full" in sealed.stderr
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        code, results = doctor("--data-dir", str(disk / "node"))
+        assert code == 1 and "the file system is read-only" in one(results, "disk")[1]
+        (disk.parent / "passphrase").write_text("p")
+        (disk.parent / "passphrase").chmod(0o600)
+        command = [
+            "node",
+            "seal",
+            "--data-dir",
+            str(disk / "node"),
+            "--passphrase-file",
+            str(disk.parent / "passphrase"),
+        ]
+        sealed = allium(*command)
+        assert sealed.returncode == 1 and "key_ed25519: the file system is read-only" in sealed.stderr
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_the_list_of_nodes_is_looked_at(idle: Path) -> None:
+    code, results = doctor("--data-dir", str(idle))
+    assert code == 1 and one(results, "network") == (
+        "failed",
+        f"{idle / 'network.json'} cannot be read: No such file or directory",
+    )
+    (idle / "network.json").write_text('{"nodes": []}')
+    level, found = one(doctor("--data-dir", str(idle))[1], "network")
+    assert level == "warning" and "this node is none of them" in found
+
+
+def test_a_place_without_a_configuration_is_told_of(idle: Path) -> None:
+    (idle / "config.toml").unlink()
+    for place, said in ((idle, "has no config.toml"), (idle / "none", "there is no "), (idle / "key", "there is no ")):
+        code, results = doctor("--data-dir", str(place))
+        assert code == 1 and said in one(results, "config")[1]
+    (idle / "config.toml").mkdir()
+    code, results = doctor("--data-dir", str(idle))
+    assert code == 1 and "it is a directory" in one(results, "config")[1]
+
+
 def test_a_port_that_somebody_else_has_is_found(idle: Path) -> None:
     with ports.reserve(1) as [port], socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", port))
@@ -242,6 +314,7 @@ def test_the_daemon_is_looked_for(idle: Path) -> None:
     nowhere = f"ipc://{idle}/oxend.sock"
     code, results = doctor("--data-dir", str(idle), ALLIUM_OXEND_RPC=nowhere, ALLIUM_NETWORK_FILE="")
     assert code == 1 and one(results, "daemon") == ("failed", f"{nowhere} does not answer")
+    assert "there is no such socket" in results["daemon"][0]["remedy"]
     assert one(results, "keys") == ("ok", "come from the network's daemon")
 
 

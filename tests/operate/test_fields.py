@@ -93,7 +93,12 @@ def test_a_value_means_what_it_says(read: Reader[Any], value: Any, meaning: Any)
         (fields.choice("a", "b", "c"), "d", "Input should be 'a', 'b' or 'c'"),
         (fields.choice("a", "b"), [], "Input should be 'a' or 'b'"),
         (fields.path, 5, "Input is not a valid path"),
-        (fields.address, "1.2.3", "value is not a valid IPv4 or IPv6 address"),
+        (fields.address, "1.2.3", "value is not a valid IPv4 or IPv6 address, such as 192.0.2.1 or 2001:db8::1"),
+        (
+            fields.address,
+            "fe80::1%lo",
+            "an address that holds on one link only (with a %) cannot be listened on; name another",
+        ),
         (fields.network, "192.0.2.1/24", "value is not a valid IPv4 or IPv6 network"),
         (NAMES, "ab", "Input should be a valid list"),
         (RECORD, [], "Input should be an object"),

@@ -34,6 +34,15 @@ _FULL = {
     errno.EFBIG: "the file would be larger than may be (ulimit -f, or LimitFSIZE= in the unit); raise the limit",
     errno.EROFS: "the file system is read-only; choose another place, or mount it for writing",
 }
+#: What is said of others, in place of the system's words.
+_MEANINGS = {
+    errno.ENOENT: "there is nothing of that name",
+    errno.EISDIR: "it is a directory; name the file",
+    errno.ENOTDIR: "it is a file, or lies below one; name a directory",
+    errno.ELOOP: "it is a link that leads back to itself; remove it, or name where it should lead",
+    errno.EIO: "the disk fails (Input/output error); see the system's log (dmesg), and replace it",
+    errno.ESTALE: "it is on another machine that has lost it; mount that file system again",
+}
 _OS_ERROR = re.compile(r"[^:()]*\(os error ([0-9]+)\)")
 
 
@@ -79,7 +88,11 @@ def in_directory(error: BaseException, directory: Path) -> Sentence:
     """As `sentence`, for what the engine could not do in `directory`: its errors do not say whose file it was."""
     if isinstance(error, OSError) and "denied" in str(error) and (place := barred(directory)):
         return Sentence(denied(place, directory), EXIT_CONFIG)
-    return sentence(error)
+    text, code = sentence(error)
+    text = text.removeprefix("database: ")
+    if text.startswith("there is no message store in "):
+        text += "; name the data directory of a node that has run"
+    return Sentence(text, code)
 
 
 def expanded(path: Path) -> Path:
@@ -106,13 +119,12 @@ def _system(error: OSError) -> Sentence:
             Path.cwd()
         except FileNotFoundError:
             return Sentence("the directory that this runs in was deleted; change to another one", EXIT_FAILED)
-    if isinstance(error, FileNotFoundError) and path is not None:
-        return Sentence(f"{place}there is nothing of that name", EXIT_FAILED)
-    text = error.strerror or _short(error)
+    text = _MEANINGS.get(error.errno or 0) or error.strerror or _short(error)
     if error.errno is None and (found := _OS_ERROR.search(text)):
         # The engine's errors have the system's number in their text.
-        meaning = (_LIMITS | _FULL | _LISTENING).get(int(found[1]))
-        text = text.replace(found[0], f" {meaning}").strip() if meaning else text
+        number = int(found[1])
+        meaning = (_LIMITS | _FULL | _LISTENING | _MEANINGS).get(number) or os.strerror(number)
+        text = text.replace(found[0], f" {meaning}").strip()
     return Sentence(place + text, EXIT_FAILED)
 
 
@@ -127,6 +139,9 @@ def denied(path: Path, ours: Path | None = None) -> str:
         wanted = os.R_OK | os.W_OK if place == path else os.W_OK | os.X_OK if place == way[-1] else os.X_OK
         if not _may(place, wanted):
             return _belongs(place, ours)
+    if path in way and not _may(path.parent, os.W_OK):
+        # It is there, and was to be made anew.
+        return _belongs(path.parent, ours)
     return f"{path}: permission denied"
 
 
@@ -143,7 +158,7 @@ def _belongs(place: Path, ours: Path | None) -> str:
         return f"{place} has mode {mode}, which keeps its owner out; run: chmod u+rwX {place}"
     if ours is None and place.parent.stat().st_uid == os.geteuid():
         # Somebody else has worked here: this is hardly the only file.
-        ours = place.parent
+        ours = place if stat.S_ISDIR(status.st_mode) else place.parent
     whose = name(status.st_uid)
     remedy = f"run it as {whose}"
     if ours is not None:

@@ -225,9 +225,18 @@ def _scaled(value: Any) -> int:
 def address(value: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """An address of a machine."""
     try:
-        return ipaddress.ip_address(value)
+        found = ipaddress.ip_address(value)
     except ValueError:
-        raise refused(value, "value is not a valid IPv4 or IPv6 address") from None
+        reason = "value is not a valid IPv4 or IPv6 address, such as 192.0.2.1 or 2001:db8::1"
+        raise refused(value, f"{reason}; a name is none" if _is_name(value) else reason) from None
+    if isinstance(found, ipaddress.IPv6Address) and found.scope_id is not None:
+        raise refused(value, "an address that holds on one link only (with a %) cannot be listened on; name another")
+    return found
+
+
+def _is_name(value: Any) -> bool:
+    """Whether it looks like the name of a machine."""
+    return isinstance(value, str) and re.search("[g-z]", value, re.IGNORECASE) is not None
 
 
 def network(value: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

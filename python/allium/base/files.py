@@ -56,28 +56,34 @@ def place(made: Path, path: Path) -> None:
 @contextlib.contextmanager
 def _beside(path: Path, content: bytes, mode: int, like: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    flags = os.O_WRONLY | system.NEW
+    descriptor = _open(temporary, path)
     try:
-        with os.fdopen(_open(temporary, flags), "wb") as file:
-            file.write(content)
-            file.flush()
-            if hasattr(os, "fchmod"):
-                os.fchmod(file.fileno(), mode)
-            own(file.fileno(), like)
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                if hasattr(os, "fchmod"):
+                    os.fchmod(file.fileno(), mode)
+                own(file.fileno(), like)
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _named(error, path) from None
         yield temporary
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _open(temporary: Path, flags: int) -> int:
+def _open(temporary: Path, path: Path) -> int:
     try:
-        return os.open(temporary, flags, PRIVATE)
+        return os.open(temporary, os.O_WRONLY | system.NEW, PRIVATE)
     except OSError as error:
-        # The file that was to be written is what a person knows of.
-        name = temporary.name.removeprefix(".").rpartition(".")[0].rpartition(".")[0]
-        raise OSError(error.errno, error.strerror, str(temporary.with_name(name))) from None
+        raise _named(error, path) from None
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    """The error, of the file that was to be written: that one is what a person knows of."""
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def make_directory(path: Path, mode: int = 0o700) -> None:

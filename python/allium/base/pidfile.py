@@ -29,7 +29,8 @@ def pid_file(directory: Path) -> Iterator[None]:
             system.claim(file.fileno())
         except BlockingIOError:
             raise InUseError(
-                f"another process serves {directory}: {file.read(20).decode(errors='replace').strip()}"
+                f"another process serves {directory}: {file.read(20).decode(errors='replace').strip()}; end that one "
+                f"first, or give this one a directory of its own"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n".encode())

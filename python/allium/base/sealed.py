@@ -91,7 +91,9 @@ def read(path: Path) -> bytes:
     """The passphrase in the file `path`, without the end of its line; raises `PassphraseError`."""
     try:
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+            mode = os.fstat(file.fileno()).st_mode
+            # A device's or a pipe's is not the passphrase's.
+            if stat.S_ISREG(mode) and mode & (stat.S_IRWXO | stat.S_IWGRP):
                 raise PassphraseError(f"others may read {path}; run: chmod 600 {path}")
             passphrase = file.read(_LONGEST_PASSPHRASE + 1).rstrip(b"\r\n")
     except OSError as error:

@@ -10,7 +10,7 @@ import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 #: Up to what cannot be in a URL, or ends one in the texts that logs and errors are made of.
-_URL = re.compile(r"\b(https?|wss?)://([^\s\"'<>|\\\x1b]*)", re.IGNORECASE)
+_URL = re.compile(r"\b(https?|wss?|tcp|postgres(?:ql)?)://([^\s\"'<>|\\\x1b]*)", re.IGNORECASE)
 #: Shorter parts of a path are words such as `v3`, which hide nothing and may stand anywhere.
 _SHORTEST_SECRET = 8
 

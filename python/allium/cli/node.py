@@ -94,7 +94,11 @@ def restart(data_dir: Annotated[Path, typer.Option(help="Directory of the runnin
 
     pid = ask(data_dir)
     if pid is None:
-        raise CommandError(f"no node serves {data_dir}")
+        if not data_dir.is_dir():
+            raise CommandError(f"there is no directory {data_dir}; name the node's data directory")
+        raise CommandError(
+            f"no node serves {data_dir}; start it (`allium node run`, or systemctl start) in place of restarting it"
+        )
     out.report(f"process {pid} starts anew; what it serves with is in its log")
 
 

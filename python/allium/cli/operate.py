@@ -116,7 +116,8 @@ def _print(results: list[Result]) -> None:
     marks = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.FAILED: ("✗", "red")}
     for result in results:
         mark, colour = marks[result.level]
-        out.print(Text.assemble((f"{mark} ", colour), (f"{result.check:<10} ", "bold"), result.found))
+        found = result.found.replace("\n", f"\n  {'':<10} ")
+        out.print(Text.assemble((f"{mark} ", colour), (f"{result.check:<10} ", "bold"), found))
         if result.remedy:
             out.print(Text(f"  {'':<10} {result.remedy}"))
 

@@ -6,7 +6,6 @@ left to Typer, which says what is wrong with it.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -53,6 +52,8 @@ def quicken(params: list[Any]) -> list[Any]:
     for param in params:
         if isinstance(param, TyperOption | TyperArgument) and param._runtime_param is None:
             descriptor = param.type_descriptor
+            # Typer would say no more than that a path is not readable; whose it is, whoever opens it says.
+            descriptor.parameter_info.readable = False
             values = PlainValues(descriptor.annotation, descriptor.parameter_info)
             param._runtime_param = values  # type: ignore[assignment]
     return params
@@ -89,9 +90,9 @@ def _within(value: Any, info: ParameterInfo) -> Any:
 
 
 def _path(path: Path, info: ParameterInfo) -> Path:
-    """A path that may be anything, but if it is there it has to be readable."""
+    """A path that may be anything."""
     if info.exists or info.writable or info.resolve_path or info.allow_dash or info.path_type is not None:
         raise _UncertainError
-    if not (info.file_okay and info.dir_okay) or (os.access(path, os.F_OK) and not os.access(path, os.R_OK)):
+    if not (info.file_okay and info.dir_okay):
         raise _UncertainError
     return path

@@ -7,6 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import ClassVar
 
+from allium.base import complaint
 from allium.errors import Complaint
 from allium.files import health, setup
 from allium.files.api import CONTENT_HEADERS, FileApi
@@ -73,8 +74,9 @@ class FilesProcess(ServerProcess[FilesConfig]):
         try:
             door = QuicDoor(config, self._service, source_quota, self.metrics, ed25519_seed)
         except OSError as error:
+            reason = complaint.sentence(error).text.partition(";")[0]
             raise BindError(
-                f"UDP port {config.http_port} of {config.bind_ip} cannot be used for QUIC ({error.strerror or error}); "
+                f"UDP port {config.http_port} of {config.bind_ip} cannot be used for QUIC ({reason}); "
                 "stop what has it, choose another http_port, or set quic = false"
             ) from None
         stack.push_async_callback(door.finish, process.DRAIN_SECONDS)

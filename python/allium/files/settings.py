@@ -91,7 +91,9 @@ class FilesConfig(ServerConfig):
         be read, a name that does not exist, a value that is refused.
         """
         given, where = SCHEMA.load(path, options)
-        return cls(**SCHEMA.checked(given, where, options))
+        config = cls(**SCHEMA.checked(given, where, options))
+        config.refuse_shared_ports(where)
+        return config
 
 
 #: How they are read and written.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allium.appchain import swarms
-from allium.base import log
+from allium.base import complaint, log
 from allium.membership import MembershipError
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ def read(path: Path) -> Network:
             json.loads(path.read_bytes()),
             lambda reason: logger.error("an entry of the network file is left out", file=str(path), reason=reason),
         )
+    except PermissionError:
+        raise MembershipError(f"the list of nodes cannot be read: {complaint.denied(path)}") from None
     except OSError as error:
         raise MembershipError(f"{path} cannot be read: {error.strerror}; set network_file to the right file") from None
     except RecursionError:

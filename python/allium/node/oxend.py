@@ -39,7 +39,8 @@ async def keys(daemon: Daemon, stop: asyncio.Task[None], patience: float) -> Nod
         try:
             return asked.result()
         except OmqError as error:
-            logger.warning("the daemon gave no keys", address=daemon.endpoint.address, reason=str(error))
+            reason = str(error) if daemon.connected else f"{error}; {daemon.endpoint.remedy()}"
+            logger.warning("the daemon gave no keys", address=daemon.endpoint.address, reason=reason)
         await asyncio.wait({stop}, timeout=_KEYS_SECONDS)
     return None
 

@@ -9,12 +9,19 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from allium.base import complaint
 from allium.base.admin_socket import SOCKET
 from allium.errors import Complaint
 
 #: A node that needs longer to say how it is, is not well.
 _SECONDS = 5.0
 _MAX_ANSWER = 16 << 20
+#: What a server's settings are called: what does not run there, and what starts it.
+_SERVERS = {
+    "files.toml": ("no file server runs in {}", "allium files serve"),
+    "push.toml": ("no push server runs in {}", "allium push serve"),
+    "portal.toml": ("no portal runs in {}", "allium portal serve"),
+}
 
 
 class NoNodeError(Complaint):
@@ -46,9 +53,13 @@ def ask(directory: Path, path: str) -> bytes:
     except FileNotFoundError:
         if not directory.is_dir():
             raise NoNodeError(f"there is no {directory}; name the node's data directory") from None
+        what, start = next(
+            (each for name, each in _SERVERS.items() if (directory / name).exists()),
+            ("no node runs in {}, or it still waits for its daemon", "allium node run"),
+        )
         raise NoNodeError(
-            f"no node runs in {directory}, or it still waits for its daemon; start it (`allium node run`, or systemctl "
-            f"start), and if it ends again, its log and `allium doctor` say why"
+            f"{what.format(directory)}; start it (`{start}`, or systemctl start), and if it ends again, its log and "
+            f"`allium doctor` say why"
         ) from None
     except ConnectionRefusedError:
         raise NoNodeError(
@@ -56,14 +67,18 @@ def ask(directory: Path, path: str) -> bytes:
             f"system's say why. Start it again"
         ) from None
     except PermissionError:
+        if directory.is_dir() and directory.stat().st_uid == os.geteuid():
+            raise NoNodeError(complaint.denied(directory / SOCKET)) from None
         raise NoNodeError(f"the node in {directory} answers only its own user and root; try sudo") from None
     except TimeoutError:
         raise NoNodeError(
             f"the node in {directory} runs and does not answer within {_SECONDS:.0f} s: it is stopped (SIGSTOP), or "
             f"hangs; restart it"
         ) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise NoNodeError(f"the node in {directory} could not be asked: {error}") from None
+    except OSError as error:
+        raise NoNodeError(f"the node in {directory} could not be asked: {complaint.sentence(error).text}") from None
+    except http.client.HTTPException:
+        raise NoNodeError(f"what answers in {directory} is no node of this version; restart it") from None
     finally:
         connection.close()
     if answer.status != 200:

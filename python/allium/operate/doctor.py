@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +43,17 @@ def examine(config_file: Path | None, data_dir: Path | None) -> list[Result]:
 def _examine(config_file: Path | None, data_dir: Path | None) -> Iterator[Result]:
     options = {}
     if config_file is None and data_dir is not None:
-        if (beside := data_dir / _CONFIG_FILE).is_file():
+        if os.path.lexists(beside := data_dir / _CONFIG_FILE):
             config_file = beside
         else:
             options = {"data_dir": data_dir.absolute()}
     try:
         config = NodeConfig.load(config_file, options)
     except ConfigError as error:
+        if options and data_dir is not None:
+            found = f"{data_dir} has no {_CONFIG_FILE}" if data_dir.is_dir() else f"there is no {data_dir}"
+            yield failed("config", found, "name the node's data directory, or its configuration with --config")
+            return
         yield failed("config", str(error), "set what it names; `allium node init` writes a file with every setting")
         return
     yield ok("config", "the environment" if config_file is None else str(config_file))
@@ -86,8 +91,7 @@ def _ask(config: NodeConfig, running: bool) -> tuple[dict[str, Any] | None, Resu
 
 async def _around(patient: Patient) -> list[Result]:
     config, told = patient.config, patient.told
-    network = surroundings.network(config)
-    own = surroundings.own_node(config, network)
+    network, own, read = surroundings.network(config)
     checks = [
         surroundings.clock(network, own),
         surroundings.ports(config, own, patient.running, told),
@@ -95,4 +99,4 @@ async def _around(patient: Patient) -> list[Result]:
         surroundings.daemon(config),
         surroundings.cometbft(config),
     ]
-    return [result for results in await asyncio.gather(*checks) for result in results]
+    return [*read, *(result for results in await asyncio.gather(*checks) for result in results)]

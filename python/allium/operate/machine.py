@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -11,9 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from allium.base import limits
-from allium.base.files import STORE, STORE_LOCK
-from allium.operate.result import Result, failed, ok, warning
+from allium.base import complaint, limits
+from allium.base.files import STORE, STORE_LOCK, STORE_LOG
+from allium.base.pidfile import PID_FILE
+from allium.operate.result import Result, failed, ok, refused, warning
 from allium.settings import keys as key_files
 from allium.settings.config import NodeConfig
 from allium.settings.keys import KeyFileError
@@ -28,6 +30,12 @@ _LITTLE_DISK = 256 << 20
 
 _PASSING = ("tmpfs", "ramfs")
 _REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "virtiofs", "ceph", "glusterfs", "vboxsf")
+
+#: What the process that serves a data directory has to read, and mostly to write.
+_OWN_FILES = (
+    *(key_files.ED25519_FILE, key_files.LEGACY_FILE, key_files.BLS_FILE),
+    *(PID_FILE, STORE, *STORE_LOG, STORE_LOCK, "lock.mdb", "cert.pem", "key.pem", "session-tickets.key"),
+)
 
 #: Flags of /proc/cpuinfo that make onion layers cheap.
 _AES = {"aes", "asimd"}
@@ -71,9 +79,26 @@ def directory(path: Path) -> Result:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o022:
         return failed("directory", f"{path} can be changed by others (mode {mode:03o})", f"chmod 700 {path}")
+    if mode & 0o700 != 0o700:
+        return failed("directory", f"{path} has mode {mode:03o}, which keeps its owner out", f"chmod 700 {path}")
+    if (other := _other_owner(path)) is not None:
+        whose, ours = complaint.name(other.lstat().st_uid), complaint.name(path.stat().st_uid)
+        told = f"{other} belongs to {whose}, and the directory to {ours}, as whom the node runs"
+        return failed("directory", told, f"chown -R {ours}: {path}")
     if mode & 0o055:
         return warning("directory", f"{path} can be read by others (mode {mode:03o})", f"chmod 700 {path}")
     return ok("directory", f"{path} is the node's own")
+
+
+def _other_owner(path: Path) -> Path | None:
+    """A file of a node or a server that is not the directory's owner's, such as one that root has put there."""
+    whose = path.stat().st_uid
+    with contextlib.suppress(PermissionError):
+        for name in _OWN_FILES:
+            with contextlib.suppress(FileNotFoundError):
+                if (path / name).lstat().st_uid != whose:
+                    return path / name
+    return None
 
 
 def umask(pid: int | None) -> Result:
@@ -120,7 +145,8 @@ def store(path: Path, running: bool) -> Result:
     try:
         found, known = _native.store_format(str(path))
     except OSError as error:
-        return failed("store", str(error), "run `allium store verify`")
+        text = complaint.in_directory(error, path).text
+        return failed("store", text.partition("; ")[0], text.partition("; ")[2] or "run `allium store verify`")
     if found > known:
         remedy = "run the version that wrote it, or a newer one"
         return failed("store", f"format {found}, of which this version knows nothing (it writes {known})", remedy)
@@ -151,9 +177,7 @@ def disk(path: Path) -> Result:
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EISDIR):
             return warning("disk", "its speed cannot be measured on this file system", "use ext4 or xfs")
-        return failed(
-            "disk", f"{path} cannot be written: {os.strerror(error.errno or 0)}", "run this as the node's user"
-        )
+        return refused("disk", error)
     took: list[float] = []
     until = time.monotonic() + _WRITE_SECONDS
     try:
@@ -162,6 +186,8 @@ def disk(path: Path) -> Result:
             os.pwrite(descriptor, os.urandom(_WRITE_BYTES), len(took) * _WRITE_BYTES)
             os.fdatasync(descriptor)
             took.append((time.perf_counter() - began) * 1e3)
+    except OSError as error:
+        return refused("disk", OSError(error.errno, error.strerror, str(path)))
     finally:
         os.close(descriptor)
     median, worst = statistics.median(took), max(took)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from allium.base import complaint
 from allium.operate.finding import Level
 
 
@@ -35,6 +36,12 @@ def together(first: Result, *others: Result) -> Result:
         worst,
         *("; ".join(texts) for texts in zip(*((each.found, each.remedy) for each in bad), strict=True)),
     )
+
+
+def refused(check: str, error: OSError) -> Result:
+    """What the machine said to a check."""
+    found, _, remedy = complaint.sentence(error).text.partition("; ")
+    return failed(check, found, remedy or "see the system's log (journalctl, dmesg)")
 
 
 def ok(check: str, found: str) -> Result:

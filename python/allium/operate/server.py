@@ -35,7 +35,8 @@ async def serve(source: FactSource) -> None:
                 logger.info("metrics", ip=str(config.metrics_ip), port=config.metrics_port)
             except OSError as error:
                 source.metrics_trouble = f"port {config.metrics_port}: {os.strerror(error.errno or 0)}"
-                logger.error("metrics are not served", reason=source.metrics_trouble)
+                remedy = "end the program that has it (ss -lptun), or set another metrics_port or metrics_ip"
+                logger.error("metrics are not served", reason=f"{source.metrics_trouble}; {remedy}")
         await asyncio.Event().wait()
     finally:
         (config.data_dir / SOCKET).unlink(missing_ok=True)

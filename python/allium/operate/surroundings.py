@@ -33,14 +33,23 @@ _TIME_ERROR = 5
 _STRUCT_TIMEX = 512
 
 
-def network(config: NodeConfig) -> Network | None:
-    """The network by the file, if there is one that can be used."""
+def network(config: NodeConfig) -> tuple[Network | None, direct.Node | None, list[Result]]:
+    """The network by the file, if there is one that can be used; this node in it; and how the file is."""
     if config.network_file is None:
-        return None
+        return None, own_node(config, None), []
     try:
-        return static.read(config.network_file)
-    except MembershipError:
-        return None
+        known = static.read(config.network_file)
+    except MembershipError as error:
+        found, _, remedy = str(error).partition("; ")
+        remedy = remedy or "set network_file to the right file, or mend it"
+        return None, own_node(config, None), [failed("network", found, remedy)]
+    own, told = own_node(config, known), f"{len(known['nodes'])} nodes in {config.network_file}"
+    if own is None:
+        return known, own, [ok("network", told)]
+    if all(node["pubkey_ed25519"] != own.ed25519.hex() for node in known["nodes"]):
+        remedy = f"add it there by its key {own.ed25519.hex()}, or set network_file to a list that has it"
+        return known, own, [warning("network", f"{told}, and this node is none of them", remedy)]
+    return known, own, [ok("network", f"{told}, this one among them")]
 
 
 def own_node(config: NodeConfig, known: Network | None) -> direct.Node | None:
@@ -223,12 +232,13 @@ async def daemon(config: NodeConfig) -> list[Result]:
     from allium.membership.daemon import Daemon
 
     connected = asyncio.Event()
-    async with Daemon(Endpoint(config.oxend_rpc)) as connection:
+    endpoint = Endpoint(config.oxend_rpc)
+    async with Daemon(endpoint) as connection:
         connection.on_connect.append(connected.set)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(connected.wait(), _SECONDS)
     if not connected.is_set():
-        return [failed("daemon", f"{config.oxend_rpc} does not answer", "start the daemon, or set oxend_rpc")]
+        return [failed("daemon", f"{config.oxend_rpc} does not answer", endpoint.remedy())]
     return [ok("daemon", f"{config.oxend_rpc} answers")]
 
 

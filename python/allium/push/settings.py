@@ -28,7 +28,10 @@ def _daemon(value: Any) -> str:
 
 def daemon(text: str) -> Endpoint:
     """Where a daemon listens: `ipc://…`, `tcp://…`, or host:port/X25519 key for one on another machine."""
-    return Endpoint(text) if text.startswith(("ipc://", "tcp://")) else Endpoint.parse_seed(text)
+    if not text.startswith(("ipc://", "tcp://")):
+        return Endpoint.parse_seed(text)
+    Endpoint.check(text)
+    return Endpoint(text)
 
 
 def _contact(value: Any) -> str:
@@ -112,6 +115,7 @@ class PushConfig(ServerConfig):
         """
         given, where = SCHEMA.load(path, options)
         config = cls(**SCHEMA.checked(given, where, options))
+        config.refuse_shared_ports(where)
         if (config.network_file is None) == (config.oxend_rpc is None):
             raise ConfigError(f"{where}: set one of network_file and oxend_rpc, which say where the nodes are")
         missing = [name for name in _APNS if getattr(config, name) is None]

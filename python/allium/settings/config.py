@@ -14,10 +14,11 @@ from allium.base import fields, urls
 from allium.base.endpoint import Endpoint
 from allium.base.log import Format, Level
 from allium.settings.declared import ConfigError as ConfigError
-from allium.settings.declared import Schema
+from allium.settings.declared import Listening, Schema
 from allium.settings.declared import Setting as Setting
 from allium.settings.declared import file_path as _file
 from allium.settings.declared import listed as _listed
+from allium.settings.declared import refuse_shared_ports as _refuse_shared_ports
 from allium.settings.declared import required as _required
 from allium.settings.declared import setting as _setting
 
@@ -43,6 +44,12 @@ def _url(value: Any) -> str:
     return url
 
 
+def _omq(value: Any) -> str:
+    address = fields.text()(value)
+    Endpoint.check(address)
+    return address
+
+
 def _seeds(value: Any) -> list[str]:
     seeds = _listed(fields.text())(value)
     for seed in seeds:
@@ -63,7 +70,7 @@ class NodeConfig:
         "JSON file with the nodes of the network; read again when it changes. Relative to this file.",
     )
     oxend_rpc: str | None = _setting(
-        fields.optional(fields.text("^(ipc|tcp)://.")),
+        fields.optional(_omq),
         "Instead of network_file: OMQ address of the live network's daemon, which also gives the keys.",
     )
     testnet: bool = _setting(fields.flag, "The daemon is one of the test network. Other ports and seeds.", False)
@@ -249,7 +256,14 @@ class NodeConfig:
             raise ConfigError(f"{where}: l2_quorum is more than there are providers in l2_rpc")
         if config.testnet:
             ports: dict[str, Any] = {name: port for name, port in _TESTNET_PORTS.items() if name not in given}
-            return dataclasses.replace(config, **ports)
+            config = dataclasses.replace(config, **ports)
+        _refuse_shared_ports(
+            where,
+            Listening("https_port", config.bind_ip, config.https_port),
+            Listening("omq_port", config.bind_ip, config.omq_port),
+            Listening("feed_port", config.bind_ip, config.feed_port if config.chain_file else None),
+            Listening("metrics_port", config.metrics_ip, config.metrics_port),
+        )
         return config
 
 

@@ -10,22 +10,32 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
+from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from allium.base import fields
+from allium.base import complaint, fields
 from allium.base.complaint import denied, expanded
 from allium.base.fields import Reader, Refusal, RefusedError
+from allium.base.urls import redacted
 from allium.errors import SetupError
 
 T = TypeVar("T")
 
+#: Where values are set when no file is named.
+_NO_FILE = "the environment"
 #: What a setting may be in a file.
 Setting = str | int | float | bool | list[str]
 
 
 class ConfigError(SetupError, ValueError):
-    """A setting that the operator must change; the text names it and says to what."""
+    """A setting that the operator must change; the text names it and says to what.
+
+    Of a URL, in whichever setting somebody wrote it, the text shows no more than the place.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(redacted(text))
 
 
 def setting(read: Reader[T], description: str, default: Any = None, factory: Callable[[], T] | None = None) -> T:
@@ -93,6 +103,23 @@ def toml(value: Setting) -> str:
     return f'"{escaped}"'
 
 
+class Listening(NamedTuple):
+    """A TCP port that a setting names, and the address at which it is listened on; `None` for nowhere."""
+
+    setting: str
+    ip: IPv4Address | IPv6Address
+    port: int | None
+
+
+def refuse_shared_ports(where: str, *wanted: Listening) -> None:
+    """Raises `ConfigError` when two of these would listen at one port."""
+    for one, other in combinations(wanted, 2):
+        meet = one.ip == other.ip or one.ip.is_unspecified or other.ip.is_unspecified
+        if one.port is not None and one.port == other.port and meet:
+            names = f"{one.setting} and {other.setting}"
+            raise ConfigError(f"{where}: {names} are both {one.port}; set one of them to another port")
+
+
 @dataclass(frozen=True)
 class Schema:
     """The settings of one program: in which class they are, what their variables are called, what writes the file."""
@@ -123,7 +150,7 @@ class Schema:
         The command line wins over the environment, and that over the file. Raises `ConfigError` for a file that cannot
         be read, and for a name that does not exist.
         """
-        where = "the environment" if path is None else str(path)
+        where = _NO_FILE if path is None else str(path)
         options = options or {}
         values = {} if path is None else self._read(path)
         self._refuse_unknown(values, where)
@@ -148,7 +175,8 @@ class Schema:
                 except RefusedError as error:
                     complaints += [self._complaint(refusal, where, options or {}) for refusal in error.refusals]
             elif is_required(declared):
-                complaints.append(f"{where}: {name} is not set; add it to the file or set {self._variable(name)}")
+                how = "name the file with --config" if where == _NO_FILE else "add it to the file"
+                complaints.append(f"{where}: {name} is not set; {how} or set {self._variable(name)}")
         if complaints:
             raise ConfigError("\n".join(complaints))
         return values
@@ -186,17 +214,20 @@ class Schema:
         except PermissionError:
             raise ConfigError(f"the configuration cannot be read: {denied(path)}") from None
         except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+            raise ConfigError(f"the configuration cannot be read: {complaint.sentence(error).text}") from None
         except UnicodeDecodeError:
             raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path} is not TOML: {error}") from None
+            again = "something is set twice; remove one of them: " if "overwrite" in str(error) else ""
+            raise ConfigError(f"{path} is not TOML: {again}{error}") from None
         except RecursionError:
             raise ConfigError(f"{path} is nested too deeply to be settings") from None
 
     def _refuse_unknown(self, values: Mapping[str, Any], where: str) -> None:
-        for name in values:
+        for name, value in values.items():
             if name not in self.settings:
+                if isinstance(value, dict):
+                    raise ConfigError(f"{where}: settings stand in no section; remove the line [{name}]")
                 near = _like(name, self.settings, 0.5)
                 hint = f"did you mean {near}?" if near else f"the settings are {', '.join(self.settings)}"
                 raise ConfigError(f"{where}: there is no setting {name!r}; {hint}")

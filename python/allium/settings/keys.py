@@ -184,7 +184,10 @@ def seal(directory: Path, passphrase: bytes) -> list[str]:
     keeps of the files that were there.
     """
     lengths = {ED25519_FILE: 64, LEGACY_FILE: 32, BLS_FILE: 32}
-    there = {name: directory / name for name in lengths if os.path.lexists(directory / name)}
+    inside = {path.name for path in directory.iterdir()}  # whoever may not look is told so, not that there are none
+    there = {name: directory / name for name in lengths if name in inside}
+    if not there:
+        raise KeyFileError(f"{directory} has no key files; name the data directory of a node or a server")
     still_open = {name: path for name, path in there.items() if not sealed.is_sealed(path.read_bytes())}
     if still_open:
         (load_ed25519 if there.keys() == {ED25519_FILE} else load)(directory)
@@ -245,7 +248,7 @@ def _read(path: Path, length: int, make: str = "allium node init") -> bytes:
     except PermissionError:
         raise KeyFileError(f"the key cannot be read: {complaint.denied(path, path.parent)}") from None
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+        raise KeyFileError(f"the key cannot be read: {complaint.sentence(error).text}") from None
     try:
         secret = _digits(sealed.unseal(content) if sealed.is_sealed(content) else content, length)
     except sealed.PassphraseError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from allium.base import fields, urls
 from allium.base.log import Format, Level
-from allium.settings.declared import file_path, listed, required, setting
+from allium.settings.declared import Listening, file_path, listed, refuse_shared_ports, required, setting
 
 Network = IPv4Network | IPv6Network
 
@@ -67,6 +67,14 @@ class ServerConfig:
         fields.choice("debug", "info", "warning", "error"), "debug, info, warning or error.", "info"
     )
     log_format: Format = setting(fields.choice("console", "json"), "console for people, json for machines.", "console")
+
+    def refuse_shared_ports(self, where: str) -> None:
+        """Raises `ConfigError`, for what was set `where`, when the metrics would be at the port of the server."""
+        refuse_shared_ports(
+            where,
+            Listening("http_port", self.bind_ip, self.http_port),
+            Listening("metrics_port", self.metrics_ip, self.metrics_port),
+        )
 
     def longest(self, size: int) -> float:
         """Seconds that a body of so many bytes may take, either way."""

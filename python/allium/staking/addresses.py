@@ -44,7 +44,7 @@ class Addresses:
             addresses = {name: told[name] for name in ("token", "pool", "rewards", "factory")}
             splitter = told.get("splitter")
         except OSError as error:
-            raise AddressesError(f"{path} cannot be read: {error.strerror}") from None
+            raise AddressesError(f"{path} cannot be read: {error.strerror}; name the file with --contracts") from None
         except (ValueError, TypeError, AttributeError):
             raise AddressesError(f"{path} is no JSON object") from None
         except KeyError as error:
