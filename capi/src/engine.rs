@@ -9,6 +9,7 @@ use std::{
 
 use allium_engine::{
     Answer, Engine, EngineBuilder, Identity,
+    node::MOST_WORKERS,
     store::Durability,
     swarm::{NodeInfo, Snapshot, SwarmId},
     types::{Ed25519PublicKey, LegacyPublicKey, X25519PublicKey},
@@ -22,11 +23,8 @@ use crate::{
     store::AlliumStore,
 };
 
-/// More would be a mistake: the engine makes all of them at once.
-const MOST_WORKERS: usize = 1024;
-
 /// How an engine is to run.
-pub struct AlliumBuilder(Option<EngineBuilder>, String);
+pub struct AlliumBuilder(Option<EngineBuilder>);
 
 impl AlliumBuilder {
     fn change(&mut self, change: impl FnOnce(EngineBuilder) -> EngineBuilder) {
@@ -86,7 +84,7 @@ pub unsafe extern "C" fn allium_builder_new(
         let legacy = LegacyPublicKey(given(legacy_key, "legacy_key")?.bytes);
         let out = given(builder, "builder")?;
         let builder = Engine::builder(data_dir, Identity::new(&seed, legacy));
-        out.write(Box::into_raw(Box::new(AlliumBuilder(Some(builder), data_dir.to_owned()))));
+        out.write(Box::into_raw(Box::new(AlliumBuilder(Some(builder)))));
         Ok(())
     })
 }
@@ -219,11 +217,7 @@ pub extern "C" fn allium_engine_start(
 ) -> AlliumStatus {
     guard(error, || {
         let (builder, out) = (given(builder, "builder")?, given(engine, "engine")?);
-        let AlliumBuilder(builder, data_dir) = *builder;
-        // The system's own words for what is wrong with a directory do not say which.
-        let directory = std::fs::create_dir_all(&data_dir);
-        directory.map_err(|error| Failure(AlliumStatus::Io, format!("{data_dir}: {error}")))?;
-        let builder = builder.ok_or_else(|| invalid("the builder has failed before"))?;
+        let builder = builder.0.ok_or_else(|| invalid("the builder has failed before"))?;
         out.write(Box::into_raw(Box::new(AlliumEngine(builder.start()?))));
         Ok(())
     })

@@ -28,6 +28,9 @@ const END: Duration = Duration::from_secs(5);
 /// Threads of a node beside its workers, at most; libzmq aborts the process where it cannot have its own.
 const OTHERS: usize = 24;
 
+/// Workers, at most: all of them are made at once.
+pub const MOST_WORKERS: usize = 1024;
+
 /// After so many requests a thread lets others have its core.
 const TURN: u32 = 16;
 
@@ -94,9 +97,12 @@ impl Threads {
     /// With a runtime of its own. When `pinned`, each worker stays on one core, in turn.
     ///
     /// # Errors
-    /// When the system gives no threads.
+    /// When the system gives no threads, or more than [`MOST_WORKERS`] are wanted.
     pub(crate) fn own(workers: usize, pinned: bool) -> io::Result<Self> {
         let workers = workers.max(1);
+        if workers > MOST_WORKERS {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("worker_threads: at most {MOST_WORKERS}")));
+        }
         affordable(workers + OTHERS)?;
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(workers).thread_name("allium-worker").enable_all();

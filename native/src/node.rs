@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, ErrorKind},
+    io::ErrorKind,
     net::IpAddr,
     os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd},
     sync::{Arc, Mutex},
@@ -42,9 +42,6 @@ fn duplicate(fd: RawFd) -> PyResult<OwnedFd> {
     // SAFETY: only asked to be duplicated, which fails for one that is not open.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?)
 }
-
-/// More would be a mistake: the engine makes all of them at once.
-const MOST_WORKERS: usize = 1024;
 
 /// Over HTTPS, OMQ and QUIC; `None` for what was not tested.
 type Reached = (bool, Option<bool>, Option<bool>);
@@ -150,19 +147,13 @@ impl Node {
         let identity = Identity::new(&seed, LegacyPublicKey(legacy_pubkey));
         let lent = Lent { own: answers.map(|(methods, tell)| call::own(methods, tell)), ..Lent::default() };
         let sockets = sockets.into_iter().map(duplicate).collect::<PyResult<_>>()?;
-        if worker_threads > MOST_WORKERS {
-            return Err(PyValueError::new_err(format!("worker_threads: at most {MOST_WORKERS}")));
-        }
         let start = || {
-            // The system's own words for what is wrong with a directory do not say which.
-            std::fs::create_dir_all(data_dir)
-                .map_err(|error| io::Error::new(error.kind(), format!("{data_dir}: {error}")))?;
             let listeners = Listeners::take(sockets, config.bind_ip, config.https_port, config.omq_port)?;
             EngineNode::start_on(listeners, &config, identity, lent)
         };
         let node = py.detach(start).map_err(|error| match error {
             // Another start would not help.
-            NodeError::Io(error) if error.kind() == ErrorKind::InvalidData => PyValueError::new_err(error.to_string()),
+            NodeError::Io(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => PyValueError::new_err(error.to_string()),
             NodeError::Store(StoreError::Format { .. }) => PyValueError::new_err(error.to_string()),
             NodeError::Io(error) => PyOSError::new_err(error.to_string()),
             error => PyOSError::new_err(error.to_string()),

@@ -208,11 +208,27 @@ def test_a_community_is_looked_around_in_joined_and_moderated(
     dialog.get_by_role("button", name="Unpin").click()
     expect(dialog.get_by_role("heading", name="Pinned messages")).to_have_count(0)
     page.keyboard.press("Escape")
+    bob_id = room.posts[-1].author
+    act(page, "Buy my onions", "Make moderator")
+    # The page asks the server again by itself, and shows the badge.
+    expect(spam.get_by_text("Moderator", exact=True)).to_be_visible()
+    assert bob_id in room.moderators and bob_id not in room.admins
+    details.click()
+    expect(dialog.get_by_role("listitem").filter(has_text="Bob")).to_be_visible()
+    page.keyboard.press("Escape")
+    act(page, "Buy my onions", "Take moderation away")
+    expect(spam.get_by_text("Moderator", exact=True)).to_have_count(0)
+    assert bob_id not in room.moderators
     act(page, "Buy my onions", "Ban")
-    page.get_by_role("dialog").get_by_role("button", name="Ban, and delete all their messages").click()
+    dialog.get_by_role("button", name="Ban", exact=True).click()
     expect(page.get_by_text("They are banned.")).to_be_visible()
-    assert room.banned and room.posts[-1].data is None
-    alice.service.do("POST", f"{alice.path}/sync")
-    expect(page.get_by_text("This message was deleted.")).to_be_visible()
+    assert room.banned == {bob_id} and room.posts[-1].data is not None
+    act(page, "Buy my onions", "Take a ban back")
+    expect(page.get_by_text("The ban is taken back.")).to_be_visible()
+    assert not room.banned
+    act(page, "Buy my onions", "Ban")
+    dialog.get_by_role("button", name="Ban, and delete all their messages").click()
+    expect(message(page, "This message was deleted.")).to_be_visible()
+    assert room.banned == {bob_id} and room.posts[-1].data is None
     for who in people:
         who.service.do("POST", f"{who.path}/communities/{name}/leave")

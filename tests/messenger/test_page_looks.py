@@ -69,6 +69,27 @@ def test_axe_finds_nothing_on_the_way_in(service: Messenger, open_tab: OpenTab) 
     assert found == []
 
 
+@pytest.mark.parametrize(("theme", "locale"), [("light", "en-GB"), ("dark", "en-GB"), ("light", "ar-EG")])
+def test_axe_finds_nothing_on_a_telephone(people: People, open_tab: OpenTab, theme: str, locale: str) -> None:
+    alice, bob = people
+    text = f"In your pocket, {theme}, {locale}"
+    bob.send(alice, text)
+    tab = open_tab(
+        alice.service, color_scheme=theme, locale=locale, viewport={"width": 360, "height": 740}, has_touch=True
+    )
+    page, found = tab.page, []
+    page.get_by_role("link", name="Bob").click()
+    expect(message(page, text)).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("dir", "rtl" if locale.startswith("ar") else "ltr")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Bob")
+    found += tab.violations()
+    page.keyboard.press("Control+,")
+    page.locator("a[href$='/settings/help']").click()
+    expect(page.get_by_role("heading", level=3)).to_have_count(2)
+    found += tab.violations()
+    assert found == []
+
+
 def test_the_keyboard_is_enough(people: People, open_tab: OpenTab) -> None:
     alice, bob = people
     bob.send(alice, "Only keys today")

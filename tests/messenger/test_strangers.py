@@ -83,6 +83,31 @@ def test_another_site_is_not_answered(service: Messenger, origin: str) -> None:
     assert service.get("/api/state")["accounts"] == []
 
 
+def test_what_is_said_twice_is_not_believed(service: Messenger) -> None:
+    own, other = f"Origin: {service.url}", "Origin: http://evil.example"
+    site = "Sec-Fetch-Site: same-origin"
+    upgrade = (
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {'A' * 22}==",
+    )
+    port = int(service.host.rpartition(":")[2])
+    forged = [(own, other), (other, own), (own, own), (own, "Origin: null"), (site, "Sec-Fetch-Site: cross-site")]
+    for path, more in (("/", ()), ("/api/state", ()), ("/api/events", upgrade)):
+        for lines, wanted in (
+            *((each, b"403") for each in forged),
+            ((f"Host: {service.host}",), b"400"),
+            (("Host: evil",), b"400"),
+        ):
+            with socket.create_connection(("127.0.0.1", port)) as wire:
+                wire.settimeout(60)
+                wire.sendall(f"GET {path} HTTP/1.1\r\n".encode() + head(service.token, port, *lines, *more))
+                told = wire.recv(1000).split()[1]
+                # What opens a WebSocket may have seen already that it is none.
+                assert told == wanted or (more and told == b"400"), (path, lines)
+
+
 def test_a_form_of_another_site_changes_nothing(service: Messenger) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         refused = service.ask("POST", "/api/accounts", {"display_name": "M"}, headers={"Content-Type": kind})

@@ -129,6 +129,42 @@ def test_a_file_travels_and_is_streamed_in_ranges(people: People) -> None:
         await_that("removed", partial(is_empty, where, before))
 
 
+def test_what_is_forwarded_keeps_its_files(people: People) -> None:
+    alice, bob = people
+    contents = {"word.ogg": b"OggS" + bytes(2000), "plan.bin": bytes(range(256)) * 30}
+    ids = [
+        alice.service.do("POST", f"{alice.path}/uploads?name={name}&voice={name == 'word.ogg'}", content)["id"]
+        for name, content in contents.items()
+    ]
+    with bob.events() as at_bob, alice.events() as at_alice:
+        alice.send(bob, "Both of it", attachments=ids, captions={ids[1]: "Bed by bed"})
+        got = at_bob.until("message_received", says("Both of it"))["message"]
+        # He has not fetched them yet.
+        assert [each["state"] for each in got["attachments"]] == ["remote", "remote"]
+        there = f"{bob.path}/messages/{got['id']}"
+        sent = bob.service.do("POST", f"{there}/forward", {"conversation": alice.id})
+        assert (sent["text"], sent["outgoing"], sent["conversation"]) == ("Both of it", True, alice.id)
+        again = at_alice.until("message_received", says("Both of it"))["message"]
+        facts = [[each[what] for what in ("name", "voice", "caption", "size")] for each in again["attachments"]]
+        assert facts == [["word.ogg", True, "", 2004], ["plan.bin", False, "Bed by bed", 7680]]
+        for each in again["attachments"]:
+            alice.service.do("POST", f"{alice.path}/messages/{again['id']}/attachments/{each['id']}/download")
+            number = each["id"]
+            at_alice.until(
+                "message_changed",
+                lambda event, number=number: any(  # type: ignore[misc]
+                    (one["id"], one["state"]) == (number, "here") for one in event["message"]["attachments"]
+                ),
+            )
+            assert alice.service.ask("GET", each["url"]).body == contents[each["name"]]
+    for where in ("c-!", "nobody"):
+        assert bob.service.ask("POST", f"{there}/forward", {"conversation": where}).status in (400, 404, 409)
+    # What could not be sent is not left over.
+    assert list(Path(bob.service.directory, "accounts", bob.account["id"], "uploads").iterdir()) == []
+    bob.service.do("DELETE", there)
+    assert bob.service.ask("POST", f"{there}/forward", {"conversation": alice.id}).status in (400, 404)
+
+
 def attachments_of(person: Person) -> Path:
     return Path(person.service.directory, "accounts", person.account["id"], "attachments")
 

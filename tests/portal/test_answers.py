@@ -10,10 +10,12 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from eth_utils.address import to_checksum_address
+from multidict import CIMultiDict
 
 from allium.base import files
 from allium.devnet import anvil, ports
@@ -68,6 +70,15 @@ class PortalClient:
         """The answer, whatever it is."""
         async with self._session.request(method, f"{self._url}{path}", **options) as answer:
             return answer, await answer.read()
+
+    async def status(self, head: str) -> int:
+        """Of an answer to a request with this head."""
+        place = urlsplit(self._url)
+        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+        writer.write(f"GET /info HTTP/1.1\r\n{head}\r\n\r\n".encode())
+        found = int((await reader.readline()).split()[1])
+        writer.close()
+        return found
 
     async def ask(self, what: str, *parts: object, **options: Any) -> Any:
         """The answer to an operation, whose shape is as it has to be."""
@@ -247,6 +258,7 @@ async def test_every_answer_beside_the_live_networks_daemon(chain: Chain, tmp_pa
             await _money(asked, chain, oxend)
             await _on_a_test_network(asked, chain)
             await _kept_by_caches(asked, chain)
+            await _said_twice(asked)
             await _refused(asked, chain, oxend)
             assert asked.seen == set(ANSWERS) == asked.openapi.operations
             checked = await asyncio.to_thread(doctor.examine, server.directory / "portal.toml")
@@ -425,6 +437,19 @@ async def _kept_by_caches(asked: PortalClient, chain: Chain) -> None:
     assert "content-encoding" not in refused.headers
     other, _ = await asked.raw("/info")
     assert other.headers["etag"] != (await asked.raw("/nodes"))[0].headers["etag"]
+
+
+async def _said_twice(asked: PortalClient) -> None:
+    """Any page may ask, but says once which it is, and whom it asks."""
+    await asked.raw("/info", headers={"origin": "https://any.example"})
+    for other in ("https://any.example", "https://other.example", "null"):
+        for path in ("/info", "/", "/api/ssb/nodes"):
+            twice = CIMultiDict([("origin", "https://any.example"), ("origin", other)])
+            await asked.raw(path, status=403, headers=twice)
+    for second in ("portal.example", "other.example"):
+        # The parser of requests may see it first.
+        assert await asked.status(f"Host: portal.example\r\nHost: {second}") in (400, 403)
+    assert await asked.status("Host: portal.example") == 200
 
 
 async def _refused(asked: PortalClient, chain: Chain, oxend: OxendServer) -> None:

@@ -60,7 +60,8 @@ impl Node {
         identity: Identity,
         lent: Lent,
     ) -> Result<Self, NodeError> {
-        std::fs::create_dir_all(&config.data_dir)?;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", config.data_dir.display()));
+        std::fs::create_dir_all(&config.data_dir).map_err(named)?;
         let clock = Clock::unsure();
         let store = config.keeps_messages.then(|| open_store(config, clock.clone())).transpose()?;
         let mut threads = match lent.runtime {
@@ -160,6 +161,8 @@ impl Node {
             https: None,
             omq: None,
             quic: None,
+            // Those of clients are bounded, of which these are some.
+            of_program: Slots::new(usize::MAX),
             threads: Some(threads),
             ward: Arc::default(),
             watchdog: None,

@@ -36,7 +36,7 @@ pub struct NodeConfig {
     pub max_missed: u64,
     /// What the acknowledgement of a write means.
     pub durability: Durability,
-    /// Threads that serve requests.
+    /// Threads that serve requests, at most 1024.
     pub worker_threads: usize,
     /// Whether each of them stays on one core.
     pub pin_threads: bool,

@@ -9,4 +9,6 @@ mod tests;
 pub use config::{Lent, NodeConfig, NodeError};
 pub use running::{Answer, Answers, Node};
 
+pub use crate::threads::MOST_WORKERS;
+
 pub use crate::transport::NodeStats;

@@ -19,7 +19,7 @@ use crate::{
     swarm::{NodeInfo, Snapshot},
     threads::Threads,
     transport::{
-        Https, Listeners, NodeStats, Omq, OnionAnswer, Peers, Pinged, Quic, Reachable, ServerContext, Slot,
+        Https, Listeners, NodeStats, Omq, OnionAnswer, Peers, Pinged, Quic, Reachable, ServerContext, Slot, Slots,
         peers::reachability,
         server::control::{self, Control},
     },
@@ -31,6 +31,8 @@ use crate::{
 const ASKED_AT_ONCE: usize = 256;
 /// Bytes of the answer of one of them.
 const MAX_ANSWER: usize = 64 << 10;
+/// How long requests of the program that has the node may take once it closes.
+const LAST_ANSWERS: Duration = Duration::from_secs(35);
 /// How long requests that write may take once nobody is served any more.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 /// What a request is told that comes too late.
@@ -57,6 +59,8 @@ pub struct Node {
     pub(super) https: Option<Https>,
     pub(super) omq: Option<Omq>,
     pub(super) quic: Option<Quic>,
+    /// Requests of the program that has the node, until they are answered.
+    pub(super) of_program: Slots,
     pub(super) threads: Option<Threads>,
     pub(super) ward: Arc<Ward>,
     pub(super) watchdog: Option<Watchdog>,
@@ -240,7 +244,14 @@ impl Node {
             None => context.clients.take().ok_or(Bytes::from_static(BUSY.as_bytes())),
         };
         let answer = match (slot, self.runtime()) {
-            (Ok(slot), Some(runtime)) => Ok(runtime.spawn(what(Arc::clone(context), slot))),
+            (Ok(slot), Some(runtime)) => {
+                let (carried_out, of_program) = (what(Arc::clone(context), slot), self.of_program.take());
+                Ok(runtime.spawn(async move {
+                    let answer = carried_out.await;
+                    drop(of_program);
+                    answer
+                }))
+            }
             (Err(text), _) => Err(text),
             (Ok(_), None) => Err(Bytes::from_static(CLOSED)),
         };
@@ -308,7 +319,9 @@ impl Node {
         self.context.control.close();
         self.context.gossip.close();
         let (https, quic, rpc) = (self.https.take(), self.quic.take(), Arc::clone(&self.context.rpc));
+        let of_program = self.of_program.clone();
         async move {
+            let _ = tokio::time::timeout(LAST_ANSWERS, of_program.empty()).await;
             if let Some(https) = https {
                 https.close().await;
             }

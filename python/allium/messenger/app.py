@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket
 from allium.messenger import describe
 from allium.messenger.access import Access
 from allium.messenger.api import OPERATIONS
-from allium.messenger.calls import Call, Operation, answer, read_json
+from allium.messenger.calls import MAX_JSON, MAX_PUBLIC, Call, Operation, answer, read_json
 from allium.messenger.cookies import set_cookie
 from allium.messenger.errors import ApiError, of
 from allium.messenger.guard import Guard
@@ -32,8 +32,8 @@ from allium.messenger.service import Service
 
 _log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
-#: Requests that are carried out at the same time.
-MAX_REQUESTS = 64
+#: Requests that are carried out at the same time; and of those that bring a file, which may take long.
+MAX_REQUESTS, MAX_UPLOADS = 64, 16
 _MISSING = "The page is not built: run <code>make pages</code> in the source (it needs Node.js 20 or newer)."
 
 
@@ -42,9 +42,14 @@ def application(
 ) -> ASGIApp:
     """What is served. `origins` are the addresses at which it is; without a `pairing` no telephone comes in."""
     pairing = pairing or Pairing()
-    limit = asyncio.Semaphore(MAX_REQUESTS)
+    requests, uploads = asyncio.Semaphore(MAX_REQUESTS), asyncio.Semaphore(MAX_UPLOADS)
     routes: list[BaseRoute] = [
-        Route(each.path, _endpoint(each, service, access, pairing, limit), methods=[each.method]) for each in OPERATIONS
+        Route(
+            each.path,
+            _endpoint(each, service, access, pairing, uploads if each.body is bytes else requests),
+            methods=[each.method],
+        )
+        for each in OPERATIONS
     ]
     routes += [
         Route("/api/openapi.json", _description(service.version)),
@@ -65,6 +70,10 @@ def _endpoint(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
+            # Who sends slowly takes nobody's place meanwhile.
+            body = None
+            if operation.body not in (None, bytes):
+                body = await read_json(request, operation.body, MAX_PUBLIC if operation.public else MAX_JSON)
             if limit.locked():
                 raise ApiError("busy", "Too much is asked at once; try again.")
             async with limit:
@@ -72,9 +81,6 @@ def _endpoint(
                 device = getattr(request.state, "device", None)
                 if device is not None:
                     service.used()
-                body = None
-                if operation.body not in (None, bytes):
-                    body = await read_json(request, operation.body)
                 found = await operation.handler(Call(service, access, pairing, request, body, device))
         except ClientDisconnect:
             # Nobody reads it; and who was let in may go at any time.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from allium.messenger.errors import ApiError, unknown
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from allium.messenger.pairing import Pairing
     from allium.messenger.service import Service
 
-#: Of a body that is JSON, bytes.
-MAX_JSON = 1 << 20
-#: Nothing of a body for so long, seconds.
-PATIENCE = 20.0
+#: Of a body that is JSON, bytes; and of who is not known yet.
+MAX_JSON, MAX_PUBLIC = 1 << 20, 4096
+#: Nothing of a body for so long, seconds; and how much of one has to come in each second after that, bytes.
+PATIENCE, SLOWEST = 20.0, 1024
 _MAX_INTEGER = (1 << 63) - 1
 
 T = TypeVar("T")
@@ -130,12 +130,12 @@ class Operations:
         return added
 
 
-async def read_json(request: Request, kind: type[T]) -> T:
+async def read_json(request: Request, kind: type[T], most: int = MAX_JSON) -> T:
     """The body as a value of a type; `ApiError` for one that is too large, too slow, or none."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise ApiError("type", "Send JSON, with Content-Type: application/json.")
     data = bytearray()
-    async for piece in pieces(request, MAX_JSON):
+    async for piece in pieces(request, most):
         data += piece
     try:
         return msgspec.json.decode(bytes(data) or b"{}", type=kind)
@@ -150,14 +150,17 @@ async def pieces(request: Request, most: int) -> Any:
     told = request.headers.get("content-length", "")
     if told and (not told.isdecimal() or len(told) > 18 or int(told) > most):
         raise ApiError("too_large", f"This may have {most:,} bytes at most.")
-    count = 0
+    count, clock = 0, asyncio.get_running_loop().time
+    begun = clock()
     stream = request.stream().__aiter__()
     while True:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(min(PATIENCE, begun + PATIENCE + count / SLOWEST - clock())):
                 piece = await anext(stream)
         except StopAsyncIteration:
             return
+        except ClientDisconnect:
+            raise ApiError("invalid", "The rest did not come; send it again.") from None
         except TimeoutError:
             raise ApiError("slow", "Nothing more came; send it again.") from None
         count += len(piece)

@@ -48,6 +48,13 @@ async def _fetch(account: OpenAccount, stored: StoredAttachment) -> None:
     await account.tell_changed(stored.message)
 
 
+async def fetched(account: OpenAccount, stored: StoredAttachment) -> None:
+    """The same, and returns when it is over, whatever came of it."""
+    begin(account, stored)
+    if (task := account.downloads.get(stored.id)) is not None:
+        await asyncio.wait([task])
+
+
 async def cancel(account: OpenAccount, number: int) -> None:
     """Ends it; what has come of the file is deleted."""
     task = account.downloads.get(number)

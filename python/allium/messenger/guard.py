@@ -64,7 +64,8 @@ class Guard:
         own = f"{'https' if secure else 'http'}://{host}"
         if len(headers.getlist("host")) != 1 or own not in self._origins:
             raise ApiError("host", "This is not the messenger's address; open the link that it showed.")
-        origin = headers.get("origin")
+        # Of two that do not agree another program might have looked at the other.
+        origin, site, mode = (_only(headers, name) for name in ("origin", "sec-fetch-site", "sec-fetch-mode"))
         if origin is not None and origin.lower() != own:
             raise ApiError("forbidden", "Another site may not ask for this.")
         if origin is None and scope["type"] == "websocket" and not _bearer(headers):
@@ -72,8 +73,8 @@ class Guard:
             raise ApiError("forbidden", "Another site may not ask for this.")
         path: str = scope["path"]
         # A link may be followed from anywhere, which a navigation is; nothing else.
-        foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-        if foreign and not (scope.get("method") == "GET" and headers.get("sec-fetch-mode") == "navigate"):
+        foreign = site not in (None, "none", "same-origin")
+        if foreign and not (scope.get("method") == "GET" and mode == "navigate"):
             raise ApiError("forbidden", "Another site may not ask for this.")
         if not path.startswith("/api") or path in _PUBLIC:
             return
@@ -111,6 +112,13 @@ def cookie(headers: Headers) -> str | None:
             if found is not None:
                 return found.value
     return None
+
+
+def _only(headers: Headers, name: str) -> str | None:
+    found = headers.getlist(name)
+    if len(found) > 1:
+        raise ApiError("forbidden", f"Say {name} once.")
+    return found[0] if found else None
 
 
 def _bearer(headers: Headers) -> str | None:

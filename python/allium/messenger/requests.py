@@ -168,6 +168,12 @@ class NewMessage(Struct, kw_only=True):
     voice: bool = False
 
 
+class Forward(Struct, kw_only=True):
+    """Where a message is sent on to."""
+
+    conversation: Id
+
+
 class GifSearchWanted(Struct, kw_only=True):
     """A key for GIPHY, of the user's own, who says that it may be asked."""
 

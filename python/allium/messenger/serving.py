@@ -6,9 +6,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from allium.messenger import content, sealed
 from allium.messenger.errors import ApiError, unknown
@@ -38,7 +40,8 @@ async def file(request: Request, path: Path, key: bytes, name: str, told: str) -
     headers = safe_headers(kind, name) | {"Accept-Ranges": "bytes", "Content-Length": str(end - start)}
     if partial:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
-    return StreamingResponse(_pieces(found, start, end), 206 if partial else 200, headers, media_type=kind)
+    status = 206 if partial else 200
+    return _FileResponse(found, start, end, status_code=status, headers=headers, media_type=kind)
 
 
 def safe_headers(kind: str, name: str) -> dict[str, str]:
@@ -86,12 +89,24 @@ class RangeError(ApiError):
 
 
 async def _pieces(found: sealed.Readable, start: int, end: int) -> AsyncIterator[bytes]:
-    try:
-        while start < end:
-            piece = await asyncio.to_thread(found.read, start, min(_PIECE, end - start))
-            if not piece:
-                return
-            start += len(piece)
-            yield piece
-    finally:
-        found.close()
+    while start < end:
+        piece = await asyncio.to_thread(found.read, start, min(_PIECE, end - start))
+        if not piece:
+            return
+        start += len(piece)
+        yield piece
+
+
+class _FileResponse(StreamingResponse):
+    """Closes the file however it ends, of who is gone before the first piece too."""
+
+    def __init__(self, found: sealed.Readable, start: int, end: int, **options: Any) -> None:
+        super().__init__(_pieces(found, start, end), **options)
+        self._found = found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._found.close()

@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from allium.client.database.rows import AttachmentState, Message
 from allium.client.files.names import safe_name
-from allium.client.messages.kinds import Preview
+from allium.client.messages.kinds import Attachment, Preview
 from allium.client.session import LocalFile
 from allium.client.session.core import Work
 from allium.messenger import content, requests
@@ -59,6 +59,11 @@ async def put(account: OpenAccount, data: bytes, name: str) -> UploadView:
         yield data
 
     return await _take(account, whole(), name, "", voice=False)
+
+
+async def again(account: OpenAccount, body: AsyncIterator[bytes], what: Attachment) -> UploadView:
+    """The same of a file that a message has, which stays what it is: a voice message stays one."""
+    return await _take(account, body, what.name, what.content_type[:_MAX_TYPE], voice=what.voice)
 
 
 async def _take(account: OpenAccount, body: AsyncIterator[bytes], name: str, told: str, *, voice: bool) -> UploadView:

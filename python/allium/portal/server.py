@@ -38,6 +38,7 @@ from allium.portal.oxend_source import OxendSigning, OxendSource
 from allium.portal.oxend_state import OxendState
 from allium.portal.page_files import PageFiles, Surroundings, WalletConnect
 from allium.portal.prices import Prices
+from allium.portal.replies import refusal
 from allium.portal.settings import PortalConfig
 from allium.portal.signing import NodesSigning
 from allium.portal.sql import PortalDatabaseError
@@ -251,6 +252,14 @@ class PortalHttpServer(HttpServer):
         name = str(peer[0]) if isinstance(peer, tuple) else "local"
         forwarded = request.headers.get("X-Forwarded-For")
         SOURCE.set(quota.source_of(name, forwarded, self._config.trusted_proxies))
+
+    async def _answer(self, request: Any, onion: bool) -> Answer:
+        """See `HttpServer`; who names two pages or two servers may mean either, and a proxy the other."""
+        if any(len(request.headers.getall(name, ())) > 1 for name in ("Origin", "Host")):
+            answer = refusal(403, "Origin and Host are said once")
+            answer.headers["connection"] = "close"
+            return answer
+        return await super()._answer(request, onion)
 
 
 def _surroundings(config: PortalConfig) -> Surroundings:

@@ -10,7 +10,7 @@ from allium.client.database.rows import Message, OutboxState
 from allium.client.errors import NetworkError, RefusedError
 from allium.client.session import actions, enclosing, letters
 from allium.client.session.core import Work
-from allium.messenger import listing, requests, searching, showing, values
+from allium.messenger import forwarding, listing, requests, searching, showing, values
 from allium.messenger.account import OpenAccount
 from allium.messenger.calls import Call, Operations, integer
 from allium.messenger.errors import ApiError, unknown
@@ -179,6 +179,20 @@ async def resend(call: Call) -> MessageView:
     message = await call.message()
     await call.account.session.resend(message)
     [shown] = await call.account.messages([await call.message()])
+    return shown
+
+
+@table.add(
+    "POST",
+    f"{_ONE}/forward",
+    "Send a message on to another conversation, with its files, which are fetched first",
+    body=requests.Forward,
+    answer=MessageView,
+    status=202,
+)
+async def forward(call: Call) -> MessageView:
+    sent = await forwarding.forward(call.account, await call.message(), values.from_url(call.body.conversation))
+    [shown] = await call.account.messages([sent])
     return shown
 
 

@@ -1,6 +1,6 @@
 /** Sends what others or oneself wrote to another conversation. */
 import { post } from "../api/client";
-import { at, attempt, useConversations } from "../api/queries";
+import { attempt, of, useConversations } from "../api/queries";
 import type { Message } from "../api/types";
 import { t } from "../i18n";
 import { Chooser } from "../people/chooser";
@@ -16,7 +16,9 @@ export default function Forward({ chat, messages, onClose }: { chat: Chat; messa
     onClose();
     chat.selected.set(null);
     for (const message of messages) {
-      if (message.text) await attempt(post(at(chat.account, id, "messages"), { text: message.text }));
+      if (message.text || message.attachments.length) {
+        await attempt(post(of(chat.account, `messages/${message.id}/forward`), { conversation: id }));
+      }
     }
     go(chat.account, "c", id);
   };

@@ -10,6 +10,7 @@ import { duration, t } from "../i18n";
 import { conversationEntries } from "../list/actions";
 import { Hit, useSearch } from "../list/search";
 import { go } from "../route";
+import { Heading } from "../shell/heading";
 import { MenuButton } from "../shell/menu";
 import { ConversationAvatar, Name, nameOfConversation } from "../shell/person";
 import type { Chat } from "./context";
@@ -69,9 +70,9 @@ export function Head({ account, conversation, chat }: { account: Account; conver
         <button type="button" className="account" onClick={details}>
           <ConversationAvatar of={conversation} size="small" />
           <span className="who">
-            <h2 className="name ellipsis">
+            <Heading className="name ellipsis">
               <bdi>{nameOfConversation(conversation)}</bdi>
-            </h2>
+            </Heading>
             <span className="status">
               {conversation.typing ? (
                 t("list.typing")

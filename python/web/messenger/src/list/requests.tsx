@@ -8,6 +8,7 @@ import type { Account, Conversation } from "../api/types";
 import { t } from "../i18n";
 import { address, go } from "../route";
 import { Ask } from "../shell/dialog";
+import { Heading } from "../shell/heading";
 import { ConversationAvatar, nameOfConversation } from "../shell/person";
 import { setBlocked } from "./actions";
 import { summary } from "./row";
@@ -46,7 +47,7 @@ export default function Requests({ account }: { account: Account }) {
         <IconButton className="narrow-only" label={t("common.back")} onClick={() => go(account.id)}>
           <ChevronLeft />
         </IconButton>
-        <h2>{t("list.requests")}</h2>
+        <Heading>{t("list.requests")}</Heading>
         {Boolean(requests.data?.length) && (
           <Button kind="plain" onClick={() => setAsking(true)}>
             {t("request.clear")}

@@ -5,6 +5,7 @@ import { type FormEvent, type ReactNode, useEffect, useState } from "react";
 import { moment, t } from "../i18n";
 import { byPlace } from "../list/order";
 import { address, go, useRoute } from "../route";
+import { Heading } from "../shell/heading";
 import { LinkQuestion } from "../shell/links";
 import { ConversationAvatar, nameOfConversation } from "../shell/person";
 import { safeName, shortId } from "../text/safe";
@@ -106,9 +107,9 @@ function Sides({ kept }: { kept: Kept }) {
                   <ChevronLeft className="flip" />
                 </IconButton>
                 <ConversationAvatar of={drawn(open)} size="small" />
-                <h2 className="ellipsis">
+                <Heading className="ellipsis">
                   <bdi>{nameOfConversation(open)}</bdi>
-                </h2>
+                </Heading>
               </div>
             </header>
             <KeptMessages kept={kept} conversation={open} name={nameOfConversation(open)} me={account.account_id} />

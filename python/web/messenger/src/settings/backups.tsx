@@ -5,6 +5,7 @@ import { get, post, sentence } from "../api/client";
 import { of } from "../api/queries";
 import type { Account, Job } from "../api/types";
 import { type Key, number, t } from "../i18n";
+import { Heading } from "../shell/heading";
 import { Import } from "./import";
 
 const ASK_EVERY = 500;
@@ -71,7 +72,7 @@ export function Backups({ account }: { account: Account }) {
         </Button>
       </form>
       <form className="stack-form" onSubmit={pages}>
-        <h4>{t("export.title")}</h4>
+        <Heading level={4}>{t("export.title")}</Heading>
         <p className="muted">{t("export.hint")}</p>
         <TextField
           label={t("export.path")}

@@ -1,6 +1,7 @@
 import { Button } from "@allium/ui";
 import { useService } from "../api/queries";
 import { type Key, t } from "../i18n";
+import { Heading } from "../shell/heading";
 import { isMac } from "../shell/keys";
 
 const MOD = isMac ? "⌘" : "Ctrl";
@@ -22,7 +23,7 @@ export function Help() {
   const service = useService().data;
   return (
     <>
-      <h4>{t("help.shortcuts")}</h4>
+      <Heading level={4}>{t("help.shortcuts")}</Heading>
       <dl className="keys">
         {KEYS.map(([key, label]) => (
           <div key={key} className="contents">
@@ -33,7 +34,7 @@ export function Help() {
           </div>
         ))}
       </dl>
-      <h4>{t("help.links")}</h4>
+      <Heading level={4}>{t("help.links")}</Heading>
       <p className="muted">{t("help.linksHint")}</p>
       {"registerProtocolHandler" in navigator && (
         <div>

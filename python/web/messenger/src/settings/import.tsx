@@ -3,6 +3,7 @@ import { Button, TextField } from "@allium/ui";
 import { type FormEvent, useState } from "react";
 import type { Account } from "../api/types";
 import { t } from "../i18n";
+import { Heading } from "../shell/heading";
 import { useJob } from "./backups";
 
 export function Import({ account }: { account: Account }) {
@@ -15,7 +16,7 @@ export function Import({ account }: { account: Account }) {
   };
   return (
     <form className="stack-form" onSubmit={read}>
-      <h4>{t("import.title")}</h4>
+      <Heading level={4}>{t("import.title")}</Heading>
       <p className="muted">{t("import.hint")}</p>
       <TextField label={t("import.path")} dir="ltr" value={path} onChange={(event) => setPath(event.target.value)} />
       <TextField

@@ -7,6 +7,7 @@ import { attempt, client, of, reloadState, useService, useSettings } from "../ap
 import type { Account, Settings } from "../api/types";
 import { duration, moment, t } from "../i18n";
 import { passwordIs } from "../offline/wishes";
+import { Heading } from "../shell/heading";
 import { safeName } from "../text/safe";
 import { KeepReadable } from "./keep";
 
@@ -107,7 +108,7 @@ function Devices() {
   };
   return (
     <section>
-      <h4>{t("devices.title")}</h4>
+      <Heading level={4}>{t("devices.title")}</Heading>
       <ul>
         {devices?.map((one) => (
           <li key={one.id} className="member">

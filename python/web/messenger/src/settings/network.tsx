@@ -4,6 +4,7 @@ import { get } from "../api/client";
 import { of } from "../api/queries";
 import type { Account } from "../api/types";
 import { countryName, duration, type Key, number, t } from "../i18n";
+import { Heading } from "../shell/heading";
 import { WorldMap } from "./world-map";
 
 interface Node {
@@ -62,7 +63,7 @@ export function Network({ account }: { account: Account }) {
   const figures = useAsked<Figures>(account.id, "network");
   return (
     <>
-      <h4>{t("network.path")}</h4>
+      <Heading level={4}>{t("network.path")}</Heading>
       <p className="muted">{t("network.pathHint")}</p>
       {path?.hops.length ? (
         <>
@@ -92,7 +93,7 @@ export function Network({ account }: { account: Account }) {
         <p>{t("network.none")}</p>
       )}
       <p className="muted small">{t("network.placesHint")}</p>
-      <h4>{t("network.swarm")}</h4>
+      <Heading level={4}>{t("network.swarm")}</Heading>
       <p className="muted">{t("network.swarmHint")}</p>
       <ul className="nodes">
         {swarm?.nodes.map((node) => (
@@ -106,7 +107,7 @@ export function Network({ account }: { account: Account }) {
       </ul>
       {figures && (
         <>
-          <h4>{t("network.figures")}</h4>
+          <Heading level={4}>{t("network.figures")}</Heading>
           <p className="muted">{t("network.figuresHint", { time: duration(Math.max(1, Math.round(figures.age))) })}</p>
           <p>
             <b>{t("network.nodeCount", { count: figures.nodes })}</b>

@@ -6,6 +6,7 @@ import "./settings.css";
 import type { Account } from "../api/types";
 import { t } from "../i18n";
 import { address, go } from "../route";
+import { Heading } from "../shell/heading";
 import { Appearance } from "./appearance";
 import { Backups } from "./backups";
 import { Data } from "./data";
@@ -48,7 +49,7 @@ export default function Settings({ account, section }: { account: Account; secti
         >
           <ChevronLeft className="flip" />
         </IconButton>
-        <h2>{t("settings.title")}</h2>
+        <Heading>{t("settings.title")}</Heading>
       </div>
       <div className="settings-body">
         <nav aria-label={t("settings.sections")}>
@@ -64,7 +65,9 @@ export default function Settings({ account, section }: { account: Account; secti
         </nav>
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls and has no control in it is scrolled by keys. */}
         <section className="settings-page" aria-labelledby="section" tabIndex={0}>
-          <h3 id="section">{t(label)}</h3>
+          <Heading level={3} id="section">
+            {t(label)}
+          </Heading>
           <Page account={account} />
         </section>
       </div>
