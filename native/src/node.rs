@@ -153,7 +153,9 @@ impl Node {
         };
         let node = py.detach(start).map_err(|error| match error {
             // Another start would not help.
-            NodeError::Io(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => PyValueError::new_err(error.to_string()),
+            NodeError::Io(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+                PyValueError::new_err(error.to_string())
+            }
             NodeError::Store(StoreError::Format { .. }) => PyValueError::new_err(error.to_string()),
             NodeError::Io(error) => PyOSError::new_err(error.to_string()),
             error => PyOSError::new_err(error.to_string()),
