@@ -46,6 +46,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(ed25519::verify_ed25519, module)?)?;
     module.add_function(wrap_pyfunction!(kem::ml_kem_768_encapsulate, module)?)?;
     module.add_function(wrap_pyfunction!(log::log_to_stderr, module)?)?;
+    module.add_function(wrap_pyfunction!(panic::fail, module)?)?;
     module.add_function(wrap_pyfunction!(onion::onion_build, module)?)?;
     module.add_function(wrap_pyfunction!(onion::peel_batch, module)?)?;
     module.add_function(wrap_pyfunction!(peel::onion_peel, module)?)?;

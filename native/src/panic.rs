@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use pyo3::prelude::*;
 use serde_json::{Map, Value};
 use tracing::Level;
 
@@ -34,6 +35,13 @@ fn place(location: &Location<'_>) -> String {
     let file = location.file();
     let start = file.rfind("/src/").and_then(|at| file[..at].rfind('/')).map_or(0, |at| at + 1);
     format!("{}:{}", &file[start..], location.line())
+}
+
+/// A lever of tests: the engine fails at something that nobody foresaw.
+#[pyfunction]
+pub(crate) fn fail(reason: &str) {
+    #![expect(clippy::panic, reason = "what it is for")]
+    panic!("{reason}");
 }
 
 /// The words of a panic: a literal, or what was put together for it.

@@ -420,11 +420,11 @@ class MlKem768Key:
         Of a ciphertext that was made for another key, 32 bytes that nobody else has (implicit rejection).
         """
 
-def ml_kem_768_encapsulate(public: bytes) -> tuple[bytes, bytes]:
-    """A ciphertext (1088 bytes) for a public key, and the fresh shared secret (32 bytes) in it.
+def fail(reason: str) -> None:
+    """A lever of tests: panics, as the engine would where it fails at something that nobody foresaw."""
 
-    `ValueError` for what is no public key of ML-KEM-768.
-    """
+def ml_kem_768_encapsulate(public: bytes) -> tuple[bytes, bytes]:
+    """A ciphertext (1088 bytes) for a public key, and the fresh secret (32 bytes) in it; `ValueError` for no such key."""
 
 @final
 class ReplyKey:

@@ -189,17 +189,17 @@ async def test_membership_is_followed(engine: Callable[..., Made]) -> None:
 
 
 async def test_whoever_waits_when_it_stops_is_told(engine: Callable[..., Made]) -> None:
-    asked = asyncio.Event()
+    asked, go = asyncio.Event(), asyncio.Event()
 
-    async def for_ever(_: dict[str, Any]) -> tuple[int, object]:
+    async def slow(_: dict[str, Any]) -> tuple[int, object]:
         asked.set()
-        await asyncio.Event().wait()
+        await go.wait()
         return 200, {}
 
-    one, own = engine(answers={"for_ever": for_ever})
+    one, own = engine(answers={"slow": slow})
     await one.start()
     one.set_network(network(own))
-    asking = asyncio.create_task(one.request("for_ever", {}))
+    asking = asyncio.create_task(one.request("slow", {}))
     await asked.wait()
     one.set_network(network())
     unready = asyncio.create_task(one.ready())
@@ -207,10 +207,13 @@ async def test_whoever_waits_when_it_stops_is_told(engine: Callable[..., Made]) 
     # Its own store, closed before it by the program.
     assert one.store is not None
     await one.store.close()
-    await one.stop()
+    stopping = asyncio.create_task(one.stop())
     with pytest.raises(RuntimeError, match="was stopped"):
         await unready
-    assert (await asking).status == 503
+    # What was under way is finished before the end.
+    go.set()
+    await stopping
+    assert (await asking).status == 200
     # As good as new, also in another event loop.
     async with one:
         one.set_network(network(own))

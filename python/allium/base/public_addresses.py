@@ -21,6 +21,10 @@ _NO_HOSTS = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "
 _ISATAP = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 
 
+class NotPublicError(OSError):
+    """A host is at no address of the public internet, so it is not asked."""
+
+
 def is_public(address: Address) -> bool:
     """Whether everybody would reach the same machine there: none of this network, and not this one."""
     if isinstance(address, IPv4Address):

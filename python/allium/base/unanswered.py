@@ -12,6 +12,8 @@ import ssl
 import sys
 from collections.abc import Iterator
 
+from allium.base.public_addresses import NotPublicError
+
 #: Causes of causes that are looked at.
 _DEEPEST = 8
 
@@ -48,6 +50,8 @@ _BY_STATE = {
 def why(error: BaseException) -> str:
     """What `error`, of asking another program, means: what is wrong, and what to look at."""
     causes = list(_causes(error))
+    if any(isinstance(each, NotPublicError) for each in causes):
+        return "it is at no public address; name one that everybody can reach"
     for each in causes:
         if found := _known(each):
             return found

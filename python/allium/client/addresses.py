@@ -12,7 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from allium.base.public_addresses import Address, is_public
+from allium.base.public_addresses import Address, NotPublicError, is_public
 
 __all__ = ["Address", "Resolve", "is_public", "literal", "resolver", "system_resolve"]
 
@@ -54,7 +54,7 @@ def resolver(resolve: Resolve = system_resolve, is_allowed: Callable[[Address], 
         ) -> list[ResolveResult]:
             found = await resolve(host, port)
             if not found or not all(is_allowed(address) for address, _ in found):
-                raise OSError(errno.EACCES, f"{host} is at no public address")
+                raise NotPublicError(errno.EACCES, f"{host} is at no public address")
             return [
                 ResolveResult(
                     hostname=host,
