@@ -424,7 +424,7 @@ def fail(reason: str) -> None:
     """A lever of tests: panics, as the engine would where it fails at something that nobody foresaw."""
 
 def ml_kem_768_encapsulate(public: bytes) -> tuple[bytes, bytes]:
-    """A ciphertext (1088 bytes) for a public key, and the fresh secret (32 bytes) in it; `ValueError` for no such key."""
+    """A ciphertext (1088 bytes) for a public key, and the fresh secret (32 bytes) in it; `ValueError` for no key."""
 
 @final
 class ReplyKey:
