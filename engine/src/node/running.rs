@@ -32,7 +32,7 @@ const ASKED_AT_ONCE: usize = 256;
 /// Bytes of the answer of one of them.
 const MAX_ANSWER: usize = 64 << 10;
 /// How long requests of the program that has the node may take once it closes.
-const LAST_ANSWERS: Duration = Duration::from_secs(35);
+const LAST_REQUESTS: Duration = Duration::from_secs(35);
 /// How long requests that write may take once nobody is served any more.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 /// What a request is told that comes too late.
@@ -321,10 +321,14 @@ impl Node {
         let (https, quic, rpc) = (self.https.take(), self.quic.take(), Arc::clone(&self.context.rpc));
         let of_program = self.of_program.clone();
         async move {
-            let _ = tokio::time::timeout(LAST_ANSWERS, of_program.empty()).await;
-            if let Some(https) = https {
-                https.close().await;
-            }
+            // Side by side: they take no longer together than one of them may.
+            let of_program = tokio::time::timeout(LAST_REQUESTS, of_program.empty());
+            let of_clients = async {
+                if let Some(https) = https {
+                    https.close().await;
+                }
+            };
+            let _ = tokio::join!(of_program, of_clients);
             if let Some(quic) = quic {
                 quic.close().await;
             }
